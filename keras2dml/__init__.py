@@ -1,0 +1,51 @@
+"""Keras2DML: Keras models compiled to Apache SystemDS' DML, trained and scored on a SparkSession."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from keras2dml.errors import (
+    InvalidData,
+    InvalidGraph,
+    InvalidSession,
+    Keras2DMLError,
+    NotFitted,
+    UnsupportedModel,
+)
+
+if TYPE_CHECKING:
+    from keras2dml.estimator import Keras2DML
+    from keras2dml.rules import lowers
+    from keras2dml.scorer import Scorer
+    from keras2dml.session import spark_session
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InvalidData",
+    "InvalidGraph",
+    "InvalidSession",
+    "Keras2DML",
+    "Keras2DMLError",
+    "NotFitted",
+    "Scorer",
+    "UnsupportedModel",
+    "lowers",
+    "spark_session",
+]
+
+# Loaded when first asked for: scoring a compiled model needs no Keras, compiling one needs no Spark.
+_HOMES = {
+    "Keras2DML": "keras2dml.estimator",
+    "Scorer": "keras2dml.scorer",
+    "lowers": "keras2dml.rules",
+    "spark_session": "keras2dml.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module 'keras2dml' has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(_HOMES[name]), name)

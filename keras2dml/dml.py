@@ -1,0 +1,93 @@
+"""DML as text: the only module that knows its syntax, and the home of the function library in `dml/`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from keras2dml.errors import InvalidGraph
+from keras2dml.graph import Scalar
+
+_FUNCTION = re.compile(
+    r"(?P<comment>(?:^#[^\n]*\n)*)"
+    r"^(?P<name>\w+) = function\((?P<arguments>[^)]*)\)\s*return \((?P<results>[^)]*)\) \{\n.*?^\}$",
+    re.MULTILINE | re.DOTALL,
+)
+_PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the library: its parameters and results by name, and its text."""
+
+    name: str
+    arguments: tuple[str, ...]
+    results: tuple[str, ...]
+    text: str
+
+
+@cache
+def library() -> Mapping[str, Function]:
+    """All functions of the `.dml` files that ship with this package, by name."""
+    files = sorted(resources.files("keras2dml").joinpath("dml").iterdir(), key=lambda file: file.name)
+    texts = (file.read_text(encoding="utf-8") for file in files if file.name.endswith(".dml"))
+    return {function.name: function for text in texts for function in functions(text)}
+
+
+def functions(text: str) -> Iterable[Function]:
+    """The functions defined in DML source that is written as the library's is."""
+    for match in _FUNCTION.finditer(text):
+        arguments, results = (
+            tuple(name for _, name in _PARAMETER.findall(match[part])) for part in ("arguments", "results")
+        )
+        yield Function(match["name"], arguments, results, match[0].lstrip("\n"))
+
+
+def function(name: str) -> Function:
+    """The library's function of that name; InvalidGraph if there is none."""
+    try:
+        return library()[name]
+    except KeyError:
+        raise InvalidGraph(f"The DML library has no function {name!r}: add it to a file in keras2dml/dml/.") from None
+
+
+def call(name: str, results: Sequence[str], arguments: Mapping[str, str]) -> str:
+    """A statement that calls a library function with its arguments bound by name."""
+    target = function(name)
+    missing = [argument for argument in target.arguments if argument not in arguments]
+    if missing:
+        raise InvalidGraph(f"{name} takes {', '.join(missing)}, which its rule does not give.")
+    bound = ", ".join(f"{argument}={arguments[argument]}" for argument in target.arguments)
+    left = results[0] if len(results) == 1 else f"[{', '.join(results)}]"
+    return f"{left} = {name}({bound})"
+
+
+def script(header: Sequence[str], used: Iterable[str], body: Sequence[str]) -> str:
+    """A script: comments, the library functions that it uses, and its statements."""
+    comments = "\n".join(f"# {line}".rstrip() for line in header)
+    texts = [function(name).text for name in dict.fromkeys(used)]
+    return "\n\n".join([comments, *texts, "\n".join(body)]) + "\n"
+
+
+def block(head: str, body: Iterable[str]) -> list[str]:
+    """`head { body }`, indented."""
+    return [f"{head} {{", *(f"  {line}".rstrip() for line in body), "}"]
+
+
+def identifier(name: str) -> str:
+    """`name` with what DML does not allow in an identifier replaced."""
+    cleaned = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_")
+    return cleaned if cleaned[:1].isalpha() else f"layer_{cleaned}"
+
+
+def literal(value: Scalar) -> str:
+    """A number as DML writes it, exact to the last bit."""
+    return repr(value)
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """A shape for a comment."""
+    return " x ".join(map(str, sizes))

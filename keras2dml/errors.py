@@ -1,0 +1,36 @@
+"""What keras2dml refuses, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Keras2DMLError(Exception):
+    """An error that its message explains: the fact, the rule and the remedy."""
+
+    retriable = False
+
+
+class UnsupportedModel(Keras2DMLError):
+    """A model that cannot be compiled faithfully; `complaints` holds one sentence each."""
+
+    def __init__(self, model: str, complaints: Iterable[str]) -> None:
+        self.complaints = tuple(complaints)
+        listed = "\n".join(f"  - {complaint}" for complaint in self.complaints)
+        super().__init__(f"Model {model!r} cannot be compiled to DML:\n{listed}")
+
+
+class InvalidGraph(Keras2DMLError):
+    """A lowering rule that contradicts itself: a defect of the rule, not of the model."""
+
+
+class InvalidData(Keras2DMLError):
+    """X, y or weights that do not fit the model."""
+
+
+class InvalidSession(Keras2DMLError):
+    """A SparkSession on which SystemDS cannot run."""
+
+
+class NotFitted(Keras2DMLError):
+    """A question that only a trained model can answer."""

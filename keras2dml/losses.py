@@ -1,0 +1,64 @@
+"""Losses: which DML function is a Keras loss on this model's output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+
+from keras2dml.graph import Call, Graph, Value
+
+NEUTRAL = {"reduction": "sum_over_batch_size", "label_smoothing": 0.0, "axis": -1, "ignore_class": None}
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """A DML loss function, the value that it takes, and whether targets are class numbers or probabilities.
+
+    `skips` is the softmax that the loss contains: its own backward is not run.
+    """
+
+    function: str
+    takes: Value
+    classes: bool
+    skips: Call | None = None
+
+
+def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
+    """The Loss of what `model.compile(loss=...)` was given, or the complaints about it."""
+    loss = keras.losses.get(configured)
+    loss = _from_function(loss)
+    names = ", ".join(repr(name) for name in ("categorical_crossentropy", "sparse_categorical_crossentropy"))
+    if type(loss) not in (keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy):
+        return None, [f"The loss is {configured!r}. Compiled are {names}: compile() the model with one of these."]
+    if len(graph.output.shape) != 1:
+        return None, [f"The output has shape {graph.output.shape}, and the loss takes a vector: end with a Dense layer."]
+    config = loss.get_config()
+    complaints = [
+        f"The loss {loss.name!r} has {key}={config[key]!r}. It is compiled with {key}={value!r} only: leave it out."
+        for key, value in NEUTRAL.items()
+        if config.get(key, value) != value
+    ]
+    classes = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+    return _cross_entropy(graph, classes, from_logits=config["from_logits"]), complaints
+
+
+def _cross_entropy(graph: Graph, classes: bool, *, from_logits: bool) -> Loss:
+    """Keras on TensorFlow looks through a final softmax at its logits; only without one are probabilities clipped."""
+    last = graph.producer(graph.output)
+    if last is not None and last.function == "softmax":
+        return Loss("cross_entropy_of_logits", last.inputs[0], classes, skips=last)
+    if from_logits:
+        return Loss("cross_entropy_of_logits", graph.output, classes)
+    prefix = "sparse_" if classes else ""
+    return Loss(f"{prefix}cross_entropy_of_probabilities", graph.output, classes)
+
+
+def _from_function(loss: object) -> object:
+    """The loss object for one of Keras' loss functions."""
+    functions: dict[object, Callable[[], keras.losses.Loss]] = {
+        keras.losses.categorical_crossentropy: keras.losses.CategoricalCrossentropy,
+        keras.losses.sparse_categorical_crossentropy: keras.losses.SparseCategoricalCrossentropy,
+    }
+    return functions[loss]() if loss in functions else loss

@@ -1,0 +1,162 @@
+"""Convolution and pooling over images; Keras' padding, symmetric or not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Call, Node, Scalar, Shape, Value, Weight
+from keras2dml.rules import Refusal, lowers, named
+from keras2dml.rules.activations import activated
+
+# What pads the input of a max-pooling: the lowest float32, so that it is never the largest element of a window.
+LOWEST = float(np.finfo(np.float32).min)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window sliding over an image of `channels` x `height` x `width`, with Keras' padding on each side."""
+
+    channels: int
+    height: int
+    width: int
+    window: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]  # top, left, bottom, right
+
+    @classmethod
+    def of(cls, layer: keras.Layer, x: Value, window: tuple[int, int]) -> Window:
+        """The window of a 2D layer with `strides`, `padding` and `data_format` over `x`."""
+        channels, height, width = _image_size(layer, x)
+        strides = tuple(layer.strides)
+        pads = (0, 0, 0, 0)
+        if layer.padding == "same":
+            top, bottom = _same_padding(height, window[0], strides[0])
+            left, right = _same_padding(width, window[1], strides[1])
+            pads = (top, left, bottom, right)
+        return cls(channels, height, width, window, strides, pads)
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of the image with its padding."""
+        top, left, bottom, right = self.pads
+        return self.height + top + bottom, self.width + left + right
+
+    @property
+    def output(self) -> tuple[int, int]:
+        """Height and width of the result."""
+        (height, width), (across, along) = self.padded, self.strides
+        return (height - self.window[0]) // across + 1, (width - self.window[1]) // along + 1
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether opposite sides have the same padding."""
+        return self.pads[:2] == self.pads[2:]
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether one pixel is in more than one window."""
+        return self.strides[0] < self.window[0] or self.strides[1] < self.window[1]
+
+    @property
+    def sizes(self) -> dict[str, Scalar]:
+        """The window in the names of the DML library."""
+        return {
+            "C": self.channels,
+            "Hin": self.height,
+            "Win": self.width,
+            "Hf": self.window[0],
+            "Wf": self.window[1],
+            "strideh": self.strides[0],
+            "stridew": self.strides[1],
+            "padh": self.pads[0],
+            "padw": self.pads[1],
+            "Hout": self.output[0],
+            "Wout": self.output[1],
+        }
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """The window in the names of ONNX."""
+        return {"kernel_shape": self.window, "strides": self.strides, "pads": self.pads}
+
+
+def _image_axes(layer: keras.Layer) -> tuple[int, int, int]:
+    """The axes of Keras' image in DML's order: channels, height, width."""
+    return (0, 1, 2) if layer.data_format == "channels_first" else (2, 0, 1)
+
+
+def _image_size(layer: keras.Layer, x: Value) -> tuple[int, int, int]:
+    """Channels, height and width of `x`, which must be stored in that order."""
+    expected = Value.transposed("", x.shape, _image_axes(layer))
+    if x.stored != expected.stored or not np.array_equal(x.order, expected.order):
+        raise Refusal(
+            f"{named(layer)} has data_format={layer.data_format!r}, and gets an image in the other one: use one data_format."
+        )
+    channels, height, width = expected.stored
+    return channels, height, width
+
+
+def _image(layer: keras.Layer, name: str, channels: int, size: tuple[int, int]) -> Value:
+    """An image value of that size, in Keras in the layer's data format."""
+    axes = _image_axes(layer)
+    stored = (channels, *size)
+    shape: Shape = tuple(stored[axes.index(axis)] for axis in range(3))
+    return Value.transposed(name, shape, axes)
+
+
+def _pad(layer: keras.Layer, window: Window, x: Value, fill: float) -> tuple[Window, Value, tuple[Call, ...]]:
+    """`window` and `x` with the padding made part of `x` by the call that is returned."""
+    top, left, bottom, right = window.pads
+    out = _image(layer, "padded", window.channels, window.padded)
+    sizes = {"top": top, "left": left, "bottom": bottom, "right": right, "value": fill}
+    node = Node("Pad", {"mode": "constant"}, (np.array([0, 0, top, left, 0, 0, bottom, right]), np.float32(fill)))
+    call = Call("pad2d", (x,), out, layer.name, sizes={**window.sizes, **sizes}, onnx=node)
+    height, width = window.padded
+    return replace(window, height=height, width=width, pads=(0, 0, 0, 0)), out, (call,)
+
+
+def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
+    total = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
+    return total // 2, total - total // 2
+
+
+@lowers(keras.layers.Conv2D, honours="filters kernel_size strides padding data_format activation use_bias")
+def conv2d(layer: keras.layers.Conv2D, x: Value) -> tuple[Call, ...]:
+    """Cross-correlation with Keras' kernel (Hf, Wf, C, F), in DML (F, C * Hf * Wf)."""
+    window, before = Window.of(layer, x, tuple(layer.kernel_size)), ()
+    if not window.symmetric:
+        window, x, before = _pad(layer, window, x, fill=0.0)
+    shape, filters = tuple(layer.kernel.shape), layer.filters
+    kernel = Weight("W", "kernel", shape, (3, 2, 0, 1), (filters, math.prod(shape[:3])))
+    bias = Weight("b", "bias", (filters,), (0,), (filters, 1))
+    out = _image(layer, "out", filters, window.output)
+    call = Call(
+        "conv2d" if layer.use_bias else "conv2d_unbiased",
+        (x,),
+        out,
+        layer.name,
+        weights=(kernel, bias) if layer.use_bias else (kernel,),
+        sizes={**window.sizes, "F": filters},
+        onnx=Node("Conv", window.attributes),
+    )
+    return activated(layer, out, *before, call)
+
+
+@lowers(keras.layers.MaxPooling2D, honours="pool_size strides padding data_format")
+def max_pooling2d(layer: keras.layers.MaxPooling2D, x: Value) -> tuple[Call, ...]:
+    """The largest element of each window; the gradient goes to the first one that is as large, as in TensorFlow.
+
+    SystemDS' own backward is fast, and right where windows lie apart and a pooled row has not six entries: its
+    sorting network for six is wrong, and overlapping windows leave duplicate entries. The others gather windows.
+    """
+    window, before = Window.of(layer, x, tuple(layer.pool_size)), ()
+    if any(window.pads):
+        window, x, before = _pad(layer, window, x, fill=LOWEST)
+    function = "max_pooling2d_gathered" if window.overlaps or window.output[1] == 6 else "max_pooling2d"
+    out = _image(layer, "out", window.channels, window.output)
+    call = Call(function, (x,), out, layer.name, sizes=window.sizes, onnx=Node("MaxPool", window.attributes))
+    return (*before, call)

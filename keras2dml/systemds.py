@@ -1,0 +1,128 @@
+"""SystemDS on a SparkSession: scripts run by its MLContext, matrices carried between numpy and the JVM."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
+from keras2dml.errors import Keras2DMLError
+from keras2dml.rendering import Script
+from keras2dml.session import suited
+
+# One mapped piece of a file; Java maps at most 2 GiB at a time.
+_MAPPED_BYTES = 1 << 30
+
+
+class ExecutionFailed(Keras2DMLError):
+    """SystemDS stopped a script; the message has its own words."""
+
+
+class SystemDS:
+    """The MLContext of a session. Matrices in the JVM are opaque to Python: `matrix` and `numpy` carry them over."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        """Raises InvalidSession if `spark` lacks what SystemDS needs."""
+        self._jvm: Any = suited(spark)._jvm
+        self._gateway: Any = spark.sparkContext._gateway
+        with self._silent("setOut"):
+            self.context: Any = self._jvm.org.apache.sysds.api.mlcontext.MLContext(spark._jsparkSession)
+        self.context.setStatisticsMaxHeavyHitters(0)
+        with self._silent("setErr"):
+            self.run(Script("nothing = 0", (), ()), {})
+
+    def run(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The script's outputs, as matrices in the JVM; `inputs` are such matrices, or numbers.
+
+        Raises ExecutionFailed with SystemDS' own message.
+        """
+        dml = self._jvm.org.apache.sysds.api.mlcontext.ScriptFactory.dmlFromString(script.text)
+        for name in script.inputs:
+            getattr(dml, "in")(name, inputs[name])
+        for name in script.outputs:
+            dml.out(name)
+        try:
+            results = self.context.execute(dml)
+            return {name: results.getMatrix(name).toMatrixBlock() for name in script.outputs}
+        except Py4JJavaError as error:
+            raise ExecutionFailed(f"SystemDS could not run the script: {_root_cause(error)}") from error
+
+    def matrix(self, array: np.ndarray) -> Any:
+        """A matrix (N, D) of numbers as a MatrixBlock in the JVM, by way of a mapped file."""
+        rows, columns = array.shape
+        values = self._gateway.new_array(self._jvm.double, rows * columns)
+        with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
+            path = Path(folder, "matrix")
+            np.ascontiguousarray(array, dtype=np.float64).tofile(path)
+            offset = 0
+            for buffer in self._mapped(path, "READ_ONLY"):
+                count = buffer.remaining()
+                buffer.get(values, offset, count)
+                offset += count
+        block = self._jvm.org.apache.sysds.runtime.matrix.data.MatrixBlock(rows, columns, values)
+        block.recomputeNonZeros()
+        block.examSparsity()
+        return block
+
+    def numpy(self, block: Any) -> np.ndarray:
+        """A MatrixBlock as a float64 array (N, D), by way of a mapped file."""
+        rows, columns = block.getNumRows(), block.getNumColumns()
+        if block.isInSparseFormat() or block.isEmptyBlock(False):
+            block.sparseToDense()
+        if block.isEmptyBlock(False):
+            return np.zeros((rows, columns))
+        with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
+            path = Path(folder, "matrix")
+            with path.open("wb") as file:
+                file.truncate(rows * columns * 8)
+            offset = 0
+            for buffer in self._mapped(path, "READ_WRITE"):
+                count = buffer.remaining()
+                buffer.put(block.getDenseBlockValues(), offset, count)
+                offset += count
+            return np.fromfile(path).reshape(rows, columns)
+
+    def _mapped(self, path: Path, mode: str) -> Any:
+        """The file as buffers of doubles, one after another."""
+        java = self._jvm.java
+        file = java.io.RandomAccessFile(str(path), "r" if mode == "READ_ONLY" else "rw")
+        try:
+            channel, size = file.getChannel(), path.stat().st_size
+            access = getattr(self._jvm.java.nio.channels.FileChannel.MapMode, mode)
+            for begin in range(0, size, _MAPPED_BYTES):
+                mapped = channel.map(access, begin, min(_MAPPED_BYTES, size - begin))
+                yield mapped.order(java.nio.ByteOrder.nativeOrder()).asDoubleBuffer()
+        finally:
+            file.close()
+
+    def _silent(self, stream: str) -> _Silenced:
+        return _Silenced(self._jvm, stream)
+
+
+class _Silenced:
+    """While SystemDS starts, its banner and ANTLR's version note are not printed; errors still come as exceptions."""
+
+    def __init__(self, jvm: Any, setter: str) -> None:
+        self.system = jvm.java.lang.System
+        self.nothing = jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream())
+        self.setter = setter
+
+    def __enter__(self) -> None:
+        self.stream = self.system.out if self.setter == "setOut" else self.system.err
+        getattr(self.system, self.setter)(self.nothing)
+
+    def __exit__(self, *_: object) -> None:
+        getattr(self.system, self.setter)(self.stream)
+
+
+def _root_cause(error: Py4JJavaError) -> str:
+    """The innermost message of a Java exception."""
+    cause = error.java_exception
+    while cause.getCause() is not None:
+        cause = cause.getCause()
+    return str(cause.getMessage() or cause.toString())
