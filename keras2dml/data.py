@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def rows(data: object, value: Value) -> np.ndarray:
     if array.ndim == 2 and array.shape[1] == value.size:
         features = array
     elif array.shape[1:] == value.shape:
-        features = array.reshape(len(array), value.size)[:, value.order]
+        features = value.as_stored(array)
     else:
         own = ", ".join(map(str, value.shape))
         message = f"X has shape {array.shape}. The model takes (N, {own}), or rows of {value.size} elements: reshape X."
@@ -40,6 +40,10 @@ class Targets:
     matrix: np.ndarray
     classes: np.ndarray
     of_classes: bool
+
+    def __getitem__(self, part: slice) -> Targets:
+        """The targets of some rows."""
+        return replace(self, matrix=self.matrix[part])
 
 
 def targets(labels: object, classes: int, examples: int, known: np.ndarray | None = None) -> Targets:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 
 from keras2dml.errors import InvalidGraph
 from keras2dml.graph import Scalar
@@ -91,3 +92,18 @@ def literal(value: Scalar) -> str:
 def shape(sizes: Sequence[int]) -> str:
     """A shape for a comment."""
     return " x ".join(map(str, sizes))
+
+
+def write(variable: str, file: Path, kind: str) -> str:
+    """A statement that writes a matrix to a local file, in SystemDS' format `kind`."""
+    return f"write({variable}, {_text(f'file:{file}')}, format={_text(kind)})"
+
+
+def read(variable: str, file: Path) -> str:
+    """A statement that reads a matrix from a local file that `write` wrote."""
+    return f"{variable} = read({_text(f'file:{file}')})"
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -41,6 +41,19 @@ class Value:
         return cls.transposed(name, (size,), (0,))
 
     @property
+    def in_keras_order(self) -> bool:
+        """Whether a DML row is Keras' flattened example as it is."""
+        return np.array_equal(self.order, np.arange(self.size)) and self.stored == self.shape
+
+    def as_keras(self, matrix: np.ndarray) -> np.ndarray:
+        """Rows as DML stores them, (N, D), as Keras' tensor (N, *shape)."""
+        return matrix[:, self.order.argsort()].reshape(len(matrix), *self.shape)
+
+    def as_stored(self, tensor: np.ndarray) -> np.ndarray:
+        """The inverse of `as_keras`."""
+        return tensor.reshape(len(tensor), self.size)[:, self.order]
+
+    @property
     def size(self) -> int:
         """The number of elements of one example, and of columns of the DML matrix."""
         return math.prod(self.shape)

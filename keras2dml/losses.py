@@ -9,20 +9,26 @@ import keras
 
 from keras2dml.graph import Call, Graph, Value
 
+LOGITS = "cross_entropy_of_logits"
 NEUTRAL = {"reduction": "sum_over_batch_size", "label_smoothing": 0.0, "axis": -1, "ignore_class": None}
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """A DML loss function, the value that it takes, and whether targets are class numbers or probabilities.
+    """A DML loss function and the value that it takes; `sparse` is Keras' loss of class numbers.
 
     `skips` is the softmax that the loss contains: its own backward is not run.
     """
 
     function: str
     takes: Value
-    classes: bool
+    sparse: bool
     skips: Call | None = None
+
+    @property
+    def argument(self) -> str:
+        """What the DML function calls the value that it takes."""
+        return "logits" if self.function == LOGITS else "probabilities"
 
 
 def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
@@ -40,19 +46,19 @@ def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
         for key, value in NEUTRAL.items()
         if config.get(key, value) != value
     ]
-    classes = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
-    return _cross_entropy(graph, classes, from_logits=config["from_logits"]), complaints
+    sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+    return _cross_entropy(graph, sparse, from_logits=config["from_logits"]), complaints
 
 
-def _cross_entropy(graph: Graph, classes: bool, *, from_logits: bool) -> Loss:
+def _cross_entropy(graph: Graph, sparse: bool, *, from_logits: bool) -> Loss:
     """Keras on TensorFlow looks through a final softmax at its logits; only without one are probabilities clipped."""
     last = graph.producer(graph.output)
     if last is not None and last.function == "softmax":
-        return Loss("cross_entropy_of_logits", last.inputs[0], classes, skips=last)
+        return Loss(LOGITS, last.inputs[0], sparse, skips=last)
     if from_logits:
-        return Loss("cross_entropy_of_logits", graph.output, classes)
-    prefix = "sparse_" if classes else ""
-    return Loss(f"{prefix}cross_entropy_of_probabilities", graph.output, classes)
+        return Loss(LOGITS, graph.output, sparse)
+    prefix = "sparse_" if sparse else ""
+    return Loss(f"{prefix}cross_entropy_of_probabilities", graph.output, sparse)
 
 
 def _from_function(loss: object) -> object:

@@ -27,11 +27,12 @@ class CompiledModel:
     script: Script
     weights: Mapping[str, np.ndarray]
     input: Value
+    output: Value
 
     @classmethod
     def of(cls, graph: Graph, weights: Mapping[str, np.ndarray]) -> CompiledModel:
         """The compiled graph with these weights."""
-        return cls(scoring.render(graph), weights, graph.input)
+        return cls(scoring.render(graph), weights, graph.input, graph.output)
 
     def save(self, folder: Path | str) -> Path:
         """Write `score.dml`, `weights.npz` and `model.json` into `folder`, which is made."""
@@ -39,8 +40,7 @@ class CompiledModel:
         target.mkdir(parents=True, exist_ok=True)
         (target / _SCRIPT).write_text(self.script.text, encoding="utf-8")
         np.savez(target / _WEIGHTS, **self.weights)
-        about = {"input": self.input.name, "shape": self.input.shape, "stored": self.input.stored}
-        about |= {"order": self.input.order.tolist(), "weights": list(self.weights)}
+        about = {"input": _about(self.input), "output": _about(self.output), "weights": list(self.weights)}
         (target / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
         return target
 
@@ -53,11 +53,19 @@ class CompiledModel:
             text = (source / _SCRIPT).read_text(encoding="utf-8")
             with np.load(source / _WEIGHTS, allow_pickle=False) as stored:
                 weights = {name: stored[name] for name in about["weights"]}
-            value = Value(about["input"], tuple(about["shape"]), tuple(about["stored"]), np.array(about["order"]))
+            ends = [_value(about[end]) for end in ("input", "output")]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"{source} holds no compiled model ({error}): write one with Keras2DML.compile_to()."
+            message = f"{source} holds no compiled model ({error}): write one with Keras2DML.save_compiled()."
             raise InvalidData(message) from error
-        return cls(Script(text, ("X", *weights), ("output",)), weights, value)
+        return cls(Script(text, ("X", *weights), ("output",)), weights, *ends)
+
+
+def _about(value: Value) -> dict[str, object]:
+    return {"name": value.name, "shape": value.shape, "stored": value.stored, "order": value.order.tolist()}
+
+
+def _value(about: dict[str, Any]) -> Value:
+    return Value(about["name"], tuple(about["shape"]), tuple(about["stored"]), np.array(about["order"]))
 
 
 class Scorer:
@@ -72,7 +80,10 @@ class Scorer:
         }
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        """What the model makes of features (N, *shape), or rows (N, D) in C,H,W order: (N, K) float64."""
+        """What the model makes of features (N, *shape), or rows (N, D) in C,H,W order: (N, K) float64.
+
+        Raises InvalidData for features of another shape, and for NaN.
+        """
         matrix = self._systemds.matrix(data.rows(features, self.model.input))
         results = self._systemds.run(self.model.script, {"X": matrix, **self._weights})
-        return self._systemds.numpy(results["output"])
+        return self.model.output.as_keras(self._systemds.numpy(results["output"]))

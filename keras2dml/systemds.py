@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,10 +31,11 @@ class SystemDS:
         """Raises InvalidSession if `spark` lacks what SystemDS needs."""
         self._jvm: Any = suited(spark)._jvm
         self._gateway: Any = spark.sparkContext._gateway
-        with self._silent("setOut"):
+        with _Quiet(self._jvm, "out"):
             self.context: Any = self._jvm.org.apache.sysds.api.mlcontext.MLContext(spark._jsparkSession)
-        self.context.setStatisticsMaxHeavyHitters(0)
-        with self._silent("setErr"):
+        # A matrix becomes one file: parallel writers make a folder, which cannot be read back from a file: address.
+        self.context.setConfigProperty("sysds.cp.parallel.io", "false")
+        with _Quiet(self._jvm, "err"):
             self.run(Script("nothing = 0", (), ()), {})
 
     def run(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,14 +45,24 @@ class SystemDS:
         """
         dml = self._jvm.org.apache.sysds.api.mlcontext.ScriptFactory.dmlFromString(script.text)
         for name in script.inputs:
-            getattr(dml, "in")(name, inputs[name])
+            self._bind(dml, name, inputs[name])
         for name in script.outputs:
             dml.out(name)
         try:
-            results = self.context.execute(dml)
-            return {name: results.getMatrix(name).toMatrixBlock() for name in script.outputs}
+            with _Quiet(self._jvm, "out"):
+                results = self.context.execute(dml)
+            return {name: results.getMatrixObject(name).acquireReadAndRelease() for name in script.outputs}
         except Py4JJavaError as error:
             raise ExecutionFailed(f"SystemDS could not run the script: {_root_cause(error)}") from error
+
+    def _bind(self, dml: Any, name: str, value: Any) -> None:
+        """Give an input to a script; a matrix with its size, or SystemDS plans for one of unknown size, on Spark."""
+        bind = getattr(dml, "in")
+        if isinstance(value, (int, float)):
+            bind(name, value)
+            return
+        sizes = (value.getNumRows(), value.getNumColumns(), value.getNonZeros())
+        bind(name, value, self._jvm.org.apache.sysds.api.mlcontext.MatrixMetadata(*sizes))
 
     def matrix(self, array: np.ndarray) -> Any:
         """A matrix (N, D) of numbers as a MatrixBlock in the JVM, by way of a mapped file."""
@@ -100,24 +112,37 @@ class SystemDS:
         finally:
             file.close()
 
-    def _silent(self, stream: str) -> _Silenced:
-        return _Silenced(self._jvm, stream)
 
+class _Quiet:
+    """Holds back what the JVM prints to one of its streams; without what SystemDS always says, it is printed after.
 
-class _Silenced:
-    """While SystemDS starts, its banner and ANTLR's version note are not printed; errors still come as exceptions."""
+    MLContext prints a banner, ANTLR a note on its version, and every script its execution time, all without a way to
+    turn it off. What went wrong comes as an exception.
+    """
 
-    def __init__(self, jvm: Any, setter: str) -> None:
-        self.system = jvm.java.lang.System
-        self.nothing = jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream())
-        self.setter = setter
+    NOISE = re.compile(
+        r"^(Welcome to Apache SystemDS!|ANTLR (Tool|Runtime) version .*|SystemDS Statistics:|Total execution time:.*"
+        r"|Number of executed Spark inst:.*)?$"
+    )
+
+    def __init__(self, jvm: Any, name: str) -> None:
+        self._system = jvm.java.lang.System
+        self._held = jvm.java.io.ByteArrayOutputStream()
+        self._stream = jvm.java.io.PrintStream(self._held, True)
+        self._name = name
 
     def __enter__(self) -> None:
-        self.stream = self.system.out if self.setter == "setOut" else self.system.err
-        getattr(self.system, self.setter)(self.nothing)
+        self._original = getattr(self._system, self._name)
+        self._set(self._stream)
 
     def __exit__(self, *_: object) -> None:
-        getattr(self.system, self.setter)(self.stream)
+        self._set(self._original)
+        for line in self._held.toString().splitlines():
+            if not self.NOISE.match(line):
+                self._original.println(line)
+
+    def _set(self, stream: Any) -> None:
+        (self._system.setOut if self._name == "out" else self._system.setErr)(stream)
 
 
 def _root_cause(error: Py4JJavaError) -> str:

@@ -9,29 +9,28 @@ from keras2dml.graph import Call, Graph
 from keras2dml.losses import Loss
 from keras2dml.optimizers import Optimizer
 from keras2dml.rendering import Forward, Script, described
+from keras2dml.scoring import ROWS_AT_ONCE
 
 # What is recorded of each iteration, a column each.
 HISTORY = ("loss", "accuracy", "rows")
 
 
-def render(graph: Graph, loss: Loss, optimizer: Optimizer) -> Script:
+def render(graph: Graph, loss: Loss, optimizer: Optimizer, *, of_classes: bool) -> Script:
     """The script that runs `iterations` steps from number `iteration_before` on, and leaves weights, state, `history`.
 
-    Y is (N, 1) class numbers from 1 where the loss takes classes, else (N, K) probabilities. An epoch is all rows; its
+    Y is (N, 1) class numbers from 1 if `of_classes`, else (N, K) probabilities. An epoch is all rows; its
     last batch may be smaller. `history` (iterations, 3) has the loss and the accuracy before each update.
     """
-    classes = graph.output.size
     forward = Forward.of(graph, "X_batch", training=True)
     backward = _Backward(forward, loss)
     state = {weight.name: [f"{weight.name}_{kept}" for kept in optimizer.state] for weight in backward.trained}
-    wanted = f"table(seq(1, rows), Y[begin:end,], rows, {classes})" if loss.classes else "Y[begin:end,]"
     step = [
         "iteration = iteration_before + i",
         "begin = ((iteration - 1) %% batches) * batch_size + 1",
         "end = min(begin + batch_size - 1, nrow(X))",
         "rows = end - begin + 1",
         "X_batch = X[begin:end,]",
-        f"Y_batch = {wanted}",
+        wanted(graph, of_classes),
         "",
         *forward.lines,
         "",
@@ -56,13 +55,45 @@ def render(graph: Graph, loss: Loss, optimizer: Optimizer) -> Script:
         f"Trains the Keras model {graph.name!r}; compiled by keras2dml.",
         "",
         *described(graph),
-        f"Y: {'class numbers from 1 (N x 1)' if loss.classes else f'wanted probabilities (N x {classes})'}",
+        f"Y: {'class numbers from 1 (N x 1)' if of_classes else f'wanted probabilities (N x {graph.output.size})'}",
         f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
         f"scalars: {', '.join(scalars)}",
     ]
     used = [*forward.used, *backward.used, loss.function, f"{optimizer.function}_update"]
     inputs = ("X", "Y", *weights, *kept, *scalars)
     return Script(dml.script(header, used, body), inputs, (*state, *kept, "history"))
+
+
+def evaluation(graph: Graph, loss: Loss, *, of_classes: bool) -> Script:
+    """The script that leaves the mean `loss` and `accuracy` of the model as it stands over X and Y, as `measured` (1, 2)."""
+    forward = Forward.of(graph, "X_batch", training=False)
+    measure = {loss.argument: forward[loss.takes], "Y": "Y_batch"}
+    body = [
+        "measured = matrix(0, rows=1, cols=2)",
+        *dml.block(
+            f"for (begin in seq(1, nrow(X), {ROWS_AT_ONCE}))",
+            [
+                f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow(X))",
+                "rows = end - begin + 1",
+                "X_batch = X[begin:end,]",
+                wanted(graph, of_classes),
+                *forward.lines,
+                dml.call(loss.function, ["loss", "gradient"], measure),
+                f"hits = sum(rowIndexMax({forward[graph.output]}) == rowIndexMax(Y_batch))",
+                "measured = measured + cbind(as.matrix(loss * rows), as.matrix(hits))",
+            ],
+        ),
+        "measured = measured / nrow(X)",
+    ]
+    header = [f"Measures the Keras model {graph.name!r} on X and Y; compiled by keras2dml."]
+    weights = tuple(weight.name for weight in graph.weights())
+    return Script(dml.script(header, [*forward.used, loss.function], body), ("X", "Y", *weights), ("measured",))
+
+
+def wanted(graph: Graph, of_classes: bool) -> str:
+    """The statement that takes a batch of Y as probabilities."""
+    rows = "Y[begin:end,]"
+    return f"Y_batch = table(seq(1, rows), {rows}, rows, {graph.output.size})" if of_classes else f"Y_batch = {rows}"
 
 
 def _update(weight: str, optimizer: Optimizer, state: list[str]) -> str:
@@ -89,8 +120,7 @@ class _Backward:
         self.weight_summands: dict[str, list[str]] = defaultdict(list)
         needed = self._needed(forward.graph)
         gradient = f"d_{forward[loss.takes]}"
-        taken = "logits" if loss.function.endswith("logits") else "probabilities"
-        self.lines.append(dml.call(loss.function, ["loss", gradient], {taken: forward[loss.takes], "Y": "Y_batch"}))
+        self.lines.append(dml.call(loss.function, ["loss", gradient], {loss.argument: forward[loss.takes], "Y": "Y_batch"}))
         self.summands[forward[loss.takes]].append(gradient)
         for call in reversed(forward.graph.calls):
             if call is not loss.skips and call.function != "identity":

@@ -1,0 +1,116 @@
+"""A Keras model compiled: its graph, loss and optimizer, and its weights both ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from keras2dml import training
+from keras2dml.check import check
+from keras2dml.errors import InvalidData, UnsupportedModel
+from keras2dml.graph import Graph
+from keras2dml.losses import Loss, loss_of
+from keras2dml.optimizers import Optimizer, optimizer_of
+from keras2dml.reader import read
+from keras2dml.rendering import Script
+
+ACCURACIES = frozenset(("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy"))
+
+
+@dataclass(frozen=True, eq=False)
+class Compilation:
+    """Everything that is known of a model once it is compiled; the Keras model is only read."""
+
+    model: keras.Model
+    graph: Graph
+    loss: Loss
+    optimizer: Optimizer
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Compilation:
+        """The model compiled; UnsupportedModel with all complaints about layers, loss, optimizer and metrics."""
+        complaints: list[str] = []
+        graph, loss = None, None
+        wanted = _wanted(model)
+        try:
+            graph = check(read(model))
+            loss, about_loss = loss_of(wanted.loss, graph)
+            complaints += about_loss
+        except UnsupportedModel as refused:
+            complaints += refused.complaints
+        optimizer, about_optimizer = optimizer_of(wanted.optimizer)
+        complaints += [*about_optimizer, *wanted.complaints]
+        if complaints or graph is None or loss is None or optimizer is None:
+            raise UnsupportedModel(model.name, complaints)
+        return cls(model, graph, loss, optimizer)
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """The model's weights as DML matrices, by name."""
+        variables = self.model.get_weights()
+        return {weight.name: weight.to_dml(variables[weight.position]) for weight in self.graph.weights()}
+
+    def keras_model(self, matrices: Mapping[str, np.ndarray]) -> keras.Model:
+        """A copy of the Keras model, compiled as it was, with these weights."""
+        variables = self.model.get_weights()
+        for weight in self.graph.weights():
+            kept = variables[weight.position]
+            variables[weight.position] = weight.to_keras(matrices[weight.name]).astype(kept.dtype)
+        copy = keras.models.clone_model(self.model)
+        copy.set_weights(variables)
+        if self.model.compiled:
+            copy.compile_from_config(self.model.get_compile_config())
+        return copy
+
+    def state_shapes(self) -> dict[str, tuple[int, int]]:
+        """The shapes of the optimizer's matrices, by name."""
+        return {
+            f"{weight.name}_{kept}": weight.matrix
+            for weight in self.graph.weights()
+            for kept in self.optimizer.state
+            if weight.trainable
+        }
+
+    def training_script(self, *, of_classes: bool) -> Script:
+        """The training script for labels that are class numbers, or probabilities."""
+        return training.render(self.graph, self.loss, self.optimizer, of_classes=of_classes)
+
+    def evaluation_script(self, *, of_classes: bool) -> Script:
+        """The script that measures loss and accuracy."""
+        return training.evaluation(self.graph, self.loss, of_classes=of_classes)
+
+    def agrees_with(self, input_shape: tuple[int, ...]) -> None:
+        """InvalidData if the model's input is another one than `input_shape`, (C, H, W)."""
+        stored, size = self.graph.input.stored, self.graph.input.size
+        if tuple(input_shape) == stored or (len(stored) == 1 and math.prod(input_shape) == size):
+            return
+        message = f"input_shape is {tuple(input_shape)}, in the order C,H,W; the model takes {stored}: give that, or leave it out."
+        raise InvalidData(message)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What `model.compile` was told, or SystemML's default; and what of it would be ignored."""
+
+    loss: object
+    optimizer: keras.optimizers.Optimizer
+    complaints: tuple[str, ...] = ()
+
+
+def _wanted(model: keras.Model) -> _Wanted:
+    if not model.compiled:
+        optimizer = keras.optimizers.SGD(learning_rate=0.01, momentum=0.95, nesterov=True)
+        return _Wanted("categorical_crossentropy", optimizer)
+    config = model.get_compile_config() or {}
+    complaints = [
+        f"It is compiled with {name}={config[name]!r}. Loss and accuracy are computed: leave {name} out."
+        for name in ("loss_weights", "weighted_metrics")
+        if config.get(name)
+    ]
+    metrics = config.get("metrics") or []
+    others = [metric for metric in metrics if metric not in ACCURACIES] if isinstance(metrics, list) else [metrics]
+    complaints += [f"It is compiled with the metric {other!r}. Accuracy is computed: leave it out." for other in others]
+    return _Wanted(model.loss, model.optimizer, tuple(complaints))

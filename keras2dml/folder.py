@@ -1,0 +1,66 @@
+"""The folder of weights, as SystemML wrote it: `<layer>_weight.mtx` and `<layer>_bias.mtx`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from keras2dml import dml
+from keras2dml.errors import InvalidData
+from keras2dml.graph import Graph, Weight
+from keras2dml.rendering import Script
+from keras2dml.systemds import SystemDS
+
+# What SystemML called the variables that Keras calls otherwise.
+_ROLES = {"kernel": "weight"}
+FORMATS = ("binary", "csv", "text")
+
+
+def save(systemds: SystemDS, graph: Graph, matrices: Mapping[str, np.ndarray], target: Path, kind: str) -> None:
+    """Write every weight into `target`; the folder is replaced as a whole, so that it is never half written."""
+    if kind not in FORMATS:
+        raise InvalidData(f"format is {kind!r}: give one of {', '.join(map(repr, FORMATS))}.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
+        new, old = Path(made, "new"), Path(made, "old")
+        new.mkdir()
+        names = [weight.name for weight in graph.weights()]
+        lines = [dml.write(weight.name, _file(new, weight), kind) for weight in graph.weights()]
+        systemds.run(Script("\n".join(lines), tuple(names), ()), {n: systemds.matrix(matrices[n]) for n in names})
+        for checksum in new.glob(".*.crc"):
+            checksum.unlink()
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load(systemds: SystemDS, graph: Graph, source: Path, ignored: Collection[str]) -> dict[str, np.ndarray]:
+    """The weights in `source` by name, without those of the layers `ignored`; InvalidData if one is missing or of another size."""
+    layers = {weight.layer for weight in graph.weights()}
+    unknown = sorted(set(ignored) - layers)
+    if unknown:
+        raise InvalidData(f"ignore_weights names {', '.join(unknown)}; the layers with weights are {', '.join(layers)}.")
+    wanted = [weight for weight in graph.weights() if weight.layer not in ignored]
+    missing = [_file(source, weight).name for weight in wanted if not _file(source, weight).exists()]
+    if missing:
+        message = f"The folder {source} lacks {', '.join(missing)}: give a folder that save() wrote, or ignore_weights=[...]."
+        raise InvalidData(message)
+    lines = [dml.read(weight.name, _file(source, weight)) for weight in wanted]
+    names = tuple(weight.name for weight in wanted)
+    blocks = systemds.run(Script("\n".join(lines), (), names), {}) if wanted else {}
+    matrices = {name: systemds.numpy(block) for name, block in blocks.items()}
+    for weight in wanted:
+        if matrices[weight.name].shape != weight.matrix:
+            found, own = dml.shape(matrices[weight.name].shape), dml.shape(weight.matrix)
+            message = f"{_file(source, weight)} is {found}, the model's {weight.name} {own}: give weights of this model."
+            raise InvalidData(message)
+    return matrices
+
+
+def _file(folder: Path, weight: Weight) -> Path:
+    return folder.absolute() / f"{dml.identifier(weight.layer)}_{_ROLES.get(weight.role, weight.role)}.mtx"
