@@ -1,0 +1,33 @@
+# Every recipe works from a fresh clone on a machine with Python 3.11+ and Java 17.
+
+PYTHON := .venv/bin/python
+READY := .venv/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | awk -F': *' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(READY) ## make .venv from requirements.lock, find or install Java 17
+
+demo: $(READY) ## train, stream 10,000 readings, score and account for every one
+	$(PYTHON) -m digitstream demo
+
+test: $(READY) ## all tests
+	$(PYTHON) -m pytest
+
+check: $(READY) ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy contract digitstream keras2dml producers streaming training
+
+format: $(READY) ## let ruff mend what it can
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+clean: ## remove .venv and caches; .digitstream, which holds data, stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): requirements.lock pyproject.toml scripts/bootstrap.sh scripts/bootstrap.py
+	@sh scripts/bootstrap.sh

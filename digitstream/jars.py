@@ -1,0 +1,163 @@
+"""The jars that come from Maven Central, fetched once by the Ivy that ships inside pyspark.
+
+Each set lies in a folder of its own, named after its content, in the user's cache. A folder
+appears there whole (one rename) or not at all, so that an interrupted download is never half used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from contract.errors import DigitstreamError
+from digitstream.java import Java
+
+SPARK = "3.5.7"
+SCALA = "2.12"
+KAFKA_BROKER = "4.1.1"
+
+Progress = Callable[[str, int, int], None]
+"""Called with the name of the set, the jars that are there and the jars that there will be."""
+
+
+class JarsUnavailable(DigitstreamError):
+    """The jars are not in the cache and could not be fetched."""
+
+    retriable = True
+
+
+@dataclass(frozen=True)
+class Jars:
+    """A set of Maven modules, "group:artifact:version" each, and the number of jars they make."""
+
+    name: str
+    modules: tuple[str, ...]
+    transitive: bool
+    count: int
+
+    @property
+    def folder_name(self) -> str:
+        """A name that changes with the content."""
+        content = "\n".join((*self.modules, str(self.transitive)))
+        return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
+
+    @property
+    def ivy(self) -> str:
+        """The Ivy file that asks for this set."""
+        needs = "".join(
+            f'<dependency org="{group}" name="{artifact}" rev="{version}" '
+            f'conf="default->runtime,master" transitive="{str(self.transitive).lower()}"/>'
+            for group, artifact, version in (module.split(":") for module in self.modules)
+        )
+        return (
+            f'<ivy-module version="2.0"><info organisation="digitstream" module="{self.name}"/>'
+            f'<configurations><conf name="default"/></configurations>'
+            f"<dependencies>{needs}</dependencies></ivy-module>"
+        )
+
+
+BROKER = Jars(
+    name="kafka-broker",
+    modules=(
+        f"org.apache.kafka:kafka_2.13:{KAFKA_BROKER}",
+        "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
+    ),
+    transitive=True,
+    count=46,
+)
+
+# What Spark's Kafka connector needs beyond the jars that pyspark brings (those are left out: two
+# versions of one class on Spark's path would be worse than none), and the local file system that
+# writes a checkpoint without forking a shell.
+CONNECTOR = Jars(
+    name="spark-kafka",
+    modules=(
+        f"org.apache.spark:spark-sql-kafka-0-10_{SCALA}:{SPARK}",
+        f"org.apache.spark:spark-token-provider-kafka-0-10_{SCALA}:{SPARK}",
+        "org.apache.kafka:kafka-clients:3.4.1",
+        "org.apache.commons:commons-pool2:2.11.1",
+        "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0",
+    ),
+    transitive=False,
+    count=5,
+)
+
+
+def cache(environ: Mapping[str, str]) -> Path:
+    """The user's cache folder for jars: what the desktop says, else the system's usual place."""
+    if environ.get("XDG_CACHE_HOME"):
+        root = Path(environ["XDG_CACHE_HOME"])
+    elif sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    else:
+        root = Path.home() / ".cache"
+    return root / "digitstream" / "jars"
+
+
+def ensure(jars: Jars, java: Java, folder: Path, progress: Progress | None = None) -> list[Path]:
+    """The paths of a set's jars under `folder`, fetched from Maven Central if not yet there.
+
+    Raises JarsUnavailable when Maven Central cannot be reached.
+    """
+    place = folder / jars.folder_name
+    if not place.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as staging:
+            _move(_fetched(jars, java, Path(staging), progress), place)
+    return sorted(place.glob("*.jar"))
+
+
+def _fetched(jars: Jars, java: Java, staging: Path, progress: Progress | None) -> Path:
+    (staging / "ivy.xml").write_text(jars.ivy)
+    arrived = staging / "jars"
+    command = [str(java.executable), "-jar", str(_ivy()), "-ivy", str(staging / "ivy.xml")]
+    command += ["-cache", str(staging / "cache"), "-confs", "default"]
+    command += ["-retrieve", str(arrived / "[artifact]-[revision](-[classifier]).[ext]")]
+    said = []
+    with subprocess.Popen(
+        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=staging
+    ) as ivy:
+        done = 0
+        for line in ivy.stdout or ():
+            said.append(line)
+            if "[SUCCESSFUL ]" in line:
+                done += 1
+                if progress is not None:
+                    progress(jars.name, done, jars.count)
+    found = len(list(arrived.glob("*.jar")))
+    if ivy.returncode != 0 or found != jars.count:
+        log = Path(tempfile.gettempdir()) / f"digitstream-{jars.name}-ivy.log"
+        log.write_text("".join(said))
+        message = (
+            f"{found} of the {jars.count} jars of {jars.name} ({', '.join(jars.modules)}) could be "
+            f"fetched. They come from Maven Central the first time, which has to be reachable: "
+            f"check the network (behind a proxy set JAVA_TOOL_OPTIONS=-Dhttps.proxyHost=... "
+            f"-Dhttps.proxyPort=...) and run the command again. What Ivy said is in {log}."
+        )
+        raise JarsUnavailable(message)
+    return arrived
+
+
+def _ivy() -> Path:
+    spec = find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        message = "pyspark is not installed, whose Ivy fetches the jars. Run `make setup`."
+        raise JarsUnavailable(message)
+    return next((Path(spec.origin).parent / "jars").glob("ivy-*.jar"))
+
+
+def _move(arrived: Path, place: Path) -> None:
+    try:
+        arrived.rename(place)
+    except OSError:
+        if not place.is_dir():
+            raise
+        # Another program fetched the same set at the same time and was first.
+        shutil.rmtree(arrived)
