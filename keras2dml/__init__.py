@@ -1,4 +1,4 @@
-"""Keras2DML: Keras models compiled to Apache SystemDS' DML, trained and scored on a SparkSession."""
+"""Keras2DML: Keras models compiled to Apache SystemDS, trained and scored on a SparkSession."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ __all__ = [
     "spark_session",
 ]
 
-# Loaded when first asked for: scoring a compiled model needs no Keras, compiling one needs no Spark.
+# Loaded when first asked for: scoring a compiled model needs no Keras, compiling one needs no
+# Spark.
 _HOMES = {
     "Keras2DML": "keras2dml.estimator",
     "Scorer": "keras2dml.scorer",

@@ -1,4 +1,6 @@
-"""The check between the passes: a graph that renders is one whose rules do not contradict themselves."""
+"""The check between the passes: a graph that renders is one whose rules do not contradict
+themselves.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +20,39 @@ def check(graph: Graph) -> Graph:
     _fits(graph.input)
     for call in graph.calls:
         if any(id(value) not in known for value in call.inputs):
-            raise InvalidGraph(f"{call.function} of layer {call.layer!r} reads a value that no call before it made.")
+            message = (
+                f"{call.function} of layer {call.layer!r} reads a value that no call before it"
+                " made."
+            )
+            raise InvalidGraph(message)
         _fits(call.output)
         known.add(id(call.output))
         names.append(call.output.name)
         if call.function != "identity":
             dml.function(f"{call.function}_forward")
         elif call.output.size != call.inputs[0].size:
-            raise InvalidGraph(f"Layer {call.layer!r} renames {call.inputs[0].size} elements to {call.output.size}.")
+            message = (
+                f"Layer {call.layer!r} renames {call.inputs[0].size} elements to"
+                f" {call.output.size}."
+            )
+            raise InvalidGraph(message)
     for weight in graph.weights():
         names.append(weight.name)
         if math.prod(weight.matrix) != math.prod(weight.shape):
-            raise InvalidGraph(f"Weight {weight.name!r} has shape {weight.shape}, its DML matrix {weight.matrix}.")
+            message = (
+                f"Weight {weight.name!r} has shape {weight.shape}, its DML matrix {weight.matrix}."
+            )
+            raise InvalidGraph(message)
     if len(set(names)) != len(names):
-        raise InvalidGraph(f"Two values or weights of model {graph.name!r} have one name.")
+        message = f"Two values or weights of model {graph.name!r} have one name."
+        raise InvalidGraph(message)
     return graph
 
 
 def _fits(value: Value) -> None:
     size = math.prod(value.shape)
     if math.prod(value.stored) != size or not np.array_equal(np.sort(value.order), np.arange(size)):
-        raise InvalidGraph(f"Value {value.name!r} of shape {value.shape} has no order for each of its elements.")
+        message = (
+            f"Value {value.name!r} of shape {value.shape} has no order for each of its elements."
+        )
+        raise InvalidGraph(message)

@@ -32,7 +32,9 @@ class Compilation:
 
     @classmethod
     def of(cls, model: keras.Model) -> Compilation:
-        """The model compiled; UnsupportedModel with all complaints about layers, loss, optimizer and metrics."""
+        """The model compiled; UnsupportedModel with all complaints about layers, loss, optimizer
+        and metrics.
+        """
         complaints: list[str] = []
         graph, loss = None, None
         wanted = _wanted(model)
@@ -51,7 +53,10 @@ class Compilation:
     def weights(self) -> dict[str, np.ndarray]:
         """The model's weights as DML matrices, by name."""
         variables = self.model.get_weights()
-        return {weight.name: weight.to_dml(variables[weight.position]) for weight in self.graph.weights()}
+        return {
+            weight.name: weight.to_dml(variables[weight.position])
+            for weight in self.graph.weights()
+        }
 
     def keras_model(self, matrices: Mapping[str, np.ndarray]) -> keras.Model:
         """A copy of the Keras model, compiled as it was, with these weights."""
@@ -87,7 +92,10 @@ class Compilation:
         stored, size = self.graph.input.stored, self.graph.input.size
         if tuple(input_shape) == stored or (len(stored) == 1 and math.prod(input_shape) == size):
             return
-        message = f"input_shape is {tuple(input_shape)}, in the order C,H,W; the model takes {stored}: give that, or leave it out."
+        message = (
+            f"input_shape is {tuple(input_shape)}, in the order C,H,W; the model takes"
+            f" {stored}: give that, or leave it out."
+        )
         raise InvalidData(message)
 
 
@@ -106,11 +114,19 @@ def _wanted(model: keras.Model) -> _Wanted:
         return _Wanted("categorical_crossentropy", optimizer)
     config = model.get_compile_config() or {}
     complaints = [
-        f"It is compiled with {name}={config[name]!r}. Loss and accuracy are computed: leave {name} out."
+        f"It is compiled with {name}={config[name]!r}. Loss and accuracy are computed:"
+        f" leave {name} out."
         for name in ("loss_weights", "weighted_metrics")
         if config.get(name)
     ]
     metrics = config.get("metrics") or []
-    others = [metric for metric in metrics if metric not in ACCURACIES] if isinstance(metrics, list) else [metrics]
-    complaints += [f"It is compiled with the metric {other!r}. Accuracy is computed: leave it out." for other in others]
+    others = (
+        [metric for metric in metrics if metric not in ACCURACIES]
+        if isinstance(metrics, list)
+        else [metrics]
+    )
+    complaints += [
+        f"It is compiled with the metric {other!r}. Accuracy is computed: leave it out."
+        for other in others
+    ]
     return _Wanted(model.loss, model.optimizer, tuple(complaints))

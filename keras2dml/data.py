@@ -13,8 +13,9 @@ from keras2dml.graph import Value
 def rows(data: object, value: Value) -> np.ndarray:
     """X as a matrix (N, D) in DML's order of columns, float64.
 
-    `data` is (N, *shape) in the model's own layout, or rows (N, D) as SystemML stored them: an image in C,H,W order.
-    Raises InvalidData for another width, for what is no number, and for NaN or infinity.
+    `data` is (N, *shape) in the model's own layout, or rows (N, D) as SystemML stored them: an
+    image in C,H,W order. Raises InvalidData for another width, for what is no number, and for NaN
+    or infinity.
     """
     array = _numbers(data, "X")
     if array.ndim == 2 and array.shape[1] == value.size:
@@ -23,19 +24,27 @@ def rows(data: object, value: Value) -> np.ndarray:
         features = value.as_stored(array)
     else:
         own = ", ".join(map(str, value.shape))
-        message = f"X has shape {array.shape}. The model takes (N, {own}), or rows of {value.size} elements: reshape X."
+        message = (
+            f"X has shape {array.shape}. The model takes (N, {own}), or rows of {value.size}"
+            " elements: reshape X."
+        )
         raise InvalidData(message)
     broken = ~np.isfinite(features)
     if broken.any():
         first = int(broken.any(axis=1).argmax())
-        message = f"X has {int(broken.sum())} values that are NaN or infinite, the first in row {first}: clean or drop them."
+        message = (
+            f"X has {int(broken.sum())} values that are NaN or infinite, the first in row"
+            f" {first}: clean or drop them."
+        )
         raise InvalidData(message)
     return features
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What to learn: `matrix` is (N, 1) class numbers from 1, or (N, K) probabilities; `classes` names the classes."""
+    """What to learn: `matrix` is (N, 1) class numbers from 1, or (N, K) probabilities; `classes`
+    names the classes.
+    """
 
     matrix: np.ndarray
     classes: np.ndarray
@@ -46,24 +55,32 @@ class Targets:
         return replace(self, matrix=self.matrix[part])
 
 
-def targets(labels: object, classes: int, examples: int, known: np.ndarray | None = None) -> Targets:
-    """y (N,) of class labels, or (N, K) of probabilities, for a model of K = `classes` outputs and N = `examples`.
+def targets(
+    labels: object, classes: int, examples: int, known: np.ndarray | None = None
+) -> Targets:
+    """y (N,) of class labels, or (N, K) of probabilities, for a model of K = `classes` outputs and
+    N = `examples`.
 
-    Whole numbers are classes as Keras counts them, 0..K-1; other labels are sorted, as scikit-learn does, and there
-    must be K of them, or those `known`. Raises InvalidData for labels out of range and for another length.
+    Whole numbers are classes as Keras counts them, 0..K-1; other labels are sorted, as scikit-learn
+    does, and there must be K of them, or those `known`. Raises InvalidData for labels out of range
+    and for another length.
     """
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if len(array) != examples or array.ndim not in (1, 2):
-        raise InvalidData(f"y has shape {array.shape}, X has {examples} rows: give one label for each row.")
+        message = f"y has shape {array.shape}, X has {examples} rows: give one label for each row."
+        raise InvalidData(message)
     if array.ndim == 2:
         return _probabilities(array, classes)
     if array.dtype.kind in "iufb":
         return _numbered(_numbers(array, "y"), classes)
     names = np.unique(array) if known is None else known
     if len(names) != classes or not np.isin(array, names).all():
-        message = f"y has the labels {_some(np.unique(array))}, the model {classes} outputs: give each output one label."
+        message = (
+            f"y has the labels {_some(np.unique(array))}, the model {classes} outputs: give"
+            " each output one label."
+        )
         raise InvalidData(message)
     return Targets(np.searchsorted(names, array)[:, np.newaxis] + 1.0, names, of_classes=True)
 
@@ -72,7 +89,8 @@ def _numbered(array: np.ndarray, classes: int) -> Targets:
     wrong = array[(array != np.floor(array)) | (array < 0) | (array >= classes)]
     if len(wrong):
         message = (
-            f"y has labels out of range: {_some(np.unique(wrong))}. A model of {classes} outputs takes 0 to {classes - 1}:"
+            f"y has labels out of range: {_some(np.unique(wrong))}. A model of {classes}"
+            f" outputs takes 0 to {classes - 1}:"
             " number the classes so, or give the model more outputs."
         )
         raise InvalidData(message)
@@ -81,11 +99,15 @@ def _numbered(array: np.ndarray, classes: int) -> Targets:
 
 def _probabilities(array: np.ndarray, classes: int) -> Targets:
     if array.shape[1] != classes:
-        message = f"y has {array.shape[1]} columns, the model {classes} outputs: give a column for each output."
+        message = (
+            f"y has {array.shape[1]} columns, the model {classes} outputs: give a column for"
+            " each output."
+        )
         raise InvalidData(message)
     matrix = _numbers(array, "y")
     if not np.isfinite(matrix).all():
-        raise InvalidData("y has values that are NaN or infinite: clean or drop these rows.")
+        message = "y has values that are NaN or infinite: clean or drop these rows."
+        raise InvalidData(message)
     return Targets(matrix, np.arange(classes), of_classes=False)
 
 
@@ -93,9 +115,13 @@ def _numbers(data: object, name: str) -> np.ndarray:
     try:
         array = np.asarray(data, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InvalidData(f"{name} is not an array of numbers ({error}): give numpy arrays or lists of numbers.") from error
+        message = (
+            f"{name} is not an array of numbers ({error}): give numpy arrays or lists of numbers."
+        )
+        raise InvalidData(message) from error
     if array.ndim == 0 or len(array) == 0:
-        raise InvalidData(f"{name} is empty: give at least one row.")
+        message = f"{name} is empty: give at least one row."
+        raise InvalidData(message)
     return array
 
 

@@ -1,4 +1,6 @@
-"""DML as text: the only module that knows its syntax, and the home of the function library in `dml/`."""
+"""DML as text: the only module that knows its syntax, and the home of the function library in
+`dml/`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from keras2dml.graph import Scalar
 
 _FUNCTION = re.compile(
     r"(?P<comment>(?:^#[^\n]*\n)*)"
-    r"^(?P<name>\w+) = function\((?P<arguments>[^)]*)\)\s*return \((?P<results>[^)]*)\) \{\n.*?^\}$",
+    r"^(?P<name>\w+) = function\((?P<arguments>[^)]*)\)\s*return \((?P<results>[^)]*)\) \{\n"
+    r".*?^\}$",
     re.MULTILINE | re.DOTALL,
 )
 _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
@@ -33,7 +36,9 @@ class Function:
 @cache
 def library() -> Mapping[str, Function]:
     """All functions of the `.dml` files that ship with this package, by name."""
-    files = sorted(resources.files("keras2dml").joinpath("dml").iterdir(), key=lambda file: file.name)
+    files = sorted(
+        resources.files("keras2dml").joinpath("dml").iterdir(), key=lambda file: file.name
+    )
     texts = (file.read_text(encoding="utf-8") for file in files if file.name.endswith(".dml"))
     return {function.name: function for text in texts for function in functions(text)}
 
@@ -42,7 +47,8 @@ def functions(text: str) -> Iterable[Function]:
     """The functions defined in DML source that is written as the library's is."""
     for match in _FUNCTION.finditer(text):
         arguments, results = (
-            tuple(name for _, name in _PARAMETER.findall(match[part])) for part in ("arguments", "results")
+            tuple(name for _, name in _PARAMETER.findall(match[part]))
+            for part in ("arguments", "results")
         )
         yield Function(match["name"], arguments, results, match[0].lstrip("\n"))
 
@@ -52,7 +58,8 @@ def function(name: str) -> Function:
     try:
         return library()[name]
     except KeyError:
-        raise InvalidGraph(f"The DML library has no function {name!r}: add it to a file in keras2dml/dml/.") from None
+        message = f"The DML library has no function {name!r}: add it to a file in keras2dml/dml/."
+        raise InvalidGraph(message) from None
 
 
 def call(name: str, results: Sequence[str], arguments: Mapping[str, str]) -> str:
@@ -60,7 +67,8 @@ def call(name: str, results: Sequence[str], arguments: Mapping[str, str]) -> str
     target = function(name)
     missing = [argument for argument in target.arguments if argument not in arguments]
     if missing:
-        raise InvalidGraph(f"{name} takes {', '.join(missing)}, which its rule does not give.")
+        message = f"{name} takes {', '.join(missing)}, which its rule does not give."
+        raise InvalidGraph(message)
     bound = ", ".join(f"{argument}={arguments[argument]}" for argument in target.arguments)
     left = results[0] if len(results) == 1 else f"[{', '.join(results)}]"
     return f"{left} = {name}({bound})"

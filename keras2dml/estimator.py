@@ -23,13 +23,16 @@ Report = Callable[[Sequence[Iteration]], None]
 
 
 class Keras2DML:
-    """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a SparkSession.
+    """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a
+    SparkSession.
 
-    `keras_model` is a Sequential or functional model with an input shape. Where it is not compiled, it gets what
-    SystemML gave it: cross-entropy, and SGD with learning rate 0.01, momentum 0.95 and Nesterov's step. The Keras
-    model itself is never changed: `to_keras()` makes one with the trained weights.
+    `keras_model` is a Sequential or functional model with an input shape. Where it is not compiled,
+    it gets what SystemML gave it: cross-entropy, and SGD with learning rate 0.01, momentum 0.95 and
+    Nesterov's step. The Keras model itself is never changed: `to_keras()` makes one with the
+    trained weights.
 
-    After `fit`, `history` has loss and accuracy by epoch, as Keras' History has, and `iterations` by mini-batch.
+    After `fit`, `history` has loss and accuracy by epoch, as Keras' History has, and `iterations`
+    by mini-batch.
     """
 
     def __init__(
@@ -45,12 +48,13 @@ class Keras2DML:
         display: int = 100,
         seed: int = 42,
     ) -> None:
-        """`input_shape` is (C, H, W), and checked against the model's; `fit` writes its weights to the folder `weights`.
+        """`input_shape` is (C, H, W), and checked against the model's; `fit` writes its weights to
+        the folder `weights`.
 
-        `max_iter` counts mini-batches of `batch_size`. Every `test_interval` of them the loss and accuracy of the first
-        `test_iter` mini-batches are measured, which are kept from training; 0 leaves that out. `display` is how often
-        training reports, 0 for never; `seed` is dropout's. Raises UnsupportedModel with all complaints at once,
-        InvalidData and InvalidSession.
+        `max_iter` counts mini-batches of `batch_size`. Every `test_interval` of them the loss and
+        accuracy of the first `test_iter` mini-batches are measured, which are kept from training; 0
+        leaves that out. `display` is how often training reports, 0 for never; `seed` is dropout's.
+        Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
         self.spark = spark
         self.keras_model = keras_model
@@ -83,10 +87,11 @@ class Keras2DML:
     ) -> Self:
         """Train from the current weights on, with mini-batches in the order of the rows.
 
-        X is (N, *shape) in the model's own layout, or rows (N, D) in SystemML's order C,H,W; y is (N,) of class labels
-        or (N, K) of probabilities. Keras' `epochs` take the place of `max_iter`; `validation_data` is measured after each
-        epoch. `report` is called with the iterations done since its last call, instead of showing a progress bar.
-        Raises InvalidData before anything runs.
+        X is (N, *shape) in the model's own layout, or rows (N, D) in SystemML's order C,H,W; y is
+        (N,) of class labels or (N, K) of probabilities. Keras' `epochs` take the place of
+        `max_iter`; `validation_data` is measured after each epoch. `report` is called with the
+        iterations done since its last call, instead of showing a progress bar. Raises InvalidData
+        before anything runs.
         """
         size = _positive("batch_size", batch_size or self.batch_size)
         features, targets = self._checked(X, y)
@@ -97,12 +102,18 @@ class Keras2DML:
         elif self.test_interval and self.test_iter:
             kept = self.test_iter * size
             if kept >= len(features):
-                raise InvalidData(f"test_iter={self.test_iter} keeps {kept} of {len(features)} rows for testing: lower it.")
+                message = (
+                    f"test_iter={self.test_iter} keeps {kept} of {len(features)} rows for"
+                    " testing: lower it."
+                )
+                raise InvalidData(message)
             held, interval = Held(features[:kept], targets[:kept]), self.test_interval
             features, targets = features[kept:], targets[kept:]
         iterations = epochs * -(-len(features) // size) if epochs else self.max_iter
         plan = Plan(len(features), size, iterations, interval)
-        training = Training(self._systemds, self._compilation, self._matrices, targets, features, self.seed)
+        training = Training(
+            self._systemds, self._compilation, self._matrices, targets, features, self.seed
+        )
         self._run(training, plan, held, report)
         self._matrices = training.weights()
         self.classes_ = targets.classes
@@ -124,7 +135,11 @@ class Keras2DML:
     def score(self, X: object, y: object) -> float:
         """The share of rows whose predicted class is the label in `y`."""
         _, targets = self._checked(X, y, known=self.classes_)
-        wanted = targets.matrix.argmax(axis=1) if not targets.of_classes else targets.matrix[:, 0].astype(int) - 1
+        wanted = (
+            targets.matrix.argmax(axis=1)
+            if not targets.of_classes
+            else targets.matrix[:, 0].astype(int) - 1
+        )
         return float(np.mean(self.predict_proba(X).argmax(axis=1) == wanted))
 
     def summary(self, console: Console | None = None) -> None:
@@ -139,12 +154,16 @@ class Keras2DML:
         """The DML that `predict` runs."""
         return CompiledModel.of(self._graph, self._matrices).script.text
 
-    def save(self, folder_path: Path | str, format: str = "binary") -> None:  # noqa: A002 - SystemML's name
-        """Write the weights to a folder as SystemML did, a matrix each: `format` is binary, csv or text."""
+    def save(self, folder_path: Path | str, format: str = "binary") -> None:
+        """Write the weights to a folder as SystemML did, a matrix each: `format` is binary, csv or
+        text.
+        """
         folder.save(self._systemds, self._graph, self._matrices, Path(folder_path), format)
 
     def load(self, weights: Path | str, ignore_weights: Collection[str] = ()) -> Self:
-        """Read the weights that `save` wrote, but for the layers in `ignore_weights`. Raises InvalidData."""
+        """Read the weights that `save` wrote, but for the layers in `ignore_weights`. Raises
+        InvalidData.
+        """
         self._matrices |= folder.load(self._systemds, self._graph, Path(weights), ignore_weights)
         self._scorer = None
         return self
@@ -154,11 +173,15 @@ class Keras2DML:
         return self._compilation.keras_model(self._matrices)
 
     def to_onnx(self, path: Path | str) -> None:
-        """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output "probabilities" (N, K)."""
+        """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output
+        "probabilities" (N, K).
+        """
         Path(path).write_bytes(onnx.exported(self._graph, self._matrices).SerializeToString())
 
     def save_compiled(self, folder_path: Path | str) -> Path:
-        """Write the scoring script and weights to a folder, for Scorer: scoring then needs neither Keras nor this model."""
+        """Write the scoring script and weights to a folder, for Scorer: scoring then needs neither
+        Keras nor this model.
+        """
         return CompiledModel.of(self._graph, self._matrices).save(folder_path)
 
     def _checked(
@@ -167,11 +190,16 @@ class Keras2DML:
         features = data.rows(X, self._graph.input)
         targets = data.targets(y, self._graph.output.size, len(features), known)
         if self._compilation.loss.sparse and not targets.of_classes:
-            raise InvalidData("y has a column for each class, and the loss is sparse: give class numbers, or use"
-                              " 'categorical_crossentropy'.")
+            message = (
+                "y has a column for each class, and the loss is sparse: give class numbers, or use"
+                " 'categorical_crossentropy'."
+            )
+            raise InvalidData(message)
         return features, targets
 
-    def _run(self, training: Training, plan: Plan, held: Held | None, report: Report | None) -> None:
+    def _run(
+        self, training: Training, plan: Plan, held: Held | None, report: Report | None
+    ) -> None:
         """Run the plan, and keep and show what it reports."""
         self.iterations, measured = [], []
         with ExitStack() as shown:
@@ -190,10 +218,17 @@ class Keras2DML:
                         display.say(held.line(self.iterations[-1].number, *measured[-1]))
         self.history = averages(self.iterations, plan.batches)
         if measured:
-            self.history |= dict(zip(("val_loss", "val_accuracy"), map(list, zip(*measured, strict=True)), strict=True))
+            self.history |= dict(
+                zip(
+                    ("val_loss", "val_accuracy"),
+                    map(list, zip(*measured, strict=True)),
+                    strict=True,
+                )
+            )
 
 
 def _positive(name: str, value: int) -> int:
     if value < 1:
-        raise InvalidData(f"{name} is {value}: give a whole number of 1 or more.")
+        message = f"{name} is {value}: give a whole number of 1 or more."
+        raise InvalidData(message)
     return value

@@ -1,4 +1,6 @@
-"""A training run: the training script run some iterations at a time, with weights and state kept in the JVM."""
+"""A training run: the training script run some iterations at a time, with weights and state kept in
+the JVM.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +16,16 @@ from keras2dml.compilation import Compilation
 from keras2dml.data import Targets
 from keras2dml.systemds import SystemDS
 
-# How long SystemDS is left alone at most: long enough that starting a script costs little, short enough to see it work.
+# How long SystemDS is left alone at most: long enough that starting a script costs little, short
+# enough to see it work.
 SECONDS_A_RUN = 3.0
 
 
 @dataclass(frozen=True)
 class Iteration:
-    """One training step: its number from 1, the loss and accuracy of its batch before the update, the batch's rows."""
+    """One training step: its number from 1, the loss and accuracy of its batch before the update,
+    the batch's rows.
+    """
 
     number: int
     loss: float
@@ -30,7 +35,9 @@ class Iteration:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train: `iterations` batches of `batch_size` rows (of `rows` in all), measured every `interval`."""
+    """How long to train: `iterations` batches of `batch_size` rows (of `rows` in all), measured
+    every `interval`.
+    """
 
     rows: int
     batch_size: int
@@ -45,7 +52,11 @@ class Plan:
     def next(self, done: int, wanted: int) -> int:
         """How many iterations to run next: at most `wanted`, and not past the next measurement."""
         left = self.iterations - done
-        return min(wanted, left, self.interval - done % self.interval) if self.interval else min(wanted, left)
+        return (
+            min(wanted, left, self.interval - done % self.interval)
+            if self.interval
+            else min(wanted, left)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,11 +69,15 @@ class Held:
     @staticmethod
     def line(number: int, loss: float, accuracy: float) -> str:
         """What is said of a measurement."""
-        return f"Iter:{number}, validation loss:{loss:.6f}, validation accuracy:{100 * accuracy:.2f}"
+        return (
+            f"Iter:{number}, validation loss:{loss:.6f}, validation accuracy:{100 * accuracy:.2f}"
+        )
 
 
 class Training:
-    """The state of a training run: every weight and every matrix of the optimizer, as it is in the JVM."""
+    """The state of a training run: every weight and every matrix of the optimizer, as it is in the
+    JVM.
+    """
 
     def __init__(
         self,
@@ -80,7 +95,9 @@ class Training:
         self._script = compilation.training_script(of_classes=targets.of_classes)
         zeros = {name: np.zeros(shape) for name, shape in compilation.state_shapes().items()}
         matrices = {"X": features, "Y": targets.matrix, **weights, **zeros}
-        self._variables: dict[str, Any] = {name: systemds.matrix(matrix) for name, matrix in matrices.items()}
+        self._variables: dict[str, Any] = {
+            name: systemds.matrix(matrix) for name, matrix in matrices.items()
+        }
 
     def run(self, plan: Plan) -> Iterator[list[Iteration]]:
         """Train as planned; yields the iterations of each piece as soon as it is done."""
@@ -96,8 +113,13 @@ class Training:
     def measure(self, held: Held) -> tuple[float, float]:
         """Loss and accuracy of the model as it is now on rows that it is not trained on."""
         script = self._compilation.evaluation_script(of_classes=held.targets.of_classes)
-        rows = {"X": self._systemds.matrix(held.features), "Y": self._systemds.matrix(held.targets.matrix)}
-        loss, accuracy = self._systemds.numpy(self._systemds.run(script, {**self._variables, **rows})["measured"])[0]
+        rows = {
+            "X": self._systemds.matrix(held.features),
+            "Y": self._systemds.matrix(held.targets.matrix),
+        }
+        loss, accuracy = self._systemds.numpy(
+            self._systemds.run(script, {**self._variables, **rows})["measured"]
+        )[0]
         return float(loss), float(accuracy)
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -127,7 +149,11 @@ def averages(iterations: Sequence[Iteration], batches: int) -> dict[str, list[fl
     epochs = [iterations[begin : begin + batches] for begin in range(0, len(iterations), batches)]
     return {
         name: [
-            float(np.average([getattr(step, name) for step in epoch], weights=[step.rows for step in epoch]))
+            float(
+                np.average(
+                    [getattr(step, name) for step in epoch], weights=[step.rows for step in epoch]
+                )
+            )
             for epoch in epochs
         ]
         for name in ("loss", "accuracy")

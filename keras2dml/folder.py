@@ -20,17 +20,25 @@ _ROLES = {"kernel": "weight"}
 FORMATS = ("binary", "csv", "text")
 
 
-def save(systemds: SystemDS, graph: Graph, matrices: Mapping[str, np.ndarray], target: Path, kind: str) -> None:
-    """Write every weight into `target`; the folder is replaced as a whole, so that it is never half written."""
+def save(
+    systemds: SystemDS, graph: Graph, matrices: Mapping[str, np.ndarray], target: Path, kind: str
+) -> None:
+    """Write every weight into `target`; the folder is replaced as a whole, so that it is never half
+    written.
+    """
     if kind not in FORMATS:
-        raise InvalidData(f"format is {kind!r}: give one of {', '.join(map(repr, FORMATS))}.")
+        message = f"format is {kind!r}: give one of {', '.join(map(repr, FORMATS))}."
+        raise InvalidData(message)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
         new, old = Path(made, "new"), Path(made, "old")
         new.mkdir()
         names = [weight.name for weight in graph.weights()]
         lines = [dml.write(weight.name, _file(new, weight), kind) for weight in graph.weights()]
-        systemds.run(Script("\n".join(lines), tuple(names), ()), {n: systemds.matrix(matrices[n]) for n in names})
+        systemds.run(
+            Script("\n".join(lines), tuple(names), ()),
+            {n: systemds.matrix(matrices[n]) for n in names},
+        )
         for checksum in new.glob(".*.crc"):
             checksum.unlink()
         if target.exists():
@@ -39,16 +47,29 @@ def save(systemds: SystemDS, graph: Graph, matrices: Mapping[str, np.ndarray], t
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load(systemds: SystemDS, graph: Graph, source: Path, ignored: Collection[str]) -> dict[str, np.ndarray]:
-    """The weights in `source` by name, without those of the layers `ignored`; InvalidData if one is missing or of another size."""
+def load(
+    systemds: SystemDS, graph: Graph, source: Path, ignored: Collection[str]
+) -> dict[str, np.ndarray]:
+    """The weights in `source` by name, without those of the layers `ignored`; InvalidData if one is
+    missing or of another size.
+    """
     layers = {weight.layer for weight in graph.weights()}
     unknown = sorted(set(ignored) - layers)
     if unknown:
-        raise InvalidData(f"ignore_weights names {', '.join(unknown)}; the layers with weights are {', '.join(layers)}.")
+        message = (
+            f"ignore_weights names {', '.join(unknown)}; the layers with weights are"
+            f" {', '.join(layers)}."
+        )
+        raise InvalidData(message)
     wanted = [weight for weight in graph.weights() if weight.layer not in ignored]
-    missing = [_file(source, weight).name for weight in wanted if not _file(source, weight).exists()]
+    missing = [
+        _file(source, weight).name for weight in wanted if not _file(source, weight).exists()
+    ]
     if missing:
-        message = f"The folder {source} lacks {', '.join(missing)}: give a folder that save() wrote, or ignore_weights=[...]."
+        message = (
+            f"The folder {source} lacks {', '.join(missing)}: give a folder that save() wrote,"
+            " or ignore_weights=[...]."
+        )
         raise InvalidData(message)
     lines = [dml.read(weight.name, _file(source, weight)) for weight in wanted]
     names = tuple(weight.name for weight in wanted)
@@ -57,10 +78,16 @@ def load(systemds: SystemDS, graph: Graph, source: Path, ignored: Collection[str
     for weight in wanted:
         if matrices[weight.name].shape != weight.matrix:
             found, own = dml.shape(matrices[weight.name].shape), dml.shape(weight.matrix)
-            message = f"{_file(source, weight)} is {found}, the model's {weight.name} {own}: give weights of this model."
+            message = (
+                f"{_file(source, weight)} is {found}, the model's {weight.name} {own}: give"
+                " weights of this model."
+            )
             raise InvalidData(message)
     return matrices
 
 
 def _file(folder: Path, weight: Weight) -> Path:
-    return folder.absolute() / f"{dml.identifier(weight.layer)}_{_ROLES.get(weight.role, weight.role)}.mtx"
+    return (
+        folder.absolute()
+        / f"{dml.identifier(weight.layer)}_{_ROLES.get(weight.role, weight.role)}.mtx"
+    )

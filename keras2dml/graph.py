@@ -1,7 +1,8 @@
 """The layer graph between Keras and DML: values, weights and calls, all frozen.
 
-DML knows matrices only, and stores an image as one row in C,H,W order, while Keras flattens H,W,C. So every
-value and every weight carries which Keras element sits in which DML cell. Nobody else needs to know.
+DML knows matrices only, and stores an image as one row in C,H,W order, while Keras flattens H,W,C.
+So every value and every weight carries which Keras element sits in which DML cell. Nobody else
+needs to know.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Scalar = int | float
 class Value:
     """One tensor of the model, a DML matrix with a row for each example.
 
-    `shape` is Keras' shape of one example, `stored` the shape in which a DML row holds it, and `order[j]` the
-    position in Keras' flattened example of the element in DML column j.
+    `shape` is Keras' shape of one example, `stored` the shape in which a DML row holds it, and
+    `order[j]` the position in Keras' flattened example of the element in DML column j.
     """
 
     name: str
@@ -63,9 +64,10 @@ class Value:
 class Weight:
     """One variable of a layer: in Keras of `shape`, in DML a matrix of `matrix` cells.
 
-    The DML tensor is Keras' with its axes in the order `axes` (of shape `stored`) and, where `rows` is given,
-    its first axis gathered by it. `argument` is what the DML functions of its layer call it, `role` what Keras does;
-    the reader adds the variable's name in the script and its position in `model.weights`.
+    The DML tensor is Keras' with its axes in the order `axes` (of shape `stored`) and, where `rows`
+    is given, its first axis gathered by it. `argument` is what the DML functions of its layer call
+    it, `role` what Keras does; the reader adds the variable's name in the script and its position
+    in `model.weights`.
     """
 
     argument: str
@@ -87,7 +89,9 @@ class Weight:
     def to_dml(self, variable: np.ndarray) -> np.ndarray:
         """Keras' variable of `shape` as the DML matrix, in float64."""
         tensor = np.asarray(variable, dtype=np.float64).transpose(self.axes)
-        return np.ascontiguousarray(tensor if self.rows is None else tensor[self.rows]).reshape(self.matrix)
+        return np.ascontiguousarray(tensor if self.rows is None else tensor[self.rows]).reshape(
+            self.matrix
+        )
 
     def to_keras(self, matrix: np.ndarray) -> np.ndarray:
         """The inverse of `to_dml`."""
@@ -101,7 +105,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Node:
-    """The ONNX operator that computes what a call computes, on tensors stored as DML stores them."""
+    """The ONNX operator that computes what a call does, on tensors stored as DML stores them."""
 
     operator: str
     attributes: Mapping[str, object] = field(default_factory=dict)
@@ -110,10 +114,12 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One step of the model: the functions `<function>_forward`, `_backward` and `_gradients` of the DML library.
+    """One step of the model: the functions `<function>_forward`, `_backward` and `_gradients` of
+    the DML library.
 
-    Their arguments are bound by name: X is the input, `weights` and `sizes` bring the rest. `onnx` is the same step as
-    an ONNX operator, None where it does nothing at prediction (as in `training_only` calls).
+    Their arguments are bound by name: X is the input, `weights` and `sizes` bring the rest. `onnx`
+    is the same step as an ONNX operator, None where it does nothing at prediction (as in
+    `training_only` calls).
     """
 
     function: str

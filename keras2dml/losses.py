@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
 from keras2dml.graph import Call, Graph, Value
 
 LOGITS = "cross_entropy_of_logits"
-NEUTRAL = {"reduction": "sum_over_batch_size", "label_smoothing": 0.0, "axis": -1, "ignore_class": None}
+NEUTRAL = {
+    "reduction": "sum_over_batch_size",
+    "label_smoothing": 0.0,
+    "axis": -1,
+    "ignore_class": None,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +39,27 @@ class Loss:
 
 def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
     """The Loss of what `model.compile(loss=...)` was given, or the complaints about it."""
-    loss = keras.losses.get(configured)
-    loss = _from_function(loss)
-    names = ", ".join(repr(name) for name in ("categorical_crossentropy", "sparse_categorical_crossentropy"))
-    if type(loss) not in (keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy):
-        return None, [f"The loss is {configured!r}. Compiled are {names}: compile() the model with one of these."]
+    loss: Any = _from_function(keras.losses.get(configured))
+    names = ", ".join(
+        repr(name) for name in ("categorical_crossentropy", "sparse_categorical_crossentropy")
+    )
+    if type(loss) not in (
+        keras.losses.CategoricalCrossentropy,
+        keras.losses.SparseCategoricalCrossentropy,
+    ):
+        return None, [
+            f"The loss is {configured!r}. Compiled are {names}: compile() the model with"
+            " one of these."
+        ]
     if len(graph.output.shape) != 1:
-        return None, [f"The output has shape {graph.output.shape}, and the loss takes a vector: end with a Dense layer."]
+        return None, [
+            f"The output has shape {graph.output.shape}, and the loss takes a vector: end"
+            " with a Dense layer."
+        ]
     config = loss.get_config()
     complaints = [
-        f"The loss {loss.name!r} has {key}={config[key]!r}. It is compiled with {key}={value!r} only: leave it out."
+        f"The loss {loss.name!r} has {key}={config[key]!r}. It is compiled with"
+        f" {key}={value!r} only: leave it out."
         for key, value in NEUTRAL.items()
         if config.get(key, value) != value
     ]
@@ -51,7 +68,9 @@ def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
 
 
 def _cross_entropy(graph: Graph, sparse: bool, *, from_logits: bool) -> Loss:
-    """Keras on TensorFlow looks through a final softmax at its logits; only without one are probabilities clipped."""
+    """Keras on TensorFlow looks through a final softmax at its logits; only without one are
+    probabilities clipped.
+    """
     last = graph.producer(graph.output)
     if last is not None and last.function == "softmax":
         return Loss(LOGITS, last.inputs[0], sparse, skips=last)

@@ -1,4 +1,4 @@
-"""ONNX from the layer graph: the same calls and the same weights, without the detour by TensorFlow."""
+"""ONNX from the layer graph: the same calls and the same weights, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ INPUT, OUTPUT = "X", "probabilities"
 
 
 def exported(graph: Graph, weights: Mapping[str, np.ndarray]) -> ModelProto:
-    """The model in float32, checked: "X" (N, *shape) in Keras' layout to "probabilities" (N, *shape).
+    """The model in float32, checked: "X" (N, *shape) in Keras' layout to "probabilities" (N,
+    *shape).
 
-    Tensors inside are stored as DML stores them, images as N,C,H,W, so that a weight is the DML matrix in another shape.
+    Tensors inside are stored as DML stores them, images as N,C,H,W, so that a weight is the DML
+    matrix in another shape.
     """
     return _Export(graph, weights).model()
 
@@ -40,12 +42,22 @@ class _Export:
         graph = helper.make_graph(
             self.nodes,
             self.graph.name,
-            [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["N", *self.graph.input.shape])],
-            [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", *self.graph.output.shape])],
+            [
+                helper.make_tensor_value_info(
+                    INPUT, TensorProto.FLOAT, ["N", *self.graph.input.shape]
+                )
+            ],
+            [
+                helper.make_tensor_value_info(
+                    OUTPUT, TensorProto.FLOAT, ["N", *self.graph.output.shape]
+                )
+            ],
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         opset = helper.make_opsetid("", OPSET)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="keras2dml")
+        model = helper.make_model(
+            graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="keras2dml"
+        )
         checker.check_model(model, full_check=True)
         return model
 
@@ -63,10 +75,22 @@ class _Export:
             last = self._reordered(last, "output", value.order.argsort(), value.shape)
         self._node("Identity", [last], OUTPUT)
 
-    def _reordered(self, tensor: str, prefix: str, order: np.ndarray, shape: tuple[int, ...]) -> str:
-        flat = self._node("Reshape", [tensor, self._constant(f"{prefix}_flat", np.array([0, order.size]))], f"{prefix}_rows")
-        gathered = self._node("Gather", [flat, self._constant(f"{prefix}_order", order)], f"{prefix}_gathered", axis=1)
-        return self._node("Reshape", [gathered, self._constant(f"{prefix}_shape", np.array([0, *shape]))], f"{prefix}_stored")
+    def _reordered(
+        self, tensor: str, prefix: str, order: np.ndarray, shape: tuple[int, ...]
+    ) -> str:
+        flat = self._node(
+            "Reshape",
+            [tensor, self._constant(f"{prefix}_flat", np.array([0, order.size]))],
+            f"{prefix}_rows",
+        )
+        gathered = self._node(
+            "Gather", [flat, self._constant(f"{prefix}_order", order)], f"{prefix}_gathered", axis=1
+        )
+        return self._node(
+            "Reshape",
+            [gathered, self._constant(f"{prefix}_shape", np.array([0, *shape]))],
+            f"{prefix}_stored",
+        )
 
     def _append(self, call: Call) -> None:
         source = self.tensors[id(call.inputs[0])]
@@ -80,10 +104,14 @@ class _Export:
         ]
         name = call.output.name
         attributes = dict(call.onnx.attributes)
-        self.tensors[id(call.output)] = self._node(call.onnx.operator, [source, *weights, *constants], name, **attributes)
+        self.tensors[id(call.output)] = self._node(
+            call.onnx.operator, [source, *weights, *constants], name, **attributes
+        )
 
     def _weight(self, weight: Weight) -> str:
-        return self._constant(weight.name, self.weights[weight.name].reshape(weight.stored).astype(np.float32))
+        return self._constant(
+            weight.name, self.weights[weight.name].reshape(weight.stored).astype(np.float32)
+        )
 
     def _constant(self, name: str, array: np.ndarray) -> str:
         self.constants[name] = array
@@ -92,5 +120,3 @@ class _Export:
     def _node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
-
-

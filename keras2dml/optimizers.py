@@ -1,4 +1,6 @@
-"""Optimizers: the DML update of a variable, the state that it keeps, and its constants, from Keras' optimizer."""
+"""Optimizers: the DML update of a variable, the state that it keeps, and its constants, from Keras'
+optimizer.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ NEUTRAL = {
 
 @dataclass(frozen=True)
 class Optimizer:
-    """The library function `<function>_update`; `state` names the matrices kept for each variable, zero at first."""
+    """The library function `<function>_update`; `state` names the matrices kept for each variable,
+    zero at first.
+    """
 
     function: str
     learning_rate: float
@@ -33,16 +37,22 @@ def optimizer_of(optimizer: keras.optimizers.Optimizer) -> tuple[Optimizer | Non
     """The Optimizer that does what Keras' does, or the complaints about it."""
     if type(optimizer) not in (keras.optimizers.SGD, keras.optimizers.Adam):
         name = type(optimizer).__name__
-        return None, [f"The optimizer is {name}. Compiled are SGD and Adam: compile() the model with one of these."]
+        return None, [
+            f"The optimizer is {name}. Compiled are SGD and Adam: compile() the model with"
+            " one of these."
+        ]
     config = optimizer.get_config()
     complaints = [
-        f"The optimizer {optimizer.name!r} has {key}={config[key]!r}. It is compiled with {key}={value!r} only: leave it out."
+        f"The optimizer {optimizer.name!r} has {key}={config[key]!r}. It is compiled with"
+        f" {key}={value!r} only: leave it out."
         for key, value in NEUTRAL.items()
         if config.get(key, value) != value
     ]
     rate = config["learning_rate"]
     if not isinstance(rate, float):
-        complaints.append("The optimizer has a learning rate schedule. A constant one is compiled: give a number.")
+        complaints.append(
+            "The optimizer has a learning rate schedule. A constant one is compiled: give a number."
+        )
         return None, complaints
     if isinstance(optimizer, keras.optimizers.Adam):
         constants = {name: float(config[name]) for name in ("beta_1", "beta_2", "epsilon")}
@@ -50,4 +60,6 @@ def optimizer_of(optimizer: keras.optimizers.Optimizer) -> tuple[Optimizer | Non
     if config["momentum"] == 0:
         return Optimizer("sgd", rate, (), {}), complaints
     function = "sgd_nesterov" if config["nesterov"] else "sgd_momentum"
-    return Optimizer(function, rate, ("velocity",), {"momentum": float(config["momentum"])}), complaints
+    return Optimizer(
+        function, rate, ("velocity",), {"momentum": float(config["momentum"])}
+    ), complaints

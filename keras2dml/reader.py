@@ -8,25 +8,26 @@ from typing import Any
 
 import keras
 
-# The rules register themselves.
-import keras2dml.rules.core
-import keras2dml.rules.images  # noqa: F401
 from keras2dml import dml
 from keras2dml.errors import UnsupportedModel
 from keras2dml.graph import Call, Graph, Shape, Value, Weight
-from keras2dml.rules import LOWERINGS, Refusal, named
+from keras2dml.rules import Refusal, named
+from keras2dml.rules.layers import LOWERINGS
 
 
 def read(model: keras.Model) -> Graph:
     """The graph of a built Sequential or functional model of one input and one output.
 
-    Raises UnsupportedModel with every complaint at once: unknown layers, arguments that would be ignored, shapes.
+    Raises UnsupportedModel with every complaint at once: unknown layers, arguments that would be
+    ignored, shapes.
     """
     return _Reader(model).graph()
 
 
 class _Reader:
-    """One walk from the model's output to its input; a layer that fails is complained of and passed over."""
+    """One walk from the model's output to its input; a layer that fails is complained of and passed
+    over.
+    """
 
     def __init__(self, model: keras.Model) -> None:
         self.model = model
@@ -41,11 +42,15 @@ class _Reader:
         """Everything read, or all complaints."""
         if not self.model.built or not self.model.outputs:
             remedy = "Start it with keras.Input(shape), or call build()"
-            raise UnsupportedModel(self.model.name, [f"It has no input shape yet. {remedy} before you compile it."])
+            raise UnsupportedModel(
+                self.model.name, [f"It has no input shape yet. {remedy} before you compile it."]
+            )
         inputs, outputs = self.model.inputs, self.model.outputs
         for kind, tensors in (("inputs", inputs), ("outputs", outputs)):
             if len(tensors) != 1:
-                self.complaints.append(f"It has {len(tensors)} {kind}. One is compiled: split the model.")
+                self.complaints.append(
+                    f"It has {len(tensors)} {kind}. One is compiled: split the model."
+                )
         start = self._input(inputs[0])
         end = self._value(outputs[0])
         if self.complaints:
@@ -88,7 +93,9 @@ class _Reader:
         stand_in = self._stored("", self._shape(tensor, named(layer)))
         if lowering is None or len(inputs) != 1:
             known = ", ".join(sorted(known.__name__ for known in LOWERINGS))
-            self.complaints.append(f"{named(layer)} is not compiled. Compiled are {known}: use these.")
+            self.complaints.append(
+                f"{named(layer)} is not compiled. Compiled are {known}: use these."
+            )
             return stand_in
         complaints = list(lowering.complaints(layer))
         self.complaints.extend(complaints)
@@ -126,9 +133,11 @@ class _Reader:
 
     def _unused(self, name: str) -> str:
         """`name` as a DML identifier that no other value or weight has."""
-        wanted = dml.identifier(name)
-        numbered = (wanted, *(f"{wanted}_{n}" for n in range(2, len(self.names) + 3)))
-        unused = next(candidate for candidate in numbered if candidate not in self.names)
+        wanted = unused = dml.identifier(name)
+        number = 1
+        while unused in self.names:
+            number += 1
+            unused = f"{wanted}_{number}"
         self.names.add(unused)
         return unused
 
@@ -136,12 +145,16 @@ class _Reader:
         """The shape of one example; a size that is open is complained of and taken for 1."""
         shape = tuple(tensor.shape[1:])
         if None in shape:
-            self.complaints.append(f"{who} has the open shape {shape}. Every size but the batch must be given.")
+            self.complaints.append(
+                f"{who} has the open shape {shape}. Every size but the batch must be given."
+            )
         return tuple(size or 1 for size in shape)
 
 
 def _data_format(model: keras.Model) -> str:
-    """The layout of the model's images: what its first layer with a data format says, else Keras' setting."""
+    """The layout of the model's images: what its first layer with a data format says, else Keras'
+    setting.
+    """
     formats = (getattr(layer, "data_format", None) for layer in model.layers)
     return next(filter(None, formats), keras.config.image_data_format())
 

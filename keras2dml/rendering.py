@@ -19,7 +19,9 @@ class Script:
 
 @dataclass
 class Forward:
-    """The forward pass of a graph as DML statements; `variables` tells which variable holds which value."""
+    """The forward pass of a graph as DML statements; `variables` tells which variable holds which
+    value.
+    """
 
     graph: Graph
     training: bool
@@ -36,7 +38,11 @@ class Forward:
             if call.function == "identity" or (call.training_only and not training):
                 forward.variables[id(call.output)] = forward.variables[id(call.inputs[0])]
             else:
-                forward._append(call, f"seed + iteration * {len(seeded)} + {seeded.index(call) if call in seeded else 0}")
+                forward._append(
+                    call,
+                    f"seed + iteration * {len(seeded)} +"
+                    f" {seeded.index(call) if call in seeded else 0}",
+                )
         return forward
 
     def _append(self, call: Call, seed: str) -> None:
@@ -45,7 +51,9 @@ class Forward:
         self.variables[id(call.output)] = call.output.name
         kept = [f"{call.output.name}_{result}" for result in function.results[1:]]
         self.used.append(name)
-        self.lines.append(dml.call(name, [call.output.name, *kept], {**self.arguments(call), "seed": seed}))
+        self.lines.append(
+            dml.call(name, [call.output.name, *kept], {**self.arguments(call), "seed": seed})
+        )
 
     def arguments(self, call: Call) -> dict[str, str]:
         """What the functions of a call may take, by the names that the library gives it."""
@@ -67,7 +75,7 @@ def described(graph: Graph) -> list[str]:
     """The comment that tells what goes in and what comes out."""
     weights = [f"  {weight.name} ({dml.shape(weight.matrix)})" for weight in graph.weights()]
     stored = graph.input.stored
-    order = f", each an example of {dml.shape(stored)} in row-major order" if len(stored) > 1 else ""
+    order = (
+        f", each an example of {dml.shape(stored)} in row-major order" if len(stored) > 1 else ""
+    )
     return [f"X (N x {graph.input.size}): rows of features{order}", "weights:", *weights]
-
-

@@ -14,7 +14,7 @@ from keras2dml.graph import Graph
 
 
 class Display:
-    """A progress bar over the iterations, with a line of loss and accuracy every `every` of them."""
+    """A progress bar over the iterations, and a line of loss and accuracy every `every` of them."""
 
     def __init__(self, iterations: int, every: int, console: Console | None = None) -> None:
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -29,7 +29,10 @@ class Display:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Take the bar away; the lines stay."""
         self._progress.stop()
@@ -39,7 +42,10 @@ class Display:
         for step in iterations:
             self._progress.advance(self._task)
             if step.number % self._every == 0:
-                line = f"Iter:{step.number}, training loss:{step.loss:.6f}, training accuracy:{100 * step.accuracy:.2f}"
+                line = (
+                    f"Iter:{step.number}, training loss:{step.loss:.6f}, training"
+                    f" accuracy:{100 * step.accuracy:.2f}"
+                )
                 self.console.print(line, highlight=False)
 
     def say(self, line: str) -> None:
@@ -48,9 +54,20 @@ class Display:
 
 
 def summary(graph: Graph) -> Table:
-    """A table of the calls: layer, DML function, shape that comes out, weights, and what goes in."""
-    table = Table("Name", "Type", "Output", "Weight", "Bias", "Top", "Bottom", title=f"Model {graph.name!r} in DML")
-    table.add_row(graph.input.name, "Data", _shape(graph.input.stored), "", "", graph.input.name, "")
+    """A table of the calls: layer, DML function, output, weights, and what comes before."""
+    table = Table(
+        "Name",
+        "Type",
+        "Output",
+        "Weight",
+        "Bias",
+        "Top",
+        "Bottom",
+        title=f"Model {graph.name!r} in DML",
+    )
+    table.add_row(
+        graph.input.name, "Data", _shape(graph.input.stored), "", "", graph.input.name, ""
+    )
     for call in graph.calls:
         sizes = {weight.argument: _shape(weight.matrix) for weight in call.weights}
         row = (sizes.get("W", ""), sizes.get("b", ""), call.output.name, call.inputs[0].name)

@@ -39,14 +39,20 @@ class CompiledModel:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         (target / _SCRIPT).write_text(self.script.text, encoding="utf-8")
-        np.savez(target / _WEIGHTS, **self.weights)
-        about = {"input": _about(self.input), "output": _about(self.output), "weights": list(self.weights)}
+        np.savez(target / _WEIGHTS, allow_pickle=False, **self.weights)
+        about = {
+            "input": _about(self.input),
+            "output": _about(self.output),
+            "weights": list(self.weights),
+        }
         (target / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
         return target
 
     @classmethod
     def load(cls, folder: Path | str) -> CompiledModel:
-        """The model that `save` wrote; runs no code. Raises InvalidData where a file is missing or broken."""
+        """The model that `save` wrote; runs no code. Raises InvalidData where a file is missing or
+        broken.
+        """
         source = Path(folder)
         try:
             about = json.loads((source / _ABOUT).read_text(encoding="utf-8"))
@@ -55,21 +61,31 @@ class CompiledModel:
                 weights = {name: stored[name] for name in about["weights"]}
             ends = [_value(about[end]) for end in ("input", "output")]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"{source} holds no compiled model ({error}): write one with Keras2DML.save_compiled()."
+            message = (
+                f"{source} holds no compiled model ({error}): write one with"
+                " Keras2DML.save_compiled()."
+            )
             raise InvalidData(message) from error
         return cls(Script(text, ("X", *weights), ("output",)), weights, *ends)
 
 
 def _about(value: Value) -> dict[str, object]:
-    return {"name": value.name, "shape": value.shape, "stored": value.stored, "order": value.order.tolist()}
+    return {
+        "name": value.name,
+        "shape": value.shape,
+        "stored": value.stored,
+        "order": value.order.tolist(),
+    }
 
 
 def _value(about: dict[str, Any]) -> Value:
-    return Value(about["name"], tuple(about["shape"]), tuple(about["stored"]), np.array(about["order"]))
+    return Value(
+        about["name"], tuple(about["shape"]), tuple(about["stored"]), np.array(about["order"])
+    )
 
 
 class Scorer:
-    """Scores with a compiled model on the SystemDS of a SparkSession; the weights stay in the JVM."""
+    """Scores with a compiled model on a SparkSession; the weights stay in its JVM."""
 
     def __init__(self, spark: SparkSession, folder: Path | str | CompiledModel) -> None:
         """Raises InvalidSession, or InvalidData if `folder` holds no compiled model."""
@@ -79,8 +95,9 @@ class Scorer:
             name: self._systemds.matrix(matrix) for name, matrix in self.model.weights.items()
         }
 
-    def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        """What the model makes of features (N, *shape), or rows (N, D) in C,H,W order: (N, K) float64.
+    def predict_proba(self, features: object) -> np.ndarray:
+        """What the model makes of features (N, *shape), or rows (N, D) in C,H,W order: (N, K)
+        float64.
 
         Raises InvalidData for features of another shape, and for NaN.
         """

@@ -6,7 +6,8 @@ from keras2dml import dml
 from keras2dml.graph import Graph
 from keras2dml.rendering import Forward, Script, described
 
-# Rows that are scored at once: enough to keep the kernels busy, few enough to stay in the cache and in memory.
+# Rows that are scored at once: enough to keep the kernels busy, few enough to stay in the cache and
+# in memory.
 ROWS_AT_ONCE = 250
 
 

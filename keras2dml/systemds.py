@@ -1,4 +1,6 @@
-"""SystemDS on a SparkSession: scripts run by its MLContext, matrices carried between numpy and the JVM."""
+"""SystemDS on a SparkSession: scripts run by its MLContext, matrices carried between numpy and the
+JVM.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,21 @@ class ExecutionFailed(Keras2DMLError):
 
 
 class SystemDS:
-    """The MLContext of a session. Matrices in the JVM are opaque to Python: `matrix` and `numpy` carry them over."""
+    """The MLContext of a session. Matrices in the JVM are opaque to Python: `matrix` and `numpy`
+    carry them over.
+    """
 
     def __init__(self, spark: SparkSession) -> None:
         """Raises InvalidSession if `spark` lacks what SystemDS needs."""
-        self._jvm: Any = suited(spark)._jvm
-        self._gateway: Any = spark.sparkContext._gateway
+        session: Any = suited(spark)
+        self._jvm: Any = session._jvm
+        self._gateway: Any = session.sparkContext._gateway
         with _Quiet(self._jvm, "out"):
-            self.context: Any = self._jvm.org.apache.sysds.api.mlcontext.MLContext(spark._jsparkSession)
-        # A matrix becomes one file: parallel writers make a folder, which cannot be read back from a file: address.
+            self.context: Any = self._jvm.org.apache.sysds.api.mlcontext.MLContext(
+                session._jsparkSession
+            )
+        # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
+        # a file: address.
         self.context.setConfigProperty("sysds.cp.parallel.io", "false")
         with _Quiet(self._jvm, "err"):
             self.run(Script("nothing = 0", (), ()), {})
@@ -51,12 +59,18 @@ class SystemDS:
         try:
             with _Quiet(self._jvm, "out"):
                 results = self.context.execute(dml)
-            return {name: results.getMatrixObject(name).acquireReadAndRelease() for name in script.outputs}
+            return {
+                name: results.getMatrixObject(name).acquireReadAndRelease()
+                for name in script.outputs
+            }
         except Py4JJavaError as error:
-            raise ExecutionFailed(f"SystemDS could not run the script: {_root_cause(error)}") from error
+            message = f"SystemDS could not run the script: {_root_cause(error)}"
+            raise ExecutionFailed(message) from error
 
     def _bind(self, dml: Any, name: str, value: Any) -> None:
-        """Give an input to a script; a matrix with its size, or SystemDS plans for one of unknown size, on Spark."""
+        """Give an input to a script; a matrix with its size, or SystemDS plans for one of unknown
+        size, on Spark.
+        """
         bind = getattr(dml, "in")
         if isinstance(value, (int, float)):
             bind(name, value)
@@ -114,14 +128,16 @@ class SystemDS:
 
 
 class _Quiet:
-    """Holds back what the JVM prints to one of its streams; without what SystemDS always says, it is printed after.
+    """Holds back what the JVM prints to one of its streams; without what SystemDS always says, it
+    is printed after.
 
-    MLContext prints a banner, ANTLR a note on its version, and every script its execution time, all without a way to
-    turn it off. What went wrong comes as an exception.
+    MLContext prints a banner, ANTLR a note on its version, and every script its execution time, all
+    without a way to turn it off. What went wrong comes as an exception.
     """
 
     NOISE = re.compile(
-        r"^(Welcome to Apache SystemDS!|ANTLR (Tool|Runtime) version .*|SystemDS Statistics:|Total execution time:.*"
+        r"^(Welcome to Apache SystemDS!|ANTLR (Tool|Runtime) version .*"
+        r"|SystemDS Statistics:|Total execution time:.*"
         r"|Number of executed Spark inst:.*)?$"
     )
 

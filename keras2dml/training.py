@@ -1,4 +1,4 @@
-"""The training script: mini-batches in the order of the rows, forward, loss, backward and update."""
+"""The training script: mini-batches in the order of the rows, each a step of the optimizer."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ HISTORY = ("loss", "accuracy", "rows")
 
 
 def render(graph: Graph, loss: Loss, optimizer: Optimizer, *, of_classes: bool) -> Script:
-    """The script that runs `iterations` steps from number `iteration_before` on, and leaves weights, state, `history`.
+    """The script that runs `iterations` steps from number `iteration_before` on, and leaves
+    weights, state, `history`.
 
-    Y is (N, 1) class numbers from 1 if `of_classes`, else (N, K) probabilities. An epoch is all rows; its
-    last batch may be smaller. `history` (iterations, 3) has the loss and the accuracy before each update.
+    Y is (N, 1) class numbers from 1 if `of_classes`, else (N, K) probabilities. An epoch is all
+    rows; its last batch may be smaller. `history` (iterations, 3) has the loss and the accuracy
+    before each update.
     """
     forward = Forward.of(graph, "X_batch", training=True)
     backward = _Backward(forward, loss)
-    state = {weight.name: [f"{weight.name}_{kept}" for kept in optimizer.state] for weight in backward.trained}
+    state = {
+        weight.name: [f"{weight.name}_{kept}" for kept in optimizer.state]
+        for weight in backward.trained
+    }
     step = [
         "iteration = iteration_before + i",
         "begin = ((iteration - 1) %% batches) * batch_size + 1",
@@ -55,7 +60,7 @@ def render(graph: Graph, loss: Loss, optimizer: Optimizer, *, of_classes: bool) 
         f"Trains the Keras model {graph.name!r}; compiled by keras2dml.",
         "",
         *described(graph),
-        f"Y: {'class numbers from 1 (N x 1)' if of_classes else f'wanted probabilities (N x {graph.output.size})'}",
+        "Y: " + ("class numbers from 1 (N x 1)" if of_classes else f"probabilities (N x {graph.output.size})"),
         f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
         f"scalars: {', '.join(scalars)}",
     ]
@@ -65,7 +70,9 @@ def render(graph: Graph, loss: Loss, optimizer: Optimizer, *, of_classes: bool) 
 
 
 def evaluation(graph: Graph, loss: Loss, *, of_classes: bool) -> Script:
-    """The script that leaves the mean `loss` and `accuracy` of the model as it stands over X and Y, as `measured` (1, 2)."""
+    """The script that leaves the mean `loss` and `accuracy` of the model as it stands over X and Y,
+    as `measured` (1, 2).
+    """
     forward = Forward.of(graph, "X_batch", training=False)
     measure = {loss.argument: forward[loss.takes], "Y": "Y_batch"}
     body = [
@@ -87,13 +94,21 @@ def evaluation(graph: Graph, loss: Loss, *, of_classes: bool) -> Script:
     ]
     header = [f"Measures the Keras model {graph.name!r} on X and Y; compiled by keras2dml."]
     weights = tuple(weight.name for weight in graph.weights())
-    return Script(dml.script(header, [*forward.used, loss.function], body), ("X", "Y", *weights), ("measured",))
+    return Script(
+        dml.script(header, [*forward.used, loss.function], body),
+        ("X", "Y", *weights),
+        ("measured",),
+    )
 
 
 def wanted(graph: Graph, of_classes: bool) -> str:
     """The statement that takes a batch of Y as probabilities."""
     rows = "Y[begin:end,]"
-    return f"Y_batch = table(seq(1, rows), {rows}, rows, {graph.output.size})" if of_classes else f"Y_batch = {rows}"
+    return (
+        f"Y_batch = table(seq(1, rows), {rows}, rows, {graph.output.size})"
+        if of_classes
+        else f"Y_batch = {rows}"
+    )
 
 
 def _update(weight: str, optimizer: Optimizer, state: list[str]) -> str:
@@ -120,7 +135,13 @@ class _Backward:
         self.weight_summands: dict[str, list[str]] = defaultdict(list)
         needed = self._needed(forward.graph)
         gradient = f"d_{forward[loss.takes]}"
-        self.lines.append(dml.call(loss.function, ["loss", gradient], {loss.argument: forward[loss.takes], "Y": "Y_batch"}))
+        self.lines.append(
+            dml.call(
+                loss.function,
+                ["loss", gradient],
+                {loss.argument: forward[loss.takes], "Y": "Y_batch"},
+            )
+        )
         self.summands[forward[loss.takes]].append(gradient)
         for call in reversed(forward.graph.calls):
             if call is not loss.skips and call.function != "identity":
@@ -169,6 +190,8 @@ class _Backward:
         """The values on which a trainable weight has an influence: only they need a gradient."""
         needed: set[int] = set()
         for call in graph.calls:
-            if any(weight.trainable for weight in call.weights) or any(id(x) in needed for x in call.inputs):
+            if any(weight.trainable for weight in call.weights) or any(
+                id(x) in needed for x in call.inputs
+            ):
                 needed.add(id(call.output))
         return needed

@@ -33,10 +33,25 @@ def activated(layer: keras.Layer, x: Value, *before: Call) -> tuple[Call, ...]:
         return (*before, Call(name, (x,), replace(x, name=name), layer.name, onnx=Node(operator)))
     if function is keras.activations.softmax:
         if len(x.shape) != 1:
-            raise Refusal(
-                f"{named(layer)} applies softmax to {x.shape}. It is compiled for vectors: add a Flatten layer before it."
+            message = (
+                f"{named(layer)} applies softmax to {x.shape}. It is compiled for vectors: add"
+                " a Flatten layer before it."
             )
-        return (*before, Call("softmax", (x,), replace(x, name="softmax"), layer.name, onnx=Node("Softmax", {"axis": -1})))
+            raise Refusal(message)
+        return (
+            *before,
+            Call(
+                "softmax",
+                (x,),
+                replace(x, name="softmax"),
+                layer.name,
+                onnx=Node("Softmax", {"axis": -1}),
+            ),
+        )
     known = ", ".join(repr(known.__name__) for known in (*ELEMENTWISE, keras.activations.softmax))
     wanted = getattr(function, "__name__", repr(function))
-    raise Refusal(f"{named(layer)} has activation {wanted!r}. Compiled are 'linear', {known}: use one of these.")
+    message = (
+        f"{named(layer)} has activation {wanted!r}. Compiled are 'linear', {known}: use one of"
+        " these."
+    )
+    raise Refusal(message)

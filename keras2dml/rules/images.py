@@ -12,13 +12,16 @@ from keras2dml.graph import Call, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import Refusal, lowers, named
 from keras2dml.rules.activations import activated
 
-# What pads the input of a max-pooling: the lowest float32, so that it is never the largest element of a window.
+# What pads the input of a max-pooling: the lowest float32, so that it is never the largest element
+# of a window.
 LOWEST = float(np.finfo(np.float32).min)
 
 
 @dataclass(frozen=True)
 class Window:
-    """A window sliding over an image of `channels` x `height` x `width`, with Keras' padding on each side."""
+    """A window sliding over an image of `channels` x `height` x `width`, with Keras' padding on
+    each side.
+    """
 
     channels: int
     height: int
@@ -93,9 +96,11 @@ def _image_size(layer: keras.Layer, x: Value) -> tuple[int, int, int]:
     """Channels, height and width of `x`, which must be stored in that order."""
     expected = Value.transposed("", x.shape, _image_axes(layer))
     if x.stored != expected.stored or not np.array_equal(x.order, expected.order):
-        raise Refusal(
-            f"{named(layer)} has data_format={layer.data_format!r}, and gets an image in the other one: use one data_format."
+        message = (
+            f"{named(layer)} has data_format={layer.data_format!r}, and gets an image in the"
+            " other one: use one data_format."
         )
+        raise Refusal(message)
     channels, height, width = expected.stored
     return channels, height, width
 
@@ -108,12 +113,18 @@ def _image(layer: keras.Layer, name: str, channels: int, size: tuple[int, int]) 
     return Value.transposed(name, shape, axes)
 
 
-def _pad(layer: keras.Layer, window: Window, x: Value, fill: float) -> tuple[Window, Value, tuple[Call, ...]]:
+def _pad(
+    layer: keras.Layer, window: Window, x: Value, fill: float
+) -> tuple[Window, Value, tuple[Call, ...]]:
     """`window` and `x` with the padding made part of `x` by the call that is returned."""
     top, left, bottom, right = window.pads
     out = _image(layer, "padded", window.channels, window.padded)
     sizes = {"top": top, "left": left, "bottom": bottom, "right": right, "value": fill}
-    node = Node("Pad", {"mode": "constant"}, (np.array([0, 0, top, left, 0, 0, bottom, right]), np.float32(fill)))
+    node = Node(
+        "Pad",
+        {"mode": "constant"},
+        (np.array([0, 0, top, left, 0, 0, bottom, right]), np.array(fill, dtype=np.float32)),
+    )
     call = Call("pad2d", (x,), out, layer.name, sizes={**window.sizes, **sizes}, onnx=node)
     height, width = window.padded
     return replace(window, height=height, width=width, pads=(0, 0, 0, 0)), out, (call,)
@@ -124,10 +135,14 @@ def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-@lowers(keras.layers.Conv2D, honours="filters kernel_size strides padding data_format activation use_bias")
+@lowers(
+    keras.layers.Conv2D,
+    honours="filters kernel_size strides padding data_format activation use_bias",
+)
 def conv2d(layer: keras.layers.Conv2D, x: Value) -> tuple[Call, ...]:
     """Cross-correlation with Keras' kernel (Hf, Wf, C, F), in DML (F, C * Hf * Wf)."""
-    window, before = Window.of(layer, x, tuple(layer.kernel_size)), ()
+    window = Window.of(layer, x, tuple(layer.kernel_size))
+    before: tuple[Call, ...] = ()
     if not window.symmetric:
         window, x, before = _pad(layer, window, x, fill=0.0)
     shape, filters = tuple(layer.kernel.shape), layer.filters
@@ -148,15 +163,22 @@ def conv2d(layer: keras.layers.Conv2D, x: Value) -> tuple[Call, ...]:
 
 @lowers(keras.layers.MaxPooling2D, honours="pool_size strides padding data_format")
 def max_pooling2d(layer: keras.layers.MaxPooling2D, x: Value) -> tuple[Call, ...]:
-    """The largest element of each window; the gradient goes to the first one that is as large, as in TensorFlow.
+    """The largest element of each window; the gradient goes to the first one that is as large, as
+    in TensorFlow.
 
-    SystemDS' own backward is fast, and right where windows lie apart and a pooled row has not six entries: its
-    sorting network for six is wrong, and overlapping windows leave duplicate entries. The others gather windows.
+    SystemDS' own backward is fast, and right where windows lie apart and a pooled row has not six
+    entries: its sorting network for six is wrong, and overlapping windows leave duplicate entries.
+    The others gather windows.
     """
-    window, before = Window.of(layer, x, tuple(layer.pool_size)), ()
+    window = Window.of(layer, x, tuple(layer.pool_size))
+    before: tuple[Call, ...] = ()
     if any(window.pads):
         window, x, before = _pad(layer, window, x, fill=LOWEST)
-    function = "max_pooling2d_gathered" if window.overlaps or window.output[1] == 6 else "max_pooling2d"
+    function = (
+        "max_pooling2d_gathered" if window.overlaps or window.output[1] == 6 else "max_pooling2d"
+    )
     out = _image(layer, "out", window.channels, window.output)
-    call = Call(function, (x,), out, layer.name, sizes=window.sizes, onnx=Node("MaxPool", window.attributes))
+    call = Call(
+        function, (x,), out, layer.name, sizes=window.sizes, onnx=Node("MaxPool", window.attributes)
+    )
     return (*before, call)

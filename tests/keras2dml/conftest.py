@@ -1,0 +1,23 @@
+"""Keras computes in float64, so that a difference is a mistake; its names start over with each test."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def _exact_keras() -> Iterator[None]:
+    import keras
+
+    keras.utils.clear_session()
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx("float32")
