@@ -1,0 +1,1 @@
+"""What the programs agree on: events on the wire, scaling, model bundle, settings."""

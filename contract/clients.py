@@ -1,0 +1,45 @@
+"""How every program of ours reaches Kafka: the one place that knows a client's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import kafka.errors
+
+from contract.errors import BrokerUnavailable
+
+PATIENCE_MS = 5_000
+"""How long a client looks for a broker before it says that there is none."""
+
+
+def arguments(bootstrap_servers: str) -> dict[str, Any]:
+    """What kafka-python's producer, consumer and admin client are made with.
+
+    `bootstrap_servers` is `host:port`, several with commas. Make the client inside `reaching`.
+    """
+    return {
+        "bootstrap_servers": [server.strip() for server in bootstrap_servers.split(",")],
+        "bootstrap_timeout_ms": PATIENCE_MS,
+    }
+
+
+@contextmanager
+def reaching(bootstrap_servers: str) -> Iterator[None]:
+    """Turn kafka-python's ways to say that nobody answers into BrokerUnavailable."""
+    try:
+        yield
+    except (
+        kafka.errors.BrokerNotAvailableError,
+        kafka.errors.InvalidMetadataError,
+        kafka.errors.KafkaTimeoutError,
+        kafka.errors.MetadataEmptyBrokerList,
+        kafka.errors.NodeNotReadyError,
+        ValueError,
+    ) as exc:
+        message = (
+            f"No Kafka broker answers at {bootstrap_servers}. One must be running there. Start the "
+            f"embedded one with `digitstream broker start`, or name yours with --bootstrap-servers."
+        )
+        raise BrokerUnavailable(message) from exc

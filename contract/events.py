@@ -1,0 +1,297 @@
+"""The events on the topics, each as a value with its codec: `.message()` and `.of(...)`.
+
+CloudEvents 1.0 in Kafka's binary mode; a reading may also come in structured JSON mode.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Self
+
+from contract import headers as names
+from contract import reasons, structured
+from contract.headers import Header, Headers, device_of, media_type, optional, required
+from contract.messages import (
+    Message,
+    attributes,
+    encoded,
+    expecting,
+    json_of,
+    key_of,
+    object_of,
+    text_of,
+)
+from contract.reasons import STAGES, BadReading, Stage
+from contract.times import moment, stamp
+
+READING = "digitstream.reading"
+LABEL = "digitstream.label"
+SCORE = "digitstream.score"
+PROGRESS = "digitstream.progress"
+
+LABELS_SOURCE = "/digitstream/labels"
+SCORING_SOURCE = "/digitstream/scoring"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An image from a device, still as the bytes that it sent; `time` is the device's clock."""
+
+    id: str
+    device: str | None
+    time: datetime | None
+    content_type: str
+    payload: bytes | None
+    source: str
+    type: str = READING
+
+    def message(self) -> Message:
+        """The reading in binary mode."""
+        return Message(
+            key_of(self.device),
+            self.payload,
+            attributes(self.id, self.source, self.type, self.time, self.content_type),
+        )
+
+    @classmethod
+    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
+        """The reading in a record, its payload not yet decoded; raises BadReading only.
+
+        Key and value may be anything. Headers that are not ours do not matter.
+        """
+        content_type = media_type(required(headers, names.CONTENT_TYPE))
+        if content_type == structured.CONTENT_TYPE:
+            event = structured.event_of(value)
+            content_type, value = structured.data_of(event)
+            id, source, type = (
+                structured.attribute(event, name) for name in ("id", "source", "type")
+            )
+            time = structured.optional(event, "time")
+        else:
+            id, source, type = (
+                required(headers, name) for name in (names.ID, names.SOURCE, names.TYPE)
+            )
+            time = optional(headers, names.TIME)
+        return cls(
+            id=id,
+            device=device_of(key),
+            time=None if time is None else _device_time(time),
+            content_type=media_type(content_type),
+            payload=value,
+            source=source,
+            type=type,
+        )
+
+
+@dataclass(frozen=True)
+class Label:
+    """The truth about a reading, often late; `id` is the reading's ce_id."""
+
+    id: str
+    label: int | str
+    time: datetime
+
+    def message(self) -> Message:
+        """The label, keyed by the reading's id."""
+        return Message(
+            self.id.encode(),
+            json_of({"id": self.id, "label": self.label}),
+            attributes(self.id, LABELS_SOURCE, LABEL, self.time),
+        )
+
+    @classmethod
+    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
+        """The label in a record; raises BadEvent if it holds none."""
+        with expecting("label"):
+            body = object_of(value)
+            if type(body["label"]) not in (int, str):
+                raise TypeError(body["label"])
+            return cls(text_of(body["id"]), body["label"], moment(required(headers, names.TIME)))
+
+
+class Model(NamedTuple):
+    """What scored a reading: a registered model's name and version, and the engine."""
+
+    name: str
+    version: str
+    engine: str
+
+
+class Source(NamedTuple):
+    """Where a reading lies in Kafka."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    @property
+    def id(self) -> str:
+        """The deterministic ce_id of the answer to the reading: `topic/partition/offset`."""
+        return "/".join(str(part) for part in self)
+
+
+class Times(NamedTuple):
+    """When a reading was taken (by the device's clock), stored by Kafka, and scored."""
+
+    device: datetime | None
+    broker: datetime
+    scored: datetime
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a model says of a reading: the answer to it unless it became a dead letter.
+
+    `probabilities` are in the order of the bundle's classes, `prediction` is the likeliest class
+    and `confidence` its probability. `id` is the reading's ce_id; the score's own is `source.id`.
+    """
+
+    id: str
+    device: str | None
+    prediction: int | str
+    confidence: float
+    probabilities: tuple[float, ...]
+    model: Model
+    source: Source
+    times: Times
+
+    def message(self) -> Message:
+        """The score, keyed by the device."""
+        device = self.times.device
+        times = {
+            "device": None if device is None else stamp(device),
+            "broker": stamp(self.times.broker),
+            "scored": stamp(self.times.scored),
+        }
+        body = {
+            "id": self.id,
+            "device": self.device,
+            "prediction": self.prediction,
+            "confidence": self.confidence,
+            "probabilities": self.probabilities,
+            "model": self.model._asdict(),
+            "source": self.source._asdict(),
+            "times": times,
+        }
+        headers = attributes(self.source.id, SCORING_SOURCE, SCORE, self.times.scored)
+        return Message(key_of(self.device), json_of(body), headers)
+
+    @classmethod
+    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
+        """The score in a record; raises BadEvent if it holds none."""
+        with expecting("score"):
+            body = object_of(value)
+            times = {name: time and moment(time) for name, time in body.pop("times").items()}
+            return cls(
+                model=Model(**body.pop("model")),
+                source=Source(**body.pop("source")),
+                times=Times(**times),
+                probabilities=tuple(float(share) for share in body.pop("probabilities")),
+                **body,
+            )
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A reading that could not be scored: why, and the record exactly as it came.
+
+    `headers` are the record's own. `attempt` counts from 1. `value` is None, although the record
+    had one, only where `reason` is `too-large`: the original then is to be found at `source`.
+    """
+
+    stage: Stage
+    reason: str
+    source: Source
+    attempt: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+
+    def message(self) -> Message:
+        """The letter: key and value untouched, every original header under `original-`."""
+        own = {
+            names.STAGE: self.stage,
+            names.REASON: self.reason,
+            names.TOPIC: self.source.topic,
+            names.PARTITION: str(self.source.partition),
+            names.OFFSET: str(self.source.offset),
+            names.ATTEMPT: str(self.attempt),
+        }
+        original = [(names.ORIGINAL + name, value) for name, value in self.headers]
+        return Message(self.key, self.value, encoded(own) + original)
+
+    @classmethod
+    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
+        """The dead letter in a record; raises BadEvent if it holds none."""
+        with expecting("dead letter"):
+            stage = required(headers, names.STAGE)
+            if stage not in STAGES:
+                raise ValueError(stage)
+            return cls(
+                stage=stage,
+                reason=required(headers, names.REASON),
+                source=Source(
+                    required(headers, names.TOPIC),
+                    int(required(headers, names.PARTITION)),
+                    int(required(headers, names.OFFSET)),
+                ),
+                attempt=int(required(headers, names.ATTEMPT)),
+                key=key,
+                value=value,
+                headers=tuple(
+                    (name.removeprefix(names.ORIGINAL), original)
+                    for name, original in headers
+                    if name.startswith(names.ORIGINAL)
+                ),
+            )
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The figures of one micro-batch of a query.
+
+    `rows` readings became `scored` scores and `dead_letters` dead letters; `behind` readings of the
+    topic wait still. Rates are rows a second, `durations_ms` milliseconds by step of the batch.
+    """
+
+    query: str
+    batch: int
+    time: datetime
+    rows: int
+    scored: int
+    dead_letters: int
+    behind: int
+    input_per_s: float
+    processed_per_s: float
+    durations_ms: Mapping[str, int]
+    model: Model | None
+
+    def message(self) -> Message:
+        """The figures, keyed by the query."""
+        model = None if self.model is None else self.model._asdict()
+        body = {**vars(self), "time": stamp(self.time), "model": model}
+        id = f"{self.query}/{self.batch}"
+        return Message(
+            self.query.encode(), json_of(body), attributes(id, SCORING_SOURCE, PROGRESS, self.time)
+        )
+
+    @classmethod
+    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
+        """The figures in a record; raises BadEvent if it holds none."""
+        with expecting("micro-batch's progress"):
+            body = object_of(value)
+            model = body.pop("model")
+            return cls(
+                time=moment(body.pop("time")),
+                model=None if model is None else Model(**model),
+                **body,
+            )
+
+
+def _device_time(text: str) -> datetime:
+    try:
+        return moment(text)
+    except ValueError as exc:
+        raise BadReading(reasons.BAD_HEADER, f"{names.TIME} is {text[:40]!r}: {exc}") from exc

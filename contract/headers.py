@@ -1,0 +1,65 @@
+"""The header names of our events and the rules by which one is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contract import reasons
+from contract.reasons import BadReading
+
+Header = tuple[str, bytes | None]
+Headers = Sequence[Header]
+
+ID = "ce_id"
+SOURCE = "ce_source"
+TYPE = "ce_type"
+TIME = "ce_time"
+SPECVERSION = "ce_specversion"
+CONTENT_TYPE = "content-type"
+
+REQUIRED = (ID, SOURCE, TYPE, CONTENT_TYPE)
+"""What a reading in binary mode has exactly once each, as non-empty UTF-8; TIME at most once."""
+
+STAGE = "stage"
+REASON = "reason"
+TOPIC = "topic"
+PARTITION = "partition"
+OFFSET = "offset"
+ATTEMPT = "attempt"
+ORIGINAL = "original-"
+"""Before the name of every header of the record that a dead letter holds."""
+
+
+def required(headers: Headers, name: str) -> str:
+    """The one value of a header; raises BadReading unless there is exactly one, not empty."""
+    value = optional(headers, name)
+    if value is None:
+        raise BadReading(reasons.MISSING_HEADER, f"{name} is required")
+    if not value:
+        raise BadReading(reasons.BAD_HEADER, f"{name} is empty")
+    return value
+
+
+def optional(headers: Headers, name: str) -> str | None:
+    """The value of a header, None if it is not there; raises BadReading if two are, or no UTF-8."""
+    values = [value for key, value in headers if key == name]
+    if not values:
+        return None
+    if len(values) > 1:
+        raise BadReading(reasons.REPEATED_HEADER, f"{name} comes {len(values)} times")
+    if values[0] is None:
+        raise BadReading(reasons.BAD_HEADER, f"{name} is null")
+    try:
+        return values[0].decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise BadReading(reasons.BAD_HEADER, f"{name} is not UTF-8") from exc
+
+
+def media_type(content_type: str) -> str:
+    """`Image/PNG; q=1` is `image/png`: case and parameters do not matter."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def device_of(key: bytes | None) -> str | None:
+    """The device that a record's key names; bytes that are no UTF-8 are shown as `\\xff`."""
+    return None if key is None else key.decode("utf-8", "backslashreplace")

@@ -1,0 +1,86 @@
+"""A record as Kafka's clients take and give it, and what the codecs of our events share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from contract import headers as names
+from contract import strict_json
+from contract.errors import BadEvent
+from contract.headers import Header
+from contract.images import JSON
+from contract.reasons import BadReading
+from contract.times import stamp
+
+SPECVERSION = "1.0"
+
+
+class Message(NamedTuple):
+    """A record as kafka-python takes and gives it."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: list[Header]
+
+
+def attributes(
+    id: str, source: str, type: str, time: datetime | None, content_type: str = JSON
+) -> list[Header]:
+    """The headers of an event in binary mode."""
+    values = {
+        names.SPECVERSION: SPECVERSION,
+        names.ID: id,
+        names.SOURCE: source,
+        names.TYPE: type,
+        names.CONTENT_TYPE: content_type,
+    }
+    if time is not None:
+        values[names.TIME] = stamp(time)
+    return encoded(values)
+
+
+def encoded(values: Mapping[str, str]) -> list[Header]:
+    """Texts as the headers of a record."""
+    return [(name, value.encode()) for name, value in values.items()]
+
+
+def key_of(device: str | None) -> bytes | None:
+    """The key of what a device sends or is answered."""
+    return None if device is None else device.encode()
+
+
+def json_of(body: Mapping[str, object]) -> bytes:
+    """An object as compact UTF-8 JSON, the value of a record."""
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def object_of(value: bytes | None) -> dict[str, Any]:
+    """The JSON object in a record's value; raises TypeError or ValueError if there is none."""
+    body = strict_json.loads(value or b"")
+    if not isinstance(body, dict):
+        raise TypeError(body)
+    return body
+
+
+def text_of(value: object) -> str:
+    """The value if it is text; raises TypeError else."""
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+@contextmanager
+def expecting(kind: str) -> Iterator[None]:
+    """Turn whatever goes wrong while one of our own records is read into BadEvent."""
+    try:
+        yield
+    except (BadReading, AttributeError, KeyError, TypeError, ValueError) as exc:
+        message = (
+            f"A record does not hold a {kind} ({type(exc).__name__}: {exc}). Only digitstream and "
+            f"clients that keep its AsyncAPI document may write to its topics. Find who else does."
+        )
+        raise BadEvent(message) from exc

@@ -1,0 +1,75 @@
+"""CloudEvents' structured JSON mode: the whole event, attributes and data, in a record's value."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from contract import reasons, strict_json
+from contract.headers import media_type
+from contract.images import JSON
+from contract.reasons import BadReading
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+def attribute(event: dict[str, Any], name: str) -> str:
+    """A context attribute that must be there; raises BadReading unless it is non-empty text."""
+    value = optional(event, name)
+    if value is None:
+        raise BadReading(reasons.MISSING_HEADER, f"the event has no {name}")
+    if not value:
+        raise BadReading(reasons.BAD_HEADER, f"{name} is empty")
+    return value
+
+
+def optional(event: dict[str, Any], name: str) -> str | None:
+    """A context attribute, None if not there or null; raises BadReading unless it is text."""
+    value = event.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _encodable(value):
+        raise BadReading(reasons.BAD_HEADER, f"{name} is not text")
+    return value
+
+
+def event_of(value: bytes | None) -> dict[str, Any]:
+    """The event in a record's value; raises BadReading unless it is a JSON object."""
+    if not value:
+        raise BadReading(reasons.EMPTY, "the record has no value")
+    try:
+        event = strict_json.loads(value)
+    except ValueError as exc:
+        raise BadReading(reasons.MALFORMED, f"the event is no JSON: {exc}") from exc
+    if not isinstance(event, dict):
+        raise BadReading(reasons.MALFORMED, "the event is no JSON object")
+    return event
+
+
+def data_of(event: dict[str, Any]) -> tuple[str, bytes | None]:
+    """The content type and bytes of an event's data; raises BadReading if they are not clear."""
+    content_type = optional(event, "datacontenttype") or JSON
+    if "data" in event and "data_base64" in event:
+        raise BadReading(reasons.MALFORMED, "the event has both data and data_base64")
+    if "data_base64" in event:
+        try:
+            return content_type, base64.b64decode(event["data_base64"], validate=True)
+        except (TypeError, ValueError) as exc:
+            raise BadReading(reasons.MALFORMED, f"data_base64 is no base64: {exc}") from exc
+    match event.get("data"):
+        case str() as text if media_type(content_type) != JSON:
+            return content_type, text.encode("utf-8", "surrogatepass")
+        case None:
+            return content_type, None
+        case data:
+            return content_type, json.dumps(data).encode()
+
+
+def _encodable(text: str) -> bool:
+    """JSON can name half a surrogate pair, which no UTF-8 can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

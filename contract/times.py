@@ -1,0 +1,39 @@
+"""Times on the wire: RFC 3339 in UTC with microseconds, `2026-01-31T09:15:00.123456Z`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+RFC_3339 = re.compile(
+    r"(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?"
+    r"(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))",
+    re.ASCII,
+)
+
+
+def stamp(time: datetime) -> str:
+    """An aware time as RFC 3339 text in UTC, always 27 characters."""
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def moment(text: str) -> datetime:
+    """The time that an RFC 3339 text names, in UTC; digits beyond the microsecond are dropped.
+
+    A leap second is read as the second after it. Raises ValueError for any other text.
+    """
+    match = RFC_3339.fullmatch(text)
+    if match is None:
+        message = "it is not RFC 3339 with an offset, like 2026-01-31T09:15:00.123Z"
+        raise ValueError(message)
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    microsecond = int((match[7] or "0")[:6].ljust(6, "0"))
+    ahead = timedelta(hours=int(match[9] or 0), minutes=int(match[10] or 0))
+    zone = timezone(-ahead if match[8] == "-" else ahead)
+    leap = second == 60
+    try:
+        named = datetime(year, month, day, hour, minute, second - leap, microsecond, zone)
+        return named.astimezone(UTC) + timedelta(seconds=leap)
+    except OverflowError as exc:
+        message = "it lies outside the years 1 to 9999"
+        raise ValueError(message) from exc

@@ -1,0 +1,110 @@
+"""The five topics: their names, their limits, and that they are there."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+import kafka.errors
+from kafka import KafkaAdminClient
+
+from contract.clients import arguments, reaching
+from contract.errors import TopicMissing
+
+READING_BYTES = 1 << 20
+"""What a batch of readings may weigh on the wire, so also the largest single reading."""
+
+ANSWER_BYTES = 8 * READING_BYTES
+"""What a score or dead letter may weigh: any reading of READING_BYTES fits, its headers prefixed,
+its key or id escaped in JSON. Only one that arrived compressed can be more; it is `too-large`."""
+
+
+@dataclass(frozen=True)
+class Topics:
+    """The names of the topics of one installation."""
+
+    readings: str = "digits.readings"
+    labels: str = "digits.labels"
+    scores: str = "digits.scores"
+    dead_letters: str = "digits.dead-letters"
+    progress: str = "digits.progress"
+
+    @classmethod
+    def named(cls, prefix: str) -> Topics:
+        """The five under another prefix: `named("digits")` is the default."""
+        kinds = ("readings", "labels", "scores", "dead-letters", "progress")
+        return cls(*(f"{prefix}.{kind}" for kind in kinds))
+
+    @property
+    def configs(self) -> dict[str, dict[str, str]]:
+        """Topic -> the settings with which it is created."""
+        limits = {self.scores: ANSWER_BYTES, self.dead_letters: ANSWER_BYTES}
+        return {
+            topic: {"max.message.bytes": str(limits.get(topic, READING_BYTES))}
+            for topic in astuple(self)
+        }
+
+
+def ensure(
+    bootstrap_servers: str, topics: Topics, *, partitions: int = 2, create: bool = True
+) -> None:
+    """Return when all five exist, having made those that did not; what is there stays as it is.
+
+    Raises TopicMissing with the commands to run if one is missing and `create` is off or the
+    broker forbids it, and BrokerUnavailable if nobody answers.
+    """
+    with reaching(bootstrap_servers):
+        admin = KafkaAdminClient(**arguments(bootstrap_servers))
+        try:
+            missing = _missing(admin, topics)
+            refused = _create(admin, missing, partitions) if create else dict.fromkeys(missing, "")
+        finally:
+            admin.close()
+    if refused:
+        raise TopicMissing(_remedy(bootstrap_servers, missing, refused, partitions))
+
+
+def _missing(admin: KafkaAdminClient, topics: Topics) -> dict[str, dict[str, str]]:
+    found = {topic["name"]: topic["error_code"] for topic in admin.describe_topics(astuple(topics))}
+    return {topic: configs for topic, configs in topics.configs.items() if found.get(topic) != 0}
+
+
+def _create(
+    admin: KafkaAdminClient, missing: dict[str, dict[str, str]], partitions: int
+) -> dict[str, str]:
+    """Make the topics; returns those that the broker refused with its reason."""
+    if not missing:
+        return {}
+    asked = {
+        topic: {"num_partitions": partitions, "configs": configs}
+        for topic, configs in missing.items()
+    }
+    answer = admin.create_topics(asked, raise_errors=False)["topics"]
+    exists = kafka.errors.TopicAlreadyExistsError.errno
+    refused = {
+        topic["name"]: topic.get("error_message")
+        or kafka.errors.for_code(topic["error_code"]).__name__
+        for topic in answer
+        if topic["error_code"] not in (0, exists)
+    }
+    admin.wait_for_topics([topic for topic in missing if topic not in refused])
+    return refused
+
+
+def _remedy(
+    bootstrap_servers: str,
+    missing: dict[str, dict[str, str]],
+    refused: dict[str, str],
+    partitions: int,
+) -> str:
+    reason = next(iter(refused.values())).rstrip(".")
+    commands = "\n".join(
+        f"  kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {topic} "
+        f"--partitions {partitions}"
+        + "".join(f" --config {name}={value}" for name, value in missing[topic].items())
+        for topic in refused
+    )
+    return (
+        f"Kafka at {bootstrap_servers} has no topic {', '.join(refused)}, and it may not be created"
+        f"{f' ({reason})' if reason else ''}. All five topics must be there. Create them with:"
+        f"\n{commands}"
+    )
