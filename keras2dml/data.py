@@ -127,5 +127,7 @@ def _numbers(data: object, name: str) -> np.ndarray:
 
 def _some(labels: np.ndarray) -> str:
     """The first few labels, for a message."""
-    shown = ", ".join(str(label) for label in labels[:5])
+    shown = ", ".join(
+        f"{label:g}" if labels.dtype.kind in "iuf" else str(label) for label in labels[:5]
+    )
     return shown + (", ..." if len(labels) > 5 else "")

@@ -23,7 +23,7 @@ NEUTRAL = {
 class Loss:
     """A DML loss function and the value that it takes; `sparse` is Keras' loss of class numbers.
 
-    `skips` is the softmax that the loss contains: its own backward is not run.
+    `skips` is the activation that the loss looks through: its own backward is not run.
     """
 
     function: str
@@ -68,11 +68,11 @@ def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
 
 
 def _cross_entropy(graph: Graph, sparse: bool, *, from_logits: bool) -> Loss:
-    """Keras on TensorFlow looks through a final softmax at its logits; only without one are
-    probabilities clipped.
+    """Keras looks through a final softmax or sigmoid at what went in, and takes that for logits;
+    only where the output is neither are probabilities clipped.
     """
     last = graph.producer(graph.output)
-    if last is not None and last.function == "softmax":
+    if last is not None and last.function in ("softmax", "sigmoid"):
         return Loss(LOGITS, last.inputs[0], sparse, skips=last)
     if from_logits:
         return Loss(LOGITS, graph.output, sparse)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 NEUTRAL = {
     "weight_decay": None,
@@ -56,6 +57,8 @@ def optimizer_of(optimizer: keras.optimizers.Optimizer) -> tuple[Optimizer | Non
         return None, complaints
     if isinstance(optimizer, keras.optimizers.Adam):
         constants = {name: float(config[name]) for name in ("beta_1", "beta_2", "epsilon")}
+        # Keras' cast takes a Python number by way of float32, also for a float64 model.
+        constants |= {f"bias_{n}": float(np.float32(config[f"beta_{n}"])) for n in (1, 2)}
         return Optimizer("adam", rate, ("mean", "variance"), constants), complaints
     if config["momentum"] == 0:
         return Optimizer("sgd", rate, (), {}), complaints

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from keras2dml.session import suited
 _MAPPED_BYTES = 1 << 30
 
 
+# A JVM has one MLContext, and that one script.
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class ExecutionFailed(Keras2DMLError):
     """SystemDS stopped a script; the message has its own words."""
 
@@ -34,31 +39,40 @@ class SystemDS:
     def __init__(self, spark: SparkSession) -> None:
         """Raises InvalidSession if `spark` lacks what SystemDS needs."""
         session: Any = suited(spark)
+        self._session: Any = session._jsparkSession
         self._jvm: Any = session._jvm
         self._gateway: Any = session.sparkContext._gateway
-        with _Quiet(self._jvm, "out"):
-            self.context: Any = self._jvm.org.apache.sysds.api.mlcontext.MLContext(
-                session._jsparkSession
-            )
-        # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
-        # a file: address.
-        self.context.setConfigProperty("sysds.cp.parallel.io", "false")
+        self._api: Any = self._jvm.org.apache.sysds.api.mlcontext
         with _Quiet(self._jvm, "err"):
             self.run(Script("nothing = 0", (), ()), {})
+
+    def _context(self) -> Any:
+        """The session's MLContext. There is one in a JVM: SystemDS takes the sizes of a script's
+        inputs from the one that was made last, whichever runs the script.
+        """
+        active = self._api.MLContext.getActiveMLContext()
+        if active is not None and active.getSparkSession() == self._session:
+            return active
+        with _Quiet(self._jvm, "out"):
+            context = self._api.MLContext(self._session)
+        # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
+        # a file: address.
+        context.setConfigProperty("sysds.cp.parallel.io", "false")
+        return context
 
     def run(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The script's outputs, as matrices in the JVM; `inputs` are such matrices, or numbers.
 
         Raises ExecutionFailed with SystemDS' own message.
         """
-        dml = self._jvm.org.apache.sysds.api.mlcontext.ScriptFactory.dmlFromString(script.text)
+        dml = self._api.ScriptFactory.dmlFromString(script.text)
         for name in script.inputs:
             self._bind(dml, name, inputs[name])
         for name in script.outputs:
             dml.out(name)
         try:
-            with _Quiet(self._jvm, "out"):
-                results = self.context.execute(dml)
+            with _ONE_AT_A_TIME, _Quiet(self._jvm, "out"):
+                results = self._context().execute(dml)
             return {
                 name: results.getMatrixObject(name).acquireReadAndRelease()
                 for name in script.outputs
@@ -76,7 +90,7 @@ class SystemDS:
             bind(name, value)
             return
         sizes = (value.getNumRows(), value.getNumColumns(), value.getNonZeros())
-        bind(name, value, self._jvm.org.apache.sysds.api.mlcontext.MatrixMetadata(*sizes))
+        bind(name, value, self._api.MatrixMetadata(*sizes))
 
     def matrix(self, array: np.ndarray) -> Any:
         """A matrix (N, D) of numbers as a MatrixBlock in the JVM, by way of a mapped file."""

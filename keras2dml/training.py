@@ -60,7 +60,12 @@ def render(graph: Graph, loss: Loss, optimizer: Optimizer, *, of_classes: bool) 
         f"Trains the Keras model {graph.name!r}; compiled by keras2dml.",
         "",
         *described(graph),
-        "Y: " + ("class numbers from 1 (N x 1)" if of_classes else f"probabilities (N x {graph.output.size})"),
+        "Y: "
+        + (
+            "class numbers from 1 (N x 1)"
+            if of_classes
+            else f"probabilities (N x {graph.output.size})"
+        ),
         f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
         f"scalars: {', '.join(scalars)}",
     ]

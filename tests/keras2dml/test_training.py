@@ -23,25 +23,30 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", "relu"])
 def test_loss_is_as_keras(spark, loss, activation):
-    learns(spark, model((7,), Dense(5, "tanh"), Dense(3), Activation(activation)), loss=loss)
+    built = model((7,), Dense(5, "tanh"), Dense(3, "sigmoid"), Activation(activation))
+    learns(spark, built, loss=loss)
 
 
-@pytest.mark.parametrize("loss", [keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy])
+@pytest.mark.parametrize(
+    "loss", [keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy]
+)
 def test_loss_of_logits_is_as_keras(spark, loss):
     learns(spark, model((7,), Dense(5, "tanh"), Dense(3)), loss=loss(from_logits=True))
 
 
 def test_probabilities_at_the_edge_are_clipped_as_keras(spark):
-    built = model((4,), Dense(3, "relu", use_bias=False), Activation("sigmoid"))
+    built = model((4,), Dense(3, "sigmoid"), Activation("relu"))
     built.set_weights([40 * weight for weight in built.get_weights()])
     learns(spark, built, loss="categorical_crossentropy", steps=2)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_optimizer_is_as_keras(spark, optimizer):
-    learns(spark, model((7,), Dense(5, "relu"), Dense(3, "softmax")), optimizer=optimizer(), steps=6)
+    learns(
+        spark, model((7,), Dense(5, "relu"), Dense(3, "softmax")), optimizer=optimizer(), steps=6
+    )
 
 
 def test_layers_that_are_not_trainable_stay(spark):
@@ -142,9 +147,15 @@ def test_dropout_is_drawn_by_seed_and_keeps_the_mean(spark):
 
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)
-    # Masks differ between iterations, and what is kept is scaled up: the losses vary around those without dropout.
-    still = Keras2DML(spark, model((7,), Dense(200, "relu"), Dense(3, "softmax")), batch_size=20)
-    still.max_iter, still.display = 6, 0
-    assert np.mean(losses(1)) == pytest.approx(
-        np.mean([step.loss for step in still.fit(features, labels).iterations]), rel=0.5
-    )
+
+
+def test_dropout_masks_differ_by_iteration_and_keep_the_mean(spark):
+    built = keras.Sequential([keras.Input((400,)), Dropout(0.25), Dense(2, use_bias=False)])
+    built.set_weights([np.column_stack([np.full(400, 0.01), np.zeros(400)])])
+    built.compile(keras.optimizers.SGD(0.0), keras.losses.CategoricalCrossentropy(from_logits=True))
+    ours = Keras2DML(spark, built, batch_size=500, max_iter=4, display=0)
+    ours.fit(np.ones((500, 400)), np.zeros(500))
+    # Without dropout every logit is 4, and the loss log(1 + exp(-4)); the masks spread it.
+    losses = [step.loss for step in ours.iterations]
+    assert len(set(losses)) == 4
+    assert np.mean(losses) == pytest.approx(np.log1p(np.exp(-4)), rel=0.05)

@@ -1,0 +1,96 @@
+"""What cannot be compiled faithfully is refused before anything runs, with all complaints at once."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras.layers import (
+    Activation,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling2D,
+    Permute,
+)
+from oracle import complaints, model
+
+IMAGE = (8, 6, 2)
+REFUSED = [
+    (IMAGE, Conv2D(3, 3, dilation_rate=2, name="c"), r"'c' \(Conv2D\) has dilation_rate=\(2, 2\)"),
+    (IMAGE, Conv2D(2, 3, groups=2), "groups=2"),
+    (IMAGE, Conv2D(3, 3, kernel_regularizer="l2"), r"kernel_regularizer=L2\(l2=0.01\)"),
+    (IMAGE, Conv2D(3, 3, activation="gelu"), "has activation 'gelu'. Compiled are 'linear'"),
+    ((7,), Dense(3, bias_constraint="non_neg"), "bias_constraint=NonNeg"),
+    ((7,), Dense(3, dtype="mixed_float16"), "dtype 'mixed_float16'"),
+    ((4, 7), Dense(3), r"\(Dense\) gets \(4, 7\). It is compiled for vectors: add a Flatten layer"),
+    ((7,), Dropout(0.2, noise_shape=(1, 7)), r"noise_shape=\(1, 7\)"),
+    (IMAGE, Activation("softmax"), r"applies softmax to \(8, 6, 2\)"),
+    (IMAGE, BatchNormalization(name="bn"), r"'bn' \(BatchNormalization\) is not compiled"),
+    ((4, 7), Permute((2, 1)), r"\(Permute\) is not compiled. Compiled are Activation, Conv2D, "),
+    ((None, 6, 2), MaxPooling2D(), r"open shape \(None, 6, 2\). Every size but the batch"),
+]
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "match"), REFUSED, ids=lambda value: type(value).__name__
+)
+def test_layer_is_refused(shape, layer, match):
+    built = keras.Sequential([keras.Input(shape), layer])
+    with pytest.raises(AssertionError, match=match):
+        raise AssertionError(complaints(built))
+
+
+def test_all_complaints_come_at_once():
+    built = model(
+        IMAGE, Conv2D(3, 3, dilation_rate=2), BatchNormalization(), Flatten(), Dense(3, "gelu")
+    )
+    built.compile(keras.optimizers.SGD(0.1, clipnorm=1.0), loss="mse", metrics=["AUC"])
+    said = " ".join(complaints(built))
+    for part in ("dilation_rate", "BatchNormalization", "'gelu'", "clipnorm=1.0", "'AUC'"):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("how", "match"),
+    [
+        ({"loss": "mse"}, "The loss is 'mse'. Compiled are 'categorical_crossentropy'"),
+        ({"optimizer": "rmsprop", "loss": "categorical_crossentropy"}, "The optimizer is RMSprop"),
+        (
+            {"loss": keras.losses.CategoricalCrossentropy(label_smoothing=0.1)},
+            "label_smoothing=0.1. It is compiled with label_smoothing=0.0 only",
+        ),
+        (
+            {
+                "optimizer": keras.optimizers.SGD(
+                    keras.optimizers.schedules.ExponentialDecay(1, 1, 1)
+                ),
+                "loss": "categorical_crossentropy",
+            },
+            "learning rate schedule",
+        ),
+        (
+            {"optimizer": keras.optimizers.Adam(amsgrad=True), "loss": "categorical_crossentropy"},
+            "amsgrad=True",
+        ),
+        ({"loss": "categorical_crossentropy", "loss_weights": [2.0]}, "loss_weights="),
+    ],
+)
+def test_compile_arguments_are_refused(how, match):
+    built = model((7,), Dense(3, "softmax"))
+    built.compile(**{"optimizer": "sgd", **how})
+    assert match in " ".join(complaints(built))
+
+
+def test_shapes_of_models_are_refused():
+    x, y = keras.Input((3,)), keras.Input((3,))
+    several = keras.Model([x, y], keras.layers.Add()([Dense(3)(x), Dense(3)(y)]))
+    assert "It has 2 inputs. One is compiled" in " ".join(complaints(several))
+    assert "It has no input shape yet" in " ".join(complaints(keras.Sequential([Dense(3)])))
+
+
+def test_what_is_compiled_is_not_complained_of():
+    built = model(IMAGE, Conv2D(3, 3), MaxPooling2D(), Flatten(), Dense(3, "softmax"))
+    built.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    assert complaints(built) == ()
