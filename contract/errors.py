@@ -30,6 +30,12 @@ class BadEvent(DigitstreamError):
     """A record on one of our own topics that no codec of ours wrote."""
 
 
+class RegistryUnavailable(DigitstreamError):
+    """MLflow does not answer, or answers with an error of its own."""
+
+    retriable = True
+
+
 class NoChampion(DigitstreamError):
     """The registry has no model under the alias asked for."""
 

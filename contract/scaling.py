@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from contract.errors import BundleError
 
 
 @dataclass(frozen=True)
@@ -37,21 +34,3 @@ class Scaling:
         features *= np.float32(self.scale)
         features += np.float32(self.minimum)
         return features
-
-    def to_json(self) -> dict[str, float]:
-        """The constants as a manifest holds them; floats survive JSON exactly."""
-        return asdict(self)
-
-    @classmethod
-    def of(cls, constants: Any) -> Scaling:
-        """The scaling of a manifest; raises BundleError unless it holds two finite numbers."""
-        match constants:
-            case {"scale": int() | float() as scale, "minimum": int() | float() as minimum} if (
-                np.isfinite([scale, minimum]).all() and len(constants) == 2
-            ):
-                return cls(float(scale), float(minimum))
-        message = (
-            f"The manifest's scaling is {constants!r}. It must be two finite numbers, scale and "
-            f"minimum. Take the bundle again from where it was made."
-        )
-        raise BundleError(message)

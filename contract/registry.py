@@ -1,0 +1,226 @@
+"""The registry of trained bundles: MLflow, in a SQLite file of ours or on a server.
+
+Each version of the model is one bundle. It belongs to a run, which has its parameters, its metrics,
+their course over the training and its plots. An alias, `champion`, says which version scores.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from contract.bundle import Bundle
+from contract.errors import NoChampion, RegistryUnavailable
+
+CHAMPION = "champion"
+"""The alias of the version that scores."""
+
+BUNDLE = "bundle"
+PLOTS = "plots"
+"""The folders of a run's artifacts."""
+
+METRICS_A_CALL = 1000
+"""As many metrics as MLflow takes at once."""
+
+ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""How MLflow says that there is no such model, version or alias."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of the model and the folder, on this machine, where its bundle lies."""
+
+    name: str
+    version: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the model as the registry lists it."""
+
+    name: str
+    version: str
+    aliases: tuple[str, ...]
+    metrics: Mapping[str, float]
+    created: datetime
+    run: str
+
+
+class Registry:
+    """The versions of one model, by name; MLflow is imported when the first question is asked.
+
+    `artifacts` is where a registry in SQLite keeps its files, and where those of a server are kept
+    once they have been fetched. Several processes may use one registry at a time. Each method
+    raises RegistryUnavailable if MLflow does not answer.
+    """
+
+    def __init__(self, tracking_uri: str, artifacts: Path, model: str = "digits") -> None:
+        self.tracking_uri = tracking_uri
+        self.artifacts = artifacts.resolve()
+        self.model = model
+
+    def register(
+        self,
+        bundle: Bundle,
+        *,
+        parameters: Mapping[str, object],
+        history: Sequence[Mapping[str, float]] = (),
+    ) -> str:
+        """Keep a bundle as the model's next version, and return that.
+
+        `parameters` are those of the training, `history` its metrics step by step. The bundle's own
+        metrics and plots become the run's.
+        """
+        with self._asking():
+            run = self._client.create_run(self._experiment(), run_name=f"train-{self.model}")
+            try:
+                self._log(run.info.run_id, bundle, parameters, history)
+            except BaseException:
+                self._client.set_terminated(run.info.run_id, "FAILED")
+                raise
+            self._client.set_terminated(run.info.run_id)
+            source = f"{run.info.artifact_uri}/{BUNDLE}"
+            self._create_model()
+            made = self._client.create_model_version(self.model, source, run.info.run_id)
+        return str(made.version)
+
+    def promote(self, version: str, alias: str = CHAMPION) -> None:
+        """Give the alias to a version; raises NoChampion if there is no such version."""
+        with self._asking(f"the version {version}"):
+            self._client.set_registered_model_alias(self.model, alias, version)
+
+    def resolve(self, alias: str = CHAMPION) -> Registered:
+        """The version that has the alias now, and its folder; some 2 ms from the second call on.
+
+        A server's bundle is fetched once. Raises NoChampion if no version has the alias.
+        """
+        with self._asking(f"the alias {alias}"):
+            found = self._client.get_model_version_by_alias(self.model, alias)
+            return Registered(self.model, str(found.version), self._folder(found))
+
+    def versions(self) -> list[Version]:
+        """Every version, the newest first; none if nothing was registered yet."""
+        try:
+            with self._asking("any version"):
+                aliases = self._client.get_registered_model(self.model).aliases
+        except NoChampion:
+            return []
+        with self._asking():
+            found = self._client.search_model_versions(f"name = '{self.model}'")
+            versions = [self._listed(version, aliases) for version in found]
+        return sorted(versions, key=lambda version: int(version.version), reverse=True)
+
+    @cached_property
+    def _client(self) -> Any:
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # it reads this when it is imported
+        os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 14 s, not four minutes
+        import mlflow  # noqa: PLC0415  (a second, which only those who ask the registry pay)
+
+        # What matters comes as an exception; the rest is about its tables and how to migrate them.
+        logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+        return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
+
+    def _experiment(self) -> str:
+        own = self.artifacts.as_uri() if self.tracking_uri.startswith("sqlite:") else None
+        with self._already_there():
+            self._client.create_experiment(self.model, artifact_location=own)
+        return str(self._client.get_experiment_by_name(self.model).experiment_id)
+
+    def _create_model(self) -> None:
+        with self._already_there():
+            self._client.create_registered_model(self.model)
+
+    def _log(
+        self,
+        run: str,
+        bundle: Bundle,
+        parameters: Mapping[str, object],
+        history: Sequence[Mapping[str, float]],
+    ) -> None:
+        from mlflow.entities import Metric, Param  # noqa: PLC0415  (see _client)
+
+        now = int(time.time() * 1000)
+        steps = enumerate([*history, bundle.manifest.metrics])
+        metrics = [
+            Metric(name, float(value), now, step)
+            for step, row in steps
+            for name, value in row.items()
+        ]
+        settings = [Param(name, str(value)) for name, value in parameters.items()]
+        self._client.log_batch(run, params=settings)
+        for start in range(0, len(metrics), METRICS_A_CALL):
+            self._client.log_batch(run, metrics=metrics[start : start + METRICS_A_CALL])
+        self._client.log_artifacts(run, str(bundle.folder), BUNDLE)
+        for plot in bundle.plots:
+            self._client.log_artifact(run, str(plot), PLOTS)
+
+    def _listed(self, found: Any, aliases: Mapping[str, str]) -> Version:
+        version = str(found.version)
+        return Version(
+            name=self.model,
+            version=version,
+            aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == version)),
+            metrics=self._client.get_run(found.run_id).data.metrics,
+            created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+            run=found.run_id,
+        )
+
+    def _folder(self, found: Any) -> Path:
+        """Where the bundle lies here: the registry's own folder, or our copy of a server's."""
+        source = urlparse(found.source)
+        if source.scheme == "file":
+            return Path(url2pathname(source.path))
+        copy: Path = self.artifacts / found.run_id / BUNDLE
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=copy.parent) as draft:
+                fetched = self._client.download_artifacts(found.run_id, BUNDLE, draft)
+                Path(fetched).rename(copy)
+        return copy
+
+    @contextmanager
+    def _already_there(self) -> Iterator[None]:
+        """Let a thing be made that another process, or an earlier run, may have made."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415  (see _client)
+
+        try:
+            yield
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    @contextmanager
+    def _asking(self, wanted: str | None = None) -> Iterator[None]:
+        """Turn MLflow's errors into ours; NoChampion if it says that `wanted` is not there."""
+        try:
+            yield
+        except Exception as exc:  # MLflow's own, and those of what it stores its tables with
+            code = getattr(exc, "error_code", None)
+            if code is None and not type(exc).__module__.startswith(("mlflow", "sqlalchemy")):
+                raise
+            if wanted is not None and code in ABSENT:
+                message = (
+                    f"The registry {self.tracking_uri} does not have {wanted} of model "
+                    f"{self.model}. Scoring needs a version with the alias {CHAMPION}. Make one "
+                    f"with `digitstream train`, or choose one with "
+                    f"`digitstream models promote VERSION`."
+                )
+                raise NoChampion(message) from exc
+            message = (
+                f"The registry {self.tracking_uri} failed: {str(exc).splitlines()[0]}. It must be "
+                f"a SQLite file that we may write, or an MLflow server. Check --tracking-uri."
+            )
+            raise RegistryUnavailable(message) from exc

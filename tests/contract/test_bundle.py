@@ -1,0 +1,113 @@
+"""A bundle is whole and unchanged, or refused with the file's name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from contract import bundle
+from contract.bundle import Bundle
+from contract.errors import BundleError
+from contract.scaling import Scaling
+
+Make = Callable[..., Bundle]
+
+
+def refuses(made: Bundle, match: str) -> None:
+    with pytest.raises(BundleError, match=match):
+        bundle.load(made.folder)
+
+
+def edit(made: Bundle, **fields: object) -> None:
+    path = made.folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_a_written_bundle_loads_as_it_was_written(made: Bundle) -> None:
+    loaded = bundle.load(made.folder)
+    assert loaded == made
+    assert loaded.manifest.input_shape == (8, 6, 2)
+    assert loaded.manifest.classes == ("cat", "dog")
+    assert loaded.manifest.scaling == Scaling(1 / 255, 0.0)
+    assert loaded.onnx.read_text() == "model.onnx"
+    assert (loaded.dml / "predict.dml").exists()
+    assert [plot.name for plot in loaded.plots] == ["loss.png"]
+    inputs, probabilities = loaded.golden
+    assert (inputs.shape, inputs.dtype) == ((3, 8, 6, 2), "uint8")
+    assert probabilities.tolist() == [[0.5, 0.5]] * 3
+
+
+def test_writing_again_seals_the_folder_as_it_is_then(make: Make, made: Bundle) -> None:
+    (made.folder / "plots" / "late.png").write_text("late")
+    again = make(made.folder)
+    assert "plots/late.png" in again.manifest.files
+    assert again.digest != made.digest
+
+
+def test_one_changed_byte_is_named_with_both_digests(made: Bundle) -> None:
+    (made.folder / "dml/predict.dml").write_text("dml/predict.dmL")
+    expected = made.manifest.files["dml/predict.dml"]
+    refuses(made, rf"dml/predict.dml has SHA-256 [0-9a-f]{{64}}, not {expected}")
+
+
+def test_missing_and_extra_files_are_told_at_once(made: Bundle) -> None:
+    made.onnx.unlink()
+    (made.folder / "dml" / "extra").write_text("")
+    refuses(made, "model.onnx is missing; dml/extra is not in the manifest")
+
+
+def test_links_are_refused(made: Bundle, tmp_path: Path) -> None:
+    made.onnx.rename(tmp_path / "elsewhere")
+    made.onnx.symlink_to(tmp_path / "elsewhere")
+    refuses(made, "symbolic links: model.onnx")
+
+
+def test_a_bundle_without_a_model_is_refused(make: Make, made: Bundle) -> None:
+    made.onnx.unlink()
+    shutil.rmtree(made.dml)
+    with pytest.raises(BundleError, match=r"model\.onnx is not part of it; dml/ is not"):
+        make(made.folder, parts=())
+
+
+def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"is no bundle: manifest\.json cannot be read"):
+        bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"format": 2}, "its format is not 1"),
+        ({"input_shape": [28, 28]}, "input_shape is"),
+        ({"input_shape": [28, 28, True]}, "input_shape is"),
+        ({"classes": ["a", "a"]}, "classes is"),
+        ({"classes": [0, False]}, "classes is"),
+        ({"scaling": {"scale": float("inf"), "minimum": 0}}, "no JSON number"),
+        ({"scaling": {"scale": 10**400, "minimum": 0}}, "scaling is"),
+        ({"scaling": {"scale": 1}}, "scaling is"),
+        ({"files": {"../model.onnx": "0" * 64}}, "files is"),
+        ({"files": {"/etc/passwd": "0" * 64}}, "files is"),
+        ({"files": {"a//b": "0" * 64}}, "files is"),
+        ({"files": {"a": "0"}}, "files is"),
+        ({"created": "yesterday"}, "created is"),
+        ({"dtype": "float32"}, "dtype is"),
+        ({"surprise": 1}, "surprise is unknown"),
+        ({"name": "", "metrics": []}, "metrics is .*; name is"),
+    ],
+    ids=str,
+)
+def test_a_manifest_of_another_form_is_refused(
+    made: Bundle, fields: dict[str, object], match: str
+) -> None:
+    edit(made, **fields)
+    refuses(made, match)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"[" * 100_000])
+def test_a_manifest_that_is_no_object_is_refused(made: Bundle, text: bytes) -> None:
+    (made.folder / "manifest.json").write_bytes(text)
+    refuses(made, "is not understood")

@@ -1,0 +1,115 @@
+"""Versions, aliases and runs in a real MLflow on SQLite."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from contract import bundle
+from contract.bundle import Bundle
+from contract.errors import NoChampion, RegistryUnavailable
+from contract.registry import Registry
+
+Make = Callable[..., Bundle]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("registry")
+
+
+def registry_in(home: Path, model: str) -> Registry:
+    return Registry(f"sqlite:///{home}/mlflow.db", home / "artifacts", model)
+
+
+def test_an_empty_registry_has_no_champion_and_says_what_to_do(home: Path) -> None:
+    registry = registry_in(home, "empty")
+    assert registry.versions() == []
+    with pytest.raises(NoChampion, match=r"alias champion of model empty\..*digitstream train"):
+        registry.resolve()
+
+
+def test_a_registered_bundle_is_listed_promoted_and_found_again(
+    home: Path, make: Make, tmp_path: Path
+) -> None:
+    registry = registry_in(home, "digits")
+    first, second = (make(tmp_path / name, accuracy=of) for name, of in (("a", 0.5), ("b", 0.75)))
+    assert [registry.register(each, parameters={"lr": 0.01}) for each in (first, second)] == [
+        "1",
+        "2",
+    ]
+    registry.promote("1")
+    assert bundle.load(registry.resolve().folder).digest == first.digest
+    registry.promote("2")
+    found = registry.resolve()
+    assert (found.name, found.version) == ("digits", "2")
+    assert bundle.load(found.folder).digest == second.digest
+    listed = [(each.version, each.aliases, each.metrics) for each in registry.versions()]
+    assert listed == [("2", ("champion",), {"accuracy": 0.75}), ("1", (), {"accuracy": 0.5})]
+
+
+def test_the_run_keeps_parameters_course_and_plots(home: Path, made: Bundle) -> None:
+    registry = registry_in(home, "course")
+    history = [{"loss": 1.0 / (step + 1)} for step in range(2500)]
+    registry.register(made, parameters={"optimizer": "SGD", "lr": 0.01}, history=history)
+    [version] = registry.versions()
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    run = client.get_run(version.run)
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"optimizer": "SGD", "lr": "0.01"}
+    course = client.get_metric_history(version.run, "loss")
+    assert [point.value for point in course] == [row["loss"] for row in history]
+    assert [file.path for file in client.list_artifacts(version.run, "plots")] == ["plots/loss.png"]
+
+
+@pytest.mark.parametrize("version", ["7", "seven", ""])
+def test_only_a_version_that_exists_can_be_promoted(home: Path, made: Bundle, version: str) -> None:
+    registry = registry_in(home, "unknown")
+    registry.register(made, parameters={})
+    with pytest.raises(NoChampion, match=f"does not have the version {version}"):
+        registry.promote(version)
+
+
+def test_another_process_sees_a_promotion_at_once(home: Path, made: Bundle) -> None:
+    registry = registry_in(home, "shared")
+    registry.register(made, parameters={})
+    code = (
+        "import sys; from pathlib import Path; from contract.registry import Registry; "
+        "Registry(sys.argv[1], Path(sys.argv[2]), 'shared').promote('1')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, registry.tracking_uri, str(registry.artifacts)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert registry.resolve().version == "1"
+
+
+def test_resolving_is_cheap_enough_for_every_micro_batch(home: Path, made: Bundle) -> None:
+    registry = registry_in(home, "cheap")
+    registry.register(made, parameters={})
+    registry.promote("1")
+    registry.resolve()
+    began = time.perf_counter()
+    for _ in range(20):
+        registry.resolve()
+    assert (time.perf_counter() - began) / 20 < 0.05
+
+
+def test_a_file_that_is_no_registry_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("this is no SQLite file, but long enough to be read as one")
+    with pytest.raises(RegistryUnavailable, match=r"failed: .*Check --tracking-uri"):
+        registry_in(tmp_path, "digits").resolve()
+
+
+def test_nothing_of_mlflow_is_imported_before_it_is_asked() -> None:
+    code = "import sys, contract.registry; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
