@@ -133,8 +133,8 @@ class _Reader:
 
     def _unused(self, name: str) -> str:
         """`name` as a DML identifier that no other value or weight has."""
-        wanted = unused = dml.identifier(name)
-        number = 1
+        wanted: str = dml.identifier(name)
+        unused, number = wanted, 1
         while unused in self.names:
             number += 1
             unused = f"{wanted}_{number}"

@@ -1,4 +1,6 @@
-"""Keras computes in float64, so that a difference is a mistake; its names start over with each test."""
+"""Keras computes in float64, so that a difference is a mistake; its names start over with each
+test.
+"""
 
 from __future__ import annotations
 

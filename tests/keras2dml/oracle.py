@@ -13,7 +13,8 @@ from keras2dml.compilation import Compilation
 from keras2dml.reader import read
 from keras2dml.scorer import CompiledModel, Scorer
 
-# How near, relative and absolute: the scores and the weights of a float64 model, and of a float32 one.
+# How near, relative and absolute: the scores and the weights of a float64 model, and of a float32
+# one.
 FORWARD, WEIGHTS = {"float64": 1e-9, "float32": 1e-5}, {"float64": 1e-8, "float32": 1e-4}
 
 
@@ -56,7 +57,9 @@ def learns(
     optimizer: keras.optimizers.Optimizer | None = None,
     steps: int = 4,
 ) -> None:
-    """After some steps on the same batches the weights are Keras' own; the last batch is a partial one."""
+    """After some steps on the same batches the weights are Keras' own; the last batch is a partial
+    one.
+    """
     built.compile(optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss)
     classes, batch = built.output_shape[-1], 6
     features = examples(built, batch * (steps - 1) + 2)

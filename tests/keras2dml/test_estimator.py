@@ -100,12 +100,14 @@ def test_weights_of_some_layers_can_be_left_as_they_are(spark, fitted, tmp_path)
 
 
 def test_missing_and_foreign_weights_are_refused(spark, fitted, tmp_path):
-    with pytest.raises(InvalidData, match="lacks first_weight.mtx, first_bias.mtx"):
+    with pytest.raises(InvalidData, match=r"lacks first_weight\.mtx, first_bias\.mtx"):
         fitted.load(tmp_path / "nowhere")
     fitted.save(tmp_path / "weights")
     keras.utils.clear_session()
     wider = model(IMAGE, Conv2D(5, 3, name="first"), Flatten(), Dense(4, "softmax", name="last"))
-    with pytest.raises(InvalidData, match="first_weight.mtx is 3 x 18, the model's first_W 5 x 18"):
+    with pytest.raises(
+        InvalidData, match=r"first_weight\.mtx is 3 x 18, the model's first_W 5 x 18"
+    ):
         Keras2DML(spark, wider).load(tmp_path / "weights")
 
 

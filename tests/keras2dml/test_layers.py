@@ -1,4 +1,4 @@
-"""Each layer scores, and learns, as Keras does; images are never square and never of one channel."""
+"""Each layer scores, and learns, as Keras does; images are never square nor of one channel."""
 
 from __future__ import annotations
 

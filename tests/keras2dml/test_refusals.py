@@ -1,4 +1,4 @@
-"""What cannot be compiled faithfully is refused before anything runs, with all complaints at once."""
+"""What cannot be compiled faithfully is refused before anything runs, all complaints at once."""
 
 from __future__ import annotations
 

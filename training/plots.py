@@ -1,0 +1,44 @@
+"""Pictures of a training, drawn without a display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+LEARNING_CURVE = "learning-curve.png"
+CONFUSION_MATRIX = "confusion-matrix.png"
+DPI = 120
+
+
+def learning_curve(history: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Loss and accuracy by epoch, of training and of the images that were held out."""
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for key, label in ((name, "training"), (f"val_{name}", "held out")):
+            if key in history:
+                axes.plot(range(1, len(history[key]) + 1), history[key], marker="o", label=label)
+        axes.set(xlabel="epoch", ylabel=name, xticks=range(1, len(history[name]) + 1))
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    figure.savefig(path, dpi=DPI)
+
+
+def confusion(matrix: NDArray[np.int64], classes: Sequence[object], path: Path) -> None:
+    """How often each class (a row) was taken for each (a column); mistakes are coloured."""
+    figure = Figure(figsize=(5.2, 4.8), layout="constrained")
+    axes = figure.subplots()
+    mistakes = matrix - np.diag(np.diag(matrix))
+    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, int(mistakes.max()) * 2))
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            weight = "bold" if row == column else "normal"
+            axes.text(column, row, str(count), ha="center", va="center", weight=weight, size=8)
+    ticks = range(len(classes))
+    axes.set(xlabel="predicted", ylabel="true", xticks=ticks, yticks=ticks)
+    axes.set_xticklabels([str(name) for name in classes])
+    axes.set_yticklabels([str(name) for name in classes])
+    figure.savefig(path, dpi=DPI)
