@@ -12,14 +12,13 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
 from contract.errors import BrokerUnavailable, DigitstreamError
-from digitstream import jars, processes
+from digitstream import processes
 from digitstream.java import Java
 
 HOST = "127.0.0.1"
@@ -84,12 +83,12 @@ def status(home: Path) -> Broker | None:
 
 
 def address(home: Path) -> str:
-    """Where the embedded broker of this home listens; raises BrokerUnavailable if it does not run."""
+    """Where the embedded broker of this home listens; raises BrokerUnavailable if it is down."""
     broker = status(home)
     if broker is None:
         message = (
-            f"The embedded Kafka of {home} is not running. Start it with `digitstream broker start`, "
-            f"or name another Kafka with --bootstrap-servers."
+            f"The embedded Kafka of {home} is not running. Start it with `digitstream broker "
+            f"start`, or name another Kafka with --bootstrap-servers."
         )
         raise BrokerUnavailable(message)
     return broker.bootstrap_servers
@@ -200,7 +199,8 @@ def _format(folder: Path, tool: list[str], properties: Path) -> None:
     if done.returncode != 0:
         message = (
             f"The data folder {folder / 'data'} could not be prepared for Kafka: "
-            f"{(done.stderr or done.stdout).strip().splitlines()[-1]}. Remove {folder} and start again."
+            f"{(done.stderr or done.stdout).strip().splitlines()[-1]}. "
+            f"Remove {folder} and start again."
         )
         raise BrokerUnavailable(message)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -11,7 +11,7 @@ import psutil
 GRACE_SECONDS = 20.0
 
 
-def detach(command: Sequence[str], log: Path, environ: Mapping[str, str]) -> psutil.Process:
+def detach(command: list[str], log: Path, environ: Mapping[str, str]) -> psutil.Process:
     """Start a process of its own session, which outlives this one; its output is added to `log`."""
     output = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     pid = os.posix_spawn(

@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -24,11 +26,40 @@ class SetupError(DigitstreamError):
     """The checkout could not be prepared."""
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What the setup has to know of where it runs."""
+
+    environ: Mapping[str, str]
+    is_root: bool
+    places: tuple[str, ...] = java.USUAL_PLACES
+
+    def installer(self, apt: str, brew: str | None) -> str | None:
+        """The command that installs a package here without asking anybody, or None."""
+        path = self.environ.get("PATH", "")
+        if self.is_root and shutil.which("apt-get", path=path):
+            return apt
+        if brew is not None and shutil.which("brew", path=path):
+            return brew
+        return None
+
+    def install(self, command: str, missing: DigitstreamError) -> None:
+        """Run an installer; raises `missing` when it fails."""
+        environ = {**self.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        if command.startswith("apt-get"):
+            # An old list may do, so that this one's failure is not the end.
+            subprocess.run(["apt-get", "update", "-q"], env=environ, stdin=DEVNULL, check=False)
+        done = subprocess.run(command.split(), env=environ, stdin=DEVNULL, check=False)
+        if done.returncode != 0:
+            raise missing
+
+
 def main() -> None:
     """Prepare the checkout, or say in one sentence why not and exit with 1."""
+    machine = Machine(os.environ, is_root=getattr(os, "geteuid", lambda: 1)() == 0)
     try:
-        ensure_java()
-        ensure_venv()
+        ensure_java(machine)
+        ensure_venv(machine)
         install()
     except DigitstreamError as error:
         sys.exit(f"{error}")
@@ -36,20 +67,20 @@ def main() -> None:
     say("Ready: `make demo` shows the whole way, `make test` runs the tests.")
 
 
-def ensure_java() -> None:
+def ensure_java(machine: Machine) -> None:
     """Find Java 17, or have the package manager install it where that needs no question."""
     try:
-        java.find(os.environ)
+        java.find(machine.environ, machine.places)
     except java.JavaMissing as missing:
-        command = installer(java.INSTALLERS["Debian"], java.INSTALLERS["macOS"])
+        command = machine.installer(java.INSTALLERS["Debian"], java.INSTALLERS["macOS"])
         if command is None:
             raise
         say(f"Java {java.RELEASE} is missing: installing it with `{command}`.")
-        run_installer(command, missing)
-        java.find(os.environ)
+        machine.install(command, missing)
+        java.find(machine.environ, machine.places)
 
 
-def ensure_venv() -> None:
+def ensure_venv(machine: Machine) -> None:
     """Make `.venv` unless it is there and its Python runs."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if PYTHON.exists() and subprocess.run([str(PYTHON), "-c", ""], check=False).returncode == 0:
@@ -61,11 +92,11 @@ def ensure_venv() -> None:
             f"part in a package of its own. Install it with `apt-get install -y {package}` and run "
             f"make again."
         )
-        command = installer(f"apt-get install -y {package}", None)
+        command = machine.installer(f"apt-get install -y {package}", None)
         if command is None:
             raise missing
         say(f"Python's venv module is missing: installing it with `{command}`.")
-        run_installer(command, missing)
+        machine.install(command, missing)
     say(f"Making .venv with Python {version}.")
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=True)
 
@@ -111,27 +142,6 @@ def pip(*arguments: str, heard: Callable[[str], None]) -> None:
             f"{''.join(said[-8:])}"
         )
         raise SetupError(message)
-
-
-def installer(apt: str, brew: str | None) -> str | None:
-    """The command that installs a package here without asking anybody, or None."""
-    if shutil.which("apt-get") and getattr(os, "geteuid", lambda: 1)() == 0:
-        return apt
-    if brew is not None and shutil.which("brew"):
-        return brew
-    return None
-
-
-def run_installer(command: str, missing: DigitstreamError) -> None:
-    """Run an installer; raises `missing` when it fails."""
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    if command.startswith("apt-get"):
-        subprocess.run(
-            ["apt-get", "update", "-q"], env=quiet, stdin=subprocess.DEVNULL, check=False
-        )
-    words = command.split()
-    if subprocess.run(words, env=quiet, stdin=subprocess.DEVNULL, check=False).returncode != 0:
-        raise missing
 
 
 def say(sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""What tests share: a real broker, fresh topics on it, a real Spark. Each is made when first used."""
+"""What tests share: a real broker, fresh topics on it, a real Spark; made when first used."""
 
 from __future__ import annotations
 

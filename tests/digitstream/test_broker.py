@@ -1,0 +1,101 @@
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from contract.errors import BrokerUnavailable
+from digitstream import broker, jars, java
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+def path(java_17: java.Java) -> list[Path]:
+    return jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
+
+
+def test_a_stopped_broker_comes_back_where_it_was_with_what_it_had(
+    java_17: java.Java, path: list[Path], tmp_path: Path
+) -> None:
+    started = broker.start(tmp_path, java_17, path)
+    try:
+        assert broker.start(tmp_path, java_17, path) == started == broker.status(tmp_path)
+        assert broker.address(tmp_path) == started.bootstrap_servers
+        write(started, b"kept")
+        assert broker.stop(tmp_path) == started
+        assert not psutil.pid_exists(started.pid)
+        assert broker.status(tmp_path) is None
+        again = broker.start(tmp_path, java_17, path)
+        assert again.bootstrap_servers == started.bootstrap_servers
+        assert read(again) == [b"kept"]
+    finally:
+        broker.stop(tmp_path)
+    assert broker.stop(tmp_path) is None
+
+
+def test_a_killed_broker_does_not_count_as_running(
+    java_17: java.Java, path: list[Path], tmp_path: Path
+) -> None:
+    killed = broker.start(tmp_path, java_17, path)
+    os.kill(killed.pid, signal.SIGKILL)
+    psutil.Process(killed.pid).wait(10)
+    assert broker.status(tmp_path) is None
+    with pytest.raises(BrokerUnavailable, match="digitstream broker start"):
+        broker.address(tmp_path)
+
+
+def test_a_pid_that_went_to_another_program_is_left_alone(tmp_path: Path) -> None:
+    record = broker.Broker("127.0.0.1:1", os.getpid(), "data", "log")
+    (tmp_path / "broker.json").write_text(json.dumps(vars(record)))
+    assert broker.status(tmp_path) is None
+    assert broker.stop(tmp_path) is None
+
+
+def test_a_taken_port_is_named_with_the_remedy(
+    java_17: java.Java, path: list[Path], tmp_path: Path
+) -> None:
+    with socket.socket() as other:
+        other.bind((broker.HOST, 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(broker.PortTaken, match=f"Port {port} .* --port"):
+            broker.start(tmp_path, java_17, path, port)
+
+
+def test_a_broker_that_cannot_start_points_to_its_log(
+    java_17: java.Java, path: list[Path], tmp_path: Path
+) -> None:
+    started = broker.start(tmp_path, java_17, path)
+    broker.stop(tmp_path)
+    (Path(started.data) / "meta.properties").write_text("version=1\nnode.id=7\n")
+    with pytest.raises(BrokerUnavailable, match=r"broker\.log"):
+        broker.start(tmp_path, java_17, path)
+    assert broker.status(tmp_path) is None
+
+
+def write(to: broker.Broker, value: bytes) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=to.bootstrap_servers)
+    admin.create_topics([NewTopic("kept", 1, 1)])
+    admin.close()
+    producer = KafkaProducer(bootstrap_servers=to.bootstrap_servers)
+    producer.send("kept", value).get(10)
+    producer.close()
+
+
+def read(of: broker.Broker) -> list[bytes]:
+    consumer = KafkaConsumer(
+        "kept",
+        bootstrap_servers=of.bootstrap_servers,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=5000,
+    )
+    try:
+        return [next(consumer).value]
+    finally:
+        consumer.close()
