@@ -1,0 +1,46 @@
+"""The DML that each layer becomes, as a reader sees it: forward, loss, backward and update.
+
+`GOLDEN=write python -m pytest tests/keras2dml/test_golden.py` writes the files anew.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import keras
+import pytest
+from keras.layers import Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
+
+from keras2dml.compilation import Compilation
+
+GOLDEN = Path(__file__).parent / "golden"
+LAYERS = {
+    "dense": [Flatten(), Dense(3, activation="tanh")],
+    "conv2d": [Conv2D(3, 3, activation="relu"), Flatten()],
+    "conv2d-even-kernel": [Conv2D(3, 2, padding="same", use_bias=False), Flatten()],
+    "max-pooling2d": [Conv2D(3, 1), MaxPooling2D(), Flatten()],
+    "max-pooling2d-overlapping": [Conv2D(3, 1), MaxPooling2D(3, 1, padding="same"), Flatten()],
+    "dropout": [Flatten(), Dense(4), Dropout(0.25)],
+    "activation": [Flatten(), Dense(4), Activation("sigmoid")],
+}
+
+
+def lowers_to(layers: list[keras.Layer], golden: Path, *, write: bool) -> None:
+    """The training script of a small model with these layers is the golden one, but for functions."""
+    last = Dense(2, activation="softmax", name="classes")
+    built = keras.Sequential([keras.Input((5, 4, 2)), *layers, last], name=golden.stem)
+    text = Compilation.of(built).training_script(of_classes=True).text
+    statements = text[: text.index("\n\n") + 2] + text[text.index("batches = ") :]
+    if write:
+        golden.write_text(statements)
+    assert statements == golden.read_text()
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer_becomes_the_golden_dml(name):
+    keras.utils.clear_session()
+    layers = [type(layer).from_config(layer.get_config()) for layer in LAYERS[name]]
+    for number, layer in enumerate(layers):
+        layer.name = f"{type(layer).__name__.lower()}_{number}"
+    lowers_to(layers, GOLDEN / f"{name}.dml", write=os.environ.get("GOLDEN") == "write")
