@@ -1,0 +1,1 @@
+"""The scoring query: Kafka -> decode -> validate -> scale -> score -> publish -> Kafka."""

@@ -1,0 +1,59 @@
+"""The folder where a query keeps how far it got, claimed by one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
+from contract.errors import DigitstreamError
+
+# The JVM of a process that was killed goes on for some seconds.
+_PATIENCE_SECONDS = 20
+_PAUSE_SECONDS = 0.2
+
+
+class CheckpointInUse(DigitstreamError):
+    """Another process runs the same query on the same checkpoint."""
+
+    retriable = True
+
+
+@contextmanager
+def claimed(spark: SparkSession, folder: Path, wait: Callable[[float], object]) -> Iterator[Path]:
+    """The folder, which is made, for this process alone; `wait` sleeps for some seconds.
+
+    The session's JVM holds the claim, so that it lasts exactly as long as the one who writes there,
+    even where this process is killed. Raises CheckpointInUse.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, jvm = folder.with_suffix(".lock"), cast(Any, spark._jvm)
+    file = jvm.java.io.RandomAccessFile(str(lock.resolve()), "rw")
+    try:
+        for _ in range(round(_PATIENCE_SECONDS / _PAUSE_SECONDS)):
+            if _locks(file):
+                break
+            wait(_PAUSE_SECONDS)
+        else:
+            message = (
+                f"Another process scores with the checkpoint {folder}. Two would answer each "
+                f"reading twice. Stop the other one, or choose another --home for this one."
+            )
+            raise CheckpointInUse(message)
+        yield folder
+    finally:
+        file.close()
+
+
+def _locks(file: Any) -> bool:
+    """Whether the file could be locked; another session of the same JVM is in the way too."""
+    try:
+        return file.getChannel().tryLock() is not None
+    except Py4JJavaError as error:
+        if "OverlappingFileLockException" not in str(error.java_exception):
+            raise
+        return False

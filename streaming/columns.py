@@ -1,0 +1,147 @@
+"""Whole columns of Arrow: texts, times and Kafka's headers, without a Python loop over rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
+"""Kafka's headers as Spark hands them over and takes them."""
+
+# What JSON writes as it stands between quotes; everything else goes through json.dumps.
+_PLAIN = r"^[ !#-\[\]-~]*$"
+
+# Of these years and this form a calendar needs no second opinion; other times are read singly.
+_TIME = r"^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$"
+
+# From these lengths on Kafka needs another byte to say a length.
+_VARINTS = (1 << 6, 1 << 13, 1 << 20, 1 << 27)
+
+
+def texts(values: pa.BinaryArray) -> pa.StringArray:
+    """The values as text; null where they are null or not UTF-8."""
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_text(value) for value in values.to_pylist()], pa.string())
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def quoted(values: pa.StringArray) -> pa.StringArray:
+    """The texts as JSON: strings in quotes, and `null`."""
+    plain = pc.match_substring_regex(values, _PLAIN)
+    written = joined('"', values, '"').fill_null("null")
+    odd = pc.invert(plain).fill_null(False)
+    if not pc.any(odd).as_py():
+        return written
+    singly = [json.dumps(text, ensure_ascii=False) for text in values.filter(odd).to_pylist()]
+    return pc.replace_with_mask(written, odd, pa.array(singly, pa.string()))
+
+
+def joined(*parts: pa.Array | str) -> pa.StringArray:
+    """The parts of each row in one text; null where one of them is."""
+    columns = [part if isinstance(part, str) else part.cast(pa.string()) for part in parts]
+    return pc.binary_join_element_wise(*columns, "")
+
+
+def sources(records: pa.RecordBatch) -> pa.StringArray:
+    """Where each record lies in Kafka, `topic/partition/offset`: the ce_id of its answer."""
+    return joined(records["topic"], "/", records["partition"], "/", records["offset"])
+
+
+def blocks(rows: NDArray[np.float32]) -> pa.BinaryArray:
+    """The rows (M, ...) of an array as binary values, without a copy."""
+    ends = np.arange(len(rows) + 1, dtype=np.int32) * (rows.nbytes // max(len(rows), 1))
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(rows))]
+    return pa.Array.from_buffers(pa.binary(), len(rows), buffers)
+
+
+def true(column: pa.BooleanArray) -> NDArray[np.bool_]:
+    """Where the column is true; null is not."""
+    return np.asarray(column.fill_null(False))
+
+
+def wire_size(column: pa.Array) -> NDArray[np.int64]:
+    """Bytes of each text or binary value in a Kafka record, with its length before it."""
+    size = np.asarray(pc.binary_length(column).fill_null(0)).astype(np.int64)
+    return np.asarray(size + 1 + np.searchsorted(_VARINTS, size, side="right"))
+
+
+def stamps(times: pa.TimestampArray) -> pa.StringArray:
+    """Times of microseconds in UTC as the wire has them, `2026-01-31T09:15:00.123456Z`."""
+    date_and_time = times.cast(pa.timestamp("us")).cast(pa.string())
+    return joined(pc.replace_substring(date_and_time, " ", "T"), "Z")
+
+
+def restamped(values: pa.StringArray) -> pa.StringArray:
+    """RFC 3339 texts in UTC as the wire has them; null where they are null or of a rarer form."""
+    usual = pc.if_else(pc.match_substring_regex(values, _TIME), values, None)
+    try:
+        return stamps(usual.cast(pa.timestamp("us", "UTC")))
+    except pa.ArrowInvalid:  # a 30th of February
+        return pa.nulls(len(values), pa.string())
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """The headers of one name: how often each record has it (N), and its last value (N) or null."""
+
+    count: NDArray[np.int64]
+    value: pa.BinaryArray
+
+
+@dataclass(frozen=True, eq=False)
+class Headers:
+    """The headers of N records, flattened: which record each belongs to, its key, its value."""
+
+    records: int
+    record: NDArray[np.int64]
+    key: pa.StringArray
+    value: pa.BinaryArray
+
+    @classmethod
+    def of(cls, column: pa.ListArray) -> Headers:
+        """The headers in a column of Kafka's; null is a record without headers."""
+        key, value = pc.list_flatten(column).flatten()
+        return cls(len(column), pc.list_parent_indices(column).to_numpy(), key, value)
+
+    def named(self, name: str) -> Named:
+        """The headers of this name, exactly so written."""
+        at = np.flatnonzero(pc.equal(self.key, name).to_numpy(zero_copy_only=False))
+        last = np.full(self.records, -1)
+        last[self.record[at]] = at
+        count = np.bincount(self.record[at], minlength=self.records)
+        return Named(count, self.value.take(pa.array(last, pa.int64(), mask=last < 0)))
+
+    def prefixed(self, prefix: str) -> Headers:
+        """The same headers under longer names."""
+        return replace(self, key=joined(prefix, self.key))
+
+    def after(self, first: Mapping[str, pa.Array]) -> pa.ListArray:
+        """A column of Kafka's: in each record these columns (N), then its headers as they are."""
+        kinds = len(first)
+        names = pa.array(first, pa.string()).take(
+            pa.array(np.repeat(np.arange(kinds), self.records))
+        )
+        columns = [column.cast(pa.binary()) for column in first.values()]
+        entries = pa.StructArray.from_arrays(
+            [pa.concat_arrays([names, self.key]), pa.concat_arrays([*columns, self.value])],
+            fields=list(HEADERS.value_type),
+        )
+        # Column k of record r lies at k * N + r there, the headers follow; sorted by record.
+        record = np.concatenate([np.tile(np.arange(self.records), kinds), self.record])
+        offsets = np.searchsorted(np.sort(record), np.arange(self.records + 1)).astype(np.int32)
+        order = pa.array(np.argsort(record, kind="stable"))
+        return pa.ListArray.from_arrays(pa.array(offsets), entries.take(order), type=HEADERS)

@@ -1,0 +1,76 @@
+"""The compiled DML on the driver's SystemDS: the workers check, the driver scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+
+import keras2dml
+from contract.bundle import Bundle
+from streaming.columns import blocks, sources
+from streaming.frame import Frame, Probabilities, Step
+from streaming.score import failure
+from streaming.steps import through
+from streaming.tally import Tally, timed
+
+_COLUMNS = "source string, features binary"
+
+
+@dataclass(frozen=True, eq=False)
+class Systemds:
+    """Scores on the driver, where SystemDS plans each micro-batch as a whole."""
+
+    compiled: keras2dml.Scorer
+    model: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, spark: SparkSession, bundle: Bundle, model: str) -> Systemds:
+        """The engine for a bundle's model, whose weights stay in the driver's JVM."""
+        return cls(keras2dml.Scorer(spark, bundle.dml), model, bundle.manifest.input_shape)
+
+    def scorer(self, readings: DataFrame, checks: Mapping[str, Step], figures: Tally) -> Scored:
+        """What the good readings of this micro-batch score, here and now; raises ModelFailed."""
+        checked = through(checks, "collect", features, figures)
+        rows: Any = readings.mapInArrow(checked, _COLUMNS).toPandas()
+        images = np.frombuffer(b"".join(rows["features"]), np.float32)
+        try:
+            with timed(figures, "score"):
+                probabilities = self.compiled.predict_proba(images.reshape(-1, *self.shape))
+        except keras2dml.Keras2DMLError as exc:
+            raise failure(self.model, f"raised {type(exc).__name__}: {exc}") from exc
+        return Scored(pa.array(rows["source"]), probabilities.astype(np.float32))
+
+    def close(self) -> None:
+        """Nothing to free: the weights go with the last reference."""
+
+
+def features(frame: Frame) -> pa.RecordBatch:
+    """The features of the good readings and where these lie in Kafka, for the driver."""
+    columns = {
+        "source": sources(frame.records.filter(frame.good)),
+        "features": blocks(frame.features),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What the driver scored of a micro-batch: probabilities (M, K) beside their sources (M)."""
+
+    sources: pa.StringArray
+    probabilities: Probabilities
+
+    def __call__(self, frame: Frame) -> Probabilities:
+        """Probabilities (M, K) of a frame's good readings; raises LookupError for any other."""
+        places = pc.index_in(sources(frame.records.filter(frame.good)), self.sources)
+        if places.null_count:
+            message = f"{places.null_count} readings changed between their check and their score"
+            raise LookupError(message)
+        return np.asarray(self.probabilities[places.to_numpy()])

@@ -1,0 +1,63 @@
+"""What stopped a query, in one sentence."""
+
+from __future__ import annotations
+
+import re
+
+from contract.errors import BrokerUnavailable, DigitstreamError
+from streaming.score import ModelFailed
+
+
+class ScoringStopped(DigitstreamError):
+    """The query ended by an error that nobody foresaw; its cause is in the message."""
+
+
+class ReadingsLost(DigitstreamError):
+    """Kafka no longer has readings that were not answered yet."""
+
+
+# The last line of a worker's traceback.
+_MODEL_FAILED = re.compile(
+    rf"^{ModelFailed.__module__}\.{ModelFailed.__name__}: (.*)$", re.MULTILINE
+)
+_LOST = re.compile(r"Some data may have been lost|KafkaIllegalStateException|OffsetOutOfRange")
+_NO_BROKER = re.compile(
+    r"org\.apache\.kafka\.common\.errors\.(TimeoutException|DisconnectException|NetworkException"
+    r"|BrokerNotAvailableException|NotEnoughReplicas\w*Exception)"
+)
+_CAUSE = re.compile(r"^(?:Caused by: )?((?:[\w$]+\.)+\w+(?:Exception|Error): .*)$", re.MULTILINE)
+
+
+def cause_of(error: BaseException, bootstrap_servers: str) -> DigitstreamError:
+    """What a user must know of an exception that ended the query."""
+    text = str(error)
+    if isinstance(error, DigitstreamError):
+        return error
+    if model := _MODEL_FAILED.search(text):
+        return ModelFailed(model[1])
+    if _LOST.search(text):
+        message = (
+            f"Kafka at {bootstrap_servers} no longer has readings that were not answered yet: its "
+            f"retention removed them, or the topic was made anew. Scoring never skips a reading in "
+            f"silence. If they may go, remove the checkpoint and start again. Kafka said: "
+            f"{_last(text)}"
+        )
+        return ReadingsLost(message)
+    if _NO_BROKER.search(text):
+        message = (
+            f"Kafka at {bootstrap_servers} stopped answering while readings were scored. Nothing "
+            f"is lost: scoring goes on where it stopped. Bring Kafka back and start `digitstream "
+            f"score` again."
+        )
+        return BrokerUnavailable(message)
+    message = (
+        f"Scoring stopped at an error of its own: {_last(text)}. Nothing is lost: the micro-batch "
+        f"stays open, and `digitstream score` starts with it again."
+    )
+    return ScoringStopped(message)
+
+
+def _last(text: str) -> str:
+    """The innermost cause that a Java or Python stack trace names."""
+    causes = _CAUSE.findall(text)
+    return str(causes[-1] if causes else text.strip().splitlines()[0])[:300]

@@ -1,0 +1,83 @@
+"""What a step takes and gives: a batch of readings with what is known of them so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from contract.reasons import BadReading
+
+Features = NDArray[np.float32]
+Probabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Readings on their way from one step to the next, in the order in which Kafka has them.
+
+    Columns have an entry for each of the N records; arrays, for each of the M that are good.
+    """
+
+    records: pa.RecordBatch
+    """key, value, size, topic, partition, offset, timestamp, headers: as `source` gives them."""
+    id: pa.StringArray
+    device: pa.StringArray
+    time: pa.StringArray
+    """By the device's clock, as the wire has it; null if the reading says none."""
+    pixels: pa.BinaryArray
+    """The image as raw bytes; null where it could not be read."""
+    stage: pa.StringArray
+    """Where the reading failed; null while it is good."""
+    reason: pa.StringArray
+    features: Features
+    """(M, H, W, C)"""
+    probabilities: Probabilities
+    """(M, K)"""
+
+    @classmethod
+    def of(cls, records: pa.RecordBatch) -> Frame:
+        """Records of which nothing is known yet."""
+        text, none = pa.nulls(len(records), pa.string()), np.empty((0, 0), np.float32)
+        return cls(
+            records=records,
+            id=text,
+            device=text,
+            time=text,
+            pixels=pa.nulls(len(records), pa.binary()),
+            stage=text,
+            reason=text,
+            features=none,
+            probabilities=none,
+        )
+
+    @property
+    def good(self) -> pa.BooleanArray:
+        """Which of the N records have not failed."""
+        return pc.is_null(self.stage)
+
+    def failed(self, faults: Mapping[int, BadReading]) -> Frame:
+        """The frame in which these records, by row, have failed."""
+        rows = list(faults)
+        return replace(
+            self,
+            stage=patched(self.stage, rows, [fault.stage for fault in faults.values()]),
+            reason=patched(self.reason, rows, [fault.reason for fault in faults.values()]),
+        )
+
+
+Step = Callable[[Frame], Frame]
+"""A step of the query; its name is the function's own."""
+
+
+def patched(column: pa.Array, rows: Sequence[int], values: Sequence[object]) -> pa.Array:
+    """The column with these values in these rows, which ascend."""
+    if not rows:
+        return column
+    mask = np.zeros(len(column), bool)
+    mask[list(rows)] = True
+    return pc.replace_with_mask(column, pa.array(mask), pa.array(values, column.type))

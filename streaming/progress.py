@@ -1,0 +1,87 @@
+"""Each micro-batch's figures as an event on the progress topic."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pyspark.sql.streaming.listener import (
+    QueryIdleEvent,
+    QueryProgressEvent,
+    QueryStartedEvent,
+    QueryTerminatedEvent,
+    StreamingQueryListener,
+)
+
+from contract.events import Model, Progress
+from contract.times import moment
+from streaming.tally import DEAD_LETTERS, SCORED, Figures
+
+
+class Reporter(StreamingQueryListener):
+    """Tells `publish` the figures of each micro-batch, once it is committed.
+
+    Spark calls it beside the query, so that it delays no batch. `noted` says what only the batch
+    itself knows: the model that scored it and what its steps did.
+    """
+
+    def __init__(self, query: str, publish: Callable[[Progress], object]) -> None:
+        self._query, self._publish = query, publish
+        self._noted: dict[int, tuple[Model, Figures]] = {}
+
+    def noted(self, batch: int, model: Model, figures: Figures) -> None:
+        """Keep this until Spark reports the batch."""
+        self._noted[batch] = (model, figures)
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:
+        """A micro-batch was committed, or none came for a while."""
+        report = json.loads(event.progress.json)
+        if report["batchId"] in self._noted:
+            self._publish(progress(self._query, report, *self._noted.pop(report["batchId"])))
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:
+        """Nothing to tell yet."""
+
+    def onQueryIdle(self, event: QueryIdleEvent) -> None:
+        """Nothing to tell."""
+
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
+        """Nothing more to tell."""
+
+
+def progress(query: str, report: dict[str, Any], model: Model, figures: Figures) -> Progress:
+    """The figures of a micro-batch, from what Spark and its steps say of it.
+
+    Durations are those of the steps, summed over the workers, and Spark's own.
+    """
+    steps = {name: seconds * 1000 for name, seconds in figures.items()}
+    scored, dead_letters = (round(figures[name]) for name in (SCORED, DEAD_LETTERS))
+    durations = {**steps, **report["durationMs"]}
+    return Progress(
+        query=query,
+        batch=report["batchId"],
+        time=moment(report["timestamp"]),
+        rows=report["numInputRows"],
+        scored=scored,
+        dead_letters=dead_letters,
+        behind=sum(behind(source) for source in report["sources"]),
+        input_per_s=report.get("inputRowsPerSecond", 0.0),
+        processed_per_s=report.get("processedRowsPerSecond", 0.0),
+        durations_ms={
+            name: round(milliseconds)
+            for name, milliseconds in durations.items()
+            if name not in (SCORED, DEAD_LETTERS)
+        },
+        model=model,
+    )
+
+
+def behind(source: dict[str, Any]) -> int:
+    """Records of Kafka after those of the micro-batch, in all partitions of a source."""
+    latest, end = source["latestOffset"], source["endOffset"]
+    return sum(
+        latest[topic][partition] - reached
+        for topic, partitions in end.items()
+        for partition, reached in partitions.items()
+    )

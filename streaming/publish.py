@@ -1,0 +1,178 @@
+"""The last step: every reading of a frame as the one record that answers it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from contract import events, headers, reasons
+from contract.messages import attributes
+from contract.reasons import BadReading
+from contract.times import stamp
+from contract.topics import ANSWER_BYTES, Topics
+from streaming.columns import HEADERS, Headers, joined, quoted, sources, stamps, true, wire_size
+from streaming.frame import Frame
+from streaming.tally import DEAD_LETTERS, SCORED, Tally
+
+COLUMNS = "key binary, value binary, topic string, headers array<struct<key:string,value:binary>>"
+"""Answers as Spark's Kafka sink takes them."""
+
+# What a Kafka batch of one record has besides the record's key, value and headers, at most.
+_BATCH_BYTES = 96
+
+# What a dead letter goes without until it fits, in this order.
+_CUTS = (("value",), ("key", "headers"))
+
+# Nobody has sent the reading again yet.
+_FIRST_ATTEMPT = "1"
+
+
+@dataclass(frozen=True)
+class Publishing:
+    """What the answers to a micro-batch have in common."""
+
+    topics: Topics
+    model: events.Model
+    classes: tuple[int | str, ...]
+    clock: Callable[[], datetime]
+    figures: Tally
+
+
+def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
+    """The scores of the good readings, then the dead letters of the others, one for each reading.
+
+    What no topic takes gets smaller: a score becomes a dead letter, a dead letter loses the
+    original's value and, if that is not enough, its key and headers.
+    """
+    scores = _scores(frame, publishing)
+    light = weight(scores) <= ANSWER_BYTES
+    if not light.all():
+        heavy = np.flatnonzero(true(frame.good))[~light].tolist()
+        fault = BadReading(reasons.TOO_LARGE, f"its score has more than {ANSWER_BYTES} bytes")
+        frame = frame.failed(dict.fromkeys(heavy, fault))
+        scores = scores.filter(pa.array(light))
+    letters = _dead_letters(frame, publishing.topics.dead_letters)
+    publishing.figures.add({SCORED: len(scores), DEAD_LETTERS: len(letters)})
+    return pa.concat_batches([scores, letters])
+
+
+def weight(answers: pa.RecordBatch) -> NDArray[np.int64]:
+    """Bytes of each answer (N) in a Kafka batch of its own, uncompressed; at most 80 too many."""
+    listed = Headers.of(answers["headers"])
+    of_headers = np.bincount(
+        listed.record, wire_size(listed.key) + wire_size(listed.value), len(answers)
+    )
+    return _BATCH_BYTES + wire_size(answers["key"]) + wire_size(answers["value"]) + of_headers
+
+
+def _scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
+    """The score of each good reading: what `events.Score` writes, whole columns at a time."""
+    records, now = frame.records.filter(frame.good), publishing.clock()
+    topic, partition, offset = (records[name] for name in ("topic", "partition", "offset"))
+    classes = pa.array([json.dumps(label) for label in publishing.classes])
+    likeliest = frame.probabilities.argmax(axis=1)
+    body = {
+        "id": quoted(frame.id.filter(frame.good)),
+        "device": quoted(frame.device.filter(frame.good)),
+        "prediction": classes.take(pa.array(likeliest)),
+        "confidence": _numbers(frame.probabilities.max(axis=1, initial=0)),
+        "probabilities": _lists(frame.probabilities),
+        "model": json.dumps(publishing.model._asdict(), separators=(",", ":")),
+        "source": _object({"topic": quoted(topic), "partition": partition, "offset": offset}),
+        "times": _object(
+            {
+                "device": quoted(frame.time.filter(frame.good)),
+                "broker": quoted(stamps(records["timestamp"])),
+                "scored": json.dumps(stamp(now)),
+            }
+        ),
+    }
+    own = attributes("", events.SCORING_SOURCE, events.SCORE, now)
+    named = {name: pa.repeat(value, len(records)) for name, value in own}
+    named[headers.ID] = sources(records)
+    return _answers(records["key"], _object(body), publishing.topics.scores, named)
+
+
+def _dead_letters(frame: Frame, topic: str) -> pa.RecordBatch:
+    """The dead letter of each bad reading: what `events.DeadLetter` writes."""
+    bad = pc.invert(frame.good)
+    letters = _letters(frame, bad, topic)
+    for columns in _CUTS:
+        light = weight(letters) <= ANSWER_BYTES
+        if light.all():
+            break
+        heavy = np.flatnonzero(true(bad))[~light]
+        frame = _without(frame, columns, heavy)
+        letters = _letters(frame, bad, topic)
+    return letters
+
+
+def _without(frame: Frame, columns: tuple[str, ...], rows: NDArray[np.int64]) -> Frame:
+    """The frame whose records have nothing in these columns of these rows, and say so."""
+    mask = np.zeros(len(frame.records), bool)
+    mask[rows] = True
+    records = frame.records
+    for name in columns:
+        at = records.schema.get_field_index(name)
+        emptied = pc.if_else(pa.array(mask), None, records[name])
+        records = records.set_column(at, records.schema.field(at), emptied)
+    fault = BadReading(reasons.TOO_LARGE, f"over {ANSWER_BYTES} bytes; see its topic and offset")
+    return replace(frame, records=records).failed(dict.fromkeys(rows.tolist(), fault))
+
+
+def _letters(frame: Frame, bad: pa.BooleanArray, topic: str) -> pa.RecordBatch:
+    records = frame.records.filter(bad)
+    named = {
+        headers.STAGE: frame.stage.filter(bad),
+        headers.REASON: frame.reason.filter(bad),
+        headers.TOPIC: records["topic"],
+        headers.PARTITION: joined(records["partition"]),
+        headers.OFFSET: joined(records["offset"]),
+        headers.ATTEMPT: pa.repeat(_FIRST_ATTEMPT, len(records)),
+    }
+    original = Headers.of(records["headers"]).prefixed(headers.ORIGINAL)
+    return _answers(records["key"], records["value"], topic, named, original)
+
+
+def _answers(
+    key: pa.BinaryArray,
+    value: pa.Array,
+    topic: str,
+    named: Mapping[str, pa.Array],
+    others: Headers | None = None,
+) -> pa.RecordBatch:
+    rows = len(key)
+    following = others or Headers.of(pa.nulls(rows, HEADERS))
+    columns = {
+        "key": key,
+        "value": value.cast(pa.binary()),
+        "topic": pa.repeat(topic, rows),
+        "headers": following.after(named),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def _object(members: Mapping[str, pa.Array | str]) -> pa.StringArray:
+    """JSON objects with these members, which are JSON already."""
+    parts = [part for name, member in members.items() for part in (f',"{name}":', member)]
+    parts[0] = "{" + parts[0].removeprefix(",")
+    return joined(*parts, "}")
+
+
+def _numbers(values: NDArray[np.float32]) -> pa.StringArray:
+    """The shortest decimals that name these numbers."""
+    return pa.array(values, pa.float32()).cast(pa.string())
+
+
+def _lists(rows: NDArray[np.float32]) -> pa.StringArray:
+    """JSON lists of the numbers of each row (M, K)."""
+    numbers = _numbers(rows.ravel())
+    ends = pa.array(np.arange(0, rows.size + 1, rows.shape[1]), pa.int32())
+    return joined("[", pc.binary_join(pa.ListArray.from_arrays(ends, numbers), ","), "]")

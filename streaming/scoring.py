@@ -1,0 +1,126 @@
+"""`digitstream score`: a session, a query on it, and how both end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import sleep
+
+from kafka import KafkaProducer
+from pyspark.sql import SparkSession
+
+from contract.clients import arguments, reaching
+from contract.events import Progress
+from contract.registry import Registry
+from contract.topics import Topics, ensure
+from streaming import source
+from streaming.champion import Champions
+from streaming.checkpoint import claimed
+from streaming.failures import cause_of
+from streaming.progress import Reporter
+from streaming.query import NAME, Query, Stopping
+from streaming.session import session
+from streaming.stopping import signals
+from streaming.tally import DEAD_LETTERS, SCORED, tally
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What the scoring query is told."""
+
+    bootstrap_servers: str
+    topics: Topics
+    registry: Registry
+    home: Path
+    engine: str = "onnx"
+    master: str = "local[*]"
+    max_offsets_per_trigger: int = 5_000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run of the query answered; replayed readings count again."""
+
+    scored: int
+    dead_letters: int
+
+
+def run(
+    settings: Scoring,
+    jars: Sequence[Path],
+    *,
+    available_now: bool = False,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Score readings until `stop` is set or SIGINT or SIGTERM arrives; then the micro-batch that
+    runs is finished first. With `available_now`, until all that are there now are answered.
+
+    `jars` are those of Spark's Kafka connector. Raises NoChampion, BundleError and ModelFailed for
+    the model, TopicMissing and BrokerUnavailable for Kafka, CheckpointInUse, ReadingsLost, and
+    ScoringStopped; readings without an answer then get it when this is called again.
+    """
+    ensure(settings.bootstrap_servers, settings.topics)
+    settings.registry.resolve()
+    spark = session(settings.master, jars)
+    try:
+        return score(spark, settings, available_now=available_now, stop=stop or threading.Event())
+    finally:
+        spark.stop()
+
+
+def score(
+    spark: SparkSession, settings: Scoring, *, available_now: bool, stop: threading.Event
+) -> Summary:
+    """`run` on a session that is there, and stays."""
+    champions = Champions(spark, settings.registry, settings.engine)
+    folder = settings.home / "checkpoints" / NAME
+    with (
+        signals(stop),
+        claimed(spark, folder, sleep) as checkpoint,
+        _reporting(spark, settings) as reporter,
+    ):
+        champions.current()
+        figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
+        query = Query(
+            champions, settings.bootstrap_servers, settings.topics, figures, reporter, clock, stop
+        )
+        readings = source.readings(
+            spark,
+            settings.bootstrap_servers,
+            settings.topics.readings,
+            settings.max_offsets_per_trigger,
+        )
+        running = query.started(readings, checkpoint, available_now=available_now)
+        try:
+            query.follow(running)
+        finally:
+            champions.close()
+        failure = query.failure or running.exception()
+        if failure is not None and not isinstance(failure, Stopping):
+            raise cause_of(failure, settings.bootstrap_servers) from failure
+        return Summary(query.answered[SCORED], query.answered[DEAD_LETTERS])
+
+
+@contextmanager
+def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
+    """A reporter of progress to its topic, heard by the session's queries while the body runs."""
+    with reaching(settings.bootstrap_servers):
+        producer = KafkaProducer(**arguments(settings.bootstrap_servers))
+    try:
+
+        def publish(progress: Progress) -> None:
+            key, value, headers = progress.message()
+            producer.send(settings.topics.progress, key=key, value=value, headers=headers)
+
+        reporter = Reporter(NAME, publish)
+        spark.streams.addListener(reporter)
+        yield reporter
+        spark.streams.removeListener(reporter)
+        producer.flush(5)
+    finally:
+        producer.close(5)

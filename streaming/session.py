@@ -1,0 +1,86 @@
+"""The Spark session that scores: SystemDS', with Kafka, and set up for short micro-batches."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pyspark import SparkFiles
+from pyspark.sql import SparkSession
+
+from keras2dml import spark_session
+
+_ROOT = Path(__file__).parent.parent
+_PACKAGES = ("contract", "keras2dml", "streaming")
+
+# Readings in one Arrow batch. A reading may weigh 8 MiB, so that a batch, which cannot hold 2 GiB,
+# takes these many whatever comes; a few hundred are enough to make columns worth while.
+_ROWS = 128
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ROWS),
+    # A plan without a shuffle has nothing to adapt, and tasks have no place to wait for.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.locality.wait": "0",
+    "spark.driver.memory": "2g",
+}
+
+_BARE_FILE_SYSTEM = "hadoop-bare-naked-local-fs"
+_LOCAL_FILES = {
+    "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
+    ),
+}
+
+# What they log on the way to an exception is in the exception, and that is told once, at the end.
+_REPEATING = (
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.sql.execution.datasources.v2.WriteToDataSourceV2Exec",
+    "org.apache.spark.sql.execution.streaming.MicroBatchExecution",
+    "org.apache.spark.api.python.PythonRunner",
+    "org.apache.spark.util.Utils",
+)
+
+
+def session(master: str, jars: Sequence[Path]) -> SparkSession:
+    """A SparkSession on `master` with these jars, which are Spark's Kafka connector's.
+
+    Workers find our packages by themselves on this machine; to any other they are sent.
+    """
+    local = master.partition("[")[0] == "local"
+    conf = {**_SETTINGS, **(_on_this_machine(jars) if local else {})}
+    spark = spark_session("digitstream-score", master, jars, conf)
+    _quieten(spark)
+    if not local:
+        _ship(spark)
+    return spark
+
+
+def _on_this_machine(jars: Sequence[Path]) -> dict[str, str]:
+    """Where workers find us, and files of a checkpoint for which no shell is forked."""
+    bare = next((str(jar) for jar in jars if jar.name.startswith(_BARE_FILE_SYSTEM)), None)
+    files = {**_LOCAL_FILES, "spark.driver.extraClassPath": bare} if bare else {}
+    return {"spark.executorEnv.PYTHONPATH": str(_ROOT), **files}
+
+
+def _quieten(spark: SparkSession) -> None:
+    jvm: Any = spark._jvm
+    log4j = jvm.org.apache.logging.log4j
+    for name in _REPEATING:
+        log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
+
+
+def _ship(spark: SparkSession) -> None:
+    """Send our packages to the executors, as one archive, which goes when the session does."""
+    archive = Path(SparkFiles.getRootDirectory()).parent / "digitstream.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for package in _PACKAGES:
+            for file in sorted((_ROOT / package).rglob("*.py")):
+                packed.write(file, file.relative_to(_ROOT))
+    spark.sparkContext.addPyFile(str(archive))

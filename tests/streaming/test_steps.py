@@ -1,0 +1,264 @@
+"""Whole columns answer each reading exactly as the contract's rules for a single one do."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract import images
+from contract.events import DeadLetter, Model, Reading, Score, Source, Times
+from contract.messages import Message
+from contract.reasons import BadReading
+from contract.scaling import Scaling
+from contract.topics import ANSWER_BYTES, Topics
+from streaming.decode import decoded
+from streaming.frame import Features, Frame, Probabilities
+from streaming.publish import Publishing, published, weight
+from streaming.scale import scaled
+from streaming.score import ModelFailed, scored
+from streaming.validate import validated
+from tests.streaming.records import SHAPE, STORED, TOPIC, image, reading, records
+
+NOW = datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC)
+CLASSES = (0, 1, 2)
+MODEL = Model("digits", "3", "onnx")
+SCALING = Scaling(1 / 255, 0.0)
+PUBLISHING = Publishing(Topics.named("test"), MODEL, CLASSES, lambda: NOW)
+
+
+def brightness(features: Features) -> Probabilities:
+    """A model whose answer to an image does not depend on the images beside it."""
+    mean = features.reshape(len(features), -1).mean(axis=1, dtype=np.float64)
+    return np.stack([mean / 2, 1 - mean, mean / 2], axis=1).astype(np.float32)
+
+
+def by_brightness(frame: Frame) -> Probabilities:
+    return brightness(frame.features)
+
+
+def answers(batch: pa.RecordBatch) -> list[tuple[str, Message]]:
+    frame = scaled(validated(decoded(Frame.of(batch), SHAPE), SHAPE), SHAPE, SCALING)
+    found = published(scored(frame, "digits 3", by_brightness, len(CLASSES)), PUBLISHING)
+    return [
+        (
+            row["topic"],
+            Message(row["key"], row["value"], [tuple(h.values()) for h in row["headers"]]),
+        )
+        for row in found.to_pylist()
+    ]
+
+
+def expected(message: Message, offset: int) -> tuple[str, Message]:
+    """The answer that the contract's own codecs give to a record."""
+    source = Source(TOPIC, 1, offset)
+    try:
+        found = Reading.of(*message)
+        pixels = images.decode(found.payload, found.content_type, SHAPE)
+    except BadReading as bad:
+        letter = DeadLetter(
+            bad.stage, bad.reason, source, 1, message.key, message.value, tuple(message.headers)
+        )
+        return "test.dead-letters", letter.message()
+    features = SCALING.apply(pixels[None])
+    row = brightness(features)[0]
+    score = Score(
+        id=found.id,
+        device=found.device,
+        prediction=CLASSES[int(row.argmax())],
+        confidence=float(row.max()),
+        probabilities=tuple(row.tolist()),
+        model=MODEL,
+        source=source,
+        times=Times(found.time, STORED, NOW),
+    )
+    return "test.scores", score.message()._replace(key=message.key)
+
+
+def agrees(messages: list[Message]) -> None:
+    """Each of the messages gets the answer of the contract's codecs, to the byte and the number."""
+    found = {place(message): (topic, message) for topic, message in answers(records(messages, 40))}
+    assert len(found) == len(messages)
+    for offset, sent in enumerate(messages, 40):
+        topic, message = expected(sent, offset)
+        assert plainly(*found[place(message)]) == plainly(topic, message)
+
+
+def place(message: Message) -> str:
+    named = dict(message.headers)
+    if "ce_id" in named:
+        return named["ce_id"].decode()
+    return "/".join(named[name].decode() for name in ("topic", "partition", "offset"))
+
+
+def plainly(topic: str, message: Message) -> object:
+    """An answer for comparison: a score's members in their order, its numbers as float32."""
+    if topic.endswith("dead-letters"):
+        return topic, message
+    body = json.loads(message.value)
+    for name in ("confidence", "probabilities"):
+        body[name] = np.float32(body[name]).tolist()
+    return topic, message.key, json.dumps(body), dict(message.headers)
+
+
+ODD = {
+    "null-value": reading()._replace(value=None),
+    "empty-value": reading()._replace(value=b""),
+    "null-key": reading()._replace(key=None),
+    "empty-key": reading()._replace(key=b""),
+    "key-not-utf8": reading()._replace(key=b"\xff\xfe7"),
+    "no-headers": reading()._replace(headers=[]),
+    "short": reading(payload=bytes(783)),
+    "long": reading(payload=bytes(785)),
+    "huge": reading(payload=bytes(1 << 20)),
+    "png": reading(content_type=images.PNG),
+    "json": reading(content_type=images.JSON),
+    "png-of-another-size": reading(
+        content_type=images.PNG, payload=images.encode(image(0, (27, 28, 1)), images.PNG)
+    ),
+    "damaged-png": reading(content_type=images.PNG, payload=b"\x89PNG\r\n\x1a\nno"),
+    "json-out-of-range": reading(content_type=images.JSON, payload=b'{"pixels": [[256]]}'),
+    "json-not": reading(content_type=images.JSON, payload=b"{"),
+    "unknown-type": reading(content_type="video/mp4", payload=b"x"),
+    "type-with-parameters": reading(
+        content_type="Application/Octet-Stream; v=1", payload=images.encode(image())
+    ),
+    "no-time": reading(time=None),
+    "quotes-in-id": reading(id='a"b\\c\n\x00'),
+    "id-beyond-ascii": reading(id="Gerät-\U0001f4f7", device="Küche"),
+}
+for name in ("ce_id", "ce_source", "ce_type", "content-type", "ce_time"):
+    others = [header for header in reading().headers if header[0] != name]
+    ODD |= {
+        f"{name}-missing": reading()._replace(headers=others),
+        f"{name}-twice": reading()._replace(headers=[*reading().headers, (name, b"again")]),
+        f"{name}-null": reading()._replace(headers=[*others, (name, None)]),
+        f"{name}-empty": reading()._replace(headers=[*others, (name, b"")]),
+        f"{name}-not-utf8": reading()._replace(headers=[*others, (name, b"\xc3\x28")]),
+    }
+for time in (
+    b"2026-03-01T12:00:00Z",
+    b"2026-03-01t12:00:00.5z",
+    b"2026-03-01T14:00:00.123456789+02:00",
+    b"2026-12-31T23:59:60Z",
+    b"2026-02-30T12:00:00Z",
+    b"2026-03-01 12:00:00Z",
+    b"0900-03-01T12:00:00Z",
+    b"yesterday",
+):
+    others = [header for header in reading().headers if header[0] != "ce_time"]
+    ODD[f"time-{time.decode()}"] = reading()._replace(headers=[*others, ("ce_time", time)])
+
+
+def test_plain_readings_are_answered() -> None:
+    agrees([reading(number) for number in range(50)])
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_odd_reading_among_plain_ones_is_answered(odd: Message) -> None:
+    agrees([reading(1), odd, reading(2), odd, odd])
+
+
+def test_all_odd_readings_at_once_are_answered() -> None:
+    agrees(list(ODD.values()))
+
+
+def test_no_reading_is_no_answer() -> None:
+    assert answers(records([])) == []
+
+
+NAMES = st.sampled_from(["ce_id", "ce_source", "ce_type", "ce_time", "content-type", "x", ""])
+VALUES = st.none() | st.sampled_from(
+    [b"a", b"", b"application/octet-stream", b"image/png", b"2026-03-01T12:00:00Z", b"\xff"]
+)
+FEW = st.lists(st.tuples(NAMES, VALUES), max_size=8)
+HEADER_LISTS = FEW | FEW.map(lambda more: [*reading().headers, *more[:2]])
+MESSAGES = st.builds(
+    Message,
+    key=st.none() | st.binary(max_size=9),
+    value=st.none() | st.just(bytes(784)) | st.binary(max_size=9),
+    headers=HEADER_LISTS,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(MESSAGES, max_size=12))
+def test_any_records_are_answered(messages: list[Message]) -> None:
+    agrees(messages)
+
+
+def test_a_batch_that_is_a_slice_of_another_is_read_at_its_place() -> None:
+    whole = records([reading(number) for number in range(9)])
+    assert answers(whole.slice(3, 4)) == answers(whole)[3:7]
+
+
+def test_what_weighs_too_much_is_answered_without_it() -> None:
+    heavy = bytes(ANSWER_BYTES)
+    value, key = reading()._replace(value=heavy), reading()._replace(key=heavy)
+    headers = reading()._replace(headers=[*reading().headers, ("x", heavy)], value=None)
+    found = answers(records([value, key, headers, reading(9)]))
+    assert [topic for topic, _ in found] == ["test.scores"] + ["test.dead-letters"] * 3
+    letters = [DeadLetter.of(*message) for _, message in found[1:]]
+    assert {letter.reason.partition(":")[0] for letter in letters} == {"too-large"}
+    assert [(letter.key, letter.value) for letter in letters] == [
+        (b"device-007", None),
+        (None, None),
+        (None, None),
+    ]
+    assert letters[0].headers == tuple(reading().headers)
+    assert [letter.source.offset for letter in letters] == [0, 1, 2]
+
+
+def test_weight_is_never_less_than_kafkas() -> None:
+    """Kafka's own upper bound of a record: 21 bytes, lengths as varints, keys and values."""
+    message = reading(id="x" * 70)
+    batch = pa.RecordBatch.from_pydict(
+        {"key": [message.key], "value": [message.value], "headers": records([message])["headers"]}
+    )
+    lengths = [len(message.key), len(message.value)]
+    lengths += [len(part) for header in message.headers for part in header]
+    kafka = 61 + 21 + sum(size + len(varint(size)) for size in lengths)
+    assert kafka <= weight(batch)[0] <= kafka + 80
+
+
+def varint(number: int) -> bytes:
+    zigzag, written = number << 1, b""
+    while zigzag > 127:
+        zigzag, written = zigzag >> 7, written + b"x"
+    return written + b"x"
+
+
+@pytest.mark.parametrize(
+    ("scorer", "says"),
+    [
+        (lambda frame: 1 / 0, "raised ZeroDivisionError"),
+        (
+            lambda frame: np.full((2, 3), np.nan),
+            "gave probabilities that are no numbers for 2 of 2",
+        ),
+        (lambda frame: np.zeros((2, 4)), r"gave \(2, 4\) for 2 images of 3 classes"),
+    ],
+)
+def test_a_model_that_cannot_score_stops_the_stream(scorer: object, says: str) -> None:
+    frame = Frame.of(records([reading(1), reading(2)]))
+    frame = scaled(validated(decoded(frame, SHAPE), SHAPE), SHAPE, SCALING)
+    with pytest.raises(ModelFailed, match=f"Model digits 3 {says}"):
+        scored(frame, "digits 3", scorer, 3)
+
+
+def test_bad_readings_never_reach_the_model() -> None:
+    sizes: list[int] = []
+
+    def counting(frame: Frame) -> Probabilities:
+        sizes.append(len(frame.features))
+        return by_brightness(frame)
+
+    batch = records([reading(1), *ODD.values()])
+    frame = scaled(validated(decoded(Frame.of(batch), SHAPE), SHAPE), SHAPE, SCALING)
+    scored(frame, "digits 3", counting, 3)
+    assert sizes == [frame.good.true_count]
