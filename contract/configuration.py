@@ -1,0 +1,190 @@
+"""Settings from flags, then DIGITSTREAM_* variables, then digitstream.toml, then the defaults.
+
+Only the front door calls this.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from contract.errors import SettingsError
+from contract.settings import Engine, Payload, Settings
+
+S = TypeVar("S", bound=Settings)
+
+FILE = Path("digitstream.toml")
+PREFIX = "DIGITSTREAM_"
+
+
+def load(
+    kind: type[S],
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    file: Path = FILE,
+) -> S:
+    """The settings of one program. A flag that is None was not given; the file may be missing.
+
+    The file and the environment may hold any program's settings. Raises SettingsError that tells
+    everything unknown, with the nearest name, and everything that cannot be obeyed.
+    """
+    values: dict[str, Any] = {}
+    complaints: list[str] = []
+    for source in (_file(file), _environment(environ), _flags(flags)):
+        for name, value in source.given.items():
+            if name not in RULES:
+                complaints.append(source.unknown(name))
+                continue
+            try:
+                values[name] = RULES[name](value)
+            except ValueError as exc:
+                complaints.append(f"{source.spelled(name)} is {value!r}, but must be {exc}")
+    if complaints:
+        raise SettingsError("; ".join(complaints) + ".")
+    return kind(
+        **{field.name: values[field.name] for field in fields(kind) if field.name in values}
+    )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Settings by name as one source gives them, and how that source spells a name."""
+
+    given: Mapping[str, object]
+    spelled: Callable[[str], str]
+
+    def unknown(self, name: str) -> str:
+        near = difflib.get_close_matches(name, RULES, n=1, cutoff=0)[0]
+        return f"{self.spelled(name)} is no setting; the nearest is {self.spelled(near)}"
+
+
+def _flags(flags: Mapping[str, object]) -> _Source:
+    given = {name: value for name, value in flags.items() if value is not None}
+    return _Source(given, lambda name: f"--{name.replace('_', '-')}")
+
+
+def _environment(environ: Mapping[str, str]) -> _Source:
+    given = {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environ.items()
+        if name.startswith(PREFIX)
+    }
+    return _Source(given, lambda name: PREFIX + name.upper())
+
+
+def _file(file: Path) -> _Source:
+    try:
+        given = tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        given = {}
+    except (OSError, ValueError) as exc:
+        message = (
+            f"{file} cannot be read: {exc}. It must be TOML with one setting a line, like "
+            f"`rate = 1000`. Mend or remove it."
+        )
+        raise SettingsError(message) from exc
+    return _Source(
+        {name.replace("-", "_"): value for name, value in given.items()},
+        lambda name: f"{name} in {file}",
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str | Path) or not str(value):
+        message = "some text"
+        raise ValueError(message)
+    return str(value)
+
+
+def _whole(least: int) -> Callable[[object], int]:
+    def rule(value: object) -> int:
+        if re.fullmatch(r"[0-9]{1,18}", str(value)) is None or int(str(value)) < least:
+            message = f"a whole number from {least} on"
+            raise ValueError(message)
+        return int(str(value))
+
+    return rule
+
+
+def _number(value: object, least: str) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number < 0:
+        message = least
+        raise ValueError(message)
+    return number
+
+
+def _seconds(value: object) -> float:
+    return _number(value, "a number of seconds")
+
+
+def _rate(value: object) -> float:
+    wanted = "a number of readings a second above 0, or max"
+    number = math.inf if value in ("max", math.inf) else _number(value, wanted)
+    if number == 0:
+        raise ValueError(wanted)
+    return number
+
+
+def _one_of(names: tuple[str, ...]) -> Callable[[object], str]:
+    def rule(value: object) -> str:
+        if value not in names:
+            raise ValueError(" or ".join(names))
+        return str(value)
+
+    return rule
+
+
+def _flag(value: object) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False}
+    if str(value).lower() not in known:
+        message = "true or false"
+        raise ValueError(message)
+    return known[str(value).lower()]
+
+
+def _matching(pattern: str, wanted: str) -> Callable[[object], str]:
+    def rule(value: object) -> str:
+        if re.fullmatch(pattern, str(value)) is None:
+            raise ValueError(wanted)
+        return str(value)
+
+    return rule
+
+
+_SERVER = r"\s*([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\s*"
+
+RULES: dict[str, Callable[[object], Any]] = {
+    "home": lambda value: Path(_text(value)),
+    "bootstrap_servers": _matching(f"{_SERVER}(,{_SERVER})*", "host:port, several with commas"),
+    "master": _text,
+    "prefix": _matching(r"[a-zA-Z0-9._-]{1,200}", "letters, digits, dots, dashes"),
+    "partitions": _whole(1),
+    "model": _matching(r"[^/:.%\"']+", "a name without / : . % or quotes"),
+    "tracking_uri": _text,
+    "data": _text,
+    "seed": _whole(0),
+    "count": _whole(1),
+    "rate": _rate,
+    "devices": _whole(1),
+    "payload": _one_of(get_args(Payload)),
+    "faults": str,
+    "label_delay": _seconds,
+    "engine": _one_of(get_args(Engine)),
+    "name": _matching(r"[a-zA-Z0-9._-]{1,100}", "letters, digits, dots, dashes"),
+    "max_offsets_per_trigger": _whole(1),
+    "available_now": _flag,
+    "epochs": _whole(1),
+    "batch_size": _whole(1),
+}
+"""Every setting of every program -> its value from a text or a TOML value, or ValueError that
+says what it must be."""

@@ -1,0 +1,108 @@
+"""Flags before variables before the file before defaults; what is wrong is told at once."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from contract.configuration import RULES, load
+from contract.errors import BrokerUnavailable, SettingsError
+from contract.settings import Producing, Scoring, Settings, Training
+
+NO_FILE = Path("no-such.toml")
+
+
+def test_defaults_are_for_a_laptop() -> None:
+    settings = load(Producing, {}, {}, NO_FILE)
+    assert settings == Producing()
+    assert settings.topics.dead_letters == "digits.dead-letters"
+
+
+def test_flags_win_over_variables_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "digitstream.toml"
+    file.write_text('rate = 10\ncount = 10\nlabel-delay = 0.5\nepochs = 9\nmaster = "local[1]"')
+    environ = {"DIGITSTREAM_RATE": "20", "DIGITSTREAM_COUNT": "20", "PATH": "/bin"}
+    settings = load(Producing, {"rate": "max", "count": None}, environ, file)
+    assert (settings.rate, settings.count, settings.label_delay) == (inf, 20, 0.5)
+    assert settings.master == "local[1]"
+    assert load(Training, {}, environ, file).epochs == 9
+
+
+def test_everything_wrong_is_told_at_once_with_the_nearest_name(tmp_path: Path) -> None:
+    file = tmp_path / "digitstream.toml"
+    file.write_text("[rate]\nfast = 1\n")
+    with pytest.raises(SettingsError) as caught:
+        load(
+            Settings, {"engin": "onnx"}, {"DIGITSTREAM_COUNTS": "1", "DIGITSTREAM_SEED": "x"}, file
+        )
+    message = str(caught.value)
+    assert f"rate in {file} is {{'fast': 1}}, but must be a number of readings a second" in message
+    assert "DIGITSTREAM_COUNTS is no setting; the nearest is DIGITSTREAM_COUNT" in message
+    assert "DIGITSTREAM_SEED is 'x', but must be a whole number from 0 on" in message
+    assert "--engin is no setting; the nearest is --engine" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rate", "0"),
+        ("rate", "nan"),
+        ("rate", "-inf"),
+        ("rate", True),
+        ("count", "0"),
+        ("count", "1.5"),
+        ("count", "\u0661"),
+        ("count", True),
+        ("label_delay", "-1"),
+        ("payload", "gif"),
+        ("engine", ["onnx"]),
+        ("bootstrap_servers", "localhost"),
+        ("bootstrap_servers", "localhost:9092,"),
+        ("prefix", "my topics"),
+        ("model", "a'b"),
+        ("available_now", "perhaps"),
+        ("home", ""),
+    ],
+)
+def test_a_value_that_cannot_be_obeyed_is_refused(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')} is .* but must be "):
+        load(Settings, {name: value}, {}, NO_FILE)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("rate", "2000", 2000.0),
+        ("available_now", "true", True),
+        ("home", "/srv/digits", Path("/srv/digits")),
+        ("bootstrap_servers", "a:1, [::1]:9092", "a:1, [::1]:9092"),
+    ],
+)
+def test_a_variable_is_read_as_what_it_sets(name: str, text: str, value: object) -> None:
+    kind = next(kind for kind in (Settings, Producing, Scoring) if hasattr(kind, name))
+    settings = load(kind, {}, {f"DIGITSTREAM_{name.upper()}": text}, NO_FILE)
+    assert getattr(settings, name) == value
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "digitstream.toml"
+    file.write_text("rate 10")
+    with pytest.raises(SettingsError, match=r"digitstream\.toml cannot be read: .* Mend or remove"):
+        load(Settings, {}, {}, file)
+
+
+def test_every_setting_has_a_rule_and_obeys_it() -> None:
+    settings = [kind() for kind in (Producing, Scoring, Training)]
+    defaults = {f.name: getattr(each, f.name) for each in settings for f in fields(each)}
+    assert defaults.keys() == RULES.keys()
+    for name, default in defaults.items():
+        assert default is None or RULES[name](default) == default
+
+
+def test_the_address_of_the_embedded_broker_is_not_ours_to_know() -> None:
+    assert Settings(bootstrap_servers="a:1").kafka == "a:1"
+    with pytest.raises(BrokerUnavailable, match="digitstream broker start"):
+        _ = Settings().kafka
