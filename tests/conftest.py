@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
+import keras2dml
 from contract.topics import Topics, ensure
 from digitstream import broker, jars, java
 
@@ -40,3 +42,11 @@ def topics(kafka_broker: broker.Broker) -> Topics:
 @pytest.fixture(scope="session")
 def spark_jars(java_17: java.Java) -> list[Path]:
     return jars.ensure(jars.CONNECTOR, java_17, jars.cache(os.environ))
+
+
+@pytest.fixture(scope="session")
+def spark(spark_jars: list[Path]) -> Iterator[SparkSession]:
+    """One session for all: it can train, score and speak to Kafka."""
+    session = keras2dml.spark_session("tests", "local[2]", spark_jars)
+    yield session
+    session.stop()
