@@ -68,7 +68,7 @@ def train(
     """
     classes = _classes(history, held_out)
     scaling = Scaling.fit(history.images)
-    model = lenet(history.images.shape[1:], classes, learning_rate=how.learning_rate, seed=how.seed)
+    model = lenet(history.shape, classes, learning_rate=how.learning_rate, seed=how.seed)
     fitted = Keras2DML(spark, model, batch_size=how.batch_size, display=0, seed=how.seed)
     began = time.monotonic()
     planned = how.epochs * -(-len(history.images) // how.batch_size)
@@ -94,10 +94,16 @@ def train(
 
 def _classes(history: Dataset, held_out: Dataset) -> int:
     """The number of classes, which both sets have, as their images have one shape."""
-    if history.images.shape[1:] != held_out.images.shape[1:]:
+    if history.shape != held_out.shape:
         message = (
-            f"The training images are {history.images.shape[1:]}, those held out "
-            f"{held_out.images.shape[1:]}. Both must have one shape: give one data set's two parts."
+            f"The training images are {history.shape}, those held out {held_out.shape}. Both must "
+            f"have one shape: give one data set's two parts."
+        )
+        raise DataError(message)
+    if history.sha256 == held_out.sha256:
+        message = (
+            f"The images held out of {history.name} are the same as those for training. A model is "
+            f"evaluated on images that it has not seen: give the data set a train and a test part."
         )
         raise DataError(message)
     classes = int(history.labels.max()) + 1
@@ -131,7 +137,7 @@ def _bundle(
     return bundle.write(
         folder,
         name=name,
-        input_shape=history.images.shape[1:],
+        input_shape=history.shape,
         classes=[int(label) for label in fitted.classes_],
         scaling=scaling,
         versions={package: version(package) for package in PACKAGES},

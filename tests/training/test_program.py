@@ -1,0 +1,98 @@
+"""Training, from the sample to a registered bundle that scores as it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from contract import bundle, datasets
+from contract.datasets import Dataset
+from contract.errors import DataError, NoChampion
+from contract.registry import Registry
+from keras2dml import Scorer
+from training.evaluation import Evaluation
+from training.program import GOLDEN, Hyperparameters, train
+
+
+def part(split: datasets.Split, count: int) -> Dataset:
+    whole = datasets.sample(split)
+    return Dataset(whole.images[:count], whole.labels[:count], whole.name)
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory) -> Registry:
+    home = tmp_path_factory.mktemp("registry")
+    return Registry(f"sqlite:///{home}/mlflow.db", home / "artifacts")
+
+
+@pytest.fixture(scope="module")
+def trained(spark, registry):
+    seen = []
+    how = Hyperparameters(epochs=2, batch_size=50)
+    result = train(
+        spark,
+        part("train", 1000),
+        part("test", 300),
+        registry,
+        how,
+        report=lambda planned, iterations: seen.append((planned, len(iterations))),
+    )
+    return result, seen
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.slow
+def test_training_ends_with_a_registered_bundle(spark, registry, trained):
+    result, seen = trained
+    with pytest.raises(NoChampion):
+        registry.resolve()
+    registry.promote(result.version)
+    made = bundle.load(registry.resolve().folder)
+    assert made.manifest.metrics["accuracy"] == result.evaluation.accuracy > 0.6
+    assert {path.name for path in made.plots} == {"learning-curve.png", "confusion-matrix.png"}
+    assert made.manifest.data_sha256 == part("train", 1000).sha256
+    assert {planned for planned, _ in seen} == {40}
+    assert sum(done for _, done in seen) == 40
+    assert result.history.keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert result.images_per_s == pytest.approx(2000 / result.seconds)
+    assert registry.versions()[0].metrics["accuracy"] == result.evaluation.accuracy
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.slow
+def test_both_engines_give_the_golden_probabilities(spark, registry, trained):
+    result, _ = trained
+    registry.promote(result.version)
+    made = bundle.load(registry.resolve().folder)
+    inputs, probabilities = made.golden
+    features = made.manifest.scaling.apply(inputs)
+    assert len(inputs) == GOLDEN
+    compiled = Scorer(spark, made.dml).predict_proba(features)
+    np.testing.assert_allclose(compiled, probabilities, atol=1e-6)
+    session = onnxruntime.InferenceSession(str(made.onnx), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"X": features})[0], probabilities, atol=1e-5)
+
+
+def test_evaluation_counts_rows_of_true_classes():
+    probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    evaluation = Evaluation.of(probabilities, np.array([0, 1, 1]))
+    assert evaluation.accuracy == pytest.approx(2 / 3)
+    assert evaluation.loss == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
+    assert evaluation.confusion.tolist() == [[1, 0], [1, 1]]
+
+
+def test_data_sets_that_do_not_belong_together_are_refused():
+    history, held_out = part("train", 50), part("test", 50)
+    narrow = replace(held_out, images=held_out.images[:, :, :20])
+    with pytest.raises(DataError, match=r"training images are \(28, 28, 1\), those held out"):
+        train(None, history, narrow, None, Hyperparameters(), report=None)
+    strange = replace(held_out, labels=held_out.labels + 40)
+    with pytest.raises(DataError, match="those for training none above 9"):
+        train(None, history, strange, None, Hyperparameters(), report=None)
+    with pytest.raises(DataError, match="are the same as those for training"):
+        train(None, history, history, None, Hyperparameters(), report=None)
