@@ -121,7 +121,7 @@ class Scoring(Settings):
 class Training(Settings):
     """How a model is trained."""
 
-    epochs: int = 3
+    epochs: int = 4
     """Passes over the training images."""
 
     batch_size: int = 100

@@ -51,6 +51,17 @@ def systemds_jar() -> Path:
     raise InvalidSession(message)
 
 
+def driver_gib() -> int:
+    """Half of the machine's memory, 2 to 8 GiB. SystemDS keeps 15 % of it for its inputs, twice
+    each, and writes what is more to disk: MNIST wants 5 GiB.
+    """
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        machine = 8 << 30
+    return min(8, max(2, (machine >> 30) // 2))
+
+
 def settings(jars: Sequence[Path | str] = ()) -> dict[str, str]:
     """The Spark settings that SystemDS needs; `jars` come beside its own."""
     quiet = (
@@ -60,7 +71,7 @@ def settings(jars: Sequence[Path | str] = ()) -> dict[str, str]:
         "spark.jars": ",".join(str(jar) for jar in (systemds_jar(), *jars)),
         "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} {quiet}",
         "spark.executor.extraJavaOptions": JAVA_OPTIONS,
-        "spark.driver.memory": "4g",
+        "spark.driver.memory": f"{driver_gib()}g",
         "spark.driver.maxResultSize": "0",
         # More than the workers of a parameter server, or they wait for each other.
         "spark.ps.io.serverThreads": "64",

@@ -8,7 +8,7 @@ from keras import layers
 from contract.images import Shape
 
 
-def lenet(shape: Shape, classes: int, *, learning_rate: float, seed: int) -> keras.Model:
+def lenet(shape: Shape, classes: int, seed: int) -> keras.Model:
     """LeNet for images of `shape` (H, W, C), compiled; its first weights depend on `seed` alone."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
@@ -26,7 +26,7 @@ def lenet(shape: Shape, classes: int, *, learning_rate: float, seed: int) -> ker
         name="lenet",
     )
     model.compile(
-        optimizer=keras.optimizers.Adam(learning_rate),
+        optimizer=keras.optimizers.Adam(),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )

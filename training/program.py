@@ -5,19 +5,19 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from pyspark.sql import SparkSession
 
-from contract import bundle
+from contract import bundle, datasets
 from contract.bundle import Bundle
 from contract.datasets import Dataset
 from contract.errors import DataError
-from contract.registry import Registry
 from contract.scaling import Scaling
+from contract.settings import Training
 from keras2dml import Keras2DML
 from keras2dml.fitting import Iteration
 from training import plots
@@ -33,16 +33,6 @@ GOLDEN = 64
 PACKAGES = ("keras", "numpy", "onnx", "pyspark", "scikit-learn", "systemds")
 
 
-@dataclass(frozen=True)
-class Hyperparameters:
-    """How LeNet is trained: four epochs on the sample reach some 97 %."""
-
-    epochs: int = 4
-    batch_size: int = 100
-    learning_rate: float = 1e-3
-    seed: int = 7
-
-
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A trained and registered model: its version, how good it is, and how long it took."""
@@ -54,41 +44,52 @@ class Trained:
     history: dict[str, list[float]] = field(repr=False)
 
 
-def train(
-    spark: SparkSession,
-    history: Dataset,
-    held_out: Dataset,
-    registry: Registry,
-    how: Hyperparameters,
-    report: Report,
-) -> Trained:
-    """Train LeNet on historical images, evaluate it on those held out, and register the bundle.
+def train(settings: Training, spark: SparkSession, report: Report) -> Trained:
+    """Train LeNet on the historical images of `settings.data`, evaluate it on those held out, and
+    register the bundle; it is not promoted.
 
-    Raises DataError if the two data sets do not belong together, and Keras2DMLError.
+    Raises DataError if the data cannot be read or its two parts do not belong together, and
+    RegistryUnavailable.
     """
+    history, held_out = (datasets.read(settings.data, split) for split in ("train", "test"))
+    return fit(settings, spark, history, held_out, report)
+
+
+def fit(
+    settings: Training, spark: SparkSession, history: Dataset, held_out: Dataset, report: Report
+) -> Trained:
+    """The same for images that have been read."""
     classes = _classes(history, held_out)
     scaling = Scaling.fit(history.images)
-    model = lenet(history.shape, classes, learning_rate=how.learning_rate, seed=how.seed)
-    fitted = Keras2DML(spark, model, batch_size=how.batch_size, display=0, seed=how.seed)
+    model = lenet(history.shape, classes, settings.seed)
+    fitted = Keras2DML(spark, model, batch_size=settings.batch_size, display=0, seed=settings.seed)
     began = time.monotonic()
-    planned = how.epochs * -(-len(history.images) // how.batch_size)
+    planned = settings.epochs * -(-len(history.images) // settings.batch_size)
     fitted.fit(
         scaling.apply(history.images),
         history.labels,
-        epochs=how.epochs,
+        epochs=settings.epochs,
         validation_data=(scaling.apply(held_out.images), held_out.labels),
         report=lambda iterations: report(planned, iterations),
     )
     seconds = time.monotonic() - began
     probabilities = fitted.predict_proba(scaling.apply(held_out.images))
     evaluation = Evaluation.of(probabilities, held_out.labels)
-    parameters = {"model": model.name, "data": history.name, "images": len(history.images)}
+    parameters = {
+        "network": model.name,
+        "data": history.name,
+        "images": len(history.images),
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "seed": settings.seed,
+        "optimizer": model.optimizer.name,
+        "learning_rate": float(model.optimizer.learning_rate),
+    }
+    registry = settings.registry
     with tempfile.TemporaryDirectory(prefix="digitstream-bundle-") as folder:
         made = _bundle(Path(folder), registry.model, fitted, history, held_out, scaling, evaluation)
-        number = registry.register(
-            made, parameters={**parameters, **asdict(how)}, history=_by_epoch(fitted.history)
-        )
-    images = how.epochs * len(history.images)
+        number = registry.register(made, parameters=parameters, history=_by_epoch(fitted.history))
+    images = settings.epochs * len(history.images)
     return Trained(number, evaluation, seconds, images / seconds, fitted.history)
 
 

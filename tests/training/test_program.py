@@ -12,9 +12,10 @@ from contract import bundle, datasets
 from contract.datasets import Dataset
 from contract.errors import DataError, NoChampion
 from contract.registry import Registry
+from contract.settings import Training
 from keras2dml import Scorer
 from training.evaluation import Evaluation
-from training.program import GOLDEN, Hyperparameters, train
+from training.program import GOLDEN, fit, train
 
 
 def part(split: datasets.Split, count: int) -> Dataset:
@@ -23,21 +24,23 @@ def part(split: datasets.Split, count: int) -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory) -> Registry:
-    home = tmp_path_factory.mktemp("registry")
-    return Registry(f"sqlite:///{home}/mlflow.db", home / "artifacts")
+def settings(tmp_path_factory) -> Training:
+    return Training(home=tmp_path_factory.mktemp("home"), epochs=2, batch_size=50, seed=7)
 
 
 @pytest.fixture(scope="module")
-def trained(spark, registry):
+def registry(settings) -> Registry:
+    return settings.registry
+
+
+@pytest.fixture(scope="module")
+def trained(spark, settings):
     seen = []
-    how = Hyperparameters(epochs=2, batch_size=50)
-    result = train(
+    result = fit(
+        settings,
         spark,
         part("train", 1000),
         part("test", 300),
-        registry,
-        how,
         report=lambda planned, iterations: seen.append((planned, len(iterations))),
     )
     return result, seen
@@ -86,13 +89,18 @@ def test_evaluation_counts_rows_of_true_classes():
     assert evaluation.confusion.tolist() == [[1, 0], [1, 1]]
 
 
+def test_a_folder_that_is_not_there_is_refused():
+    with pytest.raises(DataError, match="There is no folder nowhere"):
+        train(Training(data="nowhere"), None, report=None)
+
+
 def test_data_sets_that_do_not_belong_together_are_refused():
     history, held_out = part("train", 50), part("test", 50)
     narrow = replace(held_out, images=held_out.images[:, :, :20])
     with pytest.raises(DataError, match=r"training images are \(28, 28, 1\), those held out"):
-        train(None, history, narrow, None, Hyperparameters(), report=None)
+        fit(Training(), None, history, narrow, report=None)
     strange = replace(held_out, labels=held_out.labels + 40)
     with pytest.raises(DataError, match="those for training none above 9"):
-        train(None, history, strange, None, Hyperparameters(), report=None)
+        fit(Training(), None, history, strange, report=None)
     with pytest.raises(DataError, match="are the same as those for training"):
-        train(None, history, history, None, Hyperparameters(), report=None)
+        fit(Training(), None, history, history, report=None)
