@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 RFC_3339 = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?"
@@ -15,6 +16,17 @@ RFC_3339 = re.compile(
 def stamp(time: datetime) -> str:
     """An aware time as RFC 3339 text in UTC, always 27 characters."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def stamp_of(microseconds: int) -> bytes:
+    """The same, as bytes, of microseconds since 1970; for clocks that are read very often."""
+    second, fraction = divmod(microseconds, 1_000_000)
+    return b"%s.%06dZ" % (_second(second), fraction)
+
+
+@lru_cache(maxsize=16)
+def _second(second: int) -> bytes:
+    return stamp(datetime.fromtimestamp(second, UTC))[:19].encode()
 
 
 def moment(text: str) -> datetime:

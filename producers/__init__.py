@@ -1,0 +1,1 @@
+"""Simulated devices that replay a data set to Kafka."""

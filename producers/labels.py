@@ -1,0 +1,54 @@
+"""The truth about the readings, sent late."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from contract.events import Label
+from producers.records import Clock
+from producers.sending import Outbox
+
+LABEL = "label"
+"""The tag under which the outbox counts labels."""
+
+
+@dataclass
+class Labels:
+    """Labels that wait until `delay` seconds after their reading.
+
+    Readings go first: labels leave while the readings' rate leaves time, at the highest rate after
+    the last of them, but never early unless everything is told to stop.
+    """
+
+    topic: str
+    delay: float
+    outbox: Outbox
+    clock: Clock
+    _waiting: deque[tuple[float, bytes, int]] = field(default_factory=deque)
+
+    def add(self, id: bytes, label: int) -> None:
+        """Promise the label of a reading that is sent now."""
+        self._waiting.append((time.monotonic() + self.delay, id, label))
+
+    def send_due(self, seconds: float) -> None:
+        """Send labels whose time has come, for no longer than `seconds`."""
+        until = time.monotonic() + seconds
+        while self._waiting and self._waiting[0][0] <= time.monotonic() < until:
+            self._send()
+
+    def send_rest(self, stop: threading.Event) -> None:
+        """Send all that wait, each in its time, or at once when `stop` is set."""
+        while self._waiting:
+            stop.wait(max(0.0, self._waiting[0][0] - time.monotonic()))
+            self._send()
+            self.outbox.settle()
+        self.outbox.settle(0)
+
+    def _send(self) -> None:
+        _, id, label = self._waiting.popleft()
+        now = datetime.fromtimestamp(self.clock() / 1e9, UTC)
+        self.outbox.send(self.topic, Label(id.decode(), label, now).message(), LABEL)

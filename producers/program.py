@@ -1,0 +1,121 @@
+"""The producer: simulated devices send a data set's images to Kafka, and later their labels."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from contract import datasets, topics
+from contract.datasets import Dataset
+from contract.settings import Producing
+from producers.devices import Device, blocks
+from producers.faults import GOOD, NAMES, Faults
+from producers.labels import LABEL, Labels
+from producers.pacing import paced
+from producers.records import CONTENT_TYPES, Clock, Record, Records
+from producers.sending import Outbox, connected
+
+BLOCK = 500
+"""Readings that are drawn at once, and between two looks at what was acknowledged."""
+
+TAGS = ("good", *NAMES)
+"""How the outbox counts readings, by the number of their fault."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What Kafka acknowledged, exactly: readings, the faulty ones of these by kind, and labels.
+
+    `seconds` is from the first reading to the acknowledgement of the last; `stopped` says that the
+    run was told to end before it had sent everything.
+    """
+
+    readings: int
+    faults: Mapping[str, int]
+    labels: int
+    seconds: float
+    stopped: bool
+
+    @property
+    def readings_per_s(self) -> float:
+        """Acknowledged readings a second."""
+        return self.readings / self.seconds
+
+
+def run(
+    settings: Producing,
+    *,
+    stop: threading.Event | None = None,
+    progress: Callable[[int], None] = lambda acknowledged: None,
+    clock: Clock = time.time_ns,
+) -> Sent:
+    """Send `settings.count` readings, then the labels that are left; return when all are answered.
+
+    The same seed sends the same images with the same faults from the same devices; only times and
+    ids differ. `stop` ends it early: what was sent is still awaited, its labels are sent at once,
+    and all is counted. `progress` is told now and then how many readings are acknowledged. Raises
+    SettingsError, DataError, TopicMissing and BrokerUnavailable.
+    """
+    stop = stop or threading.Event()
+    faults = Faults.parse(settings.faults)
+    data = datasets.read(settings.data, "test")
+    topics.ensure(settings.kafka, settings.topics, partitions=settings.partitions)
+    with connected(settings.kafka) as client:
+        outbox = Outbox(client, settings.kafka)
+        labels = Labels(settings.topics.labels, settings.label_delay, outbox, clock)
+        records = _records(settings, data, faults, client, clock)
+        began = time.monotonic()
+        _send(settings, records, outbox, labels, stop, progress)
+        seconds = time.monotonic() - began
+        stopped = stop.is_set()
+        labels.send_rest(stop)
+    return Sent(
+        readings=sum(outbox.acked[tag] for tag in TAGS),
+        faults={name: outbox.acked[name] for name in faults.shares},
+        labels=outbox.acked[LABEL],
+        seconds=seconds,
+        stopped=stopped,
+    )
+
+
+def _records(
+    settings: Producing, data: Dataset, faults: Faults, client: Any, clock: Clock
+) -> Iterator[Record]:
+    content_type = CONTENT_TYPES[settings.payload]
+    rng = np.random.default_rng(settings.seed)
+    makes = Records(
+        run=uuid.uuid4().hex[:12],
+        devices=[Device.of(i, settings.seed, content_type) for i in range(settings.devices)],
+        partitions=len(client.partitions_for(settings.topics.readings)),
+        payload=settings.payload,
+        clock=clock,
+        rng=rng,
+    )
+    for block in blocks(data, settings.devices, faults, settings.count, BLOCK, rng):
+        yield from makes.of(block)
+
+
+def _send(
+    settings: Producing,
+    records: Iterator[Record],
+    outbox: Outbox,
+    labels: Labels,
+    stop: threading.Event,
+    progress: Callable[[int], None],
+) -> None:
+    topic = settings.topics.readings
+    for number, record in enumerate(paced(records, settings.rate, stop, labels.send_due)):
+        outbox.send(topic, record.message, TAGS[record.kind], record.partition)
+        if record.kind == GOOD:
+            labels.add(record.id, record.label)
+        if number % BLOCK == 0:
+            outbox.settle()
+            progress(sum(outbox.acked[tag] for tag in TAGS))
+    outbox.settle(0)
+    progress(sum(outbox.acked[tag] for tag in TAGS))

@@ -1,0 +1,91 @@
+"""Blocks of readings as the records that Kafka gets, stamped as they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from contract import headers, images
+from contract.messages import Message
+from contract.settings import Payload
+from contract.times import stamp_of
+from producers.devices import Block, Device
+from producers.faults import DUPLICATE, GOOD, KINDS, NAMES
+
+CONTENT_TYPES: dict[Payload, str] = {"raw": images.RAW, "png": images.PNG, "json": images.JSON}
+
+Clock = Callable[[], int]
+"""Nanoseconds since 1970, like `time.time_ns`."""
+
+
+class Record(NamedTuple):
+    """A message, the partition it goes to, its kind of fault, and what its label will say."""
+
+    message: Message
+    partition: int
+    kind: int
+    id: bytes
+    label: int
+
+
+@dataclass
+class Records:
+    """Makes records: `run` begins every ce_id, so that no two runs share one."""
+
+    run: str
+    devices: Sequence[Device]
+    partitions: int
+    payload: Payload
+    clock: Clock
+    rng: np.random.Generator
+
+    def __post_init__(self) -> None:
+        self._partitions = [device.partition(self.partitions) for device in self.devices]
+        self._last_good: Record | None = None
+
+    def of(self, block: Block) -> Iterator[Record]:
+        """The block's records in order, each stamped by its device's clock when it is taken.
+
+        A duplicate is the good record before it, byte for byte; there must be one.
+        """
+        chances = self.rng.integers(1 << 30, size=len(block.kinds))
+        rows = zip(
+            self._payloads(block.pixels),
+            block.devices.tolist(),
+            block.kinds.tolist(),
+            block.labels.tolist(),
+            strict=True,
+        )
+        run, devices, partitions, clock = (
+            self.run.encode(),
+            self.devices,
+            self._partitions,
+            self.clock,
+        )
+        for row, (payload, index, kind, label) in enumerate(rows):
+            device = devices[index]
+            id = b"%s-%d" % (run, block.first + row)
+            stamped = (headers.TIME, stamp_of(clock() // 1000 + device.offset_us))
+            message = Message(device.key, payload, [(headers.ID, id), stamped, *device.headers])
+            record = Record(message, partitions[index], GOOD, id, label)
+            if kind == GOOD:
+                self._last_good = record
+                yield record
+            elif kind != DUPLICATE:
+                damage = KINDS[NAMES[kind - 1]]
+                spoilt = damage(message, block.pixels[row], int(chances[row]))
+                yield record._replace(message=spoilt, kind=kind)
+            elif self._last_good is None:
+                self._last_good = record
+                yield record
+            else:
+                yield self._last_good._replace(kind=DUPLICATE)
+
+    def _payloads(self, pixels: images.Pixels) -> list[bytes]:
+        if self.payload != "raw":
+            return [images.encode(image, CONTENT_TYPES[self.payload]) for image in pixels]
+        size, whole = images.raw_size(pixels.shape[1:]), pixels.tobytes()
+        return [whole[start : start + size] for start in range(0, len(whole), size)]
