@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,7 @@ class Reporter(StreamingQueryListener):
     def __init__(self, query: str, publish: Callable[[Progress], object]) -> None:
         self._query, self._publish = query, publish
         self._noted: dict[int, tuple[Model, Figures]] = {}
+        self._ended = threading.Event()
 
     def noted(self, batch: int, model: Model, figures: Figures) -> None:
         """Keep this until Spark reports the batch."""
@@ -47,27 +49,35 @@ class Reporter(StreamingQueryListener):
         """Nothing to tell."""
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
-        """Nothing more to tell."""
+        """Everything was told."""
+        self._ended.set()
+
+    def drained(self, seconds: float) -> bool:
+        """Wait until everything was told of a query that ended; False if that takes longer."""
+        return self._ended.wait(seconds)
 
 
 def progress(query: str, report: dict[str, Any], model: Model, figures: Figures) -> Progress:
     """The figures of a micro-batch, from what Spark and its steps say of it.
 
-    Durations are those of the steps, summed over the workers, and Spark's own.
+    Durations are those of the steps, summed over the workers, and Spark's own. Spark counts a row
+    each time that it is read; an engine may read twice, a reading is answered once.
     """
-    steps = {name: seconds * 1000 for name, seconds in figures.items()}
     scored, dead_letters = (round(figures[name]) for name in (SCORED, DEAD_LETTERS))
+    rows = scored + dead_letters
+    once = rows / max(report["numInputRows"], 1)
+    steps = {name: seconds * 1000 for name, seconds in figures.items()}
     durations = {**steps, **report["durationMs"]}
     return Progress(
         query=query,
         batch=report["batchId"],
         time=moment(report["timestamp"]),
-        rows=report["numInputRows"],
+        rows=rows,
         scored=scored,
         dead_letters=dead_letters,
         behind=sum(behind(source) for source in report["sources"]),
-        input_per_s=report.get("inputRowsPerSecond", 0.0),
-        processed_per_s=report.get("processedRowsPerSecond", 0.0),
+        input_per_s=once * report.get("inputRowsPerSecond", 0.0),
+        processed_per_s=once * report.get("processedRowsPerSecond", 0.0),
         durations_ms={
             name: round(milliseconds)
             for name, milliseconds in durations.items()

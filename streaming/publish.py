@@ -16,9 +16,10 @@ from contract import events, headers, reasons
 from contract.messages import attributes
 from contract.reasons import BadReading
 from contract.times import stamp
-from contract.topics import ANSWER_BYTES, Topics
+from contract.topics import Topics
 from streaming.columns import HEADERS, Headers, joined, quoted, sources, stamps, true, wire_size
 from streaming.frame import Frame
+from streaming.sink import LARGEST
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
 
 COLUMNS = "key binary, value binary, topic string, headers array<struct<key:string,value:binary>>"
@@ -52,10 +53,10 @@ def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     original's value and, if that is not enough, its key and headers.
     """
     scores = _scores(frame, publishing)
-    light = weight(scores) <= ANSWER_BYTES
+    light = weight(scores) <= LARGEST
     if not light.all():
         heavy = np.flatnonzero(true(frame.good))[~light].tolist()
-        fault = BadReading(reasons.TOO_LARGE, f"its score has more than {ANSWER_BYTES} bytes")
+        fault = BadReading(reasons.TOO_LARGE, f"its score has more than {LARGEST} bytes")
         frame = frame.failed(dict.fromkeys(heavy, fault))
         scores = scores.filter(pa.array(light))
     letters = _dead_letters(frame, publishing.topics.dead_letters)
@@ -105,7 +106,7 @@ def _dead_letters(frame: Frame, topic: str) -> pa.RecordBatch:
     bad = pc.invert(frame.good)
     letters = _letters(frame, bad, topic)
     for columns in _CUTS:
-        light = weight(letters) <= ANSWER_BYTES
+        light = weight(letters) <= LARGEST
         if light.all():
             break
         heavy = np.flatnonzero(true(bad))[~light]
@@ -123,7 +124,7 @@ def _without(frame: Frame, columns: tuple[str, ...], rows: NDArray[np.int64]) ->
         at = records.schema.get_field_index(name)
         emptied = pc.if_else(pa.array(mask), None, records[name])
         records = records.set_column(at, records.schema.field(at), emptied)
-    fault = BadReading(reasons.TOO_LARGE, f"over {ANSWER_BYTES} bytes; see its topic and offset")
+    fault = BadReading(reasons.TOO_LARGE, f"over {LARGEST} bytes; see its topic and offset")
     return replace(frame, records=records).failed(dict.fromkeys(rows.tolist(), fault))
 
 

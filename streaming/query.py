@@ -24,8 +24,6 @@ from streaming.steps import through
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
 from streaming.validate import validated
 
-NAME = "scoring"
-
 Clock = Callable[[], datetime]
 
 _GLANCE_SECONDS = 0.05
@@ -75,11 +73,11 @@ class Query:
     _finished: int = -1
 
     def started(
-        self, readings: DataFrame, checkpoint: Path, *, available_now: bool
+        self, readings: DataFrame, name: str, checkpoint: Path, *, available_now: bool
     ) -> StreamingQuery:
         """The query on these readings; `available_now` ends it with the last that is there."""
         trigger = {"availableNow": True} if available_now else {"processingTime": "0 seconds"}
-        writer = readings.writeStream.queryName(NAME).trigger(**trigger)
+        writer = readings.writeStream.queryName(name).trigger(**trigger)
         return (
             writer.option("checkpointLocation", str(checkpoint)).foreachBatch(self._batch).start()
         )

@@ -16,30 +16,20 @@ from pyspark.sql import SparkSession
 
 from contract.clients import arguments, reaching
 from contract.events import Progress
-from contract.registry import Registry
-from contract.topics import Topics, ensure
+from contract.settings import Scoring
+from contract.topics import ensure
 from streaming import source
 from streaming.champion import Champions
 from streaming.checkpoint import claimed
 from streaming.failures import cause_of
 from streaming.progress import Reporter
-from streaming.query import NAME, Query, Stopping
-from streaming.session import session
+from streaming.query import Query, Stopping
+from streaming.session import prepared, session
 from streaming.stopping import signals
 from streaming.tally import DEAD_LETTERS, SCORED, tally
 
-
-@dataclass(frozen=True)
-class Scoring:
-    """What the scoring query is told."""
-
-    bootstrap_servers: str
-    topics: Topics
-    registry: Registry
-    home: Path
-    engine: str = "onnx"
-    master: str = "local[*]"
-    max_offsets_per_trigger: int = 5_000
+# How long the last progress events may take: readings matter, figures do not.
+_PATIENCE_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -50,35 +40,28 @@ class Summary:
     dead_letters: int
 
 
-def run(
-    settings: Scoring,
-    jars: Sequence[Path],
-    *,
-    available_now: bool = False,
-    stop: threading.Event | None = None,
-) -> Summary:
+def run(settings: Scoring, jars: Sequence[Path], *, stop: threading.Event | None = None) -> Summary:
     """Score readings until `stop` is set or SIGINT or SIGTERM arrives; then the micro-batch that
-    runs is finished first. With `available_now`, until all that are there now are answered.
+    runs is finished first. With `settings.available_now`, until all that is there is answered.
 
     `jars` are those of Spark's Kafka connector. Raises NoChampion, BundleError and ModelFailed for
     the model, TopicMissing and BrokerUnavailable for Kafka, CheckpointInUse, ReadingsLost, and
     ScoringStopped; readings without an answer then get it when this is called again.
     """
-    ensure(settings.bootstrap_servers, settings.topics)
+    ensure(settings.kafka, settings.topics, partitions=settings.partitions)
     settings.registry.resolve()
     spark = session(settings.master, jars)
     try:
-        return score(spark, settings, available_now=available_now, stop=stop or threading.Event())
+        return score(spark, settings, stop or threading.Event())
     finally:
         spark.stop()
 
 
-def score(
-    spark: SparkSession, settings: Scoring, *, available_now: bool, stop: threading.Event
-) -> Summary:
+def score(spark: SparkSession, settings: Scoring, stop: threading.Event) -> Summary:
     """`run` on a session that is there, and stays."""
+    spark = prepared(spark)
     champions = Champions(spark, settings.registry, settings.engine)
-    folder = settings.home / "checkpoints" / NAME
+    folder = settings.home / "checkpoints" / settings.name
     with (
         signals(stop),
         claimed(spark, folder, sleep) as checkpoint,
@@ -86,41 +69,39 @@ def score(
     ):
         champions.current()
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
-        query = Query(
-            champions, settings.bootstrap_servers, settings.topics, figures, reporter, clock, stop
-        )
+        query = Query(champions, settings.kafka, settings.topics, figures, reporter, clock, stop)
         readings = source.readings(
-            spark,
-            settings.bootstrap_servers,
-            settings.topics.readings,
-            settings.max_offsets_per_trigger,
+            spark, settings.kafka, settings.topics.readings, settings.max_offsets_per_trigger
         )
-        running = query.started(readings, checkpoint, available_now=available_now)
+        running = query.started(
+            readings, settings.name, checkpoint, available_now=settings.available_now
+        )
         try:
             query.follow(running)
+            reporter.drained(_PATIENCE_SECONDS)
         finally:
             champions.close()
         failure = query.failure or running.exception()
         if failure is not None and not isinstance(failure, Stopping):
-            raise cause_of(failure, settings.bootstrap_servers) from failure
+            raise cause_of(failure, settings.kafka) from failure
         return Summary(query.answered[SCORED], query.answered[DEAD_LETTERS])
 
 
 @contextmanager
 def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
     """A reporter of progress to its topic, heard by the session's queries while the body runs."""
-    with reaching(settings.bootstrap_servers):
-        producer = KafkaProducer(**arguments(settings.bootstrap_servers))
+    with reaching(settings.kafka):
+        producer = KafkaProducer(**arguments(settings.kafka))
     try:
 
         def publish(progress: Progress) -> None:
             key, value, headers = progress.message()
             producer.send(settings.topics.progress, key=key, value=value, headers=headers)
 
-        reporter = Reporter(NAME, publish)
+        reporter = Reporter(settings.name, publish)
         spark.streams.addListener(reporter)
         yield reporter
         spark.streams.removeListener(reporter)
-        producer.flush(5)
+        producer.flush(_PATIENCE_SECONDS)
     finally:
-        producer.close(5)
+        producer.close(_PATIENCE_SECONDS)

@@ -19,14 +19,12 @@ _PACKAGES = ("contract", "keras2dml", "streaming")
 # takes these many whatever comes; a few hundred are enough to make columns worth while.
 _ROWS = 128
 
-_SETTINGS = {
+_PLANS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ROWS),
-    # A plan without a shuffle has nothing to adapt, and tasks have no place to wait for.
+    # A plan without a shuffle has nothing to adapt.
     "spark.sql.adaptive.enabled": "false",
-    "spark.locality.wait": "0",
-    "spark.driver.memory": "2g",
 }
 
 _BARE_FILE_SYSTEM = "hadoop-bare-naked-local-fs"
@@ -45,6 +43,9 @@ _REPEATING = (
     "org.apache.spark.sql.execution.streaming.MicroBatchExecution",
     "org.apache.spark.api.python.PythonRunner",
     "org.apache.spark.util.Utils",
+    # It is read by the thread that feeds a Python worker, and says so for every task.
+    "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer",
+    "org.apache.kafka.clients.admin.AdminClientConfig",
 )
 
 
@@ -54,12 +55,26 @@ def session(master: str, jars: Sequence[Path]) -> SparkSession:
     Workers find our packages by themselves on this machine; to any other they are sent.
     """
     local = master.partition("[")[0] == "local"
-    conf = {**_SETTINGS, **(_on_this_machine(jars) if local else {})}
+    # No task has a better place to wait for; Kafka's is as near from everywhere.
+    conf = {
+        "spark.driver.memory": "2g",
+        "spark.locality.wait": "0",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    conf |= _on_this_machine(jars) if local else {}
     spark = spark_session("digitstream-score", master, jars, conf)
     _quieten(spark)
     if not local:
         _ship(spark)
     return spark
+
+
+def prepared(spark: SparkSession) -> SparkSession:
+    """A session of its own for the query, on the same context, that plans for short batches."""
+    own = spark.newSession()
+    for name, value in _PLANS.items():
+        own.conf.set(name, value)
+    return own
 
 
 def _on_this_machine(jars: Sequence[Path]) -> dict[str, str]:

@@ -6,10 +6,14 @@ from pyspark.sql import DataFrame
 
 from contract.topics import ANSWER_BYTES
 
+LARGEST = ANSWER_BYTES - (1 << 16)
+"""Bytes that an answer may have: compression makes some a little larger than they were."""
+
 _OPTIONS = {
     "kafka.acks": "all",
     "kafka.enable.idempotence": "true",
-    "kafka.compression.type": "lz4",
+    # The one compression that every client can undo without another library.
+    "kafka.compression.type": "gzip",
     "kafka.max.request.size": str(ANSWER_BYTES),
     "kafka.buffer.memory": str(8 * ANSWER_BYTES),
     "kafka.batch.size": str(1 << 18),

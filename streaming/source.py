@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
 
-from contract.topics import ANSWER_BYTES
+from streaming.sink import LARGEST
 
 # What no dead letter could carry goes no further than the JVM: only its size does.
 _COLUMNS = (
-    f"if(length(key) <= {ANSWER_BYTES}, key, null) as key",
-    f"if(bytes <= {ANSWER_BYTES}, value, null) as value",
-    f"if(bytes > {ANSWER_BYTES}, bytes, null) as size",
+    f"if(length(key) <= {LARGEST}, key, null) as key",
+    f"if(bytes <= {LARGEST}, value, null) as value",
+    f"if(bytes > {LARGEST}, bytes, null) as size",
     "topic",
     "partition",
     "offset",

@@ -16,12 +16,13 @@ from contract.events import DeadLetter, Model, Reading, Score, Source, Times
 from contract.messages import Message
 from contract.reasons import BadReading
 from contract.scaling import Scaling
-from contract.topics import ANSWER_BYTES, Topics
+from contract.topics import Topics
 from streaming.decode import decoded
 from streaming.frame import Features, Frame, Probabilities
 from streaming.publish import Publishing, published, weight
 from streaming.scale import scaled
 from streaming.score import ModelFailed, scored
+from streaming.sink import LARGEST
 from streaming.validate import validated
 from tests.streaming.records import SHAPE, STORED, TOPIC, image, reading, records
 
@@ -29,7 +30,16 @@ NOW = datetime(2026, 3, 1, 12, 0, 1, tzinfo=UTC)
 CLASSES = (0, 1, 2)
 MODEL = Model("digits", "3", "onnx")
 SCALING = Scaling(1 / 255, 0.0)
-PUBLISHING = Publishing(Topics.named("test"), MODEL, CLASSES, lambda: NOW)
+
+
+class Ignored:
+    """Figures that nobody reads."""
+
+    def add(self, figures: object) -> None:
+        pass
+
+
+PUBLISHING = Publishing(Topics.named("test"), MODEL, CLASSES, lambda: NOW, Ignored())
 
 
 def brightness(features: Features) -> Probabilities:
@@ -198,7 +208,7 @@ def test_a_batch_that_is_a_slice_of_another_is_read_at_its_place() -> None:
 
 
 def test_what_weighs_too_much_is_answered_without_it() -> None:
-    heavy = bytes(ANSWER_BYTES)
+    heavy = bytes(LARGEST)
     value, key = reading()._replace(value=heavy), reading()._replace(key=heavy)
     headers = reading()._replace(headers=[*reading().headers, ("x", heavy)], value=None)
     found = answers(records([value, key, headers, reading(9)]))
