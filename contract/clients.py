@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import kafka.errors
@@ -27,8 +28,13 @@ def arguments(bootstrap_servers: str) -> dict[str, Any]:
 
 @contextmanager
 def reaching(bootstrap_servers: str) -> Iterator[None]:
-    """Turn kafka-python's ways to say that nobody answers into BrokerUnavailable."""
+    """Raise BrokerUnavailable if nobody listens, or a client says that nobody answers.
+
+    Somebody must listen before a client is made: one of kafka-python's that finds nobody leaves
+    its thread and its sockets behind.
+    """
     try:
+        _knock(arguments(bootstrap_servers)["bootstrap_servers"])
         yield
     except (
         kafka.errors.BrokerNotAvailableError,
@@ -36,6 +42,7 @@ def reaching(bootstrap_servers: str) -> Iterator[None]:
         kafka.errors.KafkaTimeoutError,
         kafka.errors.MetadataEmptyBrokerList,
         kafka.errors.NodeNotReadyError,
+        OSError,
         ValueError,
     ) as exc:
         message = (
@@ -43,3 +50,17 @@ def reaching(bootstrap_servers: str) -> Iterator[None]:
             f"embedded one with `digitstream broker start`, or name yours with --bootstrap-servers."
         )
         raise BrokerUnavailable(message) from exc
+
+
+def _knock(servers: list[str]) -> None:
+    """Connect to one of the servers; raises OSError or ValueError if none can be."""
+    for number, server in enumerate(servers, start=1):
+        host, _, port = server.rpartition(":")
+        try:
+            with closing(
+                socket.create_connection((host.strip("[]"), int(port)), PATIENCE_MS / 1e3)
+            ):
+                return
+        except (OSError, ValueError):
+            if number == len(servers):
+                raise

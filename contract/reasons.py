@@ -49,14 +49,13 @@ class BadReading(Exception):
     """
 
     def __init__(self, slug: str, detail: str) -> None:
+        super().__init__(slug, detail)
         self.slug = slug
         self.stage: Stage = REASONS[slug]
         self.reason = reason(slug, detail)
-        super().__init__(self.reason)
 
-    def __reduce__(self) -> tuple[type[BadReading], tuple[str, str]]:
-        """Pickle by slug and detail, so that the error crosses Spark's processes."""
-        return type(self), (self.slug, self.reason.removeprefix(f"{self.slug}: "))
+    def __str__(self) -> str:
+        return self.reason
 
 
 def reason(slug: str, detail: str) -> str:
