@@ -25,7 +25,7 @@ _NO_BROKER = re.compile(
     r"org\.apache\.kafka\.common\.errors\.(TimeoutException|DisconnectException|NetworkException"
     r"|BrokerNotAvailableException|NotEnoughReplicas\w*Exception)"
 )
-_CAUSE = re.compile(r"^(?:Caused by: )?((?:[\w$]+\.)+\w+(?:Exception|Error): .*)$", re.MULTILINE)
+_CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+\w+(?:Exception|Error): .*)$", re.MULTILINE)
 
 
 def cause_of(error: BaseException, bootstrap_servers: str) -> DigitstreamError:

@@ -1,0 +1,210 @@
+"""The whole query on a real Kafka and a real Spark: each record is answered exactly once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pyspark.sql import SparkSession
+
+from contract import bundle, images
+from contract.bundle import Bundle
+from contract.errors import BundleError, NoChampion
+from contract.events import Progress
+from contract.messages import Message
+from contract.settings import Scoring
+from streaming.score import ModelFailed
+from streaming.scoring import score
+from tests.streaming.odd import ODD
+from tests.streaming.records import reading
+from tests.streaming.wire import answers, messages, send, send_anything, until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+
+
+def scores(spark: SparkSession, settings: Scoring) -> None:
+    score(spark, settings, threading.Event())
+
+
+def test_each_record_of_a_zoo_is_answered_exactly_once(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    zoo = [*ODD.values(), *[reading(number) for number in range(40)], *ODD.values()]
+    sent = send_anything(spark, scoring, zoo)
+    scores(spark, scoring)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted(sent)
+    for letter in found.letters:
+        original = sent[letter.source]
+        assert Message(letter.key, letter.value, list(letter.headers)) == original
+        assert letter.attempt == 1
+    plain = {source for source, message in sent.items() if message in zoo[len(ODD) : len(ODD) + 40]}
+    assert plain <= {answer.source for answer in found.scores}
+
+
+def test_a_compressed_bomb_is_answered_without_its_bytes(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    big = {"compression_type": "gzip", "max_request_size": 1 << 26}
+    bombs = [reading()._replace(value=bytes(20 << 20)), reading()._replace(key=bytes(9 << 20))]
+    sent = send(scoring, [*bombs, reading(1)], **big)
+    scores(spark, scoring)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted(sent)
+    assert [letter.reason.partition(":")[0] for letter in found.letters] == ["too-large"] * 2
+    assert [letter.value for letter in found.letters] == [None, None]
+
+
+def test_both_engines_give_the_golden_answers(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    inputs, golden = sealed.golden
+    sent = [
+        reading(id=str(number), payload=images.encode(each)) for number, each in enumerate(inputs)
+    ]
+    send_anything(spark, scoring, [*sent, *ODD.values()])
+    for engine in ("onnx", "systemds"):
+        scores(spark, replace(scoring, engine=engine, name=engine))
+    found = {
+        engine: {each.id: each for each in answers(scoring).scores if each.model.engine == engine}
+        for engine in ("onnx", "systemds")
+    }
+    for number, probabilities in enumerate(golden):
+        for engine in found.values():
+            each = engine[str(number)]
+            np.testing.assert_allclose(each.probabilities, probabilities, atol=1e-5)
+            assert each.prediction == probabilities.argmax()
+    assert found["onnx"].keys() == found["systemds"].keys()
+
+
+def with_model(spark: SparkSession, settings: Scoring, sealed: Bundle, model: bytes) -> str:
+    """Make a bundle with another ONNX model the champion; returns its version."""
+    folder = settings.home / "broken"
+    (folder / "dml").mkdir(parents=True)
+    (folder / "dml" / "model.json").write_text("{}")
+    (folder / bundle.ONNX).write_bytes(model)
+    known = sealed.manifest
+    made = bundle.write(
+        folder,
+        name=known.name,
+        input_shape=known.input_shape,
+        classes=known.classes,
+        scaling=known.scaling,
+        versions={},
+        data_sha256=known.data_sha256,
+        metrics={},
+        golden=sealed.golden,
+    )
+    version = settings.registry.register(made, parameters={})
+    settings.registry.promote(version)
+    return version
+
+
+def not_a_number(classes: int) -> bytes:
+    """An ONNX model that takes the logarithm of less than nothing."""
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Flatten", ["X"], ["row"]),
+        helper.make_node("Slice", ["row", "begin", "end", "axis"], ["some"]),
+        helper.make_node("Sub", ["some", "two"], ["negative"]),
+        helper.make_node("Log", ["negative"], ["probabilities"]),
+    ]
+    constants = [
+        helper.make_tensor("begin", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("end", TensorProto.INT64, [1], [classes]),
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("two", TensorProto.FLOAT, [1], [2.0]),
+    ]
+    floats = TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "broken",
+        [helper.make_tensor_value_info("X", floats, ["N", 28, 28, 1])],
+        [helper.make_tensor_value_info("probabilities", floats, ["N", classes])],
+        constants,
+    )
+    opset = helper.make_opsetid("", 17)
+    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (not_a_number(10), "gave probabilities that are no numbers for 1 of 1 images"),
+        (not_a_number(9), r"gave \(1, 9\) for 1 images of 10 classes"),
+        (b"no model at all", "raised "),
+    ],
+    ids=["nan", "classes", "not-onnx"],
+)
+def test_a_broken_model_stops_the_stream_and_loses_nothing(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle, model: bytes, says: str
+) -> None:
+    version = with_model(spark, scoring, sealed, model)
+    sent = send(scoring, [reading()])
+    with pytest.raises(ModelFailed, match=f"^Model digits {version} {says}"):
+        scores(spark, scoring)
+    assert not list((scoring.home / "checkpoints" / "scoring" / "commits").glob("[0-9]*"))
+    scoring.registry.promote("1")
+    scores(spark, scoring)
+    assert answers(scoring).sources == list(sent)
+
+
+def test_a_bundle_that_was_changed_is_refused(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    with_model(spark, scoring, sealed, not_a_number(10))
+    (scoring.registry.resolve().folder / bundle.ONNX).write_bytes(b"something else")
+    with pytest.raises(BundleError, match=r"model.onnx has SHA-256"):
+        scores(spark, scoring)
+
+
+def test_without_a_champion_nothing_starts(spark: SparkSession, scoring: Scoring) -> None:
+    with pytest.raises(NoChampion):
+        scores(spark, replace(scoring, model="others"))
+
+
+def test_a_promoted_model_takes_over_at_the_next_start(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    send(scoring, [reading(1)])
+    scores(spark, scoring)
+    version = scoring.registry.register(sealed, parameters={})
+    scoring.registry.promote(version)
+    send(scoring, [reading(2)])
+    scores(spark, scoring)
+    assert [each.model.version for each in answers(scoring).scores] == ["1", version]
+
+
+def test_every_micro_batch_reports_its_progress(spark: SparkSession, scoring: Scoring) -> None:
+    send(scoring, [reading(number) for number in range(25)] + [reading()._replace(value=None)] * 5)
+    scores(spark, replace(scoring, max_offsets_per_trigger=12))
+    told = [Progress.of(*each) for each in messages(scoring, scoring.topics.progress)]
+    assert [each.batch for each in told] == list(range(len(told)))
+    assert sum(each.scored for each in told) == 25
+    assert sum(each.dead_letters for each in told) == 5
+    assert [each.rows for each in told] == [each.scored + each.dead_letters for each in told]
+    assert [each.behind for each in told][-1] == 0
+    assert told[0].behind == 30 - told[0].rows
+    steps = {"decode", "validate", "scale", "score", "publish", "addBatch", "triggerExecution"}
+    assert all(steps <= each.durations_ms.keys() for each in told)
+    assert told[0].model is not None and told[0].model.engine == "onnx"
+
+
+def test_stopping_finishes_the_micro_batch_that_runs(spark: SparkSession, scoring: Scoring) -> None:
+    sent = send(scoring, [reading(number) for number in range(600)])
+    small = replace(scoring, max_offsets_per_trigger=20, available_now=False)
+    stop = threading.Event()
+    running = threading.Thread(target=score, args=(spark, small, stop))
+    running.start()
+    try:
+        until(lambda: len(messages(scoring, scoring.topics.scores)) > 40)
+    finally:
+        stop.set()
+        running.join(60)
+    before = len(answers(scoring).sources)
+    assert 40 < before < 600
+    scores(spark, scoring)
+    assert sorted(answers(scoring).sources) == sorted(sent)

@@ -1,0 +1,96 @@
+"""What clients send to the topics and find on them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from pyspark.sql import SparkSession
+
+from contract.clients import arguments
+from contract.events import DeadLetter, Score, Source
+from contract.messages import Message
+from contract.settings import Scoring
+
+Sent = dict[Source, Message]
+
+
+class Answers(NamedTuple):
+    """Every answer on the topics, in order; a reading that was answered twice is there twice."""
+
+    scores: list[Score]
+    letters: list[DeadLetter]
+
+    @property
+    def sources(self) -> list[Source]:
+        return [answer.source for answer in (*self.scores, *self.letters)]
+
+
+def send(settings: Scoring, messages: Iterable[Message], **options: Any) -> Sent:
+    """Send the messages as they are; returns where each of them lies."""
+    producer = KafkaProducer(**arguments(settings.kafka), acks="all", **options)
+    topic = settings.topics.readings
+    sending = [
+        (message, producer.send(topic, value=value, key=key, headers=headers))
+        for message in messages
+        for key, value, headers in [message]
+    ]
+    producer.flush()
+    producer.close()
+    found = [(message, future.get(10)) for message, future in sending]
+    return {Source(topic, at.partition, at.offset): message for message, at in found}
+
+
+def send_anything(spark: SparkSession, settings: Scoring, messages: Iterable[Message]) -> Sent:
+    """`send` by Kafka's own client, which takes headers of null too."""
+    jvm: Any = spark._jvm
+    clients = jvm.org.apache.kafka.clients.producer
+    common = jvm.org.apache.kafka.common
+    properties = jvm.java.util.Properties()
+    properties.put("bootstrap.servers", settings.kafka)
+    plain = common.serialization.ByteArraySerializer()
+    producer = clients.KafkaProducer(properties, plain, plain)
+    topic, sending = settings.topics.readings, []
+    for message in messages:
+        record = clients.ProducerRecord(topic, message.key, message.value)
+        for name, value in message.headers:
+            record.headers().add(name, value)
+        sending.append((message, producer.send(record)))
+    producer.close()
+    found = [(message, future.get()) for message, future in sending]
+    return {Source(topic, at.partition(), at.offset()): message for message, at in found}
+
+
+def messages(settings: Scoring, topic: str) -> list[Message]:
+    """All that a topic holds now."""
+    consumer = KafkaConsumer(**arguments(settings.kafka), max_partition_fetch_bytes=1 << 25)
+    partitions = [TopicPartition(topic, at) for at in consumer.partitions_for_topic(topic) or ()]
+    consumer.assign(partitions)
+    consumer.seek_to_beginning(*partitions)
+    ends = consumer.end_offsets(partitions)
+    found = []
+    while any(consumer.position(partition) < end for partition, end in ends.items()):
+        for records in consumer.poll(200).values():
+            found += [Message(record.key, record.value, list(record.headers)) for record in records]
+    consumer.close()
+    return found
+
+
+def answers(settings: Scoring) -> Answers:
+    """The scores and dead letters so far."""
+    scores = messages(settings, settings.topics.scores)
+    letters = messages(settings, settings.topics.dead_letters)
+    return Answers([Score.of(*each) for each in scores], [DeadLetter.of(*each) for each in letters])
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for a condition of another process; fails after some time."""
+    tick = threading.Event()
+    for _ in range(int(seconds / 0.1)):
+        if condition():
+            return
+        tick.wait(0.1)
+    message = f"not within {seconds} s"
+    raise TimeoutError(message)
