@@ -49,7 +49,7 @@ class Records:
     def of(self, block: Block) -> Iterator[Record]:
         """The block's records in order, each stamped by its device's clock when it is taken.
 
-        A duplicate is the good record before it, byte for byte; there must be one.
+        A duplicate is the good record before it, byte for byte, or good itself if there is none.
         """
         chances = self.rng.integers(1 << 30, size=len(block.kinds))
         rows = zip(
@@ -59,30 +59,23 @@ class Records:
             block.labels.tolist(),
             strict=True,
         )
-        run, devices, partitions, clock = (
-            self.run.encode(),
-            self.devices,
-            self._partitions,
-            self.clock,
-        )
+        run, clock = self.run.encode(), self.clock
+        devices, partitions = self.devices, self._partitions
         for row, (payload, index, kind, label) in enumerate(rows):
             device = devices[index]
             id = b"%s-%d" % (run, block.first + row)
             stamped = (headers.TIME, stamp_of(clock() // 1000 + device.offset_us))
             message = Message(device.key, payload, [(headers.ID, id), stamped, *device.headers])
             record = Record(message, partitions[index], GOOD, id, label)
-            if kind == GOOD:
-                self._last_good = record
-                yield record
-            elif kind != DUPLICATE:
-                damage = KINDS[NAMES[kind - 1]]
-                spoilt = damage(message, block.pixels[row], int(chances[row]))
-                yield record._replace(message=spoilt, kind=kind)
-            elif self._last_good is None:
+            if kind == DUPLICATE and self._last_good is not None:
+                yield self._last_good._replace(kind=DUPLICATE)
+            elif kind in (GOOD, DUPLICATE):
                 self._last_good = record
                 yield record
             else:
-                yield self._last_good._replace(kind=DUPLICATE)
+                damage = KINDS[NAMES[kind - 1]]
+                spoilt = damage(message, block.pixels[row], int(chances[row]))
+                yield record._replace(message=spoilt, kind=kind)
 
     def _payloads(self, pixels: images.Pixels) -> list[bytes]:
         if self.payload != "raw":
