@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
@@ -114,10 +114,10 @@ class Keras2DML:
         training = Training(
             self._systemds, self._compilation, self._matrices, targets, features, self.seed
         )
-        self._run(training, plan, held, report)
-        self._matrices = training.weights()
+        with closing(training):
+            self._run(training, plan, held, report)
+            self._changed(training.weights())
         self.classes_ = targets.classes
-        self._scorer = None
         if self.weights is not None:
             self.save(self.weights)
         return self
@@ -164,8 +164,7 @@ class Keras2DML:
         """Read the weights that `save` wrote, but for the layers in `ignore_weights`. Raises
         InvalidData.
         """
-        self._matrices |= folder.load(self._systemds, self._graph, Path(weights), ignore_weights)
-        self._scorer = None
+        self._changed(folder.load(self._systemds, self._graph, Path(weights), ignore_weights))
         return self
 
     def to_keras(self) -> keras.Model:
@@ -183,6 +182,13 @@ class Keras2DML:
         Keras nor this model.
         """
         return CompiledModel.of(self._graph, self._matrices).save(folder_path)
+
+    def _changed(self, matrices: dict[str, np.ndarray]) -> None:
+        """Take other weights; what was in the JVM for the old ones is given up."""
+        self._matrices = {**self._matrices, **matrices}
+        if self._scorer is not None:
+            self._scorer.close()
+            self._scorer = None
 
     def _checked(
         self, X: object, y: object, known: np.ndarray | None = None

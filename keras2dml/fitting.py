@@ -113,14 +113,14 @@ class Training:
     def measure(self, held: Held) -> tuple[float, float]:
         """Loss and accuracy of the model as it is now on rows that it is not trained on."""
         script = self._compilation.evaluation_script(of_classes=held.targets.of_classes)
-        rows = {
-            "X": self._systemds.matrix(held.features),
-            "Y": self._systemds.matrix(held.targets.matrix),
-        }
-        loss, accuracy = self._systemds.numpy(
-            self._systemds.run(script, {**self._variables, **rows})["measured"]
-        )[0]
+        with self._systemds.holding({"X": held.features, "Y": held.targets.matrix}) as rows:
+            computed = self._systemds.computed(script, {**self._variables, **rows})
+        loss, accuracy = computed["measured"][0]
         return float(loss), float(accuracy)
+
+    def close(self) -> None:
+        """Give all matrices in the JVM up."""
+        self._systemds.free(*self._variables.values())
 
     def weights(self) -> dict[str, np.ndarray]:
         """The weights as they are now, by name."""
@@ -136,7 +136,9 @@ class Training:
             "seed": self._seed,
         }
         results = self._systemds.run(self._script, {**self._variables, **scalars})
-        history = self._systemds.numpy(results.pop("history"))
+        recorded = results.pop("history")
+        history = self._systemds.numpy(recorded)
+        self._systemds.free(recorded, *(self._variables[name] for name in results))
         self._variables.update(results)
         return [
             Iteration(number, float(loss), float(accuracy), int(rows))

@@ -35,10 +35,8 @@ def save(
         new.mkdir()
         names = [weight.name for weight in graph.weights()]
         lines = [dml.write(weight.name, _file(new, weight), kind) for weight in graph.weights()]
-        systemds.run(
-            Script("\n".join(lines), tuple(names), ()),
-            {n: systemds.matrix(matrices[n]) for n in names},
-        )
+        with systemds.holding({name: matrices[name] for name in names}) as held:
+            systemds.run(Script("\n".join(lines), tuple(names), ()), held)
         for checksum in new.glob(".*.crc"):
             checksum.unlink()
         if target.exists():
@@ -73,8 +71,7 @@ def load(
         raise InvalidData(message)
     lines = [dml.read(weight.name, _file(source, weight)) for weight in wanted]
     names = tuple(weight.name for weight in wanted)
-    blocks = systemds.run(Script("\n".join(lines), (), names), {}) if wanted else {}
-    matrices = {name: systemds.numpy(block) for name, block in blocks.items()}
+    matrices = systemds.computed(Script("\n".join(lines), (), names), {})
     for weight in wanted:
         if matrices[weight.name].shape != weight.matrix:
             found, own = dml.shape(matrices[weight.name].shape), dml.shape(weight.matrix)

@@ -101,6 +101,10 @@ class Scorer:
 
         Raises InvalidData for features of another shape, and for NaN.
         """
-        matrix = self._systemds.matrix(data.rows(features, self.model.input))
-        results = self._systemds.run(self.model.script, {"X": matrix, **self._weights})
-        return self.model.output.as_keras(self._systemds.numpy(results["output"]))
+        with self._systemds.holding({"X": data.rows(features, self.model.input)}) as rows:
+            computed = self._systemds.computed(self.model.script, {**rows, **self._weights})
+        return self.model.output.as_keras(computed["output"])
+
+    def close(self) -> None:
+        """Give the weights in the JVM up; nothing is scored any more."""
+        self._systemds.free(*self._weights.values())

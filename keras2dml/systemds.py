@@ -7,7 +7,8 @@ from __future__ import annotations
 import re
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,13 @@ class SystemDS:
             self.run(Script("nothing = 0", (), ()), {})
 
     def _context(self) -> Any:
-        """The session's MLContext. There is one in a JVM: SystemDS takes the sizes of a script's
-        inputs from the one that was made last, whichever runs the script.
+        """The MLContext of the session's Spark. There is one in a JVM: SystemDS takes the sizes of
+        a script's inputs from the one that was made last, whichever runs the script.
         """
         active = self._api.MLContext.getActiveMLContext()
-        if active is not None and active.getSparkSession() == self._session:
-            return active
+        if active is not None:
+            if active.getSparkSession().sparkContext() == self._session.sparkContext():
+                return active
         with _Quiet(self._jvm, "out"):
             context = self._api.MLContext(self._session)
         # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
@@ -67,33 +69,47 @@ class SystemDS:
         """
         dml = self._api.ScriptFactory.dmlFromString(script.text)
         for name in script.inputs:
-            self._bind(dml, name, inputs[name])
+            value = inputs[name]
+            number = isinstance(value, (int, float))
+            getattr(dml, "in")(name, value if number else self._api.Matrix(value, None))
         for name in script.outputs:
             dml.out(name)
         try:
             with _ONE_AT_A_TIME, _Quiet(self._jvm, "out"):
                 results = self._context().execute(dml)
-            return {
-                name: results.getMatrixObject(name).acquireReadAndRelease()
-                for name in script.outputs
-            }
+            return {name: self._kept(results.getMatrixObject(name)) for name in script.outputs}
         except Py4JJavaError as error:
             message = f"SystemDS could not run the script: {_root_cause(error)}"
             raise ExecutionFailed(message) from error
 
-    def _bind(self, dml: Any, name: str, value: Any) -> None:
-        """Give an input to a script; a matrix with its size, or SystemDS plans for one of unknown
-        size, on Spark.
-        """
-        bind = getattr(dml, "in")
-        if isinstance(value, (int, float)):
-            bind(name, value)
-            return
-        sizes = (value.getNumRows(), value.getNumColumns(), value.getNonZeros())
-        bind(name, value, self._api.MatrixMetadata(*sizes))
+    def computed(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The script's outputs as arrays; nothing of them stays in the JVM."""
+        results = self.run(script, inputs)
+        arrays = {name: self.numpy(matrix) for name, matrix in results.items()}
+        self.free(*results.values())
+        return arrays
+
+    @contextmanager
+    def holding(self, arrays: Mapping[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+        """The arrays as matrices in the JVM, as long as the body runs."""
+        matrices = {name: self.matrix(array) for name, array in arrays.items()}
+        try:
+            yield matrices
+        finally:
+            self.free(*matrices.values())
+
+    def free(self, *matrices: Any) -> None:
+        """Give matrices up. Until then SystemDS keeps them, on disk if they are large."""
+        for data in matrices:
+            data.enableCleanup(True)
+            data.clearData()
 
     def matrix(self, array: np.ndarray) -> Any:
-        """A matrix (N, D) of numbers as a MatrixBlock in the JVM, by way of a mapped file."""
+        """A matrix (N, D) of numbers in the JVM, by way of a mapped file; `free` gives it up.
+
+        It is one of SystemDS' own objects, which knows its size and which a script takes as it is:
+        a plain block would be copied, twice for each script, and planned for as of unknown size.
+        """
         rows, columns = array.shape
         values = self._gateway.new_array(self._jvm.double, rows * columns)
         with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
@@ -107,10 +123,19 @@ class SystemDS:
         block = self._jvm.org.apache.sysds.runtime.matrix.data.MatrixBlock(rows, columns, values)
         block.recomputeNonZeros()
         block.examSparsity()
-        return block
+        sizes = self._api.MatrixMetadata(rows, columns, block.getNonZeros())
+        convert = self._api.MLContextConversionUtil.matrixBlockToMatrixObject
+        return self._kept(convert("matrix", block, sizes))
 
-    def numpy(self, block: Any) -> np.ndarray:
-        """A MatrixBlock as a float64 array (N, D), by way of a mapped file."""
+    @staticmethod
+    def _kept(data: Any) -> Any:
+        """The same matrix, which the end of a script does not give up."""
+        data.enableCleanup(False)
+        return data
+
+    def numpy(self, matrix: Any) -> np.ndarray:
+        """A matrix of the JVM as a float64 array (N, D), by way of a mapped file."""
+        block = matrix.acquireReadAndRelease()
         rows, columns = block.getNumRows(), block.getNumColumns()
         if block.isInSparseFormat() or block.isEmptyBlock(False):
             block.sparseToDense()
