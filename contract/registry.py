@@ -126,6 +126,7 @@ class Registry:
     def _client(self) -> Any:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # it reads this when it is imported
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 14 s, not four minutes
         import mlflow  # noqa: PLC0415  (a second, which only those who ask the registry pay)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -102,6 +106,49 @@ def test_resolving_is_cheap_enough_for_every_micro_batch(home: Path, made: Bundl
     for _ in range(20):
         registry.resolve()
     assert (time.perf_counter() - began) / 20 < 0.05
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    stores = ("--backend-store-uri", f"sqlite:///{tmp_path}/server.db")
+    artifacts = ("--artifacts-destination", str(tmp_path / "server"))
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
+    environ = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (tmp_path / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, *stores, *artifacts],
+            env=environ,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + 60
+    with socket.socket() as attempt:
+        while attempt.connect_ex(("127.0.0.1", port)) != 0 and time.monotonic() < deadline:
+            assert process.poll() is None, (tmp_path / "server.log").read_text()
+            threading.Event().wait(0.2)
+    yield f"http://127.0.0.1:{port}"
+    os.killpg(process.pid, signal.SIGTERM)
+    process.wait(30)
+
+
+@pytest.mark.slow
+def test_a_server_is_a_registry_too_and_its_bundles_are_fetched_once(
+    server: str, made: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    registry = Registry(server, tmp_path / "here", "digits")
+    registry.promote(registry.register(made, parameters={"lr": 0.01}))
+    found = registry.resolve()
+    assert found.folder.is_relative_to(tmp_path / "here")
+    assert bundle.load(found.folder).digest == made.digest
+    fetched = found.folder.stat().st_mtime_ns
+    assert registry.resolve() == found
+    assert found.folder.stat().st_mtime_ns == fetched
+    assert [version.aliases for version in registry.versions()] == [("champion",)]
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_file_that_is_no_registry_is_refused(tmp_path: Path) -> None:
