@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -156,9 +155,4 @@ def _data_format(model: keras.Model) -> str:
     setting.
     """
     formats = (getattr(layer, "data_format", None) for layer in model.layers)
-    return next(filter(None, formats), keras.config.image_data_format())
-
-
-def parameters(graph: Graph) -> int:
-    """The number of weights of the model."""
-    return sum(math.prod(weight.shape) for weight in graph.weights())
+    return str(next(filter(None, formats), keras.config.image_data_format()))

@@ -52,9 +52,9 @@ class SystemDS:
         a script's inputs from the one that was made last, whichever runs the script.
         """
         active = self._api.MLContext.getActiveMLContext()
-        if active is not None:
-            if active.getSparkSession().sparkContext() == self._session.sparkContext():
-                return active
+        own = self._session.sparkContext()
+        if active is not None and active.getSparkSession().sparkContext() == own:
+            return active
         with _Quiet(self._jvm, "out"):
             context = self._api.MLContext(self._session)
         # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
