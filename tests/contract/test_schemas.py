@@ -192,7 +192,7 @@ def test_messages_come_back_from_a_broker_as_the_document_has_them(
             sent[topic, placed.offset] = name
     consumer = KafkaConsumer(**server, auto_offset_reset="earliest", consumer_timeout_ms=10_000)
     consumer.assign([TopicPartition(topic, 0) for topic in astuple(topics)])
-    received = [record for record, _ in zip(consumer, sent, strict=False)]
+    received = [record for _, record in zip(sent, consumer, strict=False)]
     consumer.close()
     assert len(received) == len(sent)
     for record in received:
