@@ -52,7 +52,7 @@ def test_the_pieces_alone(java_17, tmp_path):
         "COLUMNS": "120",
     }
     lines = [line for line in block("sh", "## The pieces alone").splitlines() if line.strip()]
-    assert [line.split()[1] for line in lines][0] == "broker"
+    assert next(line.split()[1] for line in lines) == "broker"
     try:
         for line in lines:
             done = subprocess.run(
