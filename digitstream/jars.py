@@ -23,8 +23,8 @@ SPARK = "3.5.7"
 SCALA = "2.12"
 KAFKA_BROKER = "4.1.1"
 
-Progress = Callable[[str, int, int], None]
-"""Called with the name of the set, the jars that are there and the jars that there will be."""
+Progress = Callable[[int, int, str], None]
+"""Called with how many jars are there by now, of how many, and the last one."""
 
 
 class JarsUnavailable(DigitstreamError):
@@ -130,7 +130,7 @@ def _fetched(jars: Jars, java: Java, staging: Path, progress: Progress | None) -
             if "[SUCCESSFUL ]" in line:
                 done += 1
                 if progress is not None:
-                    progress(jars.name, done, jars.count)
+                    progress(done, jars.count, line.rpartition("!")[2].partition(" ")[0])
     found = len(list(arrived.glob("*.jar")))
     if ivy.returncode != 0 or found != jars.count:
         log = Path(tempfile.gettempdir()) / f"digitstream-{jars.name}-ivy.log"

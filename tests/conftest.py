@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-import keras2dml
 from contract.topics import Topics, ensure
 from digitstream import broker, jars, java
+from streaming.session import session
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,6 @@ def spark_jars(java_17: java.Java) -> list[Path]:
 @pytest.fixture(scope="session")
 def spark(spark_jars: list[Path]) -> Iterator[SparkSession]:
     """One session for all: it can train, score and speak to Kafka."""
-    session = keras2dml.spark_session("tests", "local[2]", spark_jars)
-    yield session
-    session.stop()
+    made = session("local[2]", spark_jars)
+    yield made
+    made.stop()

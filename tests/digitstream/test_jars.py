@@ -35,11 +35,11 @@ def test_the_second_time_asks_nobody(tmp_path: Path) -> None:
     whole = program(
         tmp_path / "java",
         "mkdir jars; touch jars/1.jar jars/2.jar jars/3.jar "
-        "jars/4.jar jars/5.jar; echo '[SUCCESSFUL ] 1.jar'",
+        "jars/4.jar jars/5.jar; echo '	[SUCCESSFUL ] a#b;1!1.jar (3ms)'",
     )
-    heard: list[tuple[str, int, int]] = []
+    heard: list[tuple[int, int, str]] = []
     first = jars.ensure(jars.CONNECTOR, whole, tmp_path / "cache", lambda *now: heard.append(now))
-    assert heard == [("spark-kafka", 1, 5)]
+    assert heard == [(1, 5, "1.jar")]
     nobody = java.Java(tmp_path / "nowhere")
     assert jars.ensure(jars.CONNECTOR, nobody, tmp_path / "cache") == first
     assert len(first) == 5

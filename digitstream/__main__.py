@@ -1,0 +1,5 @@
+"""`python -m digitstream` is the command `digitstream`."""
+
+from digitstream.cli import main
+
+main()

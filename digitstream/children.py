@@ -1,0 +1,145 @@
+"""Commands of ours that run as processes of their own and never outlive the one that runs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import psutil
+
+from contract.errors import DigitstreamError
+from digitstream.processes import end
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+Heard = Callable[[str], None]
+"""Called with each line that a command says about its progress."""
+
+
+class CommandFailed(DigitstreamError):
+    """One of our commands ended with an error; the message is its own."""
+
+
+class Command:
+    """`digitstream ARGUMENTS` in a session of its own; what it says goes to `log` and `heard`."""
+
+    def __init__(self, arguments: list[str], log: Path, settings: Mapping[str, str], heard: Heard):
+        """Start it, with `settings` (DIGITSTREAM_*) in its environment."""
+        self._name = arguments[0]
+        self._log = log
+        self._said: list[str] = []
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "digitstream", *arguments],
+            env={**os.environ, **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        self._reported = ""
+        self._threads = [
+            threading.Thread(target=self._listen, args=(heard,), daemon=True),
+            threading.Thread(target=self._collect, daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def result(self) -> str:
+        """Wait until it ends; returns its report. Raises CommandFailed with its own sentence."""
+        self._process.wait()
+        for thread in self._threads:
+            thread.join()
+        if self._process.returncode != 0:
+            why = self._said[-1] if self._said else f"it ended with {self._process.returncode}"
+            message = (
+                f"`digitstream {self._name}` failed: {why} All that it said is in {self._log}."
+            )
+            raise CommandFailed(message)
+        return self._reported
+
+    @property
+    def ended(self) -> bool:
+        """Whether it no longer runs."""
+        return self._process.poll() is not None
+
+    def check(self) -> None:
+        """Raise CommandFailed if it has ended although it should run."""
+        if self.ended:
+            self.result()
+            message = f"`digitstream {self._name}` ended too early. What it said is in {self._log}."
+            raise CommandFailed(message)
+
+    def stop(self) -> None:
+        """Ask it to stop, wait, and end whatever is left of its session."""
+        if not self.ended:
+            end(psutil.Process(self._process.pid))
+            self._process.wait()
+        for process in _session(self._process.pid):
+            end(process, grace=2)
+        for thread in self._threads:
+            thread.join()
+
+    def _listen(self, heard: Heard) -> None:
+        with self._log.open("a") as log, self._process.stderr or open(os.devnull) as lines:
+            for line in lines:
+                log.write(line)
+                log.flush()
+                if line.strip():
+                    self._said.append(line.strip())
+                    heard(line.strip())
+
+    def _collect(self) -> None:
+        with self._process.stdout or open(os.devnull) as report:
+            self._reported = report.read()
+
+
+def _session(leader: int) -> list[psutil.Process]:
+    """The processes of a session: a JVM or a Python worker may be no child of its leader."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == leader:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+@contextmanager
+def stopping(stop: threading.Event) -> Iterator[None]:
+    """Let the signals set `stop`, for a program that ends by itself then."""
+    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in STOPPING}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked us to stop."""
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the body as Ctrl-C does: by an exception, so that it cleans up."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for kind in STOPPING:
+            signal.signal(kind, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
+        raise Stopped
+
+    before = {kind: signal.signal(kind, stop) for kind in STOPPING}
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

@@ -1,0 +1,40 @@
+"""The command line: one sentence for each thing that goes wrong, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from contract.errors import DigitstreamError
+from digitstream.commands import accounts, broker, demo, doctor, models, programs
+from keras2dml import Keras2DMLError
+
+app = typer.Typer(
+    name="digitstream",
+    help="Scores streams of sensor images with Keras models compiled to Apache SystemDS.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.add_typer(broker.app, name="broker")
+app.command()(programs.train)
+app.command()(programs.produce)
+app.command()(programs.score)
+app.add_typer(models.app, name="models")
+app.command()(accounts.reconcile)
+app.add_typer(accounts.dead_letters, name="dead-letters")
+app.command()(doctor.doctor)
+
+
+def main() -> None:
+    """Run a command; what a user can mend is told in one sentence, with exit code 1."""
+    try:
+        app()
+    except (DigitstreamError, Keras2DMLError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+        sys.exit(130)

@@ -1,0 +1,76 @@
+"""`digitstream demo`: the whole way once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.table import Table
+
+from digitstream import display, flags
+from digitstream.commands.accounts import table as reconciliation
+
+if TYPE_CHECKING:
+    from digitstream.report import Report
+
+
+def demo(
+    home: flags.Home = None,
+    bootstrap_servers: flags.BootstrapServers = None,
+    master: flags.Master = None,
+    prefix: flags.Prefix = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    data: flags.Data = None,
+    seed: flags.Seed = None,
+    engine: flags.EngineName = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Train, stream 10,000 readings, score and account for every one; then report."""
+    from contract.settings import Scoring
+
+    settings = flags.loaded(Scoring, locals())
+    from digitstream import demo as whole
+    from digitstream.children import stoppable
+
+    with stoppable():
+        made = whole.run(settings, whole.Plan())
+    display.report(made.to_json(), lambda: picture(made), as_json)
+    display.say(f"{settings.home / whole.REPORT} has these figures, report/ their pictures.")
+    whole.check(made)
+
+
+def picture(made: Report) -> Group:
+    """The report for a person."""
+    value = made.to_json()
+    figures = Table("figure", "value", title="The demo's report", title_justify="left")
+    train, latency = value["train"], value["latency_ms"]
+    rows = {
+        "training": f"{train['seconds']:.0f} s, {train['images_per_s']:.0f} images/s, "
+        f"accuracy {train['accuracy']:.2%} on images held out",
+        "engine": value["engine"],
+        "accuracy of the stream": f"{value['accuracy']:.2%} of {value['labelled']} readings",
+        "readings/s": f"{value['readings_per_s']:.0f} ({value['offered_per_s']} were offered)",
+        f"latency to {value['latency_to']}": ", ".join(
+            f"{name} {milliseconds:.0f} ms" for name, milliseconds in latency.items()
+        ),
+    }
+    for name, text in rows.items():
+        figures.add_row(name, text)
+    letters = Table("dead letters", "count")
+    for reason, count in value["dead_letters_by_reason"].items():
+        letters.add_row(reason, str(count))
+    note = (
+        f"{value['warm_up_readings']} readings before these warmed the query up; they are in none "
+        f"of the figures."
+    )
+    return Group(figures, confusion(made), letters, reconciliation(made.reconciliation), note)
+
+
+def confusion(made: Report) -> Table:
+    """The confusion matrix: a row for each true class."""
+    classes = [str(name) for name in made.classes]
+    rows = Table("true \\ predicted", *classes)
+    for name, counts in zip(classes, made.confusion.tolist(), strict=True):
+        rows.add_row(name, *(str(count) if count else "" for count in counts))
+    return rows

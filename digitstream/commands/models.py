@@ -1,0 +1,96 @@
+"""`digitstream models`: the versions of the model and which of them scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.pretty import Pretty
+from rich.table import Table
+
+from digitstream import display, flags
+
+if TYPE_CHECKING:
+    from contract.registry import Registry, Version
+
+app = typer.Typer(help="Registered models.", no_args_is_help=True)
+
+VersionNumber = Annotated[str, typer.Argument(metavar="VERSION", help="As `models list` has it.")]
+Alias = Annotated[str, typer.Option(help="The alias that the version gets.")]
+
+
+@app.command("list")
+def list_(
+    home: flags.Home = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """List the versions, the newest first."""
+    versions = _registry(locals()).versions()
+    value = {"versions": [asdict(version) for version in versions]}
+    display.report(value, lambda: _table(versions), as_json)
+
+
+@app.command()
+def show(
+    version: VersionNumber,
+    home: flags.Home = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Show one version: its metrics and, if it has an alias, what its bundle says."""
+    from contract import bundle
+    from contract.errors import NoChampion
+
+    registry = _registry(locals())
+    known = registry.versions()
+    found = next((each for each in known if each.version == version), None)
+    if found is None:
+        there = ", ".join(each.version for each in known) or "none"
+        message = (
+            f"Model {registry.model} has no version {version}; there is {there}. `digitstream "
+            f"models list` shows them."
+        )
+        raise NoChampion(message)
+    value: dict[str, Any] = asdict(found)
+    if found.aliases:
+        folder = registry.resolve(found.aliases[0]).folder
+        value |= {"folder": str(folder), "manifest": asdict(bundle.load(folder).manifest)}
+    display.report(value, lambda: Pretty(value, expand_all=True), as_json)
+
+
+@app.command()
+def promote(
+    version: VersionNumber,
+    alias: Alias = "champion",
+    home: flags.Home = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Make a version the champion; a running query takes it from its next micro-batch on."""
+    registry = _registry(locals())
+    registry.promote(version, alias)
+    value = {"model": registry.model, "version": version, "alias": alias}
+    sentence = f"Version {version} of {registry.model} is {alias} now."
+    display.report(value, lambda: sentence, as_json)
+
+
+def _registry(arguments: Mapping[str, object]) -> Registry:
+    from contract.settings import Settings
+
+    return flags.loaded(Settings, arguments).registry
+
+
+def _table(versions: list[Version]) -> Table:
+    rows = Table("version", "aliases", "accuracy", "made")
+    for each in versions:
+        accuracy = each.metrics.get("accuracy")
+        shown = "-" if accuracy is None else f"{accuracy:.2%}"
+        made = each.created.isoformat(timespec="seconds")
+        rows.add_row(each.version, ", ".join(each.aliases), shown, made)
+    return rows

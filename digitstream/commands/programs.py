@@ -1,0 +1,147 @@
+"""`digitstream train`, `produce` and `score`: the programs themselves, each on its own."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from digitstream import display, flags
+
+if TYPE_CHECKING:
+    from keras2dml.fitting import Iteration
+
+Promote = Annotated[bool, typer.Option(help="Make the new version the champion.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images in a training step.")]
+Payload = Annotated[str | None, typer.Option(help="raw, png or json. [default: raw]")]
+LabelDelay = Annotated[float | None, typer.Option(help="Seconds from a reading to its label.")]
+Largest = Annotated[
+    int | None, typer.Option("--max-offsets-per-trigger", help="Readings in a micro-batch at most.")
+]
+AvailableNow = Annotated[
+    bool | None, typer.Option("--available-now", help="Score what is there, then end.")
+]
+
+
+def train(
+    home: flags.Home = None,
+    master: flags.Master = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    data: flags.Data = None,
+    seed: flags.Seed = None,
+    epochs: flags.Epochs = None,
+    batch_size: BatchSize = None,
+    promote: Promote = True,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Train LeNet with Keras2DML on SystemDS, evaluate it and register the bundle."""
+    from contract.settings import Training
+
+    settings = flags.loaded(Training, locals())
+    from digitstream import machine
+
+    machine.java_17()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported
+    import keras2dml
+    from training import program
+
+    with display.activity("Starting Spark and SystemDS"):
+        spark = keras2dml.spark_session("digitstream-train", settings.master)
+    try:
+        with display.progress("Training steps") as advance:
+            made = program.train(settings, spark, _shown(advance))
+    finally:
+        spark.stop()
+    if promote:
+        settings.registry.promote(made.version)
+    value: dict[str, Any] = {"version": made.version, "promoted": promote}
+    value |= {"seconds": made.seconds, "images_per_s": made.images_per_s, **made.evaluation.metrics}
+    value |= {"history": made.history, "confusion": made.evaluation.confusion.tolist()}
+    sentence = (
+        f"Version {made.version} of {settings.model}: accuracy {made.evaluation.accuracy:.2%} on "
+        f"images held out, trained in {made.seconds:.0f} s "
+        f"({made.images_per_s:.0f} images/s){', champion now' if promote else ''}."
+    )
+    display.report(value, lambda: sentence, as_json)
+
+
+def _shown(advance: display.Advance) -> Any:
+    done = 0
+
+    def report(planned: int, iterations: Sequence[Iteration]) -> None:
+        nonlocal done
+        done += len(iterations)
+        if iterations:
+            loss, accuracy = iterations[-1].loss, iterations[-1].accuracy
+            advance(done, planned, f"loss {loss:.3f}, accuracy {accuracy:.0%}")
+
+    return report
+
+
+def produce(
+    home: flags.Home = None,
+    bootstrap_servers: flags.BootstrapServers = None,
+    prefix: flags.Prefix = None,
+    partitions: flags.Partitions = None,
+    data: flags.Data = None,
+    seed: flags.Seed = None,
+    count: flags.Count = None,
+    rate: flags.Rate = None,
+    devices: flags.Devices = None,
+    payload: Payload = None,
+    faults: flags.Faults = None,
+    label_delay: LabelDelay = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Send images as simulated devices; reports what the broker acknowledged."""
+    from contract.settings import Producing
+
+    settings = flags.connected(flags.loaded(Producing, locals()))
+    from digitstream.children import stopping
+    from producers.program import run
+
+    stop = threading.Event()
+    with stopping(stop), display.progress("Readings sent") as advance:
+        sent = run(
+            settings, stop=stop, progress=lambda done: advance(done, settings.count, "acknowledged")
+        )
+    faulty = ", ".join(f"{count} {kind}" for kind, count in sent.faults.items()) or "none"
+    sentence = (
+        f"Kafka acknowledged {sent.readings} readings ({sent.readings_per_s:.0f}/s; faulty on "
+        f"purpose: {faulty}) and {sent.labels} labels."
+    )
+    value = {**asdict(sent), "readings_per_s": sent.readings_per_s}
+    display.report(value, lambda: sentence, as_json)
+
+
+def score(
+    home: flags.Home = None,
+    bootstrap_servers: flags.BootstrapServers = None,
+    master: flags.Master = None,
+    prefix: flags.Prefix = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    engine: flags.EngineName = None,
+    max_offsets_per_trigger: Largest = None,
+    available_now: AvailableNow = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Score readings as they arrive, until stopped (Ctrl-C, SIGTERM)."""
+    from contract.settings import Scoring
+
+    settings = flags.connected(flags.loaded(Scoring, locals()))
+    from digitstream import jars, machine
+
+    connector = machine.fetched(jars.CONNECTOR)
+    machine.java_17()
+    from streaming import scoring
+
+    with display.activity(f"Scoring {settings.topics.readings} with {settings.engine}"):
+        summary = scoring.run(settings, connector)
+    sentence = f"{summary.scored} readings scored, {summary.dead_letters} dead letters."
+    display.report(asdict(summary), lambda: sentence, as_json)

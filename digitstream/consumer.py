@@ -1,0 +1,82 @@
+"""Reads a topic from a position to the end that it has now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from contract.clients import arguments, reaching
+from contract.errors import TopicMissing
+
+Positions = dict[int, int]
+"""Partition -> offset."""
+
+FETCH_BYTES = 32 * 1024 * 1024
+RECORDS_A_POLL = 20_000
+
+
+class TopicReader:
+    """The records of topics of one Kafka, in bulk; make it with `reading`."""
+
+    def __init__(self, consumer: KafkaConsumer, bootstrap_servers: str) -> None:
+        self._consumer = consumer
+        self._bootstrap_servers = bootstrap_servers
+
+    def first(self, topic: str) -> Positions:
+        """The offset of each partition's oldest record that is still there."""
+        found: dict[TopicPartition, int] = self._consumer.beginning_offsets(self._of(topic))
+        return {place.partition: offset for place, offset in found.items()}
+
+    def end(self, topic: str) -> Positions:
+        """The offset that each partition's next record will get."""
+        found: dict[TopicPartition, int] = self._consumer.end_offsets(self._of(topic))
+        return {place.partition: offset for place, offset in found.items()}
+
+    def records(
+        self, topic: str, start: Mapping[int, int] | None = None
+    ) -> Iterator[list[ConsumerRecord]]:
+        """All records from `start` (else the oldest) up to the end as it is now, many at a time."""
+        first, end = self.first(topic), self.end(topic)
+        begin = {part: max(offset, (start or {}).get(part, 0)) for part, offset in first.items()}
+        left = {part for part in end if begin[part] < end[part]}
+        self._consumer.assign([TopicPartition(topic, part) for part in left])
+        for part in left:
+            self._consumer.seek(TopicPartition(topic, part), begin[part])
+        while left:
+            for place, records in self._consumer.poll(timeout_ms=1000).items():
+                yield [record for record in records if record.offset < end[place.partition]]
+            left = {
+                part
+                for part in left
+                if self._consumer.position(TopicPartition(topic, part)) < end[part]
+            }
+
+    def _of(self, topic: str) -> list[TopicPartition]:
+        partitions = self._consumer.partitions_for_topic(topic)
+        if not partitions:
+            message = (
+                f"Kafka at {self._bootstrap_servers} has no topic {topic}. It is made by the first "
+                f"`digitstream produce` or `digitstream score`. Check --topics."
+            )
+            raise TopicMissing(message)
+        return [TopicPartition(topic, part) for part in sorted(partitions)]
+
+
+@contextmanager
+def reading(bootstrap_servers: str) -> Iterator[TopicReader]:
+    """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there."""
+    with reaching(bootstrap_servers):
+        consumer = KafkaConsumer(
+            **arguments(bootstrap_servers),
+            enable_auto_commit=False,
+            max_poll_records=RECORDS_A_POLL,
+            fetch_max_bytes=FETCH_BYTES,
+            max_partition_fetch_bytes=FETCH_BYTES,
+        )
+    try:
+        yield TopicReader(consumer, bootstrap_servers)
+    finally:
+        consumer.close()

@@ -1,0 +1,214 @@
+"""The whole way once: train, register, score a stream, and account for every reading."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from contract.errors import DigitstreamError
+from contract.settings import Scoring
+from contract.topics import ensure
+from digitstream import broker, checkpoint, consumer, display, jars, machine, report
+from digitstream.children import Command
+from digitstream.reconcile import Mark, reconcile
+
+REPORT = "report.json"
+LEAST_ACCURACY = 0.95
+GLANCE_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the demo sends. Faults are a hundredth of the readings, of every kind."""
+
+    readings: int = 10_000
+    devices: int = 50
+    rate: int = 500
+    faults: str = (
+        "malformed=0.0014,wrong-shape=0.0014,empty=0.0014,oversized=0.0014,not-an-image=0.0014,"
+        "bad-headers=0.0014,duplicate=0.0016"
+    )
+    warm_up: int = 500
+    """Readings before these, which no figure but the reconciliation's counts: the JVM compiles what
+    it runs often, so that the first seconds of a query are slower by a factor."""
+    epochs: int = 3
+    patience: float = 90.0
+    """Seconds to wait for a next answer before those that lack one are called missing."""
+
+
+class DemoFailed(DigitstreamError):
+    """The demo ran to its end, but a reading is missing or the accuracy too low."""
+
+
+def run(settings: Scoring, plan: Plan) -> report.Report:
+    """Run the demo in `settings.home`; returns the report when it is written.
+
+    Leaves the broker running only if it ran before. Raises CommandFailed with what stopped it.
+    """
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as cleanup:
+        settings = cleanup.enter_context(_kafka(settings))
+        ensure(settings.kafka, settings.topics, partitions=settings.partitions)
+        start = _starter(settings, logs)
+        training = _trained(start, plan)
+        connector = machine.fetched(jars.CONNECTOR)
+        display.say(f"Spark reads and writes Kafka with {len(connector)} jars of its connector.")
+        scorer = start(["score", "--engine", settings.engine], lambda line: None)
+        cleanup.callback(scorer.stop)
+        reader = cleanup.enter_context(consumer.reading(settings.kafka))
+        _stream(start, scorer, reader, settings, plan, warm_up=True)
+        since = Mark.now(reader, settings.topics)
+        _stream(start, scorer, reader, settings, plan, warm_up=False)
+        return _reported(reader, settings, plan, since, training)
+
+
+Start = Callable[[list[str], Callable[[str], None]], Command]
+"""Starts one of our commands with these arguments."""
+
+
+@contextmanager
+def _kafka(settings: Scoring) -> Iterator[Scoring]:
+    """The settings with Kafka's address; the embedded broker runs while the body does."""
+    if settings.bootstrap_servers is not None:
+        yield settings
+        return
+    found = broker.status(settings.home)
+    if found is None:
+        path = machine.fetched(jars.BROKER)
+        with display.activity("Starting Kafka"):
+            started = broker.start(settings.home, machine.java_17(), path)
+    address = (found or started).bootstrap_servers
+    display.say(f"Kafka {jars.KAFKA_BROKER} runs at {address}.")
+    try:
+        yield replace(settings, bootstrap_servers=address)
+    finally:
+        if found is None:
+            broker.stop(settings.home)
+
+
+def _starter(settings: Scoring, logs: Path) -> Start:
+    """What starts a command with the demo's own settings, as variables of its environment."""
+    shared = {
+        "home": settings.home.resolve(),
+        "bootstrap_servers": settings.kafka,
+        "master": settings.master,
+        "prefix": settings.prefix,
+        "partitions": settings.partitions,
+        "model": settings.model,
+        "tracking_uri": settings.tracking_uri,
+        "data": settings.data,
+        "seed": settings.seed,
+    }
+    environ = {
+        f"DIGITSTREAM_{name.upper()}": str(value)
+        for name, value in shared.items()
+        if value is not None
+    }
+    return lambda arguments, heard: Command(arguments, logs / f"{arguments[0]}.log", environ, heard)
+
+
+def _trained(start: Start, plan: Plan) -> dict[str, Any]:
+    """Train, register and promote; returns what `train` reports."""
+    with display.activity("Training LeNet with Keras2DML on SystemDS") as news:
+        command = start(["train", "--epochs", str(plan.epochs), "--json"], news)
+        try:
+            trained: dict[str, Any] = json.loads(command.result())
+        finally:
+            command.stop()
+    display.say(
+        f"Trained in {trained['seconds']:.0f} s ({trained['images_per_s']:.0f} images/s): accuracy "
+        f"{trained['accuracy']:.2%} on images held out. Version {trained['version']} is champion."
+    )
+    return trained
+
+
+def _stream(
+    start: Start,
+    scorer: Command,
+    reader: consumer.TopicReader,
+    settings: Scoring,
+    plan: Plan,
+    *,
+    warm_up: bool,
+) -> None:
+    """Send readings and wait until all are answered, or none has been for `plan.patience`."""
+    what, count = ("Warming up", plan.warm_up) if warm_up else ("Readings answered", plan.readings)
+    arguments = ["--count", str(count), "--devices", str(plan.devices), "--rate", str(plan.rate)]
+    arguments += ["--label-delay", "0"] if warm_up else ["--faults", plan.faults]
+    before = Mark.now(reader, settings.topics)
+    producer = start(["produce", *arguments, "--json"], lambda line: None)
+    try:
+        with display.progress(what) as advance:
+            for now in _marks(reader, settings, plan.patience):
+                scorer.check()
+                answered = now.answered - before.answered
+                advance(answered, count, "")
+                if producer.ended and answered >= now.sent - before.sent:
+                    break
+        producer.result()
+    finally:
+        producer.stop()
+
+
+def _marks(reader: consumer.TopicReader, settings: Scoring, patience: float) -> Iterator[Mark]:
+    """How far the topics are, again and again, until there is no new answer for `patience`."""
+    last, moved = -1, time.monotonic()
+    while time.monotonic() - moved < patience:
+        now = Mark.now(reader, settings.topics)
+        if now.answered != last:
+            last, moved = now.answered, time.monotonic()
+        yield now
+        time.sleep(GLANCE_SECONDS)
+
+
+def _reported(
+    reader: consumer.TopicReader,
+    settings: Scoring,
+    plan: Plan,
+    since: Mark,
+    training: dict[str, Any],
+) -> report.Report:
+    from digitstream import plots
+
+    with display.activity("Counting"):
+        folder = settings.home / "checkpoints" / settings.name
+        stands = checkpoint.committed(folder, settings.topics.readings)
+        made = report.Report(
+            training=training,
+            engine=settings.engine,
+            scores=report.scores(reader, settings.topics, since),
+            dead_letters=report.dead_letters(reader, settings.topics, since),
+            reconciliation=reconcile(reader, settings.topics, since, stands),
+            warm_up=plan.warm_up,
+            rate=plan.rate,
+        )
+        plots.draw(made, settings.home / "report")
+        draft = settings.home / f"{REPORT}.new"
+        draft.write_text(json.dumps(made.to_json(), indent=2) + "\n")
+        os.replace(draft, settings.home / REPORT)
+    return made
+
+
+def check(made: report.Report) -> None:
+    """Raise DemoFailed if a reading is missing or the accuracy is too low."""
+    complaints = []
+    if made.unanswered:
+        complaints.append(
+            f"{made.unanswered} readings have neither a score nor a dead letter; `digitstream "
+            f"reconcile` lists them while the broker runs"
+        )
+    if made.accuracy < LEAST_ACCURACY:
+        complaints.append(
+            f"the accuracy is {made.accuracy:.2%}, below {LEAST_ACCURACY:.0%}; "
+            f"confusion-matrix.png shows which classes are mistaken"
+        )
+    if complaints:
+        message = f"The demo failed: {'; '.join(complaints)}."
+        raise DemoFailed(message)

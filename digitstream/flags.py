@@ -1,0 +1,72 @@
+"""The flags of the commands, each said once, and the settings that they make.
+
+A flag that is not given is None: the environment, digitstream.toml or the default decides then.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from contract.settings import Settings
+
+    S = TypeVar("S", bound=Settings)
+else:
+    S = TypeVar("S")
+
+Home = Annotated[
+    Path | None, typer.Option(help="Folder of all that is kept. [default: .digitstream]")
+]
+BootstrapServers = Annotated[
+    str | None, typer.Option(help="An existing Kafka, host:port. [default: the embedded one]")
+]
+Master = Annotated[str | None, typer.Option(help="Spark's master. [default: local[*]]")]
+Prefix = Annotated[str | None, typer.Option(help="What topics' names begin with.")]
+Model = Annotated[str | None, typer.Option(help="The model's name in the registry.")]
+TrackingUri = Annotated[
+    str | None, typer.Option(help="An MLflow server. [default: a SQLite file in HOME]")
+]
+Data = Annotated[
+    str | None, typer.Option(help='"sample", a folder of IDX files or of PNGs. [default: sample]')
+]
+Seed = Annotated[int | None, typer.Option(help="Of everything that is drawn by chance.")]
+Partitions = Annotated[int | None, typer.Option(help="Of each topic that is made.")]
+EngineName = Annotated[str | None, typer.Option("--engine", help="onnx or systemds.")]
+Faults = Annotated[
+    str | None, typer.Option(help="Faulty on purpose: KIND=SHARE,... [default: none]")
+]
+Rate = Annotated[str | None, typer.Option(help="Readings a second, or max.")]
+Count = Annotated[int | None, typer.Option(help="Readings to send.")]
+Devices = Annotated[int | None, typer.Option(help="Simulated devices.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+
+
+def loaded(kind: type[S], arguments: Mapping[str, object]) -> S:
+    """The settings of a program: a command's arguments, the environment, the file, the defaults.
+
+    Arguments that are no settings of this program (--json, say) stay with the command.
+    """
+    from contract.configuration import load
+
+    names = {field.name for field in fields(kind)}
+    given = {name: value for name, value in arguments.items() if name in names}
+    return load(kind, given, os.environ)
+
+
+def connected(settings: S) -> S:
+    """The settings with the embedded broker's address, unless another Kafka is named.
+
+    Raises BrokerUnavailable when the embedded one is meant and does not run.
+    """
+    from digitstream import broker
+
+    if settings.bootstrap_servers is not None:
+        return settings
+    return replace(settings, bootstrap_servers=broker.address(settings.home))

@@ -1,0 +1,36 @@
+"""The report's pictures, drawn without a display."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from digitstream.report import Report
+from training.plots import CONFUSION_MATRIX, DPI, LEARNING_CURVE, confusion, learning_curve
+
+LATENCY = "latency.png"
+BINS = 60
+
+
+def draw(report: Report, folder: Path) -> list[Path]:
+    """Write the learning curve, the confusion matrix and the latencies; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / name for name in (LEARNING_CURVE, CONFUSION_MATRIX, LATENCY)]
+    learning_curve(report.training["history"], files[0])
+    confusion(report.confusion, report.classes, files[1])
+    _latencies(report, files[2])
+    return files
+
+
+def _latencies(report: Report, path: Path) -> None:
+    figure = Figure(figsize=(8, 3.4), layout="constrained")
+    axes = figure.subplots()
+    axes.hist(report.scores.latency_ms, bins=BINS, color="tab:blue", alpha=0.8)
+    for percent, style in ((50, "-"), (95, "--"), (99, ":")):
+        value = report.latency(percent)
+        axes.axvline(value, color="black", linestyle=style, label=f"p{percent} {value:.0f} ms")
+    to = "arrival in Kafka" if report.scores.by_broker else "sending to Kafka"
+    axes.set(xlabel=f"milliseconds from the device's clock to the score's {to}", ylabel="readings")
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=DPI)
