@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING
 
-import kafka.errors
-from kafka import KafkaAdminClient
-
-from contract.clients import arguments, reaching
 from contract.errors import TopicMissing
+
+if TYPE_CHECKING:
+    from kafka import KafkaAdminClient
 
 READING_BYTES = 1 << 20
 """What a batch of readings may weigh on the wire, so also the largest single reading."""
@@ -52,6 +52,11 @@ def ensure(
     Raises TopicMissing with the commands to run if one is missing and `create` is off or the
     broker forbids it, and BrokerUnavailable if nobody answers.
     """
+    # Spark's workers know topics by name and have no Kafka client to load.
+    from kafka import KafkaAdminClient  # noqa: PLC0415
+
+    from contract.clients import arguments, reaching  # noqa: PLC0415
+
     with reaching(bootstrap_servers):
         admin = KafkaAdminClient(**arguments(bootstrap_servers))
         try:
@@ -74,6 +79,8 @@ def _create(
     """Make the topics; returns those that the broker refused with its reason."""
     if not missing:
         return {}
+    import kafka.errors  # noqa: PLC0415
+
     asked = {
         topic: {"num_partitions": partitions, "configs": configs}
         for topic, configs in missing.items()

@@ -61,7 +61,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event) -> Summ
     """`run` on a session that is there, and stays."""
     spark = prepared(spark)
     champions = Champions(spark, settings.registry, settings.engine)
-    folder = settings.home / "checkpoints" / settings.name
+    folder = settings.home.resolve() / "checkpoints" / settings.name
     with (
         signals(stop),
         claimed(spark, folder, sleep) as checkpoint,

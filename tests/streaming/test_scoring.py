@@ -17,6 +17,7 @@ from contract.messages import Message
 from contract.settings import Scoring
 from streaming.score import ModelFailed
 from streaming.scoring import score
+from tests.streaming.imports import modules
 from tests.streaming.odd import ODD
 from tests.streaming.records import reading
 from tests.streaming.wire import answers, messages, send, send_anything, until
@@ -77,6 +78,17 @@ def test_both_engines_give_the_golden_answers(
             np.testing.assert_allclose(each.probabilities, probabilities, atol=1e-5)
             assert each.prediction == probabilities.argmax()
     assert found["onnx"].keys() == found["systemds"].keys()
+
+
+def test_workers_load_the_steps_and_no_more_than_they_need(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    send(scoring, [reading(number) for number in range(10)])
+    scores(spark, scoring)
+    found = spark.range(4).mapInArrow(modules, "module string").distinct().collect()
+    loaded = {row.module for row in found}
+    assert {"streaming.publish", "onnxruntime"} <= loaded
+    assert not {"tensorflow", "keras", "mlflow", "kafka", "sklearn"} & loaded
 
 
 def with_model(spark: SparkSession, settings: Scoring, sealed: Bundle, model: bytes) -> str:

@@ -1,0 +1,139 @@
+"""Scoring as a process of its own: stopped, killed, on a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from pyspark.sql import SparkSession
+
+from contract.events import Score, Source
+from contract.settings import Scoring
+from streaming.checkpoint import CheckpointInUse, claimed
+from streaming.scoring import score
+from tests.streaming.records import reading
+from tests.streaming.wire import answers, messages, send, until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from contract.errors import DigitstreamError
+from contract.settings import Scoring
+from streaming.scoring import run
+
+settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
+try:
+    run(Scoring(**{**settings, "home": Path(settings["home"])}), jars)
+except DigitstreamError as error:
+    sys.exit(str(error))
+"""
+
+CLUSTER = """
+import json, sys, threading
+from pathlib import Path
+from contract.settings import Scoring
+from streaming.scoring import score
+from streaming.session import session
+
+settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
+spark = session(settings["master"], jars)
+score(spark, Scoring(**{**settings, "home": Path(settings["home"])}), threading.Event())
+where = spark.sparkContext.range(1).map(lambda _: __import__("streaming.decode").decode.__file__)
+print(where.collect(), file=sys.stderr)
+"""
+
+
+@contextmanager
+def scoring_process(
+    settings: Scoring, jars: list[Path], program: str = PROGRAM
+) -> Iterator[psutil.Process]:
+    """A process that scores, with all it starts; none of them is left after the body."""
+    given = json.dumps({**vars(settings), "home": str(settings.home)})
+    command = [sys.executable, "-c", program, given, *map(str, jars)]
+    with (
+        (settings.home / "log").open("a") as log,
+        subprocess.Popen(
+            command, cwd=ROOT, stderr=log, env={**os.environ, "PYTHONWARNINGS": "ignore"}
+        ) as started,
+    ):
+        process = psutil.Process(started.pid)
+        yield process
+        family = [process, *process.children(recursive=True)] if process.is_running() else []
+        for member in reversed(family):
+            member.kill()
+
+
+def scored(settings: Scoring) -> int:
+    return len(messages(settings, settings.topics.scores))
+
+
+def log(settings: Scoring) -> str:
+    return (settings.home / "log").read_text()
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_after_the_micro_batch_that_runs(
+    spark: SparkSession, scoring: Scoring, spark_jars: list[Path], kind: signal.Signals
+) -> None:
+    small = replace(scoring, max_offsets_per_trigger=20, available_now=False)
+    sent = send(scoring, [reading(number) for number in range(3000)])
+    with scoring_process(small, spark_jars) as process:
+        until(lambda: scored(scoring) > 100)
+        with (
+            pytest.raises(CheckpointInUse, match="Another process scores"),
+            claimed(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
+        ):
+            pass
+        family = process.children(recursive=True)
+        process.send_signal(kind)
+        assert process.wait(30) == 0, log(scoring)
+        psutil.wait_procs(family, 10)
+        assert not [member for member in family if member.is_running()]
+    assert 100 < scored(scoring) < 3000
+    score(spark, scoring, threading.Event())
+    assert sorted(answers(scoring).sources) == sorted(sent)
+
+
+def test_a_killed_process_loses_nothing_and_repeats_only_ids(
+    spark: SparkSession, scoring: Scoring, spark_jars: list[Path]
+) -> None:
+    small = replace(scoring, max_offsets_per_trigger=50, available_now=False)
+    sent = send(scoring, [reading(number) for number in range(4000)])
+    for _ in range(3):
+        before = scored(scoring)
+        with scoring_process(small, spark_jars) as process:
+            until(lambda before=before: scored(scoring) > before + 100)
+            os.kill(process.pid, signal.SIGKILL)
+    score(spark, scoring, threading.Event())
+    found = answers(scoring)
+    assert set(found.sources) == set(sent)
+    said: dict[Source, Score] = {}
+    for each in found.scores:
+        again = said.setdefault(each.source, each)
+        assert replace(again, times=each.times) == each
+
+
+def test_executors_elsewhere_get_the_packages_and_the_model(
+    scoring: Scoring, spark_jars: list[Path]
+) -> None:
+    sent = send(scoring, [reading(number) for number in range(300)])
+    cluster = replace(scoring, master="local-cluster[1,1,1024]")
+    with scoring_process(cluster, spark_jars, CLUSTER) as process:
+        assert process.wait(120) == 0, log(scoring)
+    assert "digitstream.zip/streaming/decode.py" in log(scoring)
+    assert sorted(answers(scoring).sources) == sorted(sent)
+    assert not answers(scoring).letters
