@@ -1,0 +1,29 @@
+from pathlib import Path
+
+from digitstream.checkpoint import committed
+
+BATCH = 'v1\n{"batchWatermarkMs":0,"conf":{}}\n{"digits.readings":{"0":%d,"1":7}}'
+
+
+def batch(folder: Path, number: int, offset: int, done: bool) -> None:
+    for kind in ("offsets", "commits"):
+        (folder / kind).mkdir(exist_ok=True)
+    (folder / "offsets" / str(number)).write_text(BATCH % offset)
+    (folder / "offsets" / f".{number}.crc").write_bytes(b"")
+    if done:
+        (folder / "commits" / str(number)).write_text('v1\n{"nextBatchWatermarkMs":0}')
+        (folder / "commits" / f".{number}.crc").write_bytes(b"")
+
+
+def test_a_query_stands_after_its_last_committed_batch(tmp_path: Path) -> None:
+    for number in (9, 10):
+        batch(tmp_path, number, 100 * number, done=True)
+    batch(tmp_path, 11, 1100, done=False)
+    assert committed(tmp_path, "digits.readings") == {0: 1000, 1: 7}
+    assert committed(tmp_path, "other.readings") is None
+
+
+def test_no_checkpoint_says_nothing(tmp_path: Path) -> None:
+    assert committed(tmp_path / "none", "digits.readings") is None
+    batch(tmp_path, 0, 5, done=False)
+    assert committed(tmp_path, "digits.readings") is None

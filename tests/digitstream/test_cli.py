@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from contract import bundle
+from contract.registry import Registry
+from contract.scaling import Scaling
+from contract.settings import Settings
+from contract.topics import Topics
+from digitstream import cli
+from digitstream.broker import Broker
+
+Run = Callable[..., tuple[int, str, str]]
+"""Runs a command here; returns its exit code, its report and what it said."""
+
+NAMES = ("demo", "broker", "train", "produce", "score", "models", "reconcile", "dead-letters")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["digitstream", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return command
+
+
+def register(home: Path, accuracy: float) -> str:
+    """Register a version of a small model; returns its number."""
+    folder = home / "made"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dml").mkdir(exist_ok=True)
+    (folder / "dml" / "predict.dml").write_text("")
+    (folder / "model.onnx").write_text(str(accuracy))
+    made = bundle.write(
+        folder,
+        name="digits",
+        input_shape=(2, 3, 1),
+        classes=[0, 1],
+        scaling=Scaling(1 / 255, 0.0),
+        versions={},
+        data_sha256="0" * 64,
+        metrics={"accuracy": accuracy},
+        golden=(np.zeros((1, 2, 3, 1), np.uint8), np.full((1, 2), 0.5, np.float32)),
+    )
+    registry: Registry = Settings(home=home).registry
+    return registry.register(made, parameters={})
+
+
+def test_help_names_every_command_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['digitstream', '--help']\n"
+        "from digitstream.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'kafka', 'keras', 'mlflow', 'numpy', 'pyspark', 'sklearn', 'tensorflow'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-1] == "[]"
+    assert all(name in said.stdout for name in (*NAMES, "doctor"))
+
+
+@pytest.mark.parametrize(
+    "command", [["reconcile"], ["score"], ["produce"], ["dead-letters", "list"]]
+)
+def test_no_broker_is_one_sentence_with_the_remedy(run: Run, command: list[str]) -> None:
+    code, report, said = run(*command)
+    assert (code, report) == (1, "")
+    assert said.strip().endswith("or name another Kafka with --bootstrap-servers.")
+    assert "digitstream broker start" in said and "Traceback" not in said
+
+
+def test_a_broker_that_does_not_answer_is_named(run: Run) -> None:
+    code, _, said = run("reconcile", "--bootstrap-servers", "127.0.0.1:9")
+    assert code == 1
+    assert "127.0.0.1:9" in said and "Traceback" not in said
+
+
+def test_an_unknown_setting_is_refused_with_the_nearest(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGITSTREAM_ENGIN", "onnx")
+    code, _, said = run("models", "list")
+    assert code == 1
+    assert "DIGITSTREAM_ENGIN is no setting; the nearest is DIGITSTREAM_ENGINE" in said
+
+
+def test_flags_go_before_the_environment_and_the_file(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "digitstream.toml").write_text('bootstrap-servers = "127.0.0.1:7"\n')
+    assert "127.0.0.1:7" in run("reconcile")[2]
+    monkeypatch.setenv("DIGITSTREAM_BOOTSTRAP_SERVERS", "127.0.0.1:8")
+    assert "127.0.0.1:8" in run("reconcile")[2]
+    assert "127.0.0.1:9" in run("reconcile", "--bootstrap-servers", "127.0.0.1:9")[2]
+
+
+def test_models_are_listed_shown_and_promoted(run: Run, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first, second = register(home, 0.5), register(home, 0.75)
+    flag = ("--home", str(home))
+    assert (
+        run("models", "promote", first, *flag)[1].strip() == "Version 1 of digits is champion now."
+    )
+    code, report, _ = run("models", "promote", second, *flag, "--json")
+    assert (code, json.loads(report)["version"]) == (0, second)
+    listed = json.loads(run("models", "list", *flag, "--json")[1])["versions"]
+    assert [(each["version"], each["aliases"]) for each in listed] == [
+        (second, ["champion"]),
+        (first, []),
+    ]
+    assert "75.00%" in run("models", "list", *flag)[1]
+    shown = json.loads(run("models", "show", second, *flag, "--json")[1])
+    assert shown["manifest"]["input_shape"] == [2, 3, 1]
+    code, _, said = run("models", "show", "9", *flag)
+    assert code == 1
+    assert "no version 9; there is 2, 1" in said
+    code, _, said = run("models", "promote", "9", *flag)
+    assert code == 1 and "version 9" in said
+
+
+def test_doctor_says_what_is_missing_and_the_remedy(run: Run) -> None:
+    code, report, _ = run("doctor", "--json")
+    findings = {each["name"]: each for each in json.loads(report)["findings"]}
+    assert code == 1
+    well = {name for name, each in findings.items() if each["ok"]}
+    assert well >= {"Python", "Java", "SystemDS", "jars"}
+    assert "digitstream broker start" in findings["Kafka"]["detail"]
+    assert "digitstream train" in findings["champion"]["detail"]
+    assert "digitstream train" in run("doctor")[1].replace("\n", " ")
+
+
+@pytest.mark.kafka
+def test_no_champion_stops_scoring_before_it_begins(
+    run: Run, kafka_broker: Broker, topics: Topics
+) -> None:
+    prefix = topics.readings.removesuffix(".readings")
+    servers = kafka_broker.bootstrap_servers
+    code, _, said = run("score", "--bootstrap-servers", servers, "--prefix", prefix)
+    assert code == 1
+    assert "digitstream train" in said and "Traceback" not in said
+
+
+@pytest.mark.kafka
+def test_a_gap_makes_reconcile_fail_and_is_listed(
+    run: Run, kafka_broker: Broker, topics: Topics
+) -> None:
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)
+    for _ in range(3):
+        producer.send(topics.readings, b"pixels", partition=0)
+    answer = [("ce_id", f"{topics.readings}/0/2".encode())]
+    producer.send(topics.scores, b"{}", headers=answer, partition=0)
+    producer.close()
+    where = ("--bootstrap-servers", kafka_broker.bootstrap_servers)
+    where += ("--prefix", topics.readings.removesuffix(".readings"))
+    code, report, _ = run("reconcile", *where, "--json")
+    found = json.loads(report)
+    assert (code, found["complete"], found["missing"], found["produced"]) == (1, False, 2, 3)
+    assert found["partitions"][0]["gaps"] == [[0, 1]]
+    code, report, _ = run("reconcile", *where)
+    assert code == 1 and "0-1" in report
+    code, report, _ = run("dead-letters", "list", *where, "--json")
+    assert (code, json.loads(report)["total"]) == (0, 0)
+
+
+@pytest.mark.kafka
+def test_the_broker_starts_tells_where_it_is_and_stops(run: Run) -> None:
+    assert run("broker", "status")[0] == 1
+    try:
+        code, report, _ = run("broker", "start", "--json")
+        assert (code, json.loads(report)["running"]) == (0, True)
+        assert json.loads(run("broker", "status", "--json")[1]) == json.loads(report)
+    finally:
+        code, report, _ = run("broker", "stop")
+    assert (code, report) == (0, "Kafka is not running.\n")
+    assert run("broker", "status")[0] == 1

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.systemds, pytest.mark.slow]
+
+
+def start(home: Path) -> subprocess.Popen[str]:
+    """`digitstream demo`, as from a shell of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "digitstream", "demo", "--home", str(home)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def left_behind(home: Path) -> list[str]:
+    """The processes that still have to do with this home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), *process.environ().values()]
+        except psutil.Error:
+            continue
+        if process.pid != os.getpid() and any(str(home) in word for word in words):
+            found.append(" ".join(process.cmdline()))
+    return found
+
+
+@pytest.mark.timeout(1500)
+def test_the_demo_answers_every_reading_and_reports(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with start(home) as demo:
+        said = demo.communicate()[0]
+    assert demo.returncode == 0, said
+    report = json.loads((home / "report.json").read_text())
+    assert report["readings"] == 10_000 == report["scored"] + report["dead_letters"]
+    assert (report["missing"], report["engine"]) == (0, "onnx")
+    assert 0 < report["dead_letters"] < 200
+    assert report["accuracy"] >= 0.95 and report["train"]["accuracy"] >= 0.95
+    assert report["labelled"] == report["scored"]
+    latency = report["latency_ms"]
+    assert 0 < latency["p50"] <= latency["p95"] <= latency["p99"]
+    assert len(list((home / "report").glob("*.png"))) == 3
+    assert "The demo's report" in said and "Traceback" not in said
+    assert left_behind(home) == []
+
+
+@pytest.mark.parametrize("until", ["Training LeNet", "training steps"], ids=["start", "middle"])
+def test_ctrl_c_stops_everything(tmp_path: Path, until: str) -> None:
+    home = tmp_path / "home"
+    with start(home) as demo:
+        for line in demo.stdout or ():
+            if until.lower() in line.lower():
+                break
+        demo.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        said = demo.communicate(timeout=60)[0]
+    assert demo.returncode == 130, said
+    assert time.monotonic() - began < 60
+    assert "Traceback" not in said
+    assert left_behind(home) == []

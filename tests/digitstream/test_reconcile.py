@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pytest
+from kafka import KafkaProducer
+
+from contract.clients import arguments
+from contract.errors import BadEvent, TopicMissing
+from contract.events import DeadLetter, Source
+from contract.headers import ID
+from contract.messages import Message
+from contract.topics import Topics
+from digitstream.broker import Broker
+from digitstream.consumer import TopicReader, reading
+from digitstream.dead_letters import listing
+from digitstream.reconcile import Mark, reconcile
+
+pytestmark = pytest.mark.kafka
+
+READING = Message(b"device-001", b"pixels", [])
+
+
+@pytest.fixture
+def reader(kafka_broker: Broker) -> Iterator[TopicReader]:
+    with reading(kafka_broker.bootstrap_servers) as made:
+        yield made
+
+
+@pytest.fixture
+def producer(kafka_broker: Broker) -> Iterator[KafkaProducer]:
+    made = KafkaProducer(**arguments(kafka_broker.bootstrap_servers))
+    yield made
+    made.close()
+
+
+def send(producer: KafkaProducer, topic: str, messages: Iterable[Message], part: int = 0) -> None:
+    for message in messages:
+        producer.send(topic, message.value, message.key, message.headers, part)
+    producer.flush()
+
+
+def answer(topics: Topics, offset: int, part: int = 0) -> Message:
+    """As much of a score as says which reading it answers."""
+    return Message(None, b"{}", [(ID, Source(topics.readings, part, offset).id.encode())])
+
+
+def letter(topics: Topics, offset: int, reason: str = "empty: no bytes") -> Message:
+    source = Source(topics.readings, 0, offset)
+    original = ((ID, b"other/0/7"), ("offset", b"99"))
+    return DeadLetter("decode", reason, source, 1, b"device-001", b"xx", original).message()
+
+
+def test_every_reading_is_counted_once_where_it_belongs(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    send(producer, topics.readings, [READING] * 10)
+    send(producer, topics.readings, [READING] * 3, part=1)
+    send(producer, topics.scores, [answer(topics, n) for n in (0, 1, 1, 2, 7)])
+    send(producer, topics.scores, [answer(topics, n, part=1) for n in range(3)], part=1)
+    send(producer, topics.dead_letters, [letter(topics, n) for n in (3, 0)])
+    found = reconcile(reader, topics)
+    first, second = found.partitions
+    assert (first.produced, first.scored, first.dead_lettered) == (10, 4, 1)
+    assert (first.missing, first.in_flight, first.duplicates) == (3, 2, 2)
+    assert first.gaps == [(4, 6)]
+    assert (second.produced, second.scored, second.missing, second.in_flight) == (3, 3, 0, 0)
+    assert not found.complete
+    assert found.total("produced") == 13
+
+
+def test_the_checkpoint_tells_a_gap_from_a_batch_that_is_not_done(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    send(producer, topics.readings, [READING] * 6)
+    send(producer, topics.scores, [answer(topics, n) for n in (0, 1, 5)])
+    halfway = reconcile(reader, topics, committed={0: 2, 1: 0})
+    assert (halfway.total("missing"), halfway.total("in_flight")) == (0, 3)
+    done = reconcile(reader, topics, committed={0: 6, 1: 0})
+    assert (done.total("missing"), done.partitions[0].gaps) == (3, [(2, 4)])
+
+
+def test_what_came_before_a_mark_does_not_count(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    send(producer, topics.readings, [READING] * 4)
+    mark = Mark.now(reader, topics)
+    send(producer, topics.readings, [READING] * 2)
+    send(producer, topics.scores, [answer(topics, n) for n in (0, 4, 5)])
+    found = reconcile(reader, topics, mark)
+    assert (found.total("produced"), found.total("scored"), found.complete) == (2, 2, True)
+
+
+def test_the_marks_of_a_transaction_are_no_readings(
+    kafka_broker: Broker, reader: TopicReader, topics: Topics
+) -> None:
+    servers = arguments(kafka_broker.bootstrap_servers)
+    with_marks = KafkaProducer(**servers, transactional_id=topics.readings, acks="all")
+    with_marks.init_transactions()
+    for _ in range(2):
+        with_marks.begin_transaction()
+        with_marks.send(topics.readings, b"pixels", partition=0).get(10)
+        with_marks.commit_transaction()
+    with_marks.close()
+    producer = KafkaProducer(**servers)
+    send(producer, topics.scores, [answer(topics, n) for n in (0, 2)])
+    producer.close()
+    assert reader.end(topics.readings)[0] == 4
+    found = reconcile(reader, topics)
+    assert (found.total("produced"), found.total("scored"), found.complete) == (2, 2, True)
+    assert found.total("in_flight") == 0
+
+
+def test_a_topic_that_is_not_there_is_named(reader: TopicReader) -> None:
+    with pytest.raises(TopicMissing, match=r"nowhere\.readings"):
+        reconcile(reader, Topics.named("nowhere"))
+
+
+def test_what_is_no_answer_is_named(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    send(producer, topics.readings, [READING])
+    send(producer, topics.scores, [Message(None, b"{}", [])])
+    with pytest.raises(BadEvent, match="score or dead letter"):
+        reconcile(reader, topics)
+
+
+def test_dead_letters_are_counted_by_reason_and_the_newest_listed(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    letters = [letter(topics, n) for n in range(3)]
+    letters.append(letter(topics, 3, reason="malformed: not JSON"))
+    send(producer, topics.dead_letters, letters)
+    found = listing(reader, topics, last=2)
+    assert found.total == 4
+    assert found.by_reason == [("decode", "empty", 3), ("decode", "malformed", 1)]
+    assert [each.offset for each in found.letters] == [2, 3]
+    newest = found.letters[-1]
+    assert (newest.reason, newest.key, newest.bytes, newest.attempt) == (
+        "malformed: not JSON",
+        "device-001",
+        2,
+        1,
+    )
+
+
+@pytest.mark.slow
+def test_a_million_answers_are_read_within_a_minute(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    import time
+
+    many = 100_000
+    send(producer, topics.readings, [READING] * many)
+    send(producer, topics.scores, (answer(topics, n) for n in range(many)))
+    began = time.monotonic()
+    found = reconcile(reader, topics)
+    seconds = time.monotonic() - began
+    assert (found.total("scored"), found.complete) == (many, True)
+    assert seconds * 1_000_000 / many < 60
