@@ -51,13 +51,13 @@ def cause_of(error: BaseException, bootstrap_servers: str) -> DigitstreamError:
         )
         return BrokerUnavailable(message)
     message = (
-        f"Scoring stopped at an error of its own: {_last(text)}. Nothing is lost: the micro-batch "
-        f"stays open, and `digitstream score` starts with it again."
+        f"Scoring stopped at an error of its own, {type(error).__name__}: {_last(text)}. Nothing is "
+        f"lost: the micro-batch stays open, and `digitstream score` starts with it again."
     )
     return ScoringStopped(message)
 
 
 def _last(text: str) -> str:
     """The innermost cause that a Java or Python stack trace names."""
-    causes = _CAUSE.findall(text)
-    return str(causes[-1] if causes else text.strip().splitlines()[0])[:300]
+    causes = _CAUSE.findall(text) or text.strip().splitlines()[:1] or ["without a word"]
+    return str(causes[-1])[:300].rstrip(".")

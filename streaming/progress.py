@@ -63,7 +63,7 @@ def progress(query: str, report: dict[str, Any], model: Model, figures: Figures)
     Durations are those of the steps, summed over the workers, and Spark's own. Spark counts a row
     each time that it is read; an engine may read twice, a reading is answered once.
     """
-    scored, dead_letters = (round(figures[name]) for name in (SCORED, DEAD_LETTERS))
+    scored, dead_letters = (round(figures.get(name, 0)) for name in (SCORED, DEAD_LETTERS))
     rows = scored + dead_letters
     once = rows / max(report["numInputRows"], 1)
     steps = {name: seconds * 1000 for name, seconds in figures.items()}

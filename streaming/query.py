@@ -108,7 +108,7 @@ class Query:
             written(found, self.bootstrap_servers)
             self.reporter.noted(batch, champion.model, self.figures.value)
             for name in self.answered:
-                self.answered[name] += round(self.figures.value[name])
+                self.answered[name] += round(self.figures.value.get(name, 0))
             self._finished = batch
         except Exception as exc:
             self.failure = self.failure or exc

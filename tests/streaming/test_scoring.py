@@ -17,6 +17,7 @@ from contract.messages import Message
 from contract.settings import Scoring
 from streaming.score import ModelFailed
 from streaming.scoring import score
+from tests.contract.test_schemas import keeps, valid
 from tests.streaming.imports import modules
 from tests.streaming.odd import ODD
 from tests.streaming.records import reading
@@ -41,8 +42,21 @@ def test_each_record_of_a_zoo_is_answered_exactly_once(
         original = sent[letter.source]
         assert Message(letter.key, letter.value, list(letter.headers)) == original
         assert letter.attempt == 1
+    for message in messages(scoring, scoring.topics.scores):
+        keeps("score", message)
+    for message in messages(scoring, scoring.topics.dead_letters):
+        shown = {name: (value or b"").decode(errors="replace") for name, value in message.headers}
+        valid("dead-letter.schema.json", shown)
     plain = {source for source, message in sent.items() if message in zoo[len(ODD) : len(ODD) + 40]}
     assert plain <= {answer.source for answer in found.scores}
+
+
+def test_a_topic_may_be_empty_at_first(spark: SparkSession, scoring: Scoring) -> None:
+    scores(spark, scoring)
+    assert not answers(scoring).sources
+    sent = send(scoring, [reading()])
+    scores(spark, scoring)
+    assert answers(scoring).sources == list(sent)
 
 
 def test_a_compressed_bomb_is_answered_without_its_bytes(
@@ -193,7 +207,10 @@ def test_a_promoted_model_takes_over_at_the_next_start(
 def test_every_micro_batch_reports_its_progress(spark: SparkSession, scoring: Scoring) -> None:
     send(scoring, [reading(number) for number in range(25)] + [reading()._replace(value=None)] * 5)
     scores(spark, replace(scoring, max_offsets_per_trigger=12))
-    told = [Progress.of(*each) for each in messages(scoring, scoring.topics.progress)]
+    found = messages(scoring, scoring.topics.progress)
+    for message in found:
+        keeps("progress", message)
+    told = [Progress.of(*each) for each in found]
     assert [each.batch for each in told] == list(range(len(told)))
     assert sum(each.scored for each in told) == 25
     assert sum(each.dead_letters for each in told) == 5
