@@ -117,9 +117,10 @@ def start(home: Path, java: Java, path: list[Path], port: int | None = None) -> 
     _format(folder, [*tool, "-cp", classpath, "kafka.tools.StorageTool"], properties)
     log = folder / "broker.log"
     command = [*tool, "-cp", classpath, "kafka.Kafka", str(properties)]
-    process = processes.detach(command, folder / "broker.out", {})
-    broker = Broker(f"{HOST}:{listen}", process.pid, str(folder / "data"), str(log))
-    _record(home, broker)
+    with processes.undisturbed():
+        process = processes.detach(command, folder / "broker.out", {})
+        broker = Broker(f"{HOST}:{listen}", process.pid, str(folder / "data"), str(log))
+        _record(home, broker)
     try:
         _wait(process, broker, listen)
     except BaseException:

@@ -15,9 +15,7 @@ from types import FrameType
 import psutil
 
 from contract.errors import DigitstreamError
-from digitstream.processes import end
-
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from digitstream.processes import STOPPING, end, undisturbed
 
 Heard = Callable[[str], None]
 """Called with each line that a command says about its progress."""
@@ -113,15 +111,30 @@ def _session(leader: int) -> list[psutil.Process]:
     return found
 
 
-@contextmanager
-def stopping(stop: threading.Event) -> Iterator[None]:
-    """Let the signals set `stop`, for a program that ends by itself then."""
-    before = {kind: signal.signal(kind, lambda *_: stop.set()) for kind in STOPPING}
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
+class Commands:
+    """Commands of ours, each with a log of its own in `logs`; leaving the body stops those left."""
+
+    def __init__(self, logs: Path, settings: Mapping[str, str]):
+        """`settings` (DIGITSTREAM_*) come into each command's environment."""
+        self._logs, self._settings = logs, settings
+        self._started: list[Command] = []
+
+    def start(self, arguments: list[str], heard: Heard = lambda line: None) -> Command:
+        """Start `digitstream ARGUMENTS`."""
+        with undisturbed():
+            log = self._logs / f"{arguments[0]}.log"
+            self._started.append(Command(arguments, log, self._settings, heard))
+        return self._started[-1]
+
+    def __enter__(self) -> Commands:
+        """Nothing runs yet."""
+        self._logs.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop whatever runs, the last one first."""
+        for command in reversed(self._started):
+            command.stop()
 
 
 class Stopped(KeyboardInterrupt):

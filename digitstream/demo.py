@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from contract.errors import DigitstreamError
 from contract.settings import Scoring
 from contract.topics import ensure
 from digitstream import broker, checkpoint, consumer, display, jars, machine, report
-from digitstream.children import Command
+from digitstream.children import Command, Commands
 from digitstream.reconcile import Mark, reconcile
 
 REPORT = "report.json"
@@ -48,26 +47,20 @@ def run(settings: Scoring, plan: Plan) -> report.Report:
 
     Leaves the broker running only if it ran before. Raises CommandFailed with what stopped it.
     """
-    logs = settings.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as cleanup:
         settings = cleanup.enter_context(_kafka(settings))
         ensure(settings.kafka, settings.topics, partitions=settings.partitions)
-        start = _starter(settings, logs)
-        training = _trained(start, plan)
+        commands = Commands(settings.home / "logs", _environ(settings))
+        cleanup.enter_context(commands)
+        training = _trained(commands, plan)
         connector = machine.fetched(jars.CONNECTOR)
         display.say(f"Spark reads and writes Kafka with {len(connector)} jars of its connector.")
-        scorer = start(["score", "--engine", settings.engine], lambda line: None)
-        cleanup.callback(scorer.stop)
+        scorer = commands.start(["score", "--engine", settings.engine])
         reader = cleanup.enter_context(consumer.reading(settings.kafka))
-        _stream(start, scorer, reader, settings, plan, warm_up=True)
+        _stream(commands, scorer, reader, settings, plan, warm_up=True)
         since = Mark.now(reader, settings.topics)
-        _stream(start, scorer, reader, settings, plan, warm_up=False)
+        _stream(commands, scorer, reader, settings, plan, warm_up=False)
         return _reported(reader, settings, plan, since, training)
-
-
-Start = Callable[[list[str], Callable[[str], None]], Command]
-"""Starts one of our commands with these arguments."""
 
 
 @contextmanager
@@ -76,22 +69,20 @@ def _kafka(settings: Scoring) -> Iterator[Scoring]:
     if settings.bootstrap_servers is not None:
         yield settings
         return
-    found = broker.status(settings.home)
-    if found is None:
-        path = machine.fetched(jars.BROKER)
-        with display.activity("Starting Kafka"):
-            started = broker.start(settings.home, machine.java_17(), path)
-    address = (found or started).bootstrap_servers
-    display.say(f"Kafka {jars.KAFKA_BROKER} runs at {address}.")
+    ran_before = broker.status(settings.home) is not None
+    path = machine.fetched(jars.BROKER)
     try:
-        yield replace(settings, bootstrap_servers=address)
+        with display.activity("Starting Kafka"):
+            found = broker.start(settings.home, machine.java_17(), path)
+        display.say(f"Kafka {jars.KAFKA_BROKER} runs at {found.bootstrap_servers}.")
+        yield replace(settings, bootstrap_servers=found.bootstrap_servers)
     finally:
-        if found is None:
+        if not ran_before:
             broker.stop(settings.home)
 
 
-def _starter(settings: Scoring, logs: Path) -> Start:
-    """What starts a command with the demo's own settings, as variables of its environment."""
+def _environ(settings: Scoring) -> dict[str, str]:
+    """The demo's settings as variables for the commands that it runs."""
     shared = {
         "home": settings.home.resolve(),
         "bootstrap_servers": settings.kafka,
@@ -103,22 +94,18 @@ def _starter(settings: Scoring, logs: Path) -> Start:
         "data": settings.data,
         "seed": settings.seed,
     }
-    environ = {
+    return {
         f"DIGITSTREAM_{name.upper()}": str(value)
         for name, value in shared.items()
         if value is not None
     }
-    return lambda arguments, heard: Command(arguments, logs / f"{arguments[0]}.log", environ, heard)
 
 
-def _trained(start: Start, plan: Plan) -> dict[str, Any]:
+def _trained(commands: Commands, plan: Plan) -> dict[str, Any]:
     """Train, register and promote; returns what `train` reports."""
     with display.activity("Training LeNet with Keras2DML on SystemDS") as news:
-        command = start(["train", "--epochs", str(plan.epochs), "--json"], news)
-        try:
-            trained: dict[str, Any] = json.loads(command.result())
-        finally:
-            command.stop()
+        command = commands.start(["train", "--epochs", str(plan.epochs), "--json"], news)
+        trained: dict[str, Any] = json.loads(command.result())
     display.say(
         f"Trained in {trained['seconds']:.0f} s ({trained['images_per_s']:.0f} images/s): accuracy "
         f"{trained['accuracy']:.2%} on images held out. Version {trained['version']} is champion."
@@ -127,7 +114,7 @@ def _trained(start: Start, plan: Plan) -> dict[str, Any]:
 
 
 def _stream(
-    start: Start,
+    commands: Commands,
     scorer: Command,
     reader: consumer.TopicReader,
     settings: Scoring,
@@ -140,18 +127,15 @@ def _stream(
     arguments = ["--count", str(count), "--devices", str(plan.devices), "--rate", str(plan.rate)]
     arguments += ["--label-delay", "0"] if warm_up else ["--faults", plan.faults]
     before = Mark.now(reader, settings.topics)
-    producer = start(["produce", *arguments, "--json"], lambda line: None)
-    try:
-        with display.progress(what) as advance:
-            for now in _marks(reader, settings, plan.patience):
-                scorer.check()
-                answered = now.answered - before.answered
-                advance(answered, count, "")
-                if producer.ended and answered >= now.sent - before.sent:
-                    break
-        producer.result()
-    finally:
-        producer.stop()
+    producer = commands.start(["produce", *arguments, "--json"])
+    with display.progress(what) as advance:
+        for now in _marks(reader, settings, plan.patience):
+            scorer.check()
+            answered = now.answered - before.answered
+            advance(answered, count, "")
+            if producer.ended and answered >= now.sent - before.sent:
+                break
+    producer.result()
 
 
 def _marks(reader: consumer.TopicReader, settings: Scoring, patience: float) -> Iterator[Mark]:

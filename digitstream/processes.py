@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
 GRACE_SECONDS = 20.0
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a program to stop."""
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep the signals that ask to stop waiting while the body runs.
+
+    For the moment between a process' birth and the note that it is ours.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread only
+        return
+    waiting: list[int] = []
+    before = {
+        kind: signal.signal(kind, lambda number, _: waiting.append(number)) for kind in STOPPING
+    }
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+        for number in waiting[:1]:
+            signal.raise_signal(number)
 
 
 def detach(command: list[str], log: Path, environ: Mapping[str, str]) -> psutil.Process:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -102,14 +101,10 @@ def produce(
     from contract.settings import Producing
 
     settings = flags.connected(flags.loaded(Producing, locals()))
-    from digitstream.children import stopping
     from producers.program import run
 
-    stop = threading.Event()
-    with stopping(stop), display.progress("Readings sent") as advance:
-        sent = run(
-            settings, stop=stop, progress=lambda done: advance(done, settings.count, "acknowledged")
-        )
+    with display.progress("Readings sent") as advance:
+        sent = run(settings, progress=lambda done: advance(done, settings.count, "acknowledged"))
     faulty = ", ".join(f"{count} {kind}" for kind, count in sent.faults.items()) or "none"
     sentence = (
         f"Kafka acknowledged {sent.readings} readings ({sent.readings_per_s:.0f}/s; faulty on "

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from digitstream.children import Command, CommandFailed, Stopped, stoppable, stopping
+from digitstream.children import Command, CommandFailed, Stopped, stoppable
 
 
 def command(arguments: list[str], home: Path, heard: list[str]) -> Command:
@@ -56,10 +56,3 @@ def test_a_signal_ends_the_body_once_and_leaves_the_handlers(number: signal.Sign
             cleaned.append(True)
     assert cleaned == [True]
     assert signal.getsignal(number) == before
-
-
-def test_a_program_that_ends_by_itself_is_only_told() -> None:
-    stop = threading.Event()
-    with stopping(stop):
-        os.kill(os.getpid(), signal.SIGTERM)
-    assert stop.is_set()

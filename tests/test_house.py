@@ -1,0 +1,62 @@
+"""Rules of the house that no linter knows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("bench", "contract", "digitstream", "keras2dml", "producers", "streaming", "training")
+LONGEST = 300
+
+# A package index or registry, by address: whoever installs chooses where from.
+INDEX = re.compile(
+    r"https?://[^\s\"']*/(simple|maven2|pool)\b|index-url|\bresolved\"?:\s*\"?https?:"
+)
+
+
+def committed(*endings: str) -> list[Path]:
+    """The files of the checkout that are ours, by the end of their names."""
+    top = [file for file in ROOT.iterdir() if file.is_file()]
+    below = [
+        file
+        for room in (*ROOMS, "tests", "scripts", "docs", ".ci")
+        for file in (ROOT / room).rglob("*")
+    ]
+    return [file for file in (*top, *below) if file.name.endswith(endings) and file.is_file()]
+
+
+def test_files_are_short() -> None:
+    long = {
+        str(file.relative_to(ROOT)): lines
+        for file in committed(".py", ".dml")
+        if (lines := len(file.read_text().splitlines())) > LONGEST
+    }
+    assert long == {}
+
+
+def test_no_file_names_a_package_index() -> None:
+    texts = committed(
+        ".py", ".md", ".toml", ".lock", ".yml", ".yaml", ".sh", "Makefile", "Dockerfile"
+    )
+    assert len(texts) > 50
+    assert [
+        file for file in texts if INDEX.search(file.read_text()) and file != Path(__file__)
+    ] == []
+
+
+def test_the_lock_has_a_hash_for_everything() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    names = re.findall(r"^[a-z0-9][^\s=]*==", lock, re.MULTILINE)
+    blocks = re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)[1:]
+    assert len(names) == len(blocks) > 100
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_each_guarantee_names_a_test_that_is_there() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text()
+    named = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", text)
+    promises = [line for line in text.splitlines() if re.match(r"\| (?!what happens|-)", line)]
+    assert len(named) >= len([line for line in promises if not line.startswith("|---")]) > 20
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
