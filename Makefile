@@ -20,7 +20,7 @@ test: $(READY) ## all tests
 check: $(READY) ## ruff and mypy
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
-	$(PYTHON) -m mypy contract digitstream keras2dml producers streaming training
+	$(PYTHON) -m mypy contract digitstream keras2dml producers streaming training bench
 
 format: $(READY) ## let ruff mend what it can
 	$(PYTHON) -m ruff check --fix .

@@ -45,7 +45,9 @@ def train(
     from digitstream import machine
 
     machine.java_17()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads it when it is imported
+    # TensorFlow, which only builds the model here, reads these when it is imported, and is silent.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     import keras2dml
     from training import program
 

@@ -27,7 +27,7 @@ LAYERS = {
 
 
 def lowers_to(layers: list[keras.Layer], golden: Path, *, write: bool) -> None:
-    """The training script of a small model with these layers is the golden one, but for functions."""
+    """A small model with these layers trains by the golden script; functions are left out."""
     last = Dense(2, activation="softmax", name="classes")
     built = keras.Sequential([keras.Input((5, 4, 2)), *layers, last], name=golden.stem)
     text = Compilation.of(built).training_script(of_classes=True).text
