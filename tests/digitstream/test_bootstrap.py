@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,23 @@ def test_an_old_python_gets_a_sentence(tmp_path: Path) -> None:
     for remedy in ("apt-get install -y python3", "brew install python@", "winget install"):
         assert remedy in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("is_root", [True, False])
+def test_debians_python_without_venv_is_completed_or_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_root: bool
+) -> None:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    log = tmp_path / "calls"
+    program(tmp_path / "bin", "apt-get", f'echo "$@" >> {log}')
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
+    monkeypatch.setattr(bootstrap, "PYTHON", tmp_path / ".venv" / "bin" / "python")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    machine = bootstrap.Machine({"PATH": str(tmp_path / "bin")}, is_root, ())
+    if is_root:
+        bootstrap.ensure_venv(machine)
+        assert log.read_text().splitlines()[-1] == f"install -y python{python}-venv"
+        assert (tmp_path / ".venv" / "bin" / "python").exists()
+    else:
+        with pytest.raises(bootstrap.SetupError, match=f"apt-get install -y python{python}-venv"):
+            bootstrap.ensure_venv(machine)
