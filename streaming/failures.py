@@ -50,9 +50,10 @@ def cause_of(error: BaseException, bootstrap_servers: str) -> DigitstreamError:
             f"score` again."
         )
         return BrokerUnavailable(message)
+    fact = f"{type(error).__name__}: {_last(text)}"
     message = (
-        f"Scoring stopped at an error of its own, {type(error).__name__}: {_last(text)}. Nothing is "
-        f"lost: the micro-batch stays open, and `digitstream score` starts with it again."
+        f"Scoring stopped at an error of its own, {fact}. Nothing is lost: the micro-batch stays "
+        f"open, and `digitstream score` starts with it again."
     )
     return ScoringStopped(message)
 

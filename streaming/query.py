@@ -20,6 +20,7 @@ from streaming.publish import COLUMNS, Publishing, published
 from streaming.scale import scaled
 from streaming.score import scored
 from streaming.sink import written
+from streaming.source import bounded
 from streaming.steps import through
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
 from streaming.validate import validated
@@ -35,17 +36,18 @@ def answers(
     """The one answer to each reading of a micro-batch, a score or a dead letter, for the sink."""
     manifest = champion.bundle.manifest
     shape, classes = manifest.input_shape, manifest.classes
+    records = bounded(readings, shape)
     checks = {
         "decode": partial(decoded, shape=shape),
         "validate": partial(validated, shape=shape),
         "scale": partial(scaled, shape=shape, scaling=manifest.scaling),
     }
-    scorer = champion.engine.scorer(readings, checks, figures)
+    scorer = champion.engine.scorer(records, checks, figures)
     score = partial(scored, model=champion.title, scorer=scorer, classes=len(classes))
     publishing = Publishing(topics, champion.model, classes, clock, figures)
     publish = partial(published, publishing=publishing)
     steps = through({**checks, "score": score}, "publish", publish, figures)
-    return readings.mapInArrow(steps, COLUMNS)
+    return records.mapInArrow(steps, COLUMNS)
 
 
 class Stopping(Exception):

@@ -15,9 +15,9 @@ from keras2dml import spark_session
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("contract", "keras2dml", "streaming")
 
-# Readings in one Arrow batch. A reading may weigh 8 MiB, so that a batch, which cannot hold 2 GiB,
-# takes these many whatever comes; a few hundred are enough to make columns worth while.
-_ROWS = 128
+# Readings in one Arrow batch: enough to make columns worth while, few enough that a batch of the
+# largest ones has room in memory, and in Arrow's 2 GiB.
+_ROWS = 256
 
 _PLANS = {
     "spark.sql.session.timeZone": "UTC",

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
 
+from contract.images import Shape, largest
+from contract.topics import READING_BYTES
 from streaming.sink import LARGEST
 
-# What no dead letter could carry goes no further than the JVM: only its size does.
-_COLUMNS = (
-    f"if(length(key) <= {LARGEST}, key, null) as key",
-    f"if(bytes <= {LARGEST}, value, null) as value",
-    f"if(bytes > {LARGEST}, bytes, null) as size",
-    "topic",
-    "partition",
-    "offset",
-    "timestamp",
-    "headers",
-)
-_BYTES = "coalesce(length(key), 0L) + coalesce(length(value), 0L) as bytes"
+_AROUND = """
+    coalesce(length(key), 0L) + aggregate(
+        coalesce(headers, array()),
+        0L,
+        (sum, header) -> sum + length(header.key) + coalesce(length(header.value), 0)
+    )
+"""
 
 
 def readings(
     spark: SparkSession, bootstrap_servers: str, topic: str, max_offsets_per_trigger: int
 ) -> DataFrame:
-    """Every record of the topic from its beginning: key, value, size, topic, partition, offset,
-    timestamp (when Kafka stored it), headers.
+    """Every record of the topic from its beginning, as Kafka has it: key, value, topic, partition,
+    offset, timestamp (when Kafka stored it), headers.
 
-    `size` is null, or the bytes of a key and value that are too many for any answer; then `value`
-    is null. Records that retention removed before they were read stop the query.
+    Records that retention removed before they were read stop the query.
     """
     options = {
         "kafka.bootstrap.servers": bootstrap_servers,
@@ -36,8 +32,32 @@ def readings(
         "failOnDataLoss": "true",
         "includeHeaders": "true",
         "maxOffsetsPerTrigger": str(max_offsets_per_trigger),
+        # Records arrive decompressed, these many at a time: some of them are bombs.
+        "kafka.max.poll.records": "50",
         # One core should not wait for another that has the longer partition.
         "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
-    records = spark.readStream.format("kafka").options(**options).load()
-    return records.selectExpr("*", _BYTES).selectExpr(*_COLUMNS)
+    return spark.readStream.format("kafka").options(**options).load()
+
+
+def bounded(readings: DataFrame, shape: Shape) -> DataFrame:
+    """The readings with a `size`: null, or the bytes of one that is too large to be carried along.
+
+    What came uncompressed, and what may be an image of this shape, is never too large. Of anything
+    else Python sees the size alone, so that no client can fill its memory: `value` is null, `key`
+    and `headers` too if these by themselves are too large.
+    """
+    most = min(LARGEST, max(2 * READING_BYTES, largest(shape)))
+    sized = readings.selectExpr("*", f"{_AROUND} as around").selectExpr(
+        "*", "around + coalesce(length(value), 0L) as bytes"
+    )
+    return sized.selectExpr(
+        f"if(around > {most}, null, key) as key",
+        f"if(bytes > {most}, null, value) as value",
+        f"if(bytes > {most}, bytes, null) as size",
+        "topic",
+        "partition",
+        "offset",
+        "timestamp",
+        f"if(around > {most}, null, headers) as headers",
+    )
