@@ -8,13 +8,14 @@ from contract.images import Shape, largest
 from contract.topics import READING_BYTES
 from streaming.sink import LARGEST
 
-_AROUND = """
-    coalesce(length(key), 0L) + aggregate(
-        coalesce(headers, array()),
-        0L,
-        (sum, header) -> sum + length(header.key) + coalesce(length(header.value), 0)
-    )
-"""
+# Bytes of the headers, of everything around the value, of all.
+_HEADERS = """aggregate(
+    coalesce(headers, array()),
+    0L,
+    (sum, header) -> sum + length(header.key) + coalesce(length(header.value), 0)
+)"""
+_AROUND = f"(coalesce(length(key), 0) + {_HEADERS})"
+_BYTES = f"(coalesce(length(value), 0) + {_AROUND})"
 
 
 def readings(
@@ -48,16 +49,13 @@ def bounded(readings: DataFrame, shape: Shape) -> DataFrame:
     and `headers` too if these by themselves are too large.
     """
     most = min(LARGEST, max(2 * READING_BYTES, largest(shape)))
-    sized = readings.selectExpr("*", f"{_AROUND} as around").selectExpr(
-        "*", "around + coalesce(length(value), 0L) as bytes"
-    )
-    return sized.selectExpr(
-        f"if(around > {most}, null, key) as key",
-        f"if(bytes > {most}, null, value) as value",
-        f"if(bytes > {most}, bytes, null) as size",
+    return readings.selectExpr(
+        f"if({_AROUND} > {most}, null, key) as key",
+        f"if({_BYTES} > {most}, null, value) as value",
+        f"if({_BYTES} > {most}, {_BYTES}, null) as size",
         "topic",
         "partition",
         "offset",
         "timestamp",
-        f"if(around > {most}, null, headers) as headers",
+        f"if({_AROUND} > {most}, null, headers) as headers",
     )
