@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from contract.errors import DigitstreamError
 from contract.settings import Scoring
 from contract.topics import ensure
 from digitstream import broker, checkpoint, consumer, display, jars, machine, report
-from digitstream.children import Command, Commands
+from digitstream.children import Command, Commands, Heard
 from digitstream.reconcile import Mark, reconcile
 
 REPORT = "report.json"
@@ -104,13 +105,20 @@ def _environ(settings: Scoring) -> dict[str, str]:
 def _trained(commands: Commands, plan: Plan) -> dict[str, Any]:
     """Train, register and promote; returns what `train` reports."""
     with display.activity("Training LeNet with Keras2DML on SystemDS") as news:
-        command = commands.start(["train", "--epochs", str(plan.epochs), "--json"], news)
+        heard = partial(_without_java, news)
+        command = commands.start(["train", "--epochs", str(plan.epochs), "--json"], heard)
         trained: dict[str, Any] = json.loads(command.result())
     display.say(
         f"Trained in {trained['seconds']:.0f} s ({trained['images_per_s']:.0f} images/s): accuracy "
         f"{trained['accuracy']:.2%} on images held out. Version {trained['version']} is champion."
     )
     return trained
+
+
+def _without_java(news: Heard, line: str) -> None:
+    """Pass on what a command of ours says, not what its JVM warns of when it starts."""
+    if not line.startswith("WARNING: "):
+        news(line)
 
 
 def _stream(

@@ -44,13 +44,14 @@ def progress(what: str) -> Iterator[Advance]:
             task = bar.add_task(what, total=None, note="")
             yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
         return
-    told = time.monotonic() - SECONDS_A_LINE
+    told, last = time.monotonic() - SECONDS_A_LINE, ""
 
     def advance(done: int, total: int, note: str) -> None:
-        nonlocal told
-        if time.monotonic() - told >= SECONDS_A_LINE or done == total:
-            told = time.monotonic()
-            to.print(f"{what}: {done} of {total}{f', {note}' if note else ''}", markup=False)
+        nonlocal told, last
+        line = f"{what}: {done} of {total}{f', {note}' if note else ''}"
+        if line != last and (time.monotonic() - told >= SECONDS_A_LINE or done == total):
+            told, last = time.monotonic(), line
+            to.print(line, markup=False)
 
     yield advance
 
