@@ -17,6 +17,7 @@ from keras2dml.losses import Loss, loss_of
 from keras2dml.optimizers import Optimizer, optimizer_of
 from keras2dml.reader import read
 from keras2dml.rendering import Script
+from keras2dml.training import Objective
 
 ACCURACIES = frozenset(("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy"))
 
@@ -27,7 +28,7 @@ class Compilation:
 
     model: keras.Model
     graph: Graph
-    loss: Loss
+    losses: tuple[Loss, ...]
     optimizer: Optimizer
 
     @classmethod
@@ -36,34 +37,37 @@ class Compilation:
         and metrics.
         """
         complaints: list[str] = []
-        graph, loss = None, None
+        graph: Graph | None = None
+        losses: list[Loss | None] = []
         wanted = _wanted(model)
         try:
             graph = check(read(model))
-            loss, about_loss = loss_of(wanted.loss, graph)
-            complaints += about_loss
+            for configured, output in zip(wanted.losses, graph.outputs, strict=True):
+                loss, about_loss = loss_of(configured, output)
+                losses.append(loss)
+                complaints += about_loss
         except UnsupportedModel as refused:
             complaints += refused.complaints
         optimizer, about_optimizer = optimizer_of(wanted.optimizer)
         complaints += [*about_optimizer, *wanted.complaints]
-        if complaints or graph is None or loss is None or optimizer is None:
+        found = tuple(loss for loss in losses if loss is not None)
+        if complaints or graph is None or optimizer is None:
             raise UnsupportedModel(model.name, complaints)
-        return cls(model, graph, loss, optimizer)
+        return cls(model, graph, found, optimizer)
 
     def weights(self) -> dict[str, np.ndarray]:
         """The model's weights as DML matrices, by name."""
         variables = self.model.get_weights()
         return {
-            weight.name: weight.to_dml(variables[weight.position])
-            for weight in self.graph.weights()
+            one.name: one.weight.to_dml(variables[one.position]) for one in self.graph.parameters
         }
 
     def keras_model(self, matrices: Mapping[str, np.ndarray]) -> keras.Model:
         """A copy of the Keras model, compiled as it was, with these weights."""
         variables = self.model.get_weights()
-        for weight in self.graph.weights():
-            kept = variables[weight.position]
-            variables[weight.position] = weight.to_keras(matrices[weight.name]).astype(kept.dtype)
+        for one in self.graph.parameters:
+            dtype = variables[one.position].dtype
+            variables[one.position] = one.weight.to_keras(matrices[one.name]).astype(dtype)
         copy = keras.models.clone_model(self.model)
         copy.set_weights(variables)
         if self.model.compiled:
@@ -73,22 +77,30 @@ class Compilation:
     def state_shapes(self) -> dict[str, tuple[int, int]]:
         """The shapes of the optimizer's matrices, by name."""
         return {
-            f"{weight.name}_{kept}": weight.matrix
-            for weight in self.graph.weights()
+            f"{one.name}_{kept}": one.weight.matrix
+            for one in self.graph.parameters
             for kept in self.optimizer.state
-            if weight.trainable
+            if one.trainable
         }
 
-    def training_script(self, *, of_classes: bool) -> Script:
-        """The training script for labels that are class numbers, or probabilities."""
-        return training.render(self.graph, self.loss, self.optimizer, of_classes=of_classes)
+    def objective(self, of_classes: tuple[bool, ...]) -> Objective:
+        """What training makes small, for targets that are class numbers, or probabilities."""
+        return Objective(self.graph, self.losses, output_names(self.model), of_classes)
 
-    def evaluation_script(self, *, of_classes: bool) -> Script:
-        """The script that measures loss and accuracy."""
-        return training.evaluation(self.graph, self.loss, of_classes=of_classes)
+    def training_script(self, of_classes: tuple[bool, ...]) -> Script:
+        """The training script for such targets."""
+        return training.render(self.objective(of_classes), self.optimizer)
+
+    def evaluation_script(self, of_classes: tuple[bool, ...]) -> Script:
+        """The script that measures losses and accuracies."""
+        return training.evaluation(self.objective(of_classes))
 
     def agrees_with(self, input_shape: tuple[int, ...]) -> None:
         """InvalidData if the model's input is another one than `input_shape`, (C, H, W)."""
+        if len(self.graph.inputs) > 1:
+            count = len(self.graph.inputs)
+            message = f"input_shape is of one input, the model has {count}: leave it out."
+            raise InvalidData(message)
         stored, size = self.graph.input.stored, self.graph.input.size
         if tuple(input_shape) == stored or (len(stored) == 1 and math.prod(input_shape) == size):
             return
@@ -103,15 +115,16 @@ class Compilation:
 class _Wanted:
     """What `model.compile` was told, or SystemML's default; and what of it would be ignored."""
 
-    loss: object
+    losses: tuple[object, ...]
     optimizer: keras.optimizers.Optimizer
     complaints: tuple[str, ...] = ()
 
 
 def _wanted(model: keras.Model) -> _Wanted:
+    count = len(getattr(model, "outputs", None) or ())
     if not model.compiled:
         optimizer = keras.optimizers.SGD(learning_rate=0.01, momentum=0.95, nesterov=True)
-        return _Wanted("categorical_crossentropy", optimizer)
+        return _Wanted(("categorical_crossentropy",) * count, optimizer)
     config = model.get_compile_config() or {}
     complaints = [
         f"It is compiled with {name}={config[name]!r}. Loss and accuracy are computed:"
@@ -129,4 +142,18 @@ def _wanted(model: keras.Model) -> _Wanted:
         f"It is compiled with the metric {other!r}. Accuracy is computed: leave it out."
         for other in others
     ]
-    return _Wanted(model.loss, model.optimizer, tuple(complaints))
+    return _Wanted(_losses(model, count), model.optimizer, tuple(complaints))
+
+
+def output_names(model: keras.Model) -> tuple[str, ...]:
+    """What Keras calls the outputs: the names of their layers."""
+    named = getattr(model, "output_names", None)
+    return tuple(named or (tensor._keras_history[0].name for tensor in model.outputs))
+
+
+def _losses(model: keras.Model, count: int) -> tuple[object, ...]:
+    """The loss of each output, as Keras hands them out."""
+    given = model.loss
+    if isinstance(given, dict):
+        return tuple(given.get(name) for name in output_names(model))
+    return tuple(given) if isinstance(given, (list, tuple)) else (given,) * count

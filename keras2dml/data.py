@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from keras2dml.errors import InvalidData
-from keras2dml.graph import Value
+from keras2dml.graph import Shape, Value
 
 
-def rows(data: object, value: Value) -> np.ndarray:
+def inputs(data: object, values: Mapping[str, Value]) -> dict[str, np.ndarray]:
+    """X for each input of a model by its name: `rows` of the one, or of a list or dict of several.
+
+    Raises InvalidData where one is missing, or has another number of rows than the first.
+    """
+    if len(values) == 1:
+        return {name: rows(data, value) for name, value in values.items()}
+    given = [*data.values()] if isinstance(data, Mapping) else data
+    if not isinstance(given, (list, tuple)) or len(given) != len(values):
+        message = f"The model has {len(values)} inputs: give X as a list with an array for each."
+        raise InvalidData(message)
+    made = {
+        name: rows(one, value, name)
+        for (name, value), one in zip(values.items(), given, strict=True)
+    }
+    counts = {name: len(matrix) for name, matrix in made.items()}
+    if len(set(counts.values())) > 1:
+        message = f"The inputs have different numbers of rows: {counts}. Give as many of each."
+        raise InvalidData(message)
+    return made
+
+
+def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
     """X as a matrix (N, D) in DML's order of columns, float64.
 
     `data` is (N, *shape) in the model's own layout, or rows (N, D) as SystemML stored them: an
     image in C,H,W order. Raises InvalidData for another width, for what is no number, and for NaN
     or infinity.
     """
-    array = _numbers(data, "X")
+    array = _numbers(data, name)
     if array.ndim == 2 and array.shape[1] == value.size:
         features = array
     elif array.shape[1:] == value.shape:
@@ -25,15 +48,15 @@ def rows(data: object, value: Value) -> np.ndarray:
     else:
         own = ", ".join(map(str, value.shape))
         message = (
-            f"X has shape {array.shape}. The model takes (N, {own}), or rows of {value.size}"
-            " elements: reshape X."
+            f"{name} has shape {array.shape}. The model takes (N, {own}), or rows of {value.size}"
+            f" elements: reshape {name}."
         )
         raise InvalidData(message)
     broken = ~np.isfinite(features)
     if broken.any():
         first = int(broken.any(axis=1).argmax())
         message = (
-            f"X has {int(broken.sum())} values that are NaN or infinite, the first in row"
+            f"{name} has {int(broken.sum())} values that are NaN or infinite, the first in row"
             f" {first}: clean or drop them."
         )
         raise InvalidData(message)
@@ -55,23 +78,42 @@ class Targets:
         return replace(self, matrix=self.matrix[part])
 
 
+def outputs(
+    labels: object, values: Sequence[Value], examples: int, known: np.ndarray | None = None
+) -> tuple[Targets, ...]:
+    """y for each output of a model: `targets` of the one, or of a list or dict of several."""
+    if len(values) == 1:
+        return (targets(labels, values[0].shape, examples, known),)
+    given = [*labels.values()] if isinstance(labels, Mapping) else labels
+    if not isinstance(given, (list, tuple)) or len(given) != len(values):
+        message = f"The model has {len(values)} outputs: give y as a list with an array for each."
+        raise InvalidData(message)
+    return tuple(
+        targets(one, value.shape, examples) for one, value in zip(given, values, strict=True)
+    )
+
+
 def targets(
-    labels: object, classes: int, examples: int, known: np.ndarray | None = None
+    labels: object, shape: Shape, examples: int, known: np.ndarray | None = None
 ) -> Targets:
-    """y (N,) of class labels, or (N, K) of probabilities, for a model of K = `classes` outputs and
-    N = `examples`.
+    """y (N, ...) of class labels, or (N, ..., K) of probabilities, for a model whose output is
+    (..., K) for each of N = `examples`.
 
     Whole numbers are classes as Keras counts them, 0..K-1; other labels are sorted, as scikit-learn
     does, and there must be K of them, or those `known`. Raises InvalidData for labels out of range
     and for another length.
     """
-    array = np.asarray(labels)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if len(array) != examples or array.ndim not in (1, 2):
-        message = f"y has shape {array.shape}, X has {examples} rows: give one label for each row."
+    array, (*leading, classes) = np.asarray(labels), shape
+    if array.ndim == len(shape) + 1 and array.shape[-1] == 1 and classes != 1:
+        array = array[..., 0]
+    if array.shape[: len(shape)] != (examples, *leading) or array.ndim > len(shape) + 1:
+        per = "".join(f", {size}" for size in leading)
+        message = (
+            f"y has shape {array.shape}, X has {examples} rows: give one label for each row"
+            f"{f', ({examples}{per})' if leading else ''}."
+        )
         raise InvalidData(message)
-    if array.ndim == 2:
+    if array.ndim == len(shape) + 1:
         return _probabilities(array, classes)
     if array.dtype.kind in "iufb":
         return _numbered(_numbers(array, "y"), classes)
@@ -82,7 +124,8 @@ def targets(
             " each output one label."
         )
         raise InvalidData(message)
-    return Targets(np.searchsorted(names, array)[:, np.newaxis] + 1.0, names, of_classes=True)
+    places = np.searchsorted(names, array).reshape(examples, -1)
+    return Targets(places + 1.0, names, of_classes=True)
 
 
 def _numbered(array: np.ndarray, classes: int) -> Targets:
@@ -94,13 +137,13 @@ def _numbered(array: np.ndarray, classes: int) -> Targets:
             " number the classes so, or give the model more outputs."
         )
         raise InvalidData(message)
-    return Targets(array[:, np.newaxis] + 1.0, np.arange(classes), of_classes=True)
+    return Targets(array.reshape(len(array), -1) + 1.0, np.arange(classes), of_classes=True)
 
 
 def _probabilities(array: np.ndarray, classes: int) -> Targets:
-    if array.shape[1] != classes:
+    if array.shape[-1] != classes:
         message = (
-            f"y has {array.shape[1]} columns, the model {classes} outputs: give a column for"
+            f"y has {array.shape[-1]} columns, the model {classes} outputs: give a column for"
             " each output."
         )
         raise InvalidData(message)
@@ -108,7 +151,7 @@ def _probabilities(array: np.ndarray, classes: int) -> Targets:
     if not np.isfinite(matrix).all():
         message = "y has values that are NaN or infinite: clean or drop these rows."
         raise InvalidData(message)
-    return Targets(matrix, np.arange(classes), of_classes=False)
+    return Targets(matrix.reshape(len(matrix), -1), np.arange(classes), of_classes=False)
 
 
 def _numbers(data: object, name: str) -> np.ndarray:

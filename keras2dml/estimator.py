@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -72,7 +73,8 @@ class Keras2DML:
         self._systemds = SystemDS(spark)
         self._matrices = self._compilation.weights()
         self._scorer: Scorer | None = None
-        self.classes_ = np.arange(self._graph.output.size)
+        self.classes_ = np.arange(self._graph.output.shape[-1])
+        self._inputs = {self._graph.input_name(value): value for value in self._graph.inputs}
         self.history: dict[str, list[float]] = {}
         self.iterations: list[Iteration] = []
 
@@ -97,27 +99,21 @@ class Keras2DML:
         features, targets = self._checked(X, y)
         held, interval = None, 0
         if validation_data is not None:
-            held = Held(*self._checked(*validation_data, known=targets.classes))
-            interval = -(-len(features) // size)
+            held = Held(*self._checked(*validation_data, known=targets[0].classes))
+            interval = -(-len(features[0]) // size)
         elif self.test_interval and self.test_iter:
-            kept = self.test_iter * size
-            if kept >= len(features):
-                message = (
-                    f"test_iter={self.test_iter} keeps {kept} of {len(features)} rows for"
-                    " testing: lower it."
-                )
-                raise InvalidData(message)
-            held, interval = Held(features[:kept], targets[:kept]), self.test_interval
-            features, targets = features[kept:], targets[kept:]
-        iterations = epochs * -(-len(features) // size) if epochs else self.max_iter
-        plan = Plan(len(features), size, iterations, interval)
+            held, interval = self._kept(features, targets, self.test_iter * size)
+            features, targets = _part(features, targets, slice(self.test_iter * size, None))
+        rows = len(features[0])
+        iterations = epochs * -(-rows // size) if epochs else self.max_iter
+        plan = Plan(rows, size, iterations, interval)
         training = Training(
             self._systemds, self._compilation, self._matrices, targets, features, self.seed
         )
         with closing(training):
             self._run(training, plan, held, report)
             self._changed(training.weights())
-        self.classes_ = targets.classes
+        self.classes_ = targets[0].classes
         if self.weights is not None:
             self.save(self.weights)
         return self
@@ -128,19 +124,29 @@ class Keras2DML:
 
     def predict_proba(self, X: object) -> np.ndarray:
         """The model's output for each row, (N, K) in the order of `classes_`."""
+        return self.outputs(X)[0]
+
+    def outputs(self, X: object) -> list[np.ndarray]:
+        """Every output of the model for each row, in Keras' order."""
         if self._scorer is None:
             self._scorer = Scorer(self.spark, CompiledModel.of(self._graph, self._matrices))
-        return self._scorer.predict_proba(X)
+        return self._scorer.outputs(X)
 
     def score(self, X: object, y: object) -> float:
-        """The share of rows whose predicted class is the label in `y`."""
+        """The share of rows whose predicted class is the label in `y`, over all outputs."""
         _, targets = self._checked(X, y, known=self.classes_)
-        wanted = (
-            targets.matrix.argmax(axis=1)
-            if not targets.of_classes
-            else targets.matrix[:, 0].astype(int) - 1
-        )
-        return float(np.mean(self.predict_proba(X).argmax(axis=1) == wanted))
+        shares = []
+        for found, target, output in zip(
+            self.outputs(X), targets, self._graph.outputs, strict=True
+        ):
+            shape = (len(found), *output.shape[:-1])
+            wanted = (
+                target.matrix.reshape(shape).astype(int) - 1
+                if target.of_classes
+                else target.matrix.reshape(found.shape).argmax(axis=-1)
+            )
+            shares.append(np.mean(found.argmax(axis=-1) == wanted))
+        return float(np.mean(shares))
 
     def summary(self, console: Console | None = None) -> None:
         """Print the compiled model: a row for each step."""
@@ -148,7 +154,7 @@ class Keras2DML:
 
     def get_training_script(self) -> str:
         """The DML that `fit` runs on class labels."""
-        return self._compilation.training_script(of_classes=True).text
+        return self._compilation.training_script((True,) * len(self._graph.outputs)).text
 
     def get_prediction_script(self) -> str:
         """The DML that `predict` runs."""
@@ -192,22 +198,36 @@ class Keras2DML:
 
     def _checked(
         self, X: object, y: object, known: np.ndarray | None = None
-    ) -> tuple[np.ndarray, data.Targets]:
-        features = data.rows(X, self._graph.input)
-        targets = data.targets(y, self._graph.output.size, len(features), known)
-        if self._compilation.loss.sparse and not targets.of_classes:
+    ) -> tuple[tuple[np.ndarray, ...], tuple[data.Targets, ...]]:
+        features = tuple(data.inputs(X, self._inputs).values())
+        targets = data.outputs(y, self._graph.outputs, len(features[0]), known)
+        for loss, target in zip(self._compilation.losses, targets, strict=True):
+            if loss.sparse and not target.of_classes:
+                message = (
+                    "y has a column for each class, and the loss is sparse: give class numbers, or"
+                    " use 'categorical_crossentropy'."
+                )
+                raise InvalidData(message)
+        return features, targets
+
+    def _kept(
+        self, features: tuple[np.ndarray, ...], targets: tuple[data.Targets, ...], kept: int
+    ) -> tuple[Held, int]:
+        """The first rows, kept for SystemML's test, and how often that is."""
+        if kept >= len(features[0]):
             message = (
-                "y has a column for each class, and the loss is sparse: give class numbers, or use"
-                " 'categorical_crossentropy'."
+                f"test_iter={self.test_iter} keeps {kept} of {len(features[0])} rows for"
+                " testing: lower it."
             )
             raise InvalidData(message)
-        return features, targets
+        return Held(*_part(features, targets, slice(kept))), self.test_interval
 
     def _run(
         self, training: Training, plan: Plan, held: Held | None, report: Report | None
     ) -> None:
         """Run the plan, and keep and show what it reports."""
-        self.iterations, measured = [], []
+        self.iterations = []
+        measured: dict[str, list[float]] = defaultdict(list)
         with ExitStack() as shown:
             display = None
             if report is None and self.display:
@@ -219,18 +239,19 @@ class Keras2DML:
                 if report:
                     report(steps)
                 if held is not None and self.iterations[-1].number % plan.interval == 0:
-                    measured.append(training.measure(held))
+                    measures = training.measure(held)
+                    for name, value in measures.items():
+                        measured[f"val_{name}"].append(value)
                     if display:
-                        display.say(held.line(self.iterations[-1].number, *measured[-1]))
-        self.history = averages(self.iterations, plan.batches)
-        if measured:
-            self.history |= dict(
-                zip(
-                    ("val_loss", "val_accuracy"),
-                    map(list, zip(*measured, strict=True)),
-                    strict=True,
-                )
-            )
+                        display.say(held.line(self.iterations[-1].number, measures))
+        self.history = {**averages(self.iterations, plan.batches), **measured}
+
+
+def _part(
+    features: tuple[np.ndarray, ...], targets: tuple[data.Targets, ...], part: slice
+) -> tuple[tuple[np.ndarray, ...], tuple[data.Targets, ...]]:
+    """Some rows of X and y."""
+    return tuple(one[part] for one in features), tuple(one[part] for one in targets)
 
 
 def _positive(name: str, value: int) -> int:

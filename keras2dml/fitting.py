@@ -23,14 +23,23 @@ SECONDS_A_RUN = 3.0
 
 @dataclass(frozen=True)
 class Iteration:
-    """One training step: its number from 1, the loss and accuracy of its batch before the update,
-    the batch's rows.
+    """One training step: its number from 1, the batch's rows, and what was measured before the
+    update.
     """
 
     number: int
-    loss: float
-    accuracy: float
     rows: int
+    measures: Mapping[str, float]
+
+    @property
+    def loss(self) -> float:
+        """The loss of the batch."""
+        return self.measures["loss"]
+
+    @property
+    def accuracy(self) -> float:
+        """The accuracy on the batch, of the first output if there are several."""
+        return next(value for name, value in self.measures.items() if name.endswith("accuracy"))
 
 
 @dataclass(frozen=True)
@@ -63,14 +72,16 @@ class Plan:
 class Held:
     """Rows that are kept from training, to measure it."""
 
-    features: np.ndarray
-    targets: Targets
+    features: tuple[np.ndarray, ...]
+    targets: tuple[Targets, ...]
 
     @staticmethod
-    def line(number: int, loss: float, accuracy: float) -> str:
+    def line(number: int, measures: Mapping[str, float]) -> str:
         """What is said of a measurement."""
+        step = Iteration(number, 0, measures)
         return (
-            f"Iter:{number}, validation loss:{loss:.6f}, validation accuracy:{100 * accuracy:.2f}"
+            f"Iter:{number}, validation loss:{step.loss:.6f},"
+            f" validation accuracy:{100 * step.accuracy:.2f}"
         )
 
 
@@ -84,17 +95,20 @@ class Training:
         systemds: SystemDS,
         compilation: Compilation,
         weights: Mapping[str, np.ndarray],
-        targets: Targets,
-        features: np.ndarray,
+        targets: tuple[Targets, ...],
+        features: tuple[np.ndarray, ...],
         seed: int,
     ) -> None:
         """Begin with these weights, and with the optimizer's state at zero."""
         self._systemds = systemds
         self._compilation = compilation
         self._seed = seed
-        self._script = compilation.training_script(of_classes=targets.of_classes)
+        of_classes = tuple(target.of_classes for target in targets)
+        self._objective = compilation.objective(of_classes)
+        self._script = compilation.training_script(of_classes)
         zeros = {name: np.zeros(shape) for name, shape in compilation.state_shapes().items()}
-        matrices = {"X": features, "Y": targets.matrix, **weights, **zeros}
+        constants = {name: one.matrix for name, one in compilation.graph.constants()}
+        matrices = {**self._rows(features, targets), **weights, **zeros, **constants}
         self._variables: dict[str, Any] = {
             name: systemds.matrix(matrix) for name, matrix in matrices.items()
         }
@@ -110,13 +124,24 @@ class Training:
             pace = SECONDS_A_RUN / max(time.monotonic() - began, 1e-3)
             piece = max(1, round(count * min(pace, 4.0)))
 
-    def measure(self, held: Held) -> tuple[float, float]:
-        """Loss and accuracy of the model as it is now on rows that it is not trained on."""
-        script = self._compilation.evaluation_script(of_classes=held.targets.of_classes)
-        with self._systemds.holding({"X": held.features, "Y": held.targets.matrix}) as rows:
+    def measure(self, held: Held) -> dict[str, float]:
+        """Losses and accuracies of the model as it is now on rows that it is not trained on."""
+        script = self._compilation.evaluation_script(self._objective.of_classes)
+        with self._systemds.holding(self._rows(held.features, held.targets)) as rows:
             computed = self._systemds.computed(script, {**self._variables, **rows})
-        loss, accuracy = computed["measured"][0]
-        return float(loss), float(accuracy)
+        measured = zip(self._objective.columns, computed["measured"][0].tolist(), strict=True)
+        return {name: value for name, value in measured if name != "rows"}
+
+    def _rows(
+        self, features: tuple[np.ndarray, ...], targets: tuple[Targets, ...]
+    ) -> dict[str, np.ndarray]:
+        """Inputs and targets by the names that the scripts give them."""
+        graph, named = self._compilation.graph, self._objective.targets
+        inputs = (graph.input_name(value) for value in graph.inputs)
+        return {
+            **dict(zip(inputs, features, strict=True)),
+            **{name: one.matrix for name, one in zip(named, targets, strict=True)},
+        }
 
     def close(self) -> None:
         """Give all matrices in the JVM up."""
@@ -124,7 +149,7 @@ class Training:
 
     def weights(self) -> dict[str, np.ndarray]:
         """The weights as they are now, by name."""
-        names = (weight.name for weight in self._compilation.graph.weights())
+        names = (one.name for one in self._compilation.graph.parameters)
         return {name: self._systemds.numpy(self._variables[name]) for name in names}
 
     def _iterations(self, plan: Plan, done: int, count: int) -> list[Iteration]:
@@ -140,23 +165,24 @@ class Training:
         history = self._systemds.numpy(recorded)
         self._systemds.free(recorded, *(self._variables[name] for name in results))
         self._variables.update(results)
+        columns = self._objective.columns
         return [
-            Iteration(number, float(loss), float(accuracy), int(rows))
-            for number, (loss, accuracy, rows) in enumerate(history, start=done + 1)
+            Iteration(number, int(rows), dict(zip(columns, measures, strict=False)))
+            for number, (*measures, rows) in enumerate(history.tolist(), start=done + 1)
         ]
 
 
 def averages(iterations: Sequence[Iteration], batches: int) -> dict[str, list[float]]:
-    """Loss and accuracy of each epoch of `batches` iterations, as means over its rows."""
+    """What was measured in each epoch of `batches` iterations, as means over its rows."""
     epochs = [iterations[begin : begin + batches] for begin in range(0, len(iterations), batches)]
     return {
         name: [
             float(
                 np.average(
-                    [getattr(step, name) for step in epoch], weights=[step.rows for step in epoch]
+                    [step.measures[name] for step in epoch], weights=[step.rows for step in epoch]
                 )
             )
             for epoch in epochs
         ]
-        for name in ("loss", "accuracy")
+        for name in iterations[0].measures
     }

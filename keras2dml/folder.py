@@ -11,7 +11,7 @@ import numpy as np
 
 from keras2dml import dml
 from keras2dml.errors import InvalidData
-from keras2dml.graph import Graph, Weight
+from keras2dml.graph import Graph, Parameter
 from keras2dml.rendering import Script
 from keras2dml.systemds import SystemDS
 
@@ -33,8 +33,8 @@ def save(
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
         new, old = Path(made, "new"), Path(made, "old")
         new.mkdir()
-        names = [weight.name for weight in graph.weights()]
-        lines = [dml.write(weight.name, _file(new, weight), kind) for weight in graph.weights()]
+        names = [one.name for one in graph.parameters]
+        lines = [dml.write(one.name, _file(new, one), kind) for one in graph.parameters]
         with systemds.holding({name: matrices[name] for name in names}) as held:
             systemds.run(Script("\n".join(lines), tuple(names), ()), held)
         for checksum in new.glob(".*.crc"):
@@ -51,7 +51,7 @@ def load(
     """The weights in `source` by name, without those of the layers `ignored`; InvalidData if one is
     missing or of another size.
     """
-    layers = {weight.layer for weight in graph.weights()}
+    layers = {one.layer for one in graph.parameters}
     unknown = sorted(set(ignored) - layers)
     if unknown:
         message = (
@@ -59,32 +59,27 @@ def load(
             f" {', '.join(layers)}."
         )
         raise InvalidData(message)
-    wanted = [weight for weight in graph.weights() if weight.layer not in ignored]
-    missing = [
-        _file(source, weight).name for weight in wanted if not _file(source, weight).exists()
-    ]
+    wanted = [one for one in graph.parameters if one.layer not in ignored]
+    missing = [_file(source, one).name for one in wanted if not _file(source, one).exists()]
     if missing:
         message = (
             f"The folder {source} lacks {', '.join(missing)}: give a folder that save() wrote,"
             " or ignore_weights=[...]."
         )
         raise InvalidData(message)
-    lines = [dml.read(weight.name, _file(source, weight)) for weight in wanted]
-    names = tuple(weight.name for weight in wanted)
+    lines = [dml.read(one.name, _file(source, one)) for one in wanted]
+    names = tuple(one.name for one in wanted)
     matrices = systemds.computed(Script("\n".join(lines), (), names), {})
-    for weight in wanted:
-        if matrices[weight.name].shape != weight.matrix:
-            found, own = dml.shape(matrices[weight.name].shape), dml.shape(weight.matrix)
+    for one in wanted:
+        if matrices[one.name].shape != one.weight.matrix:
+            found, own = dml.shape(matrices[one.name].shape), dml.shape(one.weight.matrix)
             message = (
-                f"{_file(source, weight)} is {found}, the model's {weight.name} {own}: give"
+                f"{_file(source, one)} is {found}, the model's {one.name} {own}: give"
                 " weights of this model."
             )
             raise InvalidData(message)
     return matrices
 
 
-def _file(folder: Path, weight: Weight) -> Path:
-    return (
-        folder.absolute()
-        / f"{dml.identifier(weight.layer)}_{_ROLES.get(weight.role, weight.role)}.mtx"
-    )
+def _file(folder: Path, one: Parameter) -> Path:
+    return folder.absolute() / f"{dml.identifier(one.layer)}_{_ROLES.get(one.role, one.role)}.mtx"

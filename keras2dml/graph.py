@@ -1,4 +1,4 @@
-"""The layer graph between Keras and DML: values, weights and calls, all frozen.
+"""The layer graph between Keras and DML: values, weights, constants and calls, all frozen.
 
 DML knows matrices only, and stores an image as one row in C,H,W order, while Keras flattens H,W,C.
 So every value and every weight carries which Keras element sits in which DML cell. Nobody else
@@ -9,42 +9,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Self
 
 import numpy as np
+
+from keras2dml.errors import InvalidGraph
 
 Shape = tuple[int, ...]
 Scalar = int | float
 
+INPUT, IDENTITY = "input", "identity"
+"""The functions of a call that stands for an input of the model, and of one that hands its input
+on.
+"""
+
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """One tensor of the model, a DML matrix with a row for each example.
+    """One tensor of the model, a DML matrix with `rows` rows for each example.
 
-    `shape` is Keras' shape of one example, `stored` the shape in which a DML row holds it, and
-    `order[j]` the position in Keras' flattened example of the element in DML column j.
+    `shape` is Keras' shape of one row, `stored` the shape in which DML holds it, and `order[j]` the
+    position in Keras' flattened row of the element in DML column j. `source` is the call that makes
+    it, under the name `result`.
     """
 
-    name: str
     shape: Shape
     stored: Shape
     order: np.ndarray
+    rows: int = 1
+    source: Call | None = None
+    result: str = "out"
 
     @classmethod
-    def transposed(cls, name: str, shape: Shape, axes: Shape) -> Value:
-        """A value whose DML row is Keras' example with its axes in the order `axes`."""
-        order = np.arange(math.prod(shape)).reshape(shape).transpose(axes)
-        return cls(name, shape, order.shape, order.ravel())
+    def of(cls, shape: Shape, axes: Shape | None = None, rows: int = 1) -> Self:
+        """A value whose DML row is Keras' with its axes in the order `axes`, or as it is."""
+        axes = tuple(range(len(shape))) if axes is None else axes
+        stored = tuple(shape[axis] for axis in axes)
+        return cls(shape, stored, _transposed(shape, axes), rows)
 
-    @classmethod
-    def vector(cls, name: str, size: int) -> Value:
-        """A value of rank 1, in Keras' own order."""
-        return cls.transposed(name, (size,), (0,))
+    def made_by(self, call: Call, result: str = "out") -> Value:
+        """The value like this one that `call` makes."""
+        return replace(self, source=call, result=result)
+
+    def seen_as(self, shape: Shape, stored: Shape, order: np.ndarray | None = None) -> Value:
+        """The same cells under another shape: what flattening and reshaping do."""
+        return replace(
+            self, shape=shape, stored=stored, order=self.order if order is None else order
+        )
 
     @property
     def in_keras_order(self) -> bool:
-        """Whether a DML row is Keras' flattened example as it is."""
-        return np.array_equal(self.order, np.arange(self.size)) and self.stored == self.shape
+        """Whether a DML row is Keras' flattened row."""
+        return self.has_order(Value.of(self.shape).order)
+
+    def has_order(self, order: np.ndarray) -> bool:
+        """Whether the elements lie in this order."""
+        return self.order is order or np.array_equal(self.order, order)
 
     def as_keras(self, matrix: np.ndarray) -> np.ndarray:
         """Rows as DML stores them, (N, D), as Keras' tensor (N, *shape)."""
@@ -56,42 +78,51 @@ class Value:
 
     @property
     def size(self) -> int:
-        """The number of elements of one example, and of columns of the DML matrix."""
+        """The number of elements of one row, and of columns of the DML matrix."""
         return math.prod(self.shape)
+
+
+@lru_cache(maxsize=256)
+def _transposed(shape: Shape, axes: Shape) -> np.ndarray:
+    """The order of elements of a tensor with its axes moved; shared, for models have many."""
+    order = np.arange(math.prod(shape)).reshape(shape).transpose(axes).ravel()
+    order.flags.writeable = False
+    return order
 
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """One variable of a layer: in Keras of `shape`, in DML a matrix of `matrix` cells.
+    """One variable of a layer, in DML a matrix of `matrix` cells.
 
-    The DML tensor is Keras' with its axes in the order `axes` (of shape `stored`) and, where `rows`
-    is given, its first axis gathered by it. `argument` is what the DML functions of its layer call
-    it, `role` what Keras does; the reader adds the variable's name in the script and its position
-    in `model.weights`.
+    The DML tensor is Keras' with its axes in the order `axes` and, where `rows` is given, its first
+    axis gathered by it. `argument` is what the DML functions of its call name it.
     """
 
     argument: str
-    role: str
-    shape: Shape
-    axes: Shape
+    variable: Any
     matrix: tuple[int, int]
+    axes: Shape | None = None
     rows: np.ndarray | None = None
-    layer: str = ""
-    name: str = ""
-    position: int = -1
-    trainable: bool = True
+
+    @property
+    def shape(self) -> Shape:
+        """Keras' shape."""
+        return tuple(self.variable.shape)
 
     @property
     def stored(self) -> Shape:
         """The shape of the DML tensor, of which the matrix is a view."""
-        return tuple(self.shape[axis] for axis in self.axes)
+        return tuple(self.shape[axis] for axis in self._axes)
+
+    @property
+    def _axes(self) -> Shape:
+        return tuple(range(len(self.shape))) if self.axes is None else self.axes
 
     def to_dml(self, variable: np.ndarray) -> np.ndarray:
         """Keras' variable of `shape` as the DML matrix, in float64."""
-        tensor = np.asarray(variable, dtype=np.float64).transpose(self.axes)
-        return np.ascontiguousarray(tensor if self.rows is None else tensor[self.rows]).reshape(
-            self.matrix
-        )
+        tensor = np.asarray(variable, dtype=np.float64).transpose(self._axes)
+        gathered = tensor if self.rows is None else tensor[self.rows]
+        return np.ascontiguousarray(gathered).reshape(self.matrix)
 
     def to_keras(self, matrix: np.ndarray) -> np.ndarray:
         """The inverse of `to_dml`."""
@@ -100,16 +131,41 @@ class Weight:
             scattered = np.empty_like(tensor)
             scattered[self.rows] = tensor
             tensor = scattered
-        return np.ascontiguousarray(tensor.transpose(np.argsort(self.axes)))
+        return np.ascontiguousarray(tensor.transpose(np.argsort(self._axes)))
+
+    def same_layout(self, other: Weight) -> bool:
+        """Whether both say the same of one variable."""
+        return (self.matrix, self.axes) == (other.matrix, other.axes) and np.array_equal(
+            np.asarray(self.rows), np.asarray(other.rows)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A matrix that a call needs and that no training changes.
+
+    `prepared` names the library function that makes of it, once a script, what the call takes.
+    """
+
+    argument: str
+    matrix: np.ndarray
+    prepared: str | None = None
+    sizes: Mapping[str, Scalar] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Node:
-    """The ONNX operator that computes what a call does, on tensors stored as DML stores them."""
+    """An ONNX operator on tensors stored as DML stores them.
+
+    `inputs` names inputs, weights and constants of the call as its DML function does, or outputs of
+    nodes before it; empty, it takes all inputs, then all weights. `constants` come after them.
+    """
 
     operator: str
+    inputs: tuple[str, ...] = ()
     attributes: Mapping[str, object] = field(default_factory=dict)
     constants: tuple[np.ndarray, ...] = ()
+    outputs: tuple[str, ...] = ("out",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,39 +173,96 @@ class Call:
     """One step of the model: the functions `<function>_forward`, `_backward` and `_gradients` of
     the DML library.
 
-    Their arguments are bound by name: X is the input, `weights` and `sizes` bring the rest. `onnx`
-    is the same step as an ONNX operator, None where it does nothing at prediction (as in
-    `training_only` calls).
+    Their arguments are bound by name: X, Y and Z are the inputs, `weights`, `constants` and `sizes`
+    bring the rest. `results` has the stored shape of each result, the first of which is `out`.
+    `training` is the function in training, where it is another one. `onnx` is the same step for
+    prediction as ONNX operators.
     """
 
     function: str
     inputs: tuple[Value, ...]
-    output: Value
     layer: str
+    results: Mapping[str, Shape]
     weights: tuple[Weight, ...] = ()
+    constants: tuple[Constant, ...] = ()
     sizes: Mapping[str, Scalar] = field(default_factory=dict)
-    onnx: Node | None = None
-    training_only: bool = False
+    onnx: tuple[Node, ...] = ()
+    training: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """A variable of the model: its name in scripts, its layer, what Keras calls it there, and its
+    place in `model.weights`.
+    """
+
+    name: str
+    weight: Weight
+    layer: str
+    role: str
+    position: int
+    trainable: bool
+
+
+Named = Call | Weight | Constant
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A model: its input, the calls in an order in which they can run, and its output."""
+    """A model: its inputs, the calls in an order in which they can run, its outputs and parameters.
+
+    `names` are those of calls, weights and constants in a script, and of the calls that stand for
+    inputs; a weight that two calls share has one.
+    """
 
     name: str
-    input: Value
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
     calls: tuple[Call, ...]
-    output: Value
+    parameters: tuple[Parameter, ...]
+    names: Mapping[Named, str]
 
-    def weights(self) -> Iterator[Weight]:
-        """Every weight once, in the order in which the calls use them."""
-        seen: set[str] = set()
+    def input_name(self, value: Value) -> str:
+        """What scripts call an input."""
+        return self.names[source_of(value)]
+
+    def constants(self) -> Iterator[tuple[str, Constant]]:
+        """Every constant with its name."""
         for call in self.calls:
-            for weight in call.weights:
-                if weight.name not in seen:
-                    seen.add(weight.name)
-                    yield weight
+            for constant in call.constants:
+                yield self.names[constant], constant
 
-    def producer(self, value: Value) -> Call | None:
-        """The call that makes `value`; None for the input."""
-        return next((call for call in self.calls if call.output is value), None)
+    @property
+    def input(self) -> Value:
+        """The input of a model that has one."""
+        return self.inputs[0]
+
+    @property
+    def output(self) -> Value:
+        """The output of a model that has one."""
+        return self.outputs[0]
+
+
+def source_of(value: Value) -> Call:
+    """The call that makes a value of a graph."""
+    if value.source is None:
+        message = f"A value of shape {value.shape} is made by no call: its rule gave none."
+        raise InvalidGraph(message)
+    return value.source
+
+
+def calls_of(outputs: tuple[Value, ...]) -> tuple[Call, ...]:
+    """The calls that make these values, each after those that it needs; without inputs."""
+    found: dict[Call, None] = {}
+    for output in outputs:
+        pending = [source_of(output)]
+        while pending:
+            call = pending[-1]
+            sources = (source_of(value) for value in call.inputs)
+            missing = [source for source in sources if source not in found]
+            if call not in found and missing:
+                pending.extend(reversed(missing))
+            else:
+                found.setdefault(call)
+                pending.pop()
+    return tuple(call for call in found if call.function != INPUT)

@@ -1,4 +1,4 @@
-"""Losses: which DML function is a Keras loss on this model's output."""
+"""Losses: which DML function is a Keras loss on an output of this model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras2dml.graph import Call, Graph, Value
+from keras2dml.graph import Call, Value, source_of
 
 LOGITS = "cross_entropy_of_logits"
 NEUTRAL = {
@@ -23,21 +23,18 @@ NEUTRAL = {
 class Loss:
     """A DML loss function and the value that it takes; `sparse` is Keras' loss of class numbers.
 
-    `skips` is the activation that the loss looks through: its own backward is not run.
+    The function takes rows of predictions P and of targets Y, and returns the loss of each row and
+    its gradient at P. `skips` are the calls that the loss looks through: their own backward is not
+    run.
     """
 
     function: str
     takes: Value
     sparse: bool
-    skips: Call | None = None
-
-    @property
-    def argument(self) -> str:
-        """What the DML function calls the value that it takes."""
-        return "logits" if self.function == LOGITS else "probabilities"
+    skips: tuple[Call, ...] = ()
 
 
-def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
+def loss_of(configured: object, output: Value) -> tuple[Loss | None, list[str]]:
     """The Loss of what `model.compile(loss=...)` was given, or the complaints about it."""
     loss: Any = _from_function(keras.losses.get(configured))
     names = ", ".join(
@@ -51,11 +48,6 @@ def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
             f"The loss is {configured!r}. Compiled are {names}: compile() the model with"
             " one of these."
         ]
-    if len(graph.output.shape) != 1:
-        return None, [
-            f"The output has shape {graph.output.shape}, and the loss takes a vector: end"
-            " with a Dense layer."
-        ]
     config = loss.get_config()
     complaints = [
         f"The loss {loss.name!r} has {key}={config[key]!r}. It is compiled with"
@@ -64,20 +56,23 @@ def loss_of(configured: object, graph: Graph) -> tuple[Loss | None, list[str]]:
         if config.get(key, value) != value
     ]
     sparse = isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
-    return _cross_entropy(graph, sparse, from_logits=config["from_logits"]), complaints
+    return _cross_entropy(output, sparse, from_logits=config["from_logits"]), complaints
 
 
-def _cross_entropy(graph: Graph, sparse: bool, *, from_logits: bool) -> Loss:
+def _cross_entropy(output: Value, sparse: bool, *, from_logits: bool) -> Loss:
     """Keras looks through a final softmax or sigmoid at what went in, and takes that for logits;
     only where the output is neither are probabilities clipped.
     """
-    last = graph.producer(graph.output)
-    if last is not None and last.function in ("softmax", "sigmoid"):
-        return Loss(LOGITS, last.inputs[0], sparse, skips=last)
+    last = source_of(output)
+    skips: tuple[Call, ...] = ()
+    if last.function == "unfold" and source_of(last.inputs[0]).function == "softmax":
+        last, skips = source_of(last.inputs[0]), (last,)
+    if last.function in ("softmax", "sigmoid"):
+        return Loss(LOGITS, last.inputs[0], sparse, (last, *skips))
     if from_logits:
-        return Loss(LOGITS, graph.output, sparse)
+        return Loss(LOGITS, output, sparse)
     prefix = "sparse_" if sparse else ""
-    return Loss(f"{prefix}cross_entropy_of_probabilities", graph.output, sparse)
+    return Loss(f"{prefix}cross_entropy_of_probabilities", output, sparse)
 
 
 def _from_function(loss: object) -> object:

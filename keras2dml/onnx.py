@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
-from keras2dml.graph import Call, Graph, Weight
+from keras2dml.graph import Call, Graph, Node, Shape, Value, source_of
+from keras2dml.rendering import INPUTS
 
 OPSET = 17
 IR_VERSION = 8
@@ -16,7 +17,7 @@ INPUT, OUTPUT = "X", "probabilities"
 
 def exported(graph: Graph, weights: Mapping[str, np.ndarray]) -> ModelProto:
     """The model in float32, checked: "X" (N, *shape) in Keras' layout to "probabilities" (N,
-    *shape).
+    *shape); of several outputs the others are "probabilities_2" and so on.
 
     Tensors inside are stored as DML stores them, images as N,C,H,W, so that a weight is the DML
     matrix in another shape.
@@ -25,33 +26,25 @@ def exported(graph: Graph, weights: Mapping[str, np.ndarray]) -> ModelProto:
 
 
 class _Export:
-    """The nodes and initializers of one export; `tensors` names the tensor that holds a value."""
+    """The nodes and initializers of one export; `tensors` names the tensor that holds a result."""
 
     def __init__(self, graph: Graph, weights: Mapping[str, np.ndarray]) -> None:
         self.graph = graph
         self.weights = weights
         self.nodes: list[NodeProto] = []
         self.constants: dict[str, np.ndarray] = {}
-        self.tensors: dict[int, str] = {id(graph.input): INPUT}
+        self.tensors: dict[tuple[Call, str, Shape], str] = {}
 
     def model(self) -> ModelProto:
-        self._input()
+        inputs = [self._input(value) for value in self.graph.inputs]
         for call in self.graph.calls:
             self._append(call)
-        self._output()
+        outputs = [self._output(value, n) for n, value in enumerate(self.graph.outputs)]
         graph = helper.make_graph(
             self.nodes,
             self.graph.name,
-            [
-                helper.make_tensor_value_info(
-                    INPUT, TensorProto.FLOAT, ["N", *self.graph.input.shape]
-                )
-            ],
-            [
-                helper.make_tensor_value_info(
-                    OUTPUT, TensorProto.FLOAT, ["N", *self.graph.output.shape]
-                )
-            ],
+            inputs,
+            outputs,
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         opset = helper.make_opsetid("", OPSET)
@@ -61,62 +54,89 @@ class _Export:
         checker.check_model(model, full_check=True)
         return model
 
-    def _input(self) -> None:
-        """X in the order in which DML stores it."""
-        value = self.graph.input
+    def _input(self, value: Value) -> object:
+        """An input in the order in which DML stores it."""
+        name = self.graph.input_name(value)
+        tensor = name
         if not value.in_keras_order:
-            self.tensors[id(value)] = self._reordered(INPUT, "input", value.order, value.stored)
+            tensor = self._reordered(name, f"{name}_input", value.order, value.stored)
+        elif value.stored != value.shape:
+            tensor = self._reshaped(name, f"{name}_stored", value.stored)
+        self.tensors[source_of(value), "out", value.stored] = tensor
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *value.shape])
 
-    def _output(self) -> None:
-        """The last value in Keras' order and shape, under its public name."""
-        value = self.graph.output
-        last = self.tensors[id(value)]
+    def _output(self, value: Value, number: int) -> object:
+        """An output in Keras' order and shape, under its public name."""
+        name = f"{OUTPUT}_{number + 1}" if number else OUTPUT
+        last = self._tensor(value)
         if not value.in_keras_order:
-            last = self._reordered(last, "output", value.order.argsort(), value.shape)
-        self._node("Identity", [last], OUTPUT)
+            last = self._reordered(last, f"{name}_output", value.order.argsort(), value.shape)
+        elif value.stored != value.shape:
+            last = self._reshaped(last, f"{name}_shaped", value.shape)
+        self._node("Identity", [last], [name])
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *value.shape])
 
-    def _reordered(
-        self, tensor: str, prefix: str, order: np.ndarray, shape: tuple[int, ...]
-    ) -> str:
-        flat = self._node(
-            "Reshape",
-            [tensor, self._constant(f"{prefix}_flat", np.array([0, order.size]))],
-            f"{prefix}_rows",
-        )
-        gathered = self._node(
-            "Gather", [flat, self._constant(f"{prefix}_order", order)], f"{prefix}_gathered", axis=1
-        )
-        return self._node(
-            "Reshape",
-            [gathered, self._constant(f"{prefix}_shape", np.array([0, *shape]))],
-            f"{prefix}_stored",
-        )
+    def _reordered(self, tensor: str, prefix: str, order: np.ndarray, shape: Shape) -> str:
+        flat = self._reshaped(tensor, f"{prefix}_rows", (order.size,))
+        indexes = self._constant(f"{prefix}_order", np.asarray(order))
+        gathered = self._node("Gather", [flat, indexes], [f"{prefix}_gathered"], axis=1)
+        return self._reshaped(gathered, f"{prefix}_stored", shape)
+
+    def _reshaped(self, tensor: str, name: str, shape: Shape) -> str:
+        wanted = self._constant(f"{name}_shape", np.array([0, *shape]))
+        return self._node("Reshape", [tensor, wanted], [name])
+
+    def _tensor(self, value: Value) -> str:
+        """The tensor of a value in its stored shape."""
+        made = source_of(value)
+        if made.function == "identity":
+            return self._tensor(made.inputs[0])
+        key = made, value.result, value.stored
+        if key not in self.tensors:
+            first = self.tensors[made, value.result, made.results[value.result]]
+            name = f"{first}_as_{'x'.join(map(str, value.stored))}"
+            self.tensors[key] = self._reshaped(first, name, value.stored)
+        return self.tensors[key]
 
     def _append(self, call: Call) -> None:
-        source = self.tensors[id(call.inputs[0])]
-        if call.onnx is None:
-            self.tensors[id(call.output)] = source
+        if call.function == "identity":
             return
-        weights = [self._weight(weight) for weight in call.weights]
-        constants = [
-            self._constant(f"{call.output.name}_{n}", np.asarray(constant))
-            for n, constant in enumerate(call.onnx.constants)
-        ]
-        name = call.output.name
-        attributes = dict(call.onnx.attributes)
-        self.tensors[id(call.output)] = self._node(
-            call.onnx.operator, [source, *weights, *constants], name, **attributes
-        )
+        name = self.graph.names[call]
+        known = dict(zip(INPUTS, map(self._tensor, call.inputs), strict=False))
+        own = {weight.argument: self.graph.names[weight] for weight in call.weights}
+        for weight in call.weights:
+            matrix = self.weights[self.graph.names[weight]]
+            array = matrix.reshape(weight.stored).astype(np.float32)
+            self._constant(self.graph.names[weight], array)
+        for constant in call.constants:
+            if constant.prepared is None:
+                own[constant.argument] = self._constant(
+                    self.graph.names[constant], constant.matrix.ravel().astype(np.float32)
+                )
+        for result in call.results:
+            tensor = name if result == "out" else f"{name}_{result}"
+            self.tensors[call, result, call.results[result]] = tensor
+        for number, node in enumerate(call.onnx):
+            self._operator(node, name, {**known, **own}, number)
+            known |= {output: f"{name}_{output}" for output in node.outputs}
 
-    def _weight(self, weight: Weight) -> str:
-        return self._constant(
-            weight.name, self.weights[weight.name].reshape(weight.stored).astype(np.float32)
-        )
+    def _operator(self, node: Node, name: str, known: Mapping[str, str], number: int) -> None:
+        constants = [
+            self._constant(f"{name}_constant_{number}_{n}", np.asarray(constant))
+            for n, constant in enumerate(node.constants)
+        ]
+        taken = [known[wanted] if wanted else "" for wanted in node.inputs or known]
+        outputs = [name if output == "out" else f"{name}_{output}" for output in node.outputs]
+        self._node(node.operator, [*taken, *constants], outputs, **node.attributes)
 
     def _constant(self, name: str, array: np.ndarray) -> str:
         self.constants[name] = array
         return name
 
-    def _node(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
-        self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
-        return output
+    def _node(
+        self, operator: str, inputs: list[str], outputs: list[str], **attributes: object
+    ) -> str:
+        self.nodes.append(
+            helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes)
+        )
+        return outputs[0]

@@ -1,158 +1,134 @@
-"""From a Keras model to the layer graph: the only module that looks into Keras."""
+"""From a Keras model to the layer graph: its inputs, its layers lowered, and all of it named."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import keras
 
 from keras2dml import dml
 from keras2dml.errors import UnsupportedModel
-from keras2dml.graph import Call, Graph, Shape, Value, Weight
-from keras2dml.rules import Refusal, named
-from keras2dml.rules.layers import LOWERINGS
+from keras2dml.graph import (
+    INPUT,
+    Call,
+    Graph,
+    Named,
+    Parameter,
+    Value,
+    Weight,
+    calls_of,
+    source_of,
+)
+from keras2dml.rules.layers import Refusal, lowered
+from keras2dml.rules.models import stand_in
 
 
 def read(model: keras.Model) -> Graph:
-    """The graph of a built Sequential or functional model of one input and one output.
+    """The graph of a built Sequential or functional model.
 
     Raises UnsupportedModel with every complaint at once: unknown layers, arguments that would be
     ignored, shapes.
     """
-    return _Reader(model).graph()
+    if not model.built or not getattr(model, "outputs", None):
+        remedy = "Start it with keras.Input(shape), or call build()"
+        raise UnsupportedModel(
+            model.name, [f"It has no input shape yet. {remedy} before you compile it."]
+        )
+    complaints = [
+        f"The input has the open shape {tuple(tensor.shape[1:])}. Every size but the batch must"
+        " be given."
+        for tensor in model.inputs
+        if None in tensor.shape[1:]
+    ]
+    inputs = tuple(_input(model, tensor) for tensor in model.inputs)
+    try:
+        outputs = lowered(model, *inputs)
+    except Refusal as refusal:
+        raise UnsupportedModel(model.name, [*complaints, *refusal.complaints]) from None
+    if complaints:
+        raise UnsupportedModel(model.name, complaints)
+    return _Naming(model, inputs, outputs).graph()
 
 
-class _Reader:
-    """One walk from the model's output to its input; a layer that fails is complained of and passed
-    over.
-    """
+def _input(model: keras.Model, tensor: Any) -> Value:
+    """A value as DML wants it: images with their channels first, all else as Keras has it."""
+    shape = stand_in(tensor).shape
+    formats = (getattr(layer, "data_format", None) for layer in model._flatten_layers())
+    images = next(filter(None, formats), keras.config.image_data_format())
+    moved = len(shape) == 3 and images == "channels_last"
+    value = Value.of(shape, (2, 0, 1) if moved else None)
+    name = f"X_{tensor.name}" if len(model.inputs) > 1 else "X"
+    return value.made_by(Call(INPUT, (), name, {"out": value.stored}))
 
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
-        self.complaints: list[str] = []
-        self.calls: list[Call] = []
-        self.values: dict[tuple[Any, ...], Value] = {}
-        self.names: set[str] = set()
-        self.positions = {id(variable): n for n, variable in enumerate(model.weights)}
-        self.weights: dict[int, Weight] = {}
+
+class _Naming:
+    """Names for all that a script has variables for."""
+
+    def __init__(
+        self, model: keras.Model, inputs: tuple[Value, ...], outputs: tuple[Value, ...]
+    ) -> None:
+        self.model, self.inputs, self.outputs = model, inputs, outputs
+        self.taken: set[str] = set()
+        self.names: dict[Named, str] = {}
+        self.parameters: dict[int, Parameter] = {}
+        self.places = {id(variable): n for n, variable in enumerate(model.weights)}
+        self.roles = dict(_roles(model))
 
     def graph(self) -> Graph:
-        """Everything read, or all complaints."""
-        if not self.model.built or not self.model.outputs:
-            remedy = "Start it with keras.Input(shape), or call build()"
-            raise UnsupportedModel(
-                self.model.name, [f"It has no input shape yet. {remedy} before you compile it."]
-            )
-        inputs, outputs = self.model.inputs, self.model.outputs
-        for kind, tensors in (("inputs", inputs), ("outputs", outputs)):
-            if len(tensors) != 1:
-                self.complaints.append(
-                    f"It has {len(tensors)} {kind}. One is compiled: split the model."
-                )
-        start = self._input(inputs[0])
-        end = self._value(outputs[0])
-        if self.complaints:
-            raise UnsupportedModel(self.model.name, dict.fromkeys(self.complaints))
-        return Graph(self.model.name, start, tuple(self.calls), end)
-
-    def _input(self, tensor: keras.KerasTensor) -> Value:
-        shape = self._shape(tensor, "The input")
-        value = self._stored(self._unused("X"), shape)
-        self.values[tensor._keras_history] = value
-        return value
-
-    def _stored(self, name: str, shape: Shape) -> Value:
-        """A value as DML wants it: images with their channels first, all else as Keras has it."""
-        moved = len(shape) == 3 and _data_format(self.model) == "channels_last"
-        return Value.transposed(name, shape, (2, 0, 1) if moved else tuple(range(len(shape))))
-
-    def _value(self, tensor: keras.KerasTensor) -> Value:
-        """The value of a Keras tensor; reads what it comes from first."""
-        pending = [tensor]
-        while pending:
-            here = pending[-1]
-            if here._keras_history in self.values:
-                pending.pop()
-                continue
-            layer, node, _ = here._keras_history
-            sources = layer._inbound_nodes[node].input_tensors
-            missing = [source for source in sources if source._keras_history not in self.values]
-            if missing:
-                pending.extend(missing)
-                continue
-            read = [self.values[source._keras_history] for source in sources]
-            self.values[here._keras_history] = self._lowered(layer, read, here)
-            pending.pop()
-        return self.values[tensor._keras_history]
-
-    def _lowered(self, layer: keras.Layer, inputs: list[Value], tensor: keras.KerasTensor) -> Value:
-        """The layer's output; where it is refused, a stand-in so that the rest is checked too."""
-        lowering = LOWERINGS.get(type(layer))
-        stand_in = self._stored("", self._shape(tensor, named(layer)))
-        if lowering is None or len(inputs) != 1:
-            known = ", ".join(sorted(known.__name__ for known in LOWERINGS))
-            self.complaints.append(
-                f"{named(layer)} is not compiled. Compiled are {known}: use these."
-            )
-            return stand_in
-        complaints = list(lowering.complaints(layer))
-        self.complaints.extend(complaints)
-        try:
-            calls = lowering.rule(layer, inputs[0])
-        except Refusal as refusal:
-            self.complaints.extend(refusal.complaints)
-            return stand_in
-        return self._appended(layer, inputs[0], calls)
-
-    def _appended(self, layer: keras.Layer, x: Value, calls: tuple[Call, ...]) -> Value:
-        """The rule's calls with the names that their values and weights have in the script."""
-        renamed = {id(x): x}
-        last = x
+        """The graph; UnsupportedModel where one weight would need two layouts."""
+        for value in self.inputs:
+            made = source_of(value)
+            self.names[made] = self._unused(made.layer)
+        calls = calls_of(self.outputs)
         for call in calls:
-            inputs = tuple(renamed[id(value)] for value in call.inputs)
-            last = replace(call.output, name=self._unused(f"{layer.name}_{call.output.name}"))
-            renamed[id(call.output)] = last
-            weights = tuple(self._named(layer, weight) for weight in call.weights)
-            self.calls.append(replace(call, inputs=inputs, output=last, weights=weights))
-        return last
+            self._name(call)
+        parameters = tuple(self.parameters.values())
+        return Graph(self.model.name, self.inputs, self.outputs, calls, parameters, self.names)
 
-    def _named(self, layer: keras.Layer, weight: Weight) -> Weight:
-        """The weight with its name, once for a layer that is called twice."""
-        variable = getattr(layer, weight.role)
-        if id(variable) not in self.weights:
-            self.weights[id(variable)] = replace(
+    def _name(self, call: Call) -> None:
+        main = call.layer.startswith(call.function) or call.function == "identity"
+        self.names[call] = self._unused(f"{call.layer}_{'out' if main else call.function}")
+        for constant in call.constants:
+            self.names[constant] = self._unused(f"{self.names[call]}_{constant.argument}")
+        for weight in call.weights:
+            self.names[weight] = self._parameter(call, weight).name
+
+    def _parameter(self, call: Call, weight: Weight) -> Parameter:
+        key = id(weight.variable)
+        if key not in self.parameters:
+            layer, role = self.roles.get(key, (call.layer, weight.argument))
+            self.parameters[key] = Parameter(
+                self._unused(f"{call.layer}_{weight.argument}"),
                 weight,
-                layer=layer.name,
-                name=self._unused(f"{layer.name}_{weight.argument}"),
-                position=self.positions[id(variable)],
-                trainable=variable.trainable,
+                layer,
+                role,
+                self.places[key],
+                weight.variable.trainable,
             )
-        return self.weights[id(variable)]
+        found = self.parameters[key]
+        if not found.weight.same_layout(weight):
+            message = (
+                f"Weight {weight.variable.path!r} is used by two layers that order their inputs"
+                " differently: put the same layers before both."
+            )
+            raise UnsupportedModel(self.model.name, [message])
+        return found
 
     def _unused(self, name: str) -> str:
-        """`name` as a DML identifier that no other value or weight has."""
+        """`name` as a DML identifier that nothing else has."""
         wanted: str = dml.identifier(name)
+        if wanted.startswith("d_"):  # what gradients begin with
+            wanted = f"layer_{wanted}"
         unused, number = wanted, 1
-        while unused in self.names:
+        while unused in self.taken:
             number += 1
             unused = f"{wanted}_{number}"
-        self.names.add(unused)
+        self.taken.add(unused)
         return unused
 
-    def _shape(self, tensor: keras.KerasTensor, who: str) -> Shape:
-        """The shape of one example; a size that is open is complained of and taken for 1."""
-        shape = tuple(tensor.shape[1:])
-        if None in shape:
-            self.complaints.append(
-                f"{who} has the open shape {shape}. Every size but the batch must be given."
-            )
-        return tuple(size or 1 for size in shape)
 
-
-def _data_format(model: keras.Model) -> str:
-    """The layout of the model's images: what its first layer with a data format says, else Keras'
-    setting.
-    """
-    formats = (getattr(layer, "data_format", None) for layer in model.layers)
-    return str(next(filter(None, formats), keras.config.image_data_format()))
+def _roles(model: keras.Model) -> Any:
+    """Each variable's layer, and what it is called there: the end of Keras' path."""
+    for layer in model._flatten_layers():
+        for variable in layer._trainable_variables + layer._non_trainable_variables:
+            yield id(variable), (layer.name, variable.name)

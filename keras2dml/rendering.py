@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from keras2dml import dml
-from keras2dml.graph import Call, Graph, Value
+from keras2dml.graph import IDENTITY, INPUT, Call, Graph, Value, source_of
+
+INPUTS = ("X", "Y", "Z")
+"""What the DML functions call the inputs of a call."""
 
 
 @dataclass(frozen=True)
@@ -19,63 +22,97 @@ class Script:
 
 @dataclass
 class Forward:
-    """The forward pass of a graph as DML statements; `variables` tells which variable holds which
-    value.
+    """The forward pass of a graph as DML statements.
+
+    `setup` are those that run once a script, `lines` those of a batch, and `used` the functions of
+    both. `graph[...]` names what they bind.
     """
 
     graph: Graph
     training: bool
-    variables: dict[int, str] = field(default_factory=dict)
     used: list[str] = field(default_factory=list)
+    setup: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, graph: Graph, batch: str, *, training: bool) -> Forward:
-        """The statements that take the rows of the variable `batch` to the model's output."""
-        forward = cls(graph, training, {id(graph.input): batch})
-        seeded = [call for call in graph.calls if call.training_only]
-        for call in graph.calls:
-            if call.function == "identity" or (call.training_only and not training):
-                forward.variables[id(call.output)] = forward.variables[id(call.inputs[0])]
-            else:
-                forward._append(
-                    call,
-                    f"seed + iteration * {len(seeded)} +"
-                    f" {seeded.index(call) if call in seeded else 0}",
-                )
+    def of(cls, graph: Graph, *, training: bool) -> Forward:
+        """The statements that take the rows of each `batch(input)` to the model's outputs."""
+        forward = cls(graph, training)
+        calls = [call for call in graph.calls if forward.function(call) != IDENTITY]
+        drawing = [call for call in calls if "seed" in forward.target(call).arguments]
+        for call in calls:
+            place = drawing.index(call) if call in drawing else 0
+            forward._append(call, f"seed + iteration * {len(drawing)} + {place}")
         return forward
 
-    def _append(self, call: Call, seed: str) -> None:
-        name = f"{call.function}_forward"
-        function = dml.function(name)
-        self.variables[id(call.output)] = call.output.name
-        kept = [f"{call.output.name}_{result}" for result in function.results[1:]]
-        self.used.append(name)
-        self.lines.append(
-            dml.call(name, [call.output.name, *kept], {**self.arguments(call), "seed": seed})
-        )
+    def function(self, call: Call) -> str:
+        """The function that a call runs here."""
+        return (call.training or call.function) if self.training else call.function
+
+    def target(self, call: Call) -> dml.Function:
+        """The library's forward function of a call."""
+        return dml.function(f"{self.function(call)}_forward")
+
+    def batch(self, value: Value) -> str:
+        """The variable with the rows of an input."""
+        return f"{self.graph.input_name(value)}_batch"
+
+    def results(self, call: Call) -> list[str]:
+        """The variables that take the forward function's results; those of a weight's name are its
+        new value.
+        """
+        weights = {weight.argument: self.graph.names[weight] for weight in call.weights}
+        name = self.graph.names[call]
+        others = self.target(call).results[1:]
+        return [name, *(weights.get(other, f"{name}_{other}") for other in others)]
 
     def arguments(self, call: Call) -> dict[str, str]:
         """What the functions of a call may take, by the names that the library gives it."""
-        kept = dml.function(f"{call.function}_forward").results[1:]
+        names, results = self.graph.names, self.target(call).results
         return {
-            "X": self[call.inputs[0]],
-            "out": self[call.output] if id(call.output) in self.variables else call.output.name,
-            **{result: f"{call.output.name}_{result}" for result in kept},
-            **{weight.argument: weight.name for weight in call.weights},
+            **dict(zip(INPUTS, (self[value] for value in call.inputs), strict=False)),
+            **dict(zip(results, self.results(call), strict=True)),
+            "out": names[call],
+            **{weight.argument: names[weight] for weight in call.weights},
+            **{constant.argument: names[constant] for constant in call.constants},
             **{size: dml.literal(value) for size, value in call.sizes.items()},
         }
 
     def __getitem__(self, value: Value) -> str:
         """The variable that holds `value`."""
-        return self.variables[id(value)]
+        made = source_of(value)
+        if made.function == INPUT:
+            return self.batch(value)
+        if self.function(made) == IDENTITY:
+            return self[made.inputs[0]]
+        name = self.graph.names[made]
+        return name if value.result == "out" else f"{name}_{value.result}"
+
+    def _append(self, call: Call, seed: str) -> None:
+        for constant in call.constants:
+            if constant.prepared is not None:
+                name = self.graph.names[constant]
+                sizes = {size: dml.literal(value) for size, value in constant.sizes.items()}
+                self.used.append(constant.prepared)
+                self.setup.append(dml.call(constant.prepared, [name], {"cells": name, **sizes}))
+        function = self.target(call)
+        self.used.append(function.name)
+        arguments = {**self.arguments(call), "seed": seed}
+        self.lines.append(dml.call(function.name, self.results(call), arguments))
 
 
 def described(graph: Graph) -> list[str]:
     """The comment that tells what goes in and what comes out."""
-    weights = [f"  {weight.name} ({dml.shape(weight.matrix)})" for weight in graph.weights()]
-    stored = graph.input.stored
-    order = (
-        f", each an example of {dml.shape(stored)} in row-major order" if len(stored) > 1 else ""
-    )
-    return [f"X (N x {graph.input.size}): rows of features{order}", "weights:", *weights]
+    lines = []
+    for value in graph.inputs:
+        stored = value.stored
+        order = f", each an example of {dml.shape(stored)} in row-major order"
+        lines.append(
+            f"{graph.input_name(value)} (N x {value.size}): rows of features"
+            f"{order if len(stored) > 1 else ''}"
+        )
+    weights = [f"  {one.name} ({dml.shape(one.weight.matrix)})" for one in graph.parameters]
+    constants = [f"  {name} ({dml.shape(one.matrix.shape)})" for name, one in graph.constants()]
+    if constants:
+        constants.insert(0, "constants:")
+    return [*lines, "weights:", *weights, *constants]

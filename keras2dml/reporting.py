@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from keras2dml.fitting import Iteration
-from keras2dml.graph import Graph
+from keras2dml.graph import Graph, source_of
 
 
 class Display:
@@ -65,13 +65,14 @@ def summary(graph: Graph) -> Table:
         "Bottom",
         title=f"Model {graph.name!r} in DML",
     )
-    table.add_row(
-        graph.input.name, "Data", _shape(graph.input.stored), "", "", graph.input.name, ""
-    )
+    for value in graph.inputs:
+        name = graph.input_name(value)
+        table.add_row(name, "Data", _shape(value.stored), "", "", name, "")
     for call in graph.calls:
         sizes = {weight.argument: _shape(weight.matrix) for weight in call.weights}
-        row = (sizes.get("W", ""), sizes.get("b", ""), call.output.name, call.inputs[0].name)
-        table.add_row(call.layer, call.function, _shape(call.output.stored), *row)
+        below = ", ".join(graph.names[source_of(value)] for value in call.inputs)
+        row = (sizes.get("W", ""), sizes.get("b", ""), graph.names[call], below)
+        table.add_row(call.layer, call.function, _shape(call.results["out"]), *row)
     return table
 
 

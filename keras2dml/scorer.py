@@ -26,13 +26,17 @@ class CompiledModel:
 
     script: Script
     weights: Mapping[str, np.ndarray]
-    input: Value
-    output: Value
+    inputs: Mapping[str, Value]
+    outputs: Mapping[str, Value]
 
     @classmethod
     def of(cls, graph: Graph, weights: Mapping[str, np.ndarray]) -> CompiledModel:
         """The compiled graph with these weights."""
-        return cls(scoring.render(graph), weights, graph.input, graph.output)
+        constants = {name: one.matrix for name, one in graph.constants()}
+        inputs = {graph.input_name(value): value for value in graph.inputs}
+        outputs = dict(zip(scoring.outputs(graph), graph.outputs, strict=True))
+        own = {one.name: weights[one.name] for one in graph.parameters}
+        return cls(scoring.render(graph), {**own, **constants}, inputs, outputs)
 
     def save(self, folder: Path | str) -> Path:
         """Write `score.dml`, `weights.npz` and `model.json` into `folder`, which is made."""
@@ -41,8 +45,8 @@ class CompiledModel:
         (target / _SCRIPT).write_text(self.script.text, encoding="utf-8")
         np.savez(target / _WEIGHTS, allow_pickle=False, **self.weights)
         about = {
-            "input": _about(self.input),
-            "output": _about(self.output),
+            "inputs": {name: _about(value) for name, value in self.inputs.items()},
+            "outputs": {name: _about(value) for name, value in self.outputs.items()},
             "weights": list(self.weights),
         }
         (target / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
@@ -59,29 +63,26 @@ class CompiledModel:
             text = (source / _SCRIPT).read_text(encoding="utf-8")
             with np.load(source / _WEIGHTS, allow_pickle=False) as stored:
                 weights = {name: stored[name] for name in about["weights"]}
-            ends = [_value(about[end]) for end in ("input", "output")]
+            ends = [
+                {name: _value(value) for name, value in about[end].items()}
+                for end in ("inputs", "outputs")
+            ]
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = (
                 f"{source} holds no compiled model ({error}): write one with"
                 " Keras2DML.save_compiled()."
             )
             raise InvalidData(message) from error
-        return cls(Script(text, ("X", *weights), ("output",)), weights, *ends)
+        script = Script(text, (*ends[0], *weights), tuple(ends[1]))
+        return cls(script, weights, *ends)
 
 
 def _about(value: Value) -> dict[str, object]:
-    return {
-        "name": value.name,
-        "shape": value.shape,
-        "stored": value.stored,
-        "order": value.order.tolist(),
-    }
+    return {"shape": value.shape, "stored": value.stored, "order": value.order.tolist()}
 
 
 def _value(about: dict[str, Any]) -> Value:
-    return Value(
-        about["name"], tuple(about["shape"]), tuple(about["stored"]), np.array(about["order"])
-    )
+    return Value(tuple(about["shape"]), tuple(about["stored"]), np.array(about["order"]))
 
 
 class Scorer:
@@ -101,9 +102,14 @@ class Scorer:
 
         Raises InvalidData for features of another shape, and for NaN.
         """
-        with self._systemds.holding({"X": data.rows(features, self.model.input)}) as rows:
+        return self.outputs(features)[0]
+
+    def outputs(self, features: object) -> list[np.ndarray]:
+        """Every output of the model, in Keras' order; `features` is a list for several inputs."""
+        matrices = data.inputs(features, self.model.inputs)
+        with self._systemds.holding(matrices) as rows:
             computed = self._systemds.computed(self.model.script, {**rows, **self._weights})
-        return self.model.output.as_keras(computed["output"])
+        return [value.as_keras(computed[name]) for name, value in self.model.outputs.items()]
 
     def close(self) -> None:
         """Give the weights in the JVM up; nothing is scored any more."""

@@ -1,4 +1,4 @@
-"""The scoring script: all rows of X to the model's output, a block of rows at a time."""
+"""The scoring script: all rows of X to the model's outputs, a block of rows at a time."""
 
 from __future__ import annotations
 
@@ -12,18 +12,28 @@ ROWS_AT_ONCE = 250
 
 
 def render(graph: Graph) -> Script:
-    """The script that reads X (N, D) and the weights, and leaves the model's `output` (N, K)."""
-    forward = Forward.of(graph, "X_batch", training=False)
-    output = forward[graph.output]
+    """The script that reads the inputs (N, D) and the weights, and leaves the model's outputs, each
+    (N, K), by the names of `outputs`.
+    """
+    forward = Forward.of(graph, training=False)
+    results = outputs(graph)
+    first = graph.input_name(graph.input)
     body = [
-        f"output = matrix(0, rows=nrow(X), cols={graph.output.size})",
+        *forward.setup,
+        *(
+            f"{name} = matrix(0, rows=nrow({first}), cols={value.size})"
+            for name, value in zip(results, graph.outputs, strict=True)
+        ),
         *dml.block(
-            f"for (begin in seq(1, nrow(X), {ROWS_AT_ONCE}))",
+            f"for (begin in seq(1, nrow({first}), {ROWS_AT_ONCE}))",
             [
-                f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow(X))",
-                "X_batch = X[begin:end,]",
+                f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow({first}))",
+                *batches(forward),
                 *forward.lines,
-                f"output[begin:end,] = {output}",
+                *(
+                    f"{name}[begin:end,] = {forward[value]}"
+                    for name, value in zip(results, graph.outputs, strict=True)
+                ),
             ],
         ),
     ]
@@ -31,7 +41,33 @@ def render(graph: Graph) -> Script:
         f"Scores rows with the Keras model {graph.name!r}; compiled by keras2dml.",
         "",
         *described(graph),
-        f"output (N x {graph.output.size}): what the model makes of them",
+        *(
+            f"{name} (N x {value.size}): what the model makes of them"
+            for name, value in zip(results, graph.outputs, strict=True)
+        ),
     ]
-    weights = tuple(weight.name for weight in graph.weights())
-    return Script(dml.script(header, forward.used, body), ("X", *weights), ("output",))
+    return Script(dml.script(header, forward.used, body), inputs(graph), results)
+
+
+def inputs(graph: Graph) -> tuple[str, ...]:
+    """The matrices that each script of a model reads: its inputs, weights and constants."""
+    rows = (graph.input_name(value) for value in graph.inputs)
+    return (
+        *rows,
+        *(one.name for one in graph.parameters),
+        *(name for name, _ in graph.constants()),
+    )
+
+
+def outputs(graph: Graph) -> tuple[str, ...]:
+    """What a script calls the outputs: `output`, or `output_1` and so on."""
+    several = len(graph.outputs) > 1
+    return tuple(f"output_{n}" if several else "output" for n, _ in enumerate(graph.outputs, 1))
+
+
+def batches(forward: Forward) -> list[str]:
+    """The statements that take the rows from `begin` to `end` of each input."""
+    graph = forward.graph
+    return [
+        f"{forward.batch(value)} = {graph.input_name(value)}[begin:end,]" for value in graph.inputs
+    ]

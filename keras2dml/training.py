@@ -2,118 +2,228 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import dataclass
 
 from keras2dml import dml
-from keras2dml.graph import Call, Graph
+from keras2dml.backward import Backward
+from keras2dml.graph import Graph, Value
 from keras2dml.losses import Loss
 from keras2dml.optimizers import Optimizer
 from keras2dml.rendering import Forward, Script, described
-from keras2dml.scoring import ROWS_AT_ONCE
+from keras2dml.scoring import ROWS_AT_ONCE, batches, inputs
 
-# What is recorded of each iteration, a column each.
-HISTORY = ("loss", "accuracy", "rows")
+SCALARS = ("batch_size", "iterations", "iteration_before", "learning_rate", "seed")
 
 
-def render(graph: Graph, loss: Loss, optimizer: Optimizer, *, of_classes: bool) -> Script:
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """What training makes small: the loss of each output, and their names."""
+
+    graph: Graph
+    losses: tuple[Loss, ...]
+    names: tuple[str, ...]
+    of_classes: tuple[bool, ...]
+    """Whether the targets of an output are class numbers from 1, (N, T), or (N, T * K) numbers."""
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one output."""
+        return len(self.losses) > 1
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What scripts call the targets of each output: `Y`, or `Y_1` and so on."""
+        return tuple(f"Y_{n}" if self.several else "Y" for n, _ in enumerate(self.losses, 1))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What is recorded of each iteration, a column each."""
+        own = [f"{name}_{kind}" for name in self.names for kind in ("loss", "accuracy")]
+        return ("loss", *own, "rows") if self.several else ("loss", "accuracy", "rows")
+
+    def described(self) -> list[str]:
+        """What the targets are, for a comment."""
+        return [
+            f"{name}: "
+            + (
+                f"class numbers from 1 (N x {value.size // value.shape[-1]})"
+                if of_classes
+                else f"probabilities (N x {value.size})"
+            )
+            for name, value, of_classes in zip(
+                self.targets, self.graph.outputs, self.of_classes, strict=True
+            )
+        ]
+
+
+def render(objective: Objective, optimizer: Optimizer) -> Script:
     """The script that runs `iterations` steps from number `iteration_before` on, and leaves
     weights, state, `history`.
 
-    Y is (N, 1) class numbers from 1 if `of_classes`, else (N, K) probabilities. An epoch is all
-    rows; its last batch may be smaller. `history` (iterations, 3) has the loss and the accuracy
-    before each update.
+    An epoch is all rows; its last batch may be smaller. `history` has the objective's columns, as
+    they are before each update.
     """
-    forward = Forward.of(graph, "X_batch", training=True)
-    backward = _Backward(forward, loss)
+    graph = objective.graph
+    forward = Forward.of(graph, training=True)
+    backward = Backward(forward)
+    measured = _Measured(objective, forward, backward)
+    backward.run([call for loss in objective.losses for call in loss.skips])
     state = {
-        weight.name: [f"{weight.name}_{kept}" for kept in optimizer.state]
-        for weight in backward.trained
+        one.name: [f"{one.name}_{kept}" for kept in optimizer.state] for one in backward.trained
     }
+    changed = [name for name in _assigned(forward) if name not in state]
     step = [
         "iteration = iteration_before + i",
         "begin = ((iteration - 1) %% batches) * batch_size + 1",
-        "end = min(begin + batch_size - 1, nrow(X))",
+        f"end = min(begin + batch_size - 1, nrow({graph.input_name(graph.input)}))",
         "rows = end - begin + 1",
-        "X_batch = X[begin:end,]",
-        wanted(graph, of_classes),
+        *batches(forward),
+        *measured.wanted,
         "",
         *forward.lines,
         "",
+        *measured.lines,
         *backward.lines,
         "",
         *(_update(weight, optimizer, state[weight]) for weight in state),
         "",
-        f"hits = sum(rowIndexMax({forward[graph.output]}) == rowIndexMax(Y_batch))",
-        "history[i, 1] = as.matrix(loss)",
-        "history[i, 2] = as.matrix(hits / rows)",
-        "history[i, 3] = as.matrix(rows)",
+        *measured.recorded("history[i, {column}] = as.matrix({value})"),
     ]
     body = [
-        "batches = ceil(nrow(X) / batch_size)",
-        f"history = matrix(0, rows=iterations, cols={len(HISTORY)})",
+        f"batches = ceil(nrow({graph.input_name(graph.input)}) / batch_size)",
+        f"history = matrix(0, rows=iterations, cols={len(objective.columns)})",
+        *forward.setup,
         *dml.block("for (i in 1:iterations)", step),
     ]
     kept = tuple(name for names in state.values() for name in names)
-    weights = tuple(weight.name for weight in graph.weights())
-    scalars = ("batch_size", "iterations", "iteration_before", "learning_rate", "seed")
     header = [
         f"Trains the Keras model {graph.name!r}; compiled by keras2dml.",
         "",
         *described(graph),
-        "Y: "
-        + (
-            "class numbers from 1 (N x 1)"
-            if of_classes
-            else f"probabilities (N x {graph.output.size})"
-        ),
+        *objective.described(),
         f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
-        f"scalars: {', '.join(scalars)}",
+        f"scalars: {', '.join(SCALARS)}",
+        f"history (iterations x {len(objective.columns)}): {', '.join(objective.columns)}",
     ]
-    used = [*forward.used, *backward.used, loss.function, f"{optimizer.function}_update"]
-    inputs = ("X", "Y", *weights, *kept, *scalars)
-    return Script(dml.script(header, used, body), inputs, (*state, *kept, "history"))
+    used = [*forward.used, *measured.used, *backward.used, f"{optimizer.function}_update"]
+    read = (*inputs(graph), *objective.targets, *kept, *SCALARS)
+    return Script(dml.script(header, used, body), read, (*state, *changed, *kept, "history"))
 
 
-def evaluation(graph: Graph, loss: Loss, *, of_classes: bool) -> Script:
-    """The script that leaves the mean `loss` and `accuracy` of the model as it stands over X and Y,
-    as `measured` (1, 2).
+def evaluation(objective: Objective) -> Script:
+    """The script that leaves the objective's columns for the model as it stands over all rows, as
+    `measured` (1, columns).
     """
-    forward = Forward.of(graph, "X_batch", training=False)
-    measure = {loss.argument: forward[loss.takes], "Y": "Y_batch"}
+    graph = objective.graph
+    forward = Forward.of(graph, training=False)
+    measured = _Measured(objective, forward, None)
+    first = graph.input_name(graph.input)
     body = [
-        "measured = matrix(0, rows=1, cols=2)",
+        f"measured = matrix(0, rows=1, cols={len(objective.columns)})",
+        *forward.setup,
         *dml.block(
-            f"for (begin in seq(1, nrow(X), {ROWS_AT_ONCE}))",
+            f"for (begin in seq(1, nrow({first}), {ROWS_AT_ONCE}))",
             [
-                f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow(X))",
+                f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow({first}))",
                 "rows = end - begin + 1",
-                "X_batch = X[begin:end,]",
-                wanted(graph, of_classes),
+                *batches(forward),
+                *measured.wanted,
                 *forward.lines,
-                dml.call(loss.function, ["loss", "gradient"], measure),
-                f"hits = sum(rowIndexMax({forward[graph.output]}) == rowIndexMax(Y_batch))",
-                "measured = measured + cbind(as.matrix(loss * rows), as.matrix(hits))",
+                *measured.lines,
+                *measured.recorded(
+                    "measured[1, {column}] = measured[1, {column}] + rows * {value}"
+                ),
             ],
         ),
-        "measured = measured / nrow(X)",
+        f"measured = measured / nrow({first})",
     ]
-    header = [f"Measures the Keras model {graph.name!r} on X and Y; compiled by keras2dml."]
-    weights = tuple(weight.name for weight in graph.weights())
-    return Script(
-        dml.script(header, [*forward.used, loss.function], body),
-        ("X", "Y", *weights),
-        ("measured",),
-    )
+    header = [f"Measures the Keras model {graph.name!r}; compiled by keras2dml."]
+    text = dml.script(header, [*forward.used, *measured.used], body)
+    return Script(text, (*inputs(graph), *objective.targets), ("measured",))
 
 
-def wanted(graph: Graph, of_classes: bool) -> str:
-    """The statement that takes a batch of Y as probabilities."""
-    rows = "Y[begin:end,]"
+class _Measured:
+    """The statements from outputs and targets to losses, accuracies and first gradients.
+
+    Without `backward` the gradients go nowhere.
+    """
+
+    def __init__(self, objective: Objective, forward: Forward, backward: Backward | None) -> None:
+        self.objective = objective
+        self.wanted: list[str] = []
+        self.lines: list[str] = []
+        self.used: list[str] = []
+        for number, (loss, target) in enumerate(
+            zip(objective.losses, objective.targets, strict=True)
+        ):
+            output = objective.graph.outputs[number]
+            self._target(output, target, of_classes=objective.of_classes[number])
+            taken = forward[loss.takes]
+            gradient = backward.add(loss.takes) if backward else "gradient"
+            parts = output.size // output.shape[-1]
+            folds = loss.takes.rows != parts
+            self.used.append(loss.function)
+            self.lines += [
+                dml.call(
+                    loss.function,
+                    ["losses", "gradient"],
+                    {"P": _rows(taken, output, folds), "Y": f"{target}_batch"},
+                ),
+                f"{target}_loss = mean(losses)",
+                f"{gradient} = {_back('gradient', taken, folds)} / nrow(losses)",
+                f"{target}_hits = mean(rowIndexMax({_rows(forward[output], output, parts > 1)})"
+                f" == rowIndexMax({target}_batch))",
+            ]
+        losses = [f"{target}_loss" for target in objective.targets]
+        self.lines.append(f"loss = {' + '.join(losses)}")
+
+    def _target(self, output: Value, target: str, *, of_classes: bool) -> None:
+        classes = output.shape[-1]
+        parts = output.size // classes
+        rows = f"{target}[begin:end,]"
+        if of_classes:
+            several = "rows" if parts == 1 else f"rows * {parts}"
+            flat = rows if parts == 1 else f"matrix({rows}, rows={several}, cols=1)"
+            made = f"table(seq(1, {several}), {flat}, {several}, {classes})"
+        else:
+            made = rows if parts == 1 else f"matrix({rows}, rows=rows * {parts}, cols={classes})"
+        self.wanted.append(f"{target}_batch = {made}")
+
+    def recorded(self, statement: str) -> list[str]:
+        """The statement for each column of the objective."""
+        own = [f"{target}_{kind}" for target in self.objective.targets for kind in ("loss", "hits")]
+        values = ["loss", *own, "rows"] if self.objective.several else ["loss", own[1], "rows"]
+        return [
+            statement.format(column=column, value=value) for column, value in enumerate(values, 1)
+        ]
+
+
+def _rows(variable: str, output: Value, folds: bool) -> str:
+    """A variable with a row for each vector along the last axis of an output."""
+    parts = output.size // output.shape[-1]
     return (
-        f"Y_batch = table(seq(1, rows), {rows}, rows, {graph.output.size})"
-        if of_classes
-        else f"Y_batch = {rows}"
+        f"matrix({variable}, rows=nrow({variable}) * {parts}, cols={output.shape[-1]})"
+        if folds
+        else variable
     )
+
+
+def _back(gradient: str, variable: str, folds: bool) -> str:
+    return (
+        f"matrix({gradient}, rows=nrow({variable}), cols=ncol({variable}))" if folds else gradient
+    )
+
+
+def _assigned(forward: Forward) -> list[str]:
+    """The parameters that the forward pass of training itself changes."""
+    names = {one.name for one in forward.graph.parameters}
+    made = [
+        name
+        for call in forward.graph.calls
+        if forward.function(call) != "identity"
+        for name in forward.results(call)[1:]
+    ]
+    return list(dict.fromkeys(name for name in made if name in names))
 
 
 def _update(weight: str, optimizer: Optimizer, state: list[str]) -> str:
@@ -126,77 +236,3 @@ def _update(weight: str, optimizer: Optimizer, state: list[str]) -> str:
         **{name: dml.literal(value) for name, value in optimizer.constants.items()},
     }
     return dml.call(f"{optimizer.function}_update", [weight, *state], arguments)
-
-
-class _Backward:
-    """The statements from the loss to the gradient of every trainable weight, and no further."""
-
-    def __init__(self, forward: Forward, loss: Loss) -> None:
-        self.forward = forward
-        self.used: list[str] = []
-        self.lines: list[str] = []
-        self.trained = [weight for weight in forward.graph.weights() if weight.trainable]
-        self.summands: dict[str, list[str]] = defaultdict(list)
-        self.weight_summands: dict[str, list[str]] = defaultdict(list)
-        needed = self._needed(forward.graph)
-        gradient = f"d_{forward[loss.takes]}"
-        self.lines.append(
-            dml.call(
-                loss.function,
-                ["loss", gradient],
-                {loss.argument: forward[loss.takes], "Y": "Y_batch"},
-            )
-        )
-        self.summands[forward[loss.takes]].append(gradient)
-        for call in reversed(forward.graph.calls):
-            if call is not loss.skips and call.function != "identity":
-                self._append(call, needed)
-
-    def _append(self, call: Call, needed: set[int]) -> None:
-        out, x = call.output.name, self.forward[call.inputs[0]]
-        trained = [weight for weight in call.weights if weight.trainable]
-        wanted = id(call.inputs[0]) in needed
-        if not self.summands[out] or not (trained or wanted):
-            return
-        arguments = {**self.forward.arguments(call), "dout": self._sum(self.summands[out])}
-        if trained:
-            self._weights(call, arguments)
-        if wanted:
-            name = f"{call.function}_backward"
-            gradient = f"d_{x}" if not self.summands[x] else f"d_{x}_by_{out}"
-            self.used.append(name)
-            self.lines.append(dml.call(name, [gradient], arguments))
-            self.summands[x].append(gradient)
-
-    def _weights(self, call: Call, arguments: dict[str, str]) -> None:
-        """The gradients of a call's weights; those of a weight that is used again are added up."""
-        name = f"{call.function}_gradients"
-        weights = {f"d{weight.argument}": weight for weight in call.weights}
-        results = []
-        for result in dml.function(name).results:
-            weight = weights[result].name
-            again = bool(self.weight_summands[weight])
-            results.append(f"d_{weight}_by_{call.output.name}" if again else f"d_{weight}")
-            self.weight_summands[weight].append(results[-1])
-        self.used.append(name)
-        self.lines.append(dml.call(name, results, arguments))
-        for result in dml.function(name).results:
-            weight = weights[result].name
-            if len(self.weight_summands[weight]) > 1:
-                self.lines.append(f"d_{weight} = {self._sum(self.weight_summands[weight])}")
-                self.weight_summands[weight] = [f"d_{weight}"]
-
-    @staticmethod
-    def _sum(summands: list[str]) -> str:
-        return " + ".join(summands)
-
-    @staticmethod
-    def _needed(graph: Graph) -> set[int]:
-        """The values on which a trainable weight has an influence: only they need a gradient."""
-        needed: set[int] = set()
-        for call in graph.calls:
-            if any(weight.trainable for weight in call.weights) or any(
-                id(x) in needed for x in call.inputs
-            ):
-                needed.add(id(call.output))
-        return needed

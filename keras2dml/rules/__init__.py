@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
-from keras2dml.graph import Call, Value
+from keras2dml.graph import Call, Constant, Node, Scalar, Value, Weight, source_of
 
-Rule = Callable[[Any, Value], tuple[Call, ...]]
+Rule = Callable[..., Value | tuple[Value, ...]]
 
-# What every layer has and what changes nothing of what a built layer computes.
-HARMLESS = frozenset(
-    ("name", "trainable", "dtype", "kernel_initializer", "bias_initializer", "quantization_config")
-)
+# What every layer has and what changes nothing of what a built layer computes. `training` is what a
+# model hands to its layers, whatever they were called with.
+HARMLESS = frozenset(("name", "trainable", "dtype", "quantization_config"))
+PASSED_ON = frozenset(("training",))
 
 
 class Refusal(Exception):
@@ -34,13 +34,16 @@ class Lowering:
     rule: Rule
     honours: frozenset[str]
 
-    def complaints(self, layer: keras.Layer) -> Iterator[str]:
+    def complaints(self, layer: Any) -> Iterator[str]:
         """Every argument of `layer` that differs from Keras' default and that the rule ignores."""
+        if not isinstance(layer, keras.Layer):
+            return
         defaults = _defaults(type(layer))
         for argument, value in layer.get_config().items():
             if (
                 argument in self.honours
                 or argument in HARMLESS
+                or argument.endswith("_initializer")
                 or _same(value, defaults.get(argument))
             ):
                 continue
@@ -59,16 +62,32 @@ class Lowering:
                 " 'float32' or 'float64'."
             )
 
+    def options(self, layer: Any, given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+        """The keywords of a layer's call that the rule takes, and complaints about the others."""
+        known = inspect.signature(self.rule).parameters
+        wanted = {
+            name: value
+            for name, value in given.items()
+            if name not in PASSED_ON and value is not None and value is not False
+        }
+        refused = [
+            f"{named(layer)} is called with {name}. It is compiled without: leave {name} out."
+            for name in wanted
+            if name not in known
+        ]
+        return {name: value for name, value in wanted.items() if name in known}, refused
 
-LOWERINGS: dict[type[keras.Layer], Lowering] = {}
+
+LOWERINGS: dict[type, Lowering] = {}
 
 
-def lowers(*layers: type[keras.Layer], honours: str = "") -> Callable[[Rule], Rule]:
+def lowers(*layers: type, honours: str = "") -> Callable[[Rule], Rule]:
     """Make the decorated function the rule of `layers`; `honours` lists the arguments that it takes
     into account.
 
-    The rule is called with the Keras layer and the Value that goes in, and returns the Calls that
-    it becomes. It may raise Refusal. An argument that it does not honour and that is not at Keras'
+    The rule is called with the Keras layer and the Values that go in, and with those keywords of
+    the layer's call that it names. It returns the Value that comes out, or a tuple of them; `call`
+    makes one. It may raise Refusal. An argument that it does not honour and that is not at Keras'
     default is refused for it.
     """
 
@@ -80,13 +99,70 @@ def lowers(*layers: type[keras.Layer], honours: str = "") -> Callable[[Rule], Ru
     return register
 
 
-def named(layer: keras.Layer) -> str:
+def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
+    """What a layer makes of its inputs; Refusal with every complaint about it."""
+    lowering = LOWERINGS.get(type(layer))
+    if lowering is None:
+        known = ", ".join(sorted(known.__name__ for known in LOWERINGS))
+        message = f"{named(layer)} is not compiled. Compiled are {known}: use these."
+        raise Refusal(message)
+    complaints = list(lowering.complaints(layer))
+    taken, refused = lowering.options(layer, options)
+    try:
+        made = lowering.rule(layer, *inputs, **taken)
+    except Refusal as refusal:
+        raise Refusal(*complaints, *refused, *refusal.complaints) from None
+    if complaints or refused:
+        raise Refusal(*complaints, *refused)
+    return made if isinstance(made, tuple) else (made,)
+
+
+def call(
+    layer: Any,
+    function: str,
+    *inputs: Value,
+    to: Value | None = None,
+    others: Mapping[str, Value] | None = None,
+    weights: tuple[Weight, ...] = (),
+    constants: tuple[Constant, ...] = (),
+    sizes: Mapping[str, Scalar] | None = None,
+    onnx: Node | tuple[Node, ...] = (),
+    training: str | None = None,
+) -> Value:
+    """What a call of a DML function makes: a value like `to`, or like the first input.
+
+    Where the function makes `others` besides, by name, `result` takes them from the value.
+    """
+    nodes = (onnx,) if isinstance(onnx, Node) else onnx
+    out = to or inputs[0]
+    stored = {"out": out, **(others or {})}
+    results = {name: value.stored for name, value in stored.items()}
+    made = Call(
+        function,
+        inputs,
+        layer.name,
+        results,
+        weights,
+        constants,
+        sizes or {},
+        nodes,
+        training,
+    )
+    return out.made_by(made)
+
+
+def result(value: Value, name: str, like: Value) -> Value:
+    """Another result, like `like`, of the call that made `value`."""
+    return like.made_by(source_of(value), name)
+
+
+def named(layer: Any) -> str:
     """How a complaint names a layer."""
     return f"Layer {layer.name!r} ({type(layer).__name__})"
 
 
-def _defaults(layer: type[keras.Layer]) -> dict[str, object]:
-    parameters = inspect.signature(layer.__init__).parameters
+def _defaults(layer: type) -> dict[str, object]:
+    parameters = inspect.signature(layer.__init__).parameters  # type: ignore[misc]
     return {name: p.default for name, p in parameters.items() if p.default is not p.empty}
 
 

@@ -1,13 +1,14 @@
-"""Activations: elementwise functions, and softmax over the classes."""
+"""Activations: elementwise functions, and softmax over an axis."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import keras
 
-from keras2dml.graph import Call, Node, Value
-from keras2dml.rules import Refusal, lowers, named
+from keras2dml.graph import Node, Value
+from keras2dml.rules import Refusal, call, lowers, named
+from keras2dml.rules.layouts import of_vectors, vectors
 
 # Keras' function: the DML function and the ONNX operator of the same name.
 ELEMENTWISE = {
@@ -18,36 +19,20 @@ ELEMENTWISE = {
 
 
 @lowers(keras.layers.Activation, honours="activation")
-def activation(layer: keras.layers.Activation, x: Value) -> tuple[Call, ...]:
+def activation(layer: keras.layers.Activation, x: Value) -> Value:
     """The activation named or given as `activation`."""
-    return activated(layer, x)
+    return activated(layer, x, layer.activation)
 
 
-def activated(layer: keras.Layer, x: Value, *before: Call) -> tuple[Call, ...]:
-    """The calls `before`, which make `x`, followed by the activation of `layer`."""
-    function = layer.activation
+def activated(layer: Any, x: Value, function: Any) -> Value:
+    """`x` after one of Keras' activation functions."""
     if function is keras.activations.linear:
-        return before
+        return x
     if function in ELEMENTWISE:
         name, operator = ELEMENTWISE[function]
-        return (*before, Call(name, (x,), replace(x, name=name), layer.name, onnx=Node(operator)))
+        return call(layer, name, x, onnx=Node(operator))
     if function is keras.activations.softmax:
-        if len(x.shape) != 1:
-            message = (
-                f"{named(layer)} applies softmax to {x.shape}. It is compiled for vectors: add"
-                " a Flatten layer before it."
-            )
-            raise Refusal(message)
-        return (
-            *before,
-            Call(
-                "softmax",
-                (x,),
-                replace(x, name="softmax"),
-                layer.name,
-                onnx=Node("Softmax", {"axis": -1}),
-            ),
-        )
+        return softmax(layer, x, axis=-1)
     known = ", ".join(repr(known.__name__) for known in (*ELEMENTWISE, keras.activations.softmax))
     wanted = getattr(function, "__name__", repr(function))
     message = (
@@ -55,3 +40,11 @@ def activated(layer: keras.Layer, x: Value, *before: Call) -> tuple[Call, ...]:
         " these."
     )
     raise Refusal(message)
+
+
+def softmax(layer: Any, x: Value, axis: int) -> Value:
+    """Probabilities along an axis of an example."""
+    rows = vectors(layer, x, axis)
+    return of_vectors(
+        layer, call(layer, "softmax", rows, onnx=Node("Softmax", (), {"axis": -1})), x, axis
+    )

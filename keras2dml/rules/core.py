@@ -2,58 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import keras
 
-from keras2dml.graph import Call, Node, Value, Weight
-from keras2dml.rules import Refusal, lowers, named
+from keras2dml.graph import Node, Value, Weight
+from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated
+from keras2dml.rules.layouts import of_vectors, permuted, vectors
 
 
 @lowers(keras.layers.Dense, honours="units activation use_bias")
-def dense(layer: keras.layers.Dense, x: Value) -> tuple[Call, ...]:
-    """X %*% W + b; the kernel's rows follow the order of X's columns, so that nothing is permuted
-    at run time.
+def dense(layer: keras.layers.Dense, x: Value) -> Value:
+    """X %*% W + b over the last axis; the kernel's rows follow the order of X's columns, so that
+    nothing is permuted at run time.
     """
-    if len(x.shape) != 1:
-        message = (
-            f"{named(layer)} gets {x.shape}. It is compiled for vectors: add a Flatten layer"
-            " before it."
-        )
-        raise Refusal(message)
+    rows = vectors(layer, x) if len(x.shape) > 1 else x
     inputs, units = layer.kernel.shape
-    kernel = Weight("W", "kernel", (inputs, units), (0, 1), (inputs, units), rows=x.order)
-    bias = Weight("b", "bias", (units,), (0,), (1, units))
-    out = Value.vector("out", units)
-    call = Call(
+    kernel = Weight("W", layer.kernel, (inputs, units), rows=rows.order)
+    bias = (Weight("b", layer.bias, (1, units)),) if layer.use_bias else ()
+    out = call(
+        layer,
         "dense" if layer.use_bias else "dense_unbiased",
-        (x,),
-        out,
-        layer.name,
-        weights=(kernel, bias) if layer.use_bias else (kernel,),
+        rows,
+        to=Value.of((units,), rows=rows.rows),
+        weights=(kernel, *bias),
         onnx=Node("Gemm" if layer.use_bias else "MatMul"),
     )
-    return activated(layer, out, call)
+    return of_vectors(layer, activated(layer, out, layer.activation), x)
 
 
 @lowers(keras.layers.Flatten, honours="data_format")
-def flatten(layer: keras.layers.Flatten, x: Value) -> tuple[Call, ...]:
+def flatten(layer: keras.layers.Flatten, x: Value) -> Value:
     """A new name for the same row: the order of its elements goes along. Keras flattens
     channels_first images as last.
     """
-    order = x.order
     if layer.data_format == "channels_first" and len(x.shape) > 1:
-        # Keras moves the channels to the end before it flattens.
-        axes = (*range(1, len(x.shape)), 0)
-        moved = Value.transposed("", x.shape, axes).order
-        order = moved.argsort()[order]
-    out = Value("flat", (x.size,), (x.size,), order)
-    return (Call("identity", (x,), out, layer.name, onnx=Node("Flatten")),)
+        x = permuted(x, (*range(1, len(x.shape)), 0))
+    return x.seen_as((x.size,), (x.size,))
 
 
 @lowers(keras.layers.Dropout, honours="rate noise_shape seed")
-def dropout(layer: keras.layers.Dropout, x: Value) -> tuple[Call, ...]:
+def dropout(layer: keras.layers.Dropout, x: Value) -> Value:
     """Inverted dropout: nothing at prediction. Its mask is SystemDS', by seed, and not Keras'
     random sequence.
     """
@@ -64,14 +52,5 @@ def dropout(layer: keras.layers.Dropout, x: Value) -> tuple[Call, ...]:
         )
         raise Refusal(message)
     if layer.rate == 0:
-        return ()
-    return (
-        Call(
-            "dropout",
-            (x,),
-            replace(x, name="out"),
-            layer.name,
-            sizes={"rate": float(layer.rate)},
-            training_only=True,
-        ),
-    )
+        return x
+    return call(layer, "identity", x, sizes={"rate": float(layer.rate)}, training="dropout")

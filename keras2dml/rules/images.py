@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import keras
 import numpy as np
 
-from keras2dml.graph import Call, Node, Scalar, Shape, Value, Weight
-from keras2dml.rules import Refusal, lowers, named
+from keras2dml.graph import Node, Scalar, Shape, Value, Weight
+from keras2dml.rules import call, lowers
 from keras2dml.rules.activations import activated
+from keras2dml.rules.layouts import arranged
 
 # What pads the input of a max-pooling: the lowest float32, so that it is never the largest element
 # of a window.
@@ -32,8 +33,8 @@ class Window:
 
     @classmethod
     def of(cls, layer: keras.Layer, x: Value, window: tuple[int, int]) -> Window:
-        """The window of a 2D layer with `strides`, `padding` and `data_format` over `x`."""
-        channels, height, width = _image_size(layer, x)
+        """The window of a 2D layer with `strides` and `padding` over `x`, stored as C,H,W."""
+        channels, height, width = x.stored
         strides = tuple(layer.strides)
         pads = (0, 0, 0, 0)
         if layer.padding == "same":
@@ -87,47 +88,39 @@ class Window:
         return {"kernel_shape": self.window, "strides": self.strides, "pads": self.pads}
 
 
-def _image_axes(layer: keras.Layer) -> tuple[int, int, int]:
+def image_axes(layer: keras.Layer) -> tuple[int, int, int]:
     """The axes of Keras' image in DML's order: channels, height, width."""
     return (0, 1, 2) if layer.data_format == "channels_first" else (2, 0, 1)
 
 
-def _image_size(layer: keras.Layer, x: Value) -> tuple[int, int, int]:
-    """Channels, height and width of `x`, which must be stored in that order."""
-    expected = Value.transposed("", x.shape, _image_axes(layer))
-    if x.stored != expected.stored or not np.array_equal(x.order, expected.order):
-        message = (
-            f"{named(layer)} has data_format={layer.data_format!r}, and gets an image in the"
-            " other one: use one data_format."
-        )
-        raise Refusal(message)
-    channels, height, width = expected.stored
-    return channels, height, width
+def image(layer: keras.Layer, x: Value) -> Value:
+    """`x` as an image of the layer's data format, with its channels first in DML."""
+    return arranged(layer, x, Value.of(x.shape, image_axes(layer)))
 
 
-def _image(layer: keras.Layer, name: str, channels: int, size: tuple[int, int]) -> Value:
+def sized(layer: keras.Layer, channels: int, size: tuple[int, int], rows: int = 1) -> Value:
     """An image value of that size, in Keras in the layer's data format."""
-    axes = _image_axes(layer)
+    axes = image_axes(layer)
     stored = (channels, *size)
     shape: Shape = tuple(stored[axes.index(axis)] for axis in range(3))
-    return Value.transposed(name, shape, axes)
+    return Value.of(shape, axes, rows)
 
 
-def _pad(
-    layer: keras.Layer, window: Window, x: Value, fill: float
-) -> tuple[Window, Value, tuple[Call, ...]]:
-    """`window` and `x` with the padding made part of `x` by the call that is returned."""
+def padded(layer: keras.Layer, window: Window, x: Value, fill: float) -> tuple[Window, Value]:
+    """`window` and `x` with the padding made part of `x`."""
     top, left, bottom, right = window.pads
-    out = _image(layer, "padded", window.channels, window.padded)
     sizes = {"top": top, "left": left, "bottom": bottom, "right": right, "value": fill}
-    node = Node(
-        "Pad",
-        {"mode": "constant"},
-        (np.array([0, 0, top, left, 0, 0, bottom, right]), np.array(fill, dtype=np.float32)),
+    pads = np.array([0, 0, top, left, 0, 0, bottom, right])
+    out = call(
+        layer,
+        "pad2d",
+        x,
+        to=sized(layer, window.channels, window.padded, x.rows),
+        sizes={**window.sizes, **sizes},
+        onnx=Node("Pad", (), {"mode": "constant"}, (pads, np.array(fill, dtype=np.float32))),
     )
-    call = Call("pad2d", (x,), out, layer.name, sizes={**window.sizes, **sizes}, onnx=node)
     height, width = window.padded
-    return replace(window, height=height, width=width, pads=(0, 0, 0, 0)), out, (call,)
+    return replace(window, height=height, width=width, pads=(0, 0, 0, 0)), out
 
 
 def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
@@ -139,30 +132,29 @@ def _same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
     keras.layers.Conv2D,
     honours="filters kernel_size strides padding data_format activation use_bias",
 )
-def conv2d(layer: keras.layers.Conv2D, x: Value) -> tuple[Call, ...]:
+def conv2d(layer: keras.layers.Conv2D, x: Value) -> Value:
     """Cross-correlation with Keras' kernel (Hf, Wf, C, F), in DML (F, C * Hf * Wf)."""
+    x = image(layer, x)
     window = Window.of(layer, x, tuple(layer.kernel_size))
-    before: tuple[Call, ...] = ()
     if not window.symmetric:
-        window, x, before = _pad(layer, window, x, fill=0.0)
+        window, x = padded(layer, window, x, fill=0.0)
     shape, filters = tuple(layer.kernel.shape), layer.filters
-    kernel = Weight("W", "kernel", shape, (3, 2, 0, 1), (filters, math.prod(shape[:3])))
-    bias = Weight("b", "bias", (filters,), (0,), (filters, 1))
-    out = _image(layer, "out", filters, window.output)
-    call = Call(
+    kernel = Weight("W", layer.kernel, (filters, math.prod(shape[:3])), (3, 2, 0, 1))
+    bias = (Weight("b", layer.bias, (filters, 1)),) if layer.use_bias else ()
+    out = call(
+        layer,
         "conv2d" if layer.use_bias else "conv2d_unbiased",
-        (x,),
-        out,
-        layer.name,
-        weights=(kernel, bias) if layer.use_bias else (kernel,),
+        x,
+        to=sized(layer, filters, window.output, x.rows),
+        weights=(kernel, *bias),
         sizes={**window.sizes, "F": filters},
-        onnx=Node("Conv", window.attributes),
+        onnx=Node("Conv", (), window.attributes),
     )
-    return activated(layer, out, *before, call)
+    return activated(layer, out, layer.activation)
 
 
 @lowers(keras.layers.MaxPooling2D, honours="pool_size strides padding data_format")
-def max_pooling2d(layer: keras.layers.MaxPooling2D, x: Value) -> tuple[Call, ...]:
+def max_pooling2d(layer: keras.layers.MaxPooling2D, x: Value) -> Value:
     """The largest element of each window; the gradient goes to the first one that is as large, as
     in TensorFlow.
 
@@ -170,15 +162,16 @@ def max_pooling2d(layer: keras.layers.MaxPooling2D, x: Value) -> tuple[Call, ...
     entries: its sorting network for six is wrong, and overlapping windows leave duplicate entries.
     The others gather windows.
     """
+    x = image(layer, x)
     window = Window.of(layer, x, tuple(layer.pool_size))
-    before: tuple[Call, ...] = ()
     if any(window.pads):
-        window, x, before = _pad(layer, window, x, fill=LOWEST)
-    function = (
-        "max_pooling2d_gathered" if window.overlaps or window.output[1] == 6 else "max_pooling2d"
+        window, x = padded(layer, window, x, fill=LOWEST)
+    gathers = window.overlaps or window.output[1] == 6
+    return call(
+        layer,
+        "max_pooling2d_gathered" if gathers else "max_pooling2d",
+        x,
+        to=sized(layer, window.channels, window.output, x.rows),
+        sizes=window.sizes,
+        onnx=Node("MaxPool", (), window.attributes),
     )
-    out = _image(layer, "out", window.channels, window.output)
-    call = Call(
-        function, (x,), out, layer.name, sizes=window.sizes, onnx=Node("MaxPool", window.attributes)
-    )
-    return (*before, call)

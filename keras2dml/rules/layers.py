@@ -1,7 +1,25 @@
-"""All rules of this package, loaded: the registry of those modules and of a user's own."""
+"""All rules of this package, loaded, and how a layer is lowered by one of them."""
 
 from __future__ import annotations
 
-from keras2dml.rules import LOWERINGS, activations, core, images
+from keras2dml.rules import (
+    Refusal,
+    activations,
+    core,
+    images,
+    lowered,
+    merging,
+    models,
+    normalization,
+)
 
-__all__ = ["LOWERINGS", "activations", "core", "images"]
+__all__ = [
+    "Refusal",
+    "activations",
+    "core",
+    "images",
+    "lowered",
+    "merging",
+    "models",
+    "normalization",
+]

@@ -20,33 +20,66 @@ FORWARD, WEIGHTS = {"float64": 1e-9, "float32": 1e-5}, {"float64": 1e-8, "float3
 
 def model(shape: tuple[int, ...], *layers: keras.Layer, seed: int = 7) -> keras.Model:
     """A Sequential model with weights that depend on the seed alone, biases included."""
-    built = keras.Sequential([keras.Input(shape), *layers])
+    return seeded(keras.Sequential([keras.Input(shape), *layers]), seed)
+
+
+def seeded(built: keras.Model, seed: int = 7) -> keras.Model:
+    """The model with weights that depend on the seed alone; variances are positive."""
     generator = np.random.default_rng(seed)
-    built.set_weights([generator.normal(0, 0.3, weight.shape) for weight in built.get_weights()])
+    drawn = [generator.normal(0, 0.3, weight.shape) for weight in built.weights]
+    built.set_weights(
+        [
+            abs(value) + 0.5 if "variance" in weight.path else value
+            for weight, value in zip(built.weights, drawn, strict=True)
+        ]
+    )
     return built
 
 
-def examples(built: keras.Model, rows: int, seed: int = 11) -> np.ndarray:
-    """Rows with values of both signs, many of them equal so that there are ties."""
-    values = np.random.default_rng(seed).normal(size=(rows, *built.input_shape[1:]))
-    return np.round(values * 4) / 4
+def examples(built: keras.Model, rows: int, seed: int = 11) -> np.ndarray | list[np.ndarray]:
+    """Rows with values of both signs, many of them equal so that there are ties; a list for several
+    inputs.
+    """
+    generator = np.random.default_rng(seed)
+    values = [generator.normal(size=(rows, *tensor.shape[1:])) for tensor in built.inputs]
+    return alone([np.round(value * 4) / 4 for value in values])
 
 
 def agrees(spark: SparkSession, built: keras.Model, rows: int = 5) -> None:
     """The compiled model scores as Keras does: by DML, and by ONNX."""
     features = examples(built, rows)
-    wanted = built.predict(features, verbose=0)
+    wanted = listed(built(features, training=False))
     graph = check(read(built))
     variables = built.get_weights()
-    weights = {weight.name: weight.to_dml(variables[weight.position]) for weight in graph.weights()}
-    scored = Scorer(spark, CompiledModel.of(graph, weights)).predict_proba(features)
-    near = FORWARD[built.compute_dtype]
-    np.testing.assert_allclose(scored, wanted, rtol=near, atol=near)
+    weights = {one.name: one.weight.to_dml(variables[one.position]) for one in graph.parameters}
+    scored = Scorer(spark, CompiledModel.of(graph, weights)).outputs(features)
     exported = onnx.exported(graph, weights).SerializeToString()
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
-    inferred = session.run(None, {"X": features.astype(np.float32)})[0]
-    near = FORWARD["float32"]
-    np.testing.assert_allclose(inferred, wanted, rtol=near, atol=near)
+    given = {
+        slot.name: value.astype(np.float32)
+        for slot, value in zip(session.get_inputs(), listed(features), strict=True)
+    }
+    inferred = session.run(None, given)
+    for ours, theirs, output in zip(scored, inferred, wanted, strict=True):
+        near(ours, output, FORWARD[built.compute_dtype])
+        near(theirs, output, FORWARD["float32"])
+
+
+def near(found: np.ndarray, wanted: np.ndarray, distance: float) -> None:
+    """Equal but for this distance, relative to each number and to the largest of them."""
+    scale = max(1.0, float(np.abs(wanted).max(initial=0)))
+    np.testing.assert_allclose(found, wanted, rtol=distance, atol=distance * scale)
+
+
+def alone(arrays: list[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+    """What Keras takes for one input or output, or for several."""
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def listed(tensors: object) -> list[np.ndarray]:
+    """What Keras gives for one input or output, or for several, as arrays."""
+    several = tensors if isinstance(tensors, (list, tuple)) else [tensors]
+    return [np.asarray(tensor) for tensor in several]
 
 
 def learns(
@@ -60,23 +93,32 @@ def learns(
     """After some steps on the same batches the weights are Keras' own; the last batch is a partial
     one.
     """
-    built.compile(optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss)
-    classes, batch = built.output_shape[-1], 6
-    features = examples(built, batch * (steps - 1) + 2)
-    labels = np.random.default_rng(3).integers(0, classes, len(features))
+    built.compile(optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True)
+    batch = 6
+    features = listed(examples(built, batch * (steps - 1) + 2))
     sparse = "sparse" in (loss if isinstance(loss, str) else loss.name)
-    targets = labels if sparse else np.eye(classes)[labels]
-    ours = Keras2DML(spark, built, batch_size=batch, max_iter=steps, display=0)
-    ours.fit(features, targets)
-    theirs = [
-        built.train_on_batch(features[begin : begin + batch], targets[begin : begin + batch])
-        for begin in range(0, len(features), batch)
+    targets = [
+        wanted(tensor.shape[1:], len(features[0]), sparse=sparse) for tensor in built.outputs
     ]
-    near = WEIGHTS[built.compute_dtype]
-    for found, wanted in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=near, atol=near)
-    losses = [step.loss for step in ours.iterations]
-    np.testing.assert_allclose(losses, np.ravel(theirs), rtol=near, atol=near)
+    ours = Keras2DML(spark, built, batch_size=batch, max_iter=steps, display=0)
+    ours.fit(alone(features), alone(targets))
+    theirs = []
+    for begin in range(0, len(features[0]), batch):
+        part = slice(begin, begin + batch)
+        x, y = [value[part] for value in features], [value[part] for value in targets]
+        built.reset_metrics()
+        measured = built.train_on_batch(alone(x), alone(y))
+        theirs.append(np.ravel(measured)[0])
+    distance = WEIGHTS[built.compute_dtype]
+    for found, trained in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):
+        near(found, trained, distance)
+    near(np.array([step.loss for step in ours.iterations]), np.array(theirs), distance)
+
+
+def wanted(shape: tuple[int, ...], rows: int, *, sparse: bool) -> np.ndarray:
+    """Targets for an output: class numbers, or their one-hot vectors."""
+    labels = np.random.default_rng(3).integers(0, shape[-1], (rows, *shape[:-1]))
+    return labels if sparse else np.eye(shape[-1])[labels]
 
 
 def complaints(built: keras.Model) -> tuple[str, ...]:

@@ -56,7 +56,9 @@ def assert_same_but_turned(spark, first: keras.Model, last: keras.Model) -> None
 
     features = examples(last, 5)
     graph = check(read(first))
-    weights = {w.name: w.to_dml(last.get_weights()[w.position]) for w in graph.weights()}
+    weights = {
+        one.name: one.weight.to_dml(last.get_weights()[one.position]) for one in graph.parameters
+    }
     scored = Scorer(spark, CompiledModel.of(graph, weights)).predict_proba(
         features.transpose(0, 3, 1, 2)
     )
@@ -77,6 +79,11 @@ def test_dense_scores_as_keras(spark, activation):
 def test_flatten_scores_as_keras(spark):
     agrees(spark, model(IMAGE, Conv2D(3, 3), Flatten(), Dense(4), Activation("softmax")))
     agrees(spark, model(IMAGE, Flatten()))
+
+
+def test_images_of_one_channel_score_as_keras(spark):
+    agrees(spark, model((6, 5, 1), Conv2D(1, 3)))
+    agrees(spark, model((6, 5, 1), Conv2D(2, 3), Flatten(), Dense(3)))
 
 
 def test_dropout_does_nothing_at_prediction(spark):

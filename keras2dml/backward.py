@@ -1,0 +1,105 @@
+"""The backward pass of a graph as DML statements: from gradients of values to those of weights."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from keras2dml import dml
+from keras2dml.graph import IDENTITY, Call, Graph, Parameter, Value, source_of
+from keras2dml.rendering import INPUTS, Forward
+
+
+class Backward:
+    """The statements that take gradients back to every trainable weight, and no further.
+
+    `add` enters a gradient that is known; `run` then writes the statements. The gradient of the
+    parameter W is in the variable `d_W`.
+    """
+
+    def __init__(self, forward: Forward) -> None:
+        self.forward = forward
+        self.used: list[str] = []
+        self.lines: list[str] = []
+        self._summands: dict[str, list[str]] = defaultdict(list)
+        self._needed = _needed(forward.graph)
+
+    @property
+    def trained(self) -> list[Parameter]:
+        """The parameters that get a gradient."""
+        parameters = self.forward.graph.parameters
+        return [one for one in parameters if self._summands[one.name]]
+
+    def add(self, value: Value) -> str:
+        """The variable for one more gradient of `value`, which the caller binds."""
+        return self._gradient(self.forward[value], "loss")
+
+    def run(self, skipped: Collection[Call] = ()) -> None:
+        """Write the statements of every call that has a gradient, but for those `skipped`."""
+        for call in reversed(self.forward.graph.calls):
+            if call not in skipped and self.forward.function(call) != IDENTITY:
+                self._append(call)
+        for parameter in self.trained:
+            if len(self._summands[parameter.name]) > 1:
+                self.lines.append(f"d_{parameter.name} = {self._sum(parameter.name)}")
+
+    def _append(self, call: Call) -> None:
+        forward, function = self.forward, self.forward.function(call)
+        results = forward.results(call)
+        wanted = {
+            f"d{name}": forward[value]
+            for name, value in zip(INPUTS, call.inputs, strict=False)
+            if source_of(value) in self._needed
+        }
+        trained = {
+            f"d{weight.argument}": forward.graph.names[weight]
+            for weight in call.weights
+            if weight.variable.trainable
+        }
+        if not (wanted or trained) or not any(self._summands[result] for result in results):
+            return
+        gradients = {
+            f"d{result}": self._sum(name) if self._summands[name] else _zeros(name)
+            for result, name in zip(forward.target(call).results, results, strict=True)
+        }
+        gradients["dout"] = gradients[f"d{forward.target(call).results[0]}"]
+        separate = f"{function}_gradients" in dml.library()
+        if separate and trained:
+            self._call(f"{function}_gradients", call, gradients, trained)
+        if wanted or not separate:
+            self._call(f"{function}_backward", call, gradients, {**wanted, **trained})
+
+    def _call(
+        self, function: str, call: Call, gradients: dict[str, str], targets: dict[str, str]
+    ) -> None:
+        name = self.forward.graph.names[call]
+        results = [
+            self._gradient(targets[result], name) if result in targets else f"unused_{result}"
+            for result in dml.function(function).results
+        ]
+        self.used.append(function)
+        arguments = {**self.forward.arguments(call), **gradients}
+        self.lines.append(dml.call(function, results, arguments))
+
+    def _gradient(self, variable: str, by: str) -> str:
+        """A variable for one more gradient of `variable`."""
+        summands = self._summands[variable]
+        summands.append(f"d_{variable}_by_{by}" if summands else f"d_{variable}")
+        return summands[-1]
+
+    def _sum(self, variable: str) -> str:
+        return " + ".join(self._summands[variable])
+
+
+def _zeros(variable: str) -> str:
+    return f"matrix(0, rows=nrow({variable}), cols=ncol({variable}))"
+
+
+def _needed(graph: Graph) -> set[Call]:
+    """The calls on whose results a trainable weight has an influence: only they need a gradient."""
+    needed: set[Call] = set()
+    for call in graph.calls:
+        trained = any(weight.variable.trainable for weight in call.weights)
+        if trained or any(source_of(value) in needed for value in call.inputs):
+            needed.add(call)
+    return needed

@@ -1,0 +1,120 @@
+"""Where the elements of a value lie: turned, gathered, and made rows of their own.
+
+A rule that needs its input in some order asks for it here; where it has that order nothing is done.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from keras2dml.graph import Constant, Node, Shape, Value
+from keras2dml.rules import call
+
+
+def arranged(layer: Any, x: Value, like: Value) -> Value:
+    """`x` with its elements where `like`, of the same shape, has them."""
+    if x.has_order(like.order):
+        return x.seen_as(like.shape, like.stored)
+    before = _before(x)
+    if before is not None and before.has_order(like.order):
+        return before.seen_as(like.shape, like.stored)
+    columns = x.order.argsort()[like.order]
+    to = Value(like.shape, like.stored, like.order, x.rows)
+    return gathered(layer, x, columns, to)
+
+
+def _before(x: Value) -> Value | None:
+    """What `x` was before its columns were gathered, if all of them were, each once."""
+    if x.source is None or x.source.function != "linear":
+        return None
+    before, columns = x.source.inputs[0], x.source.constants[0].matrix[:, 0] - 1
+    if before.size != x.size or not np.array_equal(np.sort(columns), np.arange(x.size)):
+        return None
+    return before.seen_as(x.shape, x.stored, x.order[columns.argsort()])
+
+
+def in_keras_order(layer: Any, x: Value) -> Value:
+    """`x` as Keras flattens it."""
+    return arranged(layer, x, Value.of(x.shape))
+
+
+def permuted(x: Value, axes: Shape) -> Value:
+    """Keras' tensor with its axes in another order; no cell moves."""
+    shape = tuple(x.shape[axis] for axis in axes)
+    places = Value.of(x.shape, axes).order.argsort()
+    return x.seen_as(shape, x.stored, places[x.order])
+
+
+def gathered(layer: Any, x: Value, columns: np.ndarray, to: Value) -> Value:
+    """A value like `to` whose column j is the column `columns[j]` of `x`, counted from 0."""
+    nodes = (
+        Node("Reshape", ("X",), {}, (np.array([0, x.size]),), ("flat",)),
+        Node("Gather", ("flat",), {"axis": 1}, (np.asarray(columns),), ("picked",)),
+        Node("Reshape", ("picked",), {}, (np.array([0, *to.stored]),)),
+    )
+    cells = np.column_stack([columns, np.arange(to.size), np.ones(to.size)])
+    return mapped(layer, x, cells, to, nodes)
+
+
+def mapped(layer: Any, x: Value, cells: np.ndarray, to: Value, onnx: tuple[Node, ...]) -> Value:
+    """A value like `to` whose columns are sums of columns of `x`.
+
+    Each row of `cells` is a column of `x`, one of the result, both counted from 0, and a factor.
+    """
+    matrix = np.asarray(cells, np.float64) + np.array([1, 1, 0])
+    sizes = {"inputs": x.size, "outputs": to.size}
+    constant = Constant("S", matrix, "sparse_map", sizes)
+    return call(layer, "linear", x, to=to, constants=(constant,), onnx=onnx)
+
+
+def folded(layer: Any, x: Value, axes: int) -> Value:
+    """`x` with its first `axes` axes made rows of their own: (N, T, D) as (N * T, D)."""
+    x = in_keras_order(layer, x)
+    shape, factor = x.shape[axes:], math.prod(x.shape[:axes])
+    if factor == 1:
+        return x.seen_as(shape, shape)
+    before = x.source.inputs[0] if x.source and x.source.function == "unfold" else None
+    if before is not None and before.rows == x.rows * factor and before.in_keras_order:
+        return before.seen_as(shape, shape)
+    node = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
+    to = Value.of(shape, rows=x.rows * factor)
+    return call(layer, "fold", x, to=to, sizes={"factor": factor}, onnx=node)
+
+
+def unfolded(layer: Any, x: Value, leading: Shape) -> Value:
+    """The inverse of `folded`, for the axes of the sizes `leading`."""
+    x = in_keras_order(layer, x)
+    shape, factor = (*leading, *x.shape), math.prod(leading)
+    if factor == 1:
+        return x.seen_as(shape, shape)
+    node = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
+    to = Value.of(shape, rows=x.rows // factor)
+    return call(layer, "unfold", x, to=to, sizes={"factor": factor}, onnx=node)
+
+
+def vectors(layer: Any, x: Value, axis: int = -1) -> Value:
+    """Each vector along `axis` as a row; `axis` may also be the last."""
+    return folded(layer, permuted(x, last(x, axis)), len(x.shape) - 1)
+
+
+def of_vectors(layer: Any, rows: Value, x: Value, axis: int = -1) -> Value:
+    """The rows that `vectors(layer, x, axis)` made, or others of them, back where they were."""
+    axes = last(x, axis)
+    leading = tuple(x.shape[place] for place in axes[:-1])
+    back = tuple(int(place) for place in np.argsort(axes))
+    return permuted(unfolded(layer, rows, leading), back)
+
+
+def last(x: Value, axis: int) -> Shape:
+    """The axes of `x` with this one at the end."""
+    rank = len(x.shape)
+    axis %= rank
+    return (*(other for other in range(rank) if other != axis), axis)
+
+
+def aligned(layer: Any, x: Value, *others: Value) -> tuple[Value, ...]:
+    """The values, all of one shape, with their elements where the first has them."""
+    return (x, *(arranged(layer, other, x) for other in others))

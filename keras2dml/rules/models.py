@@ -1,0 +1,105 @@
+"""Models as layers: the layers of a Sequential or functional model, one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras2dml.graph import Call, Value
+from keras2dml.rules import Refusal, lowered, lowers, named
+from keras2dml.rules.layouts import arranged
+
+Functional = type(keras.Model(x := keras.Input((1,), batch_size=1), x))
+
+
+@lowers(keras.Sequential, Functional, honours="layers input_layers output_layers build_input_shape")
+def model(layer: keras.Model, *inputs: Value) -> tuple[Value, ...]:
+    """Every layer on the way from the inputs to the outputs; all that are refused at once."""
+    return _Walk(layer, inputs).outputs()
+
+
+class _Walk:
+    """One walk from a model's outputs to its inputs."""
+
+    def __init__(self, model: keras.Model, inputs: tuple[Value, ...]) -> None:
+        self.model = model
+        self.complaints: list[str] = []
+        self.values: dict[Any, Value] = {
+            tensor._keras_history: value for tensor, value in zip(model.inputs, inputs, strict=True)
+        }
+        self.orders: dict[Any, tuple[Value, ...]] = {}
+
+    def outputs(self) -> tuple[Value, ...]:
+        """What the model makes of its inputs, or all complaints."""
+        outputs = tuple(self._value(tensor) for tensor in self.model.outputs)
+        if self.complaints:
+            raise Refusal(*dict.fromkeys(self.complaints))
+        return outputs
+
+    def _value(self, tensor: Any) -> Value:
+        """The value of a Keras tensor; reads what it comes from first."""
+        pending = [tensor]
+        while pending:
+            layer, node, _ = pending[-1]._keras_history
+            if pending[-1]._keras_history in self.values:
+                pending.pop()
+                continue
+            node = layer._inbound_nodes[node]
+            sources = node.input_tensors
+            missing = [source for source in sources if source._keras_history not in self.values]
+            if missing:
+                pending.extend(missing)
+            else:
+                self._lower(layer, node)
+        return self.values[tensor._keras_history]
+
+    def _lower(self, layer: Any, node: Any) -> None:
+        """Enter what a layer makes; stand-ins where it is refused, so that the rest is checked."""
+        for output in node.output_tensors:
+            if None in output.shape[1:]:
+                self._complain(
+                    f"{named(layer)} has the open shape {tuple(output.shape[1:])}. Every size but"
+                    " the batch must be given."
+                )
+        try:
+            made = self._lowered(layer, node)
+        except Refusal as refusal:
+            self._complain(*refusal.complaints)
+            made = tuple(stand_in(output) for output in node.output_tensors)
+        for output, value in zip(node.output_tensors, made, strict=True):
+            self.values[output._keras_history] = value
+
+    def _lowered(self, layer: Any, node: Any) -> tuple[Value, ...]:
+        arguments, keywords = self._read(node.arguments.args), self._read(node.arguments.kwargs)
+        if len(arguments) == 1 and isinstance(arguments[0], (list, dict)):
+            first = arguments[0]
+            arguments = [*first.values()] if isinstance(first, dict) else first
+        values = [value for value in arguments if isinstance(value, Value)]
+        # A layer that is called again has one set of weights, and they one order.
+        before = self.orders.setdefault(layer, tuple(values))
+        again = iter(
+            arranged(layer, value, like) if value.shape == like.shape else value
+            for value, like in zip(values, before, strict=False)
+        )
+        arguments = [next(again, one) if isinstance(one, Value) else one for one in arguments]
+        return lowered(layer, *arguments, **keywords)
+
+    def _read(self, given: Any) -> Any:
+        """The arguments of a call, with values in the place of tensors."""
+        if isinstance(given, keras.KerasTensor):
+            return self.values[given._keras_history]
+        if isinstance(given, dict):
+            return {name: self._read(value) for name, value in given.items()}
+        if isinstance(given, (list, tuple)):
+            return [self._read(value) for value in given]
+        return given
+
+    def _complain(self, *complaints: str) -> None:
+        self.complaints.extend(complaints)
+
+
+def stand_in(tensor: Any) -> Value:
+    """A value of a tensor's shape; a size that is open is taken for 1."""
+    value = Value.of(tuple(size or 1 for size in tensor.shape[1:]))
+    return value.made_by(Call("stand_in", (), tensor.name, {"out": value.stored}))

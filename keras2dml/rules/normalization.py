@@ -1,0 +1,54 @@
+"""Normalizations: by moving statistics, or by those of the values themselves."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Constant, Node, Value, Weight
+from keras2dml.rules import Refusal, call, lowers, named
+from keras2dml.rules.layouts import arranged, last
+
+
+@lowers(
+    keras.layers.BatchNormalization,
+    honours="axis momentum epsilon center scale",
+)
+def batch_normalization(layer: keras.layers.BatchNormalization, x: Value) -> Value:
+    """By the moving mean and variance; in training by those of the batch, which the moving ones
+    follow. A layer that is not trainable keeps them, and uses them in training too.
+    """
+    if isinstance(layer.axis, (list, tuple)):
+        message = f"{named(layer)} has axis={layer.axis!r}. Give one axis."
+        raise Refusal(message)
+    axis = layer.axis if layer.axis < 0 else layer.axis - 1
+    axes = last(x, axis)
+    # One row for each channel: the channel's axis comes first.
+    x = arranged(layer, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
+    channels = x.stored[0]
+    given = {
+        "gamma": layer.gamma if layer.scale else None,
+        "beta": layer.beta if layer.center else None,
+        "moving_mean": layer.moving_mean,
+        "moving_variance": layer.moving_variance,
+    }
+    neutral = {"gamma": np.ones, "beta": np.zeros}
+    epsilon = float(layer.epsilon)
+    return call(
+        layer,
+        "batch_norm",
+        x,
+        weights=tuple(
+            Weight(name, variable, (channels, 1))
+            for name, variable in given.items()
+            if variable is not None
+        ),
+        constants=tuple(
+            Constant(name, neutral[name]((channels, 1)))
+            for name, variable in given.items()
+            if variable is None
+        ),
+        sizes={"C": channels, "momentum": float(layer.momentum), "epsilon": epsilon},
+        onnx=Node("BatchNormalization", ("X", *given), {"epsilon": epsilon}),
+        training="batch_norm_training" if layer.trainable else None,
+    )
