@@ -20,6 +20,7 @@ _FUNCTION = re.compile(
     r".*?^\}$",
     re.MULTILINE | re.DOTALL,
 )
+_CALLED = re.compile(r"\b(\w+)\(")
 _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
 
 
@@ -77,8 +78,17 @@ def call(name: str, results: Sequence[str], arguments: Mapping[str, str]) -> str
 def script(header: Sequence[str], used: Iterable[str], body: Sequence[str]) -> str:
     """A script: comments, the library functions that it uses, and its statements."""
     comments = "\n".join(f"# {line}".rstrip() for line in header)
-    texts = [function(name).text for name in dict.fromkeys(used)]
+    texts = [function(name).text for name in with_called(used)]
     return "\n\n".join([comments, *texts, "\n".join(body)]) + "\n"
+
+
+def with_called(names: Iterable[str]) -> list[str]:
+    """These functions and those of the library that they call, each once and before its callers."""
+    found: dict[str, None] = {}
+    for name in names:
+        called = set(_CALLED.findall(function(name).text)) & library().keys() - {name}
+        found |= dict.fromkeys([*with_called(sorted(called)), name])
+    return list(found)
 
 
 def block(head: str, body: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras2dml.graph import Call, Constant, Node, Scalar, Value, Weight, source_of
 
@@ -154,6 +155,27 @@ def call(
 def result(value: Value, name: str, like: Value) -> Value:
     """Another result, like `like`, of the call that made `value`."""
     return like.made_by(source_of(value), name)
+
+
+def nodes(*steps: str) -> tuple[Node, ...]:
+    """ONNX operators, each written as `Operator inputs > output`; numbers are constants, and come
+    last. The last one's output is the call's.
+    """
+    made = []
+    for step in steps:
+        taken, _, output = step.partition(" > ")
+        operator, *inputs = taken.split()
+        names = tuple(name for name in inputs if not _is_number(name))
+        numbers = tuple(np.array(float(name), np.float32) for name in inputs if _is_number(name))
+        attributes = {"Cast": {"to": 1}, "Softmax": {"axis": -1}, "LogSoftmax": {"axis": -1}}
+        made.append(
+            Node(operator, names, attributes.get(operator, {}), numbers, (output or "out",))
+        )
+    return tuple(made)
+
+
+def _is_number(text: str) -> bool:
+    return text[0] in "-0123456789"
 
 
 def named(layer: Any) -> str:

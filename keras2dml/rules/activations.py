@@ -1,20 +1,71 @@
-"""Activations: elementwise functions, and softmax over an axis."""
+"""Activations: elementwise functions, and those along an axis."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
-from keras2dml.graph import Node, Value
-from keras2dml.rules import Refusal, call, lowers, named
+from keras2dml.graph import Constant, Node, Scalar, Value, Weight
+from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layouts import of_vectors, vectors
 
-# Keras' function: the DML function and the ONNX operator of the same name.
-ELEMENTWISE = {
-    keras.activations.relu: ("relu", "Relu"),
-    keras.activations.sigmoid: ("sigmoid", "Sigmoid"),
-    keras.activations.tanh: ("tanh", "Tanh"),
+ROOT_OF_HALF = math.sqrt(0.5)
+
+# Keras' function: the DML function of that name, and the ONNX operators.
+ELEMENTWISE: dict[Any, tuple[Node, ...]] = {
+    keras.activations.relu: nodes("Relu X"),
+    keras.activations.sigmoid: nodes("Sigmoid X"),
+    keras.activations.tanh: nodes("Tanh X"),
+    keras.activations.exponential: nodes("Exp X"),
+    keras.activations.softplus: nodes("Softplus X"),
+    keras.activations.softsign: nodes("Softsign X"),
+    keras.activations.selu: nodes("Selu X"),
+    keras.activations.silu: nodes("Sigmoid X > gate", "Mul X gate"),
+    keras.activations.gelu: nodes(
+        f"Mul X {ROOT_OF_HALF} > scaled",
+        "Erf scaled > erf",
+        "Add erf 1 > gate",
+        "Mul X gate > both",
+        "Mul both 0.5",
+    ),
+    keras.activations.mish: nodes("Softplus X > plus", "Tanh plus > gate", "Mul X gate"),
+    keras.activations.relu6: nodes("Clip X 0 6"),
+    keras.activations.hard_tanh: nodes("Clip X -1 1"),
+    keras.activations.hard_sigmoid: nodes(
+        "Mul X 0.16666667 > part", "Add part 0.5 > in", "Clip in 0 1"
+    ),
+    keras.activations.hard_silu: nodes(
+        "Mul X 0.16666667 > part", "Add part 0.5 > in", "Clip in 0 1 > gate", "Mul X gate"
+    ),
+    keras.activations.soft_shrink: (Node("Shrink", ("X",), {"lambd": 0.5, "bias": 0.5}),),
+    keras.activations.hard_shrink: (Node("Shrink", ("X",), {"lambd": 0.5, "bias": 0.0}),),
+    keras.activations.tanh_shrink: nodes("Tanh X > tanh", "Sub X tanh"),
+    keras.activations.log_sigmoid: nodes("Neg X > neg", "Softplus neg > plus", "Neg plus"),
+    keras.activations.squareplus: nodes(
+        "Mul X X > square",
+        "Add square 4 > more",
+        "Sqrt more > root",
+        "Add X root > both",
+        "Mul both 0.5",
+    ),
+    keras.activations.sparse_plus: nodes(
+        "Clip X -1 1 > in",
+        "Add in 1 > up",
+        "Mul up up > square",
+        "Mul square 0.25 > bowl",
+        "Sub X 1 > over",
+        "Relu over > line",
+        "Add bowl line",
+    ),
+    keras.activations.sparse_sigmoid: nodes("Mul X 0.5 > half", "Add half 0.5 > in", "Clip in 0 1"),
+}
+ALONG_AN_AXIS = {
+    keras.activations.softmax: nodes("Softmax X"),
+    keras.activations.log_softmax: nodes("LogSoftmax X"),
 }
 
 
@@ -25,15 +76,14 @@ def activation(layer: keras.layers.Activation, x: Value) -> Value:
 
 
 def activated(layer: Any, x: Value, function: Any) -> Value:
-    """`x` after one of Keras' activation functions."""
+    """`x` after one of Keras' activation functions, with that function's own defaults."""
     if function is keras.activations.linear:
         return x
     if function in ELEMENTWISE:
-        name, operator = ELEMENTWISE[function]
-        return call(layer, name, x, onnx=Node(operator))
-    if function is keras.activations.softmax:
-        return softmax(layer, x, axis=-1)
-    known = ", ".join(repr(known.__name__) for known in (*ELEMENTWISE, keras.activations.softmax))
+        return call(layer, function.__name__, x, onnx=ELEMENTWISE[function])
+    if function in OTHERS:
+        return OTHERS[function](layer, x)
+    known = ", ".join(repr(known.__name__) for known in (*ELEMENTWISE, *OTHERS))
     wanted = getattr(function, "__name__", repr(function))
     message = (
         f"{named(layer)} has activation {wanted!r}. Compiled are 'linear', {known}: use one of"
@@ -42,9 +92,97 @@ def activated(layer: Any, x: Value, function: Any) -> Value:
     raise Refusal(message)
 
 
-def softmax(layer: Any, x: Value, axis: int) -> Value:
-    """Probabilities along an axis of an example."""
+def along(layer: Any, x: Value, function: Any, axis: int) -> Value:
+    """Softmax or log_softmax along an axis of an example."""
     rows = vectors(layer, x, axis)
-    return of_vectors(
-        layer, call(layer, "softmax", rows, onnx=Node("Softmax", (), {"axis": -1})), x, axis
+    made = call(layer, function.__name__, rows, onnx=ALONG_AN_AXIS[function])
+    return of_vectors(layer, made, x, axis)
+
+
+@lowers(keras.layers.Softmax, honours="axis")
+def softmax(layer: keras.layers.Softmax, x: Value) -> Value:
+    """Probabilities along one axis."""
+    if not isinstance(layer.axis, int):
+        message = f"{named(layer)} has axis={layer.axis!r}. Give one axis."
+        raise Refusal(message)
+    axis = layer.axis if layer.axis < 0 else layer.axis - 1
+    return along(layer, x, keras.activations.softmax, axis)
+
+
+@lowers(keras.layers.ReLU, honours="max_value negative_slope threshold")
+def relu(layer: keras.layers.ReLU, x: Value) -> Value:
+    """Nothing below the threshold but a slope, and nothing above a ceiling."""
+    ceiling = math.inf if layer.max_value is None else float(layer.max_value)
+    slope, threshold = float(layer.negative_slope), float(layer.threshold)
+    if (ceiling, slope, threshold) == (math.inf, 0.0, 0.0):
+        return activated(layer, x, keras.activations.relu)
+    highest = min(ceiling, float(np.finfo(np.float32).max))
+    sizes = {"threshold": threshold, "ceiling": highest, "slope": slope}
+    onnx = nodes(
+        f"Greater X {threshold} > over",
+        "Cast over > open",
+        "Mul X open > kept",
+        f"Clip kept 0 {highest} > up",
+        f"Sub X {threshold} > shifted",
+        f"Clip shifted {np.finfo(np.float32).min} 0 > below",
+        f"Mul below {slope} > line",
+        "Add up line",
     )
+    return call(layer, "bounded_relu", x, sizes=sizes, onnx=onnx)
+
+
+@lowers(keras.layers.LeakyReLU, honours="negative_slope")
+def leaky_relu(layer: keras.layers.LeakyReLU, x: Value) -> Value:
+    """A slope below 0."""
+    return _leaky(layer, x, float(layer.negative_slope))
+
+
+@lowers(keras.layers.ELU, honours="alpha")
+def elu(layer: keras.layers.ELU, x: Value) -> Value:
+    """An exponential below 0."""
+    return _elu(layer, x, float(layer.alpha))
+
+
+@lowers(keras.layers.PReLU, honours="shared_axes")
+def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
+    """A slope below 0 that is learned, for each element or for all along the shared axes."""
+    shape = tuple(layer.alpha.shape)
+    places = np.arange(math.prod(shape)).reshape(shape)
+    columns = np.broadcast_to(places, x.shape).ravel()[x.order]
+    cells = np.column_stack([columns, np.arange(x.size), np.ones(x.size)]) + np.array([1, 1, 0])
+    sizes: dict[str, Scalar] = {"inputs": places.size, "outputs": x.size}
+    onnx = (
+        Node("Reshape", ("alpha",), {}, (np.array([-1]),), ("flat",)),
+        Node("Gather", ("flat",), {}, (columns,), ("picked",)),
+        Node("Reshape", ("picked",), {}, (np.array([1, *x.stored]),), ("slope",)),
+        Node("PRelu", ("X", "slope")),
+    )
+    return call(
+        layer,
+        "prelu",
+        x,
+        weights=(Weight("alpha", layer.alpha, (1, places.size)),),
+        constants=(Constant("S", cells, "sparse_map", sizes),),
+        onnx=onnx,
+    )
+
+
+def _leaky(layer: Any, x: Value, slope: float) -> Value:
+    onnx = Node("LeakyRelu", ("X",), {"alpha": slope})
+    return call(layer, "leaky_relu", x, sizes={"slope": slope}, onnx=onnx)
+
+
+def _elu(layer: Any, x: Value, alpha: float) -> Value:
+    return call(layer, "elu", x, sizes={"alpha": alpha}, onnx=Node("Elu", ("X",), {"alpha": alpha}))
+
+
+# Functions that are a layer with other defaults, or work along an axis.
+OTHERS: dict[Any, Callable[[Any, Value], Value]] = {
+    keras.activations.softmax: lambda layer, x: along(layer, x, keras.activations.softmax, -1),
+    keras.activations.log_softmax: lambda layer, x: along(
+        layer, x, keras.activations.log_softmax, -1
+    ),
+    keras.activations.leaky_relu: lambda layer, x: _leaky(layer, x, 0.2),
+    keras.activations.elu: lambda layer, x: _elu(layer, x, 1.0),
+    keras.activations.celu: lambda layer, x: _elu(layer, x, 1.0),
+}

@@ -154,7 +154,7 @@ def test_summary_names_every_step(fitted):
 
 
 def test_scripts_name_the_layers(fitted):
-    assert "first_out = conv2d_forward(X=X_batch, W=first_W" in fitted.get_prediction_script()
+    assert "first_conv2d = conv2d_forward(X=X_batch, W=first_W" in fitted.get_prediction_script()
     assert "[d_first_W, d_first_b] = conv2d_gradients(" in fitted.get_training_script()
 
 

@@ -1,0 +1,56 @@
+"""Each activation, as a function and as a layer, scores and learns as Keras does."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras.layers import ELU, Activation, Conv2D, Dense, Flatten, LeakyReLU, PReLU, ReLU, Softmax
+from oracle import agrees, complaints, learns, model
+
+pytestmark = [pytest.mark.spark, pytest.mark.systemds]
+
+# Keras' `glu` halves an axis, `threshold` has to be told one, `sparsemax` sorts.
+REFUSED = {"glu", "sparsemax", "threshold"}
+HELPERS = {"deserialize", "get", "serialize"}
+FUNCTIONS = sorted(
+    name
+    for name in set(dir(keras.activations)) - REFUSED - HELPERS
+    if callable(getattr(keras.activations, name))
+)
+LAYERS = [
+    (ReLU, {}),
+    (ReLU, {"max_value": 0.5}),
+    (ReLU, {"max_value": 1.5, "negative_slope": 0.3, "threshold": 0.2}),
+    (LeakyReLU, {"negative_slope": 0.05}),
+    (ELU, {"alpha": 0.7}),
+    (PReLU, {}),
+    (PReLU, {"shared_axes": [1, 2]}),
+    (PReLU, {"shared_axes": [3]}),
+    (Softmax, {}),
+    (Softmax, {"axis": 1}),
+    (Softmax, {"axis": -2}),
+]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_scores_and_learns_as_keras(spark, name):
+    function = getattr(keras.activations, name)
+    dense = (Dense(6, kernel_initializer="ones"), Activation(function))
+    built = model((5,), *dense, Dense(3, activation="softmax"))
+    agrees(spark, built, rows=9)
+    learns(spark, built)
+
+
+@pytest.mark.parametrize(("layer", "arguments"), LAYERS, ids=str)
+def test_layer_scores_and_learns_as_keras(spark, layer, arguments):
+    ends = Flatten(), Dense(3, activation="softmax")
+    built = model((6, 5, 3), Conv2D(4, 2), layer(**arguments), *ends)
+    agrees(spark, built)
+    learns(spark, built)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_other_functions_are_refused_by_name(name):
+    layer = Activation("linear")
+    layer.activation = getattr(keras.activations, name)
+    assert f"has activation '{name}'. Compiled are 'linear'" in complaints(model((4,), layer))[0]
