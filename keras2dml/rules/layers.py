@@ -11,6 +11,7 @@ from keras2dml.rules import (
     merging,
     models,
     normalization,
+    shapes,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "merging",
     "models",
     "normalization",
+    "shapes",
 ]

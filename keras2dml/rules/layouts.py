@@ -6,6 +6,7 @@ A rule that needs its input in some order asks for it here; where it has that or
 from __future__ import annotations
 
 import math
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -118,3 +119,42 @@ def last(x: Value, axis: int) -> Shape:
 def aligned(layer: Any, x: Value, *others: Value) -> tuple[Value, ...]:
     """The values, all of one shape, with their elements where the first has them."""
     return (x, *(arranged(layer, other, x) for other in others))
+
+
+def spread(layer: Any, x: Value, shape: Shape, like: Value | None = None) -> Value:
+    """`x` repeated to `shape` as numpy broadcasts it, with its elements where `like` has them."""
+    places = np.broadcast_to(np.arange(x.size).reshape(x.shape), shape)
+    to = Value.of(shape) if like is None else like
+    return gathered(layer, x, x.order.argsort()[places.ravel()[to.order]], _alone(to, x.rows))
+
+
+def picked(layer: Any, x: Value, places: np.ndarray) -> Value:
+    """The elements of `x` at these places of Keras' flattened example, 0 for a place of -1."""
+    to = Value.of(places.shape, _axes(x) if places.ndim == len(x.shape) else None, x.rows)
+    wanted = places.ravel()[to.order]
+    kept = np.flatnonzero(wanted >= 0)
+    cells = np.column_stack([x.order.argsort()[wanted[kept]], kept, np.ones(kept.size)])
+    columns = np.full(to.size, x.size)
+    columns[kept] = cells[:, 0]
+    onnx = (
+        Node("Reshape", ("X",), {}, (np.array([0, x.size]),), ("flat",)),
+        Node("Pad", ("flat",), {}, (np.array([0, 0, 0, 1]), np.array(0, np.float32)), ("longer",)),
+        Node("Gather", ("longer",), {"axis": 1}, (columns,), ("found",)),
+        Node("Reshape", ("found",), {}, (np.array([0, *to.stored]),)),
+    )
+    return mapped(layer, x, cells, to, onnx)
+
+
+def places(x: Value) -> np.ndarray:
+    """The place of each element in Keras' flattened example, in Keras' shape."""
+    return np.arange(x.size).reshape(x.shape)
+
+
+def _axes(x: Value) -> Shape | None:
+    """The order of Keras' axes in which `x` lies, if it is one."""
+    orders = permutations(range(len(x.shape)))
+    return next((axes for axes in orders if x.has_order(Value.of(x.shape, axes).order)), None)
+
+
+def _alone(value: Value, rows: int) -> Value:
+    return Value(value.shape, value.stored, value.order, rows)

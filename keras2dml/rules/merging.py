@@ -1,4 +1,4 @@
-"""Merging layers: elementwise functions of several values, and their concatenation."""
+"""Merging layers and Keras' operators: elementwise functions of values, and their concatenation."""
 
 from __future__ import annotations
 
@@ -6,26 +6,99 @@ from functools import reduce
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.ops import numpy as operators
 
 from keras2dml.graph import Node, Value
 from keras2dml.rules import Refusal, call, lowers, named
-from keras2dml.rules.layouts import aligned
+from keras2dml.rules.layouts import arranged, spread
 
-# Keras' layer: the DML function of two values and the ONNX operator.
+# Keras' layer or operator: the DML function of two values and the ONNX operator.
 ELEMENTWISE = {
     keras.layers.Add: ("add", "Add"),
+    keras.layers.Average: ("add", "Add"),
+    keras.layers.Subtract: ("subtract", "Sub"),
     keras.layers.Multiply: ("multiply", "Mul"),
+    keras.layers.Maximum: ("maximum", "Max"),
+    keras.layers.Minimum: ("minimum", "Min"),
+}
+OPERATORS = {
+    operators.Add: ("add", "Add"),
+    operators.Subtract: ("subtract", "Sub"),
+    operators.Multiply: ("multiply", "Mul"),
 }
 
 
 @lowers(*ELEMENTWISE)
 def merged(layer: Any, *inputs: Value) -> Value:
-    """The elements of all inputs, two by two."""
-    shapes = {value.shape for value in inputs}
-    if len(shapes) > 1:
-        message = f"{named(layer)} gets the shapes {sorted(shapes)}. Give it values of one shape."
-        raise Refusal(message)
+    """The elements of all inputs, two by two; axes of size 1 are repeated."""
     function, operator = ELEMENTWISE[type(layer)]
-    return reduce(
-        lambda x, y: call(layer, function, x, y, onnx=Node(operator)), aligned(layer, *inputs)
+    out = reduce(lambda x, y: _pairwise(layer, x, y, function, operator), inputs)
+    if isinstance(layer, keras.layers.Average):
+        return rescaled(layer, out, 1 / len(inputs), 0.0)
+    return out
+
+
+@lowers(*OPERATORS)
+def operated(layer: Any, x: Any, y: Any) -> Value:
+    """Two values, or a value and a number: x + y, x - y, x * y."""
+    function, operator = OPERATORS[type(layer)]
+    if isinstance(x, Value) and isinstance(y, Value):
+        return _pairwise(layer, x, y, function, operator)
+    value, number = (x, y) if isinstance(x, Value) else (y, x)
+    if np.ndim(number) != 0:
+        message = f"{named(layer)} takes an array. Give it a number, or a layer's output."
+        raise Refusal(message)
+    if function == "multiply":
+        return rescaled(layer, value, float(number), 0.0)
+    if function == "add":
+        return rescaled(layer, value, 1.0, float(number))
+    sign = 1.0 if value is x else -1.0
+    return rescaled(layer, value, sign, -sign * float(number))
+
+
+def rescaled(layer: Any, x: Value, scale: float, offset: float) -> Value:
+    """Every element times `scale`, plus `offset`."""
+    onnx = (
+        Node("Mul", ("X",), {}, (np.array(scale, np.float32),), ("scaled",)),
+        Node("Add", ("scaled",), {}, (np.array(offset, np.float32),)),
     )
+    return call(layer, "rescaled", x, sizes={"scale": scale, "offset": offset}, onnx=onnx)
+
+
+@lowers(keras.layers.Concatenate, honours="axis")
+def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
+    """The columns of all inputs one after another: nothing moves, whatever the axis, since the
+    result carries where each of its elements is.
+    """
+    if layer.axis == 0:
+        message = f"{named(layer)} has axis=0, the examples. Give another axis."
+        raise Refusal(message)
+    axis = layer.axis if layer.axis < 0 else layer.axis - 1
+    return reduce(lambda x, y: _joined(layer, x, y, axis % len(x.shape)), inputs)
+
+
+def _joined(layer: Any, x: Value, y: Value, axis: int) -> Value:
+    sizes = x.shape[axis], y.shape[axis]
+    shape = (*x.shape[:axis], sum(sizes), *x.shape[axis + 1 :])
+    parts = np.split(np.arange(np.prod(shape)).reshape(shape), [sizes[0]], axis)
+    order = np.concatenate(
+        [part.ravel()[value.order] for part, value in zip(parts, (x, y), strict=True)]
+    )
+    flat = [value.seen_as(value.shape, (value.size,)) for value in (x, y)]
+    to = Value(shape, (order.size,), order, x.rows)
+    return call(layer, "concatenate", *flat, to=to, onnx=Node("Concat", (), {"axis": 1}))
+
+
+def _pairwise(layer: Any, x: Value, y: Value, function: str, operator: str) -> Value:
+    try:
+        shape = np.broadcast_shapes(x.shape, y.shape)
+    except ValueError:
+        shape = ()
+    if len(x.shape) != len(y.shape) or not shape:
+        message = f"{named(layer)} gets the shapes {x.shape} and {y.shape}. Give it equal ones."
+        raise Refusal(message)
+    if x.shape != shape:
+        x = spread(layer, x, shape, y if y.shape == shape else None)
+    y = arranged(layer, y, x) if y.shape == shape else spread(layer, y, shape, x)
+    return call(layer, function, x, y, onnx=Node(operator))

@@ -1,0 +1,88 @@
+"""Layers that put elements elsewhere, repeat them or leave them out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Value
+from keras2dml.rules import Refusal, lowers, named
+from keras2dml.rules.layouts import permuted, picked, places
+
+
+@lowers(keras.layers.Identity)
+def identity(layer: keras.layers.Identity, x: Value) -> Value:
+    """What went in."""
+    return x
+
+
+@lowers(keras.layers.Reshape, honours="target_shape")
+def reshape(layer: keras.layers.Reshape, x: Value) -> Value:
+    """Keras' flattened example under another shape; no cell moves."""
+    shape = tuple(layer.target_shape)
+    known = -int(np.prod(shape))
+    return x.seen_as(tuple(x.size // known if size == -1 else size for size in shape), x.stored)
+
+
+@lowers(keras.layers.Permute, honours="dims")
+def permute(layer: keras.layers.Permute, x: Value) -> Value:
+    """The axes in another order; no cell moves."""
+    return permuted(x, tuple(axis - 1 for axis in layer.dims))
+
+
+@lowers(keras.layers.RepeatVector, honours="n")
+def repeat_vector(layer: keras.layers.RepeatVector, x: Value) -> Value:
+    """The vector `n` times, one under another."""
+    return picked(layer, x, np.tile(places(x), (layer.n, 1)))
+
+
+@lowers(keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, honours="padding data_format")
+def zero_padding(layer: Any, x: Value) -> Value:
+    """Zeros before and after the spatial axes."""
+    return picked(layer, x, np.pad(places(x), _sides(layer, layer.padding), constant_values=-1))
+
+
+@lowers(keras.layers.Cropping1D, keras.layers.Cropping2D, honours="cropping data_format")
+def cropping(layer: Any, x: Value) -> Value:
+    """The spatial axes without what is cut off."""
+    parts = tuple(
+        slice(before, size - after)
+        for (before, after), size in zip(_sides(layer, layer.cropping), x.shape, strict=True)
+    )
+    return picked(layer, x, places(x)[parts])
+
+
+@lowers(
+    keras.layers.UpSampling1D, keras.layers.UpSampling2D, honours="size data_format interpolation"
+)
+def up_sampling(layer: Any, x: Value) -> Value:
+    """Each element of the spatial axes several times."""
+    if getattr(layer, "interpolation", "nearest") != "nearest":
+        message = (
+            f"{named(layer)} has interpolation={layer.interpolation!r}. Compiled is 'nearest': use"
+            " that."
+        )
+        raise Refusal(message)
+    found = places(x)
+    sizes = (layer.size,) if isinstance(layer.size, int) else tuple(layer.size)
+    for axis, size in zip(_spatial(layer), sizes, strict=True):
+        found = np.repeat(found, size, axis)
+    return picked(layer, x, found)
+
+
+def _spatial(layer: Any) -> tuple[int, ...]:
+    """The spatial axes of an example."""
+    count = 1 if type(layer).__name__.endswith("1D") else 2
+    first = getattr(layer, "data_format", None) == "channels_first"
+    return tuple(axis + first for axis in range(count))
+
+
+def _sides(layer: Any, given: Any) -> list[tuple[int, int]]:
+    """What is added or taken before and after each axis of an example."""
+    pairs = [given] if isinstance(given[0], int) else list(given)
+    around = [(0, 0)] * (len(pairs) + 1)
+    for axis, pair in zip(_spatial(layer), pairs, strict=True):
+        around[axis] = tuple(pair)
+    return around
