@@ -104,7 +104,8 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     """What a layer makes of its inputs; Refusal with every complaint about it."""
     lowering = LOWERINGS.get(type(layer))
     if lowering is None:
-        known = ", ".join(sorted(known.__name__ for known in LOWERINGS))
+        layers = {known.__name__ for known in LOWERINGS if issubclass(known, keras.Layer)}
+        known = ", ".join(sorted(layers - {"Functional", "Sequential"}))
         message = f"{named(layer)} is not compiled. Compiled are {known}: use these."
         raise Refusal(message)
     complaints = list(lowering.complaints(layer))

@@ -5,23 +5,25 @@ from __future__ import annotations
 from keras2dml.rules import (
     Refusal,
     activations,
+    convolution,
     core,
-    images,
     lowered,
     merging,
     models,
     normalization,
+    pooling,
     shapes,
 )
 
 __all__ = [
     "Refusal",
     "activations",
+    "convolution",
     "core",
-    "images",
     "lowered",
     "merging",
     "models",
     "normalization",
+    "pooling",
     "shapes",
 ]

@@ -1,0 +1,103 @@
+"""Pooling over windows of images and sequences, or over the whole of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Constant, Node, Value
+from keras2dml.rules import call, lowers
+from keras2dml.rules.windows import Window, image, padded, sized
+
+# What pads the input of a max-pooling: the lowest float32, so that it is never the largest element
+# of a window.
+LOWEST = float(np.finfo(np.float32).min)
+
+GLOBAL = {
+    keras.layers.GlobalAveragePooling1D: ("channel_means", "ReduceMean"),
+    keras.layers.GlobalAveragePooling2D: ("channel_means", "ReduceMean"),
+    keras.layers.GlobalMaxPooling1D: ("channel_maxima", "ReduceMax"),
+    keras.layers.GlobalMaxPooling2D: ("channel_maxima", "ReduceMax"),
+}
+
+
+@lowers(
+    keras.layers.MaxPooling1D,
+    keras.layers.MaxPooling2D,
+    honours="pool_size strides padding data_format",
+)
+def max_pooling(layer: Any, x: Value) -> Value:
+    """The largest element of each window; the gradient goes to the first one that is as large, as
+    in TensorFlow.
+
+    SystemDS' own backward is fast, and right where windows lie apart and a pooled row has not six
+    entries: its sorting network for six is wrong, and overlapping windows leave duplicate entries.
+    The others gather windows.
+    """
+    x = image(layer, x)
+    window = Window.of(layer, x, _pool(layer))
+    if any(window.pads):
+        window, x = padded(layer, window, x, fill=LOWEST)
+    gathers = window.overlaps or window.output[1] == 6
+    return call(
+        layer,
+        "max_pooling2d_gathered" if gathers else "max_pooling2d",
+        x,
+        to=sized(layer, window.channels, window.output, x),
+        sizes=window.sizes,
+        onnx=Node("MaxPool", (), window.attributes(len(x.shape))),
+    )
+
+
+@lowers(
+    keras.layers.AveragePooling1D,
+    keras.layers.AveragePooling2D,
+    honours="pool_size strides padding data_format",
+)
+def average_pooling(layer: Any, x: Value) -> Value:
+    """The mean of each window, of the elements that are no padding."""
+    x = image(layer, x)
+    window = Window.of(layer, x, _pool(layer))
+    top, left, bottom, right = window.pads
+    inside = np.pad(np.ones((window.height, window.width)), ((top, bottom), (left, right)))
+    pads = any(window.pads)
+    if pads:
+        window, x = padded(layer, window, x, fill=0.0)
+    out = call(
+        layer,
+        "average_pooling2d",
+        x,
+        to=sized(layer, window.channels, window.output, x),
+        sizes=window.sizes,
+        onnx=Node("AveragePool", (), window.attributes(len(x.shape))),
+    )
+    if not pads:
+        return out
+    windows = np.lib.stride_tricks.sliding_window_view(inside, window.window)
+    shares = windows[:: window.strides[0], :: window.strides[1]].mean(axis=(2, 3))
+    factors = np.broadcast_to(1 / shares, (window.channels, *shares.shape))
+    onnx = Node("Mul", ("X",), {}, (factors.reshape(out.stored).astype(np.float32),))
+    row = Constant("factors", factors.reshape(1, -1))
+    return call(layer, "column_scaled", out, constants=(row,), onnx=onnx)
+
+
+@lowers(*GLOBAL, honours="data_format keepdims")
+def global_pooling(layer: Any, x: Value) -> Value:
+    """The mean or the largest element of each channel; of several that are as large, each gets its
+    share of the gradient, as in TensorFlow.
+    """
+    x = image(layer, x)
+    channels, rank = x.stored[0], len(x.shape)
+    function, operator = GLOBAL[type(layer)]
+    to = Value.of((channels,), rows=x.rows)
+    if layer.keepdims:
+        to = sized(layer, channels, (1, 1), x)
+    axes = {"axes": tuple(range(2, rank + 1)), "keepdims": int(layer.keepdims)}
+    return call(layer, function, x, to=to, sizes={"C": channels}, onnx=Node(operator, ("X",), axes))
+
+
+def _pool(layer: Any) -> tuple[int, ...]:
+    size = layer.pool_size
+    return (size,) if isinstance(size, int) else tuple(size)
