@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
 
 from keras2dml import dml
 from keras2dml.graph import IDENTITY, Call, Graph, Parameter, Value, source_of
@@ -32,12 +31,20 @@ class Backward:
 
     def add(self, value: Value) -> str:
         """The variable for one more gradient of `value`, which the caller binds."""
-        return self._gradient(self.forward[value], "loss")
+        return self.variable(self.forward[value])
 
-    def run(self, skipped: Collection[Call] = ()) -> None:
-        """Write the statements of every call that has a gradient, but for those `skipped`."""
+    def variable(self, variable: str) -> str:
+        """The variable for one more gradient of a variable of the script."""
+        return self._gradient(variable, "loss")
+
+    def known(self, variable: str) -> None:
+        """Enter that the loss has `variable` in it as it is."""
+        self._summands[variable].append("1")
+
+    def run(self) -> None:
+        """Write the statements of every call that has a gradient."""
         for call in reversed(self.forward.graph.calls):
-            if call not in skipped and self.forward.function(call) != IDENTITY:
+            if self.forward.function(call) != IDENTITY:
                 self._append(call)
         for parameter in self.trained:
             if len(self._summands[parameter.name]) > 1:

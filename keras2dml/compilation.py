@@ -1,25 +1,29 @@
-"""A Keras model compiled: its graph, loss and optimizer, and its weights both ways."""
+"""A Keras model compiled: its graph, losses and optimizer, and its weights both ways."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras2dml import training
 from keras2dml.check import check
+from keras2dml.configuration import Configuration, output_names
 from keras2dml.errors import InvalidData, UnsupportedModel
-from keras2dml.graph import Graph
-from keras2dml.losses import Loss, loss_of
+from keras2dml.graph import Graph, Parameter
+from keras2dml.losses import loss_of
+from keras2dml.metrics import Metric, metric_of
+from keras2dml.objective import Goal, Objective
 from keras2dml.optimizers import Optimizer, optimizer_of
-from keras2dml.reader import read
+from keras2dml.reader import last_layer, read
+from keras2dml.regularizers import Constraint, Regularizer, constraint_of, regularizer_of
 from keras2dml.rendering import Script
-from keras2dml.training import Objective
-
-ACCURACIES = frozenset(("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy"))
+from keras2dml.rules.models import stand_in
+from keras2dml.targets import Targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,33 +31,39 @@ class Compilation:
     """Everything that is known of a model once it is compiled; the Keras model is only read."""
 
     model: keras.Model
+    configuration: Configuration
     graph: Graph
-    losses: tuple[Loss, ...]
+    goals: tuple[Goal, ...]
+    regularizers: Mapping[str, Regularizer]
+    constraints: Mapping[str, Constraint]
     optimizer: Optimizer
 
     @classmethod
     def of(cls, model: keras.Model) -> Compilation:
-        """The model compiled; UnsupportedModel with all complaints about layers, loss, optimizer
-        and metrics.
+        """The model compiled; UnsupportedModel with all complaints about layers, losses, metrics,
+        regularizers, constraints and optimizer.
         """
+        configuration = Configuration.of(model)
         complaints: list[str] = []
         graph: Graph | None = None
-        losses: list[Loss | None] = []
-        wanted = _wanted(model)
+        goals: tuple[Goal, ...] = ()
+        regularizers: dict[str, Regularizer] = {}
+        constraints: dict[str, Constraint] = {}
         try:
             graph = check(read(model))
-            for configured, output in zip(wanted.losses, graph.outputs, strict=True):
-                loss, about_loss = loss_of(configured, output)
-                losses.append(loss)
-                complaints += about_loss
         except UnsupportedModel as refused:
             complaints += refused.complaints
-        optimizer, about_optimizer = optimizer_of(wanted.optimizer)
-        complaints += [*about_optimizer, *wanted.complaints]
-        found = tuple(loss for loss in losses if loss is not None)
+        complaints += configuration.complaints
+        if not configuration.complaints:
+            goals, about = _goals(model, graph, configuration)
+            complaints += about
+        for parameter in graph.parameters if graph else ():
+            complaints += _entered(parameter, regularizers, constraints)
+        optimizer, about_optimizer = optimizer_of(configuration.optimizer)
+        complaints += about_optimizer
         if complaints or graph is None or optimizer is None:
             raise UnsupportedModel(model.name, complaints)
-        return cls(model, graph, found, optimizer)
+        return cls(model, configuration, graph, goals, regularizers, constraints, optimizer)
 
     def weights(self) -> dict[str, np.ndarray]:
         """The model's weights as DML matrices, by name."""
@@ -62,38 +72,90 @@ class Compilation:
             one.name: one.weight.to_dml(variables[one.position]) for one in self.graph.parameters
         }
 
-    def keras_model(self, matrices: Mapping[str, np.ndarray]) -> keras.Model:
-        """A copy of the Keras model, compiled as it was, with these weights."""
+    def keras_model(
+        self, matrices: Mapping[str, np.ndarray], steps: int = 0, *, compiled: bool = False
+    ) -> keras.Model:
+        """A copy of the Keras model, compiled as it was, with these weights, and with the
+        optimizer's matrices that are among them, after so many steps.
+        """
+        copy = keras.models.clone_model(self.model)
+        if self.model.compiled or compiled:
+            self.configuration.compile(copy)
+        self.enter(copy, matrices, steps)
+        return copy
+
+    def enter(self, copy: keras.Model, matrices: Mapping[str, np.ndarray], steps: int) -> None:
+        """Give a copy of the model these weights, and its optimizer these matrices."""
         variables = self.model.get_weights()
         for one in self.graph.parameters:
             dtype = variables[one.position].dtype
             variables[one.position] = one.weight.to_keras(matrices[one.name]).astype(dtype)
-        copy = keras.models.clone_model(self.model)
         copy.set_weights(variables)
-        if self.model.compiled:
-            copy.compile_from_config(self.model.get_compile_config())
-        return copy
+        if not (copy.compiled and steps):
+            return
+        copy.optimizer.build(copy.trainable_variables)
+        copy.optimizer._iterations.assign(steps)
+        if self.optimizer.step.factors is not None:
+            copy.optimizer._u_product.assign(self.optimizer.products(steps)[-1])
+        for name, one, variable in self._kept(copy):
+            variable.assign(one.weight.to_keras(matrices[name]))
 
-    def state_shapes(self) -> dict[str, tuple[int, int]]:
-        """The shapes of the optimizer's matrices, by name."""
+    def state(self) -> dict[str, np.ndarray]:
+        """The optimizer's matrices by name, as the Keras model's optimizer has them, or as they are
+        at first.
+        """
+        optimizer = self.configuration.optimizer
+        if optimizer.built and self.steps:
+            return {
+                name: one.weight.to_dml(np.asarray(variable))
+                for name, one, variable in self._kept(self.model)
+            }
         return {
-            f"{one.name}_{kept}": one.weight.matrix
+            f"{one.name}_{kept}": np.full(one.weight.matrix, value)
             for one in self.graph.parameters
-            for kept in self.optimizer.state
+            for kept, value in self.optimizer.state.items()
             if one.trainable
         }
 
-    def objective(self, of_classes: tuple[bool, ...]) -> Objective:
-        """What training makes small, for targets that are class numbers, or probabilities."""
-        return Objective(self.graph, self.losses, output_names(self.model), of_classes)
+    def averages(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The averages that Keras puts in the place of the weights when training ends."""
+        if self.optimizer.average is None:
+            return {}
+        kept = {one.name: f"{one.name}_{training.AVERAGE}" for one in self.graph.parameters}
+        return {name: state[average] for name, average in kept.items() if average in state}
 
-    def training_script(self, of_classes: tuple[bool, ...]) -> Script:
-        """The training script for such targets."""
-        return training.render(self.objective(of_classes), self.optimizer)
+    @property
+    def steps(self) -> int:
+        """The steps that the Keras model's optimizer has made."""
+        optimizer: Any = self.configuration.optimizer
+        return int(optimizer._iterations)
 
-    def evaluation_script(self, of_classes: tuple[bool, ...]) -> Script:
-        """The script that measures losses and accuracies."""
-        return training.evaluation(self.objective(of_classes))
+    def _kept(self, model: keras.Model) -> Iterator[tuple[str, Parameter, Any]]:
+        """The variables that the optimizer of a copy keeps, by the name of the matrix."""
+        optimizer: Any = model.optimizer
+        for one in self.graph.parameters:
+            if one.trainable:
+                place = optimizer._get_variable_index(model.weights[one.position])
+                for kept in self.optimizer.state:
+                    own = getattr(optimizer, f"_{kept}", None) or getattr(optimizer, kept)
+                    yield f"{one.name}_{kept}", one, own[place]
+
+    def objective(self, targets: Sequence[Targets] | None = None) -> Objective:
+        """What training makes small, for targets like these; for class numbers without."""
+        goals = self.goals
+        if targets is not None:
+            goals = tuple(
+                replace(goal, of_classes=target.of_classes, weighted=target.weighted)
+                for goal, target in zip(goals, targets, strict=True)
+            )
+        return Objective(self.graph, goals, self.regularizers)
+
+    def training_script(
+        self, objective: Objective | None = None, *, shuffled: bool = False
+    ) -> Script:
+        """The training script for such an objective; for class numbers without."""
+        wanted = objective or self.objective()
+        return training.render(wanted, self.optimizer, self.constraints, shuffled=shuffled)
 
     def agrees_with(self, input_shape: tuple[int, ...]) -> None:
         """InvalidData if the model's input is another one than `input_shape`, (C, H, W)."""
@@ -111,49 +173,48 @@ class Compilation:
         raise InvalidData(message)
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What `model.compile` was told, or SystemML's default; and what of it would be ignored."""
-
-    losses: tuple[object, ...]
-    optimizer: keras.optimizers.Optimizer
-    complaints: tuple[str, ...] = ()
-
-
-def _wanted(model: keras.Model) -> _Wanted:
-    count = len(getattr(model, "outputs", None) or ())
-    if not model.compiled:
-        optimizer = keras.optimizers.SGD(learning_rate=0.01, momentum=0.95, nesterov=True)
-        return _Wanted(("categorical_crossentropy",) * count, optimizer)
-    config = model.get_compile_config() or {}
-    complaints = [
-        f"It is compiled with {name}={config[name]!r}. Loss and accuracy are computed:"
-        f" leave {name} out."
-        for name in ("loss_weights", "weighted_metrics")
-        if config.get(name)
-    ]
-    metrics = config.get("metrics") or []
-    others = (
-        [metric for metric in metrics if metric not in ACCURACIES]
-        if isinstance(metrics, list)
-        else [metrics]
+def _goals(
+    model: keras.Model, graph: Graph | None, configuration: Configuration
+) -> tuple[tuple[Goal, ...], list[str]]:
+    """The goal of each output, or complaints about losses and metrics, which there are of a model
+    that has no graph, too.
+    """
+    goals, complaints = [], []
+    outputs = getattr(model, "outputs", None) or ()
+    wanted = zip(
+        output_names(model),
+        graph.outputs if graph else map(stand_in, outputs),
+        configuration.losses,
+        configuration.weights,
+        configuration.metrics,
+        configuration.weighted_metrics,
+        strict=True,
     )
-    complaints += [
-        f"It is compiled with the metric {other!r}. Accuracy is computed: leave it out."
-        for other in others
-    ]
-    return _Wanted(_losses(model, count), model.optimizer, tuple(complaints))
+    for number, (name, output, configured, weight, metrics, weighted) in enumerate(wanted):
+        loss, about = loss_of(configured, output, weight, last_layer(model, number))
+        complaints += about
+        measured: list[Metric] = []
+        kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]
+        for one, counts in kinds:
+            metric, about = metric_of(one, output, last_layer(model, number), weighted=counts)
+            complaints += about
+            measured += [metric] if metric else []
+        if loss is not None:
+            of_classes = loss.kind in ("sparse", "classes")
+            goals.append(Goal(name, output, loss, tuple(measured), of_classes))
+    return tuple(goals), complaints
 
 
-def output_names(model: keras.Model) -> tuple[str, ...]:
-    """What Keras calls the outputs: the names of their layers."""
-    named = getattr(model, "output_names", None)
-    return tuple(named or (tensor._keras_history[0].name for tensor in model.outputs))
-
-
-def _losses(model: keras.Model, count: int) -> tuple[object, ...]:
-    """The loss of each output, as Keras hands them out."""
-    given = model.loss
-    if isinstance(given, dict):
-        return tuple(given.get(name) for name in output_names(model))
-    return tuple(given) if isinstance(given, (list, tuple)) else (given,) * count
+def _entered(
+    parameter: Parameter,
+    regularizers: dict[str, Regularizer],
+    constraints: dict[str, Constraint],
+) -> list[str]:
+    """Enter a parameter's regularizer and constraint; complaints about them."""
+    regularizer, about_regularizer = regularizer_of(parameter)
+    constraint, about_constraint = constraint_of(parameter)
+    if regularizer:
+        regularizers[parameter.name] = regularizer
+    if constraint:
+        constraints[parameter.name] = constraint
+    return [*about_regularizer, *about_constraint]

@@ -104,7 +104,7 @@ def identifier(name: str) -> str:
 
 def literal(value: Scalar) -> str:
     """A number as DML writes it, exact to the last bit."""
-    return repr(value)
+    return str(value).upper() if isinstance(value, bool) else repr(value)
 
 
 def shape(sizes: Sequence[int]) -> str:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import asdict
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import keras
 import numpy as np
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from keras2dml import data, folder, onnx, reporting
+from keras2dml import data, folder, onnx, reporting, targets
+from keras2dml.callbacks import Callbacks
+from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation
+from keras2dml.epochs import Report, Run
 from keras2dml.errors import InvalidData
-from keras2dml.fitting import Held, Iteration, Plan, Training, averages
+from keras2dml.fitting import Data, Iteration, Plan, Training
 from keras2dml.scorer import CompiledModel, Scorer
 from keras2dml.systemds import SystemDS
-
-Report = Callable[[Sequence[Iteration]], None]
 
 
 class Keras2DML:
@@ -72,10 +73,13 @@ class Keras2DML:
         self._graph = self._compilation.graph
         self._systemds = SystemDS(spark)
         self._matrices = self._compilation.weights()
+        self._state = self._compilation.state()
+        self._steps = self._compilation.steps
         self._scorer: Scorer | None = None
-        self.classes_ = np.arange(self._graph.output.shape[-1])
+        self.classes_: Any = targets.classes_of(self._compilation.goals[0])
         self._inputs = {self._graph.input_name(value): value for value in self._graph.inputs}
         self.history: dict[str, list[float]] = {}
+        self.epoch: list[int] = []
         self.iterations: list[Iteration] = []
 
     def fit(
@@ -84,43 +88,78 @@ class Keras2DML:
         y: object,
         batch_size: int | None = None,
         epochs: int | None = None,
-        validation_data: tuple[object, object] | None = None,
+        verbose: int | str | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        validation_split: float = 0.0,
+        validation_data: Sequence[object] | None = None,
+        shuffle: bool | None = None,
+        class_weight: Mapping[Any, float] | None = None,
+        sample_weight: object = None,
+        initial_epoch: int = 0,
         report: Report | None = None,
+        checkpoint: Path | str | None = None,
     ) -> Self:
-        """Train from the current weights on, with mini-batches in the order of the rows.
+        """Train from the current weights and the current state of the optimizer on.
 
         X is (N, *shape) in the model's own layout, or rows (N, D) in SystemML's order C,H,W; y is
-        (N,) of class labels or (N, K) of probabilities. Keras' `epochs` take the place of
-        `max_iter`; `validation_data` is measured after each epoch. `report` is called with the
-        iterations done since its last call, instead of showing a progress bar. Raises InvalidData
-        before anything runs.
+        (N,) of class labels, (N, K) of probabilities, or numbers. The other arguments are Keras';
+        `epochs` take the place of `max_iter`, and then the rows are shuffled unless `shuffle` is
+        False; without they are taken in their order, as SystemML did. `report` is called with the
+        iterations done since its last call, instead of showing a progress bar. With a folder
+        `checkpoint`, the same call goes on where a killed run was. Raises InvalidData before
+        anything runs.
+
+        Returns this estimator, which has what Keras' History has: `history` and `epoch`.
         """
         size = _positive("batch_size", batch_size or self.batch_size)
-        features, targets = self._checked(X, y)
-        held, interval = None, 0
+        data = self._checked(X, y, None, sample_weight, class_weight)
+        tested = validation = None
         if validation_data is not None:
-            held = Held(*self._checked(*validation_data, known=targets[0].classes))
-            interval = -(-len(features[0]) // size)
+            rows, labels, *weights = validation_data
+            classes = data.targets[0].classes
+            validation = self._checked(rows, labels, classes, next(iter(weights), None))
+        elif validation_split:
+            data, validation = _split(data, validation_split)
         elif self.test_interval and self.test_iter:
-            held, interval = self._kept(features, targets, self.test_iter * size)
-            features, targets = _part(features, targets, slice(self.test_iter * size, None))
-        rows = len(features[0])
-        iterations = epochs * -(-rows // size) if epochs else self.max_iter
-        plan = Plan(rows, size, iterations, interval)
+            data, tested = self._kept(data, self.test_iter * size)
+        batches = -(-data.rows // size)
+        plan = Plan(
+            data.rows,
+            size,
+            (epochs - initial_epoch) * batches if epochs else self.max_iter,
+            self.test_interval if tested else 0,
+            by_epoch=bool(epochs or validation or callbacks),
+            first_epoch=initial_epoch,
+        )
         training = Training(
-            self._systemds, self._compilation, self._matrices, targets, features, self.seed
+            self._systemds,
+            self._compilation,
+            {**self._matrices, **self._state},
+            data,
+            self._steps,
+            self.seed,
+            shuffled=bool(epochs) if shuffle is None else shuffle,
         )
         with closing(training):
-            self._run(training, plan, held, report)
-            self._changed(training.weights())
-        self.classes_ = targets[0].classes
+            self._run(
+                Run(training, plan, tested, validation, report=report),
+                callbacks,
+                verbose,
+                checkpoint,
+            )
+        self.classes_ = data.targets[0].classes
         if self.weights is not None:
             self.save(self.weights)
         return self
 
     def predict(self, X: object) -> np.ndarray:
-        """The class label of each row, (N,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        """The class label of each row, (N,); of a model that is no classifier its output."""
+        output, loss = self.predict_proba(X), self._compilation.goals[0].loss
+        if loss.kind == "numbers" or (loss.kind == "binary" and output.shape[-1] > 1):
+            return output
+        if loss.kind == "binary":
+            return np.asarray(self.classes_[(output[..., 0] > loss.threshold).astype(int)])
+        return np.asarray(self.classes_[output.argmax(axis=-1)])
 
     def predict_proba(self, X: object) -> np.ndarray:
         """The model's output for each row, (N, K) in the order of `classes_`."""
@@ -133,20 +172,11 @@ class Keras2DML:
         return self._scorer.outputs(X)
 
     def score(self, X: object, y: object) -> float:
-        """The share of rows whose predicted class is the label in `y`, over all outputs."""
-        _, targets = self._checked(X, y, known=self.classes_)
-        shares = []
-        for found, target, output in zip(
-            self.outputs(X), targets, self._graph.outputs, strict=True
-        ):
-            shape = (len(found), *output.shape[:-1])
-            wanted = (
-                target.matrix.reshape(shape).astype(int) - 1
-                if target.of_classes
-                else target.matrix.reshape(found.shape).argmax(axis=-1)
-            )
-            shares.append(np.mean(found.argmax(axis=-1) == wanted))
-        return float(np.mean(shares))
+        """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
+        whose loss is no classification the coefficient of determination, R^2.
+        """
+        targets = self._checked(X, y, self.classes_).targets
+        return reporting.score(self._compilation.goals, self.outputs(X), targets)
 
     def summary(self, console: Console | None = None) -> None:
         """Print the compiled model: a row for each step."""
@@ -154,7 +184,7 @@ class Keras2DML:
 
     def get_training_script(self) -> str:
         """The DML that `fit` runs on class labels."""
-        return self._compilation.training_script((True,) * len(self._graph.outputs)).text
+        return self._compilation.training_script().text
 
     def get_prediction_script(self) -> str:
         """The DML that `predict` runs."""
@@ -174,8 +204,8 @@ class Keras2DML:
         return self
 
     def to_keras(self) -> keras.Model:
-        """A new Keras model with the weights as they are now."""
-        return self._compilation.keras_model(self._matrices)
+        """A new Keras model with the weights and the optimizer's state as they are now."""
+        return self._compilation.keras_model({**self._matrices, **self._state}, self._steps)
 
     def to_onnx(self, path: Path | str) -> None:
         """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output
@@ -197,61 +227,67 @@ class Keras2DML:
             self._scorer = None
 
     def _checked(
-        self, X: object, y: object, known: np.ndarray | None = None
-    ) -> tuple[tuple[np.ndarray, ...], tuple[data.Targets, ...]]:
+        self,
+        X: object,
+        y: object,
+        known: np.ndarray | None = None,
+        sample_weight: object = None,
+        class_weight: Mapping[Any, float] | None = None,
+    ) -> Data:
         features = tuple(data.inputs(X, self._inputs).values())
-        targets = data.outputs(y, self._graph.outputs, len(features[0]), known)
-        for loss, target in zip(self._compilation.losses, targets, strict=True):
-            if loss.sparse and not target.of_classes:
-                message = (
-                    "y has a column for each class, and the loss is sparse: give class numbers, or"
-                    " use 'categorical_crossentropy'."
-                )
-                raise InvalidData(message)
-        return features, targets
+        goals = self._compilation.goals
+        given = targets.of_outputs(y, goals, len(features[0]), known, sample_weight, class_weight)
+        return Data(features, given)
 
-    def _kept(
-        self, features: tuple[np.ndarray, ...], targets: tuple[data.Targets, ...], kept: int
-    ) -> tuple[Held, int]:
-        """The first rows, kept for SystemML's test, and how often that is."""
-        if kept >= len(features[0]):
+    def _kept(self, given: Data, kept: int) -> tuple[Data, Data]:
+        """The rows to train on, and the first ones, kept for SystemML's test."""
+        if kept >= given.rows:
             message = (
-                f"test_iter={self.test_iter} keeps {kept} of {len(features[0])} rows for"
-                " testing: lower it."
+                f"test_iter={self.test_iter} keeps {kept} of {given.rows} rows for testing:"
+                " lower it."
             )
             raise InvalidData(message)
-        return Held(*_part(features, targets, slice(kept))), self.test_interval
+        return given.part(slice(kept, None)), given.part(slice(kept))
 
     def _run(
-        self, training: Training, plan: Plan, held: Held | None, report: Report | None
+        self,
+        run: Run,
+        callbacks: Sequence[keras.callbacks.Callback],
+        verbose: int | str | None,
+        checkpoint: Path | str | None,
     ) -> None:
-        """Run the plan, and keep and show what it reports."""
-        self.iterations = []
-        measured: dict[str, list[float]] = defaultdict(list)
+        """Carry the run out, and keep what it leaves."""
+        plan, training = run.plan, run.training
+        if checkpoint is not None:
+            about = {**asdict(plan), "seed": self.seed, "script": training.fingerprint}
+            run.checkpoint = Checkpoint(checkpoint, about)
+        if callbacks:
+            before = {**self._matrices, **self._state}
+            run.callbacks = Callbacks(
+                callbacks, self._compilation, before, self._steps, plan.epochs
+            )
+        quiet = verbose == 0 if verbose is not None else not self.display
         with ExitStack() as shown:
-            display = None
-            if report is None and self.display:
-                display = shown.enter_context(reporting.Display(plan.iterations, self.display))
-            for steps in training.run(plan):
-                self.iterations += steps
-                if display:
-                    display.show(steps)
-                if report:
-                    report(steps)
-                if held is not None and self.iterations[-1].number % plan.interval == 0:
-                    measures = training.measure(held)
-                    for name, value in measures.items():
-                        measured[f"val_{name}"].append(value)
-                    if display:
-                        display.say(held.line(self.iterations[-1].number, measures))
-        self.history = {**averages(self.iterations, plan.batches), **measured}
+            if run.report is None and not quiet:
+                every = 0 if verbose == 2 else self.display
+                run.display = shown.enter_context(reporting.Display(plan.iterations, every))
+            run.go()
+        matrices = training.matrices()
+        self._state = {name: matrices[name] for name in self._state}
+        averages = self._compilation.averages(self._state)
+        self._changed({**{name: matrices[name] for name in self._matrices}, **averages})
+        self._steps = training.steps
+        self.history, self.iterations = dict(run.history), run.iterations
+        self.epoch = list(range(plan.first_epoch, plan.first_epoch + len(self.history["loss"])))
 
 
-def _part(
-    features: tuple[np.ndarray, ...], targets: tuple[data.Targets, ...], part: slice
-) -> tuple[tuple[np.ndarray, ...], tuple[data.Targets, ...]]:
-    """Some rows of X and y."""
-    return tuple(one[part] for one in features), tuple(one[part] for one in targets)
+def _split(given: Data, share: float) -> tuple[Data, Data]:
+    """The rows to train on, and the last ones, as Keras splits them."""
+    begin = int(given.rows * (1 - share))
+    if not 0 < begin < given.rows:
+        message = f"validation_split={share} leaves no rows on one side: give a share between."
+        raise InvalidData(message)
+    return given.part(slice(begin)), given.part(slice(begin, None))
 
 
 def _positive(name: str, value: int) -> int:

@@ -4,118 +4,157 @@ the JVM.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from keras2dml import training
 from keras2dml.compilation import Compilation
-from keras2dml.data import Targets
+from keras2dml.objective import Objective
+from keras2dml.scoring import ROWS_AT_ONCE
 from keras2dml.systemds import SystemDS
+from keras2dml.targets import Targets
 
 # How long SystemDS is left alone at most: long enough that starting a script costs little, short
 # enough to see it work.
 SECONDS_A_RUN = 3.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Iteration:
-    """One training step: its number from 1, the batch's rows, and what was measured before the
-    update.
-    """
+    """One training step: its number in this run from 1, and what was counted before the update."""
 
     number: int
-    rows: int
-    measures: Mapping[str, float]
+    sums: np.ndarray
+    objective: Objective
+
+    @property
+    def rows(self) -> int:
+        """The rows of the batch."""
+        return int(self.sums[-1])
+
+    @cached_property
+    def measures(self) -> Mapping[str, float]:
+        """The losses and metrics of the batch, by Keras' names."""
+        return self.objective.measures(self.sums)
 
     @property
     def loss(self) -> float:
         """The loss of the batch."""
-        return self.measures["loss"]
+        return float(self.sums[0] / self.sums[-1])
 
     @property
-    def accuracy(self) -> float:
-        """The accuracy on the batch, of the first output if there are several."""
-        return next(value for name, value in self.measures.items() if name.endswith("accuracy"))
+    def accuracy(self) -> float | None:
+        """The accuracy on the batch, of the first output that has it."""
+        found = (value for name, value in self.measures.items() if "acc" in name)
+        return next(found, None)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train: `iterations` batches of `batch_size` rows (of `rows` in all), measured
-    every `interval`.
+    """How long to train: `iterations` batches of `batch_size` rows, of `rows` in all, after
+    `before` of them.
+
+    The run stops to be looked at every `interval` of them, and at the ends of epochs if it goes
+    `by_epoch`; both count from the beginning.
     """
 
     rows: int
     batch_size: int
     iterations: int
     interval: int = 0
+    by_epoch: bool = False
+    first_epoch: int = 0
 
     @property
     def batches(self) -> int:
         """Iterations in an epoch."""
         return math.ceil(self.rows / self.batch_size)
 
+    @property
+    def epochs(self) -> int:
+        """The epochs that are over when the run is, with those before it."""
+        return self.first_epoch + math.ceil(self.iterations / self.batches)
+
     def next(self, done: int, wanted: int) -> int:
-        """How many iterations to run next: at most `wanted`, and not past the next measurement."""
-        left = self.iterations - done
-        return (
-            min(wanted, left, self.interval - done % self.interval)
-            if self.interval
-            else min(wanted, left)
-        )
+        """How many iterations to run next: at most `wanted`, and not past a stop."""
+        stops = [self.interval, self.batches if self.by_epoch else 0]
+        return min(wanted, self.iterations - done, *(stop - done % stop for stop in stops if stop))
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """Rows that are kept from training, to measure it."""
+class Data:
+    """The examples of a run, or those that are kept from it to measure it."""
 
     features: tuple[np.ndarray, ...]
     targets: tuple[Targets, ...]
 
-    @staticmethod
-    def line(number: int, measures: Mapping[str, float]) -> str:
-        """What is said of a measurement."""
-        step = Iteration(number, 0, measures)
-        return (
-            f"Iter:{number}, validation loss:{step.loss:.6f},"
-            f" validation accuracy:{100 * step.accuracy:.2f}"
+    @property
+    def rows(self) -> int:
+        """The number of examples."""
+        return len(self.features[0])
+
+    def part(self, rows: slice) -> Data:
+        """Some of the examples."""
+        return Data(
+            tuple(one[rows] for one in self.features), tuple(one[rows] for one in self.targets)
         )
+
+    def matrices(self, objective: Objective) -> dict[str, np.ndarray]:
+        """Inputs, targets and weights by the names that the scripts give them."""
+        graph = objective.graph
+        names = zip(objective.names("sample_weight"), self.targets, strict=True)
+        return {
+            **{
+                graph.input_name(value): one
+                for value, one in zip(graph.inputs, self.features, strict=True)
+            },
+            **{name: one.matrix for name, one in zip(objective.targets, self.targets, strict=True)},
+            **{name: one.weights for name, one in names if one.weights is not None},
+        }
 
 
 class Training:
     """The state of a training run: every weight and every matrix of the optimizer, as it is in the
-    JVM.
+    JVM. `rate` takes the place of the optimizer's learning rate.
     """
 
     def __init__(
         self,
         systemds: SystemDS,
         compilation: Compilation,
-        weights: Mapping[str, np.ndarray],
-        targets: tuple[Targets, ...],
-        features: tuple[np.ndarray, ...],
+        matrices: Mapping[str, np.ndarray],
+        data: Data,
+        steps: int,
         seed: int,
+        *,
+        shuffled: bool = False,
     ) -> None:
-        """Begin with these weights, and with the optimizer's state at zero."""
+        """Begin with these weights and this state of the optimizer, which has made `steps`."""
         self._systemds = systemds
         self._compilation = compilation
-        self._seed = seed
-        of_classes = tuple(target.of_classes for target in targets)
-        self._objective = compilation.objective(of_classes)
-        self._script = compilation.training_script(of_classes)
-        zeros = {name: np.zeros(shape) for name, shape in compilation.state_shapes().items()}
+        self._seed, self._shuffled = seed, shuffled
+        self._order = -1
+        self.steps = steps
+        self.rate: float | None = None
+        self.objective = compilation.objective(data.targets)
+        self._script = compilation.training_script(self.objective, shuffled=shuffled)
+        self._names = tuple(matrices)
         constants = {name: one.matrix for name, one in compilation.graph.constants()}
-        matrices = {**self._rows(features, targets), **weights, **zeros, **constants}
+        given = {**data.matrices(self.objective), **matrices, **constants}
         self._variables: dict[str, Any] = {
-            name: systemds.matrix(matrix) for name, matrix in matrices.items()
+            name: systemds.matrix(matrix) for name, matrix in given.items()
         }
 
-    def run(self, plan: Plan) -> Iterator[list[Iteration]]:
+    def run(self, plan: Plan, done: int = 0) -> Iterator[list[Iteration]]:
         """Train as planned; yields the iterations of each piece as soon as it is done."""
-        done, piece = 0, 1
+        piece = 1
         while done < plan.iterations:
             count = plan.next(done, piece)
             began = time.monotonic()
@@ -124,40 +163,48 @@ class Training:
             pace = SECONDS_A_RUN / max(time.monotonic() - began, 1e-3)
             piece = max(1, round(count * min(pace, 4.0)))
 
-    def measure(self, held: Held) -> dict[str, float]:
-        """Losses and accuracies of the model as it is now on rows that it is not trained on."""
-        script = self._compilation.evaluation_script(self._objective.of_classes)
-        with self._systemds.holding(self._rows(held.features, held.targets)) as rows:
-            computed = self._systemds.computed(script, {**self._variables, **rows})
-        measured = zip(self._objective.columns, computed["measured"][0].tolist(), strict=True)
-        return {name: value for name, value in measured if name != "rows"}
-
-    def _rows(
-        self, features: tuple[np.ndarray, ...], targets: tuple[Targets, ...]
-    ) -> dict[str, np.ndarray]:
-        """Inputs and targets by the names that the scripts give them."""
-        graph, named = self._compilation.graph, self._objective.targets
-        inputs = (graph.input_name(value) for value in graph.inputs)
-        return {
-            **dict(zip(inputs, features, strict=True)),
-            **{name: one.matrix for name, one in zip(named, targets, strict=True)},
-        }
+    def measure(self, held: Data, batch_size: int) -> dict[str, float]:
+        """Losses and metrics of the model as it is now on rows that it is not trained on."""
+        objective = self._compilation.objective(held.targets)
+        size = batch_size if objective.by_batch else ROWS_AT_ONCE
+        with self._systemds.holding(held.matrices(objective)) as rows:
+            known = {**self._variables, **rows, "batch_size": size}
+            computed = self._systemds.computed(training.evaluation(objective), known)
+        return objective.measures(computed["measured"][0])
 
     def close(self) -> None:
         """Give all matrices in the JVM up."""
         self._systemds.free(*self._variables.values())
 
-    def weights(self) -> dict[str, np.ndarray]:
-        """The weights as they are now, by name."""
-        names = (one.name for one in self._compilation.graph.parameters)
-        return {name: self._systemds.numpy(self._variables[name]) for name in names}
+    @property
+    def fingerprint(self) -> str:
+        """What tells this training's script from another one."""
+        return hashlib.sha256(self._script.text.encode()).hexdigest()
+
+    def matrices(self) -> dict[str, np.ndarray]:
+        """The weights and the optimizer's matrices as they are now, by name."""
+        return {name: self._systemds.numpy(self._variables[name]) for name in self._names}
+
+    def change(self, matrices: Mapping[str, np.ndarray]) -> None:
+        """Go on with other matrices in the place of those of the same names."""
+        for name, matrix in matrices.items():
+            self._put(name, matrix)
+
+    def _put(self, name: str, matrix: np.ndarray) -> None:
+        if name in self._variables:
+            self._systemds.free(self._variables[name])
+        self._variables[name] = self._systemds.matrix(matrix)
 
     def _iterations(self, plan: Plan, done: int, count: int) -> list[Iteration]:
+        if self._shuffled:
+            self._shuffle(plan.rows, plan.first_epoch + done // plan.batches)
+        optimizer = self._compilation.optimizer
+        self._put("schedule", optimizer.scheduled(self.steps, count, self.rate))
         scalars = {
             "batch_size": plan.batch_size,
             "iterations": count,
-            "iteration_before": done,
-            "learning_rate": self._compilation.optimizer.learning_rate,
+            "iteration_before": self.steps,
+            "batch_before": done,
             "seed": self._seed,
         }
         results = self._systemds.run(self._script, {**self._variables, **scalars})
@@ -165,24 +212,20 @@ class Training:
         history = self._systemds.numpy(recorded)
         self._systemds.free(recorded, *(self._variables[name] for name in results))
         self._variables.update(results)
-        columns = self._objective.columns
+        self.steps += count
         return [
-            Iteration(number, int(rows), dict(zip(columns, measures, strict=False)))
-            for number, (*measures, rows) in enumerate(history.tolist(), start=done + 1)
+            Iteration(number, sums, self.objective)
+            for number, sums in enumerate(history, start=done + 1)
         ]
 
+    def _shuffle(self, rows: int, epoch: int) -> None:
+        """The order of an epoch, which depends on the seed and the epoch alone."""
+        if epoch != self._order:
+            order = np.random.default_rng([self._seed, epoch]).permutation(rows)
+            self._put("order", order.reshape(-1, 1) + 1.0)
+            self._order = epoch
 
-def averages(iterations: Sequence[Iteration], batches: int) -> dict[str, list[float]]:
-    """What was measured in each epoch of `batches` iterations, as means over its rows."""
-    epochs = [iterations[begin : begin + batches] for begin in range(0, len(iterations), batches)]
-    return {
-        name: [
-            float(
-                np.average(
-                    [step.measures[name] for step in epoch], weights=[step.rows for step in epoch]
-                )
-            )
-            for epoch in epochs
-        ]
-        for name in iterations[0].measures
-    }
+
+def averages(iterations: Sequence[Iteration]) -> dict[str, float]:
+    """What was measured over these iterations together, as Keras reports an epoch."""
+    return iterations[0].objective.measures(np.sum([step.sums for step in iterations], axis=0))

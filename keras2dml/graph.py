@@ -20,9 +20,9 @@ from keras2dml.errors import InvalidGraph
 Shape = tuple[int, ...]
 Scalar = int | float
 
-INPUT, IDENTITY = "input", "identity"
-"""The functions of a call that stands for an input of the model, and of one that hands its input
-on.
+INPUT, IDENTITY, PENALTY = "input", "identity", "activity_penalty"
+"""The functions of a call that stands for an input of the model, of one that hands its input on,
+and of one that adds a penalty for it to the loss.
 """
 
 

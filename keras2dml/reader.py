@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -19,7 +20,9 @@ from keras2dml.graph import (
     calls_of,
     source_of,
 )
+from keras2dml.rules import call
 from keras2dml.rules.layers import Refusal, lowered
+from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import stand_in
 
 
@@ -47,7 +50,37 @@ def read(model: keras.Model) -> Graph:
         raise UnsupportedModel(model.name, [*complaints, *refusal.complaints]) from None
     if complaints:
         raise UnsupportedModel(model.name, complaints)
-    return _Naming(model, inputs, outputs).graph()
+    return _Naming(model, inputs, tuple(_in_keras_order(value) for value in outputs)).graph()
+
+
+def last_layer(model: keras.Model, output: int = 0) -> str:
+    """The name of the layer that makes an output; one that only hands it on is none."""
+    tensor = model.outputs[output]
+    while True:
+        layer, node, place = tensor._keras_history
+        if isinstance(layer, keras.Model):
+            tensor = layer.outputs[place]
+            continue
+        linear = getattr(layer, "activation", None) is keras.activations.linear
+        hands_on = isinstance(layer, keras.layers.Identity) or (
+            isinstance(layer, keras.layers.Activation) and linear
+        )
+        if not hands_on:
+            return str(layer.name)
+        tensor = layer._inbound_nodes[node].input_tensors[0]
+
+
+def _in_keras_order(value: Value) -> Value:
+    """An output with its elements in Keras' order, which losses count on; a sigmoid stays the last
+    call, since they look through it.
+    """
+    made = source_of(value)
+    layer = SimpleNamespace(name=made.layer)
+    if value.in_keras_order or made.function != "sigmoid":
+        return in_keras_order(layer, value)
+    before = made.inputs[0]
+    seen = before.seen_as(value.shape, value.stored, value.order)
+    return call(layer, "sigmoid", in_keras_order(layer, seen), onnx=made.onnx)
 
 
 def _input(model: keras.Model, tensor: Any) -> Value:
@@ -80,8 +113,8 @@ class _Naming:
             made = source_of(value)
             self.names[made] = self._unused(made.layer)
         calls = calls_of(self.outputs)
-        for call in calls:
-            self._name(call)
+        for made in calls:
+            self._name(made)
         parameters = tuple(self.parameters.values())
         return Graph(self.model.name, self.inputs, self.outputs, calls, parameters, self.names)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from keras2dml import dml
-from keras2dml.graph import IDENTITY, INPUT, Call, Graph, Value, source_of
+from keras2dml.graph import IDENTITY, INPUT, PENALTY, Call, Graph, Value, source_of
 
 INPUTS = ("X", "Y", "Z")
 """What the DML functions call the inputs of a call."""
@@ -30,14 +30,16 @@ class Forward:
 
     graph: Graph
     training: bool
+    measuring: bool = False
+    """Whether losses are measured, although it is no training."""
     used: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, graph: Graph, *, training: bool) -> Forward:
+    def of(cls, graph: Graph, *, training: bool, measuring: bool = False) -> Forward:
         """The statements that take the rows of each `batch(input)` to the model's outputs."""
-        forward = cls(graph, training)
+        forward = cls(graph, training, measuring)
         calls = [call for call in graph.calls if forward.function(call) != IDENTITY]
         drawing = [call for call in calls if "seed" in forward.target(call).arguments]
         for call in calls:
@@ -47,7 +49,9 @@ class Forward:
 
     def function(self, call: Call) -> str:
         """The function that a call runs here."""
-        return (call.training or call.function) if self.training else call.function
+        if self.training or (self.measuring and call.training == PENALTY):
+            return call.training or call.function
+        return call.function
 
     def target(self, call: Call) -> dml.Function:
         """The library's forward function of a call."""

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from keras2dml.fitting import Iteration
 from keras2dml.graph import Graph, source_of
+from keras2dml.objective import Goal
+from keras2dml.targets import Targets
 
 
 class Display:
-    """A progress bar over the iterations, and a line of loss and accuracy every `every` of them."""
+    """A progress bar over the iterations, and a line of loss and metrics every `every` of them, 0
+    for none.
+    """
 
     def __init__(self, iterations: int, every: int, console: Console | None = None) -> None:
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -41,16 +46,28 @@ class Display:
         """Move the bar on, and say what is due."""
         for step in iterations:
             self._progress.advance(self._task)
-            if step.number % self._every == 0:
-                line = (
-                    f"Iter:{step.number}, training loss:{step.loss:.6f}, training"
-                    f" accuracy:{100 * step.accuracy:.2f}"
-                )
-                self.console.print(line, highlight=False)
+            if self._every and step.number % self._every == 0:
+                self._say(f"Iter:{step.number}, {_measures('training', step.measures)}")
 
-    def say(self, line: str) -> None:
-        """A line of its own."""
+    def tested(self, number: int, measures: Mapping[str, float]) -> None:
+        """Say what was measured on rows that are kept from training."""
+        self._say(f"Iter:{number}, {_measures('validation', measures)}")
+
+    def epoch(self, number: int, epochs: int, logs: Mapping[str, float]) -> None:
+        """Say what was measured in an epoch, as Keras does."""
+        said = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items())
+        self._say(f"Epoch {number}/{epochs} - {said}")
+
+    def _say(self, line: str) -> None:
         self.console.print(line, highlight=False)
+
+
+def _measures(of: str, measures: Mapping[str, float]) -> str:
+    """SystemML's line of loss and metrics."""
+    return ", ".join(
+        f"{of} {name}:{100 * value:.2f}" if "acc" in name else f"{of} {name}:{value:.6f}"
+        for name, value in measures.items()
+    )
 
 
 def summary(graph: Graph) -> Table:
@@ -78,3 +95,23 @@ def summary(graph: Graph) -> Table:
 
 def _shape(sizes: Iterable[int]) -> str:
     return " x ".join(map(str, ("N", *sizes)))
+
+
+def score(
+    goals: Sequence[Goal], outputs: Sequence[np.ndarray], targets: Sequence[Targets]
+) -> float:
+    """The share of right classes, or R^2 of numbers, on average over all outputs."""
+    return float(np.mean([_score(*one) for one in zip(goals, outputs, targets, strict=True)]))
+
+
+def _score(goal: Goal, found: np.ndarray, target: Targets) -> float:
+    shape, threshold = found.shape, goal.loss.threshold
+    if target.of_classes:
+        return float(np.mean(found.argmax(axis=-1) == target.matrix.reshape(shape[:-1]) - 1))
+    wanted = target.matrix.reshape(shape)
+    if goal.loss.kind == "binary":
+        return float(np.mean((found > threshold) == (wanted > (wanted.min() >= 0) / 2)))
+    if goal.loss.kind != "numbers":
+        return float(np.mean(found.argmax(axis=-1) == wanted.argmax(axis=-1)))
+    spread = float(((wanted - wanted.mean(axis=0)) ** 2).sum())
+    return 1 - float(((wanted - found) ** 2).sum()) / spread if spread else 0.0

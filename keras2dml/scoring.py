@@ -9,6 +9,8 @@ from keras2dml.rendering import Forward, Script, described
 # Rows that are scored at once: enough to keep the kernels busy, few enough to stay in the cache and
 # in memory.
 ROWS_AT_ONCE = 250
+IN_ORDER, PICKED = "{}[begin:end,]", "picked %*% {}"
+"""The rows of a batch: one after another, or picked by a matrix with a 1 in each of its rows."""
 
 
 def render(graph: Graph) -> Script:
@@ -65,9 +67,9 @@ def outputs(graph: Graph) -> tuple[str, ...]:
     return tuple(f"output_{n}" if several else "output" for n, _ in enumerate(graph.outputs, 1))
 
 
-def batches(forward: Forward) -> list[str]:
-    """The statements that take the rows from `begin` to `end` of each input."""
+def batches(forward: Forward, rows: str = IN_ORDER) -> list[str]:
+    """The statements that take the rows of a batch of each input, by the expression `rows`."""
     graph = forward.graph
     return [
-        f"{forward.batch(value)} = {graph.input_name(value)}[begin:end,]" for value in graph.inputs
+        f"{forward.batch(value)} = {rows.format(graph.input_name(value))}" for value in graph.inputs
     ]

@@ -2,216 +2,242 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from keras2dml import dml
 from keras2dml.backward import Backward
-from keras2dml.graph import Graph, Value
-from keras2dml.losses import Loss
+from keras2dml.graph import Parameter
+from keras2dml.measuring import Measuring
+from keras2dml.objective import Objective
 from keras2dml.optimizers import Optimizer
+from keras2dml.regularizers import Constraint
 from keras2dml.rendering import Forward, Script, described
-from keras2dml.scoring import ROWS_AT_ONCE, batches, inputs
+from keras2dml.scoring import IN_ORDER, PICKED, batches, inputs
 
-SCALARS = ("batch_size", "iterations", "iteration_before", "learning_rate", "seed")
-
-
-@dataclass(frozen=True, eq=False)
-class Objective:
-    """What training makes small: the loss of each output, and their names."""
-
-    graph: Graph
-    losses: tuple[Loss, ...]
-    names: tuple[str, ...]
-    of_classes: tuple[bool, ...]
-    """Whether the targets of an output are class numbers from 1, (N, T), or (N, T * K) numbers."""
-
-    @property
-    def several(self) -> bool:
-        """Whether there is more than one output."""
-        return len(self.losses) > 1
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """What scripts call the targets of each output: `Y`, or `Y_1` and so on."""
-        return tuple(f"Y_{n}" if self.several else "Y" for n, _ in enumerate(self.losses, 1))
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """What is recorded of each iteration, a column each."""
-        own = [f"{name}_{kind}" for name in self.names for kind in ("loss", "accuracy")]
-        return ("loss", *own, "rows") if self.several else ("loss", "accuracy", "rows")
-
-    def described(self) -> list[str]:
-        """What the targets are, for a comment."""
-        return [
-            f"{name}: "
-            + (
-                f"class numbers from 1 (N x {value.size // value.shape[-1]})"
-                if of_classes
-                else f"probabilities (N x {value.size})"
-            )
-            for name, value, of_classes in zip(
-                self.targets, self.graph.outputs, self.of_classes, strict=True
-            )
-        ]
+SCALARS = ("batch_size", "iterations", "iteration_before", "batch_before", "seed")
+AVERAGE = "model_variables_moving_average"
 
 
-def render(objective: Objective, optimizer: Optimizer) -> Script:
-    """The script that runs `iterations` steps from number `iteration_before` on, and leaves
-    weights, state, `history`.
+def render(
+    objective: Objective,
+    optimizer: Optimizer,
+    constraints: Mapping[str, Constraint],
+    *,
+    shuffled: bool = False,
+) -> Script:
+    """The script that runs `iterations` steps from number `iteration_before` on, the first of them
+    on batch `batch_before` + 1, and leaves weights, state, `history`.
 
-    An epoch is all rows; its last batch may be smaller. `history` has the objective's columns, as
-    they are before each update.
+    An epoch is all rows, in the order of the row numbers `order` (N, 1) if it is `shuffled`; its
+    last batch may be smaller. `schedule` has a row for each step: the learning rate, and what else
+    the optimizer schedules. `history` has the sums of the objective's columns, as they are before
+    each update.
     """
     graph = objective.graph
     forward = Forward.of(graph, training=True)
     backward = Backward(forward)
-    measured = _Measured(objective, forward, backward)
-    backward.run([call for loss in objective.losses for call in loss.skips])
-    state = {
-        one.name: [f"{one.name}_{kept}" for kept in optimizer.state] for one in backward.trained
-    }
-    changed = [name for name in _assigned(forward) if name not in state]
+    measuring = Measuring(objective, forward, backward, PICKED if shuffled else IN_ORDER)
+    backward.run()
+    updates = _Updates(optimizer, constraints, backward.trained)
+    first = graph.input_name(graph.input)
+    changed = [name for name in _assigned(forward) if name not in updates.weights]
     step = [
         "iteration = iteration_before + i",
-        "begin = ((iteration - 1) %% batches) * batch_size + 1",
-        f"end = min(begin + batch_size - 1, nrow({graph.input_name(graph.input)}))",
+        "begin = ((batch_before + i - 1) %% batches) * batch_size + 1",
+        f"end = min(begin + batch_size - 1, nrow({first}))",
         "rows = end - begin + 1",
-        *batches(forward),
-        *measured.wanted,
+        *([f"picked = table(seq(1, rows), order[begin:end,], rows, nrow({first}))"] * shuffled),
+        *batches(forward, PICKED if shuffled else IN_ORDER),
+        *measuring.wanted,
         "",
         *forward.lines,
         "",
-        *measured.lines,
+        *measuring.lines,
         *backward.lines,
         "",
-        *(_update(weight, optimizer, state[weight]) for weight in state),
+        *updates.lines(),
         "",
-        *measured.recorded("history[i, {column}] = as.matrix({value})"),
+        f"history[i,] = {measuring.sums}",
     ]
+    columns = sum(count for _, count, _ in objective.columns())
     body = [
-        f"batches = ceil(nrow({graph.input_name(graph.input)}) / batch_size)",
-        f"history = matrix(0, rows=iterations, cols={len(objective.columns)})",
+        f"batches = ceil(nrow({first}) / batch_size)",
+        f"history = matrix(0, rows=iterations, cols={columns})",
         *forward.setup,
         *dml.block("for (i in 1:iterations)", step),
     ]
-    kept = tuple(name for names in state.values() for name in names)
+    kept = tuple(updates.kept())
     header = [
         f"Trains the Keras model {graph.name!r}; compiled by keras2dml.",
         "",
         *described(graph),
         *objective.described(),
         f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
+        f"schedule (iterations x {1 + (optimizer.step.factors is not None)}): learning rates first",
+        *(["order (N x 1): the numbers of the rows in the order of an epoch"] * shuffled),
         f"scalars: {', '.join(SCALARS)}",
-        f"history (iterations x {len(objective.columns)}): {', '.join(objective.columns)}",
+        f"history (iterations x {columns}): sums for "
+        + ", ".join(name for name, *_ in objective.columns()),
     ]
-    used = [*forward.used, *measured.used, *backward.used, f"{optimizer.function}_update"]
-    read = (*inputs(graph), *objective.targets, *kept, *SCALARS)
-    return Script(dml.script(header, used, body), read, (*state, *changed, *kept, "history"))
+    used = [*forward.used, *measuring.used, *backward.used, *updates.used]
+    read = (*inputs(graph), *objective.targets, *objective.weights, *kept, "schedule", *SCALARS)
+    read += ("order",) * shuffled
+    left = (*updates.weights, *changed, *kept, "history")
+    return Script(dml.script(header, used, body), read, left)
 
 
 def evaluation(objective: Objective) -> Script:
-    """The script that leaves the objective's columns for the model as it stands over all rows, as
-    `measured` (1, columns).
+    """The script that leaves the sums of the objective's columns for the model as it stands over
+    all rows, `batch_size` at a time, as `measured` (1, columns).
     """
     graph = objective.graph
-    forward = Forward.of(graph, training=False)
-    measured = _Measured(objective, forward, None)
+    forward = Forward.of(graph, training=False, measuring=True)
+    measuring = Measuring(objective, forward, None)
     first = graph.input_name(graph.input)
+    columns = sum(count for _, count, _ in objective.columns())
     body = [
-        f"measured = matrix(0, rows=1, cols={len(objective.columns)})",
+        f"measured = matrix(0, rows=1, cols={columns})",
         *forward.setup,
         *dml.block(
-            f"for (begin in seq(1, nrow({first}), {ROWS_AT_ONCE}))",
+            f"for (begin in seq(1, nrow({first}), batch_size))",
             [
-                f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow({first}))",
+                f"end = min(begin + batch_size - 1, nrow({first}))",
                 "rows = end - begin + 1",
                 *batches(forward),
-                *measured.wanted,
+                *measuring.wanted,
                 *forward.lines,
-                *measured.lines,
-                *measured.recorded(
-                    "measured[1, {column}] = measured[1, {column}] + rows * {value}"
-                ),
+                *measuring.lines,
+                f"measured = measured + {measuring.sums}",
             ],
         ),
-        f"measured = measured / nrow({first})",
     ]
     header = [f"Measures the Keras model {graph.name!r}; compiled by keras2dml."]
-    text = dml.script(header, [*forward.used, *measured.used], body)
-    return Script(text, (*inputs(graph), *objective.targets), ("measured",))
+    text = dml.script(header, [*forward.used, *measuring.used], body)
+    read = (*inputs(graph), *objective.targets, *objective.weights, "batch_size")
+    return Script(text, read, ("measured",))
 
 
-class _Measured:
-    """The statements from outputs and targets to losses, accuracies and first gradients.
+class _Updates:
+    """The statements of one step on every weight that is trained."""
 
-    Without `backward` the gradients go nowhere.
-    """
-
-    def __init__(self, objective: Objective, forward: Forward, backward: Backward | None) -> None:
-        self.objective = objective
-        self.wanted: list[str] = []
-        self.lines: list[str] = []
+    def __init__(
+        self, optimizer: Optimizer, constraints: Mapping[str, Constraint], trained: list[Parameter]
+    ) -> None:
+        self.optimizer, self.constraints = optimizer, constraints
+        self.weights = [one.name for one in trained]
+        self.decayed = {
+            one.name for one in trained if optimizer.decay and optimizer.decays(one.weight.variable)
+        }
         self.used: list[str] = []
-        for number, (loss, target) in enumerate(
-            zip(objective.losses, objective.targets, strict=True)
-        ):
-            output = objective.graph.outputs[number]
-            self._target(output, target, of_classes=objective.of_classes[number])
-            taken = forward[loss.takes]
-            gradient = backward.add(loss.takes) if backward else "gradient"
-            parts = output.size // output.shape[-1]
-            folds = loss.takes.rows != parts
-            self.used.append(loss.function)
-            self.lines += [
-                dml.call(
-                    loss.function,
-                    ["losses", "gradient"],
-                    {"P": _rows(taken, output, folds), "Y": f"{target}_batch"},
-                ),
-                f"{target}_loss = mean(losses)",
-                f"{gradient} = {_back('gradient', taken, folds)} / nrow(losses)",
-                f"{target}_hits = mean(rowIndexMax({_rows(forward[output], output, parts > 1)})"
-                f" == rowIndexMax({target}_batch))",
-            ]
-        losses = [f"{target}_loss" for target in objective.targets]
-        self.lines.append(f"loss = {' + '.join(losses)}")
 
-    def _target(self, output: Value, target: str, *, of_classes: bool) -> None:
-        classes = output.shape[-1]
-        parts = output.size // classes
-        rows = f"{target}[begin:end,]"
-        if of_classes:
-            several = "rows" if parts == 1 else f"rows * {parts}"
-            flat = rows if parts == 1 else f"matrix({rows}, rows={several}, cols=1)"
-            made = f"table(seq(1, {several}), {flat}, {several}, {classes})"
+    def kept(self) -> Iterator[str]:
+        """The matrices that the optimizer keeps."""
+        for weight in self.weights:
+            yield from (f"{weight}_{state}" for state in self.optimizer.state)
+
+    def lines(self) -> list[str]:
+        """The statements, in Keras' order: clip, decay, step, average, constrain."""
+        optimizer = self.optimizer
+        lines = ["learning_rate = as.scalar(schedule[i, 1])"]
+        if optimizer.step.factors is not None:
+            lines.append("product = as.scalar(schedule[i, 2])")
+        steps = [
+            *self._clipped(),
+            *(line for weight in self.weights for line in self._step(weight)),
+        ]
+        if optimizer.accumulated > 1:
+            lines += self._accumulated(steps)
         else:
-            made = rows if parts == 1 else f"matrix({rows}, rows=rows * {parts}, cols={classes})"
-        self.wanted.append(f"{target}_batch = {made}")
+            lines += steps
+        if optimizer.average is not None:
+            lines += self._averaged(optimizer.average)
+        return [*lines, *(line for weight in self.weights for line in self._constrained(weight))]
 
-    def recorded(self, statement: str) -> list[str]:
-        """The statement for each column of the objective."""
-        own = [f"{target}_{kind}" for target in self.objective.targets for kind in ("loss", "hits")]
-        values = ["loss", *own, "rows"] if self.objective.several else ["loss", own[1], "rows"]
+    def _clipped(self) -> Iterator[str]:
+        optimizer = self.optimizer
+        gradients = [f"d_{weight}" for weight in self.weights]
+        if optimizer.global_clipnorm and not optimizer.clipnorm:
+            limit = dml.literal(optimizer.global_clipnorm)
+            yield f"norm = sqrt({' + '.join(f'sum({one} ^ 2)' for one in gradients)})"
+            yield f"share = {limit} * min(1 / norm, 1 / {limit})"
+            yield from (f"{one} = {one} * share" for one in gradients)
+            return
+        limit_of = {"clipped_by_norm": optimizer.clipnorm, "clipped_by_value": optimizer.clipvalue}
+        function = next((name for name, limit in limit_of.items() if limit), None)
+        if function:
+            self.used.append(function)
+            limit = dml.literal(limit_of[function] or 0.0)
+            for one in gradients:
+                yield dml.call(function, [one], {"dW": one, "limit": limit})
+
+    def _step(self, weight: str) -> Iterator[str]:
+        optimizer, step = self.optimizer, self.optimizer.step
+        if weight in self.decayed:
+            yield f"{weight} = {weight} - {weight} * {dml.literal(optimizer.decay)} * learning_rate"
+        arguments = {
+            "W": weight,
+            "dW": f"d_{weight}",
+            "learning_rate": "learning_rate",
+            "product": "product",
+            "step": self._steps,
+            **{state: f"{weight}_{state}" for state in step.state},
+            **{name: dml.literal(value) for name, value in step.constants.items()},
+        }
+        function = f"{step.function}_update"
+        self.used.append(function)
+        yield dml.call(
+            function, [weight, *(f"{weight}_{state}" for state in step.state)], arguments
+        )
+
+    @property
+    def _steps(self) -> str:
+        """The steps made, this one counted: of several iterations, where gradients add up."""
+        count = self.optimizer.accumulated
+        return f"(iteration + {count - 1}) %/% {count}" if count > 1 else "iteration"
+
+    def _accumulated(self, steps: list[str]) -> list[str]:
+        """Steps that are made every so many iterations, with the mean of the gradients."""
+        count = self.optimizer.accumulated
+        sums = [f"{weight}_accumulated_gradients" for weight in self.weights]
+        added = [
+            f"{total} = {total} + d_{one}" for total, one in zip(sums, self.weights, strict=True)
+        ]
+        means = [
+            f"d_{one} = {total} / {count}" for total, one in zip(sums, self.weights, strict=True)
+        ]
         return [
-            statement.format(column=column, value=value) for column, value in enumerate(values, 1)
+            *added,
+            *dml.block(
+                f"if (iteration %% {count} == 0)",
+                [*means, *steps, *(f"{total} = {total} * 0" for total in sums)],
+            ),
         ]
 
+    def _averaged(self, momentum: float) -> list[str]:
+        averages = {weight: f"{weight}_{AVERAGE}" for weight in self.weights}
+        lines = [f"kept = as.double({self._steps} > 1) * {dml.literal(momentum)}"]
+        lines += [
+            f"{average} = kept * {average} + (1 - kept) * {weight}"
+            for weight, average in averages.items()
+        ]
+        if self.optimizer.overwritten:
+            lines += dml.block(
+                f"if (({self._steps}) %% {self.optimizer.overwritten} == 0)",
+                [f"{weight} = {average}" for weight, average in averages.items()],
+            )
+        return lines
 
-def _rows(variable: str, output: Value, folds: bool) -> str:
-    """A variable with a row for each vector along the last axis of an output."""
-    parts = output.size // output.shape[-1]
-    return (
-        f"matrix({variable}, rows=nrow({variable}) * {parts}, cols={output.shape[-1]})"
-        if folds
-        else variable
-    )
-
-
-def _back(gradient: str, variable: str, folds: bool) -> str:
-    return (
-        f"matrix({gradient}, rows=nrow({variable}), cols=ncol({variable}))" if folds else gradient
-    )
+    def _constrained(self, weight: str) -> Iterator[str]:
+        constraint = self.constraints.get(weight)
+        if constraint is None:
+            return
+        arguments = {"W": weight, "norms": f"{weight}_norms"}
+        if constraint.norms:
+            self.used.append(constraint.norms)
+            yield dml.call(constraint.norms, [arguments["norms"]], {"W": weight})
+        constants = {name: dml.literal(value) for name, value in constraint.constants.items()}
+        self.used.append(constraint.function)
+        yield dml.call(constraint.function, [weight], {**arguments, **constants})
 
 
 def _assigned(forward: Forward) -> list[str]:
@@ -224,15 +250,3 @@ def _assigned(forward: Forward) -> list[str]:
         for name in forward.results(call)[1:]
     ]
     return list(dict.fromkeys(name for name in made if name in names))
-
-
-def _update(weight: str, optimizer: Optimizer, state: list[str]) -> str:
-    arguments = {
-        "W": weight,
-        "dW": f"d_{weight}",
-        "learning_rate": "learning_rate",
-        "step": "iteration",
-        **dict(zip(optimizer.state, state, strict=True)),
-        **{name: dml.literal(value) for name, value in optimizer.constants.items()},
-    }
-    return dml.call(f"{optimizer.function}_update", [weight, *state], arguments)

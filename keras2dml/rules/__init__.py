@@ -10,14 +10,27 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.graph import Call, Constant, Node, Scalar, Value, Weight, source_of
+from keras2dml.graph import (
+    IDENTITY,
+    PENALTY,
+    Call,
+    Constant,
+    Node,
+    Scalar,
+    Value,
+    Weight,
+    source_of,
+)
+from keras2dml.regularizers import strengths
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
-# What every layer has and what changes nothing of what a built layer computes. `training` is what a
-# model hands to its layers, whatever they were called with.
+# What every layer has and what changes nothing of what a built layer computes; so are initializers,
+# and the regularizers and constraints that its variables carry. `training` is what a model hands to
+# its layers, whatever they were called with.
 HARMLESS = frozenset(("name", "trainable", "dtype", "quantization_config"))
 PASSED_ON = frozenset(("training",))
+PENALTIES = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 
 
 class Refusal(Exception):
@@ -44,7 +57,7 @@ class Lowering:
             if (
                 argument in self.honours
                 or argument in HARMLESS
-                or argument.endswith("_initializer")
+                or argument.endswith(("_initializer", "_regularizer", "_constraint"))
                 or _same(value, defaults.get(argument))
             ):
                 continue
@@ -114,9 +127,22 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
         made = lowering.rule(layer, *inputs, **taken)
     except Refusal as refusal:
         raise Refusal(*complaints, *refused, *refusal.complaints) from None
+    penalty = getattr(layer, "activity_regularizer", None)
+    if penalty is not None and not isinstance(penalty, PENALTIES):
+        complaints.append(
+            f"{named(layer)} has the activity_regularizer {type(penalty).__name__}. Compiled are"
+            " L1, L2 and L1L2: use one of these."
+        )
     if complaints or refused:
         raise Refusal(*complaints, *refused)
-    return made if isinstance(made, tuple) else (made,)
+    values = made if isinstance(made, tuple) else (made,)
+    return values if penalty is None else tuple(_penalized(layer, penalty, x) for x in values)
+
+
+def _penalized(layer: Any, penalty: Any, x: Value) -> Value:
+    """The same value, which adds to the loss in training."""
+    sizes = {**strengths(penalty), "parts": x.rows}
+    return call(layer, IDENTITY, x, sizes=sizes, training=PENALTY)
 
 
 def call(

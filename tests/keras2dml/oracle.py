@@ -86,39 +86,60 @@ def learns(
     spark: SparkSession,
     built: keras.Model,
     *,
-    loss: str | keras.losses.Loss = "sparse_categorical_crossentropy",
+    loss: str
+    | keras.losses.Loss
+    | list[str | keras.losses.Loss] = "sparse_categorical_crossentropy",
     optimizer: keras.optimizers.Optimizer | None = None,
     steps: int = 4,
+    sample_weight: np.ndarray | None = None,
+    class_weight: dict[int, float] | None = None,
+    **compiled: object,
 ) -> None:
-    """After some steps on the same batches the weights are Keras' own; the last batch is a partial
-    one.
+    """After some steps on the same batches the weights are Keras' own, and so are losses and
+    metrics; the last batch is a partial one.
     """
-    built.compile(optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True)
+    built.compile(
+        optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True, **compiled
+    )
     batch = 6
-    features = listed(examples(built, batch * (steps - 1) + 2))
-    sparse = "sparse" in (loss if isinstance(loss, str) else loss.name)
+    rows = batch * (steps - 1) + 2
+    features = listed(examples(built, rows))
+    losses = loss if isinstance(loss, list) else [loss] * len(built.outputs)
     targets = [
-        wanted(tensor.shape[1:], len(features[0]), sparse=sparse) for tensor in built.outputs
+        wanted(tensor.shape[1:], rows, one)
+        for tensor, one in zip(built.outputs, losses, strict=True)
     ]
     ours = Keras2DML(spark, built, batch_size=batch, max_iter=steps, display=0)
-    ours.fit(alone(features), alone(targets))
-    theirs = []
-    for begin in range(0, len(features[0]), batch):
+    ours.fit(
+        alone(features), alone(targets), sample_weight=sample_weight, class_weight=class_weight
+    )
+    distance = WEIGHTS[built.compute_dtype]
+    for step, begin in zip(ours.iterations, range(0, rows, batch), strict=True):
         part = slice(begin, begin + batch)
         x, y = [value[part] for value in features], [value[part] for value in targets]
+        weights = None if sample_weight is None else sample_weight[part]
         built.reset_metrics()
-        measured = built.train_on_batch(alone(x), alone(y))
-        theirs.append(np.ravel(measured)[0])
-    distance = WEIGHTS[built.compute_dtype]
+        measured = built.train_on_batch(alone(x), alone(y), weights, class_weight, return_dict=True)
+        assert step.measures.keys() == measured.keys()
+        for name, value in measured.items():
+            near(np.array(step.measures[name]), np.asarray(value), max(distance, 1e-6))
+        near(np.array(step.loss), np.asarray(measured["loss"]), distance)
     for found, trained in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):
         near(found, trained, distance)
-    near(np.array([step.loss for step in ours.iterations]), np.array(theirs), distance)
 
 
-def wanted(shape: tuple[int, ...], rows: int, *, sparse: bool) -> np.ndarray:
-    """Targets for an output: class numbers, or their one-hot vectors."""
-    labels = np.random.default_rng(3).integers(0, shape[-1], (rows, *shape[:-1]))
-    return labels if sparse else np.eye(shape[-1])[labels]
+def wanted(shape: tuple[int, ...], rows: int, loss: str | keras.losses.Loss) -> np.ndarray:
+    """Targets for an output as a loss takes them: class numbers, one-hot vectors, bits, numbers."""
+    name = loss if isinstance(loss, str) else loss.name
+    generator = np.random.default_rng(3)
+    labels = generator.integers(0, shape[-1], (rows, *shape[:-1]))
+    if "sparse" in name or "generalized" in name:
+        return labels
+    if "categorical" in name or "divergence" in name:
+        return np.eye(shape[-1])[labels]
+    if any(part in name for part in ("binary", "hinge", "dice", "tversky")):
+        return generator.integers(0, 2, (rows, *shape)).astype(float)
+    return generator.normal(size=(rows, *shape))
 
 
 def complaints(built: keras.Model) -> tuple[str, ...]:

@@ -32,14 +32,14 @@ def test_weights_come_back_as_they_went(data_format):
 
 
 def test_values_carry_the_order_of_keras():
-    graph = read(model(IMAGE, Conv2D(2, 2), Flatten()))
+    graph = read(model(IMAGE, Conv2D(2, 2), Flatten(), Dense(2)))
     features = np.arange(120).reshape(2, *IMAGE)
     stored = graph.input.as_stored(features)
     np.testing.assert_array_equal(stored[0].reshape(3, 5, 4), features[0].transpose(2, 0, 1))
     np.testing.assert_array_equal(graph.input.as_keras(stored), features)
     # Flatten hands the order on: nothing is permuted at run time.
-    assert [call.function for call in graph.calls] == ["conv2d"]
-    np.testing.assert_array_equal(graph.output.order[:3], [0, 2, 4])
+    assert [call.function for call in graph.calls] == ["conv2d", "dense"]
+    np.testing.assert_array_equal(graph.calls[1].inputs[0].order[:3], [0, 2, 4])
 
 
 def test_names_are_dml_identifiers_and_unique():

@@ -102,7 +102,7 @@ def test_epochs_history_and_validation_are_as_keras(spark):
     features, labels = examples(built, 23), np.arange(23) % 3
     held = examples(built, 9, seed=5), np.arange(9) % 3
     ours = Keras2DML(spark, built, display=0).fit(
-        features, labels, batch_size=5, epochs=3, validation_data=held
+        features, labels, batch_size=5, epochs=3, shuffle=False, validation_data=held
     )
     theirs = built.fit(
         features, labels, batch_size=5, epochs=3, shuffle=False, validation_data=held, verbose=0

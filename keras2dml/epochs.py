@@ -1,0 +1,137 @@
+"""A training run from epoch to epoch: what is measured, told and kept at their ends."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras2dml.callbacks import Callbacks
+from keras2dml.checkpoint import Checkpoint, Progress
+from keras2dml.fitting import Data, Iteration, Plan, Training, averages
+from keras2dml.reporting import Display
+
+Report = Callable[[Sequence[Iteration]], None]
+SECONDS = 60.0
+"""How often a checkpoint is written at most, but for those at the ends of epochs."""
+
+
+@dataclass(eq=False)
+class Run:
+    """A plan carried out: `iterations` and `history` grow, and the training changes.
+
+    `tested` are SystemML's rows, measured every `plan.interval` iterations; `validation` those that
+    Keras measures after each epoch.
+    """
+
+    training: Training
+    plan: Plan
+    tested: Data | None = None
+    validation: Data | None = None
+    callbacks: Callbacks | None = None
+    checkpoint: Checkpoint | None = None
+    display: Display | None = None
+    report: Report | None = None
+    iterations: list[Iteration] = field(default_factory=list)
+    history: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    _saved_at: float = field(default_factory=time.monotonic)
+
+    def go(self) -> None:
+        """Train to the end of the plan, or until a callback stops it."""
+        self._continued()
+        self._epoch_begins()
+        for steps in self.training.run(self.plan, len(self.iterations)):
+            self.iterations += steps
+            if self.display:
+                self.display.show(steps)
+            if self.report:
+                self.report(steps)
+            self._tested()
+            if self.plan.by_epoch and self._at_end_of_epoch:
+                self._epoch_ends()
+                if self.callbacks and self.callbacks.stopped:
+                    break
+            self._saved()
+            if len(self.iterations) < self.plan.iterations and self._at_end_of_epoch:
+                self._epoch_begins()
+        if not self.plan.by_epoch:
+            for begin in range(0, len(self.iterations), self.plan.batches):
+                self._entered(averages(self.iterations[begin : begin + self.plan.batches]))
+        if self.callbacks:
+            self.training.change(self.callbacks.finished())
+        if self.checkpoint:
+            self.checkpoint.remove()
+
+    @property
+    def _epoch(self) -> int:
+        """The number of the epoch that the last iteration is in, from 0."""
+        return self.plan.first_epoch + (len(self.iterations) - 1) // self.plan.batches
+
+    @property
+    def _at_end_of_epoch(self) -> bool:
+        done = len(self.iterations)
+        return done % self.plan.batches == 0 or done == self.plan.iterations
+
+    def _continued(self) -> None:
+        """Go on from the checkpoint, if there is one."""
+        found = self.checkpoint.load() if self.checkpoint else None
+        if found is None:
+            return
+        self.training.change(found.matrices)
+        self.training.steps = found.steps
+        objective = self.training.objective
+        self.iterations += [
+            Iteration(number, sums, objective) for number, sums in enumerate(found.sums, 1)
+        ]
+        self.history.update({name: list(values) for name, values in found.history.items()})
+        if self.callbacks:
+            self.callbacks.enter(found.matrices, found.steps)
+
+    def _saved(self) -> None:
+        """Write a checkpoint at the ends of epochs, and every minute."""
+        due = self._at_end_of_epoch or time.monotonic() - self._saved_at > SECONDS
+        if self.checkpoint and due and len(self.iterations) < self.plan.iterations:
+            self._saved_at = time.monotonic()
+            sums = np.array([step.sums for step in self.iterations])
+            matrices = self.training.matrices()
+            self.checkpoint.save(
+                Progress(len(self.iterations), self.training.steps, sums, self.history, matrices)
+            )
+
+    def _tested(self) -> None:
+        done = len(self.iterations)
+        if self.tested is None or done % self.plan.interval:
+            return
+        measures = self.training.measure(self.tested, self.plan.batch_size)
+        self._entered({f"val_{name}": value for name, value in measures.items()})
+        if self.display:
+            self.display.tested(done, measures)
+
+    def _epoch_begins(self) -> None:
+        if self.callbacks is None:
+            return
+        epoch = self.plan.first_epoch + len(self.iterations) // self.plan.batches
+        self.training.change(self.callbacks.began(epoch))
+        self.training.rate = self.callbacks.rate
+
+    def _epoch_ends(self) -> None:
+        begin = (self._epoch - self.plan.first_epoch) * self.plan.batches
+        logs = averages(self.iterations[begin:])
+        if self.validation is not None:
+            held = self.training.measure(self.validation, self.plan.batch_size)
+            logs |= {f"val_{name}": value for name, value in held.items()}
+        if self.callbacks:
+            self.callbacks.enter(self.training.matrices(), self.training.steps)
+            self.training.change(self.callbacks.ended(self._epoch, logs))
+            logs = self.callbacks.logs
+        self._entered(logs)
+        if self.display:
+            self.display.epoch(self._epoch + 1, self.plan.epochs, logs)
+
+    def _entered(self, logs: dict[str, float]) -> None:
+        for name, value in logs.items():
+            self.history[name].append(value)

@@ -1,0 +1,156 @@
+"""Losses and metrics of a batch as DML statements, with the gradients that begin the backward."""
+
+from __future__ import annotations
+
+from keras2dml import dml
+from keras2dml.backward import Backward
+from keras2dml.graph import PENALTY
+from keras2dml.metrics import Metric
+from keras2dml.objective import Goal, Objective
+from keras2dml.rendering import Forward
+from keras2dml.scoring import IN_ORDER
+
+
+class Measuring:
+    """The statements from the model's outputs and its targets to losses, sums and gradients.
+
+    `wanted` take the targets of a batch, `lines` leave the losses and hand first gradients to
+    `backward` where there is one, and `sums` is an expression for what is counted, one row.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        forward: Forward,
+        backward: Backward | None,
+        rows: str = IN_ORDER,
+    ) -> None:
+        self.objective, self.forward, self.backward = objective, forward, backward
+        self._picked = rows
+        self.wanted: list[str] = []
+        self.lines: list[str] = []
+        self.used: list[str] = []
+        self._sums: list[str] = []
+        self._losses: list[str] = []
+        places = objective.targets, objective.names("sample_weight"), objective.goals
+        for target, weights, goal in zip(*places, strict=True):
+            self._goal(goal, target, f"{weights}_batch" if goal.weighted else "")
+        self._penalties()
+        self.lines.append(f"loss = {' + '.join(self._losses)}")
+        self._sums.insert(0, "as.matrix(loss * rows)")
+        self._sums.append("as.matrix(rows)")
+
+    @property
+    def sums(self) -> str:
+        """What is counted of this batch, (1, columns)."""
+        return f"cbind({', '.join(self._sums)})"
+
+    def _goal(self, goal: Goal, target: str, weights: str) -> None:
+        self._targets(goal, target)
+        if weights:
+            self._weights(goal, weights)
+        self._loss(goal, target, weights)
+        for number, metric in enumerate(goal.metrics, 1):
+            name = f"{target}_sums_{number}"
+            self._metric(goal, metric, name, target, weights if metric.weighted else "")
+            self._sums.append(name)
+
+    def _targets(self, goal: Goal, target: str) -> None:
+        vectors, classes = goal.vectors, goal.value.shape[-1]
+        rows = self._picked.format(target)
+        count = "rows" if vectors == 1 else f"rows * {vectors}"
+        if goal.of_classes:
+            flat = rows if vectors == 1 else f"matrix({rows}, rows={count}, cols=1)"
+            rows = f"table(seq(1, {count}), {flat}, {count}, {classes})"
+        elif vectors > 1:
+            rows = f"matrix({rows}, rows={count}, cols={classes})"
+        self.wanted.append(f"{target}_batch = {rows}")
+
+    def _weights(self, goal: Goal, weights: str) -> None:
+        """A weight for each vector of the output."""
+        rows = self._picked.format(weights.removesuffix("_batch"))
+        if goal.vectors > 1:
+            rows = f"matrix({rows}, rows=rows * {goal.vectors}, cols=1)"
+        self.wanted.append(f"{weights} = {rows}")
+
+    def _loss(self, goal: Goal, target: str, weights: str) -> None:
+        loss = goal.loss
+        taken = self.forward[loss.takes]
+        folds = loss.takes.rows != goal.vectors
+        scale, offset = loss.smoothing
+        smoothed = f"{target}_batch * {dml.literal(scale)} + {dml.literal(offset)}"
+        arguments = {
+            "P": _rows(taken, goal) if folds else taken,
+            "Y": smoothed if offset else f"{target}_batch",
+            **{name: dml.literal(value) for name, value in loss.constants.items()},
+        }
+        self.used.append(loss.function)
+        self.lines.append(dml.call(loss.function, ["losses", "gradient"], arguments))
+        divisor = {"sum": "", "mean_with_sample_weight": f"max(sum({weights}), 1e-300)"}.get(
+            loss.reduction if weights or loss.reduction == "sum" else "mean", "nrow(losses)"
+        )
+        divided = f" / {divisor}" if divisor else ""
+        weighted = f" * {weights}" if weights else ""
+        share = f" * {dml.literal(loss.weight)}" if loss.weight != 1 else ""
+        plain = "mean(losses)" if divisor == "nrow(losses)" else "sum(losses)"
+        reduced = f"sum(losses{weighted}){divided}" if weights else plain
+        self.lines.append(f"{target}_loss = {reduced}")
+        self._losses.append(f"{target}_loss{share}")
+        if self.objective.several:
+            self._sums.append(f"as.matrix({target}_loss * rows)")
+        if self.backward:
+            gradient = self.backward.add(loss.takes)
+            back = f"matrix(gradient{weighted}, rows=nrow({taken}), cols=ncol({taken}))"
+            found = back if folds else f"gradient{weighted}"
+            self.lines.append(f"{gradient} = {found}{divided}{share}")
+
+    def _metric(self, goal: Goal, metric: Metric, name: str, target: str, weights: str) -> None:
+        taken = metric.loss.takes if metric.loss else goal.value
+        variable = self.forward[taken]
+        predicted = _rows(variable, goal) if taken.rows != goal.vectors else variable
+        scale, offset = metric.loss.smoothing if metric.loss else (1.0, 0.0)
+        smoothed = f"{target}_batch * {dml.literal(scale)} + {dml.literal(offset)}"
+        arguments = {
+            "P": predicted,
+            "Y": smoothed if offset else f"{target}_batch",
+            "weights": weights or f"matrix(1, rows=nrow({target}_batch), cols=1)",
+            **{name: dml.literal(value) for name, value in metric.constants.items()},
+        }
+        results = dml.function(metric.function).results
+        self.used.append(metric.function)
+        if results == ("counts",):
+            self.lines.append(dml.call(metric.function, [name], arguments))
+            return
+        self.lines.append(
+            dml.call(metric.function, ["values", *(f"unused_{n}" for n in results[1:])], arguments)
+        )
+        total, count = ("values", "nrow(values)")
+        if weights:
+            total, count = f"values * {weights}", f"sum({weights})"
+        self.lines.append(f"{name} = cbind(as.matrix(sum({total})), as.matrix({count}))")
+
+    def _penalties(self) -> None:
+        """What regularizers add: of outputs of layers, and of weights with their gradients."""
+        for call in self.forward.graph.calls:
+            if self.forward.function(call) == PENALTY:
+                penalty = self.forward.results(call)[1]
+                self._losses.append(f"as.scalar({penalty})")
+                if self.backward:
+                    self.backward.known(penalty)
+        for name, regularizer in self.objective.regularizers.items():
+            gradient = self.backward.variable(name) if self.backward else "gradient"
+            constants = {one: dml.literal(value) for one, value in regularizer.constants.items()}
+            self.used.append(regularizer.function)
+            self.lines.append(
+                dml.call(
+                    regularizer.function, [f"{name}_penalty", gradient], {"W": name, **constants}
+                )
+            )
+            self._losses.append(f"{name}_penalty")
+
+
+def _rows(variable: str, goal: Goal) -> str:
+    """A variable with a row for each vector along the last axis of an output."""
+    return (
+        f"matrix({variable}, rows=nrow({variable}) * {goal.vectors}, cols={goal.value.shape[-1]})"
+    )

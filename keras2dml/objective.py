@@ -1,0 +1,126 @@
+"""What training makes small and what it reports: the loss and the metrics of each output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras2dml.graph import Graph, Value
+from keras2dml.losses import Loss
+from keras2dml.metrics import Metric
+from keras2dml.regularizers import Regularizer
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """One output of a model under Keras' name, with its loss and metrics.
+
+    Its targets are class numbers from 1, (N, T), or (N, T * K) numbers, T the vectors along the
+    last axis. Each of them has a weight where the goal is `weighted`.
+    """
+
+    name: str
+    value: Value
+    loss: Loss
+    metrics: tuple[Metric, ...]
+    of_classes: bool = True
+    weighted: bool = False
+
+    @property
+    def vectors(self) -> int:
+        """The vectors along the last axis of an example: each has a loss of its own."""
+        return self.value.size // self.value.shape[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """The goals of a model, and the regularizers of its parameters by name."""
+
+    graph: Graph
+    goals: tuple[Goal, ...]
+    regularizers: Mapping[str, Regularizer]
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one output."""
+        return len(self.goals) > 1
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """What scripts call something of each output: `Y`, or `Y_1` and so on."""
+        return tuple(
+            f"{prefix}_{n}" if self.several else prefix for n, _ in enumerate(self.goals, 1)
+        )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What scripts call the targets of each output."""
+        return self.names("Y")
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """What scripts call the weights of examples of each output that has them."""
+        named = zip(self.names("sample_weight"), self.goals, strict=True)
+        return tuple(name for name, goal in named if goal.weighted)
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether the loss of all rows is another one than the mean of its parts."""
+        return any(goal.loss.by_batch for goal in self.goals)
+
+    def columns(self) -> Iterator[tuple[str, int, Metric | None]]:
+        """What is counted of each batch: Keras' name, the number of sums, and its metric.
+
+        A loss has one sum: of the loss times the rows. The last column, without a metric too, has
+        the rows.
+        """
+        names = self._metric_names()
+        yield "loss", 1, None
+        for goal in self.goals:
+            if self.several:
+                yield f"{goal.name}_loss", 1, None
+            for metric in goal.metrics:
+                yield names[goal, metric], metric.sums, metric
+        yield "rows", 1, None
+
+    def _metric_names(self) -> dict[tuple[Goal, Metric], str]:
+        """Keras' names; of one that is taken the second is weighted, and others have numbers."""
+        names: dict[tuple[Goal, Metric], str] = {}
+        taken: Counter[str] = Counter()
+        both = [(goal, metric) for goal in self.goals for metric in goal.metrics]
+        for goal, metric in sorted(both, key=lambda one: one[1].weighted):
+            prefix = f"{goal.name}_" if self.several else ""
+            name = prefix + metric.name
+            if taken[name] and metric.weighted:
+                name = f"{prefix}weighted_{metric.name}"
+            names[goal, metric] = f"{name}_{taken[name]}" if taken[name] else name
+            taken[name] += 1
+        return names
+
+    def measures(self, sums: np.ndarray) -> dict[str, float]:
+        """What Keras reports, by its names, of the sums of one batch or more."""
+        found: dict[str, float] = {}
+        begin = 0
+        for name, count, metric in self.columns():
+            own = sums[begin : begin + count]
+            found[name] = metric.value(own) if metric else float(own[0] / sums[-1])
+            begin += count
+        del found["rows"]
+        return found
+
+    def described(self) -> list[str]:
+        """What the targets are, for a comment."""
+        lines = []
+        for target, goal in zip(self.targets, self.goals, strict=True):
+            kind = (
+                f"class numbers from 1 (N x {goal.vectors})"
+                if goal.of_classes
+                else f"numbers (N x {goal.value.size})"
+            )
+            lines.append(f"{target}: {kind}; the loss is {goal.loss.name}")
+        for name, goal in zip(self.names("sample_weight"), self.goals, strict=True):
+            if goal.weighted:
+                lines.append(f"{name} (N x {goal.vectors}): how much each counts")
+        return lines

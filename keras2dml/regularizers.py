@@ -1,0 +1,103 @@
+"""Regularizers and constraints of variables: DML functions on the matrix that stores a variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Parameter, Scalar, Weight
+
+NORMS = (keras.constraints.MaxNorm, keras.constraints.MinMaxNorm, keras.constraints.UnitNorm)
+
+
+@dataclass(frozen=True)
+class Regularizer:
+    """The function that gives the penalty of a matrix W, and its gradient."""
+
+    function: str
+    constants: Mapping[str, Scalar]
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """The function that changes W after each step, and the one that gives it the norms of W."""
+
+    function: str
+    norms: str | None = None
+    constants: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]:
+    """The regularizer of a parameter that is trained, or the complaint about it."""
+    given = parameter.weight.variable.regularizer
+    if given is None or not parameter.trainable:
+        return None, []
+    kind, weight = type(given), parameter.weight
+    if kind in (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2):
+        return Regularizer("l1_l2_penalty", strengths(given)), []
+    if kind is keras.regularizers.OrthogonalRegularizer and weight.matrix == weight.shape:
+        factor = {"factor": float(given.factor)}
+        return Regularizer(f"orthogonal_{given.mode}_penalty", factor), []
+    return None, [
+        f"{_named(parameter)} has the regularizer {kind.__name__}. Compiled are L1, L2 and L1L2,"
+        " and OrthogonalRegularizer for kernels of Dense: use one of these."
+    ]
+
+
+def strengths(regularizer: Any) -> dict[str, float]:
+    """The factors l1 and l2 of one of Keras' three, which it casts by way of float32."""
+    return {name: float(np.float32(getattr(regularizer, name, 0.0))) for name in ("l1", "l2")}
+
+
+def constraint_of(parameter: Parameter) -> tuple[Constraint | None, list[str]]:
+    """The constraint of a parameter that is trained, or the complaint about it."""
+    given = parameter.weight.variable.constraint
+    if given is None or not parameter.trainable:
+        return None, []
+    kind = type(given)
+    if kind is keras.constraints.NonNeg:
+        return Constraint("non_negative"), []
+    if kind not in NORMS:
+        return None, [
+            f"{_named(parameter)} has the constraint {kind.__name__}. Compiled are MaxNorm,"
+            " MinMaxNorm, NonNeg and UnitNorm: use one of these."
+        ]
+    norms = _norms(parameter.weight, given.axis)
+    if norms is None:
+        every = list(range(len(parameter.weight.shape) - 1))
+        return None, [
+            f"{_named(parameter)} has {kind.__name__}(axis={given.axis!r}). Of a variable of shape"
+            f" {parameter.weight.shape} the norms over some axes are those of no row or column:"
+            f" use axis={every}."
+        ]
+    if kind is keras.constraints.UnitNorm:
+        return Constraint("with_unit_norms", norms), []
+    constants = {
+        "min_value": float(getattr(given, "min_value", 0.0)),
+        "max_value": float(given.max_value),
+        "rate": float(getattr(given, "rate", 1.0)),
+    }
+    return Constraint("within_norms", norms, constants), []
+
+
+def _norms(weight: Weight, axis: Any) -> str | None:
+    """The function for norms over these axes of Keras' variable, if they are of rows or columns."""
+    rank = len(weight.shape)
+    axes = {one % rank for one in np.atleast_1d(axis)} if rank else set()
+    kept = tuple(1 if one in axes else size for one, size in enumerate(weight.shape))
+    groups = np.arange(np.prod(kept)).reshape(kept)
+    stored = weight.to_dml(np.broadcast_to(groups, weight.shape))
+    count = len(np.unique(stored))
+    if count == 1:
+        return "whole_norm"
+    if count == len(stored) and (stored == stored[:, :1]).all():
+        return "row_norms"
+    return "column_norms" if count == len(stored.T) and (stored == stored[:1]).all() else None
+
+
+def _named(parameter: Parameter) -> str:
+    return f"Layer {parameter.layer!r}: its {parameter.role}"

@@ -1,0 +1,259 @@
+"""y and the weights of examples as users give them, checked, as the matrices that scripts read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from keras2dml.data import numbers
+from keras2dml.errors import InvalidData
+from keras2dml.objective import Goal
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What to learn of one output: class numbers from 1, (N, T), or (N, T * K) numbers.
+
+    `classes` names the classes where it has some, and `weights` are (N, T).
+    """
+
+    matrix: np.ndarray
+    classes: np.ndarray | None
+    of_classes: bool
+    weights: np.ndarray | None = None
+
+    def __getitem__(self, part: Any) -> Targets:
+        """The targets of some rows."""
+        weights = None if self.weights is None else self.weights[part]
+        return replace(self, matrix=self.matrix[part], weights=weights)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether they have weights."""
+        return self.weights is not None
+
+
+def of_outputs(
+    labels: object,
+    goals: Sequence[Goal],
+    examples: int,
+    known: np.ndarray | None = None,
+    sample_weight: object = None,
+    class_weight: Mapping[Any, float] | None = None,
+) -> tuple[Targets, ...]:
+    """y for each output of a model, of the one, or of a list or dict of several.
+
+    Raises InvalidData for labels out of range, another length, and weights that do not fit.
+    """
+    given = _for_each(labels, goals, "y")
+    made = [targets(one, goal, examples, known) for one, goal in zip(given, goals, strict=True)]
+    if class_weight is not None:
+        if sample_weight is not None or len(goals) > 1:
+            message = (
+                "class_weight is given together with sample_weight, or for several outputs: give"
+                " sample_weight alone, a weight for each example."
+            )
+            raise InvalidData(message)
+        return (replace(made[0], weights=_by_class(made[0], class_weight)),)
+    if sample_weight is None:
+        return tuple(made)
+    shared = isinstance(sample_weight, np.ndarray) or len(goals) == 1
+    weights = (
+        [sample_weight] * len(goals) if shared else _for_each(sample_weight, goals, "sample_weight")
+    )
+    return tuple(
+        replace(target, weights=_weights(one, goal, examples))
+        for target, one, goal in zip(made, weights, goals, strict=True)
+    )
+
+
+def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None = None) -> Targets:
+    """y for one output of shape (..., K) for each of N = `examples`: numbers (N, ..., K), or for a
+    loss of classes labels (N, ...).
+
+    Whole numbers are classes as Keras counts them, 0..K-1; other labels are sorted, as scikit-learn
+    does, and there must be K of them, or those `known`; for two classes one output will do.
+    """
+    shape, kind = goal.value.shape, goal.loss.kind
+    if kind == "numbers" or (kind == "binary" and shape[-1] > 1):
+        return Targets(_like(_finite(labels), shape, examples), None, of_classes=False)
+    array = np.asarray(labels)
+    if (
+        array.ndim == len(shape) + 1
+        and array.shape[-1] == 1
+        and (shape[-1] != 1 or kind == "binary")
+    ):
+        array = array[..., 0]
+    if array.shape[: len(shape)] != (examples, *shape[:-1]) or array.ndim > len(shape) + 1:
+        per = "".join(f", {size}" for size in shape[:-1])
+        message = (
+            f"y has shape {array.shape}, X has {examples} rows: give one label for each row"
+            f"{f', ({examples}{per})' if per else ''}."
+        )
+        raise InvalidData(message)
+    if kind == "binary":
+        return _binary(array, known)
+    if array.ndim == len(shape) + 1:
+        return _probabilities(array, shape[-1], sparse=kind == "sparse")
+    if array.dtype.kind in "iufb":
+        return _numbered(numbers(array, "y"), shape[-1])
+    names = _names(array, shape[-1], known)
+    places = np.searchsorted(names, array).reshape(examples, -1)
+    return Targets(places + 1.0, names, of_classes=True)
+
+
+def classes_of(goal: Goal) -> np.ndarray | None:
+    """The classes of an output before anything was learned, if it has some."""
+    size = goal.value.shape[-1]
+    if goal.loss.kind in ("sparse", "classes"):
+        return np.arange(size)
+    return np.arange(2) if goal.loss.kind == "binary" and size == 1 else None
+
+
+def _binary(array: np.ndarray, known: np.ndarray | None) -> Targets:
+    """Two classes of one output, or numbers as they are."""
+    if array.dtype.kind in "iufb":
+        matrix = _finite(array).reshape(len(array), -1)
+        classes = np.unique(matrix) if known is None else known
+        signed = set(classes) == {-1, 1}
+        return Targets(matrix, np.array([-1, 1]) if signed else np.arange(2), of_classes=False)
+    names = _names(array, 2, known)
+    places = np.searchsorted(names, array).reshape(len(array), -1)
+    return Targets(places.astype(np.float64), names, of_classes=False)
+
+
+def _names(array: np.ndarray, classes: int, known: np.ndarray | None) -> np.ndarray:
+    names = np.unique(array) if known is None else known
+    if len(names) != classes or not np.isin(array, names).all():
+        message = (
+            f"y has the labels {_some(np.unique(array))}, the model {classes} outputs: give"
+            " each output one label."
+        )
+        raise InvalidData(message)
+    return names
+
+
+def _numbered(array: np.ndarray, classes: int) -> Targets:
+    wrong = array[(array != np.floor(array)) | (array < 0) | (array >= classes)]
+    if len(wrong):
+        message = (
+            f"y has labels out of range: {_some(np.unique(wrong))}. A model of {classes}"
+            f" outputs takes 0 to {classes - 1}:"
+            " number the classes so, or give the model more outputs."
+        )
+        raise InvalidData(message)
+    return Targets(array.reshape(len(array), -1) + 1.0, np.arange(classes), of_classes=True)
+
+
+def _probabilities(array: np.ndarray, classes: int, *, sparse: bool) -> Targets:
+    if array.shape[-1] != classes:
+        message = (
+            f"y has {array.shape[-1]} columns, the model {classes} outputs: give a column for"
+            " each output."
+        )
+        raise InvalidData(message)
+    if sparse:
+        message = (
+            "y has a column for each class, and the loss is sparse: give class numbers, or"
+            " use 'categorical_crossentropy'."
+        )
+        raise InvalidData(message)
+    matrix = _finite(array)
+    return Targets(matrix.reshape(len(matrix), -1), np.arange(classes), of_classes=False)
+
+
+def _like(array: np.ndarray, shape: tuple[int, ...], examples: int) -> np.ndarray:
+    """Numbers for every element of an output; a last axis of 1 may be left out."""
+    allowed = [(examples, *shape)]
+    if shape[-1] == 1:
+        allowed.append((examples, *shape[:-1]))
+    if array.shape not in allowed:
+        message = (
+            f"y has shape {array.shape}, the model's output {(examples, *shape)}: give a number for"
+            " each of its elements."
+        )
+        raise InvalidData(message)
+    return array.reshape(examples, math.prod(shape))
+
+
+def _finite(data: object) -> np.ndarray:
+    array = numbers(data, "y")
+    if not np.isfinite(array).all():
+        message = "y has values that are NaN or infinite: clean or drop these rows."
+        raise InvalidData(message)
+    return array
+
+
+def _by_class(target: Targets, class_weight: Mapping[Any, float]) -> np.ndarray:
+    """The weight of each example's class; 1 for a class that is not named."""
+    matrix, classes = target.matrix, target.classes
+    if classes is None or (target.of_classes and matrix.shape[1] > 1):
+        message = "class_weight is for one class for each example: give sample_weight instead."
+        raise InvalidData(message)
+    if target.of_classes:
+        places = matrix[:, 0].astype(int) - 1
+    else:
+        single = matrix.shape[1] == 1
+        places = (matrix[:, 0] > 0).astype(int) if single else matrix.argmax(axis=1)
+    names = [name.item() if isinstance(name, np.generic) else name for name in classes]
+    unknown = set(class_weight) - set(names)
+    if unknown:
+        message = (
+            f"class_weight has the classes {sorted(map(str, unknown))}, y has {_some(classes)}:"
+            " name these."
+        )
+        raise InvalidData(message)
+    weights = np.array([float(class_weight.get(name, 1.0)) for name in names])
+    return np.asarray(weights[places].reshape(-1, 1))
+
+
+def _weights(given: object, goal: Goal, examples: int) -> np.ndarray:
+    """The weight of each example, or of each vector of it."""
+    array: np.ndarray = numbers(given, "sample_weight")
+    leading = goal.value.shape[:-1]
+    allowed = [(examples, *leading)] if leading else [(examples,), (examples, 1)]
+    if array.shape not in allowed or not np.isfinite(array).all():
+        message = (
+            f"sample_weight has shape {array.shape}: give finite numbers of shape"
+            f" {(examples, *leading)}, one for each loss."
+        )
+        raise InvalidData(message)
+    if goal.loss.whole:
+        message = (
+            f"The loss {goal.loss.name!r} is one number for a batch, in which no example has a"
+            " weight: leave sample_weight out."
+        )
+        raise InvalidData(message)
+    return array.reshape(examples, -1)
+
+
+def _for_each(given: object, goals: Sequence[Goal], name: str) -> list[Any]:
+    """What is given for each output, in the model's order."""
+    if isinstance(given, Mapping):
+        if set(given) != {goal.name for goal in goals}:
+            message = (
+                f"{name} is a dict of {', '.join(map(str, given))}, the model's outputs are"
+                f" {', '.join(goal.name for goal in goals)}: name these."
+            )
+            raise InvalidData(message)
+        return [given[goal.name] for goal in goals]
+    if len(goals) == 1:
+        return [given]
+    if not isinstance(given, (list, tuple)) or len(given) != len(goals):
+        message = (
+            f"The model has {len(goals)} outputs: give {name} as a list with an array for each."
+        )
+        raise InvalidData(message)
+    return list(given)
+
+
+def _some(labels: np.ndarray) -> str:
+    """The first few labels, for a message."""
+    shown = ", ".join(
+        f"{label:g}" if labels.dtype.kind in "iuf" else str(label) for label in labels[:5]
+    )
+    return shown + (", ..." if len(labels) > 5 else "")

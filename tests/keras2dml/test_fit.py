@@ -1,0 +1,212 @@
+"""fit() as Keras' users know it: epochs, callbacks, shuffling, and going on where it was."""
+
+from __future__ import annotations
+
+import csv
+
+import keras
+import numpy as np
+import pytest
+from keras.layers import Dense, Dropout
+from oracle import examples, model
+
+from keras2dml import InvalidData, Keras2DML
+from keras2dml.checkpoint import FILE
+from keras2dml.fitting import Training
+
+# Keras itself reads variables in a way that numpy warns of.
+KERAS = "ignore:__array__ implementation doesn't accept a copy keyword"
+pytestmark = [pytest.mark.spark, pytest.mark.systemds, pytest.mark.filterwarnings(KERAS)]
+
+FIT = {"batch_size": 5, "shuffle": False}
+
+
+def small(optimizer: object = "adam", **compiled: object) -> keras.Model:
+    built = model((7,), Dense(5, "tanh"), Dense(3, "softmax"))
+    built.compile(optimizer, "sparse_categorical_crossentropy", **compiled)
+    return built
+
+
+def rows(count: int = 23) -> tuple[np.ndarray, np.ndarray]:
+    return examples(small(), count), np.arange(count) % 3
+
+
+def same(found: list[np.ndarray], wanted: list[np.ndarray], distance: float = 1e-8) -> None:
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=distance, atol=distance)
+
+
+@pytest.fixture
+def run(spark):
+    """Keras2DML for a model, quiet."""
+    return lambda built, **arguments: Keras2DML(spark, built, display=0, **arguments)
+
+
+def test_fit_goes_on_with_the_state_of_the_optimizer(run):
+    built = small(keras.optimizers.Nadam(0.01))
+    ours = run(built)
+    for begin, end in ((0, 1), (1, 3)):
+        ours.fit(*rows(), epochs=end, initial_epoch=begin, **FIT)
+        built.fit(*rows(), epochs=end, initial_epoch=begin, verbose=0, **FIT)
+        assert ours.epoch == list(range(begin, end))
+    same(ours.to_keras().get_weights(), built.get_weights())
+
+
+def test_keras_and_systemds_hand_a_training_to_each_other(run, tmp_path):
+    built = small("adamw")
+    wanted = small("adamw")
+    wanted.fit(*rows(), epochs=3, verbose=0, **FIT)
+    built.fit(*rows(), epochs=1, verbose=0, **FIT)
+    built.save(tmp_path / "begun.keras")
+    ours = run(keras.models.load_model(tmp_path / "begun.keras"))
+    ours.fit(*rows(), epochs=1, **FIT)
+    ours.to_keras().save(tmp_path / "later.keras")
+    last = keras.models.load_model(tmp_path / "later.keras")
+    last.fit(*rows(), epochs=1, verbose=0, **FIT)
+    same(last.get_weights(), wanted.get_weights())
+
+
+def test_rows_are_shuffled_by_seed_and_epoch(run):
+    """Every row is in every epoch once, and the same seed makes the same run."""
+    features, labels = rows()
+    built = small(keras.optimizers.SGD(0.0), metrics=["accuracy"])
+    ours = run(built).fit(features, labels, batch_size=5, epochs=2)
+    losses = np.array([step.sums[0] for step in ours.iterations]).reshape(2, 5)
+    assert not np.allclose(losses[0], losses[1])
+    np.testing.assert_allclose(losses[0].sum(), losses[1].sum())
+
+    def weights(seed: int) -> np.ndarray:
+        again = run(small(), seed=seed).fit(features, labels, batch_size=5, epochs=2)
+        return again.to_keras().get_weights()[0]
+
+    np.testing.assert_array_equal(weights(1), weights(1))
+    assert not np.allclose(weights(1), weights(2))
+
+
+def test_callbacks_act_as_in_keras(run, tmp_path):
+    held = examples(small(), 9, seed=5), np.arange(9) % 3
+
+    def callbacks(name: str) -> list[keras.callbacks.Callback]:
+        return [
+            keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1, min_delta=0.05),
+            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
+            keras.callbacks.EarlyStopping(
+                patience=2, min_delta=0.03, restore_best_weights=True, start_from_epoch=1
+            ),
+            keras.callbacks.CSVLogger(str(tmp_path / f"{name}.csv")),
+            keras.callbacks.ModelCheckpoint(str(tmp_path / f"{name}-{{epoch}}.keras")),
+        ]
+
+    arguments = {"epochs": 20, "validation_data": held, **FIT}
+    built = small(keras.optimizers.SGD(0.3, momentum=0.5), metrics=["accuracy"])
+    ours = run(built).fit(*rows(), callbacks=callbacks("ours"), **arguments)
+    theirs = built.fit(*rows(), callbacks=callbacks("theirs"), verbose=0, **arguments)
+    assert 3 < len(theirs.epoch) < 20
+    assert ours.epoch == theirs.epoch
+    assert ours.history.keys() == theirs.history.keys()
+    for name, values in theirs.history.items():
+        np.testing.assert_allclose(ours.history[name], values, rtol=1e-6)
+    same(ours.to_keras().get_weights(), built.get_weights())
+    logs = [
+        list(csv.reader((tmp_path / f"{name}.csv").read_text().splitlines()))
+        for name in ("ours", "theirs")
+    ]
+    assert logs[0][0] == logs[1][0]
+    np.testing.assert_allclose(*(np.array(log[1:], float) for log in logs), rtol=1e-6)
+    kept = [keras.models.load_model(tmp_path / f"{name}-3.keras") for name in ("ours", "theirs")]
+    same(*(one.get_weights() for one in kept))
+    same(*([variable.numpy() for variable in one.optimizer.variables] for one in kept))
+
+
+def test_a_callback_of_a_user_may_change_weights(run):
+    class Halving(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.set_weights([weight / 2 for weight in self.model.get_weights()])
+
+    built = small()
+    ours = run(built).fit(*rows(), epochs=2, callbacks=[Halving()], **FIT)
+    built.fit(*rows(), epochs=2, callbacks=[Halving()], verbose=0, **FIT)
+    same(ours.to_keras().get_weights(), built.get_weights())
+
+
+def test_a_callback_that_waits_for_batches_is_refused(run):
+    class Waiting(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            pass
+
+    with pytest.raises(InvalidData, match="Waiting waits for batches"):
+        run(small()).fit(*rows(), epochs=1, callbacks=[Waiting()])
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_a_killed_run_goes_on_from_its_checkpoint(run, tmp_path, monkeypatch, shuffle):
+    def built() -> keras.Model:
+        made = model((7,), Dense(9, "tanh"), Dropout(0.4), Dense(3, "softmax"))
+        made.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
+        return made
+
+    arguments = {"batch_size": 5, "epochs": 4, "shuffle": shuffle, "validation_split": 0.2}
+    wanted = run(built()).fit(*rows(), **arguments)
+    iterations = Training._iterations
+
+    def dying(self, plan, done, count):
+        if done >= 9:
+            raise Killed
+        return iterations(self, plan, done, min(count, 2))
+
+    monkeypatch.setattr(Training, "_iterations", dying)
+    with pytest.raises(Killed):
+        run(built()).fit(*rows(), checkpoint=tmp_path, **arguments)
+    monkeypatch.undo()
+    ours = run(built()).fit(*rows(), checkpoint=tmp_path, **arguments)
+    same(ours.to_keras().get_weights(), wanted.to_keras().get_weights(), 1e-12)
+    assert [step.loss for step in ours.iterations] == pytest.approx(
+        [step.loss for step in wanted.iterations], rel=1e-12
+    )
+    assert ours.history["val_loss"] == pytest.approx(wanted.history["val_loss"], rel=1e-12)
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_checkpoint_of_another_run_is_not_taken(run, tmp_path, monkeypatch):
+    def dying(self, *given):
+        raise Killed
+
+    monkeypatch.setattr("keras2dml.epochs.Run._epoch_ends", lambda self: None)
+    monkeypatch.setattr("keras2dml.checkpoint.Checkpoint.remove", dying)
+    with pytest.raises(Killed):
+        run(small()).fit(*rows(), epochs=3, checkpoint=tmp_path, **FIT)
+    monkeypatch.undo()
+    with pytest.raises(InvalidData, match="checkpoint of another run: batch_size, iterations"):
+        run(small()).fit(*rows(), epochs=3, checkpoint=tmp_path, batch_size=6, shuffle=False)
+    (tmp_path / FILE).write_bytes(b"half")
+    with pytest.raises(InvalidData, match="is no checkpoint"):
+        run(small()).fit(*rows(), epochs=3, checkpoint=tmp_path, **FIT)
+
+
+def test_numbers_are_predicted_and_scored(run):
+    built = model((7,), Dense(2))
+    built.compile("sgd", "mse")
+    features = rows()[0]
+    targets = features[:, :2] * 2 + 1
+    ours = run(built).fit(features, targets, epochs=30, batch_size=5)
+    np.testing.assert_array_equal(ours.predict(features), ours.predict_proba(features))
+    spread = ((targets - targets.mean(axis=0)) ** 2).sum()
+    wanted = 1 - ((targets - ours.predict(features)) ** 2).sum() / spread
+    assert ours.score(features, targets) == pytest.approx(wanted)
+    assert ours.classes_ is None
+
+
+def test_two_classes_of_one_output_have_names(run):
+    built = model((7,), Dense(1))
+    built.compile("sgd", keras.losses.BinaryCrossentropy(from_logits=True))
+    features = rows()[0]
+    labels = np.where(features[:, 0] > 0, "warm", "cold")
+    ours = run(built).fit(features, labels, epochs=2, batch_size=5)
+    assert list(ours.classes_) == ["cold", "warm"]
+    wanted = np.where(ours.predict_proba(features)[:, 0] > 0, "warm", "cold")
+    np.testing.assert_array_equal(ours.predict(features), wanted)
+    assert ours.score(features, labels) == np.mean(wanted == labels)

@@ -1,0 +1,161 @@
+"""Every loss, with its arguments, weights and reductions, is Keras' own, and so is its gradient."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import losses
+from keras.layers import Activation, Dense, Reshape
+from oracle import complaints, learns, model
+
+from keras2dml import InvalidData, Keras2DML
+
+NUMBERS = [
+    losses.MeanSquaredError(),
+    losses.MeanAbsoluteError(),
+    losses.MeanAbsolutePercentageError(),
+    losses.MeanSquaredLogarithmicError(),
+    losses.CosineSimilarity(),
+    losses.Huber(),
+    losses.Huber(delta=0.3),
+    losses.LogCosh(),
+    losses.Poisson(),
+    losses.KLDivergence(),
+    losses.Hinge(),
+    losses.SquaredHinge(),
+    losses.CategoricalHinge(),
+    losses.Dice(),
+    losses.Tversky(alpha=0.3, beta=0.6),
+    losses.CategoricalGeneralizedCrossEntropy(q=0.7),
+    losses.BinaryCrossentropy(label_smoothing=0.2),
+    losses.BinaryFocalCrossentropy(gamma=1.5, apply_class_balancing=True, alpha=0.3),
+    losses.CategoricalCrossentropy(label_smoothing=0.1),
+    losses.CategoricalFocalCrossentropy(alpha=0.4, gamma=3.0),
+]
+LOGITS = [
+    losses.BinaryCrossentropy(from_logits=True),
+    losses.BinaryFocalCrossentropy(from_logits=True, label_smoothing=0.1),
+    losses.CategoricalFocalCrossentropy(from_logits=True),
+    losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.3),
+]
+WHOLE = ("dice", "tversky")
+
+
+def named(loss: losses.Loss) -> str:
+    return loss.name
+
+
+def again(loss: losses.Loss, **changed: object) -> losses.Loss:
+    """The loss in float64; Keras' config of some leaves arguments out."""
+    return type(loss)(**{**loss.get_config(), **loss._fn_kwargs, **changed})
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("loss", NUMBERS, ids=named)
+def test_loss_of_numbers_is_as_keras(spark, loss):
+    """No activation made the numbers: nothing is looked through."""
+    built = model((5,), Dense(6, "tanh"), Dense(3, "sigmoid"), Reshape((3,)))
+    learns(spark, built, loss=again(loss))
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("loss", NUMBERS, ids=named)
+def test_loss_of_sequences_and_its_reduction_are_as_keras(spark, loss):
+    built = model((4, 5), Dense(6, "tanh"), Dense(3, "softplus"))
+    weights = None if loss.name in WHOLE else np.arange(80.0).reshape(20, 4)
+    reduction = "sum" if loss.name in WHOLE else "mean_with_sample_weight"
+    learns(spark, built, loss=again(loss, reduction=reduction), sample_weight=weights)
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("loss", LOGITS, ids=named)
+@pytest.mark.parametrize("activation", ["linear", "sigmoid"])
+@pytest.mark.filterwarnings("ignore:.*from_logits")
+def test_loss_of_logits_is_as_keras(spark, loss, activation):
+    learns(spark, model((5,), Dense(6, "tanh"), Dense(3, activation)), loss=again(loss))
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("loss", ["mse", "binary_crossentropy", "categorical_crossentropy"])
+@pytest.mark.parametrize("activation", ["linear", "sigmoid", "softmax"])
+def test_loss_of_images_is_as_keras(spark, loss, activation):
+    """The model stores images with their channels first, Keras with their channels last."""
+    built = model((4, 3, 2), keras.layers.Conv2D(3, 2, activation=activation))
+    weights = np.random.default_rng(1).uniform(size=(20, 3, 2))
+    learns(spark, built, loss=loss, sample_weight=weights, weighted_metrics=["mae"])
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("name", ["binary_crossentropy", "binary_focal_crossentropy"])
+def test_loss_of_one_output_looks_through_its_sigmoid(spark, name):
+    learns(spark, model((5,), Dense(6, "tanh"), Dense(1), Activation("sigmoid")), loss=name)
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("name", ["categorical_crossentropy", "sparse_categorical_crossentropy"])
+def test_classes_have_weights(spark, name):
+    weights = {0: 2.0, 2: 0.25}
+    learns(
+        spark, model((5,), Dense(3, "softmax")), loss=name, class_weight=weights, metrics=["acc"]
+    )
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_each_step_of_a_sequence_has_a_weight(spark):
+    weights = np.random.default_rng(1).uniform(size=(20, 4))
+    built = model((4, 5), Dense(3, "softmax"))
+    learns(spark, built, sample_weight=weights, weighted_metrics=["accuracy"])
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_outputs_have_losses_and_weights_of_their_own(spark):
+    x = keras.Input((5,))
+    hidden = Dense(4, "tanh")(x)
+    outputs = Dense(3, "softmax", name="kind")(hidden), Dense(2, name="place")(hidden)
+    learns(
+        spark,
+        keras.Model(x, outputs),
+        loss=["categorical_crossentropy", "mse"],
+        loss_weights=[0.3, 2.0],
+        metrics=[["accuracy"], ["mae", "mse"]],
+    )
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_weights_that_do_not_fit_are_refused(spark):
+    ours = Keras2DML(spark, model((5,), Dense(3, "softmax")), max_iter=1, display=0)
+    features, labels = np.ones((8, 5)), np.arange(8) % 3
+    with pytest.raises(InvalidData, match="give finite numbers of shape"):
+        ours.fit(features, labels, sample_weight=np.ones(7))
+    with pytest.raises(InvalidData, match="class_weight is given together with sample_weight"):
+        ours.fit(features, labels, sample_weight=np.ones(8), class_weight={0: 1.0})
+    with pytest.raises(InvalidData, match="class_weight has the classes"):
+        ours.fit(features, labels, class_weight={7: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("loss", "match"),
+    [
+        ("ctc", "The loss is 'ctc'. Compiled are BinaryCrossentropy"),
+        (losses.Circle(), "Compiled are BinaryCrossentropy"),
+        (losses.MeanSquaredError(reduction="none"), "has reduction='none'"),
+        (losses.Dice(axis=1), "has axis=1"),
+        (losses.CosineSimilarity(axis=0), "has axis=0"),
+        (losses.SparseCategoricalCrossentropy(ignore_class=0), "has ignore_class=0"),
+        (losses.CategoricalFocalCrossentropy(alpha=[0.1, 0.2, 0.7]), "compiled with a number only"),
+    ],
+)
+def test_other_losses_are_refused(loss, match):
+    built = model((5,), Dense(3, "softmax"))
+    built.compile("sgd", loss)
+    assert any(match in said for said in complaints(built)), complaints(built)

@@ -1,0 +1,115 @@
+"""After some steps of every optimizer, and what Keras does around them, the weights are its."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import optimizers
+from keras.layers import Dense
+from keras.optimizers import schedules
+from oracle import complaints, examples, learns, model
+
+from keras2dml import Keras2DML
+
+KINDS = [
+    (optimizers.SGD, {"learning_rate": 0.1}),
+    (optimizers.SGD, {"learning_rate": 0.05, "momentum": 0.9}),
+    (optimizers.SGD, {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}),
+    (optimizers.Adam, {"learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-3}),
+    (optimizers.Adam, {"learning_rate": 0.01, "amsgrad": True}),
+    (optimizers.AdamW, {"learning_rate": 0.01, "weight_decay": 0.1}),
+    (optimizers.Adamax, {"learning_rate": 0.02}),
+    (optimizers.Nadam, {"learning_rate": 0.02}),
+    (optimizers.RMSprop, {"learning_rate": 0.01}),
+    (optimizers.RMSprop, {"learning_rate": 0.01, "momentum": 0.5, "rho": 0.8}),
+    (optimizers.RMSprop, {"learning_rate": 0.01, "centered": True}),
+    (optimizers.RMSprop, {"learning_rate": 0.01, "centered": True, "momentum": 0.5}),
+    (optimizers.Adagrad, {"learning_rate": 0.1}),
+    (optimizers.Adadelta, {"learning_rate": 1.0}),
+    (optimizers.Ftrl, {"learning_rate": 0.1, "beta": 0.2, "l1_regularization_strength": 0.01}),
+    (optimizers.Ftrl, {"l2_regularization_strength": 0.1, "learning_rate_power": -0.7}),
+    (optimizers.Ftrl, {"l2_shrinkage_regularization_strength": 0.1}),
+    (optimizers.Lion, {"learning_rate": 0.01}),
+]
+AROUND = [
+    {"weight_decay": 0.05},
+    {"clipnorm": 0.1},
+    {"clipvalue": 0.01},
+    {"global_clipnorm": 0.2},
+    {"use_ema": True, "ema_momentum": 0.7},
+    {"use_ema": True, "ema_momentum": 0.7, "ema_overwrite_frequency": 2},
+    {"gradient_accumulation_steps": 2},
+    {"gradient_accumulation_steps": 2, "clipnorm": 0.1, "weight_decay": 0.05, "use_ema": True},
+    {"gradient_accumulation_steps": 2, "use_ema": True, "ema_overwrite_frequency": 2},
+]
+SCHEDULES = [
+    schedules.ExponentialDecay(0.1, 2, 0.5),
+    schedules.ExponentialDecay(0.1, 2, 0.5, staircase=True),
+    schedules.PiecewiseConstantDecay([1, 3], [0.1, 0.05, 0.01]),
+    schedules.PolynomialDecay(0.1, 4, 0.01, power=2.0),
+    schedules.InverseTimeDecay(0.1, 2, 0.5),
+    schedules.CosineDecay(0.1, 5, warmup_target=0.2, warmup_steps=2),
+    schedules.CosineDecayRestarts(0.1, 2),
+]
+
+
+def named(case: object) -> str:
+    return getattr(case, "__name__", type(case).__name__)
+
+
+def small() -> keras.Model:
+    return model((7,), Dense(5, "relu"), Dense(3, "softmax"))
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize(("kind", "arguments"), KINDS, ids=named)
+def test_optimizer_is_as_keras(spark, kind, arguments):
+    learns(spark, small(), optimizer=kind(**arguments), steps=5)
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("arguments", AROUND, ids="-".join)
+@pytest.mark.parametrize("kind", [optimizers.SGD, optimizers.Nadam], ids=named)
+def test_what_surrounds_the_step_is_as_keras(spark, kind, arguments):
+    """At the end of fit() Keras puts the averages in the weights' place."""
+    built = small()
+    eagerly = "gradient_accumulation_steps" not in arguments
+    built.compile(kind(0.05, **arguments), "sparse_categorical_crossentropy", run_eagerly=eagerly)
+    features, labels = examples(built, 32), np.arange(32) % 3
+    ours = Keras2DML(spark, built, batch_size=6, display=0)
+    ours.fit(features, labels, epochs=1, shuffle=False)
+    built.fit(features, labels, batch_size=6, shuffle=False, verbose=0)
+    for found, wanted in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=named)
+def test_learning_rates_are_those_of_the_schedule(spark, schedule):
+    again = type(schedule).from_config(schedule.get_config())
+    learns(spark, small(), optimizer=optimizers.SGD(again), steps=5)
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_variables_may_be_left_out_of_the_decay(spark):
+    optimizer = optimizers.SGD(0.1, weight_decay=0.1)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    learns(spark, small(), optimizer=optimizer)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "match"),
+    [
+        (optimizers.Adafactor(), "The optimizer is Adafactor. Compiled are Adadelta"),
+        (optimizers.SGD(loss_scale_factor=2.0), "has loss_scale_factor=2.0"),
+    ],
+)
+def test_other_optimizers_are_refused(optimizer, match):
+    built = small()
+    built.compile(optimizer, "categorical_crossentropy")
+    assert any(match in said for said in complaints(built))
