@@ -13,6 +13,8 @@ from keras.layers import (
     Flatten,
     Hashing,
     MaxPooling2D,
+    RMSNormalization,
+    UnitNormalization,
 )
 from oracle import complaints, model
 
@@ -29,6 +31,8 @@ REFUSED = [
     ((7,), Dense(3, dtype="mixed_float16"), "dtype 'mixed_float16'"),
     ((7,), Dropout(0.2, noise_shape=(1, 7)), r"noise_shape=\(1, 7\)"),
     (IMAGE, BatchNormalization(renorm=True, name="bn"), r"'bn' \(BatchNormalization\) has renorm"),
+    ((4, 3), UnitNormalization(axis=0), r"axis=0, and 0 are the examples"),
+    ((4, 4), RMSNormalization(axis=1), r"axis=\[1\], but its scale goes along the last axes"),
     ((4, 7), Hashing(7), r"\(Hashing\) is not compiled. Compiled are Activation, Add, "),
     ((None, 6, 2), MaxPooling2D(), r"open shape \(None, 6, 2\). Every size but the batch"),
 ]
