@@ -13,6 +13,7 @@ from keras2dml.rules import (
     models,
     normalization,
     pooling,
+    sequences,
     shapes,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "models",
     "normalization",
     "pooling",
+    "sequences",
     "shapes",
 ]
