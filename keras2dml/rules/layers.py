@@ -13,6 +13,7 @@ from keras2dml.rules import (
     models,
     normalization,
     pooling,
+    recurrent,
     sequences,
     shapes,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "models",
     "normalization",
     "pooling",
+    "recurrent",
     "sequences",
     "shapes",
 ]

@@ -49,6 +49,11 @@ def permuted(x: Value, axes: Shape) -> Value:
     return x.seen_as(shape, x.stored, places[x.order])
 
 
+def flipped(x: Value, axis: int) -> Value:
+    """Keras' tensor the other way round along an axis; no cell moves."""
+    return x.seen_as(x.shape, x.stored, np.flip(places(x), axis).ravel()[x.order])
+
+
 def gathered(layer: Any, x: Value, columns: np.ndarray, to: Value) -> Value:
     """A value like `to` whose column j is the column `columns[j]` of `x`, counted from 0."""
     nodes = (

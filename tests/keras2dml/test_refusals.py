@@ -6,14 +6,20 @@ import keras
 import pytest
 from keras.activations import sparsemax
 from keras.layers import (
+    GRU,
+    LSTM,
     BatchNormalization,
+    Bidirectional,
     Conv2D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     Hashing,
     MaxPooling2D,
     RMSNormalization,
+    SimpleRNN,
+    TimeDistributed,
     UnitNormalization,
 )
 from oracle import complaints, model
@@ -33,6 +39,12 @@ REFUSED = [
     (IMAGE, BatchNormalization(renorm=True, name="bn"), r"'bn' \(BatchNormalization\) has renorm"),
     ((4, 3), UnitNormalization(axis=0), r"axis=0, and 0 are the examples"),
     ((4, 4), RMSNormalization(axis=1), r"axis=\[1\], but its scale goes along the last axes"),
+    ((4,), Embedding(5, 3, mask_zero=True), "has mask_zero=True"),
+    ((4, 3), GRU(2, stateful=False, dropout=0.1), "has dropout=0.1"),
+    ((4, 3), LSTM(2, recurrent_dropout=0.1), "has recurrent_dropout=0.1"),
+    ((4, 3), SimpleRNN(2, activation="gelu"), "has activation 'gelu'. Compiled for recurrent"),
+    ((4, 3), Bidirectional(LSTM(2, "swish", name="s")), r"'forward_s' \(LSTM\) has activation"),
+    ((4, 3), TimeDistributed(BatchNormalization(name="n")), "a layer 'n' that learns from each"),
     ((4, 7), Hashing(7), r"\(Hashing\) is not compiled. Compiled are Activation, Add, "),
     ((None, 6, 2), MaxPooling2D(), r"open shape \(None, 6, 2\). Every size but the batch"),
 ]
