@@ -46,7 +46,7 @@ def rms_normalization(layer: keras.layers.RMSNormalization, x: Value) -> Value:
 def unit_normalization(layer: keras.layers.UnitNormalization, x: Value) -> Value:
     """To a length of 1 along one or several axes."""
     axes = axes_of(layer, x, layer.axis)
-    return of_vectors(layer, unit(layer, vectors(layer, x, axes)), x, axes)
+    return of_vectors(layer, unit(layer, vectors(layer, x, axes), 1e-12), x, axes)
 
 
 @lowers(keras.layers.GroupNormalization, honours="groups axis epsilon center scale")
@@ -74,10 +74,10 @@ def standardized(layer: Any, rows: Value) -> Value:
     return _rms(layer, call(layer, "centered", rows, onnx=onnx))
 
 
-def unit(layer: Any, rows: Value) -> Value:
-    """Each row with a length of 1."""
-    onnx = nodes("ReduceL2 X > length", "Max length 1e-12 > divisor", "Div X divisor")
-    return call(layer, "unit_length", rows, onnx=onnx)
+def unit(layer: Any, rows: Value, epsilon: float) -> Value:
+    """Each row with a length of 1, or divided by `epsilon` if it is shorter than that."""
+    onnx = nodes("ReduceL2 X > length", f"Max length {epsilon} > divisor", "Div X divisor")
+    return call(layer, "unit_length", rows, sizes={"epsilon": epsilon}, onnx=onnx)
 
 
 def learned(layer: Any, x: Value, gamma: Any, beta: Any) -> Value:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from keras2dml.rules import (
     Refusal,
     activations,
+    attention,
     convolution,
     core,
     layer_norms,
@@ -13,6 +14,7 @@ from keras2dml.rules import (
     models,
     normalization,
     pooling,
+    products,
     recurrent,
     sequences,
     shapes,
@@ -21,6 +23,7 @@ from keras2dml.rules import (
 __all__ = [
     "Refusal",
     "activations",
+    "attention",
     "convolution",
     "core",
     "layer_norms",
@@ -29,6 +32,7 @@ __all__ = [
     "models",
     "normalization",
     "pooling",
+    "products",
     "recurrent",
     "sequences",
     "shapes",

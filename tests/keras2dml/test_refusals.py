@@ -17,6 +17,7 @@ from keras.layers import (
     Flatten,
     Hashing,
     MaxPooling2D,
+    MultiHeadAttention,
     RMSNormalization,
     SimpleRNN,
     TimeDistributed,
@@ -55,6 +56,27 @@ REFUSED = [
 )
 def test_layer_is_refused(shape, layer, match):
     built = keras.Sequential([keras.Input(shape), layer])
+    with pytest.raises(AssertionError, match=match):
+        raise AssertionError(complaints(built))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "how", "match"),
+    [
+        ({"attention_axes": 2}, {}, r"has attention_axes=\(2,\)"),
+        ({"use_gate": True}, {}, "has use_gate=True"),
+        ({"sliding_window": 2}, {}, "has sliding_window=2"),
+        (
+            {},
+            {"use_causal_mask": True, "return_attention_scores": True},
+            "leave one of the two out",
+        ),
+        ({}, {"attention_mask": keras.ops.ones((1, 2, 2))}, "is called with attention_mask"),
+    ],
+)
+def test_attention_is_refused(arguments, how, match):
+    x = keras.Input((2, 3, 4) if "attention_axes" in arguments else (2, 4))
+    built = keras.Model(x, MultiHeadAttention(2, 3, **arguments)(x, x, **how))
     with pytest.raises(AssertionError, match=match):
         raise AssertionError(complaints(built))
 
