@@ -15,6 +15,7 @@ from keras2dml.errors import (
 )
 
 if TYPE_CHECKING:
+    from keras2dml.dml import define
     from keras2dml.estimator import Keras2DML
     from keras2dml.rules import lowers
     from keras2dml.scorer import Scorer
@@ -31,6 +32,7 @@ __all__ = [
     "NotFitted",
     "Scorer",
     "UnsupportedModel",
+    "define",
     "lowers",
     "spark_session",
 ]
@@ -40,6 +42,7 @@ __all__ = [
 _HOMES = {
     "Keras2DML": "keras2dml.estimator",
     "Scorer": "keras2dml.scorer",
+    "define": "keras2dml.dml",
     "lowers": "keras2dml.rules",
     "spark_session": "keras2dml.session",
 }

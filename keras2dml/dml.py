@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,7 @@ _FUNCTION = re.compile(
     r".*?^\}$",
     re.MULTILINE | re.DOTALL,
 )
+_BEGUN = re.compile(r"^\s*(\w+)\s*=\s*function\b", re.MULTILINE)
 _CALLED = re.compile(r"\b(\w+)\(")
 _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
 
@@ -34,14 +36,47 @@ class Function:
     text: str
 
 
+_DEFINED: dict[str, Function] = {}
+
+
 @cache
 def library() -> Mapping[str, Function]:
-    """All functions of the `.dml` files that ship with this package, by name."""
+    """All functions by name: those that were defined, and those that ship with this package."""
+    return ChainMap(_DEFINED, dict(_shipped()))
+
+
+@cache
+def _shipped() -> Mapping[str, Function]:
+    """The functions of this package's `.dml` files."""
     files = sorted(
         resources.files("keras2dml").joinpath("dml").iterdir(), key=lambda file: file.name
     )
     texts = (file.read_text(encoding="utf-8") for file in files if file.name.endswith(".dml"))
     return {function.name: function for text in texts for function in functions(text)}
+
+
+def define(source: str | Path) -> None:
+    """Add the functions of DML text, or of the file at a Path, to those that rules may call; a
+    function defined before is replaced.
+
+    Raises InvalidGraph where one has the name of a function of this package, or is written in
+    another way than these are.
+    """
+    text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
+    found = {one.name: one for one in functions(text)}
+    unread = [name for name in _BEGUN.findall(text) if name not in found]
+    if unread or not found:
+        message = (
+            f"{', '.join(unread) or 'No function'} could be read. Write each as 'name ="
+            " function(matrix[double] X, integer C) return (matrix[double] out) {', with the types"
+            " matrix[double], double, integer and boolean, and its last '}' alone on a line."
+        )
+        raise InvalidGraph(message)
+    taken = sorted(found.keys() & _shipped().keys())
+    if taken:
+        message = f"keras2dml has {', '.join(taken)} already: give your functions other names."
+        raise InvalidGraph(message)
+    _DEFINED.update(found)
 
 
 def functions(text: str) -> Iterable[Function]:
@@ -51,7 +86,13 @@ def functions(text: str) -> Iterable[Function]:
             tuple(name for _, name in _PARAMETER.findall(match[part]))
             for part in ("arguments", "results")
         )
-        yield Function(match["name"], arguments, results, match[0].lstrip("\n"))
+        if _fully(match["arguments"], arguments) and _fully(match["results"], results):
+            yield Function(match["name"], arguments, results, match[0].lstrip("\n"))
+
+
+def _fully(declared: str, names: Sequence[str]) -> bool:
+    """Whether every declared parameter has a known type."""
+    return len(names) == declared.count(",") + bool(declared.strip())
 
 
 def function(name: str) -> Function:
@@ -59,7 +100,10 @@ def function(name: str) -> Function:
     try:
         return library()[name]
     except KeyError:
-        message = f"The DML library has no function {name!r}: add it to a file in keras2dml/dml/."
+        message = (
+            f"The DML library has no function {name!r}: give its text to keras2dml.define(), or"
+            " put it into a file in keras2dml/dml/."
+        )
         raise InvalidGraph(message) from None
 
 

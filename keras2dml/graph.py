@@ -131,7 +131,8 @@ class Weight:
             scattered = np.empty_like(tensor)
             scattered[self.rows] = tensor
             tensor = scattered
-        return np.ascontiguousarray(tensor.transpose(np.argsort(self._axes)))
+        tensor = tensor.transpose(np.argsort(self._axes))
+        return np.ascontiguousarray(tensor).reshape(self.shape)
 
     def same_layout(self, other: Weight) -> bool:
         """Whether both say the same of one variable."""

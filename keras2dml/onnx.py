@@ -108,8 +108,9 @@ class _Export:
             matrix = self.weights[self.graph.names[weight]]
             array = matrix.reshape(weight.stored).astype(np.float32)
             self._constant(self.graph.names[weight], array)
+        taken = {taken for node in call.onnx for taken in node.inputs}
         for constant in call.constants:
-            if constant.prepared is None:
+            if constant.argument in taken:
                 own[constant.argument] = self._constant(
                     self.graph.names[constant], constant.matrix.ravel().astype(np.float32)
                 )

@@ -184,6 +184,16 @@ def result(value: Value, name: str, like: Value) -> Value:
     return like.made_by(source_of(value), name)
 
 
+NODE_ATTRIBUTES: Mapping[str, Mapping[str, object]] = {
+    "Cast": {"to": 1},
+    "Softmax": {"axis": -1},
+    "LogSoftmax": {"axis": -1},
+    "ReduceMean": {"axes": (-1,), "keepdims": 1},
+    "ReduceL2": {"axes": (-1,), "keepdims": 1},
+}
+"""What operators of `nodes` are given: numbers become floats, and axes are the last one."""
+
+
 def nodes(*steps: str) -> tuple[Node, ...]:
     """ONNX operators, each written as `Operator inputs > output`; numbers are constants, and come
     last. The last one's output is the call's.
@@ -194,10 +204,8 @@ def nodes(*steps: str) -> tuple[Node, ...]:
         operator, *inputs = taken.split()
         names = tuple(name for name in inputs if not _is_number(name))
         numbers = tuple(np.array(float(name), np.float32) for name in inputs if _is_number(name))
-        attributes = {"Cast": {"to": 1}, "Softmax": {"axis": -1}, "LogSoftmax": {"axis": -1}}
-        made.append(
-            Node(operator, names, attributes.get(operator, {}), numbers, (output or "out",))
-        )
+        attributes = NODE_ATTRIBUTES.get(operator, {})
+        made.append(Node(operator, names, attributes, numbers, (output or "out",)))
     return tuple(made)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Scalar, Value, Weight
+from keras2dml.graph import Constant, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named, nodes
-from keras2dml.rules.layouts import of_vectors, vectors
+from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 
 ROOT_OF_HALF = math.sqrt(0.5)
 
@@ -92,8 +92,8 @@ def activated(layer: Any, x: Value, function: Any) -> Value:
     raise Refusal(message)
 
 
-def along(layer: Any, x: Value, function: Any, axis: int) -> Value:
-    """Softmax or log_softmax along an axis of an example."""
+def along(layer: Any, x: Value, function: Any, axis: int | Shape) -> Value:
+    """Softmax or log_softmax along an axis of an example, or over several together."""
     rows = vectors(layer, x, axis)
     made = call(layer, function.__name__, rows, onnx=ALONG_AN_AXIS[function])
     return of_vectors(layer, made, x, axis)
@@ -101,12 +101,8 @@ def along(layer: Any, x: Value, function: Any, axis: int) -> Value:
 
 @lowers(keras.layers.Softmax, honours="axis")
 def softmax(layer: keras.layers.Softmax, x: Value) -> Value:
-    """Probabilities along one axis."""
-    if not isinstance(layer.axis, int):
-        message = f"{named(layer)} has axis={layer.axis!r}. Give one axis."
-        raise Refusal(message)
-    axis = layer.axis if layer.axis < 0 else layer.axis - 1
-    return along(layer, x, keras.activations.softmax, axis)
+    """Probabilities along one axis, or over several together."""
+    return along(layer, x, keras.activations.softmax, axes_of(layer, x, layer.axis))
 
 
 @lowers(keras.layers.ReLU, honours="max_value negative_slope threshold")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from keras2dml.graph import Node, Value, Weight
@@ -51,6 +53,11 @@ def dropout(layer: keras.layers.Dropout, x: Value) -> Value:
             " element: leave it out."
         )
         raise Refusal(message)
-    if layer.rate == 0:
+    return dropped(layer, x, layer.rate)
+
+
+def dropped(layer: Any, x: Value, rate: float) -> Value:
+    """`x`, of which training leaves out a share of the elements."""
+    if rate == 0:
         return x
-    return call(layer, "identity", x, sizes={"rate": float(layer.rate)}, training="dropout")
+    return call(layer, "identity", x, sizes={"rate": float(rate)}, training="dropout")

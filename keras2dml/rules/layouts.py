@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Shape, Value
-from keras2dml.rules import call
+from keras2dml.rules import Refusal, call, named
 
 
 def arranged(layer: Any, x: Value, like: Value) -> Value:
@@ -47,6 +47,11 @@ def permuted(x: Value, axes: Shape) -> Value:
     shape = tuple(x.shape[axis] for axis in axes)
     places = Value.of(x.shape, axes).order.argsort()
     return x.seen_as(shape, x.stored, places[x.order])
+
+
+def flipped(x: Value, axis: int) -> Value:
+    """Keras' tensor the other way round along an axis; no cell moves."""
+    return x.seen_as(x.shape, x.stored, np.flip(places(x), axis).ravel()[x.order])
 
 
 def gathered(layer: Any, x: Value, columns: np.ndarray, to: Value) -> Value:
@@ -96,24 +101,43 @@ def unfolded(layer: Any, x: Value, leading: Shape) -> Value:
     return call(layer, "unfold", x, to=to, sizes={"factor": factor}, onnx=node)
 
 
-def vectors(layer: Any, x: Value, axis: int = -1) -> Value:
-    """Each vector along `axis` as a row; `axis` may also be the last."""
-    return folded(layer, permuted(x, last(x, axis)), len(x.shape) - 1)
+def vectors(layer: Any, x: Value, axis: int | Shape = -1) -> Value:
+    """Each vector along `axis` as a row; of several axes all of their elements are one vector."""
+    axes = last(x, axis)
+    count = len(axes) - _count(axis)
+    rows = folded(layer, permuted(x, axes), count)
+    return rows.seen_as((rows.size,), (rows.size,))
 
 
-def of_vectors(layer: Any, rows: Value, x: Value, axis: int = -1) -> Value:
+def of_vectors(layer: Any, rows: Value, x: Value, axis: int | Shape = -1) -> Value:
     """The rows that `vectors(layer, x, axis)` made, or others of them, back where they were."""
     axes = last(x, axis)
-    leading = tuple(x.shape[place] for place in axes[:-1])
-    back = tuple(int(place) for place in np.argsort(axes))
-    return permuted(unfolded(layer, rows, leading), back)
+    sizes = tuple(x.shape[place] for place in axes)
+    made = unfolded(layer, rows, sizes[: len(axes) - _count(axis)])
+    if _count(axis) > 1:
+        made = made.seen_as(sizes, sizes)
+    return permuted(made, tuple(int(place) for place in np.argsort(axes)))
 
 
-def last(x: Value, axis: int) -> Shape:
-    """The axes of `x` with this one at the end."""
+def last(x: Value, axis: int | Shape) -> Shape:
+    """The axes of `x` with this one, or these, at the end."""
     rank = len(x.shape)
-    axis %= rank
-    return (*(other for other in range(rank) if other != axis), axis)
+    wanted = tuple(one % rank for one in ((axis,) if isinstance(axis, int) else axis))
+    return (*(other for other in range(rank) if other not in wanted), *wanted)
+
+
+def _count(axis: int | Shape) -> int:
+    return 1 if isinstance(axis, int) else len(axis)
+
+
+def axes_of(layer: Any, x: Value, axis: Any) -> Shape:
+    """Keras' `axis`, a number or several, as axes of an example in ascending order."""
+    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    rank = len(x.shape) + 1
+    if any(one % rank == 0 for one in given):
+        message = f"{named(layer)} has axis={axis!r}, and 0 are the examples. Give other axes."
+        raise Refusal(message)
+    return tuple(sorted(one % rank - 1 for one in given))
 
 
 def aligned(layer: Any, x: Value, *others: Value) -> tuple[Value, ...]:

@@ -33,7 +33,7 @@ OPERATORS = {
 def merged(layer: Any, *inputs: Value) -> Value:
     """The elements of all inputs, two by two; axes of size 1 are repeated."""
     function, operator = ELEMENTWISE[type(layer)]
-    out = reduce(lambda x, y: _pairwise(layer, x, y, function, operator), inputs)
+    out = reduce(lambda x, y: pairwise(layer, x, y, function, operator), inputs)
     if isinstance(layer, keras.layers.Average):
         return rescaled(layer, out, 1 / len(inputs), 0.0)
     return out
@@ -44,7 +44,7 @@ def operated(layer: Any, x: Any, y: Any) -> Value:
     """Two values, or a value and a number: x + y, x - y, x * y."""
     function, operator = OPERATORS[type(layer)]
     if isinstance(x, Value) and isinstance(y, Value):
-        return _pairwise(layer, x, y, function, operator)
+        return pairwise(layer, x, y, function, operator)
     value, number = (x, y) if isinstance(x, Value) else (y, x)
     if np.ndim(number) != 0:
         message = f"{named(layer)} takes an array. Give it a number, or a layer's output."
@@ -75,10 +75,11 @@ def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
         message = f"{named(layer)} has axis=0, the examples. Give another axis."
         raise Refusal(message)
     axis = layer.axis if layer.axis < 0 else layer.axis - 1
-    return reduce(lambda x, y: _joined(layer, x, y, axis % len(x.shape)), inputs)
+    return reduce(lambda x, y: joined(layer, x, y, axis % len(x.shape)), inputs)
 
 
-def _joined(layer: Any, x: Value, y: Value, axis: int) -> Value:
+def joined(layer: Any, x: Value, y: Value, axis: int) -> Value:
+    """The columns of `x`, then those of `y`, as one value along an axis of the example."""
     sizes = x.shape[axis], y.shape[axis]
     shape = (*x.shape[:axis], sum(sizes), *x.shape[axis + 1 :])
     parts = np.split(np.arange(np.prod(shape)).reshape(shape), [sizes[0]], axis)
@@ -90,7 +91,8 @@ def _joined(layer: Any, x: Value, y: Value, axis: int) -> Value:
     return call(layer, "concatenate", *flat, to=to, onnx=Node("Concat", (), {"axis": 1}))
 
 
-def _pairwise(layer: Any, x: Value, y: Value, function: str, operator: str) -> Value:
+def pairwise(layer: Any, x: Value, y: Value, function: str, operator: str) -> Value:
+    """An elementwise function of two values of one shape, or of shapes that broadcast to one."""
     try:
         shape = np.broadcast_shapes(x.shape, y.shape)
     except ValueError:

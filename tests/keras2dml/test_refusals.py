@@ -6,13 +6,22 @@ import keras
 import pytest
 from keras.activations import sparsemax
 from keras.layers import (
+    GRU,
+    LSTM,
     BatchNormalization,
+    Bidirectional,
     Conv2D,
     Dense,
     Dropout,
+    Embedding,
     Flatten,
     Hashing,
     MaxPooling2D,
+    MultiHeadAttention,
+    RMSNormalization,
+    SimpleRNN,
+    TimeDistributed,
+    UnitNormalization,
 )
 from oracle import complaints, model
 
@@ -27,6 +36,14 @@ REFUSED = [
     ((7,), Dense(3, dtype="mixed_float16"), "dtype 'mixed_float16'"),
     ((7,), Dropout(0.2, noise_shape=(1, 7)), r"noise_shape=\(1, 7\)"),
     (IMAGE, BatchNormalization(renorm=True, name="bn"), r"'bn' \(BatchNormalization\) has renorm"),
+    ((4, 3), UnitNormalization(axis=0), r"axis=0, and 0 are the examples"),
+    ((4, 4), RMSNormalization(axis=1), r"axis=\[1\], but its scale goes along the last axes"),
+    ((4,), Embedding(5, 3, mask_zero=True), "has mask_zero=True"),
+    ((4, 3), GRU(2, stateful=False, dropout=0.1), "has dropout=0.1"),
+    ((4, 3), LSTM(2, recurrent_dropout=0.1), "has recurrent_dropout=0.1"),
+    ((4, 3), SimpleRNN(2, activation="gelu"), "has activation 'gelu'. Compiled for recurrent"),
+    ((4, 3), Bidirectional(LSTM(2, "swish", name="s")), r"'forward_s' \(LSTM\) has activation"),
+    ((4, 3), TimeDistributed(BatchNormalization(name="n")), "a layer 'n' that learns from each"),
     ((4, 7), Hashing(7), r"\(Hashing\) is not compiled. Compiled are Activation, Add, "),
     ((None, 6, 2), MaxPooling2D(), r"open shape \(None, 6, 2\). Every size but the batch"),
 ]
@@ -37,6 +54,27 @@ REFUSED = [
 )
 def test_layer_is_refused(shape, layer, match):
     built = keras.Sequential([keras.Input(shape), layer])
+    with pytest.raises(AssertionError, match=match):
+        raise AssertionError(complaints(built))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "how", "match"),
+    [
+        ({"attention_axes": 2}, {}, r"has attention_axes=\(2,\)"),
+        ({"use_gate": True}, {}, "has use_gate=True"),
+        ({"sliding_window": 2}, {}, "has sliding_window=2"),
+        (
+            {},
+            {"use_causal_mask": True, "return_attention_scores": True},
+            "leave one of the two out",
+        ),
+        ({}, {"attention_mask": keras.ops.ones((1, 2, 2))}, "is called with attention_mask"),
+    ],
+)
+def test_attention_is_refused(arguments, how, match):
+    x = keras.Input((2, 3, 4) if "attention_axes" in arguments else (2, 4))
+    built = keras.Model(x, MultiHeadAttention(2, 3, **arguments)(x, x, **how))
     with pytest.raises(AssertionError, match=match):
         raise AssertionError(complaints(built))
 

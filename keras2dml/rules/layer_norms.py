@@ -1,0 +1,119 @@
+"""Normalizations of an example by its own elements, so that training and prediction are the same.
+
+Each is a step along vectors of elements, which become rows, and then what is learned of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Node, Shape, Value, Weight
+from keras2dml.rules import Refusal, call, lowers, named, nodes
+from keras2dml.rules.layouts import arranged, axes_of, folded, last, of_vectors, unfolded, vectors
+
+
+@lowers(keras.layers.LayerNormalization, honours="axis epsilon center scale rms_scaling")
+def layer_normalization(layer: keras.layers.LayerNormalization, x: Value) -> Value:
+    """To a mean of 0 and a variance of 1 along one or several axes, with a gamma and a beta for
+    each of their elements.
+    """
+    if layer.rms_scaling:
+        message = f"{named(layer)} has rms_scaling=True. Use RMSNormalization."
+        raise Refusal(message)
+    axes = axes_of(layer, x, layer.axis)
+    rows = standardized(layer, vectors(layer, x, axes))
+    return of_vectors(layer, learned(layer, rows, layer.gamma, layer.beta), x, axes)
+
+
+@lowers(keras.layers.RMSNormalization, honours="axis epsilon")
+def rms_normalization(layer: keras.layers.RMSNormalization, x: Value) -> Value:
+    """To a mean square of 1, with a scale for each element."""
+    axes = axes_of(layer, x, layer.axis)
+    if axes != _trailing(x, axes):
+        message = (
+            f"{named(layer)} has axis={layer.axis!r}, but its scale goes along the last axes. Give"
+            " these, or put Permute before the layer."
+        )
+        raise Refusal(message)
+    rows = _rms(layer, vectors(layer, x, axes))
+    return of_vectors(layer, learned(layer, rows, layer.scale, None), x, axes)
+
+
+@lowers(keras.layers.UnitNormalization, honours="axis")
+def unit_normalization(layer: keras.layers.UnitNormalization, x: Value) -> Value:
+    """To a length of 1 along one or several axes."""
+    axes = axes_of(layer, x, layer.axis)
+    return of_vectors(layer, unit(layer, vectors(layer, x, axes), 1e-12), x, axes)
+
+
+@lowers(keras.layers.GroupNormalization, honours="groups axis epsilon center scale")
+def group_normalization(layer: keras.layers.GroupNormalization, x: Value) -> Value:
+    """To a mean of 0 and a variance of 1 of each group of channels that follow one another, with a
+    gamma and a beta for each channel.
+    """
+    (axis,) = axes_of(layer, x, layer.axis)
+    # The channel's axis comes first, so that a group is a part of a row.
+    axes = last(x, axis)
+    first = arranged(layer, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
+    channels, groups = first.stored[0], layer.groups
+    flat = Value.of((groups, x.size // groups), rows=x.rows)
+    rows = folded(layer, first.seen_as(flat.shape, flat.stored, flat.order), 1)
+    out = unfolded(layer, standardized(layer, rows), (groups,))
+    gamma, beta = (layer.gamma if layer.scale else None, layer.beta if layer.center else None)
+    stored = (channels, x.size // channels)
+    made = learned(layer, out.seen_as(stored, stored), gamma, beta)
+    return made.seen_as(x.shape, first.stored, first.order)
+
+
+def standardized(layer: Any, rows: Value) -> Value:
+    """Each row with a mean of 0 and a variance of 1, but for the layer's epsilon."""
+    onnx = nodes("ReduceMean X > mean", "Sub X mean")
+    return _rms(layer, call(layer, "centered", rows, onnx=onnx))
+
+
+def unit(layer: Any, rows: Value, epsilon: float) -> Value:
+    """Each row with a length of 1, or divided by `epsilon` if it is shorter than that."""
+    onnx = nodes("ReduceL2 X > length", f"Max length {epsilon} > divisor", "Div X divisor")
+    return call(layer, "unit_length", rows, sizes={"epsilon": epsilon}, onnx=onnx)
+
+
+def learned(layer: Any, x: Value, gamma: Any, beta: Any) -> Value:
+    """Each element times its channel's gamma, plus its beta, where there are such; the channels are
+    the first axis in which `x` is stored.
+    """
+    shape = (x.stored[0], *(1 for _ in x.stored[1:]))
+    if gamma is not None:
+        x = _by_channel(layer, "channel_scaled", x, "gamma", gamma, shape, "Mul")
+    if beta is not None:
+        x = _by_channel(layer, "channel_shifted", x, "beta", beta, shape, "Add")
+    return x
+
+
+def _by_channel(
+    layer: Any, function: str, x: Value, argument: str, variable: Any, shape: Shape, operator: str
+) -> Value:
+    weight = Weight(argument, variable, (shape[0], 1))
+    onnx = (
+        Node("Reshape", (argument,), {}, (np.array(shape),), ("shaped",)),
+        Node(operator, ("X", "shaped")),
+    )
+    return call(layer, function, x, weights=(weight,), sizes={"C": shape[0]}, onnx=onnx)
+
+
+def _rms(layer: Any, rows: Value) -> Value:
+    epsilon = float(layer.epsilon)
+    onnx = nodes(
+        "Mul X X > squares",
+        "ReduceMean squares > mean",
+        f"Add mean {epsilon} > more",
+        "Sqrt more > root",
+        "Div X root",
+    )
+    return call(layer, "rms_normal", rows, sizes={"epsilon": epsilon}, onnx=onnx)
+
+
+def _trailing(x: Value, axes: Shape) -> Shape:
+    return tuple(range(len(x.shape)))[-len(axes) :]

@@ -1,0 +1,106 @@
+"""Products of values, and attention, score and learn as Keras does."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras import layers
+from oracle import agrees, learns, seeded
+
+pytestmark = [pytest.mark.spark, pytest.mark.systemds]
+
+
+def ending(*values: keras.KerasTensor) -> list[keras.KerasTensor]:
+    return [layers.Dense(3, activation="softmax")(layers.Flatten()(value)) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "arguments"),
+    [
+        (((5,), (5,)), {"axes": 1}),
+        (((4, 3), (2, 3)), {"axes": -1, "normalize": True}),
+        (((4, 3), (4, 2)), {"axes": 1}),
+        (((4, 3), (3, 2)), {"axes": (2, 1)}),
+        (((3,), (2, 3, 4)), {"axes": (1, 2), "normalize": True}),
+        (((2, 3, 4), (4,)), {"axes": (3, 1)}),
+        (((4,), (4,)), {"axes": -1, "normalize": True}),
+    ],
+)
+def test_dot_scores_and_learns_as_keras(spark, shapes, arguments):
+    inputs = [keras.Input(shape) for shape in shapes]
+    made = layers.Dot(**arguments)(
+        [layers.Dense(shape[-1])(x) for x, shape in zip(inputs, shapes, strict=True)]
+    )
+    built = seeded(keras.Model(inputs, ending(made)))
+    agrees(spark, built)
+    learns(spark, built)
+
+
+@pytest.mark.parametrize(
+    ("made", "how"),
+    [
+        (layers.Attention, {}),
+        (lambda: layers.Attention(use_scale=True, seed=2), {"use_causal_mask": True}),
+        (lambda: layers.Attention(score_mode="concat"), {"return_attention_scores": True}),
+        (lambda: layers.Attention(score_mode="concat", use_scale=True), {"use_causal_mask": True}),
+        (layers.AdditiveAttention, {"return_attention_scores": True}),
+        (lambda: layers.AdditiveAttention(use_scale=False), {"use_causal_mask": True}),
+    ],
+)
+def test_attention_scores_and_learns_as_keras(spark, made, how):
+    query, value = keras.Input((4, 2)), keras.Input((3, 2))
+    values = [layers.Dense(2)(query), layers.Dense(5)(value), layers.Dense(2)(value)]
+    if not how.get("return_attention_scores"):
+        values = [values[0], values[2]]
+    found = made()(values, **how)
+    built = seeded(keras.Model([query, value], ending(*(found if len(values) > 2 else [found]))))
+    agrees(spark, built)
+    learns(spark, built)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "how"),
+    [
+        ({"num_heads": 2, "key_dim": 3}, {}),
+        (
+            {"num_heads": 3, "key_dim": 2, "value_dim": 4, "use_bias": False},
+            {"use_causal_mask": True},
+        ),
+        ({"num_heads": 1, "key_dim": 2, "output_shape": (2, 3)}, {"return_attention_scores": True}),
+        (
+            {"num_heads": 2, "key_dim": 2, "output_shape": 3, "attention_axes": 1},
+            {"return_attention_scores": True},
+        ),
+    ],
+)
+def test_multi_head_attention_scores_and_learns_as_keras(spark, arguments, how):
+    # Keras gives the scores it returns the shape of those of a sequence with itself.
+    steps = 4 if how.get("return_attention_scores") else 3
+    query, value = keras.Input((4, 2)), keras.Input((steps, 5))
+    key = layers.Dense(3)(value)
+    found = layers.MultiHeadAttention(**arguments)(layers.Dense(3)(query), value, key, **how)
+    found = found if how.get("return_attention_scores") else [found]
+    built = seeded(keras.Model([query, value], ending(*found)))
+    agrees(spark, built)
+    learns(spark, built)
+
+
+def test_attention_within_images_scores_and_learns_as_keras(spark):
+    x = keras.Input((3, 2, 4))
+    made = layers.Conv2D(4, 2, padding="same")(x)
+    found = layers.MultiHeadAttention(2, 3)(made, made)
+    built = seeded(keras.Model(x, ending(found)))
+    agrees(spark, built)
+    learns(spark, built)
+
+
+def test_a_block_of_a_transformer_scores_and_learns_as_keras(spark):
+    numbers = keras.Input((5,))
+    x = layers.Embedding(7, 4)(numbers)
+    seen = layers.MultiHeadAttention(2, 2)(x, x, use_causal_mask=True)
+    x = layers.LayerNormalization()(layers.Add()([x, seen]))
+    wide = layers.Dense(4)(layers.Dense(6, activation="gelu")(x))
+    x = layers.LayerNormalization()(layers.Add()([x, wide]))
+    built = seeded(keras.Model(numbers, layers.Dense(7, activation="softmax")(x)))
+    agrees(spark, built)
+    learns(spark, built)

@@ -1,0 +1,87 @@
+"""Recurrent layers, one way and both, score and learn as Keras does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import pytest
+from keras import layers
+from oracle import agrees, learns, model, seeded
+
+pytestmark = [pytest.mark.spark, pytest.mark.systemds]
+
+SEQUENCE = (4, 3)
+ONE_WAY: list[tuple[Any, dict[str, Any]]] = [
+    (layers.SimpleRNN, {}),
+    (layers.SimpleRNN, {"activation": "relu", "use_bias": False, "return_sequences": True}),
+    (layers.SimpleRNN, {"activation": None, "go_backwards": True}),
+    (layers.LSTM, {}),
+    (layers.LSTM, {"use_bias": False, "return_sequences": True, "unroll": True}),
+    (layers.LSTM, {"recurrent_activation": "hard_sigmoid", "activation": "elu", "seed": 3}),
+    (layers.LSTM, {"go_backwards": True, "return_sequences": True, "unit_forget_bias": False}),
+    (layers.GRU, {}),
+    (layers.GRU, {"reset_after": False, "return_sequences": True}),
+    (layers.GRU, {"reset_after": False, "use_bias": False, "go_backwards": True}),
+    (layers.GRU, {"use_bias": False, "activation": "softsign", "return_sequences": True}),
+]
+
+
+def named(case: object) -> str | None:
+    return case.__name__ if isinstance(case, type) else str(case).replace("'", "")
+
+
+@pytest.mark.parametrize(("layer", "arguments"), ONE_WAY, ids=named)
+def test_recurrent_layer_scores_and_learns_as_keras(spark, layer, arguments):
+    built = model(
+        SEQUENCE,
+        layers.Dense(2),
+        layer(5, **arguments),
+        layers.Flatten(),
+        layers.Dense(3, activation="softmax"),
+    )
+    agrees(spark, built)
+    learns(spark, built)
+
+
+@pytest.mark.parametrize("layer", [layers.SimpleRNN, layers.LSTM, layers.GRU])
+def test_states_go_in_and_come_out_as_in_keras(spark, layer):
+    """A layer's last states are the first ones of another: encoder and decoder."""
+    first, second = keras.Input(SEQUENCE), keras.Input((5, 2))
+    _, *states = layer(4, return_state=True)(first)
+    made, *after = layer(4, return_sequences=True, return_state=True)(second, initial_state=states)
+    ends = [layers.Flatten()(made), *after]
+    built = keras.Model([first, second], [layers.Dense(3, activation="softmax")(x) for x in ends])
+    agrees(spark, seeded(built))
+    learns(spark, built)
+
+
+@pytest.mark.parametrize(
+    ("inner", "arguments"),
+    [
+        (lambda: layers.LSTM(3, return_sequences=True), {}),
+        (lambda: layers.LSTM(3), {"merge_mode": "sum"}),
+        (lambda: layers.GRU(3, return_sequences=True), {"merge_mode": "mul"}),
+        (lambda: layers.GRU(3), {"merge_mode": "ave"}),
+        (lambda: layers.SimpleRNN(3, return_sequences=True), {"merge_mode": "ave"}),
+        (lambda: layers.GRU(3), {"backward_layer": lambda: layers.LSTM(3, go_backwards=True)}),
+    ],
+)
+def test_both_ways_score_and_learn_as_keras(spark, inner, arguments):
+    given = {name: one() if callable(one) else one for name, one in arguments.items()}
+    made = layers.Bidirectional(inner(), **given)
+    ends = layers.Flatten(), layers.Dense(3, activation="softmax")
+    built = model(SEQUENCE, layers.Dense(2), made, *ends)
+    agrees(spark, built)
+    learns(spark, built)
+
+
+def test_both_ways_apart_with_states_score_and_learn_as_keras(spark):
+    x = keras.Input(SEQUENCE)
+    states = [layers.Dense(3, activation="tanh")(layers.Flatten()(x)) for _ in range(4)]
+    inner = layers.LSTM(3, return_sequences=True, return_state=True)
+    made = layers.Bidirectional(inner, merge_mode=None)(x, initial_state=states)
+    ends = [layers.Dense(3, activation="softmax")(layers.Flatten()(one)) for one in made[::2]]
+    built = seeded(keras.Model(x, ends))
+    agrees(spark, built)
+    learns(spark, built)
