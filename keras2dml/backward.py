@@ -37,9 +37,9 @@ class Backward:
         """The variable for one more gradient of a variable of the script."""
         return self._gradient(variable, "loss")
 
-    def known(self, variable: str) -> None:
-        """Enter that the loss has `variable` in it as it is."""
-        self._summands[variable].append("1")
+    def known(self, variable: str, share: str) -> None:
+        """Enter that the loss has `variable` in it, with this share."""
+        self._summands[variable].append(share)
 
     def run(self) -> None:
         """Write the statements of every call that has a gradient."""

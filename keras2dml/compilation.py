@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml import training
+from keras2dml import parameter_server, training
+from keras2dml.algorithms import Algorithm
 from keras2dml.check import check
 from keras2dml.configuration import Configuration, output_names
 from keras2dml.errors import InvalidData, UnsupportedModel
@@ -24,6 +25,7 @@ from keras2dml.regularizers import Constraint, Regularizer, constraint_of, regul
 from keras2dml.rendering import Script
 from keras2dml.rules.models import stand_in
 from keras2dml.targets import Targets
+from keras2dml.updates import AVERAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,7 @@ class Compilation:
         """The averages that Keras puts in the place of the weights when training ends."""
         if self.optimizer.average is None:
             return {}
-        kept = {one.name: f"{one.name}_{training.AVERAGE}" for one in self.graph.parameters}
+        kept = {one.name: f"{one.name}_{AVERAGE}" for one in self.graph.parameters}
         return {name: state[average] for name, average in kept.items() if average in state}
 
     @property
@@ -151,11 +153,41 @@ class Compilation:
         return Objective(self.graph, goals, self.regularizers)
 
     def training_script(
-        self, objective: Objective | None = None, *, shuffled: bool = False
+        self,
+        objective: Objective | None = None,
+        *,
+        shuffled: bool = False,
+        algorithm: Algorithm | None = None,
     ) -> Script:
         """The training script for such an objective; for class numbers without."""
-        wanted = objective or self.objective()
-        return training.render(wanted, self.optimizer, self.constraints, shuffled=shuffled)
+        made = objective or self.objective(), self.optimizer, self.constraints
+        algorithm = algorithm or Algorithm()
+        if algorithm.server:
+            return parameter_server.render(*made, algorithm.server, shuffled=shuffled)
+        return training.render(*made, shuffled=shuffled, loop=algorithm.loop)
+
+    def training_plan(
+        self, rows: int, batch_size: int, algorithm: Algorithm
+    ) -> tuple[Script, dict[str, tuple[int, int] | int]]:
+        """The training script, and the shapes of what it reads to train on so many rows."""
+        objective = self.objective()
+        graph = self.graph
+        shapes: dict[str, tuple[int, int] | int] = {
+            **{graph.input_name(value): (rows, value.size) for value in graph.inputs},
+            **{
+                target: (rows, goal.vectors if goal.of_classes else goal.value.size)
+                for target, goal in zip(objective.targets, objective.goals, strict=True)
+            },
+            **{one.name: one.weight.matrix for one in graph.parameters},
+            **{name: matrix.shape for name, matrix in self.state().items()},
+            **{name: one.matrix.shape for name, one in graph.constants()},
+            "schedule": (1, 1 + (self.optimizer.step.factors is not None)),
+            **dict.fromkeys((*training.SCALARS, *parameter_server.SCALARS), 1),
+            "batch_size": algorithm.rows(batch_size, rows),
+            "part_size": algorithm.part(batch_size),
+            "workers": algorithm.parallel,
+        }
+        return self.training_script(objective, algorithm=algorithm), shapes
 
     def agrees_with(self, input_shape: tuple[int, ...]) -> None:
         """InvalidData if the model's input is another one than `input_shape`, (C, H, W)."""

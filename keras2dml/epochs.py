@@ -11,7 +11,8 @@ import numpy as np
 
 from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint, Progress
-from keras2dml.fitting import Data, Iteration, Plan, Training, averages
+from keras2dml.examples import Data
+from keras2dml.fitting import Iteration, Plan, Training, averages
 from keras2dml.reporting import Display
 
 Report = Callable[[Sequence[Iteration]], None]

@@ -13,18 +13,23 @@ import numpy as np
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from keras2dml import data, folder, onnx, reporting, targets
+from keras2dml import folder, onnx, reporting, targets
+from keras2dml.activations import Activations
+from keras2dml.algorithms import Algorithm
 from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation
 from keras2dml.epochs import Report, Run
 from keras2dml.errors import InvalidData
-from keras2dml.fitting import Data, Iteration, Plan, Training
+from keras2dml.examples import examples, kept, split
+from keras2dml.fitting import Iteration, Plan, Training
+from keras2dml.rendering import Script
 from keras2dml.scorer import CompiledModel, Scorer
 from keras2dml.systemds import SystemDS
+from keras2dml.systemml import SystemMLNames
 
 
-class Keras2DML:
+class Keras2DML(SystemMLNames):
     """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a
     SparkSession.
 
@@ -77,7 +82,9 @@ class Keras2DML:
         self._steps = self._compilation.steps
         self._scorer: Scorer | None = None
         self.classes_: Any = targets.classes_of(self._compilation.goals[0])
-        self._inputs = {self._graph.input_name(value): value for value in self._graph.inputs}
+        self._algorithm = Algorithm()
+        self._debug = False
+        self._activations: Path | None = None
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
         self.iterations: list[Iteration] = []
@@ -112,24 +119,38 @@ class Keras2DML:
         Returns this estimator, which has what Keras' History has: `history` and `epoch`.
         """
         size = _positive("batch_size", batch_size or self.batch_size)
-        data = self._checked(X, y, None, sample_weight, class_weight)
+        algorithm = self._algorithm
+        algorithm.runs_on(self.spark)
+        data = examples(self._compilation, X, y, None, sample_weight, class_weight)
         tested = validation = None
         if validation_data is not None:
             rows, labels, *weights = validation_data
             classes = data.targets[0].classes
-            validation = self._checked(rows, labels, classes, next(iter(weights), None))
+            validation = examples(
+                self._compilation, rows, labels, classes, next(iter(weights), None)
+            )
         elif validation_split:
-            data, validation = _split(data, validation_split)
+            data, validation = split(data, validation_split)
         elif self.test_interval and self.test_iter:
-            data, tested = self._kept(data, self.test_iter * size)
-        batches = -(-data.rows // size)
+            data, tested = kept(data, self.test_iter, size)
+        algorithm.fits(self._compilation.objective(), size, data.rows)
+        together = algorithm.rows(size, data.rows)
+        batches = algorithm.steps(size, data.rows)
+        iterations = -(-self.max_iter * size // together)
+        if epochs:
+            iterations = (epochs - initial_epoch) * batches
+        elif algorithm.server:
+            iterations = -(-iterations // batches) * batches
         plan = Plan(
             data.rows,
-            size,
-            (epochs - initial_epoch) * batches if epochs else self.max_iter,
+            together,
+            iterations,
+            batches,
+            algorithm.part(size),
             self.test_interval if tested else 0,
             by_epoch=bool(epochs or validation or callbacks),
             first_epoch=initial_epoch,
+            whole_epochs=algorithm.server is not None,
         )
         training = Training(
             self._systemds,
@@ -138,15 +159,13 @@ class Keras2DML:
             data,
             self._steps,
             self.seed,
+            algorithm,
             shuffled=bool(epochs) if shuffle is None else shuffle,
         )
+        self._shown(training.script)
+        run = Run(training, plan, tested, validation, report=report)
         with closing(training):
-            self._run(
-                Run(training, plan, tested, validation, report=report),
-                callbacks,
-                verbose,
-                checkpoint,
-            )
+            self._carry_out(run, callbacks, verbose, checkpoint)
         self.classes_ = data.targets[0].classes
         if self.weights is not None:
             self.save(self.weights)
@@ -168,15 +187,19 @@ class Keras2DML:
     def outputs(self, X: object) -> list[np.ndarray]:
         """Every output of the model for each row, in Keras' order."""
         if self._scorer is None:
-            self._scorer = Scorer(self.spark, CompiledModel.of(self._graph, self._matrices))
+            self._scorer = Scorer(self.spark, self._compiled(), self._systemds)
+            self._shown(self._scorer.model.script)
+        if self._activations is not None:
+            kept = Activations(self._compilation, self._activations)
+            kept.write(self.spark, self._systemds, self._matrices, X)
         return self._scorer.outputs(X)
 
     def score(self, X: object, y: object) -> float:
         """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
         whose loss is no classification the coefficient of determination, R^2.
         """
-        targets = self._checked(X, y, self.classes_).targets
-        return reporting.score(self._compilation.goals, self.outputs(X), targets)
+        wanted = examples(self._compilation, X, y, self.classes_).targets
+        return reporting.score(self._compilation.goals, self.outputs(X), wanted)
 
     def summary(self, console: Console | None = None) -> None:
         """Print the compiled model: a row for each step."""
@@ -184,11 +207,11 @@ class Keras2DML:
 
     def get_training_script(self) -> str:
         """The DML that `fit` runs on class labels."""
-        return self._compilation.training_script().text
+        return self._compilation.training_script(algorithm=self._algorithm).text
 
     def get_prediction_script(self) -> str:
         """The DML that `predict` runs."""
-        return CompiledModel.of(self._graph, self._matrices).script.text
+        return self._compiled().script.text
 
     def save(self, folder_path: Path | str, format: str = "binary") -> None:
         """Write the weights to a folder as SystemML did, a matrix each: `format` is binary, csv or
@@ -217,39 +240,38 @@ class Keras2DML:
         """Write the scoring script and weights to a folder, for Scorer: scoring then needs neither
         Keras nor this model.
         """
-        return CompiledModel.of(self._graph, self._matrices).save(folder_path)
+        return self._compiled().save(folder_path)
+
+    def explain(self, rows: int, *, training: bool = False) -> str:
+        """How SystemDS would train on so many rows, or score them: each operator, and whether it
+        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory.
+        """
+        script, shapes = (
+            self._compilation.training_plan(rows, self.batch_size, self._algorithm)
+            if training
+            else self._compiled().plan(rows)
+        )
+        return self._systemds.plan(script, shapes)
+
+    def _compiled(self) -> CompiledModel:
+        """The scoring script with the weights as they are."""
+        return CompiledModel.of(self._graph, self._matrices, self._algorithm)
 
     def _changed(self, matrices: dict[str, np.ndarray]) -> None:
         """Take other weights; what was in the JVM for the old ones is given up."""
         self._matrices = {**self._matrices, **matrices}
+        self._forget()
+
+    def _shown(self, script: Script) -> None:
+        if self._debug:
+            Console(soft_wrap=True).print(script.text, markup=False, highlight=False)
+
+    def _forget(self) -> None:
         if self._scorer is not None:
             self._scorer.close()
             self._scorer = None
 
-    def _checked(
-        self,
-        X: object,
-        y: object,
-        known: np.ndarray | None = None,
-        sample_weight: object = None,
-        class_weight: Mapping[Any, float] | None = None,
-    ) -> Data:
-        features = tuple(data.inputs(X, self._inputs).values())
-        goals = self._compilation.goals
-        given = targets.of_outputs(y, goals, len(features[0]), known, sample_weight, class_weight)
-        return Data(features, given)
-
-    def _kept(self, given: Data, kept: int) -> tuple[Data, Data]:
-        """The rows to train on, and the first ones, kept for SystemML's test."""
-        if kept >= given.rows:
-            message = (
-                f"test_iter={self.test_iter} keeps {kept} of {given.rows} rows for testing:"
-                " lower it."
-            )
-            raise InvalidData(message)
-        return given.part(slice(kept, None)), given.part(slice(kept))
-
-    def _run(
+    def _carry_out(
         self,
         run: Run,
         callbacks: Sequence[keras.callbacks.Callback],
@@ -279,15 +301,6 @@ class Keras2DML:
         self._steps = training.steps
         self.history, self.iterations = dict(run.history), run.iterations
         self.epoch = list(range(plan.first_epoch, plan.first_epoch + len(self.history["loss"])))
-
-
-def _split(given: Data, share: float) -> tuple[Data, Data]:
-    """The rows to train on, and the last ones, as Keras splits them."""
-    begin = int(given.rows * (1 - share))
-    if not 0 < begin < given.rows:
-        message = f"validation_split={share} leaves no rows on one side: give a share between."
-        raise InvalidData(message)
-    return given.part(slice(begin)), given.part(slice(begin, None))
 
 
 def _positive(name: str, value: int) -> int:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from keras2dml import training
+from keras2dml.algorithms import Algorithm
 from keras2dml.compilation import Compilation
+from keras2dml.examples import Data
 from keras2dml.objective import Objective
 from keras2dml.scoring import ROWS_AT_ONCE
 from keras2dml.systemds import SystemDS
-from keras2dml.targets import Targets
 
 # How long SystemDS is left alone at most: long enough that starting a script costs little, short
 # enough to see it work.
@@ -58,24 +59,23 @@ class Iteration:
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to train: `iterations` batches of `batch_size` rows, of `rows` in all, after
-    `before` of them.
+    """How long to train: `iterations` batches of `batch_size` rows, of `rows` in all, each in parts
+    of `part_size`; an epoch has so many `batches`.
 
-    The run stops to be looked at every `interval` of them, and at the ends of epochs if it goes
-    `by_epoch`; both count from the beginning.
+    Runs are of `whole_epochs`, or of some iterations, and then stop to be looked at every
+    `interval` of them, and at the ends of epochs if they go `by_epoch`; both count from the
+    beginning.
     """
 
     rows: int
     batch_size: int
     iterations: int
+    batches: int
+    part_size: int = 0
     interval: int = 0
     by_epoch: bool = False
     first_epoch: int = 0
-
-    @property
-    def batches(self) -> int:
-        """Iterations in an epoch."""
-        return math.ceil(self.rows / self.batch_size)
+    whole_epochs: bool = False
 
     @property
     def epochs(self) -> int:
@@ -84,40 +84,10 @@ class Plan:
 
     def next(self, done: int, wanted: int) -> int:
         """How many iterations to run next: at most `wanted`, and not past a stop."""
+        if self.whole_epochs:
+            return self.batches
         stops = [self.interval, self.batches if self.by_epoch else 0]
         return min(wanted, self.iterations - done, *(stop - done % stop for stop in stops if stop))
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """The examples of a run, or those that are kept from it to measure it."""
-
-    features: tuple[np.ndarray, ...]
-    targets: tuple[Targets, ...]
-
-    @property
-    def rows(self) -> int:
-        """The number of examples."""
-        return len(self.features[0])
-
-    def part(self, rows: slice) -> Data:
-        """Some of the examples."""
-        return Data(
-            tuple(one[rows] for one in self.features), tuple(one[rows] for one in self.targets)
-        )
-
-    def matrices(self, objective: Objective) -> dict[str, np.ndarray]:
-        """Inputs, targets and weights by the names that the scripts give them."""
-        graph = objective.graph
-        names = zip(objective.names("sample_weight"), self.targets, strict=True)
-        return {
-            **{
-                graph.input_name(value): one
-                for value, one in zip(graph.inputs, self.features, strict=True)
-            },
-            **{name: one.matrix for name, one in zip(objective.targets, self.targets, strict=True)},
-            **{name: one.weights for name, one in names if one.weights is not None},
-        }
 
 
 class Training:
@@ -133,6 +103,7 @@ class Training:
         data: Data,
         steps: int,
         seed: int,
+        algorithm: Algorithm,
         *,
         shuffled: bool = False,
     ) -> None:
@@ -140,11 +111,14 @@ class Training:
         self._systemds = systemds
         self._compilation = compilation
         self._seed, self._shuffled = seed, shuffled
+        self._workers = algorithm.parallel
         self._order = -1
         self.steps = steps
         self.rate: float | None = None
         self.objective = compilation.objective(data.targets)
-        self._script = compilation.training_script(self.objective, shuffled=shuffled)
+        self.script = compilation.training_script(
+            self.objective, shuffled=shuffled, algorithm=algorithm
+        )
         self._names = tuple(matrices)
         constants = {name: one.matrix for name, one in compilation.graph.constants()}
         given = {**data.matrices(self.objective), **matrices, **constants}
@@ -179,7 +153,7 @@ class Training:
     @property
     def fingerprint(self) -> str:
         """What tells this training's script from another one."""
-        return hashlib.sha256(self._script.text.encode()).hexdigest()
+        return hashlib.sha256(self.script.text.encode()).hexdigest()
 
     def matrices(self) -> dict[str, np.ndarray]:
         """The weights and the optimizer's matrices as they are now, by name."""
@@ -202,15 +176,19 @@ class Training:
         self._put("schedule", optimizer.scheduled(self.steps, count, self.rate))
         scalars = {
             "batch_size": plan.batch_size,
+            "workers": self._workers,
+            "part_size": plan.part_size,
             "iterations": count,
             "iteration_before": self.steps,
             "batch_before": done,
             "seed": self._seed,
         }
-        results = self._systemds.run(self._script, {**self._variables, **scalars})
+        results = self._systemds.run(self.script, {**self._variables, **scalars})
         recorded = results.pop("history")
         history = self._systemds.numpy(recorded)
-        self._systemds.free(recorded, *(self._variables[name] for name in results))
+        # What no step has changed comes back as it went in.
+        old = ((self._variables[name], new) for name, new in results.items())
+        self._systemds.free(recorded, *(one for one, new in old if not one.equals(new)))
         self._variables.update(results)
         self.steps += count
         return [

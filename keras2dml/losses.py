@@ -89,6 +89,11 @@ class Loss:
         return self.function in ("dice", "tversky")
 
     @property
+    def adds_up(self) -> bool:
+        """Whether the loss of a batch is the sum of its parts' shares."""
+        return not (self.by_batch and self.reduction != "sum") and "hinge" not in self.function
+
+    @property
     def threshold(self) -> float:
         """Of two classes in one output: from where on it is the second."""
         return 0.5 if self.reads_probabilities else 0.0

@@ -15,7 +15,9 @@ class Measuring:
     """The statements from the model's outputs and its targets to losses, sums and gradients.
 
     `wanted` take the targets of a batch, `lines` leave the losses and hand first gradients to
-    `backward` where there is one, and `sums` is an expression for what is counted, one row.
+    `backward` where there is one, `penalties` come after the backward pass, and `sums` is an
+    expression for what is counted, one row. Where a batch is `split`, the losses are the parts'
+    shares in that of the whole, which has `group` rows.
     """
 
     def __init__(
@@ -24,20 +26,26 @@ class Measuring:
         forward: Forward,
         backward: Backward | None,
         rows: str = IN_ORDER,
+        *,
+        split: bool = False,
     ) -> None:
         self.objective, self.forward, self.backward = objective, forward, backward
         self._picked = rows
+        self._rows = "group" if split else "rows"
         self.wanted: list[str] = []
         self.lines: list[str] = []
+        self.penalties: list[str] = []
         self.used: list[str] = []
         self._sums: list[str] = []
         self._losses: list[str] = []
         places = objective.targets, objective.names("sample_weight"), objective.goals
         for target, weights, goal in zip(*places, strict=True):
             self._goal(goal, target, f"{weights}_batch" if goal.weighted else "")
-        self._penalties()
+        self._activities(split=split)
         self.lines.append(f"loss = {' + '.join(self._losses)}")
-        self._sums.insert(0, "as.matrix(loss * rows)")
+        added = self._weights_penalties()
+        total = "(loss + penalty)" if added and not split else "loss"
+        self._sums.insert(0, f"as.matrix({total} * {self._rows})")
         self._sums.append("as.matrix(rows)")
 
     @property
@@ -86,18 +94,19 @@ class Measuring:
         }
         self.used.append(loss.function)
         self.lines.append(dml.call(loss.function, ["losses", "gradient"], arguments))
-        divisor = {"sum": "", "mean_with_sample_weight": f"max(sum({weights}), 1e-300)"}.get(
-            loss.reduction if weights or loss.reduction == "sum" else "mean", "nrow(losses)"
-        )
+        losses = f"({self._rows} * {goal.vectors})" if goal.vectors > 1 else self._rows
+        divisor = losses if self._rows == "group" and not loss.whole else "nrow(losses)"
+        if loss.reduction == "sum":
+            divisor = ""
+        elif loss.reduction == "mean_with_sample_weight" and weights:
+            divisor = f"max(sum({weights}), 1e-300)"
         divided = f" / {divisor}" if divisor else ""
         weighted = f" * {weights}" if weights else ""
         share = f" * {dml.literal(loss.weight)}" if loss.weight != 1 else ""
-        plain = "mean(losses)" if divisor == "nrow(losses)" else "sum(losses)"
-        reduced = f"sum(losses{weighted}){divided}" if weights else plain
-        self.lines.append(f"{target}_loss = {reduced}")
+        self.lines.append(f"{target}_loss = sum(losses{weighted}){divided}")
         self._losses.append(f"{target}_loss{share}")
         if self.objective.several:
-            self._sums.append(f"as.matrix({target}_loss * rows)")
+            self._sums.append(f"as.matrix({target}_loss * {self._rows})")
         if self.backward:
             gradient = self.backward.add(loss.takes)
             back = f"matrix(gradient{weighted}, rows=nrow({taken}), cols=ncol({taken}))"
@@ -129,24 +138,35 @@ class Measuring:
             total, count = f"values * {weights}", f"sum({weights})"
         self.lines.append(f"{name} = cbind(as.matrix(sum({total})), as.matrix({count}))")
 
-    def _penalties(self) -> None:
-        """What regularizers add: of outputs of layers, and of weights with their gradients."""
+    def penalized(self, place: str) -> list[str]:
+        """The statement that adds what weights cost to a sum of parts."""
+        return [f"{place} = {place} + penalty * group"] if self.objective.regularizers else []
+
+    def _activities(self, *, split: bool) -> None:
+        """What the outputs of layers cost."""
+        share = "rows / group" if split else "1"
         for call in self.forward.graph.calls:
             if self.forward.function(call) == PENALTY:
                 penalty = self.forward.results(call)[1]
-                self._losses.append(f"as.scalar({penalty})")
+                self._losses.append(f"as.scalar({penalty}) * ({share})")
                 if self.backward:
-                    self.backward.known(penalty)
-        for name, regularizer in self.objective.regularizers.items():
-            gradient = self.backward.variable(name) if self.backward else "gradient"
+                    self.backward.known(penalty, share)
+
+    def _weights_penalties(self) -> bool:
+        """What weights cost, with their gradients."""
+        regularizers = self.objective.regularizers
+        for name, regularizer in regularizers.items():
             constants = {one: dml.literal(value) for one, value in regularizer.constants.items()}
+            results = [f"{name}_penalty", f"{name}_gradient"]
             self.used.append(regularizer.function)
-            self.lines.append(
-                dml.call(
-                    regularizer.function, [f"{name}_penalty", gradient], {"W": name, **constants}
-                )
+            self.penalties.append(dml.call(regularizer.function, results, {"W": name, **constants}))
+            if self.backward:
+                self.penalties.append(f"d_{name} = d_{name} + {name}_gradient")
+        if regularizers:
+            self.penalties.append(
+                f"penalty = {' + '.join(f'{one}_penalty' for one in regularizers)}"
             )
-            self._losses.append(f"{name}_penalty")
+        return bool(regularizers)
 
 
 def _rows(variable: str, goal: Goal) -> str:

@@ -32,19 +32,24 @@ class Forward:
     training: bool
     measuring: bool = False
     """Whether losses are measured, although it is no training."""
+    split: bool = False
+    """Whether the rows are one `part` of a batch that has several."""
     used: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, graph: Graph, *, training: bool, measuring: bool = False) -> Forward:
+    def of(
+        cls, graph: Graph, *, training: bool, measuring: bool = False, split: bool = False
+    ) -> Forward:
         """The statements that take the rows of each `batch(input)` to the model's outputs."""
-        forward = cls(graph, training, measuring)
+        forward = cls(graph, training, measuring, split)
         calls = [call for call in graph.calls if forward.function(call) != IDENTITY]
         drawing = [call for call in calls if "seed" in forward.target(call).arguments]
+        step = "(iteration * parts + part)" if split else "iteration"
         for call in calls:
             place = drawing.index(call) if call in drawing else 0
-            forward._append(call, f"seed + iteration * {len(drawing)} + {place}")
+            forward._append(call, f"seed + {step} * {len(drawing)} + {place}")
         return forward
 
     def function(self, call: Call) -> str:

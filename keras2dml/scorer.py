@@ -12,6 +12,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from keras2dml import data, scoring
+from keras2dml.algorithms import Algorithm
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Graph, Value
 from keras2dml.rendering import Script
@@ -30,13 +31,22 @@ class CompiledModel:
     outputs: Mapping[str, Value]
 
     @classmethod
-    def of(cls, graph: Graph, weights: Mapping[str, np.ndarray]) -> CompiledModel:
+    def of(
+        cls, graph: Graph, weights: Mapping[str, np.ndarray], algorithm: Algorithm | None = None
+    ) -> CompiledModel:
         """The compiled graph with these weights."""
+        test = algorithm or Algorithm()
         constants = {name: one.matrix for name, one in graph.constants()}
         inputs = {graph.input_name(value): value for value in graph.inputs}
         outputs = dict(zip(scoring.outputs(graph), graph.outputs, strict=True))
         own = {one.name: weights[one.name] for one in graph.parameters}
-        return cls(scoring.render(graph), {**own, **constants}, inputs, outputs)
+        script = scoring.render(graph, whole=test.test == "batch", loop=test.scoring)
+        return cls(script, {**own, **constants}, inputs, outputs)
+
+    def plan(self, rows: int) -> tuple[Script, dict[str, tuple[int, int]]]:
+        """The script, and the shapes of what it reads to score so many rows."""
+        shapes = {name: (rows, value.size) for name, value in self.inputs.items()}
+        return self.script, {**shapes, **{name: one.shape for name, one in self.weights.items()}}
 
     def save(self, folder: Path | str) -> Path:
         """Write `score.dml`, `weights.npz` and `model.json` into `folder`, which is made."""
@@ -88,10 +98,15 @@ def _value(about: dict[str, Any]) -> Value:
 class Scorer:
     """Scores with a compiled model on a SparkSession; the weights stay in its JVM."""
 
-    def __init__(self, spark: SparkSession, folder: Path | str | CompiledModel) -> None:
+    def __init__(
+        self,
+        spark: SparkSession,
+        folder: Path | str | CompiledModel,
+        systemds: SystemDS | None = None,
+    ) -> None:
         """Raises InvalidSession, or InvalidData if `folder` holds no compiled model."""
         self.model = folder if isinstance(folder, CompiledModel) else CompiledModel.load(folder)
-        self._systemds = SystemDS(spark)
+        self._systemds = systemds or SystemDS(spark)
         self._weights: dict[str, Any] = {
             name: self._systemds.matrix(matrix) for name, matrix in self.model.weights.items()
         }

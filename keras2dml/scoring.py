@@ -13,31 +13,41 @@ IN_ORDER, PICKED = "{}[begin:end,]", "picked %*% {}"
 """The rows of a batch: one after another, or picked by a matrix with a 1 in each of its rows."""
 
 
-def render(graph: Graph) -> Script:
+def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Script:
     """The script that reads the inputs (N, D) and the weights, and leaves the model's outputs, each
     (N, K), by the names of `outputs`.
+
+    Blocks of rows are scored one after another, or by a `loop` over the `block` in 1:blocks, or all
+    rows are as a `whole`.
     """
     forward = Forward.of(graph, training=False)
     results = outputs(graph)
     first = graph.input_name(graph.input)
+    block = [
+        *batches(forward),
+        *forward.lines,
+        *(
+            f"{name}[begin:end,] = {forward[value]}"
+            for name, value in zip(results, graph.outputs, strict=True)
+        ),
+    ]
+    last = f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow({first}))"
+    if whole:
+        scored = ["begin = 1", f"end = nrow({first})", *block]
+    elif loop is None:
+        head = f"for (begin in seq(1, nrow({first}), {ROWS_AT_ONCE}))"
+        scored = dml.block(head, [last, *block])
+    else:
+        begin = f"begin = (block - 1) * {ROWS_AT_ONCE} + 1"
+        blocks = f"blocks = ceil(nrow({first}) / {ROWS_AT_ONCE})"
+        scored = [blocks, *dml.block(loop, [begin, last, *block])]
     body = [
         *forward.setup,
         *(
             f"{name} = matrix(0, rows=nrow({first}), cols={value.size})"
             for name, value in zip(results, graph.outputs, strict=True)
         ),
-        *dml.block(
-            f"for (begin in seq(1, nrow({first}), {ROWS_AT_ONCE}))",
-            [
-                f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow({first}))",
-                *batches(forward),
-                *forward.lines,
-                *(
-                    f"{name}[begin:end,] = {forward[value]}"
-                    for name, value in zip(results, graph.outputs, strict=True)
-                ),
-            ],
-        ),
+        *scored,
     ]
     header = [
         f"Scores rows with the Keras model {graph.name!r}; compiled by keras2dml.",

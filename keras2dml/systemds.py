@@ -5,10 +5,11 @@ JVM.
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,15 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from keras2dml.errors import Keras2DMLError
+from keras2dml.options import Options, check_gpu
 from keras2dml.rendering import Script
 from keras2dml.session import suited
 
 # One mapped piece of a file; Java maps at most 2 GiB at a time.
 _MAPPED_BYTES = 1 << 30
+
+# The rows and columns of a block of a matrix on Spark, SystemDS' own default.
+BLOCK = 1000
 
 
 # A JVM has one MLContext, and that one script.
@@ -44,8 +49,13 @@ class SystemDS:
         self._jvm: Any = session._jvm
         self._gateway: Any = session.sparkContext._gateway
         self._api: Any = self._jvm.org.apache.sysds.api.mlcontext
+        self.options = Options()
         with _Quiet(self._jvm, "err"):
             self.run(Script("nothing = 0", (), ()), {})
+
+    def check_gpu(self) -> None:
+        """InvalidSession if there is no GPU that SystemDS can use."""
+        check_gpu(self._jvm)
 
     def _context(self) -> Any:
         """The MLContext of the session's Spark. There is one in a JVM: SystemDS takes the sizes of
@@ -67,6 +77,48 @@ class SystemDS:
 
         Raises ExecutionFailed with SystemDS' own message.
         """
+        dml = self._script(script, inputs)
+        try:
+            with _ONE_AT_A_TIME, _Quiet(self._jvm, "out", everything=self.options.statistics):
+                context = self._context()
+                self.options.apply(context, self._jvm)
+                results = context.execute(dml)
+            return {name: self._kept(results.getMatrixObject(name)) for name in script.outputs}
+        except Py4JJavaError as error:
+            message = f"SystemDS could not run the script: {_root_cause(error)}"
+            raise ExecutionFailed(message) from error
+
+    def plan(self, script: Script, shapes: Mapping[str, tuple[int, int] | int]) -> str:
+        """The operators that SystemDS would run for inputs of these shapes, dense ones, and where:
+        CP is the driver.
+        """
+        jvm = self._jvm.org.apache.sysds
+        sizes = {
+            name: shape if isinstance(shape, int) else self._unread(*shape)
+            for name, shape in shapes.items()
+        }
+        executor = self._api.ScriptExecutor()
+        with _ONE_AT_A_TIME, _Quiet(self._jvm, "out"):
+            context = self._context()
+            self.options.apply(context, self._jvm)
+            executor.setExecutionType(context.getExecutionType())
+            made = self._script(script, sizes)
+            context.setExecutionScript(made)
+            executor.compile(made)
+            return str(jvm.utils.Explain.explain(executor.getRuntimeProgram()))
+
+    def _unread(self, rows: int, columns: int) -> Any:
+        """A matrix of which only the size is known."""
+        sysds = self._jvm.org.apache.sysds
+        values = getattr(self._jvm, "org.apache.sysds.common.Types$ValueType")
+        formats = getattr(self._jvm, "org.apache.sysds.common.Types$FileFormat")
+        sizes = sysds.runtime.meta.MatrixCharacteristics(rows, columns, BLOCK, rows * columns)
+        meta = sysds.runtime.meta.MetaDataFormat(sizes, formats.BINARY)
+        kind = sysds.runtime.controlprogram.caching.MatrixObject
+        return kind(values.FP64, "unread", meta)
+
+    def _script(self, script: Script, inputs: Mapping[str, Any]) -> Any:
+        """SystemDS' script object with its inputs and outputs."""
         dml = self._api.ScriptFactory.dmlFromString(script.text)
         for name in script.inputs:
             value = inputs[name]
@@ -74,13 +126,7 @@ class SystemDS:
             getattr(dml, "in")(name, value if number else self._api.Matrix(value, None))
         for name in script.outputs:
             dml.out(name)
-        try:
-            with _ONE_AT_A_TIME, _Quiet(self._jvm, "out"):
-                results = self._context().execute(dml)
-            return {name: self._kept(results.getMatrixObject(name)) for name in script.outputs}
-        except Py4JJavaError as error:
-            message = f"SystemDS could not run the script: {_root_cause(error)}"
-            raise ExecutionFailed(message) from error
+        return dml
 
     def computed(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The script's outputs as arrays; nothing of them stays in the JVM."""
@@ -102,7 +148,8 @@ class SystemDS:
         """Give matrices up. Until then SystemDS keeps them, on disk if they are large."""
         for data in matrices:
             data.enableCleanup(True)
-            data.clearData()
+            with suppress(Py4JJavaError):  # a script that failed holds what it was reading
+                data.clearData()
 
     def matrix(self, array: np.ndarray) -> Any:
         """A matrix (N, D) of numbers in the JVM, by way of a mapped file; `free` gives it up.
@@ -123,7 +170,7 @@ class SystemDS:
         block = self._jvm.org.apache.sysds.runtime.matrix.data.MatrixBlock(rows, columns, values)
         block.recomputeNonZeros()
         block.examSparsity()
-        sizes = self._api.MatrixMetadata(rows, columns, block.getNonZeros())
+        sizes = self._api.MatrixMetadata(rows, columns, block.getNonZeros(), BLOCK)
         convert = self._api.MLContextConversionUtil.matrixBlockToMatrixObject
         return self._kept(convert("matrix", block, sizes))
 
@@ -167,8 +214,8 @@ class SystemDS:
 
 
 class _Quiet:
-    """Holds back what the JVM prints to one of its streams; without what SystemDS always says, it
-    is printed after.
+    """Holds back what the JVM prints to one of its streams; without what SystemDS always says,
+    Python prints it after, where a notebook shows it.
 
     MLContext prints a banner, ANTLR a note on its version, and every script its execution time, all
     without a way to turn it off. What went wrong comes as an exception.
@@ -180,7 +227,8 @@ class _Quiet:
         r"|Number of executed Spark inst:.*)?$"
     )
 
-    def __init__(self, jvm: Any, name: str) -> None:
+    def __init__(self, jvm: Any, name: str, *, everything: bool = False) -> None:
+        self._everything = everything
         self._system = jvm.java.lang.System
         self._held = jvm.java.io.ByteArrayOutputStream()
         self._stream = jvm.java.io.PrintStream(self._held, True)
@@ -193,8 +241,8 @@ class _Quiet:
     def __exit__(self, *_: object) -> None:
         self._set(self._original)
         for line in self._held.toString().splitlines():
-            if not self.NOISE.match(line):
-                self._original.println(line)
+            if self._everything or not self.NOISE.match(line):
+                getattr(sys, f"std{self._name}").write(f"{line}\n")
 
     def _set(self, stream: Any) -> None:
         (self._system.setOut if self._name == "out" else self._system.setErr)(stream)

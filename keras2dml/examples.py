@@ -1,0 +1,83 @@
+"""Examples: X and y together, and which of them are kept from training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras2dml import data, targets
+from keras2dml.compilation import Compilation
+from keras2dml.errors import InvalidData
+from keras2dml.objective import Objective
+from keras2dml.targets import Targets
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The examples of a run, or those that are kept from it to measure it."""
+
+    features: tuple[np.ndarray, ...]
+    targets: tuple[Targets, ...]
+
+    @property
+    def rows(self) -> int:
+        """The number of examples."""
+        return len(self.features[0])
+
+    def part(self, rows: slice) -> Data:
+        """Some of the examples."""
+        return Data(
+            tuple(one[rows] for one in self.features), tuple(one[rows] for one in self.targets)
+        )
+
+    def matrices(self, objective: Objective) -> dict[str, np.ndarray]:
+        """Inputs, targets and weights by the names that the scripts give them."""
+        graph = objective.graph
+        names = zip(objective.names("sample_weight"), self.targets, strict=True)
+        return {
+            **{
+                graph.input_name(value): one
+                for value, one in zip(graph.inputs, self.features, strict=True)
+            },
+            **{name: one.matrix for name, one in zip(objective.targets, self.targets, strict=True)},
+            **{name: one.weights for name, one in names if one.weights is not None},
+        }
+
+
+def examples(
+    compilation: Compilation,
+    X: object,
+    y: object,
+    known: np.ndarray | None = None,
+    sample_weight: object = None,
+    class_weight: Mapping[Any, float] | None = None,
+) -> Data:
+    """X and y as users give them, checked; InvalidData for what does not fit the model."""
+    graph = compilation.graph
+    values = {graph.input_name(value): value for value in graph.inputs}
+    features = tuple(data.inputs(X, values).values())
+    given = targets.of_outputs(
+        y, compilation.goals, len(features[0]), known, sample_weight, class_weight
+    )
+    return Data(features, given)
+
+
+def split(given: Data, share: float) -> tuple[Data, Data]:
+    """The rows to train on, and the last ones, as Keras splits them for validation."""
+    begin = int(given.rows * (1 - share))
+    if not 0 < begin < given.rows:
+        message = f"validation_split={share} leaves no rows on one side: give a share between."
+        raise InvalidData(message)
+    return given.part(slice(begin)), given.part(slice(begin, None))
+
+
+def kept(given: Data, batches: int, batch_size: int) -> tuple[Data, Data]:
+    """The rows to train on, and the first ones, which SystemML kept for its test."""
+    count = batches * batch_size
+    if count >= given.rows:
+        message = f"test_iter={batches} keeps {count} of {given.rows} rows for testing: lower it."
+        raise InvalidData(message)
+    return given.part(slice(count, None)), given.part(slice(count))

@@ -1,0 +1,125 @@
+"""What SystemML's estimators had beside fit and predict: their settings, under their names."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from keras2dml.algorithms import Algorithm
+from keras2dml.systemds import SystemDS
+
+
+class SystemMLNames:
+    """The setters of SystemML's `mllearn`; each changes the estimator and returns it."""
+
+    spark: SparkSession
+    weights: Path | str | None
+    _algorithm: Algorithm
+    _systemds: SystemDS
+    _debug: bool
+    _activations: Path | None
+
+    def set(
+        self,
+        debug: bool | None = None,
+        train_algo: str | None = None,
+        test_algo: str | None = None,
+        parallel_batches: int | None = None,
+        output_activations: Path | str | None = None,
+        perform_one_hot_encoding: bool | None = None,
+        parfor_parameters: Mapping[str, object] | None = None,
+        inline_nn_library: bool | None = None,
+        use_builtin_lstm_fn: bool | None = None,
+        paramserv_parameters: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Change what is given; None leaves a setting as it is.
+
+        `train_algo` is minibatch, batch, looped_minibatch, allreduce, allreduce_parallel_batches or
+        paramserv, `test_algo` minibatch, batch, allreduce or allreduce_parallel_batches.
+        `parallel_batches` are the parts of a step, or workers of the parameter server, by default
+        as many as the session has cores; `paramserv_parameters` are its `mode`, LOCAL or
+        REMOTE_SPARK, and `utype`, BSP or ASP. `debug` prints the scripts, and `output_activations`
+        is a folder for what every layer makes of the rows that are scored.
+        The others need no setting any more: labels of both kinds are taken as they are, and a
+        script has its library in it. Raises InvalidData.
+        """
+        given: dict[str, Any] = {
+            "train": train_algo,
+            "test": test_algo,
+            "parallel": parallel_batches,
+            "parfor": parfor_parameters,
+            "paramserv": paramserv_parameters,
+        }
+        changed = {name: value for name, value in given.items() if value is not None}
+        if self._algorithm == Algorithm():
+            changed.setdefault("parallel", self.spark.sparkContext.defaultParallelism)
+        self._algorithm = replace(self._algorithm, **changed).checked()
+        self._debug = self._debug if debug is None else debug
+        if output_activations is not None:
+            self._activations = Path(output_activations)
+        self._forget()
+        return self
+
+    def setGPU(self, enable: bool) -> Self:
+        """Let SystemDS use a GPU where that is faster. Raises InvalidSession if there is none."""
+        return self._option(gpu=enable, force_gpu=False)
+
+    def setForceGPU(self, enable: bool) -> Self:
+        """Have SystemDS do on a GPU all that it can. Raises InvalidSession if there is none."""
+        return self._option(gpu=enable, force_gpu=enable)
+
+    def setExplain(self, explain: bool) -> Self:
+        """Print the plan of each script that is run."""
+        return self._option(explained=explain)
+
+    def setExplainLevel(self, explainLevel: str) -> Self:
+        """How the plan is printed: hops, runtime, recompile_hops or recompile_runtime."""
+        return self._option(level=explainLevel)
+
+    def setStatistics(self, statistics: bool) -> Self:
+        """Print the statistics of each script that is run."""
+        return self._option(statistics=statistics)
+
+    def setStatisticsMaxHeavyHitters(self, maxHeavyHitters: int) -> Self:
+        """How many of the slowest instructions the statistics have."""
+        return self._option(heavy_hitters=maxHeavyHitters)
+
+    def setExecutionType(self, place: str) -> Self:
+        """Where operators run: DRIVER, SPARK, or, chosen by sizes and memory, DRIVER_AND_SPARK."""
+        return self._option(place=place)
+
+    def setConfigProperty(self, propertyName: str, propertyValue: str) -> Self:
+        """Set one of SystemDS' own properties, such as `sysds.native.blas`."""
+        properties = {**self._systemds.options.properties, propertyName: str(propertyValue)}
+        return self._option(properties=properties)
+
+    def _option(self, **changed: Any) -> Self:
+        options = replace(self._systemds.options, **changed).checked()
+        if options.gpu:
+            self._systemds.check_gpu()
+        self._systemds.options = options
+        return self
+
+    def close(self) -> None:
+        """Give up what is in the JVM, and remove the folder of weights that `fit` wrote."""
+        self._forget()
+        if self.weights is not None:
+            shutil.rmtree(self.weights, ignore_errors=True)
+
+    def transform(self, X: object) -> np.ndarray:
+        """What `predict` says."""
+        return self.predict(X)
+
+    def predict(self, X: object) -> np.ndarray:
+        """The class of each row."""
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """Give up what is in the JVM for scoring."""
+        raise NotImplementedError

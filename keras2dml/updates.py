@@ -1,0 +1,135 @@
+"""One step of the optimizer on every weight that is trained, as DML statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from keras2dml import dml
+from keras2dml.graph import Parameter
+from keras2dml.optimizers import Optimizer
+from keras2dml.regularizers import Constraint
+
+AVERAGE = "model_variables_moving_average"
+
+
+class Updates:
+    """The statements of one step on every weight that is trained."""
+
+    def __init__(
+        self, optimizer: Optimizer, constraints: Mapping[str, Constraint], trained: list[Parameter]
+    ) -> None:
+        self.optimizer, self.constraints = optimizer, constraints
+        self.weights = [one.name for one in trained]
+        self.decayed = {
+            one.name for one in trained if optimizer.decay and optimizer.decays(one.weight.variable)
+        }
+        self.used: list[str] = []
+
+    def kept(self) -> Iterator[str]:
+        """The matrices that the optimizer keeps."""
+        for weight in self.weights:
+            yield from (f"{weight}_{state}" for state in self.optimizer.state)
+
+    def lines(self) -> list[str]:
+        """The statements, in Keras' order: clip, decay, step, average, constrain."""
+        optimizer = self.optimizer
+        lines = ["learning_rate = as.scalar(schedule[i, 1])"]
+        if optimizer.step.factors is not None:
+            lines.append("product = as.scalar(schedule[i, 2])")
+        steps = [
+            *self._clipped(),
+            *(line for weight in self.weights for line in self._step(weight)),
+        ]
+        if optimizer.accumulated > 1:
+            lines += self._accumulated(steps)
+        else:
+            lines += steps
+        if optimizer.average is not None:
+            lines += self._averaged(optimizer.average)
+        return [*lines, *(line for weight in self.weights for line in self._constrained(weight))]
+
+    def _clipped(self) -> Iterator[str]:
+        optimizer = self.optimizer
+        gradients = [f"d_{weight}" for weight in self.weights]
+        if optimizer.global_clipnorm and not optimizer.clipnorm:
+            limit = dml.literal(optimizer.global_clipnorm)
+            yield f"norm = sqrt({' + '.join(f'sum({one} ^ 2)' for one in gradients)})"
+            yield f"share = {limit} * min(1 / norm, 1 / {limit})"
+            yield from (f"{one} = {one} * share" for one in gradients)
+            return
+        limit_of = {"clipped_by_norm": optimizer.clipnorm, "clipped_by_value": optimizer.clipvalue}
+        function = next((name for name, limit in limit_of.items() if limit), None)
+        if function:
+            self.used.append(function)
+            limit = dml.literal(limit_of[function] or 0.0)
+            for one in gradients:
+                yield dml.call(function, [one], {"dW": one, "limit": limit})
+
+    def _step(self, weight: str) -> Iterator[str]:
+        optimizer, step = self.optimizer, self.optimizer.step
+        if weight in self.decayed:
+            yield f"{weight} = {weight} - {weight} * {dml.literal(optimizer.decay)} * learning_rate"
+        arguments = {
+            "W": weight,
+            "dW": f"d_{weight}",
+            "learning_rate": "learning_rate",
+            "product": "product",
+            "step": self._steps,
+            **{state: f"{weight}_{state}" for state in step.state},
+            **{name: dml.literal(value) for name, value in step.constants.items()},
+        }
+        function = f"{step.function}_update"
+        self.used.append(function)
+        yield dml.call(
+            function, [weight, *(f"{weight}_{state}" for state in step.state)], arguments
+        )
+
+    @property
+    def _steps(self) -> str:
+        """The steps made, this one counted: of several iterations, where gradients add up."""
+        count = self.optimizer.accumulated
+        return f"(iteration + {count - 1}) %/% {count}" if count > 1 else "iteration"
+
+    def _accumulated(self, steps: list[str]) -> list[str]:
+        """Steps that are made every so many iterations, with the mean of the gradients."""
+        count = self.optimizer.accumulated
+        sums = [f"{weight}_accumulated_gradients" for weight in self.weights]
+        added = [
+            f"{total} = {total} + d_{one}" for total, one in zip(sums, self.weights, strict=True)
+        ]
+        means = [
+            f"d_{one} = {total} / {count}" for total, one in zip(sums, self.weights, strict=True)
+        ]
+        return [
+            *added,
+            *dml.block(
+                f"if (iteration %% {count} == 0)",
+                [*means, *steps, *(f"{total} = {total} * 0" for total in sums)],
+            ),
+        ]
+
+    def _averaged(self, momentum: float) -> list[str]:
+        averages = {weight: f"{weight}_{AVERAGE}" for weight in self.weights}
+        lines = [f"kept = as.double({self._steps} > 1) * {dml.literal(momentum)}"]
+        lines += [
+            f"{average} = kept * {average} + (1 - kept) * {weight}"
+            for weight, average in averages.items()
+        ]
+        if self.optimizer.overwritten:
+            lines += dml.block(
+                f"if (({self._steps}) %% {self.optimizer.overwritten} == 0)",
+                [f"{weight} = {average}" for weight, average in averages.items()],
+            )
+        return lines
+
+    def _constrained(self, weight: str) -> Iterator[str]:
+        constraint = self.constraints.get(weight)
+        if constraint is None:
+            return
+        arguments = {"W": weight, "norms": f"{weight}_norms"}
+        if constraint.norms:
+            self.used.append(constraint.norms)
+            yield dml.call(constraint.norms, [arguments["norms"]], {"W": weight})
+        constants = {name: dml.literal(value) for name, value in constraint.constants.items()}
+        self.used.append(constraint.function)
+        yield dml.call(constraint.function, [weight], {**arguments, **constants})
