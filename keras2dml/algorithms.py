@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from keras2dml.errors import InvalidData, InvalidSession
 from keras2dml.graph import IDENTITY
-from keras2dml.parameter_server import MODES, UPDATES, Server
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,6 +27,18 @@ TRAIN = (
 TEST = ("minibatch", "batch", "allreduce", "allreduce_parallel_batches")
 # What Spark's side of the parameter server answers with; a worker that waits keeps one of them.
 SERVER_THREADS = "spark.ps.io.serverThreads"
+MODES = ("LOCAL", "REMOTE_SPARK")
+UPDATES = ("BSP", "ASP")
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the workers run, `mode`, and when the model changes, `utype`: once they all have a
+    gradient (BSP), or for each one's (ASP).
+    """
+
+    mode: str = "LOCAL"
+    utype: str = "BSP"
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,34 @@ class Compilation:
             raise UnsupportedModel(model.name, complaints)
         return cls(model, configuration, graph, goals, regularizers, constraints, optimizer)
 
+    def decayed(self, factor: float, kind: str) -> Compilation:
+        """The same with SystemML's regularizer of all kernels, "L1" or "L2": its gradient is
+        `factor` times the kernel's signs, or the kernel.
+        """
+        if kind not in ("L1", "L2") or factor < 0:
+            message = (
+                f"weight_decay is {factor} with regularization_type {kind!r}: give a factor of 0"
+                " or more, and 'L1' or 'L2'."
+            )
+            raise InvalidData(message)
+        if not factor:
+            return self
+        kernels = [
+            one for one in self.graph.parameters if one.trainable and one.role.endswith("kernel")
+        ]
+        complaints = [
+            f"Layer {one.layer!r} has a kernel_regularizer of its own, beside weight_decay: leave"
+            " one of the two out."
+            for one in kernels
+            if one.name in self.regularizers
+        ]
+        if complaints:
+            raise UnsupportedModel(self.model.name, complaints)
+        l1, l2 = (factor, 0.0) if kind == "L1" else (0.0, factor / 2)
+        regularizer = Regularizer("l1_l2_penalty", {"l1": l1, "l2": l2})
+        added = dict.fromkeys((one.name for one in kernels), regularizer)
+        return replace(self, regularizers={**self.regularizers, **added})
+
     def weights(self) -> dict[str, np.ndarray]:
         """The model's weights as DML matrices, by name."""
         variables = self.model.get_weights()
@@ -203,6 +231,14 @@ class Compilation:
             f" {stored}: give that, or leave it out."
         )
         raise InvalidData(message)
+
+
+def fresh(model: keras.Model) -> keras.Model:
+    """The model compiled as it is, with new weights of its initializers."""
+    copy = keras.models.clone_model(model)
+    if model.compiled:
+        Configuration.of(model).compile(copy)
+    return copy
 
 
 def _goals(

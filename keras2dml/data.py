@@ -48,7 +48,7 @@ def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
         own = ", ".join(map(str, value.shape))
         message = (
             f"{name} has shape {array.shape}. The model takes (N, {own}), or rows of {value.size}"
-            f" elements: reshape {name}."
+            " elements. Reshape your data."
         )
         raise InvalidData(message)
     broken = ~np.isfinite(features)
@@ -63,9 +63,12 @@ def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
 
 
 def numbers(data: object, name: str) -> np.ndarray:
-    """An array of float64 numbers, of at least one row; InvalidData for anything else."""
+    """An array of float64 numbers, of at least one row, from an array, lists, pandas, or a sparse
+    matrix of SciPy; InvalidData for anything else.
+    """
+    dense = data.toarray() if hasattr(data, "toarray") else data
     try:
-        array = np.asarray(data, dtype=np.float64)
+        array = np.asarray(dense, dtype=np.float64)
     except (TypeError, ValueError) as error:
         message = (
             f"{name} is not an array of numbers ({error}): give numpy arrays or lists of numbers."

@@ -24,7 +24,7 @@ class InvalidGraph(Keras2DMLError):
     """A lowering rule that contradicts itself: a defect of the rule, not of the model."""
 
 
-class InvalidData(Keras2DMLError):
+class InvalidData(Keras2DMLError, ValueError):
     """X, y or weights that do not fit the model."""
 
 

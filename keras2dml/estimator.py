@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -13,66 +13,88 @@ import numpy as np
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from keras2dml import folder, onnx, reporting, targets
+from keras2dml import onnx, reporting, targets
 from keras2dml.activations import Activations
 from keras2dml.algorithms import Algorithm
 from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint
-from keras2dml.compilation import Compilation
+from keras2dml.compilation import Compilation, fresh
 from keras2dml.epochs import Report, Run
 from keras2dml.errors import InvalidData
 from keras2dml.examples import examples, kept, split
 from keras2dml.fitting import Iteration, Plan, Training
-from keras2dml.rendering import Script
-from keras2dml.scorer import CompiledModel, Scorer
+from keras2dml.policies import Policy
+from keras2dml.scikit_learn import ScikitLearn
+from keras2dml.scorer import Scorer
 from keras2dml.systemds import SystemDS
 from keras2dml.systemml import SystemMLNames
 
 
-class Keras2DML(SystemMLNames):
+class Keras2DML(SystemMLNames, ScikitLearn):
     """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a
     SparkSession.
 
     `keras_model` is a Sequential or functional model with an input shape. Where it is not compiled,
     it gets what SystemML gave it: cross-entropy, and SGD with learning rate 0.01, momentum 0.95 and
     Nesterov's step. The Keras model itself is never changed: `to_keras()` makes one with the
-    trained weights.
-
-    After `fit`, `history` has loss and accuracy by epoch, as Keras' History has, and `iterations`
-    by mini-batch.
+    trained weights. After `fit`, `history` has loss and accuracy by epoch, as Keras' History has,
+    and `iterations` by mini-batch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  (SystemML's arguments)
         self,
         spark: SparkSession,
         keras_model: keras.Model,
         input_shape: tuple[int, ...] | None = None,
+        transferUsingDF: bool = False,
+        load_keras_weights: bool = True,
         weights: Path | str | None = None,
+        labels: Path | str | None = None,
         batch_size: int = 64,
         max_iter: int = 2000,
         test_iter: int = 10,
         test_interval: int = 0,
         display: int = 100,
+        lr_policy: str = "step",
+        weight_decay: float = 0.0,
+        regularization_type: str = "L2",
+        lr_policy_parameters: Mapping[str, float] | None = None,
         seed: int = 42,
     ) -> None:
         """`input_shape` is (C, H, W), and checked against the model's; `fit` writes its weights to
-        the folder `weights`.
+        the folder `weights`. Without `load_keras_weights` the weights are new ones of the model's
+        initializers. `labels` is a file with a line `number,label` for each class, from 1;
+        `predict` then gives labels.
 
         `max_iter` counts mini-batches of `batch_size`. Every `test_interval` of them the loss and
         accuracy of the first `test_iter` mini-batches are measured, which are kept from training; 0
         leaves that out. `display` is how often training reports, 0 for never; `seed` is dropout's.
+
+        The learning rate falls with the finished epochs by `lr_policy`: fixed, step, exp, inv, poly
+        or sigmoid, with gamma, step and power from `lr_policy_parameters`. `weight_decay` is the
+        factor of `regularization_type`, L1 or L2, on all kernels; the gradient of L2 is it times
+        the kernel. `transferUsingDF` needs no setting any more: arrays go by a mapped file.
+
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
         self.spark = spark
         self.keras_model = keras_model
+        self.input_shape = input_shape
+        self.transferUsingDF = transferUsingDF
+        self.load_keras_weights = load_keras_weights
         self.weights = weights
+        self.labels = labels
         self.batch_size = _positive("batch_size", batch_size)
         self.max_iter = _positive("max_iter", max_iter)
         self.test_iter = test_iter
         self.test_interval = test_interval
         self.display = display
+        self.lr_policy, self.lr_policy_parameters = lr_policy, lr_policy_parameters
+        self.weight_decay, self.regularization_type = weight_decay, regularization_type
         self.seed = seed
-        self._compilation = Compilation.of(keras_model)
+        self._policy = Policy.of(lr_policy, lr_policy_parameters)
+        model = keras_model if load_keras_weights else fresh(keras_model)
+        self._compilation = Compilation.of(model).decayed(weight_decay, regularization_type)
         if input_shape is not None:
             self._compilation.agrees_with(input_shape)
         self._graph = self._compilation.graph
@@ -81,7 +103,8 @@ class Keras2DML(SystemMLNames):
         self._state = self._compilation.state()
         self._steps = self._compilation.steps
         self._scorer: Scorer | None = None
-        self.classes_: Any = targets.classes_of(self._compilation.goals[0])
+        self._known = targets.read_labels(labels, self._compilation.goals) if labels else None
+        self.classes_: Any = targets.classes_of(self._compilation.goals[0], self._known)
         self._algorithm = Algorithm()
         self._debug = False
         self._activations: Path | None = None
@@ -121,7 +144,7 @@ class Keras2DML(SystemMLNames):
         size = _positive("batch_size", batch_size or self.batch_size)
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
-        data = examples(self._compilation, X, y, None, sample_weight, class_weight)
+        data = examples(self._compilation, X, y, self._known, sample_weight, class_weight)
         tested = validation = None
         if validation_data is not None:
             rows, labels, *weights = validation_data
@@ -160,13 +183,14 @@ class Keras2DML(SystemMLNames):
             self._steps,
             self.seed,
             algorithm,
+            self._policy,
             shuffled=bool(epochs) if shuffle is None else shuffle,
         )
         self._shown(training.script)
         run = Run(training, plan, tested, validation, report=report)
         with closing(training):
             self._carry_out(run, callbacks, verbose, checkpoint)
-        self.classes_ = data.targets[0].classes
+        self.classes_ = data.targets[0].classes if self._known is None else self._known
         if self.weights is not None:
             self.save(self.weights)
         return self
@@ -205,27 +229,6 @@ class Keras2DML(SystemMLNames):
         """Print the compiled model: a row for each step."""
         (console or Console()).print(reporting.summary(self._graph))
 
-    def get_training_script(self) -> str:
-        """The DML that `fit` runs on class labels."""
-        return self._compilation.training_script(algorithm=self._algorithm).text
-
-    def get_prediction_script(self) -> str:
-        """The DML that `predict` runs."""
-        return self._compiled().script.text
-
-    def save(self, folder_path: Path | str, format: str = "binary") -> None:
-        """Write the weights to a folder as SystemML did, a matrix each: `format` is binary, csv or
-        text.
-        """
-        folder.save(self._systemds, self._graph, self._matrices, Path(folder_path), format)
-
-    def load(self, weights: Path | str, ignore_weights: Collection[str] = ()) -> Self:
-        """Read the weights that `save` wrote, but for the layers in `ignore_weights`. Raises
-        InvalidData.
-        """
-        self._changed(folder.load(self._systemds, self._graph, Path(weights), ignore_weights))
-        return self
-
     def to_keras(self) -> keras.Model:
         """A new Keras model with the weights and the optimizer's state as they are now."""
         return self._compilation.keras_model({**self._matrices, **self._state}, self._steps)
@@ -252,19 +255,6 @@ class Keras2DML(SystemMLNames):
             else self._compiled().plan(rows)
         )
         return self._systemds.plan(script, shapes)
-
-    def _compiled(self) -> CompiledModel:
-        """The scoring script with the weights as they are."""
-        return CompiledModel.of(self._graph, self._matrices, self._algorithm)
-
-    def _changed(self, matrices: dict[str, np.ndarray]) -> None:
-        """Take other weights; what was in the JVM for the old ones is given up."""
-        self._matrices = {**self._matrices, **matrices}
-        self._forget()
-
-    def _shown(self, script: Script) -> None:
-        if self._debug:
-            Console(soft_wrap=True).print(script.text, markup=False, highlight=False)
 
     def _forget(self) -> None:
         if self._scorer is not None:

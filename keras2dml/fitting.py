@@ -19,6 +19,7 @@ from keras2dml.algorithms import Algorithm
 from keras2dml.compilation import Compilation
 from keras2dml.examples import Data
 from keras2dml.objective import Objective
+from keras2dml.policies import Policy
 from keras2dml.scoring import ROWS_AT_ONCE
 from keras2dml.systemds import SystemDS
 
@@ -104,6 +105,7 @@ class Training:
         steps: int,
         seed: int,
         algorithm: Algorithm,
+        policy: Policy,
         *,
         shuffled: bool = False,
     ) -> None:
@@ -111,7 +113,7 @@ class Training:
         self._systemds = systemds
         self._compilation = compilation
         self._seed, self._shuffled = seed, shuffled
-        self._workers = algorithm.parallel
+        self._workers, self._policy = algorithm.parallel, policy
         self._order = -1
         self.steps = steps
         self.rate: float | None = None
@@ -173,7 +175,10 @@ class Training:
         if self._shuffled:
             self._shuffle(plan.rows, plan.first_epoch + done // plan.batches)
         optimizer = self._compilation.optimizer
-        self._put("schedule", optimizer.scheduled(self.steps, count, self.rate))
+        schedule = optimizer.scheduled(self.steps, count, self.rate)
+        epochs = plan.first_epoch + np.arange(done, done + count) // plan.batches
+        schedule[:, 0] *= self._policy.shares(epochs, plan.epochs)
+        self._put("schedule", schedule)
         scalars = {
             "batch_size": plan.batch_size,
             "workers": self._workers,

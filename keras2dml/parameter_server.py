@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from keras2dml import dml
+from keras2dml.algorithms import Server
 from keras2dml.backward import Backward
 from keras2dml.measuring import Measuring
 from keras2dml.objective import Objective
@@ -15,8 +15,6 @@ from keras2dml.rendering import Forward, Script, described
 from keras2dml.scoring import inputs
 from keras2dml.updates import Updates
 
-MODES = ("LOCAL", "REMOTE_SPARK")
-UPDATES = ("BSP", "ASP")
 HYPERPARAMETERS = ("iteration_before", "seed", "examples")
 SCALARS = ("part_size", "workers", "iterations", "iteration_before", "seed")
 GRADIENTS = (
@@ -27,16 +25,6 @@ AGGREGATION = (
     "aggregation = function(list[unknown] model, list[unknown] hyperparams, list[unknown]"
     " gradients)\n    return (list[unknown] updated)"
 )
-
-
-@dataclass(frozen=True)
-class Server:
-    """Where the workers run, `mode`, and when the model changes, `utype`: once they all have a
-    gradient (BSP), or for each one's (ASP).
-    """
-
-    mode: str = "LOCAL"
-    utype: str = "BSP"
 
 
 def render(

@@ -1,17 +1,25 @@
-"""What SystemML's estimators had beside fit and predict: their settings, under their names."""
+"""What SystemML's estimators had beside fit and predict: settings, scripts and folders, under
+their names.
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from pyspark.sql import SparkSession
+from rich.console import Console
 
+from keras2dml import folder
 from keras2dml.algorithms import Algorithm
+from keras2dml.compilation import Compilation
+from keras2dml.graph import Graph
+from keras2dml.rendering import Script
+from keras2dml.scorer import CompiledModel
 from keras2dml.systemds import SystemDS
 
 
@@ -24,6 +32,9 @@ class SystemMLNames:
     _systemds: SystemDS
     _debug: bool
     _activations: Path | None
+    _compilation: Compilation
+    _graph: Graph
+    _matrices: dict[str, np.ndarray]
 
     def set(
         self,
@@ -106,6 +117,27 @@ class SystemMLNames:
         self._systemds.options = options
         return self
 
+    def get_training_script(self) -> str:
+        """The DML that `fit` runs on class labels."""
+        return self._compilation.training_script(algorithm=self._algorithm).text
+
+    def get_prediction_script(self) -> str:
+        """The DML that `predict` runs."""
+        return self._compiled().script.text
+
+    def save(self, folder_path: Path | str, format: str = "binary") -> None:
+        """Write the weights to a folder as SystemML did, a matrix each: `format` is binary, csv or
+        text.
+        """
+        folder.save(self._systemds, self._graph, self._matrices, Path(folder_path), format)
+
+    def load(self, weights: Path | str, ignore_weights: Collection[str] = ()) -> Self:
+        """Read the weights that `save` wrote, but for the layers in `ignore_weights`. Raises
+        InvalidData.
+        """
+        self._changed(folder.load(self._systemds, self._graph, Path(weights), ignore_weights))
+        return self
+
     def close(self) -> None:
         """Give up what is in the JVM, and remove the folder of weights that `fit` wrote."""
         self._forget()
@@ -119,6 +151,19 @@ class SystemMLNames:
     def predict(self, X: object) -> np.ndarray:
         """The class of each row."""
         raise NotImplementedError
+
+    def _shown(self, script: Script) -> None:
+        if self._debug:
+            Console(soft_wrap=True).print(script.text, markup=False, highlight=False)
+
+    def _compiled(self) -> CompiledModel:
+        """The scoring script with the weights as they are."""
+        return CompiledModel.of(self._graph, self._matrices, self._algorithm)
+
+    def _changed(self, matrices: dict[str, np.ndarray]) -> None:
+        """Take other weights; what was in the JVM for the old ones is given up."""
+        self._matrices = {**self._matrices, **matrices}
+        self._forget()
 
     def _forget(self) -> None:
         """Give up what is in the JVM for scoring."""

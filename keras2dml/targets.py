@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,12 +103,39 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
     if array.dtype.kind in "iufb":
         return _numbered(numbers(array, "y"), shape[-1])
     names = _names(array, shape[-1], known)
-    places = np.searchsorted(names, array).reshape(examples, -1)
+    places = _places(array, names).reshape(examples, -1)
     return Targets(places + 1.0, names, of_classes=True)
 
 
-def classes_of(goal: Goal) -> np.ndarray | None:
+def read_labels(file: Path | str, goals: Sequence[Goal]) -> np.ndarray:
+    """The labels of the classes from a file with lines `number,label`, from 1.
+
+    Raises InvalidData for a file that cannot be read, or that does not number all classes.
+    """
+    classes = goals[0].value.shape[-1]
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+        numbered = {int(number): label.strip() for number, _, label in map(_parted, lines)}
+    except (OSError, ValueError) as error:
+        message = f"The labels in {file} cannot be read ({error}): write 'number,label' lines."
+        raise InvalidData(message) from error
+    if sorted(numbered) != list(range(1, classes + 1)):
+        message = (
+            f"{file} has {len(numbered)} labels, the model {classes} classes: number all of them"
+            f" from 1 to {classes}."
+        )
+        raise InvalidData(message)
+    return np.array([numbered[number] for number in range(1, classes + 1)])
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    return line.partition(",")
+
+
+def classes_of(goal: Goal, known: np.ndarray | None = None) -> np.ndarray | None:
     """The classes of an output before anything was learned, if it has some."""
+    if known is not None:
+        return known
     size = goal.value.shape[-1]
     if goal.loss.kind in ("sparse", "classes"):
         return np.arange(size)
@@ -122,8 +150,14 @@ def _binary(array: np.ndarray, known: np.ndarray | None) -> Targets:
         signed = set(classes) == {-1, 1}
         return Targets(matrix, np.array([-1, 1]) if signed else np.arange(2), of_classes=False)
     names = _names(array, 2, known)
-    places = np.searchsorted(names, array).reshape(len(array), -1)
+    places = _places(array, names).reshape(len(array), -1)
     return Targets(places.astype(np.float64), names, of_classes=False)
+
+
+def _places(array: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """The place of each label among the names."""
+    order = np.argsort(names)
+    return np.asarray(order[np.searchsorted(names, array, sorter=order)])
 
 
 def _names(array: np.ndarray, classes: int, known: np.ndarray | None) -> np.ndarray:
