@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keras2dml.rules import lowers
     from keras2dml.scorer import Scorer
     from keras2dml.session import spark_session
+    from keras2dml.spark_ml import Keras2DMLClassifier, Keras2DMLModel, Keras2DMLRegressor
 
 __version__ = "0.1.0"
 
@@ -28,7 +29,10 @@ __all__ = [
     "InvalidGraph",
     "InvalidSession",
     "Keras2DML",
+    "Keras2DMLClassifier",
     "Keras2DMLError",
+    "Keras2DMLModel",
+    "Keras2DMLRegressor",
     "NotFitted",
     "Scorer",
     "UnsupportedModel",
@@ -41,6 +45,9 @@ __all__ = [
 # Spark.
 _HOMES = {
     "Keras2DML": "keras2dml.estimator",
+    "Keras2DMLClassifier": "keras2dml.spark_ml",
+    "Keras2DMLModel": "keras2dml.spark_ml",
+    "Keras2DMLRegressor": "keras2dml.spark_ml",
     "Scorer": "keras2dml.scorer",
     "define": "keras2dml.dml",
     "lowers": "keras2dml.rules",

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import keras
 import numpy as np
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 
 from keras2dml import onnx, reporting, targets
@@ -21,8 +21,9 @@ from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation, fresh
 from keras2dml.epochs import Report, Run
 from keras2dml.errors import InvalidData
-from keras2dml.examples import examples, kept, split
+from keras2dml.examples import kept, split
 from keras2dml.fitting import Iteration, Plan, Training
+from keras2dml.frames import Columns
 from keras2dml.policies import Policy
 from keras2dml.scikit_learn import ScikitLearn
 from keras2dml.scorer import Scorer
@@ -107,6 +108,7 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         self.classes_: Any = targets.classes_of(self._compilation.goals[0], self._known)
         self._algorithm = Algorithm()
         self._debug = False
+        self._columns = Columns()
         self._activations: Path | None = None
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
@@ -115,13 +117,13 @@ class Keras2DML(SystemMLNames, ScikitLearn):
     def fit(
         self,
         X: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int | None = None,
         verbose: int | str | None = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         validation_split: float = 0.0,
-        validation_data: Sequence[object] | None = None,
+        validation_data: Sequence[object] | DataFrame | None = None,
         shuffle: bool | None = None,
         class_weight: Mapping[Any, float] | None = None,
         sample_weight: object = None,
@@ -134,46 +136,39 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         X is (N, *shape) in the model's own layout, or rows (N, D) in SystemML's order C,H,W; y is
         (N,) of class labels, (N, K) of probabilities, or numbers. The other arguments are Keras';
         `epochs` take the place of `max_iter`, and then the rows are shuffled unless `shuffle` is
-        False; without they are taken in their order, as SystemML did. `report` is called with the
-        iterations done since its last call, instead of showing a progress bar. With a folder
-        `checkpoint`, the same call goes on where a killed run was. Raises InvalidData before
-        anything runs.
+        False; without they are taken in their order, as SystemML did. Of a DataFrame y and
+        `sample_weight` are names of columns; it goes to the driver only where it fits. `report` is
+        called with the iterations done since its last call, instead of showing a progress bar. With
+        a folder `checkpoint`, the same call goes on where a killed run was. Raises InvalidData
+        before anything runs.
 
         Returns this estimator, which has what Keras' History has: `history` and `epoch`.
         """
         size = _positive("batch_size", batch_size or self.batch_size)
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
-        data = examples(self._compilation, X, y, self._known, sample_weight, class_weight)
+        data = self._examples(X, y, self._known, sample_weight, class_weight)
         tested = validation = None
         if validation_data is not None:
-            rows, labels, *weights = validation_data
-            classes = data.targets[0].classes
-            validation = examples(
-                self._compilation, rows, labels, classes, next(iter(weights), None)
+            given = (
+                (validation_data,) if isinstance(validation_data, DataFrame) else validation_data
             )
+            rows, labels, weights, *_ = *given, None, None
+            validation = self._examples(rows, labels, data.targets[0].classes, weights)
         elif validation_split:
             data, validation = split(data, validation_split)
         elif self.test_interval and self.test_iter:
             data, tested = kept(data, self.test_iter, size)
         algorithm.fits(self._compilation.objective(), size, data.rows)
-        together = algorithm.rows(size, data.rows)
-        batches = algorithm.steps(size, data.rows)
-        iterations = -(-self.max_iter * size // together)
-        if epochs:
-            iterations = (epochs - initial_epoch) * batches
-        elif algorithm.server:
-            iterations = -(-iterations // batches) * batches
-        plan = Plan(
+        plan = Plan.of(
+            algorithm,
             data.rows,
-            together,
-            iterations,
-            batches,
-            algorithm.part(size),
+            size,
+            self.max_iter,
+            epochs,
+            initial_epoch,
             self.test_interval if tested else 0,
             by_epoch=bool(epochs or validation or callbacks),
-            first_epoch=initial_epoch,
-            whole_epochs=algorithm.server is not None,
         )
         training = Training(
             self._systemds,
@@ -188,17 +183,24 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         )
         self._shown(training.script)
         run = Run(training, plan, tested, validation, report=report)
-        with closing(training):
+        with closing(data), closing(training):
             self._carry_out(run, callbacks, verbose, checkpoint)
         self.classes_ = data.targets[0].classes if self._known is None else self._known
         if self.weights is not None:
             self.save(self.weights)
         return self
 
-    def predict(self, X: object) -> np.ndarray:
-        """The class label of each row, (N,); of a model that is no classifier its output."""
+    def predict(self, X: Any) -> Any:
+        """The class label of each row, (N,); of a model that is no classifier its output.
+
+        Of a DataFrame its rows with columns `prediction` and `probability`: the label, or of no
+        classifier the number, and the vector of the model's output.
+        """
+        if isinstance(X, DataFrame):
+            classes = self.classes_ if self.classifies else None
+            return self._scoring().frame(X, self._columns, classes)
         output, loss = self.predict_proba(X), self._compilation.goals[0].loss
-        if loss.kind == "numbers" or (loss.kind == "binary" and output.shape[-1] > 1):
+        if not self.classifies:
             return output
         if loss.kind == "binary":
             return np.asarray(self.classes_[(output[..., 0] > loss.threshold).astype(int)])
@@ -210,20 +212,33 @@ class Keras2DML(SystemMLNames, ScikitLearn):
 
     def outputs(self, X: object) -> list[np.ndarray]:
         """Every output of the model for each row, in Keras' order."""
-        if self._scorer is None:
-            self._scorer = Scorer(self.spark, self._compiled(), self._systemds)
-            self._shown(self._scorer.model.script)
         if self._activations is not None:
             kept = Activations(self._compilation, self._activations)
             kept.write(self.spark, self._systemds, self._matrices, X)
-        return self._scorer.outputs(X)
+        return self._scoring().outputs(X)
 
-    def score(self, X: object, y: object) -> float:
+    def score(self, X: object, y: object = None) -> float:
         """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
         whose loss is no classification the coefficient of determination, R^2.
         """
-        wanted = examples(self._compilation, X, y, self.classes_).targets
+        if isinstance(X, DataFrame):
+            label = self._columns.label if y is None else str(y)
+            said = self.predict(X).select(label, self._columns.prediction).toPandas().to_numpy()
+            return reporting.agreement(*said.T, classified=self.classifies)
+        wanted = self._examples(X, y, self.classes_).targets
         return reporting.score(self._compilation.goals, self.outputs(X), wanted)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the model says classes."""
+        loss, value = self._compilation.goals[0].loss, self._graph.output
+        return not (loss.kind == "numbers" or (loss.kind == "binary" and value.shape[-1] > 1))
+
+    def _scoring(self) -> Scorer:
+        if self._scorer is None:
+            self._scorer = Scorer(self.spark, self.compiled(), self._systemds)
+            self._shown(self._scorer.model.script)
+        return self._scorer
 
     def summary(self, console: Console | None = None) -> None:
         """Print the compiled model: a row for each step."""
@@ -243,18 +258,7 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         """Write the scoring script and weights to a folder, for Scorer: scoring then needs neither
         Keras nor this model.
         """
-        return self._compiled().save(folder_path)
-
-    def explain(self, rows: int, *, training: bool = False) -> str:
-        """How SystemDS would train on so many rows, or score them: each operator, and whether it
-        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory.
-        """
-        script, shapes = (
-            self._compilation.training_plan(rows, self.batch_size, self._algorithm)
-            if training
-            else self._compiled().plan(rows)
-        )
-        return self._systemds.plan(script, shapes)
+        return self.compiled().save(folder_path)
 
     def _forget(self) -> None:
         if self._scorer is not None:

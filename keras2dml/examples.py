@@ -7,19 +7,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pyspark.sql import DataFrame
 
-from keras2dml import data, targets
+from keras2dml import data, frames, targets
 from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
+from keras2dml.frames import Columns, Rows
 from keras2dml.objective import Objective
+from keras2dml.systemds import SystemDS
 from keras2dml.targets import Targets
+
+Matrix = np.ndarray | Rows
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
     """The examples of a run, or those that are kept from it to measure it."""
 
-    features: tuple[np.ndarray, ...]
+    features: tuple[Matrix, ...]
     targets: tuple[Targets, ...]
 
     @property
@@ -33,7 +38,14 @@ class Data:
             tuple(one[rows] for one in self.features), tuple(one[rows] for one in self.targets)
         )
 
-    def matrices(self, objective: Objective) -> dict[str, np.ndarray]:
+    def close(self) -> None:
+        """Give up what is held of DataFrames."""
+        weights = (one.weights for one in self.targets)
+        for one in (*self.features, *(one.matrix for one in self.targets), *weights):
+            if isinstance(one, Rows):
+                one.close()
+
+    def matrices(self, objective: Objective) -> dict[str, Matrix]:
         """Inputs, targets and weights by the names that the scripts give them."""
         graph = objective.graph
         names = zip(objective.names("sample_weight"), self.targets, strict=True)
@@ -63,6 +75,31 @@ def examples(
         y, compilation.goals, len(features[0]), known, sample_weight, class_weight
     )
     return Data(features, given)
+
+
+def of_frame(
+    compilation: Compilation,
+    systemds: SystemDS,
+    frame: DataFrame,
+    columns: Columns,
+    known: np.ndarray | None = None,
+    class_weight: object = None,
+) -> Data:
+    """The examples of a DataFrame; InvalidData for what does not fit the model."""
+    graph = compilation.graph
+    if len(graph.inputs) > 1 or len(compilation.goals) > 1:
+        message = (
+            "The model has several inputs or outputs, which a DataFrame has no place for: give X"
+            " and y as lists of arrays."
+        )
+        raise InvalidData(message)
+    if class_weight is not None:
+        message = "class_weight is given with a DataFrame: give sample_weight, a column's name."
+        raise InvalidData(message)
+    features, made = frames.examples(
+        systemds, frame, columns, graph.input, compilation.goals[0], known
+    )
+    return Data((features,), (made,))
 
 
 def split(given: Data, share: float) -> tuple[Data, Data]:

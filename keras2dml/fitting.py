@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -83,6 +83,34 @@ class Plan:
         """The epochs that are over when the run is, with those before it."""
         return self.first_epoch + math.ceil(self.iterations / self.batches)
 
+    @classmethod
+    def of(
+        cls,
+        algorithm: Algorithm,
+        rows: int,
+        batch_size: int,
+        max_iter: int,
+        epochs: int | None,
+        first_epoch: int,
+        interval: int,
+        *,
+        by_epoch: bool,
+    ) -> Self:
+        """The plan for `epochs`, counted from the first of all runs, or for `max_iter` batches of
+        `batch_size`.
+        """
+        together, batches = algorithm.rows(batch_size, rows), algorithm.steps(batch_size, rows)
+        whole = algorithm.server is not None
+        iterations = math.ceil(max_iter * batch_size / together)
+        if epochs:
+            iterations = (epochs - first_epoch) * batches
+        elif whole:
+            iterations = math.ceil(iterations / batches) * batches
+        part = algorithm.part(batch_size)
+        return cls(
+            rows, together, iterations, batches, part, interval, by_epoch, first_epoch, whole
+        )
+
     def next(self, done: int, wanted: int) -> int:
         """How many iterations to run next: at most `wanted`, and not past a stop."""
         if self.whole_epochs:
@@ -125,7 +153,7 @@ class Training:
         constants = {name: one.matrix for name, one in compilation.graph.constants()}
         given = {**data.matrices(self.objective), **matrices, **constants}
         self._variables: dict[str, Any] = {
-            name: systemds.matrix(matrix) for name, matrix in given.items()
+            name: systemds.placed(matrix) for name, matrix in given.items()
         }
 
     def run(self, plan: Plan, done: int = 0) -> Iterator[list[Iteration]]:

@@ -113,5 +113,12 @@ def _score(goal: Goal, found: np.ndarray, target: Targets) -> float:
         return float(np.mean((found > threshold) == (wanted > (wanted.min() >= 0) / 2)))
     if goal.loss.kind != "numbers":
         return float(np.mean(found.argmax(axis=-1) == wanted.argmax(axis=-1)))
+    return agreement(wanted, found, classified=False)
+
+
+def agreement(wanted: np.ndarray, said: np.ndarray, *, classified: bool) -> float:
+    """The share of equal classes, or R^2 of numbers."""
+    if classified:
+        return float(np.mean(wanted == said))
     spread = float(((wanted - wanted.mean(axis=0)) ** 2).sum())
-    return 1 - float(((wanted - found) ** 2).sum()) / spread if spread else 0.0
+    return 1 - float(((wanted - said) ** 2).sum()) / spread if spread else 0.0

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from keras2dml import data, scoring
+from keras2dml import data, frames, scoring
 from keras2dml.algorithms import Algorithm
 from keras2dml.errors import InvalidData
+from keras2dml.frames import Columns
 from keras2dml.graph import Graph, Value
 from keras2dml.rendering import Script
 from keras2dml.systemds import SystemDS
@@ -125,6 +126,24 @@ class Scorer:
         with self._systemds.holding(matrices) as rows:
             computed = self._systemds.computed(self.model.script, {**rows, **self._weights})
         return [value.as_keras(computed[name]) for name, value in self.model.outputs.items()]
+
+    def frame(self, frame: DataFrame, columns: Columns, classes: np.ndarray | None) -> DataFrame:
+        """The rows of a DataFrame with what the model makes of them, which Spark keeps as long as
+        the result lives.
+
+        Raises InvalidData for features that the model does not take.
+        """
+        if len(self.model.inputs) > 1 or len(self.model.outputs) > 1:
+            message = "The model has several inputs or outputs: give X as a list of arrays."
+            raise InvalidData(message)
+        ((name, value),), (output,) = self.model.inputs.items(), self.model.outputs
+        rows, numbered = frames.features(self._systemds, frame, columns.features, value)
+        given = {name: rows, **self._weights}
+        scores = self._systemds.frame(self.model.script, given, output)
+        made = frames.with_predictions(scores, numbered, columns, classes).localCheckpoint()
+        numbered.unpersist()
+        self._systemds.free(rows)
+        return made
 
     def close(self) -> None:
         """Give the weights in the JVM up; nothing is scored any more."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from py4j.protocol import Py4JJavaError
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from keras2dml.errors import Keras2DMLError
 from keras2dml.options import Options, check_gpu
@@ -45,6 +45,7 @@ class SystemDS:
     def __init__(self, spark: SparkSession) -> None:
         """Raises InvalidSession if `spark` lacks what SystemDS needs."""
         session: Any = suited(spark)
+        self._spark = spark
         self._session: Any = session._jsparkSession
         self._jvm: Any = session._jvm
         self._gateway: Any = session.sparkContext._gateway
@@ -77,13 +78,17 @@ class SystemDS:
 
         Raises ExecutionFailed with SystemDS' own message.
         """
+        results = self._executed(script, inputs)
+        return {name: self._kept(results.getMatrixObject(name)) for name in script.outputs}
+
+    def _executed(self, script: Script, inputs: Mapping[str, Any]) -> Any:
+        """SystemDS' results of a script."""
         dml = self._script(script, inputs)
         try:
             with _ONE_AT_A_TIME, _Quiet(self._jvm, "out", everything=self.options.statistics):
                 context = self._context()
                 self.options.apply(context, self._jvm)
-                results = context.execute(dml)
-            return {name: self._kept(results.getMatrixObject(name)) for name in script.outputs}
+                return context.execute(dml)
         except Py4JJavaError as error:
             message = f"SystemDS could not run the script: {_root_cause(error)}"
             raise ExecutionFailed(message) from error
@@ -136,13 +141,18 @@ class SystemDS:
         return arrays
 
     @contextmanager
-    def holding(self, arrays: Mapping[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    def holding(self, arrays: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The arrays as matrices in the JVM, as long as the body runs."""
-        matrices = {name: self.matrix(array) for name, array in arrays.items()}
+        matrices = {name: self.placed(array) for name, array in arrays.items()}
         try:
             yield matrices
         finally:
-            self.free(*matrices.values())
+            made = (name for name, array in arrays.items() if isinstance(array, np.ndarray))
+            self.free(*(matrices[name] for name in made))
+
+    def placed(self, array: Any) -> Any:
+        """The matrix of an array, or of rows that are in the JVM already."""
+        return self.matrix(array) if isinstance(array, np.ndarray) else array.data
 
     def free(self, *matrices: Any) -> None:
         """Give matrices up. Until then SystemDS keeps them, on disk if they are large."""
@@ -173,6 +183,32 @@ class SystemDS:
         sizes = self._api.MatrixMetadata(rows, columns, block.getNonZeros(), BLOCK)
         convert = self._api.MLContextConversionUtil.matrixBlockToMatrixObject
         return self._kept(convert("matrix", block, sizes))
+
+    def of_frame(self, frame: DataFrame, rows: int, columns: int) -> Any:
+        """A column of vectors as a matrix, which stays where it is until a plan wants it: its rows
+        in the order of a first column with their numbers from 1, if there is one.
+        """
+        kind = self._api.MatrixFormat
+        layout = kind.DF_VECTOR_WITH_INDEX if len(frame.columns) > 1 else kind.DF_VECTOR
+        sizes = self._api.MatrixMetadata(layout, rows, columns, rows * columns, BLOCK)
+        with _ONE_AT_A_TIME:
+            self._context()
+            convert = self._api.MLContextConversionUtil.dataFrameToMatrixObject
+            return self._kept(convert(frame._jdf, sizes))
+
+    def numbered(self, frame: DataFrame, name: str) -> DataFrame:
+        """The frame with a column of the numbers of its rows, from 1."""
+        spark = self._jvm.org.apache.sysds.runtime.instructions.spark
+        made = spark.utils.RDDConverterUtilsExt.addIDToDataFrame(frame._jdf, self._session, name)
+        return DataFrame(made, frame.sparkSession)
+
+    def frame(self, script: Script, inputs: Mapping[str, Any], output: str) -> DataFrame:
+        """An output of a script as a DataFrame: the numbers of rows, and a column C1 of vectors.
+
+        Raises ExecutionFailed as `run` does.
+        """
+        found = self._executed(script, inputs).getDataFrameVectorWithIDColumn(output)
+        return DataFrame(found, self._spark)
 
     @staticmethod
     def _kept(data: Any) -> Any:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 
-from keras2dml import folder
+from keras2dml import examples, folder
 from keras2dml.algorithms import Algorithm
 from keras2dml.compilation import Compilation
+from keras2dml.examples import Data
+from keras2dml.frames import Columns
 from keras2dml.graph import Graph
 from keras2dml.rendering import Script
 from keras2dml.scorer import CompiledModel
@@ -31,7 +33,9 @@ class SystemMLNames:
     _algorithm: Algorithm
     _systemds: SystemDS
     _debug: bool
+    batch_size: int
     _activations: Path | None
+    _columns: Columns
     _compilation: Compilation
     _graph: Graph
     _matrices: dict[str, np.ndarray]
@@ -123,7 +127,7 @@ class SystemMLNames:
 
     def get_prediction_script(self) -> str:
         """The DML that `predict` runs."""
-        return self._compiled().script.text
+        return self.compiled().script.text
 
     def save(self, folder_path: Path | str, format: str = "binary") -> None:
         """Write the weights to a folder as SystemML did, a matrix each: `format` is binary, csv or
@@ -138,25 +142,64 @@ class SystemMLNames:
         self._changed(folder.load(self._systemds, self._graph, Path(weights), ignore_weights))
         return self
 
+    def set_features_col(self, colName: str) -> Self:
+        """Name the column of features of DataFrames, by default `features`."""
+        self._columns = replace(self._columns, features=colName)
+        return self
+
+    def set_label_col(self, colName: str) -> Self:
+        """Name the column of labels of DataFrames, by default `label`."""
+        self._columns = replace(self._columns, label=colName)
+        return self
+
+    def explain(self, rows: int, *, training: bool = False) -> str:
+        """How SystemDS would train on so many rows, or score them: each operator, and whether it
+        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory.
+        """
+        script, shapes = (
+            self._compilation.training_plan(rows, self.batch_size, self._algorithm)
+            if training
+            else self.compiled().plan(rows)
+        )
+        return self._systemds.plan(script, shapes)
+
     def close(self) -> None:
         """Give up what is in the JVM, and remove the folder of weights that `fit` wrote."""
         self._forget()
         if self.weights is not None:
             shutil.rmtree(self.weights, ignore_errors=True)
 
-    def transform(self, X: object) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """What `predict` says."""
         return self.predict(X)
 
-    def predict(self, X: object) -> np.ndarray:
+    def predict(self, X: Any) -> Any:
         """The class of each row."""
         raise NotImplementedError
+
+    def _examples(
+        self,
+        X: object,
+        y: object,
+        known: np.ndarray | None,
+        sample_weight: object = None,
+        class_weight: Mapping[Any, float] | None = None,
+    ) -> Data:
+        """X and y, checked: arrays, or a DataFrame with the names of its columns."""
+        if not isinstance(X, DataFrame):
+            return examples.examples(self._compilation, X, y, known, sample_weight, class_weight)
+        columns = self._columns
+        if y is not None:
+            columns = replace(columns, label=str(y))
+        if sample_weight is not None:
+            columns = replace(columns, weight=str(sample_weight))
+        return examples.of_frame(self._compilation, self._systemds, X, columns, known, class_weight)
 
     def _shown(self, script: Script) -> None:
         if self._debug:
             Console(soft_wrap=True).print(script.text, markup=False, highlight=False)
 
-    def _compiled(self) -> CompiledModel:
+    def compiled(self) -> CompiledModel:
         """The scoring script with the weights as they are."""
         return CompiledModel.of(self._graph, self._matrices, self._algorithm)
 

@@ -6,26 +6,29 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras2dml.data import numbers
 from keras2dml.errors import InvalidData
-from keras2dml.objective import Goal
+
+if TYPE_CHECKING:
+    from keras2dml.objective import Goal
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
     """What to learn of one output: class numbers from 1, (N, T), or (N, T * K) numbers.
 
-    `classes` names the classes where it has some, and `weights` are (N, T).
+    `classes` names the classes where it has some, and `weights` are (N, T). Both matrices are
+    arrays, or of a DataFrame Rows.
     """
 
-    matrix: np.ndarray
+    matrix: Any
     classes: np.ndarray | None
     of_classes: bool
-    weights: np.ndarray | None = None
+    weights: Any = None
 
     def __getitem__(self, part: Any) -> Targets:
         """The targets of some rows."""
