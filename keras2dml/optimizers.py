@@ -37,6 +37,8 @@ class Optimizer:
     decay: float = 0.0
     decays: Callable[[Any], bool] = bool
     """Whether the weight decay is for a Keras variable."""
+    factor: Callable[[Any], float] = lambda variable: 1.0
+    """By which the learning rate is multiplied for a Keras variable."""
     clipnorm: float | None = None
     clipvalue: float | None = None
     global_clipnorm: float | None = None
@@ -90,6 +92,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
         rates=_rates(optimizer),
         decay=_rounded(optimizer.weight_decay or 0.0),
         decays=optimizer._use_weight_decay,
+        factor=getattr(optimizer, "factor", lambda variable: 1.0),
         clipnorm=optimizer.clipnorm or None,
         clipvalue=optimizer.clipvalue or None,
         global_clipnorm=optimizer.global_clipnorm or None,
@@ -193,7 +196,7 @@ def _lion(optimizer: Any) -> Step:
     return Step("lion", {"momentums": 0.0}, constants)
 
 
-STEPS: Mapping[type, Callable[[Any], Step]] = {
+STEPS: dict[type, Callable[[Any], Step]] = {
     keras.optimizers.SGD: _sgd,
     keras.optimizers.Adam: _adam,
     keras.optimizers.AdamW: _adam,

@@ -128,6 +128,7 @@ class _Updates:
         self.decayed = {
             one.name for one in trained if optimizer.decay and optimizer.decays(one.weight.variable)
         }
+        self.factors = {one.name: optimizer.factor(one.weight.variable) for one in trained}
         self.used: list[str] = []
 
     def kept(self) -> Iterator[str]:
@@ -174,10 +175,13 @@ class _Updates:
         optimizer, step = self.optimizer, self.optimizer.step
         if weight in self.decayed:
             yield f"{weight} = {weight} - {weight} * {dml.literal(optimizer.decay)} * learning_rate"
+        factor = self.factors[weight]
         arguments = {
             "W": weight,
             "dW": f"d_{weight}",
-            "learning_rate": "learning_rate",
+            "learning_rate": f"learning_rate * {dml.literal(factor)}"
+            if factor != 1
+            else "learning_rate",
             "product": "product",
             "step": self._steps,
             **{state: f"{weight}_{state}" for state in step.state},
