@@ -16,7 +16,6 @@ import numpy as np
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
-from keras2dml import blas
 from keras2dml.errors import Keras2DMLError
 from keras2dml.rendering import Script
 from keras2dml.session import suited
@@ -61,8 +60,6 @@ class SystemDS:
         # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
         # a file: address.
         context.setConfigProperty("sysds.cp.parallel.io", "false")
-        for name, value in blas.found().properties.items():
-            context.setConfigProperty(name, value)
         return context
 
     def run(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, Any]:
