@@ -1,4 +1,6 @@
-"""`python -m keras2dml`: a Keras model's file compiled to programs for SystemDS' command line."""
+"""`python -m keras2dml`: a Keras model's file compiled to programs for SystemDS' command line, and
+what of Keras is compiled.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,16 @@ def _parser() -> argparse.ArgumentParser:
         help="training steps to write learning rates for, where they change (10000)",
     )
     one.set_defaults(command=compile_model)
+    page = commands.add_parser("support", help="print what of Keras is compiled, as Markdown")
+    page.set_defaults(command=support)
     return parser
+
+
+def support(_: argparse.Namespace) -> None:
+    """`support`."""
+    from keras2dml.support import page  # noqa: PLC0415
+
+    sys.stdout.write(page())
 
 
 def compile_model(given: argparse.Namespace) -> None:
