@@ -76,7 +76,8 @@ class Optimizer:
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
     """The Optimizer that does what Keras' does, or the complaints about it."""
     if type(optimizer) not in STEPS:
-        known = ", ".join(sorted(kind.__name__ for kind in STEPS))
+        names = (kind.__name__ for kind in STEPS)
+        known = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
         return None, [
             f"The optimizer is {type(optimizer).__name__}. Compiled are {known}: compile() the"
             " model with one of these."
