@@ -15,6 +15,7 @@ from keras2dml.errors import (
 )
 
 if TYPE_CHECKING:
+    from keras2dml.caffe import Caffe2DML
     from keras2dml.dml import define
     from keras2dml.estimator import Keras2DML
     from keras2dml.rules import lowers
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Caffe2DML",
     "InvalidData",
     "InvalidGraph",
     "InvalidSession",
@@ -44,6 +46,7 @@ __all__ = [
 # Loaded when first asked for: scoring a compiled model needs no Keras, compiling one needs no
 # Spark.
 _HOMES = {
+    "Caffe2DML": "keras2dml.caffe",
     "Keras2DML": "keras2dml.estimator",
     "Keras2DMLClassifier": "keras2dml.spark_ml",
     "Keras2DMLModel": "keras2dml.spark_ml",

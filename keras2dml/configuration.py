@@ -54,7 +54,10 @@ class Configuration:
         ]
         return cls(
             found["loss"],
-            tuple(1.0 if weight is None else float(weight) for weight in found["loss_weights"]),
+            tuple(
+                1.0 if weight is None else float(*_listed(weight))
+                for weight in found["loss_weights"]
+            ),
             tuple(_listed(metrics) for metrics in found["metrics"]),
             tuple(_listed(metrics) for metrics in found["weighted_metrics"]),
             model.optimizer,
@@ -68,7 +71,7 @@ class Configuration:
         model.compile(
             optimizer=optimizer,
             loss=list(self.losses) if several else self.losses[0],
-            loss_weights=list(self.weights) if several else None,
+            loss_weights=list(self.weights) if several else self.weights[0],
             metrics=_again(self.metrics, several=several),
             weighted_metrics=_again(self.weighted_metrics, several=several),
         )

@@ -158,14 +158,15 @@ def shape(sizes: Sequence[int]) -> str:
 
 def write(variable: str, file: Path, kind: str) -> str:
     """A statement that writes a matrix to a local file, in SystemDS' format `kind`."""
-    return f"write({variable}, {_text(f'file:{file}')}, format={_text(kind)})"
+    return f"write({variable}, {quoted(f'file:{file}')}, format={quoted(kind)})"
 
 
 def read(variable: str, file: Path) -> str:
     """A statement that reads a matrix from a local file that `write` wrote."""
-    return f"{variable} = read({_text(f'file:{file}')})"
+    return f"{variable} = read({quoted(f'file:{file}')})"
 
 
-def _text(value: str) -> str:
+def quoted(value: str) -> str:
+    """A string as DML writes it."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -81,5 +81,10 @@ def load(
     return matrices
 
 
+def file_name(one: Parameter) -> str:
+    """What the file of a parameter is called."""
+    return f"{dml.identifier(one.layer)}_{_ROLES.get(one.role, one.role)}.mtx"
+
+
 def _file(folder: Path, one: Parameter) -> Path:
-    return folder.absolute() / f"{dml.identifier(one.layer)}_{_ROLES.get(one.role, one.role)}.mtx"
+    return folder.absolute() / file_name(one)

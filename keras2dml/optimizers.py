@@ -37,6 +37,8 @@ class Optimizer:
     decay: float = 0.0
     decays: Callable[[Any], bool] = bool
     """Whether the weight decay is for a Keras variable."""
+    factor: Callable[[Any], float] = lambda variable: 1.0
+    """By which the learning rate is multiplied for a Keras variable."""
     clipnorm: float | None = None
     clipvalue: float | None = None
     global_clipnorm: float | None = None
@@ -74,7 +76,8 @@ class Optimizer:
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
     """The Optimizer that does what Keras' does, or the complaints about it."""
     if type(optimizer) not in STEPS:
-        known = ", ".join(sorted(kind.__name__ for kind in STEPS))
+        names = (kind.__name__ for kind in STEPS)
+        known = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
         return None, [
             f"The optimizer is {type(optimizer).__name__}. Compiled are {known}: compile() the"
             " model with one of these."
@@ -90,6 +93,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
         rates=_rates(optimizer),
         decay=_rounded(optimizer.weight_decay or 0.0),
         decays=optimizer._use_weight_decay,
+        factor=getattr(optimizer, "factor", lambda variable: 1.0),
         clipnorm=optimizer.clipnorm or None,
         clipvalue=optimizer.clipvalue or None,
         global_clipnorm=optimizer.global_clipnorm or None,
@@ -193,7 +197,7 @@ def _lion(optimizer: Any) -> Step:
     return Step("lion", {"momentums": 0.0}, constants)
 
 
-STEPS: Mapping[type, Callable[[Any], Step]] = {
+STEPS: dict[type, Callable[[Any], Step]] = {
     keras.optimizers.SGD: _sgd,
     keras.optimizers.Adam: _adam,
     keras.optimizers.AdamW: _adam,

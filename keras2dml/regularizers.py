@@ -11,6 +11,7 @@ import numpy as np
 
 from keras2dml.graph import Parameter, Scalar, Weight
 
+SUMS = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 NORMS = (keras.constraints.MaxNorm, keras.constraints.MinMaxNorm, keras.constraints.UnitNorm)
 
 
@@ -37,7 +38,7 @@ def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]
     if given is None or not parameter.trainable:
         return None, []
     kind, weight = type(given), parameter.weight
-    if kind in (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2):
+    if kind in SUMS:
         return Regularizer("l1_l2_penalty", strengths(given)), []
     if kind is keras.regularizers.OrthogonalRegularizer and weight.matrix == weight.shape:
         factor = {"factor": float(given.factor)}

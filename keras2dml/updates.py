@@ -23,6 +23,7 @@ class Updates:
         self.decayed = {
             one.name for one in trained if optimizer.decay and optimizer.decays(one.weight.variable)
         }
+        self.factors = {one.name: optimizer.factor(one.weight.variable) for one in trained}
         self.used: list[str] = []
 
     def kept(self) -> Iterator[str]:
@@ -69,10 +70,12 @@ class Updates:
         optimizer, step = self.optimizer, self.optimizer.step
         if weight in self.decayed:
             yield f"{weight} = {weight} - {weight} * {dml.literal(optimizer.decay)} * learning_rate"
+        factor = self.factors[weight]
+        rate = f"learning_rate * {dml.literal(factor)}" if factor != 1 else "learning_rate"
         arguments = {
             "W": weight,
             "dW": f"d_{weight}",
-            "learning_rate": "learning_rate",
+            "learning_rate": rate,
             "product": "product",
             "step": self._steps,
             **{state: f"{weight}_{state}" for state in step.state},

@@ -37,7 +37,11 @@ def max_pooling(layer: Any, x: Value) -> Value:
     The others gather windows.
     """
     x = image(layer, x)
-    window = Window.of(layer, x, _pool(layer))
+    return largest(layer, Window.of(layer, x, _pool(layer)), x)
+
+
+def largest(layer: Any, window: Window, x: Value) -> Value:
+    """The largest element of each window of an image."""
     if any(window.pads):
         window, x = padded(layer, window, x, fill=LOWEST)
     gathers = window.overlaps or window.output[1] == 6
@@ -62,8 +66,12 @@ def average_pooling(layer: Any, x: Value) -> Value:
     window = Window.of(layer, x, _pool(layer))
     top, left, bottom, right = window.pads
     inside = np.pad(np.ones((window.height, window.width)), ((top, bottom), (left, right)))
-    pads = any(window.pads)
-    if pads:
+    return averaged(layer, window, x, inside)
+
+
+def averaged(layer: Any, window: Window, x: Value, inside: np.ndarray) -> Value:
+    """The sum of each window, divided by how many of its cells are 1 in the image `inside`."""
+    if any(window.pads):
         window, x = padded(layer, window, x, fill=0.0)
     out = call(
         layer,
@@ -73,10 +81,9 @@ def average_pooling(layer: Any, x: Value) -> Value:
         sizes=window.sizes,
         onnx=Node("AveragePool", (), window.attributes(len(x.shape))),
     )
-    if not pads:
+    if inside.all():
         return out
-    windows = np.lib.stride_tricks.sliding_window_view(inside, window.window)
-    shares = windows[:: window.strides[0], :: window.strides[1]].mean(axis=(2, 3))
+    shares = window.shares(inside)
     factors = np.broadcast_to(1 / shares, (window.channels, *shares.shape))
     onnx = Node("Mul", ("X",), {}, (factors.reshape(out.stored).astype(np.float32),))
     row = Constant("factors", factors.reshape(1, -1))

@@ -62,6 +62,12 @@ class Window:
         (height, width), (across, along) = self.padded, self.strides
         return (height - self.window[0]) // across + 1, (width - self.window[1]) // along + 1
 
+    def shares(self, inside: np.ndarray) -> np.ndarray:
+        """The mean of each window over an image as large as the padded one."""
+        windows = np.lib.stride_tricks.sliding_window_view(inside, self.window)
+        means: np.ndarray = windows[:: self.strides[0], :: self.strides[1]].mean(axis=(2, 3))
+        return means
+
     @property
     def symmetric(self) -> bool:
         """Whether opposite sides have the same padding."""

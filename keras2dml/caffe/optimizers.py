@@ -1,0 +1,134 @@
+"""Caffe's solvers as Keras optimizers: learning rates by iteration, multiplied for each blob."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras2dml.optimizers import STEPS, Step
+
+registered = keras.saving.register_keras_serializable("keras2dml.caffe")
+POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
+
+
+@registered
+class Policy(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """The learning rate of an iteration, counted from 0, by Caffe's `lr_policy`."""
+
+    def __init__(
+        self,
+        policy: str,
+        base: float,
+        gamma: float = 0.0,
+        power: float = 0.0,
+        step: int = 1,
+        steps: tuple[int, ...] = (),
+        last: int = 1,
+        each: int = 1,
+    ) -> None:
+        """`step` and `steps` are Caffe's stepsize and stepvalue, `last` is max_iter; `each` of the
+        optimizer's steps, which add up gradients, is an iteration.
+        """
+        self.policy, self.base, self.gamma, self.power = policy, base, gamma, power
+        self.step, self.steps, self.last, self.each = step, tuple(steps), last, each
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of the step after so many."""
+        done = ops.floor(ops.cast(step, "float64") / self.each)
+        gamma, base = (ops.convert_to_tensor(one, "float64") for one in (self.gamma, self.base))
+        steps = [ops.cast(done >= value, "float64") for value in self.steps]
+        rates: dict[str, Callable[[], Any]] = {
+            "fixed": lambda: base,
+            "step": lambda: base * gamma ** ops.floor(done / self.step),
+            "exp": lambda: base * gamma**done,
+            "inv": lambda: base * (1 + gamma * done) ** -self.power,
+            "multistep": lambda: base * gamma ** sum(steps, 0 * base),
+            "poly": lambda: base * (1 - done / self.last) ** self.power,
+            "sigmoid": lambda: base / (1 + ops.exp(-gamma * (done - self.step))),
+        }
+        return rates[self.policy]()
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return dict(vars(self))
+
+
+class _Multiplied(keras.optimizers.Optimizer):  # type: ignore[misc]
+    """An optimizer with learning rates of its own for variables, by path."""
+
+    def __init__(self, factors: Mapping[str, float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factors = dict(factors)
+
+    def factor(self, variable: Any) -> float:
+        """What the learning rate of a variable is multiplied by."""
+        return self.factors.get(variable.path, 1.0)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One step, with the variable's own rate."""
+        super().update_step(gradient, variable, self.rate(variable, learning_rate))
+
+    def rate(self, variable: Any, learning_rate: Any) -> Any:
+        """The learning rate of a variable, which in training may be TensorFlow's own."""
+        known = self._trainable_variables[self._get_variable_index(variable)]
+        return ops.cast(learning_rate, variable.dtype) * self.factor(known)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "factors": self.factors}
+
+
+@registered
+class SGD(_Multiplied, keras.optimizers.SGD):  # type: ignore[misc]
+    """With momentum, or Nesterov's: both are Keras' own."""
+
+
+@registered
+class Adam(_Multiplied, keras.optimizers.Adam):  # type: ignore[misc]
+    """Keras' own, too."""
+
+
+@registered
+class AdaDelta(_Multiplied, keras.optimizers.Adadelta):  # type: ignore[misc]
+    """Keras' own, too."""
+
+
+@registered
+class AdaGrad(_Multiplied, keras.optimizers.Adagrad):  # type: ignore[misc]
+    """With epsilon beside the root, where Keras has it under the root."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One step."""
+        rate = self.rate(variable, learning_rate)
+        kept = self._accumulators[self._get_variable_index(variable)]
+        kept.assign(kept + ops.square(gradient))
+        variable.assign(variable - rate * gradient / (ops.sqrt(kept) + self.epsilon))
+
+
+@registered
+class RMSProp(_Multiplied, keras.optimizers.RMSprop):  # type: ignore[misc]
+    """With epsilon beside the root, where Keras has it under the root."""
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One step."""
+        rate = self.rate(variable, learning_rate)
+        kept = self._velocities[self._get_variable_index(variable)]
+        kept.assign(self.rho * kept + (1 - self.rho) * ops.square(gradient))
+        variable.assign(variable - rate * gradient / (ops.sqrt(kept) + self.epsilon))
+
+
+def _adagrad(optimizer: AdaGrad) -> Step:
+    return Step("caffe_adagrad", {"accumulators": 0.0}, {"epsilon": float(optimizer.epsilon)})
+
+
+def _rmsprop(optimizer: RMSProp) -> Step:
+    constants = {"rho": float(optimizer.rho), "epsilon": float(optimizer.epsilon)}
+    return Step("caffe_rmsprop", {"velocities": 0.0}, constants)
+
+
+for own in (SGD, Adam, AdaDelta):
+    STEPS[own] = STEPS[own.__bases__[1]]
+STEPS[AdaGrad], STEPS[RMSProp] = _adagrad, _rmsprop

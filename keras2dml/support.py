@@ -1,0 +1,191 @@
+"""What of Keras is compiled, as a page: written from the rules and tables that do it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Collection, Iterable
+from types import ModuleType
+
+import keras
+
+from keras2dml import dml
+from keras2dml.losses import ENTROPIES, FUNCTIONS, PLAIN, TREATED
+from keras2dml.metrics import KNOWN
+from keras2dml.optimizers import STEPS
+from keras2dml.regularizers import NORMS, SUMS
+from keras2dml.rules import HARMLESS, LOWERINGS
+from keras2dml.rules.activations import ELEMENTWISE, OTHERS
+from keras2dml.rules.layers import lowered
+
+ABSTRACT = (
+    keras.layers.Layer,
+    keras.layers.Wrapper,
+    keras.layers.RNN,
+    keras.layers.InputLayer,
+    keras.losses.Loss,
+    keras.metrics.Metric,
+    keras.metrics.MeanMetricWrapper,
+    keras.optimizers.Optimizer,
+    keras.regularizers.Regularizer,
+    keras.constraints.Constraint,
+)
+
+"""Classes to make others of, and what every model begins with."""
+ATTACHED = ("_initializer", "_regularizer", "_constraint")
+_REFUSED = re.compile(r"\bhas (\w+)=\{")
+
+# Importing the rules is what fills the registry.
+_RULES = lowered
+
+
+def page() -> str:
+    """The page, as Markdown."""
+    sections = [_layers(), _losses(), _metrics(), _optimizers(), _attached(), _activations()]
+    counts = [f"| {title} | {sum(done)} | {len(done)} |" for title, done, _ in sections]
+    return "\n".join(
+        [
+            "# What of Keras is compiled",
+            "",
+            f"Of Keras {keras.__version__}. Written by `python -m keras2dml support >"
+            " docs/keras-support.md`; a test keeps it true. What is not compiled is refused before"
+            " anything runs, with a sentence that says what to use.",
+            "",
+            "| | compiled | of |",
+            "|---|---|---|",
+            *counts,
+            *(line for title, _, lines in sections for line in ("", f"## {title}", "", *lines)),
+            "",
+        ]
+    )
+
+
+Section = tuple[str, list[bool], list[str]]
+
+
+def _layers() -> Section:
+    """Every layer, with the arguments that its rule honours and those it leaves at their default.
+
+    Arguments that no rule needs are left out: names, types, initializers; regularizers and
+    constraints, which variables carry.
+    """
+    kinds = _classes(keras.layers, keras.Layer)
+    rows = []
+    for kind in kinds:
+        lowering = LOWERINGS.get(kind)
+        if lowering is None:
+            continue
+        names = [name for name in _arguments(kind) if not name.endswith(ATTACHED)]
+        names = [name for name in names if name not in HARMLESS]
+        source = inspect.getsource(lowering.rule)
+        some = {name for name in _REFUSED.findall(source) if name in names}
+        default = [
+            name
+            for name in names
+            if name not in lowering.honours and name != "activity_regularizer"
+        ]
+        taken = [name for name in names if name in lowering.honours]
+        rows.append(f"| {kind.__name__} | {_listed(taken, some)} | {_listed(default)} |")
+    lines = [
+        "Initializers do not matter; regularizers and constraints are below. An argument that is"
+        " there in part is refused for some values.",
+        "",
+        "| layer | arguments | only at their default |",
+        "|---|---|---|",
+        *rows,
+        "",
+        _rest(kinds, LOWERINGS),
+    ]
+    return "Layers", [kind in LOWERINGS for kind in kinds], lines
+
+
+def _losses() -> Section:
+    kinds = _classes(keras.losses, keras.losses.Loss)
+    known = {**{kind: f"{name}_of_probabilities" for kind, name in ENTROPIES.items()}, **PLAIN}
+    rows = []
+    for kind in filter(known.__contains__, kinds):
+        names = [name for name in _arguments(kind) if name not in ("name", "dtype")]
+        taken = {*TREATED, *dml.function(known[kind]).arguments}
+        default = [name for name in names if name not in taken]
+        own = [name for name in names if name in taken]
+        rows.append(f"| {kind.__name__} | {_listed(own)} | {_listed(default)} |")
+    head = ["| loss | arguments | only at their default |", "|---|---|---|"]
+    return "Losses", [kind in known for kind in kinds], [*head, *rows, "", _rest(kinds, known)]
+
+
+def _metrics() -> Section:
+    kinds = _classes(keras.metrics, keras.metrics.Metric)
+    known = [kind for kind in kinds if kind in KNOWN or _is_loss(kind)]
+    names = ", ".join(kind.__name__ for kind in known)
+    lines = [f"{names}; and every loss as a function.", "", _rest(kinds, known)]
+    return "Metrics", [kind in known for kind in kinds], lines
+
+
+def _optimizers() -> Section:
+    kinds = _classes(keras.optimizers, keras.optimizers.Optimizer)
+    names = ", ".join(kind.__name__ for kind in kinds if kind in STEPS)
+    lines = [
+        f"{names}: with every argument but loss_scale_factor, and every learning rate schedule.",
+        "",
+        _rest(kinds, STEPS),
+    ]
+    return "Optimizers", [kind in STEPS for kind in kinds], lines
+
+
+def _attached() -> Section:
+    penalties = _classes(keras.regularizers, keras.regularizers.Regularizer)
+    limits = _classes(keras.constraints, keras.constraints.Constraint)
+    known = (*SUMS, keras.regularizers.OrthogonalRegularizer, *NORMS, keras.constraints.NonNeg)
+    names = ", ".join(kind.__name__ for kind in (*penalties, *limits) if kind in known)
+    lines = [
+        f"{names}. OrthogonalRegularizer is for kernels of Dense; the norms of a constraint are"
+        " those of whole variables, or over the axes that lead to an output; an"
+        " activity_regularizer is L1, L2 or L1L2."
+    ]
+    done = [kind in known for kind in (*penalties, *limits)]
+    return "Regularizers and constraints", done, lines
+
+
+def _activations() -> Section:
+    known = {keras.activations.linear, *ELEMENTWISE, *OTHERS}
+    found = {
+        value.__name__: value
+        for name, value in vars(keras.activations).items()
+        if inspect.isfunction(value) and name not in ("get", "serialize", "deserialize")
+    }
+    names = sorted(found)
+    rest = ", ".join(name for name in names if found[name] not in known)
+    lines = [", ".join(name for name in names if found[name] in known) + "."]
+    lines += ["", f"Not compiled: {rest}."] if rest else []
+    return "Activations", [found[name] in known for name in names], lines
+
+
+def _is_loss(kind: type) -> bool:
+    """Whether a metric is the mean of a loss."""
+    try:
+        return getattr(kind(), "_fn", None) in FUNCTIONS
+    except TypeError:
+        return False  # it needs arguments, which none of these does
+
+
+def _classes(module: ModuleType, base: type) -> list[type]:
+    """The classes of a module of Keras by name, each once, whatever else it is called."""
+    found = {
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value) and issubclass(value, base) and value not in ABSTRACT
+    }
+    return sorted(found, key=lambda kind: kind.__name__)
+
+
+def _arguments(kind: type) -> list[str]:
+    parameters = inspect.signature(kind).parameters.values()
+    return [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
+
+
+def _listed(names: Iterable[str], marked: Collection[str] = ()) -> str:
+    return ", ".join(f"{name} (in part)" if name in marked else name for name in names)
+
+
+def _rest(kinds: Iterable[type], known: Collection[type]) -> str:
+    return f"Not compiled: {', '.join(kind.__name__ for kind in kinds if kind not in known)}."

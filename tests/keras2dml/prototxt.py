@@ -1,0 +1,48 @@
+"""Networks and solvers of Caffe, as texts and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras2dml.caffe.network import Network
+
+DATA = 'layer { name: "data" type: "Data" top: "data" top: "label" data_param { batch_size: 4 } }\n'
+
+
+def layer(name: str, kind: str, bottom: str, more: str = "", top: str = "") -> str:
+    bottoms = " ".join(f'bottom: "{one}"' for one in bottom.split())
+    return f'layer {{ name: "{name}" type: "{kind}" {bottoms} top: "{top or name}" {more} }}\n'
+
+
+def inner(name: str, bottom: str, count: int, more: str = "") -> str:
+    filler = 'weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "uniform" }'
+    own = f"inner_product_param {{ num_output: {count} {filler} }}"
+    return layer(name, "InnerProduct", bottom, f"{own} {more}")
+
+
+MULTIPLIED = "param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 2 decay_mult: 0 }"
+CONV = """convolution_param { num_output: 3 kernel_size: 3 pad: 1 stride: 1
+  weight_filler { type: "xavier" } }"""
+LENET = (
+    DATA
+    + layer("conv1", "Convolution", "data", f"{CONV} {MULTIPLIED}")
+    + layer("pool1", "Pooling", "conv1", "pooling_param { pool: MAX kernel_size: 2 stride: 2 }")
+    + layer("relu1", "ReLU", "pool1", "relu_param { negative_slope: 0.1 }", top="pool1")
+    + inner("ip1", "pool1", 5, MULTIPLIED)
+    + layer("tanh", "TanH", "ip1", top="ip1")
+    + inner("ip2", "ip1", 4)
+    + layer("accuracy", "Accuracy", "ip2 label", "include { phase: TEST }")
+    + layer("loss", "SoftmaxWithLoss", "ip2 label")
+)
+SHAPE = (2, 7, 5)
+
+
+def written(folder: Path, net: str, solver: str = 'base_lr: 0.1 type: "SGD"') -> Path:
+    (folder / "net.prototxt").write_text(net)
+    (folder / "solver.prototxt").write_text(f'net: "net.prototxt" {solver}')
+    return folder / "solver.prototxt"
+
+
+def network(folder: Path, net: str, shape: tuple[int, ...] = SHAPE) -> Network:
+    solver = written(folder, DATA + net)
+    return Network.read(solver.parent / "net.prototxt", shape, lambda multiplier: None)
