@@ -1,18 +1,21 @@
-"""Convolutions over images and sequences."""
+"""Convolutions over images and sequences: of all channels, of groups of them, of each alone."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Value, Weight
-from keras2dml.rules import Refusal, call, lowers, named
+from keras2dml.graph import Constant, Node, Scalar, Value, Weight
+from keras2dml.rules import call, lowers
 from keras2dml.rules.activations import activated
 from keras2dml.rules.windows import Window, image, padded, sized
+
+# How many channels are taken at once for the gradient of a kernel in groups, of which all but the
+# own group's are computed in vain: more are slower, and so are more rounds.
+CHANNELS_AT_ONCE = 64
 
 
 @lowers(
@@ -22,43 +25,147 @@ from keras2dml.rules.windows import Window, image, padded, sized
     " use_bias",
 )
 def convolution(layer: Any, x: Value) -> Value:
-    """Cross-correlation with Keras' kernel (Hf, Wf, C, F), in DML (F, C * Hf * Wf).
-
-    A dilated kernel is one with zeros between its cells, put there by a map of columns.
+    """Cross-correlation with Keras' kernel (Hf, Wf, C / groups, F), in DML (F, C / groups * Hf *
+    Wf).
     """
-    if layer.groups != 1:
-        message = f"{named(layer)} has groups={layer.groups}. Compiled is 1: leave it out."
-        raise Refusal(message)
     x = image(layer, x)
-    rank = len(x.shape)
     window = Window.of(layer, x, tuple(layer.kernel_size), layer.dilation_rate)
-    if not window.symmetric:
-        window, x = padded(layer, window, x, fill=0.0)
-    shape, filters = tuple(layer.kernel.shape), layer.filters
-    axes = (rank, rank - 1, *range(rank - 1))
-    kernel = Weight("W", layer.kernel, (filters, math.prod(shape[:-1])), axes)
-    bias = (Weight("b", layer.bias, (filters, 1)),) if layer.use_bias else ()
-    dilated = window.dilation != (1, 1)
-    attributes = {**window.attributes(rank), "dilations": window.dilation[3 - rank :]}
-    out = call(
-        layer,
-        ("conv2d" if layer.use_bias else "conv2d_unbiased") + ("_dilated" if dilated else ""),
-        x,
-        to=sized(layer, filters, window.output, x),
-        weights=(kernel, *bias),
-        constants=(_spaced(window),) if dilated else (),
-        sizes={**window.sizes, "F": filters},
-        onnx=Node("Conv", ("X", "W", *(weight.argument for weight in bias)), attributes),
-    )
+    axes = kernel_axes(x)
+    kernel = Weight("W", layer.kernel, _matrix(layer.kernel, layer.filters), axes)
+    out = convolved(layer, x, window, kernel, bias_of(layer), layer.groups)
     return activated(layer, out, layer.activation)
 
 
-def _spaced(window: Window) -> Constant:
-    """The map from a kernel's columns to those of the same with zeros between."""
-    dense = replace(window, dilation=(1, 1))
-    covered = np.arange(window.channels * math.prod(window.window))
-    grid = covered.reshape(window.channels, *window.window)
+@lowers(
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+    honours="kernel_size strides padding depth_multiplier dilation_rate data_format activation"
+    " use_bias",
+)
+def depthwise_convolution(layer: Any, x: Value) -> Value:
+    """Each channel with kernels of its own."""
+    out = _depthwise(layer, image(layer, x), layer.kernel, bias_of(layer))
+    return activated(layer, out, layer.activation)
+
+
+@lowers(
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    honours="filters kernel_size strides padding dilation_rate depth_multiplier data_format"
+    " activation use_bias",
+)
+def separable_convolution(layer: Any, x: Value) -> Value:
+    """Each channel with kernels of its own, then all channels at each place."""
+    x = _depthwise(layer, image(layer, x), layer.depthwise_kernel, ())
+    kernel = layer.pointwise_kernel
+    weight = Weight("W", kernel, _matrix(kernel, layer.filters), kernel_axes(x))
+    out = convolved(layer, x, Window.of_places(x), weight, bias_of(layer))
+    return activated(layer, out, layer.activation)
+
+
+def convolved(
+    layer: Any,
+    x: Value,
+    window: Window,
+    kernel: Weight,
+    bias: tuple[Weight, ...],
+    groups: int = 1,
+) -> Value:
+    """The image `x` under a kernel stored as F, C / groups, height, width.
+
+    A kernel of groups is a sparse one over all channels; a dilated one has zeros between its cells,
+    put there by a map of columns. Both get their bias in a step of its own.
+    """
+    if not window.symmetric:
+        window, x = padded(layer, window, x, fill=0.0)
+    filters, rank = kernel.matrix[0], len(x.shape)
+    dilated, grouped = window.dilation != (1, 1), groups > 1
+    variant = ("_grouped" if grouped else "") + ("_dilated" if dilated else "")
+    inside = () if variant else bias
+    sizes: dict[str, Scalar] = {**window.sizes, "F": filters}
+    if grouped:
+        sizes |= {"groups": groups, "parts": _parts(groups, window.channels // groups)}
+    attributes = {
+        **window.attributes(rank),
+        "dilations": window.dilation[3 - rank :],
+        "group": groups,
+    }
+    out = call(
+        layer,
+        f"conv2d{variant or ('' if bias else '_unbiased')}",
+        x,
+        to=sized(layer, filters, window.output, x),
+        weights=(kernel, *inside),
+        constants=(spaced(window, window.channels // groups),) if dilated else (),
+        sizes=sizes,
+        onnx=_nodes(kernel, inside, attributes),
+    )
+    return biased(layer, out, bias) if variant else out
+
+
+def biased(layer: Any, x: Value, bias: tuple[Weight, ...]) -> Value:
+    """The image `x` with a number added to each channel, if there is a bias."""
+    if not bias:
+        return x
+    shape = np.array([1, -1, *(1 for _ in x.stored[1:])])
+    onnx = (
+        Node("Reshape", ("b",), {}, (shape,), ("column",)),
+        Node("Add", ("X", "column")),
+    )
+    return call(layer, "channel_bias", x, weights=bias, sizes={"C": x.stored[0]}, onnx=onnx)
+
+
+def bias_of(layer: Any) -> tuple[Weight, ...]:
+    """The bias of a layer that has one, a number for each filter."""
+    return (Weight("b", layer.bias, (layer.bias.shape[0], 1)),) if layer.use_bias else ()
+
+
+def kernel_axes(x: Value) -> tuple[int, ...]:
+    """Keras' axes of a kernel over `x` in DML's order: the last two, turned round, come first."""
+    rank = len(x.shape)
+    return (rank, rank - 1, *range(rank - 1))
+
+
+def spaced(window: Window, channels: int) -> Constant:
+    """The map from the columns of a kernel over `channels` to those of the same with zeros
+    between.
+    """
+    covered = np.arange(channels * math.prod(window.window))
+    grid = covered.reshape(channels, *window.window)
     columns = grid[:, :: window.dilation[0], :: window.dilation[1]].ravel()
     cells = np.column_stack([np.arange(columns.size), columns, np.ones(columns.size)])
-    sizes = {"inputs": window.channels * math.prod(dense.window), "outputs": covered.size}
+    sizes = {"inputs": columns.size, "outputs": covered.size}
     return Constant("S", cells + np.array([1, 1, 0]), "sparse_map", sizes)
+
+
+def _depthwise(layer: Any, x: Value, kernel: Any, bias: tuple[Weight, ...]) -> Value:
+    """`x` under a kernel (Hf, Wf, C, M): its filters for each channel are a group."""
+    rank, channels = len(x.shape), x.stored[0]
+    window = Window.of(layer, x, tuple(layer.kernel_size), layer.dilation_rate)
+    axes = (rank - 1, rank, *range(rank - 1))
+    weight = Weight("W", kernel, _matrix(kernel, channels * layer.depth_multiplier), axes)
+    return convolved(layer, x, window, weight, bias, groups=channels)
+
+
+def _nodes(
+    kernel: Weight, bias: tuple[Weight, ...], attributes: dict[str, object]
+) -> tuple[Node, ...]:
+    """The convolution, of which ONNX wants the kernel's filters on one axis."""
+    others = tuple(weight.argument for weight in bias)
+    if kernel.stored[0] == kernel.matrix[0]:
+        return (Node("Conv", ("X", "W", *others), attributes),)
+    shape = np.array([kernel.matrix[0], -1, *kernel.stored[2:]])
+    merged = Node("Reshape", ("W",), {}, (shape,), ("merged",))
+    return merged, Node("Conv", ("X", "merged", *others), attributes)
+
+
+def _matrix(kernel: Any, filters: int) -> tuple[int, int]:
+    return filters, math.prod(kernel.shape) // filters
+
+
+def _parts(groups: int, channels: int) -> int:
+    """In how many rounds groups of so many channels are taken."""
+    rounds = (count for count in range(1, groups + 1) if groups % count == 0)
+    return next(
+        (count for count in rounds if groups // count * channels <= CHANNELS_AT_ONCE), groups
+    )

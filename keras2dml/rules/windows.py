@@ -44,6 +44,12 @@ class Window:
         left, right = same_padding(width, window.window[1], window.strides[1])
         return replace(window, pads=(top, left, bottom, right))
 
+    @classmethod
+    def of_places(cls, x: Value) -> Window:
+        """A window of one cell over each place of `x`, stored as C,H,W or C,T."""
+        channels, *size = x.stored
+        return cls(channels, *lined(size), (1, 1), (1, 1))
+
     @property
     def window(self) -> Pair:
         """Height and width of what the window covers."""

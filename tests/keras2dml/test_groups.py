@@ -1,0 +1,88 @@
+"""Convolutions of groups of channels, and of each channel alone, score and learn as Keras does."""
+
+from __future__ import annotations
+
+import keras
+import pytest
+from keras.layers import (
+    Conv1D,
+    Conv2D,
+    Dense,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    Flatten,
+    SeparableConv1D,
+    SeparableConv2D,
+)
+from oracle import agrees, learns, model
+
+pytestmark = [pytest.mark.spark, pytest.mark.systemds]
+
+IMAGE, SEQUENCE = (8, 7, 4), (13, 4)
+FIRST = {"data_format": "channels_first"}
+
+
+def ends() -> tuple[keras.Layer, ...]:
+    return Flatten(), Dense(3, activation="softmax")
+
+
+MODELS = {
+    "groups of images": lambda: model(
+        IMAGE,
+        Conv2D(6, (2, 3), groups=2, strides=2, padding="same", use_bias=False, activation="relu"),
+        Conv2D(6, 2, groups=3, dilation_rate=(2, 1), activation="tanh"),
+        *ends(),
+    ),
+    "groups of sequences": lambda: model(
+        SEQUENCE,
+        Conv1D(6, 3, groups=2, padding="causal", activation="tanh"),
+        *ends(),
+    ),
+    "channels of images": lambda: model(
+        IMAGE,
+        DepthwiseConv2D(3, padding="same"),
+        DepthwiseConv2D((2, 3), 2, padding="same", depth_multiplier=3, activation="tanh"),
+        DepthwiseConv2D(2, dilation_rate=2, strides=2, padding="same", use_bias=False),
+        *ends(),
+    ),
+    "one channel": lambda: model(
+        (8, 7, 1), DepthwiseConv2D(3, depth_multiplier=2, activation="relu"), *ends()
+    ),
+    "channels of sequences": lambda: model(
+        SEQUENCE,
+        DepthwiseConv1D(3, strides=2, padding="same"),
+        DepthwiseConv1D(2, dilation_rate=3, depth_multiplier=2, activation="relu"),
+        *ends(),
+    ),
+    "separable, of images": lambda: model(
+        IMAGE,
+        SeparableConv2D(3, (3, 2), 2, padding="same", depth_multiplier=2, activation="tanh"),
+        SeparableConv2D(5, 2, dilation_rate=2, use_bias=False),
+        *ends(),
+    ),
+    "separable, of sequences": lambda: model(
+        SEQUENCE,
+        SeparableConv1D(3, 3, strides=2, padding="same", activation="relu"),
+        SeparableConv1D(4, 2, dilation_rate=2),
+        *ends(),
+    ),
+}
+
+
+@pytest.mark.parametrize("made", MODELS.values(), ids=MODELS)
+def test_groups_score_and_learn_as_keras(spark, made):
+    built = made()
+    agrees(spark, built)
+    learns(spark, built)
+
+
+@pytest.mark.parametrize("together", [1, 3])
+def test_groups_of_many_channels_learn_as_keras_in_parts(spark, together, monkeypatch):
+    monkeypatch.setattr("keras2dml.rules.convolution.CHANNELS_AT_ONCE", together * 2)
+    learns(spark, model((4, 3, 12), Conv2D(12, 2, groups=6), *ends()))
+
+
+def test_channels_first_score_as_keras(spark):
+    layers = DepthwiseConv2D(3, depth_multiplier=2, **FIRST), SeparableConv2D(3, 2, **FIRST)
+    agrees(spark, model((4, 8, 7), *layers))
+    agrees(spark, model((4, 13), DepthwiseConv1D(3, **FIRST), SeparableConv1D(3, 2, **FIRST)))
