@@ -18,6 +18,7 @@ from keras2dml.rules import (
     recurrent,
     sequences,
     shapes,
+    transposed,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "recurrent",
     "sequences",
     "shapes",
+    "transposed",
 ]

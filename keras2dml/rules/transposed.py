@@ -1,0 +1,86 @@
+"""Transposed convolutions: a convolution's gradient of its image, taken as a layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from keras2dml.graph import Node, Scalar, Value, Weight
+from keras2dml.rules import call, lowers
+from keras2dml.rules.activations import activated
+from keras2dml.rules.convolution import bias_of, biased, kernel_axes, spaced
+from keras2dml.rules.layouts import picked, places
+from keras2dml.rules.windows import Window, image, image_axes, lined, sized
+
+
+@lowers(
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    honours="filters kernel_size strides padding output_padding dilation_rate data_format"
+    " activation use_bias",
+)
+def transposed_convolution(layer: Any, x: Value) -> Value:
+    """Of the convolution that makes of the result an image like `x`, with Keras' kernel (Hf, Wf, F,
+    C), in DML (C, F * Hf * Wf).
+    """
+    x = image(layer, x)
+    shape = tuple(layer.compute_output_shape((1, *x.shape))[1:])
+    made = Value.of(shape, image_axes(layer, len(shape)))
+    window = Window.of(layer, made, tuple(layer.kernel_size), layer.dilation_rate)
+    channels, kernel = x.stored[0], layer.kernel
+    weight = Weight("W", kernel, (channels, math.prod(kernel.shape) // channels), kernel_axes(x))
+    dilated = window.dilation != (1, 1)
+    whole = window if window.symmetric else _around(window)
+    sizes: dict[str, Scalar] = {**whole.sizes, "F": channels}
+    out = call(
+        layer,
+        "conv2d_transpose_dilated" if dilated else "conv2d_transpose",
+        x,
+        to=sized(layer, layer.filters, (whole.height, whole.width), x),
+        weights=(weight,),
+        constants=(spaced(window, layer.filters),) if dilated else (),
+        sizes=sizes,
+        onnx=Node("ConvTranspose", ("X", "W"), _attributes(whole, x)),
+    )
+    if whole is not window:
+        out = _inside(layer, window, out)
+    return activated(layer, biased(layer, out, bias_of(layer)), layer.activation)
+
+
+def _around(window: Window) -> Window:
+    """The window without padding, over the image that has it."""
+    height, width = window.padded
+    return replace(window, height=height, width=width, pads=(0, 0, 0, 0))
+
+
+def _inside(layer: Any, window: Window, x: Value) -> Value:
+    """The image without the padding of a window, which is part of `x`."""
+    top, left, _, _ = window.pads
+    found = places(x)
+    first = layer.data_format == "channels_first"
+    spatial = ((top, window.height), (left, window.width))[3 - len(x.shape) :]
+    for axis, (begin, size) in enumerate(spatial, start=int(first)):
+        found = found.take(range(begin, begin + size), axis)
+    return picked(layer, x, found)
+
+
+def _attributes(window: Window, x: Value) -> dict[str, object]:
+    """The window in ONNX's names; what the strides leave over comes at the end."""
+    rank, strides = len(x.shape), window.strides
+    covered = (
+        stride * (size - 1) + cells - 2 * pad
+        for stride, size, cells, pad in zip(
+            strides, lined(x.stored[1:]), window.window, window.pads[:2], strict=True
+        )
+    )
+    left = [
+        whole - part for whole, part in zip((window.height, window.width), covered, strict=True)
+    ]
+    return {
+        **window.attributes(rank),
+        "dilations": window.dilation[3 - rank :],
+        "output_padding": tuple(left[3 - rank :]),
+    }

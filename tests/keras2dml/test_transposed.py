@@ -1,0 +1,96 @@
+"""Transposed convolutions and interpolated images score and learn as Keras does."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras.layers import (
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Flatten,
+    UpSampling2D,
+)
+from oracle import agrees, examples, learns, model, near
+
+from keras2dml import Keras2DML
+
+pytestmark = [pytest.mark.spark, pytest.mark.systemds]
+
+IMAGE, SEQUENCE = (4, 3, 2), (5, 2)
+FIRST = {"data_format": "channels_first"}
+LAYERS = {
+    "plain": lambda: Conv2DTranspose(3, (2, 3), activation="tanh"),
+    "strides, same": lambda: Conv2DTranspose(3, 3, strides=2, padding="same"),
+    "uneven strides, same": lambda: Conv2DTranspose(
+        3, (4, 2), strides=(3, 2), padding="same", use_bias=False
+    ),
+    "strides beyond the kernel": lambda: Conv2DTranspose(3, 2, strides=3),
+    "strides beyond the kernel, same": lambda: Conv2DTranspose(3, 2, strides=3, padding="same"),
+    "output padding": lambda: Conv2DTranspose(3, 3, strides=3, output_padding=(2, 1)),
+    "output padding, same": lambda: Conv2DTranspose(
+        3, 3, strides=2, padding="same", output_padding=0
+    ),
+}
+SEQUENCES = {
+    "plain": lambda: Conv1DTranspose(3, 2, activation="tanh"),
+    "strides, same": lambda: Conv1DTranspose(3, 3, strides=2, padding="same"),
+    "even kernel, same": lambda: Conv1DTranspose(3, 4, padding="same", use_bias=False),
+    "output padding": lambda: Conv1DTranspose(3, 3, strides=3, output_padding=2),
+}
+
+
+def ends() -> tuple[keras.Layer, ...]:
+    return Flatten(), Dense(3, activation="softmax")
+
+
+@pytest.mark.parametrize("made", LAYERS.values(), ids=LAYERS)
+def test_transposed_convolution_of_images_is_as_keras(spark, made):
+    built = model(IMAGE, made(), *ends())
+    agrees(spark, built)
+    learns(spark, built)
+
+
+@pytest.mark.parametrize("made", SEQUENCES.values(), ids=SEQUENCES)
+def test_transposed_convolution_of_sequences_is_as_keras(spark, made):
+    built = model(SEQUENCE, made(), *ends())
+    agrees(spark, built)
+    learns(spark, built)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos3", "lanczos5"])
+def test_interpolated_images_are_as_keras(spark, interpolation):
+    """Keras interpolates in float32, of a float64 model, too."""
+    keras.config.set_floatx("float32")
+    sampled = UpSampling2D((2, 3), interpolation=interpolation)
+    built = model(IMAGE, sampled, Conv2D(2, 2), *ends())
+    agrees(spark, built)
+    learns(spark, built)
+    agrees(spark, model((2, 4, 3), UpSampling2D(2, interpolation=interpolation, **FIRST)))
+
+
+def test_dilated_kernel_is_one_with_zeros_between(spark):
+    """TensorFlow has none on a CPU."""
+    dilated = model(IMAGE, Conv2DTranspose(3, 2, dilation_rate=(2, 1)))
+    dense = model(IMAGE, Conv2DTranspose(3, (3, 2)))
+    kernel, bias = dilated.get_weights()
+    spaced = np.zeros((3, 2, 3, 2))
+    spaced[::2] = kernel
+    dense.set_weights([spaced, bias])
+    features = examples(dense, 5)
+    near(Keras2DML(spark, dilated).outputs(features)[0], np.asarray(dense(features)), 1e-9)
+
+
+def test_channels_first_is_channels_last_moved(spark):
+    """TensorFlow has none on a CPU."""
+    layers = (
+        lambda **form: Conv2DTranspose(3, 3, strides=2, padding="same", **form),
+        lambda **form: Conv2DTranspose(2, 2, **form),
+    )
+    first = model((2, 4, 3), *(layer(**FIRST) for layer in layers))
+    last = model(IMAGE, *(layer() for layer in layers))
+    features = examples(last, 5)
+    found = Keras2DML(spark, first).outputs(features.transpose(0, 3, 1, 2))[0]
+    near(found.transpose(0, 2, 3, 1), np.asarray(last(features)), 1e-9)
