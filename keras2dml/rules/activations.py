@@ -172,12 +172,33 @@ def _elu(layer: Any, x: Value, alpha: float) -> Value:
     return call(layer, "elu", x, sizes={"alpha": alpha}, onnx=Node("Elu", ("X",), {"alpha": alpha}))
 
 
+def _sparsemax(layer: Any, x: Value) -> Value:
+    """What is left of the last axis over a threshold, which Keras takes from other sums than the
+    paper's: those up to each of the largest elements, added up.
+    """
+    rows = vectors(layer, x)
+    numbers, last = np.arange(1, rows.size + 1, dtype=np.float32), np.array([-1])
+    keep = {"keepdims": 1}
+    onnx = (
+        Node("TopK", ("X",), {"axis": -1}, (np.array([rows.size]),), ("sorted", "places")),
+        Node("CumSum", ("sorted",), {}, (np.array(-1),), ("sums",)),
+        Node("Mul", ("sorted",), {}, (numbers,), ("scaled",)),
+        *nodes("Sub scaled sums > rest", "Greater rest -1 > kept", "Cast kept > support"),
+        Node("Mul", ("sums", "support"), {}, (), ("supporting",)),
+        Node("ReduceSum", ("supporting",), keep, (last,), ("sum",)),
+        Node("ReduceSum", ("support",), keep, (last,), ("count",)),
+        *nodes("Sub sum 1 > over", "Div over count > tau", "Sub X tau > left", "Relu left"),
+    )
+    return of_vectors(layer, call(layer, "sparsemax", rows, onnx=onnx), x)
+
+
 # Functions that are a layer with other defaults, or work along an axis.
 OTHERS: dict[Any, Callable[[Any, Value], Value]] = {
     keras.activations.softmax: lambda layer, x: along(layer, x, keras.activations.softmax, -1),
     keras.activations.log_softmax: lambda layer, x: along(
         layer, x, keras.activations.log_softmax, -1
     ),
+    keras.activations.sparsemax: _sparsemax,
     keras.activations.leaky_relu: lambda layer, x: _leaky(layer, x, 0.2),
     keras.activations.elu: lambda layer, x: _elu(layer, x, 1.0),
     keras.activations.celu: lambda layer, x: _elu(layer, x, 1.0),

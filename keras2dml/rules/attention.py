@@ -103,9 +103,8 @@ def multi_head_attention(
             " masks the scores for the layers that take them: leave one of the two out."
         )
         raise Refusal(message)
-    queries = rescaled(
-        layer, _projected(layer, query, layer.query_dense, 1), 1 / math.sqrt(layer.key_dim), 0.0
-    )
+    factor = float(np.float32(1 / math.sqrt(layer.key_dim)))  # Keras casts it by way of float32
+    queries = rescaled(layer, _projected(layer, query, layer.query_dense, 1), factor, 0.0)
     scores = product(
         layer,
         _of_heads(layer, queries),
