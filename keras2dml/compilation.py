@@ -121,6 +121,9 @@ class Compilation:
             dtype = variables[one.position].dtype
             variables[one.position] = one.weight.to_keras(matrices[one.name]).astype(dtype)
         copy.set_weights(variables)
+        for layer in copy._flatten_layers():
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()  # what was adapted is among the weights
         if not (copy.compiled and steps):
             return
         copy.optimizer.build(copy.trainable_variables)

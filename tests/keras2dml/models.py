@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from keras import layers as kl
 from oracle import seeded
 
-ACTIVATIONS = ["linear", "relu", "tanh", "sigmoid", "gelu", "softplus", "leaky_relu", "silu"]
+# Without gelu, which is exact to 1e-7.
+ACTIVATIONS = ["linear", "relu", "tanh", "sigmoid", "softplus", "leaky_relu", "silu", "elu"]
 small, few = st.integers(1, 3), st.integers(2, 4)
 activation = st.sampled_from(ACTIVATIONS)
 padding = st.sampled_from(["valid", "same"])

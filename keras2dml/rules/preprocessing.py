@@ -1,0 +1,58 @@
+"""Layers that bring features to a scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Constant, Node, Value
+from keras2dml.rules import call, lowers
+from keras2dml.rules.merging import rescaled
+
+
+@lowers(keras.layers.Rescaling, honours="scale offset")
+def rescaling(layer: Any, x: Value) -> Value:
+    """Every element times `scale`, plus `offset`: numbers, or one for each channel."""
+    scale, offset = _cast(layer.scale), _cast(layer.offset)
+    if scale.ndim == offset.ndim == 0:
+        return rescaled(layer, x, float(scale), float(offset))
+    if scale.ndim and keras.config.image_data_format() == "channels_first":
+        scale = scale.reshape(scale.shape + (1,) * (3 - scale.ndim))
+    return _affine(layer, x, np.zeros(()), scale, offset)
+
+
+@lowers(keras.layers.Normalization, honours="axis mean variance invert")
+def normalization(layer: Any, x: Value) -> Value:
+    """Mean 0 and variance 1, by what was given or adapted; `invert` is the way back."""
+    mean, variance = (np.asarray(one, dtype=np.float64)[0] for one in (layer.mean, layer.variance))
+    deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
+    nothing = np.zeros(())
+    if layer.invert:
+        return _affine(layer, x, nothing, deviation, mean)
+    return _affine(layer, x, -mean, 1 / deviation, nothing)
+
+
+def _cast(given: Any) -> np.ndarray:
+    """Numbers as Keras casts them: those that are no array by way of float32."""
+    array = given if isinstance(given, np.ndarray) else np.asarray(given, dtype=np.float32)
+    return array.astype(np.float64)
+
+
+def _affine(
+    layer: Any, x: Value, before: np.ndarray, scale: np.ndarray, after: np.ndarray
+) -> Value:
+    """`(x + before) * scale + after`, of arrays that broadcast to an example."""
+    names = ("before", "scale", "after")
+    rows = [np.broadcast_to(one, x.shape).ravel()[x.order] for one in (before, scale, after)]
+    constants = tuple(
+        Constant(name, row.reshape(1, -1)) for name, row in zip(names, rows, strict=True)
+    )
+    first, factor, last = (row.astype(np.float32).reshape(1, *x.stored) for row in rows)
+    onnx = (
+        Node("Add", ("X",), {}, (first,), ("shifted",)),
+        Node("Mul", ("shifted",), {}, (factor,), ("scaled",)),
+        Node("Add", ("scaled",), {}, (last,)),
+    )
+    return call(layer, "affine", x, constants=constants, onnx=onnx)
