@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
 
-from keras2dml.graph import Node, Value, Weight
+from keras2dml.graph import Constant, Node, Scalar, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated
 from keras2dml.rules.layouts import of_vectors, permuted, vectors
@@ -47,17 +49,39 @@ def dropout(layer: keras.layers.Dropout, x: Value) -> Value:
     """Inverted dropout: nothing at prediction. Its mask is SystemDS', by seed, and not Keras'
     random sequence.
     """
-    if layer.noise_shape is not None:
+    if layer.noise_shape is None:
+        return dropped(layer, x, layer.rate)
+    examples, *shape = layer.noise_shape
+    if examples is not None or len(shape) != len(x.shape):
         message = (
-            f"{named(layer)} has noise_shape={layer.noise_shape!r}. Masks are drawn per"
-            " element: leave it out."
+            f"{named(layer)} has noise_shape={layer.noise_shape!r}. Masks are drawn for each"
+            f" example: begin it with None, and give {len(x.shape)} sizes more."
         )
         raise Refusal(message)
-    return dropped(layer, x, layer.rate)
+    return dropped(layer, x, layer.rate, tuple(shape))
 
 
-def dropped(layer: Any, x: Value, rate: float) -> Value:
-    """`x`, of which training leaves out a share of the elements."""
+def dropped(
+    layer: Any, x: Value, rate: float, shape: tuple[int | None, ...] | None = None
+) -> Value:
+    """`x`, of which training leaves out a share of the elements; those along an axis where `shape`
+    has 1 together.
+    """
     if rate == 0:
         return x
-    return call(layer, "identity", x, sizes={"rate": float(rate)}, training="dropout")
+    if shape is None:
+        return call(layer, "identity", x, sizes={"rate": float(rate)}, training="dropout")
+    drawn = tuple(size or own for size, own in zip(shape, x.shape, strict=True))
+    count = math.prod(drawn)
+    places = np.broadcast_to(np.arange(count).reshape(drawn), x.shape).ravel()[x.order]
+    cells = np.column_stack([places + 1, np.arange(1, x.size + 1), np.ones(x.size)])
+    sizes: dict[str, Scalar] = {"inputs": count, "outputs": x.size}
+    spread = Constant("S", cells.astype(np.float64), "sparse_map", sizes)
+    return call(
+        layer,
+        "identity",
+        x,
+        constants=(spread,),
+        sizes={"rate": float(rate)},
+        training="shared_dropout",
+    )

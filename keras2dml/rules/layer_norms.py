@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.applications.convnext import LayerScale
 
 from keras2dml.graph import Node, Shape, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named, nodes
@@ -78,6 +79,14 @@ def unit(layer: Any, rows: Value, epsilon: float) -> Value:
     """Each row with a length of 1, or divided by `epsilon` if it is shorter than that."""
     onnx = nodes("ReduceL2 X > length", f"Max length {epsilon} > divisor", "Div X divisor")
     return call(layer, "unit_length", rows, sizes={"epsilon": epsilon}, onnx=onnx)
+
+
+@lowers(LayerScale, honours="init_values projection_dim")
+def layer_scale(layer: Any, x: Value) -> Value:
+    """Each channel times a number that is learned: ConvNeXt's."""
+    axes = (len(x.shape) - 1, *range(len(x.shape) - 1))
+    moved = arranged(layer, x, Value.of(x.shape, axes))
+    return learned(layer, moved, layer.gamma, None)
 
 
 def learned(layer: Any, x: Value, gamma: Any, beta: Any) -> Value:

@@ -9,11 +9,11 @@ import math
 from typing import Any
 
 import keras
+from keras.src.applications.convnext import StochasticDepth
 
 from keras2dml.graph import Value
 from keras2dml.rules import call, lowers
-from keras2dml.rules.layouts import arranged
-from keras2dml.rules.windows import image
+from keras2dml.rules.core import dropped
 
 
 @lowers(keras.layers.GaussianNoise, honours="stddev seed")
@@ -32,15 +32,20 @@ def gaussian_dropout(layer: Any, x: Value) -> Value:
 @lowers(keras.layers.SpatialDropout1D, honours="rate seed")
 def spatial_dropout_of_sequences(layer: Any, x: Value) -> Value:
     """Whole channels of a sequence left out."""
-    moved = arranged(layer, x, Value.of(x.shape, (1, 0)))
-    return _disturbed(layer, moved, "spatial_dropout", rate=float(layer.rate), C=moved.stored[0])
+    return dropped(layer, x, layer.rate, (1, None))
 
 
 @lowers(keras.layers.SpatialDropout2D, honours="rate data_format seed")
 def spatial_dropout_of_images(layer: Any, x: Value) -> Value:
     """Whole channels of an image left out."""
-    moved = image(layer, x)
-    return _disturbed(layer, moved, "spatial_dropout", rate=float(layer.rate), C=moved.stored[0])
+    first = layer.data_format == "channels_first"
+    return dropped(layer, x, layer.rate, (None, 1, 1) if first else (1, 1, None))
+
+
+@lowers(StochasticDepth, honours="drop_path_rate")
+def stochastic_depth(layer: Any, x: Value) -> Value:
+    """Whole examples left out: ConvNeXt's."""
+    return dropped(layer, x, layer.drop_path_rate, (1,) * len(x.shape))
 
 
 @lowers(keras.layers.ActivityRegularization, honours="l1 l2")
@@ -49,8 +54,7 @@ def activity_regularization(layer: Any, x: Value) -> Value:
     return x
 
 
-def _disturbed(layer: Any, x: Value, function: str, **sizes: float) -> Value:
-    strength = next(iter(sizes.values()))
-    if strength == 0:
+def _disturbed(layer: Any, x: Value, function: str, stddev: float) -> Value:
+    if stddev == 0:
         return x
-    return call(layer, "identity", x, sizes=sizes, training=function)
+    return call(layer, "identity", x, sizes={"stddev": stddev}, training=function)

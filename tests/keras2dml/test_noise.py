@@ -10,6 +10,7 @@ from keras.layers import (
     Conv1D,
     Conv2D,
     Dense,
+    Dropout,
     Flatten,
     GaussianDropout,
     GaussianNoise,
@@ -57,6 +58,8 @@ def test_noise_has_its_distribution(spark, layer, stddev):
         ((4, 300), SpatialDropout1D(0.3), (0,)),
         ((4, 3, 300), SpatialDropout2D(0.3), (0, 1)),
         ((300, 4, 3), SpatialDropout2D(0.3, data_format="channels_first"), (1, 2)),
+        ((4, 3, 300), Dropout(0.3, noise_shape=(None, 1, 1, 300)), (0, 1)),
+        ((4, 300), Dropout(0.3, noise_shape=(None, 1, None)), (0,)),
     ],
 )
 def test_whole_channels_are_left_out(spark, shape, layer, places):
@@ -105,3 +108,8 @@ def test_what_was_adapted_is_kept(spark):
     ours = Keras2DML(spark, built).to_keras()
     features = examples(built, 3)
     near(np.asarray(ours(features)), np.asarray(built(features)), 1e-9)
+
+
+def test_whole_examples_are_left_out(spark):
+    found = disturbed(spark, (4, 3, 2), Dropout(0.5, noise_shape=(None, 1, 1, 1)))
+    assert np.unique(found.round(9)).tolist() in ([0.0], [2.0])

@@ -33,7 +33,7 @@ REFUSED = [
         "has activation 'glu'. Compiled are 'linear'",
     ),
     ((7,), Dense(3, dtype="mixed_float16"), "dtype 'mixed_float16'"),
-    ((7,), Dropout(0.2, noise_shape=(1, 7)), r"noise_shape=\(1, 7\)"),
+    ((7,), Dropout(0.2, noise_shape=(1, 7)), r"noise_shape=\(1, 7\). Masks are"),
     (IMAGE, BatchNormalization(renorm=True, name="bn"), r"'bn' \(BatchNormalization\) has renorm"),
     ((4, 3), UnitNormalization(axis=0), r"axis=0, and 0 are the examples"),
     ((4, 4), RMSNormalization(axis=1), r"axis=\[1\], but its scale goes along the last axes"),
@@ -43,7 +43,7 @@ REFUSED = [
     ((4, 3), SimpleRNN(2, activation="gelu"), "has activation 'gelu'. Compiled for recurrent"),
     ((4, 3), Bidirectional(LSTM(2, "swish", name="s")), r"'forward_s' \(LSTM\) has activation"),
     ((4, 3), TimeDistributed(BatchNormalization(name="n")), "a layer 'n' that learns from each"),
-    ((4, 7), Hashing(7), r"\(Hashing\) is not compiled. Compiled are Activation, Add, "),
+    ((4, 7), Hashing(7), r"\(Hashing\) is not compiled. Compiled are Activation, ActivityReg"),
     ((None, 6, 2), MaxPooling2D(), r"open shape \(None, 6, 2\). Every size but the batch"),
 ]
 
