@@ -97,6 +97,14 @@ def multi_head_attention(
             " axes but the last: leave the argument out."
         )
         raise Refusal(message)
+    widths = {layer.key_dim, layer.value_dim}
+    if layer.use_bias and 1 in widths and layer.num_heads in {query.shape[0], key.shape[0]} - {1}:
+        message = (
+            f"{named(layer)} has a key_dim or value_dim of 1 and as many heads as there are steps."
+            " Keras on TensorFlow adds the heads' biases to the steps there: use a width of 2 or"
+            " more, or use_bias=False."
+        )
+        raise Refusal(message)
     if use_causal_mask and return_attention_scores:
         message = (
             f"{named(layer)} is called with use_causal_mask and return_attention_scores. Keras"

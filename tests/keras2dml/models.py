@@ -52,7 +52,7 @@ SEQUENCES = {
     "LSTM": {"units": few, "return_sequences": st.booleans()},
     "GRU": {"units": few, "return_sequences": st.booleans(), "reset_after": st.booleans()},
     "SimpleRNN": {"units": few, "return_sequences": st.booleans(), "go_backwards": st.booleans()},
-    "attention": {"num_heads": small, "key_dim": small},
+    "attention": {"num_heads": small, "key_dim": few},
     "MaxPooling1D": {"pool_size": small, "padding": padding},
     "AveragePooling1D": {"pool_size": small, "padding": padding},
     "GlobalAveragePooling1D": {},

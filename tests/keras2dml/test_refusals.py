@@ -62,6 +62,7 @@ def test_layer_is_refused(shape, layer, match):
     [
         ({"attention_axes": 2}, {}, r"has attention_axes=\(2,\)"),
         ({"use_gate": True}, {}, "has use_gate=True"),
+        ({"value_dim": 1}, {}, "adds the heads' biases to the steps"),
         ({"sliding_window": 2}, {}, "has sliding_window=2"),
         (
             {},
