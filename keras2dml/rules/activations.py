@@ -110,8 +110,8 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
     """Nothing below the threshold but a slope, and nothing above a ceiling."""
     ceiling = math.inf if layer.max_value is None else float(layer.max_value)
     slope, threshold = float(layer.negative_slope), float(layer.threshold)
-    if (ceiling, slope, threshold) == (math.inf, 0.0, 0.0):
-        return activated(layer, x, keras.activations.relu)
+    if (ceiling, threshold) == (math.inf, 0.0):
+        return _leaky(layer, x, slope) if slope else activated(layer, x, keras.activations.relu)
     highest = min(ceiling, float(np.finfo(np.float32).max))
     sizes = {"threshold": threshold, "ceiling": highest, "slope": slope}
     onnx = nodes(
@@ -164,8 +164,9 @@ def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
 
 
 def _leaky(layer: Any, x: Value, slope: float) -> Value:
+    sizes = {"slope": float(np.float32(slope))}  # TensorFlow's operator takes it so
     onnx = Node("LeakyRelu", ("X",), {"alpha": slope})
-    return call(layer, "leaky_relu", x, sizes={"slope": slope}, onnx=onnx)
+    return call(layer, "leaky_relu", x, sizes=sizes, onnx=onnx)
 
 
 def _elu(layer: Any, x: Value, alpha: float) -> Value:
