@@ -34,3 +34,11 @@ class InvalidSession(Keras2DMLError):
 
 class NotFitted(Keras2DMLError):
     """A question that only a trained model can answer."""
+
+
+def positive(name: str, value: int) -> int:
+    """The value; InvalidData if it is no count of 1 or more."""
+    if value < 1:
+        message = f"{name} is {value}: give a whole number of 1 or more."
+        raise InvalidData(message)
+    return value

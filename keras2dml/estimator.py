@@ -20,7 +20,7 @@ from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation, fresh
 from keras2dml.epochs import Report, Run
-from keras2dml.errors import InvalidData
+from keras2dml.errors import positive
 from keras2dml.examples import kept, split
 from keras2dml.fitting import Iteration, Plan, Training
 from keras2dml.frames import Columns
@@ -85,8 +85,8 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         self.load_keras_weights = load_keras_weights
         self.weights = weights
         self.labels = labels
-        self.batch_size = _positive("batch_size", batch_size)
-        self.max_iter = _positive("max_iter", max_iter)
+        self.batch_size = positive("batch_size", batch_size)
+        self.max_iter = positive("max_iter", max_iter)
         self.test_iter = test_iter
         self.test_interval = test_interval
         self.display = display
@@ -144,7 +144,7 @@ class Keras2DML(SystemMLNames, ScikitLearn):
 
         Returns this estimator, which has what Keras' History has: `history` and `epoch`.
         """
-        size = _positive("batch_size", batch_size or self.batch_size)
+        size = positive("batch_size", batch_size or self.batch_size)
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
         data = self._examples(X, y, self._known, sample_weight, class_weight)
@@ -295,10 +295,3 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         self._steps = training.steps
         self.history, self.iterations = dict(run.history), run.iterations
         self.epoch = list(range(plan.first_epoch, plan.first_epoch + len(self.history["loss"])))
-
-
-def _positive(name: str, value: int) -> int:
-    if value < 1:
-        message = f"{name} is {value}: give a whole number of 1 or more."
-        raise InvalidData(message)
-    return value

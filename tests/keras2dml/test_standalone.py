@@ -135,7 +135,7 @@ def test_what_cannot_be_compiled_is_told_in_a_sentence(tmp_path, capsys):
     assert f"There is no file {file}: give one" in complaint(file, "-o", out)
     file.write_text("no model")
     assert "holds no Keras model" in complaint(file, "-o", out)
-    model((3,), keras.layers.GaussianNoise(0.1), keras.layers.Dense(2)).save(file)
+    model((3, 2), keras.layers.Masking(), keras.layers.Dense(2)).save(file)
     assert "cannot be compiled to DML:\n  - " in complaint(file, "-o", out)
     assert not out.exists()
     assert "is a file: give -o a folder" in complaint(file, "-o", file)
