@@ -15,7 +15,7 @@ demo: $(READY) ## train, stream 10,000 readings, score and account for every one
 	$(PYTHON) -m digitstream demo
 
 test: $(READY) ## all tests
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist worksteal
 
 check: $(READY) ## ruff and mypy
 	$(PYTHON) -m ruff check .

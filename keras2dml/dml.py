@@ -23,6 +23,7 @@ _FUNCTION = re.compile(
 )
 _BEGUN = re.compile(r"^\s*(\w+)\s*=\s*function\b", re.MULTILINE)
 _CALLED = re.compile(r"\b(\w+)\(")
+_EXTREME = re.compile(r"\b(?:max|min)\(")
 _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
 
 
@@ -133,6 +134,11 @@ def with_called(names: Iterable[str]) -> list[str]:
         called = set(_CALLED.findall(function(name).text)) & library().keys() - {name}
         found |= dict.fromkeys([*with_called(sorted(called)), name])
     return list(found)
+
+
+def has_extremes(name: str) -> bool:
+    """Whether a function, or one that it calls, takes a maximum or a minimum."""
+    return any(_EXTREME.search(function(one).text) for one in with_called([name]))
 
 
 def block(head: str, body: Iterable[str]) -> list[str]:

@@ -37,6 +37,7 @@ class Forward:
     used: list[str] = field(default_factory=list)
     setup: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    bounded: set[str] = field(default_factory=set)
 
     @classmethod
     def of(
@@ -45,6 +46,7 @@ class Forward:
         """The statements that take the rows of each `batch(input)` to the model's outputs."""
         forward = cls(graph, training, measuring, split)
         calls = [call for call in graph.calls if forward.function(call) != IDENTITY]
+        forward.bounded = forward._bounded(calls)
         drawing = [call for call in calls if "seed" in forward.target(call).arguments]
         step = "(iteration * parts + part)" if split else "iteration"
         for call in calls:
@@ -107,7 +109,23 @@ class Forward:
         function = self.target(call)
         self.used.append(function.name)
         arguments = {**self.arguments(call), "seed": seed}
-        self.lines.append(dml.call(function.name, self.results(call), arguments))
+        results = self.results(call)
+        self.lines.append(dml.call(function.name, results, arguments))
+        if results[0] in self.bounded:
+            self.lines.append(f"{results[0]} = {results[0]} + 0")
+
+    def _bounded(self, calls: list[Call]) -> set[str]:
+        """What a function with a maximum or minimum makes, and another such function takes.
+
+        SystemDS folds both into one of several matrices, and does that wrongly for sparse ones.
+        """
+        names = {self.target(call).name for call in calls}
+        bounding = {name for name in names if dml.has_extremes(name)}
+        bounds = [call for call in calls if self.target(call).name in bounding]
+        taken = {self[value] for call in bounds for value in call.inputs}
+        if self.training or self.measuring:  # losses and metrics have some
+            taken |= {self[value] for value in self.graph.outputs}
+        return taken & {self.graph.names[call] for call in bounds}
 
 
 def described(graph: Graph) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras2dml.graph import Constant, Node, Scalar, Value, Weight
 from keras2dml.rules import Refusal, call, lowered, lowers, named, result
+from keras2dml.rules.core import dropped
 from keras2dml.rules.layouts import flipped, in_keras_order
 from keras2dml.rules.merging import joined, pairwise, rescaled
 
@@ -28,7 +29,7 @@ BETA = {"Affine": 0.0, "HardSigmoid": 0.5}
 
 HONOURED = (
     "units activation recurrent_activation use_bias unit_forget_bias return_sequences return_state"
-    " go_backwards unroll reset_after seed zero_output_for_mask"
+    " go_backwards unroll reset_after dropout seed zero_output_for_mask"
 )
 
 
@@ -127,7 +128,8 @@ def _recurrent(
     attributes.
     """
     x = in_keras_order(layer, x)
-    x = x.seen_as(x.shape, x.shape)
+    # What is left out of an example is so at all of its steps.
+    x = dropped(layer, x.seen_as(x.shape, x.shape), layer.dropout, (1, None))
     steps, units = x.shape[0], layer.units
     names = ("hidden", "cell")[: 2 if function == "lstm" else 1]
     state = Value.of((units,), rows=x.rows)

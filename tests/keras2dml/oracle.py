@@ -45,9 +45,27 @@ def examples(built: keras.Model, rows: int, seed: int = 11) -> np.ndarray | list
     return alone([np.round(value * 4) / 4 for value in values])
 
 
+def thinned(values: np.ndarray, seed: int = 5) -> np.ndarray:
+    """Most of the values 0, so that SystemDS keeps them, and reckons with them, as sparse."""
+    return values * (np.random.default_rng(seed).random(values.shape) < 0.2)
+
+
 def agrees(spark: SparkSession, built: keras.Model, rows: int = 5) -> None:
-    """The compiled model scores as Keras does: by DML, and by ONNX."""
-    features = examples(built, rows)
+    """The compiled model scores as Keras does, by DML and by ONNX, dense rows and sparse ones with
+    dense weights and sparse ones; the weights stay.
+    """
+    dense, features = built.get_weights(), listed(examples(built, rows))
+    sparse = [
+        value if "variance" in weight.path else thinned(value)
+        for weight, value in zip(built.weights, dense, strict=True)
+    ]
+    for weights in (sparse, dense):
+        built.set_weights(weights)
+        _agrees(spark, built, alone([thinned(value) for value in features]))
+        _agrees(spark, built, alone(features))
+
+
+def _agrees(spark: SparkSession, built: keras.Model, features: np.ndarray | list) -> None:
     wanted = listed(built(features, training=False))
     graph = check(read(built))
     variables = built.get_weights()
@@ -96,7 +114,7 @@ def learns(
     **compiled: object,
 ) -> None:
     """After some steps on the same batches the weights are Keras' own, and so are losses and
-    metrics; the last batch is a partial one.
+    metrics; every other batch is sparse, the last one a partial one.
     """
     built.compile(
         optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True, **compiled
@@ -104,6 +122,9 @@ def learns(
     batch = 6
     rows = batch * (steps - 1) + 2
     features = listed(examples(built, rows))
+    for value in features:
+        for begin in range(batch, rows, 2 * batch):
+            value[begin : begin + batch] = thinned(value[begin : begin + batch])
     losses = loss if isinstance(loss, list) else [loss] * len(built.outputs)
     targets = [
         wanted(tensor.shape[1:], rows, one)

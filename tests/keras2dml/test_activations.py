@@ -50,6 +50,19 @@ def test_layer_scores_and_learns_as_keras(spark, layer, arguments):
     learns(spark, built)
 
 
+@pytest.mark.parametrize("names", [("relu", "relu"), ("hard_tanh", "relu6"), ("relu", "relu6")])
+def test_functions_with_extremes_follow_each_other(spark, names):
+    several = (Activation(name) for name in names)
+    built = model((6, 5, 3), Conv2D(4, 2, use_bias=False), *several, Flatten(), Dense(3, "softmax"))
+    agrees(spark, built)
+    learns(spark, built)
+
+
+def test_losses_with_extremes_take_what_has_some(spark):
+    built = model((5,), Dense(4), Activation("relu"))
+    learns(spark, built, loss="mean_squared_logarithmic_error", metrics=["mse"])
+
+
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_other_functions_are_refused_by_name(name):
     layer = Activation("linear")

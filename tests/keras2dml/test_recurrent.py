@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
-from oracle import agrees, learns, model, seeded
+from oracle import agrees, examples, learns, model, seeded
+
+from keras2dml import Keras2DML
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -85,3 +88,20 @@ def test_both_ways_apart_with_states_score_and_learn_as_keras(spark):
     built = seeded(keras.Model(x, ends))
     agrees(spark, built)
     learns(spark, built)
+
+
+@pytest.mark.parametrize("layer", [layers.SimpleRNN, layers.LSTM, layers.GRU])
+def test_dropout_leaves_the_same_out_at_each_step(spark, layer):
+    inside = model(SEQUENCE, layer(5, dropout=0.4), layers.Dense(2))
+    before = model(SEQUENCE, layers.SpatialDropout1D(0.4), layer(5), layers.Dense(2))
+    before.set_weights(inside.get_weights())
+    X, y = examples(inside, 12), np.ones((12, 2))
+    trained = []
+    for built in (inside, before):
+        built.compile("sgd", "mse")
+        ours = Keras2DML(spark, built, batch_size=4, display=0)
+        trained.append(ours.fit(X, y, epochs=2).to_keras().get_weights())
+    for one, other, start in zip(*trained, inside.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert not np.array_equal(one, start)
+    agrees(spark, inside)

@@ -6,7 +6,6 @@ import keras
 import pytest
 from keras.activations import glu
 from keras.layers import (
-    GRU,
     LSTM,
     BatchNormalization,
     Bidirectional,
@@ -38,7 +37,6 @@ REFUSED = [
     ((4, 3), UnitNormalization(axis=0), r"axis=0, and 0 are the examples"),
     ((4, 4), RMSNormalization(axis=1), r"axis=\[1\], but its scale goes along the last axes"),
     ((4,), Embedding(5, 3, mask_zero=True), "has mask_zero=True"),
-    ((4, 3), GRU(2, stateful=False, dropout=0.1), "has dropout=0.1"),
     ((4, 3), LSTM(2, recurrent_dropout=0.1), "has recurrent_dropout=0.1"),
     ((4, 3), SimpleRNN(2, activation="gelu"), "has activation 'gelu'. Compiled for recurrent"),
     ((4, 3), Bidirectional(LSTM(2, "swish", name="s")), r"'forward_s' \(LSTM\) has activation"),
