@@ -38,6 +38,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         "Java": lambda: f"Java {java.RELEASE} at {java.find(environ).home}",
         "jars": lambda: _jars(jars.cache(environ)),
         "SystemDS": _systemds,
+        "BLAS": _blas,
         "disk": lambda: _disk(settings.home),
         "Kafka": lambda: connected(settings).kafka,
         "topics": lambda: _topics(connected(settings)),
@@ -112,6 +113,12 @@ def _systemds() -> str:
         return str(systemds_jar())
     except Keras2DMLError as error:
         raise Unwell(str(error)) from error
+
+
+def _blas() -> str:
+    from keras2dml import blas
+
+    return blas.found().detail
 
 
 def _disk(home: Path) -> str:

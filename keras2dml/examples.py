@@ -17,14 +17,14 @@ from keras2dml.objective import Objective
 from keras2dml.systemds import SystemDS
 from keras2dml.targets import Targets
 
-Matrix = np.ndarray | Rows
+Held = np.ndarray | Rows
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
     """The examples of a run, or those that are kept from it to measure it."""
 
-    features: tuple[Matrix, ...]
+    features: tuple[Held, ...]
     targets: tuple[Targets, ...]
 
     @property
@@ -45,7 +45,7 @@ class Data:
             if isinstance(one, Rows):
                 one.close()
 
-    def matrices(self, objective: Objective) -> dict[str, Matrix]:
+    def matrices(self, objective: Objective) -> dict[str, Held]:
         """Inputs, targets and weights by the names that the scripts give them."""
         graph = objective.graph
         names = zip(objective.names("sample_weight"), self.targets, strict=True)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from keras2dml import training
 from keras2dml.algorithms import Algorithm
 from keras2dml.compilation import Compilation
 from keras2dml.examples import Data
+from keras2dml.matrices import Matrix
 from keras2dml.objective import Objective
 from keras2dml.policies import Policy
 from keras2dml.scoring import ROWS_AT_ONCE
@@ -152,7 +153,7 @@ class Training:
         self._names = tuple(matrices)
         constants = {name: one.matrix for name, one in compilation.graph.constants()}
         given = {**data.matrices(self.objective), **matrices, **constants}
-        self._variables: dict[str, Any] = {
+        self._variables: dict[str, Matrix] = {
             name: systemds.placed(matrix) for name, matrix in given.items()
         }
 
@@ -206,7 +207,9 @@ class Training:
         schedule = optimizer.scheduled(self.steps, count, self.rate)
         epochs = plan.first_epoch + np.arange(done, done + count) // plan.batches
         schedule[:, 0] *= self._policy.shares(epochs, plan.epochs)
-        self._put("schedule", schedule)
+        # Of few sizes, since for each one the script is compiled.
+        unused = (1 << (count - 1).bit_length()) - count
+        self._put("schedule", np.pad(schedule, ((0, unused), (0, 0)), mode="edge"))
         scalars = {
             "batch_size": plan.batch_size,
             "workers": self._workers,
@@ -221,7 +224,7 @@ class Training:
         history = self._systemds.numpy(recorded)
         # What no step has changed comes back as it went in.
         old = ((self._variables[name], new) for name, new in results.items())
-        self._systemds.free(recorded, *(one for one, new in old if not one.equals(new)))
+        self._systemds.free(recorded, *(one for one, new in old if not one.same(new)))
         self._variables.update(results)
         self.steps += count
         return [

@@ -17,6 +17,7 @@ from pyspark.sql.types import ArrayType, NumericType, StringType
 
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Value
+from keras2dml.matrices import Matrix
 from keras2dml.rendering import Script
 from keras2dml.systemds import SystemDS
 from keras2dml.targets import Targets
@@ -32,13 +33,13 @@ class Rows:
     """A matrix (N, D) in the JVM with the rows of a DataFrame, or some of them."""
 
     systemds: SystemDS
-    data: Any
+    matrix: Matrix
     rows: int
     frame: DataFrame | None = None
 
     def close(self) -> None:
         """Give the matrix up, and what is kept of the DataFrame."""
-        self.systemds.free(self.data)
+        self.systemds.free(self.matrix)
         if self.frame is not None:
             self.frame.unpersist()
 
@@ -48,7 +49,7 @@ class Rows:
     def __getitem__(self, part: slice) -> Rows:
         begin, end, _ = part.indices(self.rows)
         script = Script(f"part = all[{begin + 1}:{end},]", ("all",), ("part",))
-        found = self.systemds.run(script, {"all": self.data})["part"]
+        found = self.systemds.run(script, {"all": self.matrix})["part"]
         return Rows(self.systemds, found, end - begin)
 
 
@@ -101,7 +102,7 @@ def examples(
 
 def features(
     systemds: SystemDS, frame: DataFrame, column: str, value: Value
-) -> tuple[Any, DataFrame]:
+) -> tuple[Matrix, DataFrame]:
     """The features of a DataFrame as a matrix, and the DataFrame with the numbers of its rows,
     which is kept until it is unpersisted.
     """
@@ -140,7 +141,7 @@ def _split(
     rows: int,
     parts: Mapping[str, int],
     order: np.ndarray | None,
-) -> dict[str, Any]:
+) -> dict[str, Matrix]:
     """The parts of a column of vectors as matrices, the features in DML's order; InvalidData for
     what is no number.
     """

@@ -213,7 +213,7 @@ class Graph:
     """A model: its inputs, the calls in an order in which they can run, its outputs and parameters.
 
     `names` are those of calls, weights and constants in a script, and of the calls that stand for
-    inputs; a weight that two calls share has one.
+    inputs; a weight that two calls share has one. A `single` model computes in float32.
     """
 
     name: str
@@ -222,6 +222,7 @@ class Graph:
     calls: tuple[Call, ...]
     parameters: tuple[Parameter, ...]
     names: Mapping[Named, str]
+    single: bool = False
 
     def input_name(self, value: Value) -> str:
         """What scripts call an input."""

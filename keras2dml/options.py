@@ -9,7 +9,9 @@ from typing import Any
 from py4j.java_gateway import JavaClass
 from py4j.protocol import Py4JError
 
+from keras2dml import blas
 from keras2dml.errors import InvalidData, InvalidSession
+from keras2dml.quiet import Quiet
 
 LEVELS = ("hops", "runtime", "recompile_hops", "recompile_runtime")
 PLACES = ("DRIVER", "SPARK", "DRIVER_AND_SPARK")
@@ -43,17 +45,44 @@ class Options:
         return self
 
     def apply(self, context: Any, jvm: Any) -> None:
-        """Tell the context."""
-        kind = getattr(jvm, "org.apache.sysds.api.mlcontext.MLContext$ExecutionType")
-        context.setExplain(self.explained)
-        context.setExplainLevel(self.level)
-        context.setStatistics(self.statistics)
-        context.setStatisticsMaxHeavyHitters(self.heavy_hitters)
-        context.setGPU(self.gpu)
-        context.setForceGPU(self.force_gpu)
-        context.setExecutionType(kind.valueOf(self.place))
-        for name, value in self.properties.items():
+        """Tell a context the properties; all others are as SystemDS has them."""
+        context.resetConfig()
+        if library := self.properties.get(blas.LIBRARY):
+            folder = self.properties.get(blas.FOLDER, "none")
+            jvm.org.apache.sysds.utils.NativeHelper.initialize(folder, library)
+        # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
+        # a file: address.
+        for name, value in {"sysds.cp.parallel.io": "false", **self.properties}.items():
             context.setConfigProperty(name, value)
+
+    def compile(self, executor: Any, jvm: Any) -> None:
+        """Tell what compiles a script, and with it the JVM as a whole."""
+        api = "org.apache.sysds.api.mlcontext.MLContext"
+        executor.setExecutionType(getattr(jvm, f"{api}$ExecutionType").valueOf(self.place))
+        executor.setExplain(self.explained)
+        executor.setExplainLevel(getattr(jvm, f"{api}$ExplainLevel").valueOf(self.level.upper()))
+        executor.setStatistics(self.statistics)
+        executor.setStatisticsMaxHeavyHitters(self.heavy_hitters)
+        executor.setGPU(self.gpu)
+        executor.setForceGPU(self.force_gpu)
+
+    def execute(self, program: Any, variables: Any, jvm: Any) -> Any:
+        """Run a program on these variables, and return its execution context."""
+        sysds = jvm.org.apache.sysds
+        contexts = sysds.runtime.controlprogram.context.ExecutionContextFactory
+        context = contexts.createContext(variables, program)
+        if not (self.statistics or self.gpu):
+            program.execute(context)
+            return context
+        sysds.utils.Statistics.reset()
+        sysds.utils.Statistics.resetNoOfExecutedJobs()
+        config = sysds.conf.ConfigurationManager.getDMLConfig()
+        outputs = variables.getRegisteredOutputs()
+        with Quiet(jvm, "out", everything=self.statistics):
+            sysds.api.ScriptExecutorUtils.executeRuntimeProgram(
+                program, context, config, self.heavy_hitters, outputs
+            )
+        return context
 
 
 def check_gpu(jvm: Any) -> None:

@@ -131,7 +131,8 @@ def render(
     used = [*forward.used, *measuring.used, *backward.used, *updates.used]
     read = (*inputs(graph), *objective.targets, *objective.weights, *kept, "schedule", *scalars)
     read += ("order",) * shuffled
-    return Script(dml.script(header, used, body), read, (*updates.weights, *kept, "history"))
+    left = (*updates.weights, *kept, "history")
+    return Script(dml.script(header, used, body), read, left, graph.single)
 
 
 def _unpacked(entries: str, wanted: Iterable[str], names: Sequence[str]) -> list[str]:

@@ -116,7 +116,17 @@ class _Naming:
         for made in calls:
             self._name(made)
         parameters = tuple(self.parameters.values())
-        return Graph(self.model.name, self.inputs, self.outputs, calls, parameters, self.names)
+        layers = self.model._flatten_layers()
+        dtypes = {layer.compute_dtype for layer in layers if not isinstance(layer, keras.Model)}
+        return Graph(
+            self.model.name,
+            self.inputs,
+            self.outputs,
+            calls,
+            parameters,
+            self.names,
+            single=dtypes == {"float32"},
+        )
 
     def _name(self, call: Call) -> None:
         main = call.layer.startswith(call.function) or call.function == "identity"

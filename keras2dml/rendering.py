@@ -13,11 +13,14 @@ INPUTS = ("X", "Y", "Z")
 
 @dataclass(frozen=True)
 class Script:
-    """A DML script with the names of what it reads and of what it leaves behind."""
+    """A DML script with the names of what it reads and of what it leaves behind; `single` if
+    products in float32 will do for it.
+    """
 
     text: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    single: bool = False
 
 
 @dataclass

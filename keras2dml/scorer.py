@@ -16,6 +16,7 @@ from keras2dml.algorithms import Algorithm
 from keras2dml.errors import InvalidData
 from keras2dml.frames import Columns
 from keras2dml.graph import Graph, Value
+from keras2dml.matrices import Matrix
 from keras2dml.rendering import Script
 from keras2dml.systemds import SystemDS
 
@@ -59,6 +60,7 @@ class CompiledModel:
             "inputs": {name: _about(value) for name, value in self.inputs.items()},
             "outputs": {name: _about(value) for name, value in self.outputs.items()},
             "weights": list(self.weights),
+            "single": self.script.single,
         }
         (target / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
         return target
@@ -84,7 +86,7 @@ class CompiledModel:
                 " Keras2DML.save_compiled()."
             )
             raise InvalidData(message) from error
-        script = Script(text, (*ends[0], *weights), tuple(ends[1]))
+        script = Script(text, (*ends[0], *weights), tuple(ends[1]), about["single"])
         return cls(script, weights, *ends)
 
 
@@ -108,7 +110,7 @@ class Scorer:
         """Raises InvalidSession, or InvalidData if `folder` holds no compiled model."""
         self.model = folder if isinstance(folder, CompiledModel) else CompiledModel.load(folder)
         self._systemds = systemds or SystemDS(spark)
-        self._weights: dict[str, Any] = {
+        self._weights: dict[str, Matrix] = {
             name: self._systemds.matrix(matrix) for name, matrix in self.model.weights.items()
         }
 

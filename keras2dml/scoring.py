@@ -58,7 +58,8 @@ def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Scr
             for name, value in zip(results, graph.outputs, strict=True)
         ),
     ]
-    return Script(dml.script(header, forward.used, body), inputs(graph), results)
+    text = dml.script(header, forward.used, body)
+    return Script(text, inputs(graph), results, graph.single)
 
 
 def inputs(graph: Graph) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ def render(
     read = (*inputs(graph), *objective.targets, *objective.weights, *kept, "schedule", *scalars)
     read += ("order",) * shuffled
     left = (*updates.weights, *changed, *kept, "history")
-    return Script(dml.script(header, used, body), read, left)
+    return Script(dml.script(header, used, body), read, left, graph.single)
 
 
 def _in_parts(
@@ -162,7 +162,7 @@ def evaluation(objective: Objective) -> Script:
     header = [f"Measures the Keras model {graph.name!r}; compiled by keras2dml."]
     text = dml.script(header, [*forward.used, *measuring.used], body)
     read = (*inputs(graph), *objective.targets, *objective.weights, "batch_size")
-    return Script(text, read, ("measured",))
+    return Script(text, read, ("measured",), graph.single)
 
 
 def _assigned(forward: Forward) -> list[str]:

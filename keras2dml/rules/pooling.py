@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Value
+from keras2dml import dml
+from keras2dml.graph import IDENTITY, INPUT, Constant, Node, Value, source_of
 from keras2dml.rules import call, lowers
 from keras2dml.rules.windows import Window, image, padded, sized
 
@@ -34,20 +36,28 @@ def max_pooling(layer: Any, x: Value) -> Value:
 
     SystemDS' own backward is fast, and right where windows lie apart and a pooled row has not six
     entries: its sorting network for six is wrong, and overlapping windows leave duplicate entries.
-    The others gather windows.
+    The others gather windows. A relu comes after the pooling that follows it: what is largest
+    stays so, and there are fewer elements to look at.
     """
     x = image(layer, x)
-    return largest(layer, Window.of(layer, x, _pool(layer)), x)
+    window, made = Window.of(layer, x, _pool(layer)), source_of(x)
+    if made.function != "relu":
+        return largest(layer, window, x)
+    before = made.inputs[0]
+    out = largest(layer, window, x.made_by(source_of(before), before.result))
+    return call(SimpleNamespace(name=made.layer), "relu", out, onnx=made.onnx)
 
 
 def largest(layer: Any, window: Window, x: Value) -> Value:
     """The largest element of each window of an image."""
     if any(window.pads):
         window, x = padded(layer, window, x, fill=LOWEST)
-    gathers = window.overlaps or window.output[1] == 6
+    kind = "_bounded" if _bounded(x) else ""
+    if window.overlaps or window.output[1] == 6:
+        kind = "_gathered"
     return call(
         layer,
-        "max_pooling2d_gathered" if gathers else "max_pooling2d",
+        f"max_pooling2d{kind}",
         x,
         to=sized(layer, window.channels, window.output, x),
         sizes=window.sizes,
@@ -103,6 +113,17 @@ def global_pooling(layer: Any, x: Value) -> Value:
         to = sized(layer, channels, (1, 1), x)
     axes = {"axes": tuple(range(2, rank + 1)), "keepdims": int(layer.keepdims)}
     return call(layer, function, x, to=to, sizes={"C": channels}, onnx=Node(operator, ("X",), axes))
+
+
+def _bounded(x: Value) -> bool:
+    """Whether what makes `x` takes a maximum, which SystemDS may fuse with the gradient."""
+    made = source_of(x)
+    if made.function == INPUT:
+        return False
+    functions = {made.function, made.training or made.function} - {IDENTITY}
+    if any(dml.has_extremes(f"{name}_forward") for name in functions):
+        return True
+    return made.function == IDENTITY and _bounded(made.inputs[0])
 
 
 def _pool(layer: Any) -> tuple[int, ...]:

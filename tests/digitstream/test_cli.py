@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -137,7 +138,8 @@ def test_doctor_says_what_is_missing_and_the_remedy(run: Run) -> None:
     findings = {each["name"]: each for each in json.loads(report)["findings"]}
     assert code == 1
     well = {name for name, each in findings.items() if each["ok"]}
-    assert well >= {"Python", "Java", "SystemDS", "jars"}
+    assert well >= {"Python", "Java", "SystemDS", "BLAS", "jars"}
+    assert re.search("OpenBLAS, /|speed alone", findings["BLAS"]["detail"])
     assert "digitstream broker start" in findings["Kafka"]["detail"]
     assert "digitstream train" in findings["champion"]["detail"]
     assert "digitstream train" in run("doctor")[1].replace("\n", " ")

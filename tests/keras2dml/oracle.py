@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import onnxruntime
@@ -50,19 +52,31 @@ def thinned(values: np.ndarray, seed: int = 5) -> np.ndarray:
     return values * (np.random.default_rng(seed).random(values.shape) < 0.2)
 
 
-def agrees(spark: SparkSession, built: keras.Model, rows: int = 5) -> None:
-    """The compiled model scores as Keras does, by DML and by ONNX, dense rows and sparse ones with
-    dense weights and sparse ones; the weights stay.
+def agrees(spark: SparkSession, built: keras.Model, rows: int = 5, *, single: bool = True) -> None:
+    """The compiled model scores as Keras does, by DML and by ONNX: dense rows and sparse ones, with
+    sparse weights, too, and as a model of `single` precision; the weights stay.
     """
     dense, features = built.get_weights(), listed(examples(built, rows))
     sparse = [
         value if "variance" in weight.path else thinned(value)
         for weight, value in zip(built.weights, dense, strict=True)
     ]
-    for weights in (sparse, dense):
-        built.set_weights(weights)
-        _agrees(spark, built, alone([thinned(value) for value in features]))
-        _agrees(spark, built, alone(features))
+    thin = alone([thinned(value) for value in features])
+    built.set_weights(sparse)
+    _agrees(spark, built, thin)
+    built.set_weights(dense)
+    _agrees(spark, built, thin)
+    _agrees(spark, built, alone(features))
+    if single and built.compute_dtype == "float64":
+        _agrees(spark, in_float32(built), alone([value.astype(np.float32) for value in features]))
+
+
+def in_float32(built: keras.Model) -> keras.Model:
+    """The same model, with the same weights but for their rounding, in single precision."""
+    text = json.dumps(built.get_config()).replace('"float64"', '"float32"')
+    made = type(built).from_config(json.loads(text))
+    made.set_weights(built.get_weights())
+    return made
 
 
 def _agrees(spark: SparkSession, built: keras.Model, features: np.ndarray | list) -> None:
@@ -79,7 +93,7 @@ def _agrees(spark: SparkSession, built: keras.Model, features: np.ndarray | list
     }
     inferred = session.run(None, given)
     for ours, theirs, output in zip(scored, inferred, wanted, strict=True):
-        near(ours, output, FORWARD[built.compute_dtype])
+        near(ours, output, FORWARD[built.outputs[0].dtype])
         near(theirs, output, FORWARD["float32"])
 
 

@@ -1,0 +1,81 @@
+"""OpenBLAS behind SystemDS' matrix products and convolutions, where the machine has it.
+
+SystemDS computes in Java, in float64, unless it is told otherwise. For models of float32 it may use
+OpenBLAS in single precision, as Keras computes. Float64 is left to Java, which is as fast; and so
+is MKL's part: that library crashed the JVM.
+"""
+
+from __future__ import annotations
+
+import atexit
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from ctypes.util import find_library
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from keras2dml.session import systemds_jar
+
+BRIDGE = "lib/libsystemds_openblas-Linux-x86_64.so"
+REMEDY = "apt-get install libopenblas0-pthread libgomp1"
+LIBRARY, FOLDER = "sysds.native.blas", "sysds.native.blas.directory"
+PRECISION = "sysds.floating.point.precision"
+# X %*% t(X) and t(X) %*% X in a plan: behind OpenBLAS, SystemDS leaves half of them unset.
+SQUARES = "tsmm"
+_TRIED = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
+
+
+@dataclass(frozen=True)
+class Blas:
+    """What was found: `folder` holds a `libopenblas.so` that loads, or there is none."""
+
+    folder: Path | None
+    detail: str
+
+    def use(self, jvm: Any, *, used: bool) -> None:
+        """Let the JVM use it for what comes next, or not."""
+        if self.folder is None:
+            return
+        kind, precision = ("openblas", "single") if used else ("none", "double")
+        sysds = jvm.org.apache.sysds
+        sysds.conf.ConfigurationManager.getDMLConfig().setTextValue(PRECISION, precision)
+        sysds.utils.NativeHelper.initialize(str(self.folder), kind)
+
+
+@cache
+def found() -> Blas:
+    """The library that SystemDS can use here, tried once, in a process of its own: one that does
+    not load must not take the JVM with it.
+    """
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return Blas(None, "none: SystemDS has one for Linux on x86_64 only; this costs speed alone")
+    name = find_library("openblas")
+    if name is None or find_library("gomp") is None:
+        return Blas(None, f"none, which costs speed alone: {REMEDY}")
+    folder = Path(tempfile.mkdtemp(prefix="keras2dml-blas-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with zipfile.ZipFile(systemds_jar()) as jar:
+        bridge = Path(jar.extract(BRIDGE, folder))
+    tried = subprocess.run(
+        [sys.executable, "-c", _TRIED, str(bridge)], capture_output=True, text=True, check=False
+    )
+    path = _path(name)
+    if tried.returncode or path is None:
+        said = (tried.stderr.strip().splitlines() or [f"{name} is not where it is looked for"])[-1]
+        return Blas(None, f"none, which costs speed alone: {name} does not load ({said}); {REMEDY}")
+    for alias in ("libopenblas.so", "liblibopenblas.so"):  # the second is what it asks for first
+        (folder / alias).symlink_to(path)
+    return Blas(folder, f"OpenBLAS, {path}, for models of float32")
+
+
+def _path(name: str) -> Path | None:
+    """Where the loader finds a library."""
+    listed = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=False)
+    places = (line.split(" => ")[1] for line in listed.stdout.splitlines() if name in line)
+    return next((Path(place) for place in places if Path(place).exists()), None)

@@ -1,0 +1,68 @@
+"""OpenBLAS is used where it loads, for models of float32, and never needed."""
+
+from __future__ import annotations
+
+import platform
+
+import keras
+import pytest
+from keras.layers import Conv2D, Dense, Flatten
+from oracle import learns, model
+
+from keras2dml import blas
+
+
+@pytest.fixture
+def fresh():
+    blas.found.cache_clear()
+    yield
+    blas.found.cache_clear()
+
+
+@pytest.fixture
+def linux(monkeypatch, fresh):
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+
+
+@pytest.mark.usefixtures("linux")
+def test_without_the_library_the_package_to_install_is_named(monkeypatch):
+    monkeypatch.setattr(blas, "find_library", lambda name: None)
+    assert blas.found().folder is None
+    assert "costs speed alone: apt-get install libopenblas0-pthread" in blas.found().detail
+
+
+@pytest.mark.usefixtures("linux")
+def test_a_library_that_does_not_load_is_not_used(monkeypatch):
+    monkeypatch.setattr(blas, "find_library", lambda name: f"lib{name}.so.0")
+    monkeypatch.setattr(blas, "_TRIED", "import os; os.abort()")
+    assert blas.found().folder is None
+    assert "libopenblas.so.0 does not load" in blas.found().detail
+
+
+@pytest.mark.usefixtures("fresh")
+def test_other_machines_do_without(monkeypatch):
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    assert blas.found().folder is None
+    assert "Linux on x86_64 only" in blas.found().detail
+
+
+def in_use(spark) -> bool:
+    helper = spark._jvm.org.apache.sysds.utils.NativeHelper
+    return str(helper.CURRENT_NATIVE_BLAS_STATE).endswith("BLAS_AND_IN_USE")
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize(
+    ("dtype", "regularizer"),
+    [("float32", None), ("float64", None), ("float32", "orthogonal_regularizer")],
+)
+def test_training_is_as_exact_with_it(spark, dtype, regularizer):
+    """A product of a matrix with itself, which is wrong behind OpenBLAS, keeps it out."""
+    keras.config.set_floatx(dtype)
+    dense = Dense(3, activation="softmax", kernel_regularizer=regularizer)
+    built = model((6, 5, 2), Conv2D(4, 3, activation="relu"), Flatten(), dense)
+    learns(spark, built, steps=5)
+    wanted = dtype == "float32" and regularizer is None and blas.found().folder is not None
+    assert in_use(spark) == wanted
