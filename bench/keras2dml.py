@@ -25,7 +25,7 @@ from rich.console import Console
 
 from bench.mnist import lenet
 from contract import datasets
-from keras2dml import Keras2DML, spark_session
+from keras2dml import Keras2DML, blas, spark_session
 from keras2dml.compilation import Compilation
 from keras2dml.rendering import Script
 from keras2dml.scorer import CompiledModel
@@ -57,23 +57,31 @@ def main(mnist: Path, out: Path) -> dict[str, Any]:
     spark = spark_session()
     figures: dict[str, Any] = {"compile_s": _compiled()}
     example, score_example = _example(spark, X, y)
+    ours = {
+        size: Keras2DML(spark, _model(), batch_size=size, display=0) for size in (BATCH, LARGER)
+    }
+    train: dict[int, dict[str, Round]] = {
+        size: {"keras2dml": _ours(model, X, y), "Keras, TensorFlow": _keras(X, y, size)}
+        for size, model in ours.items()
+    }
+    train[BATCH]["SystemDS' example"] = example
+    scorer = ours[BATCH]
     score: dict[str, Round] = {
-        "keras2dml": partial(Keras2DML(spark, _model()).predict_proba, X),
+        "keras2dml": partial(scorer.predict_proba, X),
         "SystemDS' example": score_example,
         "Keras, TensorFlow": _keras_score(X),
     }
-    small, larger = (_both(spark, X, y, size) for size in (BATCH, LARGER))
     figures["images_per_s"] = {
-        f"training, batches of {BATCH}": _interleaved(
-            {**small, "SystemDS' example": example}, TRAINED
-        ),
-        f"training, batches of {LARGER}": _interleaved(larger, TRAINED),
+        **{
+            f"training, batches of {size}": _interleaved(rounds, TRAINED)
+            for size, rounds in train.items()
+        },
         "prediction": _interleaved(score, SCORED),
     }
-    scorer = Keras2DML(spark, lenet())
     figures["latency_ms"] = {
-        str(rows): 1000 * _median(partial(scorer.predict_proba, X[:rows]), 20) for rows in LATENCIES
+        str(rows): 1000 * _median(partial(scorer.predict_proba, X[:rows]), 50) for rows in LATENCIES
     }
+    figures["blas"] = blas.found().detail
     figures["peak_resident_mb"] = _memory()
     out.mkdir(parents=True, exist_ok=True)
     (out / "keras2dml.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
@@ -81,15 +89,7 @@ def main(mnist: Path, out: Path) -> dict[str, Any]:
     return figures
 
 
-def _both(spark: Any, X: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, Round]:
-    return {
-        "keras2dml": _ours(spark, X, y, batch_size),
-        "Keras, TensorFlow": _keras(X, y, batch_size),
-    }
-
-
-def _ours(spark: Any, X: np.ndarray, y: np.ndarray, batch_size: int) -> Round:
-    model = Keras2DML(spark, _model(), batch_size=batch_size, display=0)
+def _ours(model: Keras2DML, X: np.ndarray, y: np.ndarray) -> Round:
     return lambda: model.fit(X[:TRAINED], y[:TRAINED], epochs=1, shuffle=False)
 
 

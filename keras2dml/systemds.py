@@ -202,7 +202,7 @@ class SystemDS(Matrices):
         context.setExecutionScript(dml)
         executor.compile(dml)
         _Shared.native = None  # compiling leaves the JVM as it was configured
-        return executor.getRuntimeProgram()
+        return _reusable(executor.getRuntimeProgram())
 
     def _unread(self, rows: int, columns: int) -> Any:
         """A matrix of which only the size is known."""
@@ -230,6 +230,27 @@ class SystemDS(Matrices):
             outputs.add(name)
         variables.setRegisteredOutputs(outputs)
         return variables
+
+
+def _reusable(program: Any) -> Any:
+    """The same program, without what its next run would be wrong by: SystemDS compiles loops and
+    functions anew where they begin, in place, and a sum of two matrices that were empty once stays
+    empty. What has unknown sizes is compiled by itself, on a copy.
+    """
+    functions = program.getFunctionProgramBlocks()
+    for name in functions:
+        functions[name].setRecompileOnce(False)
+        _general(functions[name].getChildBlocks())
+    _general(program.getProgramBlocks())
+    return program
+
+
+def _general(blocks: Any) -> None:
+    for block in blocks or ():
+        statement = block.getStatementBlock()
+        if statement is not None:
+            statement.setRecompileOnce(False)
+        _general(block.getChildBlocks())
 
 
 def _root_cause(error: Py4JJavaError) -> str:

@@ -125,11 +125,18 @@ def learns(
     steps: int = 4,
     sample_weight: np.ndarray | None = None,
     class_weight: dict[int, float] | None = None,
+    single: bool = True,
     **compiled: object,
 ) -> None:
     """After some steps on the same batches the weights are Keras' own, and so are losses and
-    metrics; every other batch is sparse, the last one a partial one.
+    metrics; every other batch is sparse, the last one a partial one. What takes plain steps for a
+    loss of Keras' name does so as a model of `single` precision, too.
     """
+    plain = optimizer is None and isinstance(loss, str) and not (class_weight or compiled)
+    if single and plain and sample_weight is None and built.compute_dtype == "float64":
+        keras.config.set_floatx("float32")  # which losses compute in
+        learns(spark, in_float32(built), loss=loss, steps=2, single=False)
+        keras.config.set_floatx("float64")
     built.compile(
         optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True, **compiled
     )
@@ -148,7 +155,7 @@ def learns(
     ours.fit(
         alone(features), alone(targets), sample_weight=sample_weight, class_weight=class_weight
     )
-    distance = WEIGHTS[built.compute_dtype]
+    distance = WEIGHTS[built.outputs[0].dtype]
     for step, begin in zip(ours.iterations, range(0, rows, batch), strict=True):
         part = slice(begin, begin + batch)
         x, y = [value[part] for value in features], [value[part] for value in targets]

@@ -21,7 +21,7 @@ def test_the_layer_of_the_page_scores_and_learns_as_keras(spark, capsys):
         exec(compile(block, PAGE.name, "exec"), page)
     assert "gate_gradients(" in capsys.readouterr().out
     agrees(spark, seeded(page["model"]), single=False)
-    learns(spark, page["model"])
+    learns(spark, page["model"], single=False)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ KEPT = [
         (("Activation", {"activation": "relu"}), ("BatchNormalization", {"momentum": 0.9})),
         *(2, "binary_crossentropy", "Adagrad"),
     ),
+    Recipe((2,), (("BatchNormalization", {"momentum": 0.9}),) * 2, 2, "huber", "Adagrad"),
+    Recipe((2, 2), (("SimpleRNN", {"units": 2}),), 2, "binary_crossentropy", "Adagrad"),
     Recipe((2, 3), (("attention", {"num_heads": 1, "key_dim": 2}),), 2, "huber", "Adagrad"),
 ]
 
