@@ -28,7 +28,22 @@ LIBRARY, FOLDER = "sysds.native.blas", "sysds.native.blas.directory"
 PRECISION = "sysds.floating.point.precision"
 # X %*% t(X) and t(X) %*% X in a plan: behind OpenBLAS, SystemDS leaves half of them unset.
 SQUARES = "tsmm"
-_TRIED = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
+# What has to go well before it is used: OpenBLAS of a Debian can be older than the processor, and
+# wrong on it.
+_TRIED = """
+import ctypes, sys
+import numpy as np
+
+bridge, blas = map(ctypes.CDLL, sys.argv[1:])
+single, plain, rows = ctypes.c_float, 111, 101
+for m, k, n in ((5, 7, 3), (32, 25, 784), (64, 800, 196), (100, 3136, 512)):
+    left, right = (np.random.default_rng(m).random(shape, np.float32) for shape in ((m, k), (k, n)))
+    out = np.zeros((m, n), np.float32)
+    a, b, c = (each.ctypes.data_as(ctypes.POINTER(single)) for each in (left, right, out))
+    blas.cblas_sgemm(rows, plain, plain, m, n, k, single(1), a, k, b, n, single(0), c, n)
+    if not np.allclose(out, left.astype(float) @ right, rtol=1e-4):
+        sys.exit(f"its product of {m} x {k} by {k} x {n} is wrong on this processor")
+"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,7 @@ class Blas:
 @cache
 def found() -> Blas:
     """The library that SystemDS can use here, tried once, in a process of its own: one that does
-    not load must not take the JVM with it.
+    not load, or crashes, must not take the JVM with it.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         return Blas(None, "none: SystemDS has one for Linux on x86_64 only; this costs speed alone")
@@ -63,12 +78,17 @@ def found() -> Blas:
     with zipfile.ZipFile(systemds_jar()) as jar:
         bridge = Path(jar.extract(BRIDGE, folder))
     tried = subprocess.run(
-        [sys.executable, "-c", _TRIED, str(bridge)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _TRIED, str(bridge), name],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     path = _path(name)
     if tried.returncode or path is None:
-        said = (tried.stderr.strip().splitlines() or [f"{name} is not where it is looked for"])[-1]
-        return Blas(None, f"none, which costs speed alone: {name} does not load ({said}); {REMEDY}")
+        said = (
+            tried.stderr.strip().rpartition("\n")[2] or f"its trial ended with {tried.returncode}"
+        )
+        return Blas(None, f"none, which costs speed alone: {name} is of no use ({said}); {REMEDY}")
     for alias in ("libopenblas.so", "liblibopenblas.so"):  # the second is what it asks for first
         (folder / alias).symlink_to(path)
     return Blas(folder, f"OpenBLAS, {path}, for models of float32")

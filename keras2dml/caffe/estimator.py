@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from keras2dml.caffe import losses, readers  # noqa: F401  (Network learns from them)
 from keras2dml.caffe.network import Network
 from keras2dml.caffe.solver import Solver
 from keras2dml.errors import UnsupportedModel

@@ -67,8 +67,6 @@ class Network:
         """The network in a text file, for examples of this shape. Raises InvalidData,
         and UnsupportedModel with all complaints.
         """
-        from keras2dml.caffe import losses, readers  # noqa: F401, PLC0415
-
         message = schema.parsed(path, "Net")
         network = cls(tuple(shape), decay, keras.Input(tuple(shape), name="data"))
         for name in message.input:

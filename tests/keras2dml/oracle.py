@@ -52,20 +52,29 @@ def thinned(values: np.ndarray, seed: int = 5) -> np.ndarray:
     return values * (np.random.default_rng(seed).random(values.shape) < 0.2)
 
 
-def agrees(spark: SparkSession, built: keras.Model, rows: int = 5, *, single: bool = True) -> None:
-    """The compiled model scores as Keras does, by DML and by ONNX: dense rows and sparse ones, with
-    sparse weights, too, and as a model of `single` precision; the weights stay.
+def agrees(
+    spark: SparkSession,
+    built: keras.Model,
+    rows: int = 5,
+    *,
+    sparse: bool = True,
+    single: bool = True,
+) -> None:
+    """The compiled model scores as Keras does, by DML and by ONNX: dense rows and `sparse` ones,
+    with sparse weights, too, and as a model of `single` precision; the weights stay.
     """
-    dense, features = built.get_weights(), listed(examples(built, rows))
-    sparse = [
-        value if "variance" in weight.path else thinned(value)
-        for weight, value in zip(built.weights, dense, strict=True)
-    ]
-    thin = alone([thinned(value) for value in features])
-    built.set_weights(sparse)
-    _agrees(spark, built, thin)
-    built.set_weights(dense)
-    _agrees(spark, built, thin)
+    features = listed(examples(built, rows))
+    if sparse:
+        dense, thin = built.get_weights(), alone([thinned(value) for value in features])
+        built.set_weights(
+            [
+                value if "variance" in weight.path else thinned(value)
+                for weight, value in zip(built.weights, dense, strict=True)
+            ]
+        )
+        _agrees(spark, built, thin)
+        built.set_weights(dense)
+        _agrees(spark, built, thin)
     _agrees(spark, built, alone(features))
     if single and built.compute_dtype == "float64":
         _agrees(spark, in_float32(built), alone([value.astype(np.float32) for value in features]))

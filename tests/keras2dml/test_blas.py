@@ -33,11 +33,19 @@ def test_without_the_library_the_package_to_install_is_named(monkeypatch):
 
 
 @pytest.mark.usefixtures("linux")
-def test_a_library_that_does_not_load_is_not_used(monkeypatch):
+@pytest.mark.parametrize(
+    ("tried", "told"),
+    [
+        ("import os; os.abort()", "its trial ended with -6"),
+        ("import sys; sys.exit('its product is wrong')", "its product is wrong"),
+    ],
+    ids=["crash", "result"],
+)
+def test_a_library_that_fails_its_trial_is_not_used(monkeypatch, tried, told):
     monkeypatch.setattr(blas, "find_library", lambda name: f"lib{name}.so.0")
-    monkeypatch.setattr(blas, "_TRIED", "import os; os.abort()")
+    monkeypatch.setattr(blas, "_TRIED", tried)
     assert blas.found().folder is None
-    assert "libopenblas.so.0 does not load" in blas.found().detail
+    assert f"libopenblas.so.0 is of no use ({told})" in blas.found().detail
 
 
 @pytest.mark.usefixtures("fresh")

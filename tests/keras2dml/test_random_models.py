@@ -34,7 +34,7 @@ KEPT = [
 def as_keras(spark, recipe: Recipe) -> None:
     keras.utils.clear_session()
     built = recipe.model()
-    agrees(spark, built, rows=3)
+    agrees(spark, built, rows=3, single=False)
     learns(spark, built, loss=recipe.loss, optimizer=recipe.optimized(), steps=2)
 
 
