@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,8 +27,13 @@ BRIDGE = "lib/libsystemds_openblas-Linux-x86_64.so"
 REMEDY = "apt-get install libopenblas0-pthread libgomp1"
 LIBRARY, FOLDER = "sysds.native.blas", "sysds.native.blas.directory"
 PRECISION = "sysds.floating.point.precision"
-# X %*% t(X) and t(X) %*% X in a plan: behind OpenBLAS, SystemDS leaves half of them unset.
-SQUARES = "tsmm"
+# X %*% t(X) and t(X) %*% X have an operator of their own, of which SystemDS leaves half unset
+# behind OpenBLAS. A product of a gradient and what is none, one of them transposed, never becomes one.
+_TRANSPOSED = re.compile(r"\bt\(")
+_OF_GRADIENT = re.compile(
+    r"\bd\w+ %\*% t\((?!d)\w+\)|\bt\((?!d)\w+\) %\*% d\w+"
+    r"|\b(?!d)\w+ %\*% t\(d\w+\)|\bt\(d\w+\) %\*% (?!d)\w+"
+)
 # What has to go well before it is used: OpenBLAS of a Debian can be older than the processor, and
 # wrong on it.
 _TRIED = """
@@ -61,6 +67,14 @@ class Blas:
         sysds = jvm.org.apache.sysds
         sysds.conf.ConfigurationManager.getDMLConfig().setTextValue(PRECISION, precision)
         sysds.utils.NativeHelper.initialize(str(self.folder), kind)
+
+
+def suits(script: str) -> bool:
+    """Whether a script may run with OpenBLAS: it transposes nothing but for products of gradients.
+
+    What SystemDS plans does not tell, since it plans again while a script runs.
+    """
+    return len(_TRANSPOSED.findall(script)) == len(_OF_GRADIENT.findall(script))
 
 
 @cache

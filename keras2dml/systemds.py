@@ -108,7 +108,8 @@ class SystemDS(Matrices):
         """
         with _Shared.lock, Quiet(self._jvm, "out"):
             self._told()
-            return self._explained(self._compiled(script, shapes))
+            program = self._compiled(script, shapes)
+            return str(self._jvm.org.apache.sysds.utils.Explain.explain(program))
 
     def of_frame(self, frame: DataFrame, rows: int, columns: int) -> Matrix:
         """A column of vectors as a matrix, which stays where it is until a plan wants it: its rows
@@ -179,8 +180,8 @@ class SystemDS(Matrices):
             return programs[key]
         with Quiet(self._jvm, "out"):
             runtime = self._compiled(script, shapes)
-        native = script.single and not self.options.gpu and blas.found().folder is not None
-        program = _Program(runtime, native and blas.SQUARES not in self._explained(runtime))
+        native = script.single and not self.options.gpu and blas.suits(script.text)
+        program = _Program(runtime, native and blas.found().folder is not None)
         if script.inputs:
             programs[key] = program
             while len(programs) > _KEPT:
@@ -213,9 +214,6 @@ class SystemDS(Matrices):
         meta = sysds.runtime.meta.MetaDataFormat(sizes, formats.BINARY)
         kind = sysds.runtime.controlprogram.caching.MatrixObject
         return self._api.Matrix(kind(values.FP64, "unread", meta), None)
-
-    def _explained(self, program: Any) -> str:
-        return str(self._jvm.org.apache.sysds.utils.Explain.explain(program))
 
     def _bound(self, script: Script, given: Mapping[str, Any]) -> Any:
         """The variables with which a script begins."""

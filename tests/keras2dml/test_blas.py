@@ -55,6 +55,20 @@ def test_other_machines_do_without(monkeypatch):
     assert "Linux on x86_64 only" in blas.found().detail
 
 
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("dX = dout %*% t(W)\ndW = t(X) %*% dout", True),
+        ("C = unit %*% t(unit)", False),
+        ("S = Q %*% t(K)\ndK = t(dS) %*% Q", False),
+        ("A = t(X)\nB = X %*% A", False),
+        ("out = X %*% W + b", True),
+    ],
+)
+def test_a_script_suits_it_that_squares_no_matrix(line, wanted):
+    assert blas.suits(line) == wanted
+
+
 def in_use(spark) -> bool:
     helper = spark._jvm.org.apache.sysds.utils.NativeHelper
     return str(helper.CURRENT_NATIVE_BLAS_STATE).endswith("BLAS_AND_IN_USE")
@@ -71,6 +85,6 @@ def test_training_is_as_exact_with_it(spark, dtype, regularizer):
     keras.config.set_floatx(dtype)
     dense = Dense(3, activation="softmax", kernel_regularizer=regularizer)
     built = model((6, 5, 2), Conv2D(4, 3, activation="relu"), Flatten(), dense)
-    learns(spark, built, steps=5)
+    learns(spark, built)
     wanted = dtype == "float32" and regularizer is None and blas.found().folder is not None
     assert in_use(spark) == wanted

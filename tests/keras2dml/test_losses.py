@@ -65,7 +65,7 @@ def test_loss_of_numbers_is_as_keras(spark, loss):
 @pytest.mark.parametrize("loss", NUMBERS, ids=named)
 def test_loss_of_sequences_and_its_reduction_are_as_keras(spark, loss):
     built = model((4, 5), Dense(6, "tanh"), Dense(3, "softplus"))
-    weights = None if loss.name in WHOLE else np.arange(80.0).reshape(20, 4)
+    weights = None if loss.name in WHOLE else np.arange(100.0).reshape(25, 4)
     reduction = "sum" if loss.name in WHOLE else "mean_with_sample_weight"
     learns(spark, built, loss=again(loss, reduction=reduction), sample_weight=weights)
 
@@ -86,7 +86,7 @@ def test_loss_of_logits_is_as_keras(spark, loss, activation):
 def test_loss_of_images_is_as_keras(spark, loss, activation):
     """The model stores images with their channels first, Keras with their channels last."""
     built = model((4, 3, 2), keras.layers.Conv2D(3, 2, activation=activation))
-    weights = np.random.default_rng(1).uniform(size=(20, 3, 2))
+    weights = np.random.default_rng(1).uniform(size=(25, 3, 2))
     learns(spark, built, loss=loss, sample_weight=weights, weighted_metrics=["mae"])
 
 
@@ -110,7 +110,7 @@ def test_classes_have_weights(spark, name):
 @pytest.mark.spark
 @pytest.mark.systemds
 def test_each_step_of_a_sequence_has_a_weight(spark):
-    weights = np.random.default_rng(1).uniform(size=(20, 4))
+    weights = np.random.default_rng(1).uniform(size=(25, 4))
     built = model((4, 5), Dense(3, "softmax"))
     learns(spark, built, sample_weight=weights, weighted_metrics=["accuracy"])
 

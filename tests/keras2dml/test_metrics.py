@@ -29,7 +29,7 @@ NUMBERS = ["mse", "mae", "mape", "msle", metrics.RootMeanSquaredError(), metrics
 @pytest.mark.spark
 @pytest.mark.systemds
 def test_metrics_of_classes_are_as_keras(spark):
-    weights = np.random.default_rng(1).uniform(size=20)
+    weights = np.random.default_rng(1).uniform(size=25)
     learns(
         spark,
         model((5,), Dense(4, "softmax")),
@@ -67,7 +67,7 @@ def test_metrics_of_numbers_are_as_keras(spark):
         loss="mse",
         metrics=[made(metric) for metric in NUMBERS],
         weighted_metrics=["mae"],
-        sample_weight=np.arange(20.0),
+        sample_weight=np.arange(25.0),
     )
 
 

@@ -66,7 +66,7 @@ def small() -> keras.Model:
 @pytest.mark.systemds
 @pytest.mark.parametrize(("kind", "arguments"), KINDS, ids=named)
 def test_optimizer_is_as_keras(spark, kind, arguments):
-    learns(spark, small(), optimizer=kind(**arguments), steps=5)
+    learns(spark, small(), optimizer=kind(**arguments))
 
 
 @pytest.mark.spark
@@ -91,7 +91,7 @@ def test_what_surrounds_the_step_is_as_keras(spark, kind, arguments):
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=named)
 def test_learning_rates_are_those_of_the_schedule(spark, schedule):
     again = type(schedule).from_config(schedule.get_config())
-    learns(spark, small(), optimizer=optimizers.SGD(again), steps=5)
+    learns(spark, small(), optimizer=optimizers.SGD(again))
 
 
 @pytest.mark.spark

@@ -81,7 +81,7 @@ def test_lenet_in_float32_learns_as_keras(spark):
     keras.config.set_floatx("float32")
     keras.utils.set_random_seed(1)
     optimizer = keras.optimizers.SGD(0.01, momentum=0.95, nesterov=True)
-    learns(spark, lenet(0.0), optimizer=optimizer, steps=5)
+    learns(spark, lenet(0.0), optimizer=optimizer)
 
 
 def test_uncompiled_model_gets_systemml_defaults(spark):
