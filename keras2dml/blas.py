@@ -28,7 +28,8 @@ REMEDY = "apt-get install libopenblas0-pthread libgomp1"
 LIBRARY, FOLDER = "sysds.native.blas", "sysds.native.blas.directory"
 PRECISION = "sysds.floating.point.precision"
 # X %*% t(X) and t(X) %*% X have an operator of their own, of which SystemDS leaves half unset
-# behind OpenBLAS. A product of a gradient and what is none, one of them transposed, never becomes one.
+# behind OpenBLAS. A product of a gradient and what is none, one of them transposed, never becomes
+# one.
 _TRANSPOSED = re.compile(r"\bt\(")
 _OF_GRADIENT = re.compile(
     r"\bd\w+ %\*% t\((?!d)\w+\)|\bt\((?!d)\w+\) %\*% d\w+"

@@ -132,14 +132,15 @@ def learns(
     | list[str | keras.losses.Loss] = "sparse_categorical_crossentropy",
     optimizer: keras.optimizers.Optimizer | None = None,
     steps: int = 5,
+    rest: int = 1,
     sample_weight: np.ndarray | None = None,
     class_weight: dict[int, float] | None = None,
     single: bool = True,
     **compiled: object,
 ) -> None:
     """After some steps on the same batches the weights are Keras' own, and so are losses and
-    metrics; every other batch is sparse, the last one a single example. What takes plain steps for
-    a loss of Keras' name does so as a model of `single` precision, too.
+    metrics; every other batch is sparse, the last one has `rest` examples. What takes plain steps
+    for a loss of Keras' name does so as a model of `single` precision, too.
     """
     plain = optimizer is None and isinstance(loss, str) and not (class_weight or compiled)
     if single and plain and sample_weight is None and built.compute_dtype == "float64":
@@ -150,7 +151,7 @@ def learns(
         optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True, **compiled
     )
     batch = 6
-    rows = batch * (steps - 1) + 1
+    rows = batch * (steps - 1) + rest
     features = listed(examples(built, rows))
     for value in features:
         for begin in range(batch, rows, 2 * batch):

@@ -35,7 +35,7 @@ def as_keras(spark, recipe: Recipe) -> None:
     keras.utils.clear_session()
     built = recipe.model()
     agrees(spark, built, rows=3, single=False)
-    learns(spark, built, loss=recipe.loss, optimizer=recipe.optimized(), steps=2)
+    learns(spark, built, loss=recipe.loss, optimizer=recipe.optimized(), steps=2, rest=2)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
