@@ -31,9 +31,13 @@ PRECISION = "sysds.floating.point.precision"
 # behind OpenBLAS. A product of a gradient and what is none, one of them transposed, never becomes
 # one.
 _TRANSPOSED = re.compile(r"\bt\(")
+_GRADIENT = r"d(?:out|[A-Z]\w*)"
+_VALUE = rf"(?!{_GRADIENT}\b)\w+"
 _OF_GRADIENT = re.compile(
-    r"\bd\w+ %\*% t\((?!d)\w+\)|\bt\((?!d)\w+\) %\*% d\w+"
-    r"|\b(?!d)\w+ %\*% t\(d\w+\)|\bt\(d\w+\) %\*% (?!d)\w+"
+    "|".join(
+        rf"\b{one} %\*% t\({other}\)|\bt\({one}\) %\*% {other}\b"
+        for one, other in ((_GRADIENT, _VALUE), (_VALUE, _GRADIENT))
+    )
 )
 # What has to go well before it is used: OpenBLAS of a Debian can be older than the processor, and
 # wrong on it.

@@ -23,7 +23,7 @@ _FUNCTION = re.compile(
 )
 _BEGUN = re.compile(r"^\s*(\w+)\s*=\s*function\b", re.MULTILINE)
 _CALLED = re.compile(r"\b(\w+)\(")
-_EXTREME = re.compile(r"\b(?:max|min)\(")
+_EXTREME, _FUSED = re.compile(r"\b(?:max|min)\("), re.compile(r"\b(?:max|min|max_pool)\(")
 _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
 
 
@@ -136,9 +136,16 @@ def with_called(names: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def has_extremes(name: str) -> bool:
+def makes_extremes(name: str) -> bool:
     """Whether a function, or one that it calls, takes a maximum or a minimum."""
     return any(_EXTREME.search(function(one).text) for one in with_called([name]))
+
+
+def takes_extremes(name: str) -> bool:
+    """Whether SystemDS fuses something in the function, or in its gradient, with a maximum or
+    minimum before it.
+    """
+    return any(_FUSED.search(function(one).text) for one in with_called([name]))
 
 
 def block(head: str, body: Iterable[str]) -> list[str]:

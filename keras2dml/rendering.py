@@ -118,14 +118,18 @@ class Forward:
             self.lines.append(f"{results[0]} = {results[0]} + 0")
 
     def _bounded(self, calls: list[Call]) -> set[str]:
-        """What a function with a maximum or minimum makes, and another such function takes.
+        """What a function with a maximum or minimum makes, and another one or a pooling takes.
 
-        SystemDS folds both into one of several matrices, and does that wrongly for sparse ones.
+        SystemDS folds two into one of several matrices, and does that wrongly for sparse ones; and
+        it fuses one with the gradient of a max-pooling, whose rows are then not sorted.
         """
-        names = {self.target(call).name for call in calls}
-        bounding = {name for name in names if dml.has_extremes(name)}
-        bounds = [call for call in calls if self.target(call).name in bounding]
-        taken = {self[value] for call in bounds for value in call.inputs}
+        names = {call: self.target(call).name for call in calls}
+        makes, takes = (
+            {name for name in {*names.values()} if asked(name)}
+            for asked in (dml.makes_extremes, dml.takes_extremes)
+        )
+        bounds = [call for call in calls if names[call] in makes]
+        taken = {self[value] for call in calls if names[call] in takes for value in call.inputs}
         if self.training or self.measuring:  # losses and metrics have some
             taken |= {self[value] for value in self.graph.outputs}
         return taken & {self.graph.names[call] for call in bounds}

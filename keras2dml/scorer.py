@@ -86,7 +86,8 @@ class CompiledModel:
                 " Keras2DML.save_compiled()."
             )
             raise InvalidData(message) from error
-        script = Script(text, (*ends[0], *weights), tuple(ends[1]), about["single"])
+        single = about.get("single", False)  # an older folder does not say
+        script = Script(text, (*ends[0], *weights), tuple(ends[1]), single)
         return cls(script, weights, *ends)
 
 

@@ -46,7 +46,7 @@ class _Shared:
 
     lock = threading.Lock()
     told: tuple[str, Options] | None = None
-    native: bool | None = None
+    native: bool = False
     programs: ClassVar[OrderedDict[object, _Program]] = OrderedDict()
 
 
@@ -148,7 +148,7 @@ class SystemDS(Matrices):
         if _Shared.told != told:
             _Shared.programs.clear()
             self.options.apply(self._context(), self._jvm)
-            _Shared.told, _Shared.native = told, None
+            _Shared.told, _Shared.native = told, False
 
     def _executed(self, script: Script, inputs: Mapping[str, Any]) -> Any:
         """SystemDS' execution context, with the variables that a script leaves."""
@@ -201,8 +201,8 @@ class SystemDS(Matrices):
         for name in script.outputs:
             dml.out(name)
         context.setExecutionScript(dml)
+        _Shared.native = False  # compiling leaves the JVM as it was configured
         executor.compile(dml)
-        _Shared.native = None  # compiling leaves the JVM as it was configured
         return _reusable(executor.getRuntimeProgram())
 
     def _unread(self, rows: int, columns: int) -> Any:

@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml import dml
-from keras2dml.graph import IDENTITY, INPUT, Constant, Node, Value, source_of
+from keras2dml.graph import Constant, Node, Value, source_of
 from keras2dml.rules import call, lowers
 from keras2dml.rules.windows import Window, image, padded, sized
 
@@ -52,12 +51,10 @@ def largest(layer: Any, window: Window, x: Value) -> Value:
     """The largest element of each window of an image."""
     if any(window.pads):
         window, x = padded(layer, window, x, fill=LOWEST)
-    kind = "_bounded" if _bounded(x) else ""
-    if window.overlaps or window.output[1] == 6:
-        kind = "_gathered"
+    gathers = window.overlaps or window.output[1] == 6
     return call(
         layer,
-        f"max_pooling2d{kind}",
+        "max_pooling2d_gathered" if gathers else "max_pooling2d",
         x,
         to=sized(layer, window.channels, window.output, x),
         sizes=window.sizes,
@@ -113,17 +110,6 @@ def global_pooling(layer: Any, x: Value) -> Value:
         to = sized(layer, channels, (1, 1), x)
     axes = {"axes": tuple(range(2, rank + 1)), "keepdims": int(layer.keepdims)}
     return call(layer, function, x, to=to, sizes={"C": channels}, onnx=Node(operator, ("X",), axes))
-
-
-def _bounded(x: Value) -> bool:
-    """Whether what makes `x` takes a maximum, which SystemDS may fuse with the gradient."""
-    made = source_of(x)
-    if made.function == INPUT:
-        return False
-    functions = {made.function, made.training or made.function} - {IDENTITY}
-    if any(dml.has_extremes(f"{name}_forward") for name in functions):
-        return True
-    return made.function == IDENTITY and _bounded(made.inputs[0])
 
 
 def _pool(layer: Any) -> tuple[int, ...]:

@@ -62,6 +62,8 @@ def test_other_machines_do_without(monkeypatch):
         ("C = unit %*% t(unit)", False),
         ("S = Q %*% t(K)\ndK = t(dS) %*% Q", False),
         ("A = t(X)\nB = X %*% A", False),
+        ("out = data %*% t(X)", False),
+        ("A = t(dout) %*% dout", False),
         ("out = X %*% W + b", True),
     ],
 )

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import keras
 import pytest
-from keras.layers import Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
+from keras.layers import (
+    Activation,
+    Concatenate,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling2D,
+    PReLU,
+    UnitNormalization,
+)
 from oracle import agrees, learns, model
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
@@ -99,7 +109,7 @@ def test_convolution_learns_as_keras(spark, arguments):
 
 @pytest.mark.parametrize("width", [6, 12, 13])
 @pytest.mark.parametrize("arguments", POOLINGS[:5], ids=named)
-@pytest.mark.parametrize("activation", ["relu", "linear"])
+@pytest.mark.parametrize("activation", ["relu", "relu6", "linear"])
 def test_pooling_learns_as_keras(spark, arguments, width, activation):
     learns(
         spark,
@@ -112,3 +122,23 @@ def test_pooling_learns_as_keras(spark, arguments, width, activation):
             Dense(3, activation="softmax"),
         ),
     )
+
+
+@pytest.mark.parametrize("width", [8, 14])
+def test_pooling_of_what_a_maximum_made_learns_as_keras(spark, width):
+    """A maximum that others take, too, stays before the pooling, where SystemDS would fuse it."""
+    image = keras.Input((8, width, 2))
+    made = PReLU()(Conv2D(3, 3, padding="same")(image))
+    both = Concatenate()([Flatten()(MaxPooling2D()(made)), Flatten()(made)])
+    learns(spark, keras.Model(image, Dense(3, activation="softmax")(both)))
+
+
+@pytest.mark.parametrize("constraint", ["max_norm", "unit_norm"])
+def test_what_has_one_element_learns_as_keras(spark, constraint):
+    first = Dense(1, kernel_regularizer="l2", bias_regularizer="l2", kernel_constraint=constraint)
+    last = Dense(2, activation="softmax", kernel_constraint=constraint)
+    built = model((1,), first, UnitNormalization(), last)
+    agrees(spark, built)
+    learns(spark, built)
+    clipped = model((1,), Dense(1, use_bias=False))
+    learns(spark, clipped, loss="mse", optimizer=keras.optimizers.SGD(0.1, clipnorm=0.01))
