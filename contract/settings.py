@@ -10,6 +10,7 @@ from math import inf
 from pathlib import Path
 from typing import Literal
 
+from contract.connection import Kafka, Security
 from contract.datasets import SAMPLE
 from contract.errors import BrokerUnavailable
 from contract.registry import Registry
@@ -28,6 +29,9 @@ class Settings:
 
     bootstrap_servers: str | None = None
     """Kafka, `host:port` with commas between several; None is the embedded one of `home`."""
+
+    security: Security | None = None
+    """How Kafka is spoken to; None is without any protection, as the embedded one is."""
 
     master: str = "local[*]"
     """Spark's master."""
@@ -63,8 +67,8 @@ class Settings:
         return Registry(self.tracking_uri or own, home / "mlartifacts", self.model)
 
     @property
-    def kafka(self) -> str:
-        """Kafka's address; raises BrokerUnavailable if it was left to the embedded broker.
+    def kafka(self) -> Kafka:
+        """Kafka, and the way to it; raises BrokerUnavailable if it was left to the embedded broker.
 
         The front door puts the embedded broker's address in before it starts a program.
         """
@@ -74,7 +78,7 @@ class Settings:
                 "embedded one with `digitstream broker start`."
             )
             raise BrokerUnavailable(message)
-        return self.bootstrap_servers
+        return Kafka(self.bootstrap_servers, self.security or Security())
 
 
 @dataclass(frozen=True)

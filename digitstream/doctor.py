@@ -40,7 +40,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         "SystemDS": _systemds,
         "BLAS": _blas,
         "disk": lambda: _disk(settings.home),
-        "Kafka": lambda: connected(settings).kafka,
+        "Kafka": lambda: str(connected(settings).kafka),
         "topics": lambda: _topics(connected(settings)),
         "champion": lambda: _champion(settings),
     }

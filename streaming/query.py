@@ -12,6 +12,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame
 from pyspark.sql.streaming.query import StreamingQuery
 
+from contract.connection import Kafka
 from contract.topics import Topics
 from streaming.champion import Champion, Champions
 from streaming.decode import decoded
@@ -63,7 +64,7 @@ class Query:
     """
 
     champions: Champions
-    bootstrap_servers: str
+    kafka: Kafka
     topics: Topics
     figures: Tally
     reporter: Reporter
@@ -107,7 +108,7 @@ class Query:
             champion = self.champions.current()
             self.figures.value = {}
             found = answers(readings, champion, self.topics, self.figures, self.clock)
-            written(found, self.bootstrap_servers)
+            written(found, self.kafka)
             self.reporter.noted(batch, champion.model, self.figures.value)
             for name in self.answered:
                 self.answered[name] += round(self.figures.value.get(name, 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame, SparkSession
 
+from contract.connection import Kafka
 from contract.images import Shape, largest
 from contract.topics import READING_BYTES
 from streaming.sink import LARGEST
@@ -19,7 +20,7 @@ _BYTES = f"(coalesce(length(value), 0) + {_AROUND})"
 
 
 def readings(
-    spark: SparkSession, bootstrap_servers: str, topic: str, max_offsets_per_trigger: int
+    spark: SparkSession, kafka: Kafka, topic: str, max_offsets_per_trigger: int
 ) -> DataFrame:
     """Every record of the topic from its beginning, as Kafka has it: key, value, topic, partition,
     offset, timestamp (when Kafka stored it), headers.
@@ -27,7 +28,7 @@ def readings(
     Records that retention removed before they were read stop the query.
     """
     options = {
-        "kafka.bootstrap.servers": bootstrap_servers,
+        **kafka.options,
         "subscribe": topic,
         "startingOffsets": "earliest",
         "failOnDataLoss": "true",

@@ -50,7 +50,7 @@ def test_every_reading_is_answered(
     assert summary.scored + summary.dead_letters == sent.readings
 
     # And every one is accounted for.
-    with reading(kafka_broker.bootstrap_servers) as reader:
+    with reading(kafka_broker.kafka) as reader:
         found = reconcile(reader, topics)
     assert found.complete
     assert found.total("produced") == sent.readings

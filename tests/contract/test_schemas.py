@@ -181,7 +181,7 @@ def test_messages_come_back_from_a_broker_as_the_document_has_them(
     kafka_broker: Any, topics: Topics
 ) -> None:
     prefix = topics.readings.removesuffix(".readings")
-    server = arguments(kafka_broker.bootstrap_servers)
+    server = arguments(kafka_broker.kafka)
     sent: dict[tuple[str, int], str] = {}
     with KafkaProducer(**server) as producer:
         for name, (channel, message, _) in MESSAGES.items():
