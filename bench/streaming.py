@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from contract.events import Progress
+from contract.progress import Progress
 from contract.settings import Scoring
 from digitstream import broker, consumer, display, jars, machine
 from digitstream.children import Commands

@@ -135,6 +135,15 @@ def _rate(value: object) -> float:
     return number
 
 
+def _share(value: object) -> float:
+    wanted = "a share like 10% or 0.1, from 0 to 1"
+    text = str(value).strip()
+    number = _number(text.removesuffix("%"), wanted) / (100 if text.endswith("%") else 1)
+    if number > 1:
+        raise ValueError(wanted)
+    return number
+
+
 def _one_of(names: tuple[str, ...]) -> Callable[[object], str]:
     def rule(value: object) -> str:
         if value not in names:
@@ -183,6 +192,11 @@ RULES: dict[str, Callable[[object], Any]] = {
     "name": _matching(r"[a-zA-Z0-9._-]{1,100}", "letters, digits, dots, dashes"),
     "max_offsets_per_trigger": _whole(1),
     "available_now": _flag,
+    "canary": _share,
+    "shadow": _share,
+    "guard_readings": _whole(0),
+    "guard_agreement": _share,
+    "guard_slowness": lambda value: _number(value, "a number"),
     "epochs": _whole(1),
     "batch_size": _whole(1),
 }

@@ -17,7 +17,7 @@ from contract.registry import Registry
 from contract.topics import Topics
 
 Payload = Literal["raw", "png", "json"]
-Engine = Literal["onnx", "systemds"]
+Engine = Literal["auto", "onnx", "openvino", "openvino-int8", "systemds"]
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class Producing(Settings):
 class Scoring(Settings):
     """What the scoring query does."""
 
-    engine: Engine = "onnx"
-    """What runs the model."""
+    engine: Engine = "auto"
+    """What runs the model; "auto" is the fastest that keeps to the golden set."""
 
     name: str = "scoring"
     """The query's name, and its checkpoint's below `home`."""
@@ -119,6 +119,21 @@ class Scoring(Settings):
 
     available_now: bool = False
     """Score what is there and end, rather than wait for more."""
+
+    canary: float = 0.0
+    """Share of the devices that the challenger answers."""
+
+    shadow: float = 0.0
+    """Share of the readings that the challenger scores besides, to a topic of its own."""
+
+    guard_readings: int = 1_000
+    """First readings of a new model that the one before it scores too; 0 is none."""
+
+    guard_agreement: float = 0.9
+    """Share of these to which both must give one class, or the new one is rolled back."""
+
+    guard_slowness: float = 3.0
+    """How many times as long as the one before it a new model may take for them."""
 
 
 @dataclass(frozen=True)

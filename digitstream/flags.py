@@ -37,7 +37,10 @@ Data = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Of everything that is drawn by chance.")]
 Partitions = Annotated[int | None, typer.Option(help="Of each topic that is made.")]
-EngineName = Annotated[str | None, typer.Option("--engine", help="onnx or systemds.")]
+EngineName = Annotated[
+    str | None,
+    typer.Option("--engine", help="onnx, openvino, openvino-int8, systemds. [default: auto]"),
+]
 Faults = Annotated[
     str | None, typer.Option(help="Faulty on purpose: KIND=SHARE,... [default: none]")
 ]

@@ -15,9 +15,14 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
-from contract.events import Model, Progress
+from contract.events import Model
+from contract.progress import Opinion, Progress
 from contract.times import moment
+from streaming.parts import CANARY_GUARD, GUARD, SHADOW, agreed_with, asked_of
 from streaming.tally import DEAD_LETTERS, SCORED, Figures
+
+_HEARD = (SHADOW, GUARD, CANARY_GUARD)
+_COUNTS = (SCORED, DEAD_LETTERS, *(of(step) for step in _HEARD for of in (asked_of, agreed_with)))
 
 
 class Reporter(StreamingQueryListener):
@@ -81,9 +86,14 @@ def progress(query: str, report: dict[str, Any], model: Model, figures: Figures)
         durations_ms={
             name: round(milliseconds)
             for name, milliseconds in durations.items()
-            if name not in (SCORED, DEAD_LETTERS)
+            if name not in _COUNTS
         },
         model=model,
+        opinions={
+            step: Opinion(round(figures[asked_of(step)]), round(figures[agreed_with(step)]))
+            for step in _HEARD
+            if figures.get(asked_of(step))
+        },
     )
 
 

@@ -14,12 +14,15 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from contract.connection import Kafka
 from contract.topics import Topics
-from streaming.champion import Champion, Champions
+from streaming.cast import cast
+from streaming.champion import Champions, LineUp, Loaded, Roles
 from streaming.decode import decoded
+from streaming.failures import cause_of
+from streaming.frame import Step
+from streaming.parts import Judge, Rows, answered, some
 from streaming.progress import Reporter
-from streaming.publish import COLUMNS, Publishing, published
+from streaming.publish import COLUMNS, Publishing
 from streaming.scale import scaled
-from streaming.score import scored
 from streaming.sink import written
 from streaming.source import bounded
 from streaming.steps import through
@@ -32,23 +35,34 @@ _GLANCE_SECONDS = 0.05
 
 
 def answers(
-    readings: DataFrame, champion: Champion, topics: Topics, figures: Tally, clock: Clock
+    readings: DataFrame,
+    line_up: LineUp,
+    roles: Roles,
+    topics: Topics,
+    figures: Tally,
+    clock: Clock,
 ) -> DataFrame:
-    """The one answer to each reading of a micro-batch, a score or a dead letter, for the sink."""
-    manifest = champion.bundle.manifest
-    shape, classes = manifest.input_shape, manifest.classes
+    """The one answer to each reading of a micro-batch, a score or a dead letter, for the sink; and
+    the shadow's scores.
+    """
+    shape = line_up.champion.bundle.manifest.input_shape
     records = bounded(readings, shape)
-    checks = {
+    checks: dict[str, Step] = {
         "decode": partial(decoded, shape=shape),
         "validate": partial(validated, shape=shape),
-        "scale": partial(scaled, shape=shape, scaling=manifest.scaling),
     }
-    scorer = champion.engine.scorer(records, checks, figures)
-    score = partial(scored, model=champion.title, scorer=scorer, classes=len(classes))
-    publishing = Publishing(topics, champion.model, classes, clock, figures)
-    publish = partial(published, publishing=publishing)
-    steps = through({**checks, "score": score}, "publish", publish, figures)
-    return records.mapInArrow(steps, COLUMNS)
+
+    def judging(loaded: Loaded, rows: Rows, to: Topics) -> Judge:
+        manifest = loaded.bundle.manifest
+        select = partial(some, rows=rows)
+        scale = partial(scaled, shape=shape, scaling=manifest.scaling)
+        ready: dict[str, Step] = {**checks, "select": select, "scale": scale}
+        scorer = loaded.engine.scorer(records, ready, figures)
+        publishing = Publishing(to, loaded.model, manifest.classes, clock, figures)
+        return Judge(loaded.title, shape, manifest.scaling, scorer, publishing)
+
+    finish = partial(answered, parts=cast(line_up, roles, topics, judging), figures=figures)
+    return records.mapInArrow(through(checks, finish, figures), COLUMNS)
 
 
 class Stopping(Exception):
@@ -70,6 +84,7 @@ class Query:
     reporter: Reporter
     clock: Clock
     stop: threading.Event
+    roles: Roles = field(default_factory=Roles)
     answered: dict[str, int] = field(default_factory=lambda: {SCORED: 0, DEAD_LETTERS: 0})
     failure: Exception | None = None
     _running: bool = False
@@ -105,10 +120,8 @@ class Query:
         try:
             if self.stop.is_set():
                 raise Stopping
-            champion = self.champions.current()
-            self.figures.value = {}
-            found = answers(readings, champion, self.topics, self.figures, self.clock)
-            written(found, self.kafka)
+            champion = self._answer(readings)
+            self.champions.saw(self.figures.value)
             self.reporter.noted(batch, champion.model, self.figures.value)
             for name in self.answered:
                 self.answered[name] += round(self.figures.value.get(name, 0))
@@ -118,3 +131,19 @@ class Query:
             raise
         finally:
             self._running = False
+
+    def _answer(self, readings: DataFrame) -> Loaded:
+        """Answer the readings by the models of now, without those that cannot; the champion."""
+        while True:
+            line_up = self.champions.current()
+            self.figures.value = {}
+            try:
+                found = answers(
+                    readings, line_up, self.roles, self.topics, self.figures, self.clock
+                )
+                written(found, self.kafka)
+            except Exception as exc:
+                if not self.champions.blamed(str(cause_of(exc, self.kafka))):
+                    raise
+            else:
+                return line_up.champion

@@ -15,13 +15,14 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from contract.clients import arguments, reaching
-from contract.events import Progress
+from contract.progress import Progress
 from contract.settings import Scoring
 from contract.topics import ensure
 from streaming import source
-from streaming.champion import Champions
+from streaming.champion import Champions, Roles, Tell
 from streaming.checkpoint import claimed
 from streaming.failures import cause_of
+from streaming.guard import Bounds
 from streaming.progress import Reporter
 from streaming.query import Query, Stopping
 from streaming.session import prepared, session
@@ -40,11 +41,14 @@ class Summary:
     dead_letters: int
 
 
-def run(settings: Scoring, jars: Sequence[Path], *, stop: threading.Event | None = None) -> Summary:
+def run(
+    settings: Scoring, jars: Sequence[Path], tell: Tell, *, stop: threading.Event | None = None
+) -> Summary:
     """Score readings until `stop` is set or SIGINT or SIGTERM arrives; then the micro-batch that
     runs is finished first. With `settings.available_now`, until all that is there is answered.
 
-    `jars` are those of Spark's Kafka connector. Raises NoChampion, BundleError and ModelFailed for
+    `jars` are those of Spark's Kafka connector; `tell` takes what a person should know of models
+    that take over, or may not. Raises NoChampion, BundleError and ModelFailed for
     the model, TopicMissing and BrokerUnavailable for Kafka, CheckpointInUse, ReadingsLost, and
     ScoringStopped; readings without an answer then get it when this is called again.
     """
@@ -52,15 +56,17 @@ def run(settings: Scoring, jars: Sequence[Path], *, stop: threading.Event | None
     settings.registry.resolve()
     spark = session(settings.master, jars)
     try:
-        return score(spark, settings, stop or threading.Event())
+        return score(spark, settings, stop or threading.Event(), tell)
     finally:
         spark.stop()
 
 
-def score(spark: SparkSession, settings: Scoring, stop: threading.Event) -> Summary:
+def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: Tell) -> Summary:
     """`run` on a session that is there, and stays."""
     spark = prepared(spark)
-    champions = Champions(spark, settings.registry, settings.engine)
+    bounds = Bounds(settings.guard_readings, settings.guard_agreement, settings.guard_slowness)
+    roles = Roles(settings.canary, settings.shadow, bounds)
+    champions = Champions(spark, settings.registry, settings.engine, roles, tell)
     folder = settings.home.resolve() / "checkpoints" / settings.name
     with (
         signals(stop),
@@ -69,7 +75,9 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event) -> Summ
     ):
         champions.current()
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
-        query = Query(champions, settings.kafka, settings.topics, figures, reporter, clock, stop)
+        query = Query(
+            champions, settings.kafka, settings.topics, figures, reporter, clock, stop, roles
+        )
         readings = source.readings(
             spark, settings.kafka, settings.topics.readings, settings.max_offsets_per_trigger
         )

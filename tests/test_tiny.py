@@ -45,7 +45,7 @@ def test_every_reading_is_answered(
 
     # The scoring query answers each of them.
     summary = scoring.score(
-        spark, Scoring(**shared, engine=engine, available_now=True), threading.Event()
+        spark, Scoring(**shared, engine=engine, available_now=True), threading.Event(), print
     )
     assert summary.scored + summary.dead_letters == sent.readings
 

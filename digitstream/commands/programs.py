@@ -21,6 +21,22 @@ LabelDelay = Annotated[float | None, typer.Option(help="Seconds from a reading t
 Largest = Annotated[
     int | None, typer.Option("--max-offsets-per-trigger", help="Readings in a micro-batch at most.")
 ]
+Canary = Annotated[
+    str | None, typer.Option(help="Share of the devices that the challenger answers. [default: 0%]")
+]
+Shadow = Annotated[
+    str | None,
+    typer.Option(help="Share of the readings that it scores besides, to PREFIX.shadow-scores."),
+]
+GuardReadings = Annotated[
+    int | None, typer.Option(help="First readings by which a new model is judged. [default: 1000]")
+]
+GuardAgreement = Annotated[
+    str | None, typer.Option(help="Share of them with the class of the one before. [default: 90%]")
+]
+GuardSlowness = Annotated[
+    float | None, typer.Option(help="Times as long as the one before it may take. [default: 3]")
+]
 AvailableNow = Annotated[
     bool | None, typer.Option("--available-now", help="Score what is there, then end.")
 ]
@@ -126,6 +142,11 @@ def score(
     engine: flags.EngineName = None,
     max_offsets_per_trigger: Largest = None,
     available_now: AvailableNow = None,
+    canary: Canary = None,
+    shadow: Shadow = None,
+    guard_readings: GuardReadings = None,
+    guard_agreement: GuardAgreement = None,
+    guard_slowness: GuardSlowness = None,
     as_json: flags.AsJson = False,
 ) -> None:
     """Score readings as they arrive, until stopped (Ctrl-C, SIGTERM)."""
@@ -139,6 +160,6 @@ def score(
     from streaming import scoring
 
     with display.activity(f"Scoring {settings.topics.readings} with {settings.engine}"):
-        summary = scoring.run(settings, connector)
+        summary = scoring.run(settings, connector, display.say)
     sentence = f"{summary.scored} readings scored, {summary.dead_letters} dead letters."
     display.report(asdict(summary), lambda: sentence, as_json)

@@ -19,13 +19,13 @@ from contract.events import (
     DeadLetter,
     Label,
     Model,
-    Progress,
     Reading,
     Score,
     Source,
     Times,
 )
 from contract.headers import Header
+from contract.progress import Progress
 from contract.reasons import REASONS, BadReading
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from contract import bundle
+from contract.bundle import Golden
 from contract.registry import Registry
 from contract.scaling import Scaling
 from contract.settings import Settings
@@ -54,7 +55,11 @@ def register(home: Path, accuracy: float) -> str:
         versions={},
         data_sha256="0" * 64,
         metrics={"accuracy": accuracy},
-        golden=(np.zeros((1, 2, 3, 1), np.uint8), np.full((1, 2), 0.5, np.float32)),
+        golden=Golden(
+            inputs=np.zeros((1, 2, 3, 1), np.uint8),
+            probabilities=np.full((1, 2), 0.5, np.float32),
+            labels=np.zeros(1, np.int64),
+        ),
     )
     registry: Registry = Settings(home=home).registry
     return registry.register(made, parameters={})
@@ -121,7 +126,7 @@ def test_models_are_listed_shown_and_promoted(run: Run, tmp_path: Path) -> None:
     listed = json.loads(run("models", "list", *flag, "--json")[1])["versions"]
     assert [(each["version"], each["aliases"]) for each in listed] == [
         (second, ["champion"]),
-        (first, []),
+        (first, ["previous"]),
     ]
     assert "75.00%" in run("models", "list", *flag)[1]
     shown = json.loads(run("models", "show", second, *flag, "--json")[1])

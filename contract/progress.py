@@ -1,0 +1,68 @@
+"""What a scoring query tells of itself after each micro-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Self
+
+from contract.events import SCORING_SOURCE, Model
+from contract.headers import Headers
+from contract.messages import Message, attributes, expecting, json_of, object_of
+from contract.times import moment, stamp
+
+PROGRESS = "digitstream.progress"
+
+
+class Opinion(NamedTuple):
+    """How many readings a second model was asked about, and how often its class was the answer."""
+
+    asked: int
+    agreed: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The figures of one micro-batch of a query.
+
+    `rows` readings became `scored` scores and `dead_letters` dead letters; `behind` readings of the
+    topic wait still. Rates are rows a second, `durations_ms` milliseconds by step of the batch.
+    `opinions` are those of the models that were asked besides, by their steps.
+    """
+
+    query: str
+    batch: int
+    time: datetime
+    rows: int
+    scored: int
+    dead_letters: int
+    behind: int
+    input_per_s: float
+    processed_per_s: float
+    durations_ms: Mapping[str, int]
+    model: Model | None
+    opinions: Mapping[str, Opinion] = field(default_factory=dict)
+
+    def message(self) -> Message:
+        """The figures, keyed by the query."""
+        model = None if self.model is None else self.model._asdict()
+        opinions = {step: opinion._asdict() for step, opinion in self.opinions.items()}
+        body = {**vars(self), "time": stamp(self.time), "model": model, "opinions": opinions}
+        id = f"{self.query}/{self.batch}"
+        return Message(
+            self.query.encode(), json_of(body), attributes(id, SCORING_SOURCE, PROGRESS, self.time)
+        )
+
+    @classmethod
+    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
+        """The figures in a record; raises BadEvent if it holds none."""
+        with expecting("micro-batch's progress"):
+            body = object_of(value)
+            model = body.pop("model")
+            return cls(
+                time=moment(body.pop("time")),
+                model=None if model is None else Model(**model),
+                opinions={step: Opinion(**each) for step, each in body.pop("opinions").items()},
+                **body,
+            )
