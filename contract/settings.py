@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from math import inf
 from pathlib import Path
 from typing import Literal
@@ -117,8 +118,22 @@ class Scoring(Settings):
     max_offsets_per_trigger: int = 5_000
     """Readings in a micro-batch at most."""
 
+    max_latency: float | None = None
+    """Seconds that a reading may wait for its score; micro-batches get as small as that needs. None
+    is no limit but `max_offsets_per_trigger`."""
+
+    trigger: float = 0.0
+    """Seconds from one micro-batch to the next; 0 begins each as soon as the last one ended."""
+
     available_now: bool = False
     """Score what is there and end, rather than wait for more."""
+
+    from_timestamp: datetime | None = None
+    """Where a query that has not begun yet begins: at the first reading that Kafka stored then or
+    later; None is the oldest that is there."""
+
+    subscribe: str = ""
+    """Topics of readings, with commas between several; none is PREFIX.readings."""
 
     canary: float = 0.0
     """Share of the devices that the challenger answers."""
@@ -134,6 +149,17 @@ class Scoring(Settings):
 
     guard_slowness: float = 3.0
     """How many times as long as the one before it a new model may take for them."""
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The topics of readings, each once."""
+        named = [topic.strip() for topic in self.subscribe.split(",")]
+        return tuple(dict.fromkeys(filter(None, named))) or (self.topics.readings,)
+
+    @property
+    def group(self) -> str:
+        """The consumer group in which Kafka keeps how far the query is."""
+        return f"{self.prefix}-{self.name}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,27 @@ def ensure(kafka: Kafka, topics: Topics, *, partitions: int = 2, create: bool = 
             admin.close()
     if refused:
         raise TopicMissing(_remedy(kafka, missing, refused, partitions))
+
+
+def there(kafka: Kafka, topics: Sequence[str]) -> None:
+    """Raise TopicMissing that names those of the topics that do not exist."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415
+
+    from contract.clients import arguments, reaching  # noqa: PLC0415
+
+    with reaching(kafka):
+        admin = KafkaAdminClient(**arguments(kafka))
+        try:
+            found = {each["name"]: each["error_code"] for each in admin.describe_topics(topics)}
+        finally:
+            admin.close()
+    missing = [topic for topic in topics if found.get(topic) != 0]
+    if missing:
+        message = (
+            f"Kafka at {kafka} has no topic {', '.join(missing)}. A topic to read must be there. "
+            f"Create it, or mend its name."
+        )
+        raise TopicMissing(message)
 
 
 def _missing(admin: KafkaAdminClient, topics: Topics) -> dict[str, dict[str, str]]:

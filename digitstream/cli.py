@@ -7,7 +7,7 @@ import sys
 import typer
 
 from contract.errors import DigitstreamError
-from digitstream.commands import accounts, broker, demo, doctor, models, programs
+from digitstream.commands import accounts, broker, demo, doctor, models, programs, status
 from keras2dml import Keras2DMLError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(broker.app, name="broker")
 app.command()(programs.train)
 app.command()(programs.produce)
 app.command()(programs.score)
+app.command()(status.status)
 app.add_typer(models.app, name="models")
 app.command()(accounts.reconcile)
 app.add_typer(accounts.dead_letters, name="dead-letters")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from contract.images import Shape
@@ -17,7 +18,7 @@ from streaming.publish import Publishing, published, scores, weight
 from streaming.scale import scaled
 from streaming.score import Scorer, scored
 from streaming.sink import LARGEST
-from streaming.tally import Tally, timed
+from streaming.tally import Tally, timed, until
 
 SCORE, CANARY, SHADOW, GUARD, CANARY_GUARD = "score", "canary", "shadow", "guard", "canary guard"
 """The steps in which a model scores: what the champion answers, and the challenger; what the
@@ -77,6 +78,7 @@ class Part:
 
 def answered(frame: Frame, parts: Sequence[Part], figures: Tally) -> pa.RecordBatch:
     """One answer to each reading, by the part that it belongs to, and opinions that are told."""
+    figures.add(latest(frame.records))
     batches = []
     for part in parts:
         done = part.judge.scored(some(frame, part.rows), part.step, figures)
@@ -94,6 +96,16 @@ def _given(frame: Frame, judge: Judge, opinion: Opinion, figures: Tally) -> pa.R
     figures.add({asked_of(opinion.step): len(same), agreed_with(opinion.step): int(same.sum())})
     found = scores(other, opinion.judge.publishing)
     return found.filter(pa.array(opinion.told & (weight(found) <= LARGEST)))
+
+
+def latest(records: pa.RecordBatch) -> dict[str, float]:
+    """By partition the time of its last record, as a figure of the tally's."""
+    table = pa.Table.from_batches([records.select(["topic", "partition", "timestamp"])])
+    groups = table.group_by(["topic", "partition"]).aggregate([("timestamp", "max")])
+    times = pc.divide(groups["timestamp_max"].cast(pa.int64()).cast(pa.float64()), 1e6)
+    columns = (groups["topic"], groups["partition"], times)
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return {until(topic, partition): time for topic, partition, time in rows}
 
 
 def asked_of(step: str) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contract.connection import Kafka
@@ -19,6 +20,7 @@ from streaming.champion import Champions, LineUp, Loaded, Roles
 from streaming.decode import decoded
 from streaming.failures import cause_of
 from streaming.frame import Step
+from streaming.pace import Pace, limited
 from streaming.parts import Judge, Rows, answered, some
 from streaming.progress import Reporter
 from streaming.publish import COLUMNS, Publishing
@@ -85,20 +87,26 @@ class Query:
     clock: Clock
     stop: threading.Event
     roles: Roles = field(default_factory=Roles)
+    pace: Pace | None = None
     answered: dict[str, int] = field(default_factory=lambda: {SCORED: 0, DEAD_LETTERS: 0})
     failure: Exception | None = None
     _running: bool = False
     _finished: int = -1
 
     def started(
-        self, readings: DataFrame, name: str, checkpoint: Path, *, available_now: bool
+        self, readings: DataFrame, name: str, checkpoint: Path, every: float | None
     ) -> StreamingQuery:
-        """The query on these readings; `available_now` ends it with the last that is there."""
-        trigger = {"availableNow": True} if available_now else {"processingTime": "0 seconds"}
+        """The query on these readings, a micro-batch `every` so many seconds; None ends it with the
+        last reading that is there.
+        """
+        each = {"processingTime": f"{round((every or 0) * 1000)} milliseconds"}
+        trigger: dict[str, Any] = {"availableNow": True} if every is None else each
         writer = readings.writeStream.queryName(name).trigger(**trigger)
-        return (
+        running = (
             writer.option("checkpointLocation", str(checkpoint)).foreachBatch(self._batch).start()
         )
+        self.reporter.paced = partial(self._paced, readings.sparkSession, running)
+        return running
 
     def follow(self, query: StreamingQuery) -> None:
         """Return when the query ended by itself, or was stopped after the micro-batch that ran."""
@@ -114,6 +122,13 @@ class Query:
             return False
         last = query.lastProgress
         return self._finished < 0 or (last is not None and last["batchId"] >= self._finished)
+
+    def _paced(
+        self, spark: SparkSession, running: StreamingQuery, rows: int, seconds: float
+    ) -> None:
+        """Let the next micro-batch be as large as its time allows."""
+        if self.pace is not None:
+            limited(spark, running, self.pace.after(rows, seconds))
 
     def _batch(self, readings: DataFrame, batch: int) -> None:
         self._running = True

@@ -37,6 +37,15 @@ GuardAgreement = Annotated[
 GuardSlowness = Annotated[
     float | None, typer.Option(help="Times as long as the one before it may take. [default: 3]")
 ]
+MaxLatency = Annotated[
+    str | None, typer.Option(help="A reading waits no longer, like 500ms: micro-batches adapt.")
+]
+Trigger = Annotated[
+    str | None, typer.Option(help="Time from one micro-batch to the next. [default: 0s]")
+]
+FromTimestamp = Annotated[
+    str | None, typer.Option(help="Where a new query begins, like 2026-01-31T09:15:00Z.")
+]
 AvailableNow = Annotated[
     bool | None, typer.Option("--available-now", help="Score what is there, then end.")
 ]
@@ -141,7 +150,12 @@ def score(
     model: flags.Model = None,
     engine: flags.EngineName = None,
     max_offsets_per_trigger: Largest = None,
+    max_latency: MaxLatency = None,
+    trigger: Trigger = None,
     available_now: AvailableNow = None,
+    from_timestamp: FromTimestamp = None,
+    subscribe: flags.Subscribe = None,
+    name: flags.Name = None,
     canary: Canary = None,
     shadow: Shadow = None,
     guard_readings: GuardReadings = None,
@@ -159,7 +173,7 @@ def score(
     machine.java_17()
     from streaming import scoring
 
-    with display.activity(f"Scoring {settings.topics.readings} with {settings.engine}"):
+    with display.activity(f"Scoring {', '.join(settings.read)} with {settings.engine}"):
         summary = scoring.run(settings, connector, display.say)
     sentence = f"{summary.scored} readings scored, {summary.dead_letters} dead letters."
     display.report(asdict(summary), lambda: sentence, as_json)

@@ -23,7 +23,7 @@ from contract import events, images
 from contract.clients import arguments
 from contract.events import DeadLetter, Label, Model, Reading, Score, Source, Times
 from contract.messages import SPECVERSION, Message
-from contract.progress import Progress
+from contract.progress import Lag, Progress
 from contract.reasons import REASONS, STAGES
 from contract.settings import Engine
 from contract.topics import Topics
@@ -39,6 +39,7 @@ NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 PIXELS = np.zeros((8, 6, 2), np.uint8)
 WHERE = Source("digits.readings", 1, 42)
 MODEL = Model("digits", "2", "onnx")
+LAG = Lag(5, 0.25, 1.5, 100, None)
 
 
 def reading(content_type: str) -> Message:
@@ -80,7 +81,7 @@ MESSAGES: dict[str, tuple[str, Message, Callable[..., object]]] = {
     ),
     "progress": (
         "progress",
-        Progress("scoring", 0, NOW, 2, 1, 1, 0, 1.5, 2.0, {"score": 3}, MODEL).message(),
+        Progress("scoring", 0, NOW, 2, 1, 1, 1.5, 2.0, {"score": 3}, MODEL, LAG).message(),
         Progress.of,
     ),
 }

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from digitstream.broker import Broker
 Run = Callable[..., tuple[int, str, str]]
 """Runs a command here; returns its exit code, its report and what it said."""
 
-NAMES = ("demo", "broker", "train", "produce", "score", "models", "reconcile", "dead-letters")
+NAMES = ("demo", "broker", "train", "produce", "score", "status", "models", "reconcile")
+NAMES += ("dead-letters",)
 
 
 @pytest.fixture
@@ -196,3 +198,45 @@ def test_the_broker_starts_tells_where_it_is_and_stops(run: Run) -> None:
         code, report, _ = run("broker", "stop")
     assert (code, report) == (0, "Kafka is not running.\n")
     assert run("broker", "status")[0] == 1
+
+
+@pytest.mark.kafka
+def test_status_tells_what_waits_and_whether_anybody_works(
+    run: Run, kafka_broker: Broker, topics: Topics, tmp_path: Path
+) -> None:
+    from kafka import KafkaProducer
+
+    from contract.events import Model
+    from contract.log import looking
+    from contract.progress import Lag, Opinion, Progress
+    from contract.settings import Scoring
+
+    prefix = topics.readings.removesuffix(".readings")
+    where = ("--bootstrap-servers", kafka_broker.bootstrap_servers, "--prefix", prefix)
+    where += ("--home", str(tmp_path))
+    found = json.loads(run("status", *where, "--json")[1])
+    assert (found["running"], found["last"], found["waiting"]) == (None, None, None)
+
+    producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)
+    for _ in range(5):
+        producer.send(topics.readings, b"pixels", partition=0)
+    model, lag = Model("digits", "3", "openvino"), Lag(4, 90.0, None, None, 7200.0)
+    progress = Progress(
+        "scoring", 7, datetime.now(UTC), 1, 1, 0, 1.0, 2.0, {"triggerExecution": 40}, model, lag,
+        {"shadow": Opinion(4, 3)},
+    )  # fmt: skip
+    key, value, headers = progress.message()
+    producer.send(topics.progress, value, key, headers)
+    producer.close()
+    with looking(kafka_broker.kafka) as log:
+        log.commit(Scoring(prefix=prefix).group, {topics.readings: {0: 2, 1: 0}})
+    lock = tmp_path / "checkpoints" / "scoring.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    code, report, _ = run("status", *where, "--json")
+    found = json.loads(report)
+    assert (code, found["running"], found["waiting"]) == (1, False, 3)
+    assert found["last"]["lag"]["overtaken_s"] == 7200.0
+    report = run("status", *where)[1]
+    assert "digits 3 with openvino" in report and "3 readings" in report
+    assert "not at this pace" in report and "2.0 h" in report and "same class for 3 of 4" in report

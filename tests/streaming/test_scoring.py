@@ -191,8 +191,12 @@ def test_every_micro_batch_reports_its_progress(spark: SparkSession, scoring: Sc
     assert sum(each.scored for each in told) == 25
     assert sum(each.dead_letters for each in told) == 5
     assert [each.rows for each in told] == [each.scored + each.dead_letters for each in told]
-    assert [each.behind for each in told][-1] == 0
-    assert told[0].behind == 30 - told[0].rows
+    assert [each.lag.readings for each in told][-1] == 0
+    assert told[0].lag.readings == 30 - told[0].rows
+    assert told[-1].lag.seconds == told[-1].lag.drain_s == 0.0
+    waited = told[0].lag.seconds
+    assert waited is not None and 0 < waited < 600
+    assert {each.lag.overtaken_s for each in told} == {None}  # this broker keeps all
     steps = {"decode", "validate", "scale", "score", "publish", "addBatch", "triggerExecution"}
     assert all(steps <= each.durations_ms.keys() for each in told)
     assert told[0].model is not None and told[0].model.engine == "onnx"
