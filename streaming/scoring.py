@@ -45,10 +45,14 @@ def run(settings: Scoring, jars: Sequence[Path], *, stop: threading.Event | None
     runs is finished first. With `settings.available_now`, until all that is there is answered.
 
     `jars` are those of Spark's Kafka connector. Raises NoChampion, BundleError and ModelFailed for
-    the model, TopicMissing and BrokerUnavailable for Kafka, CheckpointInUse, ReadingsLost, and
-    ScoringStopped; readings without an answer then get it when this is called again.
+    the model, TopicMissing, AccessDenied, TlsFailed and BrokerUnavailable for Kafka,
+    CheckpointInUse, ReadingsLost, and ScoringStopped; readings without an answer then get it when
+    this is called again.
     """
-    ensure(settings.kafka, settings.topics, partitions=settings.partitions)
+    topics = settings.topics
+    written = (topics.scores, topics.dead_letters, topics.progress)
+    needs = {topics.readings: "READ", **dict.fromkeys(written, "WRITE")}
+    ensure(settings.kafka, topics, partitions=settings.partitions, needs=needs)
     settings.registry.resolve()
     spark = session(settings.master, jars)
     try:

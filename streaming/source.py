@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from contract.connection import Kafka
 from contract.images import Shape, largest
 from contract.topics import READING_BYTES
+from streaming.connection import options
 from streaming.sink import LARGEST
 
 # Bytes of the headers, of everything around the value, of all.
@@ -27,8 +28,8 @@ def readings(
 
     Records that retention removed before they were read stop the query.
     """
-    options = {
-        **kafka.options,
+    given = {
+        **options(spark, kafka),
         "subscribe": topic,
         "startingOffsets": "earliest",
         "failOnDataLoss": "true",
@@ -39,7 +40,7 @@ def readings(
         # One core should not wait for another that has the longer partition.
         "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
-    return spark.readStream.format("kafka").options(**options).load()
+    return spark.readStream.format("kafka").options(**given).load()
 
 
 def bounded(readings: DataFrame, shape: Shape) -> DataFrame:
