@@ -83,13 +83,15 @@ def _introduce(wire: socket.socket, server: str, kafka: Kafka) -> None:
                 f"password of the profile."
             )
             raise AccessDenied(message)
-        mechanism.receive(answer[8 + max(length, 0) :])
-    if not mechanism.is_authenticated():
-        message = (
-            f"Kafka at {server} could not prove that it knows the password of {login.username!r}. "
-            f"It must, or it may be somebody else. Check bootstrap-servers of the profile."
-        )
-        raise AccessDenied(message)
+        try:
+            mechanism.receive(answer[8 + max(length, 0) :])
+        except (KeyError, ValueError) as exc:
+            message = (
+                f"Kafka at {server} could not prove that it knows the password of "
+                f"{login.username!r}. It must, or it may be somebody else. Check bootstrap-servers "
+                f"of the profile."
+            )
+            raise AccessDenied(message) from exc
 
 
 def _asked(wire: socket.socket, server: str, api: int, version: int, body: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 import uuid
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ import pytest
 
 from contract.clients import reaching
 from contract.configuration import load
-from contract.connection import Certificate, Kafka, Secret, Security
+from contract.connection import Certificate, Kafka, Login, Secret, Security
 from contract.errors import AccessDenied, BrokerUnavailable, TlsFailed
 from contract.handshake import shake
 from contract.settings import Settings
@@ -149,6 +150,40 @@ def test_a_certificate_of_kafka_that_does_not_hold_is_told(
     security = Security("SSL", cafile=tmp_path / "ca.pem")
     with served(pem) as address, pytest.raises(TlsFailed, match=told):
         shake(Kafka(address, security), 5)
+
+
+def test_who_does_not_know_the_password_itself_is_told() -> None:
+    """Somebody who lets everybody in, and so cannot sign what Kafka would."""
+
+    def answer(wire: socket.socket, *parts: bytes) -> bytes:
+        asked = wire.recv(wire.recv(4)[3])
+        body = struct.pack(">i", 0) + b"".join(parts)
+        wire.sendall(struct.pack(">i", len(body)) + body)
+        return asked
+
+    def said(text: bytes) -> bytes:
+        return struct.pack(">hhi", 0, -1, len(text)) + text
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            wire, _ = server.accept()
+            with wire:
+                for body in (bytes(2), bytes(6)):
+                    answer(wire, body)
+                length = wire.recv(4)[3]
+                nonce = wire.recv(length).partition(b"r=")[2]
+                first = said(b"r=" + nonce + b"x,s=c2FsdA==,i=4096")
+                wire.sendall(struct.pack(">ii", len(first) + 4, 0) + first)
+                answer(wire, said(b"v=bm90IGl0"))
+                wire.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        login = Login("SCRAM-SHA-256", "scorer", Secret("password"))
+        way = Kafka(f"127.0.0.1:{server.getsockname()[1]}", Security("SASL_PLAINTEXT", login))
+        refuses(way, AccessDenied, "could not prove that it knows the password of 'scorer'")
+        thread.join()
 
 
 def test_nobody_there_is_no_matter_of_trust(tmp_path: Path) -> None:

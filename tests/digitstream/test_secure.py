@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -90,12 +91,12 @@ def test_a_certificate_that_runs_out_is_made_anew(tmp_path: Path) -> None:
     secure.prepare(tmp_path)
     folder, now = secure.folder(tmp_path), certificates.now()
     before = kept(tmp_path)
-    old = now - certificates._days(certificates.LEAF_DAYS - 1)
+    old = now - timedelta(days=certificates.LEAF_DAYS - 1)
     authority = certificates.Authority.of(folder, now)
     (folder / "broker.pem").write_bytes(authority.issue("broker", old, certificates.HOSTS))
     secure.prepare(tmp_path)
     leaf = x509.load_pem_x509_certificates((folder / "broker.pem").read_bytes())[0]
-    assert leaf.not_valid_after_utc > now + certificates._days(300)
+    assert leaf.not_valid_after_utc > now + timedelta(days=300)
     changed = {name for name, content in kept(tmp_path).items() if content != before[name]}
     assert changed == {str(folder / "broker.pem")}
 
@@ -191,3 +192,25 @@ def test_the_commands_start_tell_and_give(
     code, report, _ = run("doctor", *where, "--kafka-profile", "reader", "--json")
     findings = {each["name"]: each for each in json.loads(report)["findings"]}
     assert findings["Kafka"]["ok"] and findings["topics"]["ok"]
+
+
+def test_a_wrong_password_is_one_sentence(
+    run: Run, locked_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = of(locked_home, "scorer").kafka
+    lines = {
+        "bootstrap-servers": way.servers,
+        "security-protocol": "SASL_SSL",
+        "sasl-mechanism": "SCRAM-SHA-512",
+        "sasl-username": "scorer",
+        "sasl-password-env": "KAFKA_PASSWORD",
+        "ssl-cafile": str(secure.folder(locked_home) / "ca.pem"),
+    }
+    table = "".join(f'{key} = "{value}"\n' for key, value in lines.items())
+    (tmp_path / "digitstream.toml").write_text(f'kafka-profile = "work"\n[kafka.work]\n{table}')
+    monkeypatch.setenv("KAFKA_PASSWORD", "hunter2")
+    for command in (["produce"], ["score"], ["reconcile"], ["dead-letters", "list"]):
+        code, report, said = run(*command)
+        assert (code, report) == (1, "")
+        assert "does not let 'scorer' in by SCRAM-SHA-512" in said
+        assert "hunter2" not in said and "Traceback" not in said
