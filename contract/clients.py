@@ -1,16 +1,16 @@
-"""How every program of ours reaches Kafka: the one place that knows a client's arguments."""
+"""How every program of ours reaches Kafka."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import kafka.errors
 
 from contract.connection import Kafka
-from contract.errors import BrokerUnavailable
+from contract.errors import AccessDenied, BrokerUnavailable
+from contract.handshake import shake
 
 PATIENCE_MS = 5_000
 """How long a client looks for a broker before it says that there is none."""
@@ -28,12 +28,12 @@ def arguments(kafka: Kafka) -> dict[str, Any]:
 def reaching(to: Kafka) -> Iterator[None]:
     """Raise BrokerUnavailable if nobody listens, or a client says that nobody answers.
 
-    Somebody must listen before a client is made: one of kafka-python's that finds nobody leaves
-    its thread and its sockets behind.
+    Before the body runs, a broker has answered and knows us: else it is TlsFailed or AccessDenied.
     """
     try:
-        _knock(to.arguments["bootstrap_servers"])
-        yield
+        shake(to, PATIENCE_MS / 1e3)
+        with permitted(to):
+            yield
     except (
         kafka.errors.BrokerNotAvailableError,
         kafka.errors.InvalidMetadataError,
@@ -50,15 +50,22 @@ def reaching(to: Kafka) -> Iterator[None]:
         raise BrokerUnavailable(message) from exc
 
 
-def _knock(servers: list[str]) -> None:
-    """Connect to one of the servers; raises OSError or ValueError if none can be."""
-    for number, server in enumerate(servers, start=1):
-        host, _, port = server.rpartition(":")
-        try:
-            with closing(
-                socket.create_connection((host.strip("[]"), int(port)), PATIENCE_MS / 1e3)
-            ):
-                return
-        except (OSError, ValueError):
-            if number == len(servers):
-                raise
+@contextmanager
+def permitted(by: Kafka) -> Iterator[None]:
+    """Raise AccessDenied if a client is told in the body that it has no right to something."""
+    try:
+        yield
+    except (
+        kafka.errors.AuthorizationError,
+        kafka.errors.SaslAuthenticationFailedError,
+    ) as exc:
+        raise denied(by, str(exc)) from exc
+
+
+def denied(by: Kafka, what: str) -> AccessDenied:
+    """That Kafka does not let us do something, and how that is mended."""
+    return AccessDenied(
+        f"Kafka at {by} does not let {by.security} do what it must: {what.rstrip('.')}. Each "
+        f"program needs rights of its own. `digitstream broker acls` prints them for an "
+        f"administrator to give."
+    )

@@ -15,7 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+from contract import profiles
+from contract.connection import SERVERS
 from contract.errors import SettingsError
+from contract.profiles import Tables
 from contract.settings import Engine, Payload, Settings
 from contract.times import moment
 
@@ -23,6 +26,8 @@ S = TypeVar("S", bound=Settings)
 
 FILE = Path("digitstream.toml")
 PREFIX = "DIGITSTREAM_"
+PROFILES = "profiles.toml"
+"""In HOME: what `digitstream broker start --secure` writes."""
 
 
 def load(
@@ -38,7 +43,9 @@ def load(
     """
     values: dict[str, Any] = {}
     complaints: list[str] = []
-    for source in (_file(file), _environment(environ), _flags(flags)):
+    saved, tables = _file(file)
+    sources = (saved, _environment(environ), _flags(flags))
+    for source in sources:
         for name, value in source.given.items():
             if name not in RULES:
                 complaints.append(source.unknown(name))
@@ -47,6 +54,18 @@ def load(
                 values[name] = RULES[name](value)
             except ValueError as exc:
                 complaints.append(f"{source.spelled(name)} is {value!r}, but must be {exc}")
+    if "kafka_profile" in values:
+        home = values.get("home", Settings.home)
+        known = {**_profiles(home / PROFILES), **tables}
+        try:
+            profile = profiles.read(values["kafka_profile"], known, environ, datetime.now(UTC))
+        except SettingsError as exc:
+            complaints.append(str(exc).rstrip("."))
+        else:
+            values["security"] = profile.security
+            named = any("bootstrap_servers" in source.given for source in sources[1:])
+            if profile.servers is not None and not named:
+                values["bootstrap_servers"] = profile.servers
     if complaints:
         raise SettingsError("; ".join(complaints) + ".")
     return kind(
@@ -80,7 +99,29 @@ def _environment(environ: Mapping[str, str]) -> _Source:
     return _Source(given, lambda name: PREFIX + name.upper())
 
 
-def _file(file: Path) -> _Source:
+def _file(file: Path) -> tuple[_Source, Tables]:
+    """The settings of a file, and the profiles in it."""
+    given = _toml(file)
+    tables = given.pop("kafka", {})
+    if not isinstance(tables, dict):
+        message = (
+            f"kafka in {file} is no table. Profiles are tables of settings, each with a name. "
+            f"Write [kafka.NAME]."
+        )
+        raise SettingsError(message)
+    source = _Source(
+        {name.replace("-", "_"): value for name, value in given.items()},
+        lambda name: f"{name} in {file}",
+    )
+    return source, tables
+
+
+def _profiles(file: Path) -> Tables:
+    """The profiles that the embedded Kafka wrote for its clients."""
+    return _file(file)[1]
+
+
+def _toml(file: Path) -> dict[str, Any]:
     try:
         given = tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
@@ -91,10 +132,7 @@ def _file(file: Path) -> _Source:
             f"`rate = 1000`. Mend or remove it."
         )
         raise SettingsError(message) from exc
-    return _Source(
-        {name.replace("-", "_"): value for name, value in given.items()},
-        lambda name: f"{name} in {file}",
-    )
+    return given
 
 
 def _text(value: object) -> str:
@@ -198,11 +236,11 @@ def _matching(pattern: str, wanted: str) -> Callable[[object], str]:
 
 
 _TOPIC = r"\s*[a-zA-Z0-9._-]{1,249}\s*"
-_SERVER = r"\s*([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\s*"
 
 RULES: dict[str, Callable[[object], Any]] = {
     "home": lambda value: Path(_text(value)),
-    "bootstrap_servers": _matching(f"{_SERVER}(,{_SERVER})*", "host:port, several with commas"),
+    "bootstrap_servers": _matching(SERVERS, "host:port, several with commas"),
+    "kafka_profile": _matching(r"[a-zA-Z0-9_-]{1,100}", "letters, digits, dashes"),
     "master": _text,
     "prefix": _matching(r"[a-zA-Z0-9._-]{1,200}", "letters, digits, dots, dashes"),
     "partitions": _whole(1),

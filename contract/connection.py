@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from contract.errors import SettingsError
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
+
+_SERVER = r"\s*([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\s*"
+SERVERS = f"{_SERVER}(,{_SERVER})*"
+"""What the address of a Kafka looks like."""
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 _MODULES: dict[Mechanism, str] = {
     "SCRAM-SHA-512": "org.apache.kafka.common.security.scram.ScramLoginModule",
@@ -71,26 +79,29 @@ class Certificate:
     password: Secret | None = None
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        """What kafka-python takes."""
-        return {
-            "ssl_certfile": str(self.certfile),
-            "ssl_keyfile": None if self.keyfile is None else str(self.keyfile),
-            "ssl_password": None if self.password is None else self.password.reveal(),
-        }
-
-    @property
     def properties(self) -> dict[str, str]:
-        """What Java's clients take; holds the key if that has a file of its own."""
-        found = {"ssl.keystore.type": "PEM"}
-        if self.keyfile is None:
-            found["ssl.keystore.location"] = str(self.certfile.resolve())
-        else:
-            found["ssl.keystore.certificate.chain"] = _text(self.certfile)
-            found["ssl.keystore.key"] = _text(self.keyfile)
-        if self.password is not None:
-            found["ssl.key.password"] = self.password.reveal()
-        return found
+        """What Java's clients take; holds the key.
+
+        They know neither the usual encryption of a key nor each of its formats, and run on machines
+        without these files: so they get the key bare and the chain as texts.
+        """
+        # Few have a certificate, and nobody else should wait for this import.
+        from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415
+
+        password = None if self.password is None else self.password.reveal().encode()
+        file = self.keyfile or self.certfile
+        try:
+            key = form.load_pem_private_key(file.read_bytes(), password).private_bytes(
+                form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()
+            )
+        except (OSError, TypeError, ValueError) as exc:
+            message = f"The key in {file} cannot be read. It must be PEM. Mend or replace it."
+            raise SettingsError(message) from exc
+        return {
+            "ssl.keystore.type": "PEM",
+            "ssl.keystore.certificate.chain": _certificates(self.certfile),
+            "ssl.keystore.key": key.decode("ascii"),
+        }
 
 
 @dataclass(frozen=True)
@@ -103,10 +114,31 @@ class Security:
     certificate: Certificate | None = None
     check_hostname: bool = True
 
+    def __str__(self) -> str:
+        """Who we are, for errors and reports."""
+        if self.login is not None:
+            return self.login.username
+        certificate = self.certificate
+        return (
+            "a client without a name" if certificate is None else f"who has {certificate.certfile}"
+        )
+
     @property
     def encrypted(self) -> bool:
         """Whether it is TLS."""
         return self.protocol.endswith("SSL")
+
+    def context(self) -> ssl.SSLContext:
+        """TLS for Python's clients; raises OSError for files that are not what they should be."""
+        made = ssl.create_default_context(cafile=self.cafile)
+        made.check_hostname = self.check_hostname
+        if self.certificate is not None:
+            # Without a function OpenSSL would ask on the terminal.
+            password = self.certificate.password or Secret("")
+            made.load_cert_chain(
+                self.certificate.certfile, self.certificate.keyfile, password.reveal
+            )
+        return made
 
 
 @dataclass(frozen=True)
@@ -117,6 +149,9 @@ class Kafka:
     """`host:port`, several with commas."""
 
     security: Security = field(default_factory=Security)
+
+    SECRET: ClassVar = frozenset({"sasl.jaas.config", "ssl.keystore.key"})
+    """The properties that nobody may see."""
 
     def __str__(self) -> str:
         return self.servers
@@ -136,14 +171,12 @@ class Kafka:
                 "sasl_plain_password": security.login.password.reveal(),
             }
         if security.encrypted:
-            found["ssl_check_hostname"] = security.check_hostname
-            found["ssl_cafile"] = None if security.cafile is None else str(security.cafile)
-            found |= {} if security.certificate is None else security.certificate.arguments
+            found["ssl_context"] = security.context()
         return found
 
     @property
     def properties(self) -> dict[str, str]:
-        """What Java's clients take, by the names of Kafka's documentation."""
+        """What Java's clients take, by the names of Kafka's documentation; SECRET ones are bare."""
         security = self.security
         found = {"bootstrap.servers": self.servers}
         if security.protocol != "PLAINTEXT":
@@ -156,23 +189,20 @@ class Kafka:
                 found["ssl.endpoint.identification.algorithm"] = ""
             if security.cafile is not None:
                 found["ssl.truststore.type"] = "PEM"
-                found["ssl.truststore.location"] = str(security.cafile.resolve())
+                found["ssl.truststore.certificates"] = _certificates(security.cafile)
             found |= {} if security.certificate is None else security.certificate.properties
         return found
-
-    @property
-    def options(self) -> dict[str, str]:
-        """What Spark's source and sink take."""
-        return {f"kafka.{name}": value for name, value in self.properties.items()}
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _text(file: Path) -> str:
+def _certificates(file: Path) -> str:
+    """The certificates of a PEM file, without its keys and comments."""
     try:
-        return file.read_text("ascii")
+        found = _CERTIFICATE.findall(file.read_text("utf-8"))
     except (OSError, ValueError) as exc:
         message = f"{file} cannot be read: {exc}. It must be a PEM file. Mend or replace it."
         raise SettingsError(message) from exc
+    return "\n".join(found)

@@ -22,6 +22,14 @@ class BrokerUnavailable(DigitstreamError):
     retriable = True
 
 
+class TlsFailed(DigitstreamError):
+    """Kafka and we do not come to a connection by TLS, or one side does not trust the other."""
+
+
+class AccessDenied(DigitstreamError):
+    """Kafka does not know us, or does not let us do what a program must do."""
+
+
 class TopicMissing(DigitstreamError):
     """A topic does not exist and may not be created by us."""
 

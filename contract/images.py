@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from contract import reasons, strict_json
 from contract.reasons import BadReading
@@ -83,6 +83,8 @@ def _from_png(payload: bytes, shape: Shape) -> Pixels:
             image.load()
             gray = image.convert("L") if image.mode == "1" else image
             mode, pixels = gray.mode, np.asarray(gray)
+    except UnidentifiedImageError as exc:  # its message names an object in memory
+        raise BadReading(reasons.NOT_AN_IMAGE, "the PNG is damaged: its header is none") from exc
     except Exception as exc:  # hostile bytes: Pillow answers with whatever its parsers raise
         raise BadReading(reasons.NOT_AN_IMAGE, f"the PNG is damaged: {exc}") from exc
     if mode != MODES.get(channels):

@@ -29,10 +29,14 @@ class Settings:
     """The folder of everything that is kept: broker, registry, checkpoints, reports."""
 
     bootstrap_servers: str | None = None
-    """Kafka, `host:port` with commas between several; None is the embedded one of `home`."""
+    """Kafka, `host:port` with commas between several; None is the embedded one of `home`.
+    What flags and variables say goes before the profile, and that before the file."""
+
+    kafka_profile: str | None = None
+    """The table [kafka.NAME] of digitstream.toml that says where Kafka is and how it is reached."""
 
     security: Security | None = None
-    """How Kafka is spoken to; None is without any protection, as the embedded one is."""
+    """What the profile says; None is without any protection."""
 
     master: str = "local[*]"
     """Spark's master."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from contract.errors import TopicMissing
 
@@ -19,6 +19,10 @@ READING_BYTES = 1 << 20
 ANSWER_BYTES = 8 * READING_BYTES
 """What a score or dead letter may weigh: any reading of READING_BYTES fits, its headers prefixed,
 its key or id escaped in JSON. Only one that arrived compressed can be more; it is `too-large`."""
+
+
+_HIDDEN = 29
+"""Kafka's TOPIC_AUTHORIZATION_FAILED: whether there is such a topic is not ours to know."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +53,34 @@ class Topics:
         }
 
 
-def ensure(kafka: Kafka, topics: Topics, *, partitions: int = 2, create: bool = True) -> None:
+def ensure(
+    kafka: Kafka,
+    topics: Topics,
+    *,
+    partitions: int = 2,
+    create: bool = True,
+    needs: Mapping[str, str] | None = None,
+) -> None:
     """Return when all six exist, having made those that did not; what is there stays as it is.
 
-    Raises TopicMissing with the commands to run if one is missing and `create` is off or the
-    broker forbids it, and BrokerUnavailable if nobody answers.
+    `needs` says what a program must be allowed on each topic that it uses ("READ", "WRITE"); the
+    others are then left alone where it may not see them. Raises TopicMissing with the commands to
+    run if one is missing and `create` is off or the broker forbids it, AccessDenied with all rights
+    that lack, and BrokerUnavailable if nobody answers.
     """
     # Spark's workers know topics by name and have no Kafka client to load.
     from kafka import KafkaAdminClient  # noqa: PLC0415
 
-    from contract.clients import arguments, reaching  # noqa: PLC0415
+    from contract.clients import arguments, denied, reaching  # noqa: PLC0415
 
     with reaching(kafka):
         admin = KafkaAdminClient(**arguments(kafka))
         try:
-            missing = _missing(admin, topics)
+            found = {each["name"]: each for each in admin.describe_topics(astuple(topics))}
+            lacking = _lacking(found, needs or dict.fromkeys(astuple(topics), "DESCRIBE"))
+            if lacking:
+                raise denied(kafka, f"it may not {' or '.join(lacking)}")
+            missing = _missing(found, topics)
             refused = _create(admin, missing, partitions) if create else dict.fromkeys(missing, "")
         finally:
             admin.close()
@@ -73,17 +90,7 @@ def ensure(kafka: Kafka, topics: Topics, *, partitions: int = 2, create: bool = 
 
 def there(kafka: Kafka, topics: Sequence[str]) -> None:
     """Raise TopicMissing that names those of the topics that do not exist."""
-    from kafka import KafkaAdminClient  # noqa: PLC0415
-
-    from contract.clients import arguments, reaching  # noqa: PLC0415
-
-    with reaching(kafka):
-        admin = KafkaAdminClient(**arguments(kafka))
-        try:
-            found = {each["name"]: each["error_code"] for each in admin.describe_topics(topics)}
-        finally:
-            admin.close()
-    missing = [topic for topic in topics if found.get(topic) != 0]
+    missing = [topic for topic, each in _described(kafka, topics).items() if each["error_code"]]
     if missing:
         message = (
             f"Kafka at {kafka} has no topic {', '.join(missing)}. A topic to read must be there. "
@@ -92,9 +99,43 @@ def there(kafka: Kafka, topics: Sequence[str]) -> None:
         raise TopicMissing(message)
 
 
-def _missing(admin: KafkaAdminClient, topics: Topics) -> dict[str, dict[str, str]]:
-    found = {topic["name"]: topic["error_code"] for topic in admin.describe_topics(astuple(topics))}
-    return {topic: configs for topic, configs in topics.configs.items() if found.get(topic) != 0}
+def hidden(kafka: Kafka, topic: str) -> bool:
+    """Whether Kafka does not let us know of a topic, be it there or not."""
+    return any(each["error_code"] == _HIDDEN for each in _described(kafka, [topic]).values())
+
+
+def _described(kafka: Kafka, topics: Sequence[str]) -> dict[str, Any]:
+    """What Kafka says of each topic."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415
+
+    from contract.clients import arguments, reaching  # noqa: PLC0415
+
+    with reaching(kafka):
+        admin = KafkaAdminClient(**arguments(kafka))
+        try:
+            return {each["name"]: each for each in admin.describe_topics(list(topics))}
+        finally:
+            admin.close()
+
+
+def _lacking(found: Mapping[str, Mapping[str, Any]], needs: Mapping[str, str]) -> list[str]:
+    """The rights that we need and do not have; a topic that is not there is another matter."""
+    return [
+        f"{operation} {topic}"
+        for topic, operation in needs.items()
+        for said in (found.get(topic, {}),)
+        if said.get("error_code") == _HIDDEN
+        or (said.get("error_code") == 0 and operation not in (said["authorized_operations"] or ()))
+    ]
+
+
+def _missing(found: Mapping[str, Mapping[str, Any]], topics: Topics) -> dict[str, dict[str, str]]:
+    codes = {topic: said["error_code"] for topic, said in found.items()}
+    return {
+        topic: configs
+        for topic, configs in topics.configs.items()
+        if codes.get(topic) not in (0, _HIDDEN)
+    }
 
 
 def _create(

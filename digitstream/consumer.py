@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from contract.clients import arguments, reaching
+from contract.clients import arguments, denied, permitted, reaching
 from contract.connection import Kafka
 from contract.errors import TopicMissing
+from contract.topics import hidden
 
 Positions = dict[int, int]
 """Partition -> offset."""
@@ -57,6 +58,8 @@ class TopicReader:
 
     def _of(self, topic: str) -> list[TopicPartition]:
         partitions = self._consumer.partitions_for_topic(topic)
+        if not partitions and hidden(self._kafka, topic):
+            raise denied(self._kafka, f"it may not READ {topic}")
         if not partitions:
             message = (
                 f"Kafka at {self._kafka} has no topic {topic}. It is made by the first "
@@ -68,7 +71,9 @@ class TopicReader:
 
 @contextmanager
 def reading(kafka: Kafka) -> Iterator[TopicReader]:
-    """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there."""
+    """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there, TlsFailed,
+    and AccessDenied also in the body.
+    """
     with reaching(kafka):
         consumer = KafkaConsumer(
             **arguments(kafka),
@@ -78,6 +83,7 @@ def reading(kafka: Kafka) -> Iterator[TopicReader]:
             max_partition_fetch_bytes=FETCH_BYTES,
         )
     try:
-        yield TopicReader(consumer, kafka)
+        with permitted(kafka):
+            yield TopicReader(consumer, kafka)
     finally:
         consumer.close()

@@ -76,7 +76,7 @@ def _kafka(settings: Scoring) -> Iterator[Scoring]:
         with display.activity("Starting Kafka"):
             found = broker.start(settings.home, machine.java_17(), path)
         display.say(f"Kafka {jars.KAFKA_BROKER} runs at {found.bootstrap_servers}.")
-        yield replace(settings, bootstrap_servers=found.bootstrap_servers)
+        yield replace(settings, bootstrap_servers=broker.address(settings.home))
     finally:
         if not ran_before:
             broker.stop(settings.home)
@@ -87,6 +87,7 @@ def _environ(settings: Scoring) -> dict[str, str]:
     shared = {
         "home": settings.home.resolve(),
         "bootstrap_servers": settings.bootstrap_servers,
+        "kafka_profile": settings.kafka_profile,
         "master": settings.master,
         "prefix": settings.prefix,
         "partitions": settings.partitions,

@@ -26,6 +26,9 @@ Home = Annotated[
 BootstrapServers = Annotated[
     str | None, typer.Option(help="An existing Kafka, host:port. [default: the embedded one]")
 ]
+KafkaProfile = Annotated[
+    str | None, typer.Option(help="The profile [kafka.NAME] by which Kafka is reached.")
+]
 Master = Annotated[str | None, typer.Option(help="Spark's master. [default: local[*]]")]
 Prefix = Annotated[str | None, typer.Option(help="What topics' names begin with.")]
 Model = Annotated[str | None, typer.Option(help="The model's name in the registry.")]
@@ -72,7 +75,8 @@ def loaded(kind: type[S], arguments: Mapping[str, object]) -> S:
 def connected(settings: S) -> S:
     """The settings with the embedded broker's address, unless another Kafka is named.
 
-    Raises BrokerUnavailable when the embedded one is meant and does not run.
+    Raises BrokerUnavailable when the embedded one is meant and does not run, and AccessDenied when
+    it takes a profile to get in.
     """
     from digitstream import broker
 

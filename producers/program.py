@@ -60,12 +60,14 @@ def run(
     The same seed sends the same images with the same faults from the same devices; only times and
     ids differ. `stop` ends it early: what was sent is still awaited, its labels are sent at once,
     and all is counted. `progress` is told now and then how many readings are acknowledged. Raises
-    SettingsError, DataError, TopicMissing and BrokerUnavailable.
+    SettingsError, DataError, TopicMissing, AccessDenied, TlsFailed and BrokerUnavailable.
     """
     stop = stop or threading.Event()
     faults = Faults.parse(settings.faults)
     data = datasets.read(settings.data, "test")
-    topics.ensure(settings.kafka, settings.topics, partitions=settings.partitions)
+    names = settings.topics
+    needs = dict.fromkeys((names.readings, names.labels), "WRITE")
+    topics.ensure(settings.kafka, names, partitions=settings.partitions, needs=needs)
     with connected(settings.kafka) as client:
         outbox = Outbox(client, settings.kafka)
         labels = Labels(settings.topics.labels, settings.label_delay, outbox, clock)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from contract.clients import denied
 from contract.connection import Kafka
-from contract.errors import BrokerUnavailable, DigitstreamError
+from contract.errors import BrokerUnavailable, DigitstreamError, TlsFailed
 from streaming.score import ModelFailed
 
 
@@ -26,6 +27,10 @@ _NO_BROKER = re.compile(
     r"org\.apache\.kafka\.common\.errors\.(TimeoutException|DisconnectException|NetworkException"
     r"|BrokerNotAvailableException|NotEnoughReplicas\w*Exception)"
 )
+_DENIED = re.compile(
+    r"org\.apache\.kafka\.common\.errors\.(?:\w*Authorization|SaslAuthentication)Exception: (.*)"
+)
+_NO_TLS = re.compile(r"org\.apache\.kafka\.common\.errors\.SslAuthenticationException: (.*)")
 _CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+\w+(?:Exception|Error): .*)$", re.MULTILINE)
 
 
@@ -44,6 +49,8 @@ def cause_of(error: BaseException, kafka: Kafka) -> DigitstreamError:
             f"{_last(text)}"
         )
         return ReadingsLost(message)
+    if refused := _refused(text, kafka):
+        return refused
     if _NO_BROKER.search(text):
         message = (
             f"Kafka at {kafka} stopped answering while readings were scored. Nothing "
@@ -57,6 +64,19 @@ def cause_of(error: BaseException, kafka: Kafka) -> DigitstreamError:
         f"open, and `digitstream score` starts with it again."
     )
     return ScoringStopped(message)
+
+
+def _refused(text: str, kafka: Kafka) -> DigitstreamError | None:
+    """That Kafka and Java's client do not trust each other, or that we have no right."""
+    if found := _DENIED.search(text):
+        return denied(kafka, found[1])
+    if found := _NO_TLS.search(text):
+        return TlsFailed(
+            f"Java's TLS and that of Kafka at {kafka} do not come together: "
+            f"{found[1].rstrip('.')}. Each side must trust the other's certificate. Check the ssl- "
+            f"lines of the profile."
+        )
+    return None
 
 
 def _last(text: str) -> str:

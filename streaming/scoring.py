@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +12,7 @@ from pathlib import Path
 from time import sleep
 
 from kafka import KafkaProducer
+from kafka.errors import KafkaError
 from pyspark.sql import SparkSession
 
 from contract.clients import arguments, reaching
@@ -52,12 +53,14 @@ def run(
     runs is finished first. With `settings.available_now`, until all that is there is answered.
 
     `jars` are those of Spark's Kafka connector; `tell` takes what a person should know of models
-    that take over, or may not. Raises NoChampion, BundleError and ModelFailed for
-    the model, TopicMissing and BrokerUnavailable for Kafka, CheckpointInUse, ReadingsLost, and
-    ScoringStopped; readings without an answer then get it when this is called again.
+    that take over, or may not. Raises NoChampion, BundleError and ModelFailed for the model,
+    TopicMissing, AccessDenied, TlsFailed and BrokerUnavailable for Kafka, CheckpointInUse,
+    ReadingsLost, and ScoringStopped; readings without an answer then get it when this is called
+    again.
     """
-    ensure(settings.kafka, settings.topics, partitions=settings.partitions)
-    there(settings.kafka, settings.read)
+    ensure(settings.kafka, settings.topics, partitions=settings.partitions, needs=_needs(settings))
+    if settings.subscribe:
+        there(settings.kafka, settings.read)
     settings.registry.resolve()
     spark = session(settings.master, jars)
     try:
@@ -116,6 +119,8 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
                 key, value, headers = progress.message()
                 producer.send(settings.topics.progress, key=key, value=value, headers=headers)
 
+            with suppress(KafkaError):
+                log.committed(settings.group)  # a broker makes its topic of groups when first asked
             reporter = Reporter(settings.name, publish, Follower(log, settings.group))
             spark.streams.addListener(reporter)
             yield reporter
@@ -134,3 +139,12 @@ def _begins(checkpoint: Path, settings: Scoring) -> None:
             f"query a name of its own with --name."
         )
         raise SettingsError(message)
+
+
+def _needs(settings: Scoring) -> dict[str, str]:
+    """What the query must be allowed on each of our topics."""
+    topics = settings.topics
+    written = [topics.scores, topics.dead_letters, topics.progress]
+    written += [topics.shadow_scores] if settings.shadow else []
+    read = [topics.readings] if topics.readings in settings.read else []
+    return {**dict.fromkeys(read, "READ"), **dict.fromkeys(written, "WRITE")}

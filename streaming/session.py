@@ -29,6 +29,9 @@ _PLANS = {
     "spark.sql.adaptive.enabled": "false",
 }
 
+# Of Spark's options for Kafka, what its plans and its page must not show.
+_SECRET = "(?i)secret|password|token|access[.]key|jaas|keystore"
+
 _BARE_FILE_SYSTEM = "hadoop-bare-naked-local-fs"
 _LOCAL_FILES = {
     "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
@@ -47,7 +50,10 @@ _REPEATING = (
     "org.apache.spark.util.Utils",
     # It is read by the thread that feeds a Python worker, and says so for every task.
     "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer",
+    # They do not know that what finds secrets is used, too.
     "org.apache.kafka.clients.admin.AdminClientConfig",
+    "org.apache.kafka.clients.consumer.ConsumerConfig",
+    "org.apache.kafka.clients.producer.ProducerConfig",
 )
 
 
@@ -62,6 +68,7 @@ def session(master: str, jars: Sequence[Path]) -> SparkSession:
         "spark.driver.memory": "2g",
         "spark.locality.wait": "0",
         "spark.ui.showConsoleProgress": "false",
+        "spark.redaction.regex": _SECRET,
     }
     conf |= _on_this_machine(jars) if local else {}
     spark = spark_session("digitstream-score", master, jars, conf)

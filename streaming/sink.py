@@ -6,6 +6,7 @@ from pyspark.sql import DataFrame
 
 from contract.connection import Kafka
 from contract.topics import ANSWER_BYTES
+from streaming.connection import options
 
 LARGEST = ANSWER_BYTES - (1 << 16)
 """Bytes that an answer may have: compression makes some a little larger than they were."""
@@ -27,5 +28,5 @@ def written(answers: DataFrame, kafka: Kafka) -> None:
 
     At least once: a micro-batch that is run again writes its answers again, with the same ids.
     """
-    options = {**kafka.options, **_OPTIONS}
-    answers.write.format("kafka").options(**options).save()
+    given = {**options(answers.sparkSession, kafka), **_OPTIONS}
+    answers.write.format("kafka").options(**given).save()

@@ -10,6 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from contract.connection import Kafka
 from contract.images import Shape, largest
 from contract.topics import READING_BYTES
+from streaming.connection import options
 from streaming.sink import LARGEST
 
 # Bytes of the headers, of everything around the value, of all.
@@ -41,8 +42,8 @@ def readings(
             "startingTimestamp": str(round(since.timestamp() * 1000)),
             "startingOffsetsByTimestampStrategy": "latest",  # where nothing is as late
         }
-    options = {
-        **kafka.options,
+    given = {
+        **options(spark, kafka),
         "subscribe": ",".join(topics),
         **begin,
         "failOnDataLoss": "true",
@@ -53,7 +54,7 @@ def readings(
         # One core should not wait for another that has the longer partition.
         "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
-    return spark.readStream.format("kafka").options(**options).load()
+    return spark.readStream.format("kafka").options(**given).load()
 
 
 def bounded(readings: DataFrame, shape: Shape) -> DataFrame:

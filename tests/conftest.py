@@ -32,6 +32,16 @@ def kafka_broker(
     broker.stop(home)
 
 
+@pytest.fixture(scope="session")
+def locked_home(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The home of a broker that lets in only who has one of its profiles."""
+    home = tmp_path_factory.mktemp("locked")
+    path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
+    broker.start(home, java_17, path, locked=True)
+    yield home
+    broker.stop(home)
+
+
 @pytest.fixture
 def topics(kafka_broker: broker.Broker) -> Topics:
     named = Topics.named(f"test-{uuid.uuid4().hex[:8]}")

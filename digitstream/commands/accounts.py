@@ -25,6 +25,7 @@ Last = Annotated[int, typer.Option(min=0, help="How many of the newest are liste
 def reconcile(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
     as_json: flags.AsJson = False,
 ) -> None:
@@ -48,6 +49,7 @@ def reconcile(
 def list_(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
     last: Last = 20,
     as_json: flags.AsJson = False,

@@ -10,25 +10,48 @@ import typer
 from digitstream import display, flags
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from digitstream.broker import Broker
 
 app = typer.Typer(help="The embedded Kafka of this home.", no_args_is_help=True)
 
+Secure = Annotated[
+    bool, typer.Option("--secure", help="Let in only who comes by TLS and says who it is.")
+]
+Apply = Annotated[
+    bool,
+    typer.Option("--apply", help="Make the topics and give the rights."),
+]
+Create = Annotated[
+    bool, typer.Option("--create-topics", help="Producer and scorer may make topics, too.")
+]
+Producer = Annotated[str, typer.Option(help="The user that `produce` is.")]
+Scorer = Annotated[str, typer.Option(help="The user that `score` is.")]
+Reader = Annotated[str, typer.Option(help="The user of who only reads.")]
 Port = Annotated[
     int | None, typer.Option(min=1, max=65535, help="[default: that of the last run, else free]")
 ]
 
 
 @app.command()
-def start(home: flags.Home = None, port: Port = None, as_json: flags.AsJson = False) -> None:
-    """Start the embedded Kafka, unless it runs."""
+def start(
+    home: flags.Home = None,
+    port: Port = None,
+    secure: Secure = False,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Start the embedded Kafka, unless it runs. A secure one stays so."""
     from contract.settings import Settings
     from digitstream import broker, jars, machine
 
     settings = flags.loaded(Settings, locals())
     path = machine.fetched(jars.BROKER)
     with display.activity("Starting Kafka"):
-        _report(broker.start(settings.home, machine.java_17(), path, port), as_json)
+        found = broker.start(settings.home, machine.java_17(), path, port, locked=secure)
+    _report(found, as_json)
+    if found.listeners:
+        display.say(_way_in(settings.home))
 
 
 @app.command()
@@ -52,6 +75,53 @@ def status(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
     found = broker.status(flags.loaded(Settings, locals()).home)
     _report(found, as_json)
     raise typer.Exit(0 if found is not None else 1)
+
+
+@app.command()
+def acls(
+    home: flags.Home = None,
+    bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
+    prefix: flags.Prefix = None,
+    partitions: flags.Partitions = None,
+    producer: Producer = "producer",
+    scorer: Scorer = "scorer",
+    reader: Reader = "reader",
+    create_topics: Create = False,
+    apply: Apply = False,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Tell the rights that each program needs on Kafka, or give them (--apply)."""
+    from contract.settings import Settings
+    from digitstream import rights
+
+    settings = flags.loaded(Settings, locals())
+    users = {"producer": producer, "scorer": scorer, "reader": reader}
+    given = list(rights.rights(settings.topics, users, settings.prefix, create=create_topics))
+    if apply:
+        settings = flags.connected(settings)
+        rights.give(settings.kafka, given, settings.topics, settings.partitions)
+    value = {"applied": apply, "rights": [asdict(right) for right in given]}
+
+    def sentence() -> str:
+        if apply:
+            return f"Kafka at {settings.kafka} has the topics, and {len(given)} rights on them."
+        servers = settings.bootstrap_servers or "HOST:PORT"
+        tool = f"kafka-acls.sh --bootstrap-server {servers} --command-config ADMIN.properties"
+        return "\n".join(f"{tool} {right.command}" for right in given)
+
+    display.report(value, sentence, as_json)
+
+
+def _way_in(home: Path) -> str:
+    from contract.configuration import PROFILES
+    from digitstream.secure import USERS
+
+    return (
+        f"It lets in only who has a profile: {home / PROFILES} has some, for --kafka-profile or "
+        f"DIGITSTREAM_KAFKA_PROFILE: {', '.join(USERS)}. Give them their rights once with "
+        f"`digitstream broker acls --apply --kafka-profile admin`."
+    )
 
 
 def _report(found: Broker | None, as_json: bool) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def demo(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     master: flags.Master = None,
     prefix: flags.Prefix = None,
     tracking_uri: flags.TrackingUri = None,

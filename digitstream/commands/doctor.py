@@ -14,6 +14,7 @@ from digitstream import display, flags
 def doctor(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
     tracking_uri: flags.TrackingUri = None,
     model: flags.Model = None,

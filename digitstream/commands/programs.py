@@ -112,6 +112,7 @@ def _shown(advance: display.Advance) -> Any:
 def produce(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
     partitions: flags.Partitions = None,
     data: flags.Data = None,
@@ -144,6 +145,7 @@ def produce(
 def score(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     master: flags.Master = None,
     prefix: flags.Prefix = None,
     tracking_uri: flags.TrackingUri = None,

@@ -19,6 +19,7 @@ RUNNING = {True: "yes", False: "no", None: "not on this machine"}
 def status(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
     subscribe: flags.Subscribe = None,
     name: flags.Name = None,

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,28 +16,11 @@ from contract.registry import Registry
 from contract.scaling import Scaling
 from contract.settings import Settings
 from contract.topics import Topics
-from digitstream import cli
 from digitstream.broker import Broker
-
-Run = Callable[..., tuple[int, str, str]]
-"""Runs a command here; returns its exit code, its report and what it said."""
+from tests.digitstream.conftest import Run
 
 NAMES = ("demo", "broker", "train", "produce", "score", "status", "models", "reconcile")
 NAMES += ("dead-letters",)
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.chdir(tmp_path)
-
-    def command(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["digitstream", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return command
 
 
 def register(home: Path, accuracy: float) -> str:

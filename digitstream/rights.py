@@ -1,0 +1,100 @@
+"""What each program must be allowed to do on Kafka, and nothing beyond it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kafka import KafkaAdminClient
+from kafka.admin import (
+    ACL,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ResourcePattern,
+    ResourceType,
+)
+
+from contract.clients import arguments, denied, reaching
+from contract.connection import Kafka
+from contract.topics import Topics, ensure
+
+PROGRAMS = ("producer", "scorer", "reader")
+"""Those whose rights are told; a reader is whoever reads: reconcile, dead-letters, a dashboard."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """That a user may do something with a topic or group, or with all whose names begin so."""
+
+    user: str
+    operation: str
+    name: str
+    prefixed: bool = False
+    kind: Literal["topic", "group"] = "topic"
+
+    @property
+    def command(self) -> str:
+        """The arguments of Kafka's own tool that give it."""
+        pattern = " --resource-pattern-type prefixed" if self.prefixed else ""
+        return (
+            f"--add --allow-principal User:{self.user} --operation {self.operation} "
+            f"--{self.kind} {self.name}{pattern}"
+        )
+
+    @property
+    def acl(self) -> ACL:
+        """The same for kafka-python."""
+        kind = ACLResourcePatternType.PREFIXED if self.prefixed else ACLResourcePatternType.LITERAL
+        return ACL(
+            principal=f"User:{self.user}",
+            host="*",
+            operation=ACLOperation[self.operation],
+            permission_type=ACLPermissionType.ALLOW,
+            resource_pattern=ResourcePattern(ResourceType[self.kind.upper()], self.name, kind),
+        )
+
+
+def rights(
+    topics: Topics, users: Mapping[str, str], prefix: str, *, create: bool
+) -> Iterator[Right]:
+    """The rights of PROGRAMS, by the users that they are; with `create` they make topics, too.
+
+    Who may READ or WRITE a topic may also DESCRIBE it, and who may WRITE one may do so
+    idempotently. Spark assigns partitions to itself and keeps offsets in its checkpoint; the group
+    in which the scorer notes how far it is needs a right of its own, and so does the retention that
+    it watches.
+    """
+    written = (topics.scores, topics.dead_letters, topics.progress, topics.shadow_scores)
+    scorer = [("READ", topics.readings), ("DESCRIBE_CONFIGS", topics.readings)]
+    needs = {
+        "producer": [("WRITE", topics.readings), ("WRITE", topics.labels)],
+        "scorer": [*scorer, *(("WRITE", topic) for topic in written)],
+        "reader": [("READ", topic) for topic in (topics.readings, topics.labels, *written)],
+    }
+    for program in PROGRAMS:
+        for operation, topic in needs[program]:
+            yield Right(users[program], operation, topic)
+    for program, operation in (("scorer", "READ"), ("reader", "DESCRIBE")):
+        yield Right(users[program], operation, f"{prefix}-", prefixed=True, kind="group")
+    if create:
+        for program in ("producer", "scorer"):
+            yield Right(users[program], "CREATE", f"{prefix}.", prefixed=True)
+
+
+def give(kafka: Kafka, given: Sequence[Right], topics: Topics, partitions: int) -> None:
+    """Make the topics and give the rights; those that are there stay.
+
+    Raises AccessDenied if we may not, or if that Kafka asks nobody for rights.
+    """
+    ensure(kafka, topics, partitions=partitions)
+    with reaching(kafka):
+        admin = KafkaAdminClient(**arguments(kafka))
+        try:
+            answer = admin.create_acls([right.acl for right in given])
+        finally:
+            admin.close()
+    if answer["failed"]:
+        reasons = sorted({error.__name__ for error in answer["failed"]})
+        raise denied(kafka, f"it may not give rights ({', '.join(reasons)})")
