@@ -183,6 +183,12 @@ RULES: dict[str, Callable[[object], Any]] = {
     "name": _matching(r"[a-zA-Z0-9._-]{1,100}", "letters, digits, dots, dashes"),
     "max_offsets_per_trigger": _whole(1),
     "available_now": _flag,
+    "tables": _text,
+    "packages": _matching(
+        r"|[\w.-]+(:[\w.-]+){2,}(,\s*[\w.-]+(:[\w.-]+){2,})*", "group:artifact:version,..."
+    ),
+    "interval": _seconds,
+    "batch_records": _whole(1),
     "epochs": _whole(1),
     "batch_size": _whole(1),
 }

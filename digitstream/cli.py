@@ -7,7 +7,7 @@ import sys
 import typer
 
 from contract.errors import DigitstreamError
-from digitstream.commands import accounts, broker, demo, doctor, models, programs
+from digitstream.commands import accounts, broker, demo, doctor, history, models, programs
 from keras2dml import Keras2DMLError
 
 app = typer.Typer(
@@ -22,9 +22,12 @@ app.add_typer(broker.app, name="broker")
 app.command()(programs.train)
 app.command()(programs.produce)
 app.command()(programs.score)
+app.command()(history.archive)
 app.add_typer(models.app, name="models")
 app.command()(accounts.reconcile)
 app.add_typer(accounts.dead_letters, name="dead-letters")
+app.add_typer(history.tables, name="tables")
+app.command()(history.sql)
 app.command()(doctor.doctor)
 
 

@@ -45,6 +45,13 @@ Rate = Annotated[str | None, typer.Option(help="Readings a second, or max.")]
 Count = Annotated[int | None, typer.Option(help="Readings to send.")]
 Devices = Annotated[int | None, typer.Option(help="Simulated devices.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
+Tables = Annotated[
+    str | None,
+    typer.Option(help="Folder of the tables, or hdfs://, s3a:// ... [default: HOME/tables]"),
+]
+Packages = Annotated[
+    str | None, typer.Option(help="Maven coordinates of what Spark needs to reach the tables.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 

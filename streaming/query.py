@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,12 +21,11 @@ from streaming.score import scored
 from streaming.sink import written
 from streaming.source import bounded
 from streaming.steps import through
+from streaming.stopping import Batches
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
 from streaming.validate import validated
 
 Clock = Callable[[], datetime]
-
-_GLANCE_SECONDS = 0.05
 
 
 def answers(
@@ -50,16 +48,12 @@ def answers(
     return records.mapInArrow(steps, COLUMNS)
 
 
-class Stopping(Exception):
-    """Ends the query before a micro-batch that would have been the next."""
-
-
 @dataclass(eq=False)
 class Query:
     """What happens to each micro-batch, and how far that is.
 
     A micro-batch is committed by Spark after its answers are in Kafka: at least once, with the same
-    ids if again. `failure` is what ended it, `answered` the readings that were answered so far.
+    ids if again. `answered` are the readings that were answered so far.
     """
 
     champions: Champions
@@ -68,11 +62,8 @@ class Query:
     figures: Tally
     reporter: Reporter
     clock: Clock
-    stop: threading.Event
+    batches: Batches
     answered: dict[str, int] = field(default_factory=lambda: {SCORED: 0, DEAD_LETTERS: 0})
-    failure: Exception | None = None
-    _running: bool = False
-    _finished: int = -1
 
     def started(
         self, readings: DataFrame, name: str, checkpoint: Path, *, available_now: bool
@@ -84,26 +75,8 @@ class Query:
             writer.option("checkpointLocation", str(checkpoint)).foreachBatch(self._batch).start()
         )
 
-    def follow(self, query: StreamingQuery) -> None:
-        """Return when the query ended by itself, or was stopped after the micro-batch that ran."""
-        while query.isActive and not self.stop.wait(4 * _GLANCE_SECONDS):
-            pass
-        while query.isActive and not self._between_batches(query):
-            threading.Event().wait(_GLANCE_SECONDS)
-        query.stop()
-
-    def _between_batches(self, query: StreamingQuery) -> bool:
-        """Whether all that was answered is committed; with `stop` set, nothing new begins."""
-        if self._running:
-            return False
-        last = query.lastProgress
-        return self._finished < 0 or (last is not None and last["batchId"] >= self._finished)
-
     def _batch(self, readings: DataFrame, batch: int) -> None:
-        self._running = True
-        try:
-            if self.stop.is_set():
-                raise Stopping
+        with self.batches.one(batch):
             champion = self.champions.current()
             self.figures.value = {}
             found = answers(readings, champion, self.topics, self.figures, self.clock)
@@ -111,9 +84,3 @@ class Query:
             self.reporter.noted(batch, champion.model, self.figures.value)
             for name in self.answered:
                 self.answered[name] += round(self.figures.value.get(name, 0))
-            self._finished = batch
-        except Exception as exc:
-            self.failure = self.failure or exc
-            raise
-        finally:
-            self._running = False

@@ -23,9 +23,9 @@ from streaming.champion import Champions
 from streaming.checkpoint import claimed
 from streaming.failures import cause_of
 from streaming.progress import Reporter
-from streaming.query import Query, Stopping
+from streaming.query import Query
 from streaming.session import prepared, session
-from streaming.stopping import signals
+from streaming.stopping import Batches, signals
 from streaming.tally import DEAD_LETTERS, SCORED, tally
 
 # How long the last progress events may take: readings matter, figures do not.
@@ -69,7 +69,8 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event) -> Summ
     ):
         champions.current()
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
-        query = Query(champions, settings.kafka, settings.topics, figures, reporter, clock, stop)
+        batches = Batches(stop)
+        query = Query(champions, settings.kafka, settings.topics, figures, reporter, clock, batches)
         readings = source.readings(
             spark, settings.kafka, settings.topics.readings, settings.max_offsets_per_trigger
         )
@@ -77,12 +78,13 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event) -> Summ
             readings, settings.name, checkpoint, available_now=settings.available_now
         )
         try:
-            query.follow(running)
+            batches.follow(running)
             reporter.drained(_PATIENCE_SECONDS)
         finally:
             champions.close()
-        failure = query.failure or running.exception()
-        if failure is not None and not isinstance(failure, Stopping):
+        try:
+            batches.check(running)
+        except Exception as failure:
             raise cause_of(failure, settings.kafka) from failure
         return Summary(query.answered[SCORED], query.answered[DEAD_LETTERS])
 

@@ -19,17 +19,22 @@ _BYTES = f"(coalesce(length(value), 0) + {_AROUND})"
 
 
 def readings(
-    spark: SparkSession, bootstrap_servers: str, topic: str, max_offsets_per_trigger: int
+    spark: SparkSession,
+    bootstrap_servers: str,
+    topic: str,
+    max_offsets_per_trigger: int,
+    starting: str = "earliest",
 ) -> DataFrame:
     """Every record of the topic from its beginning, as Kafka has it: key, value, topic, partition,
-    offset, timestamp (when Kafka stored it), headers.
+    offset, timestamp (when Kafka stored it), headers. `starting` is where a query begins that has
+    no checkpoint.
 
     Records that retention removed before they were read stop the query.
     """
     options = {
         "kafka.bootstrap.servers": bootstrap_servers,
         "subscribe": topic,
-        "startingOffsets": "earliest",
+        "startingOffsets": starting,
         "failOnDataLoss": "true",
         "includeHeaders": "true",
         "maxOffsetsPerTrigger": str(max_offsets_per_trigger),

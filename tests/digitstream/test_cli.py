@@ -22,6 +22,7 @@ Run = Callable[..., tuple[int, str, str]]
 """Runs a command here; returns its exit code, its report and what it said."""
 
 NAMES = ("demo", "broker", "train", "produce", "score", "models", "reconcile", "dead-letters")
+NAMES += ("archive", "tables", "sql")
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["reconcile"], ["score"], ["produce"], ["dead-letters", "list"]]
+    "command", [["reconcile"], ["score"], ["archive"], ["produce"], ["dead-letters", "list"]]
 )
 def test_no_broker_is_one_sentence_with_the_remedy(run: Run, command: list[str]) -> None:
     code, report, said = run(*command)
