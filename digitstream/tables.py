@@ -22,6 +22,8 @@ _UNITS = {"d": "days", "h": "hours"}
 _CONF = {
     "spark.databricks.delta.optimize.minFileSize": str(SMALL_BYTES),
     "spark.databricks.delta.optimize.maxFileSize": str(_LARGEST_BYTES),
+    # Tasks that list folders; the default is ten thousand.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
     # The rule is ours, and known to --force.
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
 }
@@ -56,10 +58,11 @@ class Compacted:
 
 @dataclass(frozen=True)
 class Vacuumed:
-    """How many files of a table were deleted."""
+    """What a table's folder lost, as far as nobody else wrote there."""
 
     table: str
     files_deleted: int
+    bytes_freed: int
 
 
 def listed(place: Place) -> list[Figures]:
@@ -123,16 +126,16 @@ def vacuumed(place: Place, retain: str, *, force: bool = False) -> list[Vacuumed
                     f"{'' if place.folder else ' and say --force'}."
                 )
                 raise Unsafe(message)
-    return [Vacuumed(table.name, _vacuum(place, table, kept)) for table in found]
+    return [_vacuumed(place, table, kept) for table in found]
 
 
-def _vacuum(place: Place, table: Table, kept: timedelta) -> int:
+def _vacuumed(place: Place, table: Table, kept: timedelta) -> Vacuumed:
     hours = kept.total_seconds() / 3600
-    vacuum = f"VACUUM {place.named(table)} RETAIN {hours:g} HOURS"
     with place.writing(table):
-        old = place.spark.sql(f"{vacuum} DRY RUN").count()
-        place.spark.sql(vacuum)
-    return old
+        files, size = place.size(table)
+        place.spark.sql(f"VACUUM {place.named(table)} RETAIN {hours:g} HOURS")
+        files_left, size_left = place.size(table)
+    return Vacuumed(table.name, max(0, files - files_left), max(0, size - size_left))
 
 
 def _duration(text: str) -> timedelta:

@@ -96,6 +96,12 @@ class Place:
         files = DataFrame(self._snapshot(table).allFiles().toDF(), self.spark)
         return files.selectExpr("path", "partitionValues['date'] AS date", "size", "stats")
 
+    def size(self, table: Table) -> tuple[int, int]:
+        """Files and bytes in the table's folder, those of older versions and the log included."""
+        path, files = self._path(self.of(table))
+        summary = files.getContentSummary(path)
+        return int(summary.getFileCount()), int(summary.getLength())
+
     def version(self, table: Table) -> int:
         """The number of the table's last commit."""
         return int(self._snapshot(table).version())
@@ -154,7 +160,12 @@ class Place:
         return delta_log.forTableWithSnapshot(self.spark._jsparkSession, self.of(table))._2()
 
     def _exists(self, address: str) -> bool:
+        path, files = self._path(address)
+        return bool(files.exists(path))
+
+    def _path(self, address: str) -> tuple[Any, Any]:
+        """An address as Hadoop's, and the file system where it is."""
         jvm: Any = self.spark._jvm
-        path = jvm.org.apache.hadoop.fs.Path(address)
         java: Any = self.spark._jsparkSession
-        return bool(path.getFileSystem(java.sessionState().newHadoopConf()).exists(path))
+        path = jvm.org.apache.hadoop.fs.Path(address)
+        return path, path.getFileSystem(java.sessionState().newHadoopConf())

@@ -84,4 +84,6 @@ def novel(rows: DataFrame, held: DataFrame, table: Table) -> DataFrame:
             for topic, partition, first, last, *_ in ranges
         ]
         known = known.where(reduce(or_, near, lit(False)))
+    # Computed here, so that the commit depends on no file that a compaction may replace meanwhile.
+    known = known.localCheckpoint()
     return rows if known.isEmpty() else rows.join(known, key, "left_anti")

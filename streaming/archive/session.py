@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +80,26 @@ def session(
     builder = SparkSession.builder.appName(name).master(master)
     for key, value in conf.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    with _silent():
+        spark = builder.getOrCreate()
     log4j: Any = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
     for logger in _REPEATING:
         log4j.core.config.Configurator.setLevel(logger, log4j.Level.OFF)
     return spark
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Let a JVM that is started meanwhile write nothing to stdout, which is for reports.
+
+    Delta tells there what it deletes.
+    """
+    sys.stdout.flush()
+    own, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(own, 1)
+        os.close(own)
+        os.close(nowhere)

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 MANY = 300
+PATIENCE = 400
 
 
 class Installation:
@@ -57,8 +58,11 @@ class Installation:
 
     def run(self, *words: str) -> tuple[int, str, str]:
         """A command's exit code, its report and what it said."""
-        process = self.command(*words)
-        out, err = process.communicate(timeout=240)
+        with self.command(*words) as process:
+            try:
+                out, err = process.communicate(timeout=PATIENCE)
+            finally:
+                process.kill()
         return process.returncode, out, err
 
     def report(self, *words: str) -> Any:
@@ -87,20 +91,21 @@ def test_tables_are_listed_and_compacted_beside_an_archive(installation: Install
         "dead_letters": 0,
     }
     readings = DeltaTable(str(installation.home / "tables" / "readings"))
-    assert before["readings"]["files"] == len(readings.files()) > 4
+    assert before["readings"]["files"] == len(readings.file_uris()) > 4
     newest = readings.to_pandas()["broker_time"].max().isoformat(timespec="milliseconds")
     assert before["readings"]["latest"][:23] == newest[:23]
-    archive = installation.command("archive", "--interval", "0", "--batch-records", "20", "--json")
-    try:
-        send(installation.settings, MANY)
-        done = installation.report("tables", "compact")["tables"]
-        assert all(each["files_after"] <= each["files_before"] for each in done)
-        code, _, said = installation.run("tables", "vacuum", "--retain", "0d")
-        assert (code, "less than 7d, and an archive runs" in said) == (1, True)
-    finally:
-        archive.terminate()
-    _, said = archive.communicate(timeout=240)
-    assert archive.returncode == 0, said
+    with installation.command("archive", "--interval", "0", "--batch-records", "20") as archive:
+        try:
+            send(installation.settings, MANY)
+            done = installation.report("tables", "compact")["tables"]
+            assert all(each["files_after"] <= each["files_before"] for each in done)
+            code, _, said = installation.run("tables", "vacuum", "--retain", "0d")
+            assert (code, "less than 7d, and an archive runs" in said) == (1, True)
+            archive.terminate()
+            _, said = archive.communicate(timeout=PATIENCE)
+            assert archive.returncode == 0, said
+        finally:
+            archive.kill()
     installation.report("archive", "--available-now")
     again = installation.report("tables", "compact")["tables"]
     assert [each["files_after"] for each in again] == [1, 1, 1, 0]
