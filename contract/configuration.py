@@ -267,6 +267,11 @@ RULES: dict[str, Callable[[object], Any]] = {
     "guard_readings": _whole(0),
     "guard_agreement": _share,
     "guard_slowness": lambda value: _number(value, "a number"),
+    "tables": _text,
+    "packages": _matching(
+        r"|[\w.-]+(:[\w.-]+){2,}(,\s*[\w.-]+(:[\w.-]+){2,})*", "group:artifact:version,..."
+    ),
+    "batch_records": _whole(1),
     "epochs": _whole(1),
     "batch_size": _whole(1),
 }

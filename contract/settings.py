@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from math import inf
@@ -164,6 +165,39 @@ class Scoring(Settings):
     def group(self) -> str:
         """The consumer group in which Kafka keeps how far the query is."""
         return f"{self.prefix}-{self.name}"
+
+
+@dataclass(frozen=True)
+class History(Settings):
+    """Where the tables are that hold what went over the topics."""
+
+    tables: str | None = None
+    """A folder, or what Hadoop knows by hdfs://, s3a:// and the like; None is in `home`."""
+
+    packages: str = ""
+    """Maven coordinates, with commas, of what Spark needs besides to reach them."""
+
+    @property
+    def address(self) -> str:
+        """The tables' folder as Hadoop names it."""
+        named = self.tables or str(self.home / "tables")
+        if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:/", named):
+            return named.rstrip("/")
+        return f"file:{Path(named).expanduser().resolve().as_posix()}"
+
+
+@dataclass(frozen=True)
+class Archiving(History):
+    """How the topics become tables."""
+
+    trigger: float = 10.0
+    """Seconds from one commit to the next, unless there is more to do than fits one."""
+
+    batch_records: int = 100_000
+    """Records of a topic in a commit at most."""
+
+    available_now: bool = False
+    """Archive what is there and end, rather than wait for more."""
 
 
 @dataclass(frozen=True)

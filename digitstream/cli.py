@@ -7,7 +7,16 @@ import sys
 import typer
 
 from contract.errors import DigitstreamError
-from digitstream.commands import accounts, broker, demo, doctor, models, programs, status
+from digitstream.commands import (
+    accounts,
+    broker,
+    demo,
+    doctor,
+    history,
+    models,
+    programs,
+    status,
+)
 from keras2dml import Keras2DMLError
 
 app = typer.Typer(
@@ -23,9 +32,12 @@ app.command()(programs.train)
 app.command()(programs.produce)
 app.command()(programs.score)
 app.command()(status.status)
+app.command()(history.archive)
 app.add_typer(models.app, name="models")
 app.command()(accounts.reconcile)
 app.add_typer(accounts.dead_letters, name="dead-letters")
+app.add_typer(history.tables, name="tables")
+app.command()(history.sql)
 app.command()(doctor.doctor)
 
 

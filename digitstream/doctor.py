@@ -97,7 +97,7 @@ def _version(name: str) -> str:
 def _jars(cache: Path) -> str:
     missing = [
         each.name
-        for each in (jars.BROKER, jars.CONNECTOR)
+        for each in (jars.BROKER, jars.CONNECTOR, jars.DELTA)
         if not (cache / each.folder_name).is_dir()
     ]
     if missing:

@@ -57,6 +57,13 @@ Subscribe = Annotated[
 Name = Annotated[
     str | None, typer.Option(help="The query's, and its checkpoint's. [default: scoring]")
 ]
+Tables = Annotated[
+    str | None,
+    typer.Option(help="Folder of the tables, or hdfs://, s3a:// ... [default: HOME/tables]"),
+]
+Packages = Annotated[
+    str | None, typer.Option(help="Maven coordinates of what Spark needs to reach the tables.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 

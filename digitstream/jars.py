@@ -22,6 +22,7 @@ from digitstream.java import Java
 SPARK = "3.5.7"
 SCALA = "2.12"
 KAFKA_BROKER = "4.1.1"
+DELTA_LAKE = "3.3.2"
 
 Progress = Callable[[int, int, str], None]
 """Called with how many jars are there by now, of how many, and the last one."""
@@ -87,6 +88,13 @@ CONNECTOR = Jars(
     ),
     transitive=False,
     count=5,
+)
+
+DELTA = Jars(
+    name="spark-delta",
+    modules=(f"io.delta:delta-spark_{SCALA}:{DELTA_LAKE}", f"io.delta:delta-storage:{DELTA_LAKE}"),
+    transitive=False,
+    count=2,
 )
 
 

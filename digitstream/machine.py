@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digitstream import display, jars, java
+
+if TYPE_CHECKING:
+    from contract.settings import History
+    from streaming.archive.place import Place
 
 
 def java_17() -> java.Java:
@@ -19,3 +26,22 @@ def fetched(wanted: jars.Jars) -> list[Path]:
     """The paths of these jars; the first time they come over the network, and it shows."""
     with display.progress(f"Fetching the jars of {wanted.name}") as advance:
         return jars.ensure(wanted, java_17(), jars.cache(os.environ), advance)
+
+
+@contextmanager
+def tables(settings: History) -> Iterator[Place]:
+    """The tables, on a Spark session that starts soon and ends with the body."""
+    from streaming.archive.place import Place
+    from streaming.archive.session import session
+
+    jars = delta()
+    spark = session("digitstream-tables", settings.master, jars, settings.packages, quick=True)
+    try:
+        yield Place(spark, settings.address)
+    finally:
+        spark.stop()
+
+
+def delta() -> list[Path]:
+    """The paths of the jars with which Spark reads Kafka and Delta tables."""
+    return [*fetched(jars.CONNECTOR), *fetched(jars.DELTA)]

@@ -106,26 +106,38 @@ def reconcile(
     empty = _absent(reader, topics.readings, unanswered)
     partitions = []
     for part in sorted(end):
-        answers = scored[part] + dead[part]
+        absent = empty.get(part, np.empty(0, np.int64))
         stands = (committed or {}).get(part)
-        if stands is None:
-            answered = np.flatnonzero(answers)
-            stands = begin[part] + (int(answered[-1]) + 1 if len(answered) else 0)
-        open_ = np.setdiff1d(unanswered[part], empty.get(part, np.empty(0, np.int64)))
-        missing = open_[open_ < stands]
-        partitions.append(
-            Partition(
-                partition=part,
-                produced=len(answers) - len(unanswered[part]) + len(open_),
-                scored=int(np.count_nonzero(scored[part])),
-                dead_lettered=int(np.count_nonzero((dead[part] > 0) & (scored[part] == 0))),
-                in_flight=len(open_) - len(missing),
-                missing=len(missing),
-                duplicates=int(np.maximum(answers - 1, 0).sum()),
-                gaps=_runs(missing)[:LISTED_GAPS],
-            )
-        )
+        partitions.append(accounted(part, begin[part], scored[part], dead[part], absent, stands))
     return Reconciliation(topics.readings, partitions)
+
+
+def accounted(
+    part: int, begin: int, scored: Counts, dead: Counts, absent: Counts, stands: int | None
+) -> Partition:
+    """What became of the readings of one partition from offset `begin` on.
+
+    `scored` and `dead` say how many scores and dead letters each offset has, `absent` at which
+    offsets there is no reading. Up to `stands` all should be answered; if that is not known, up to
+    the last one that is.
+    """
+    answers = scored + dead
+    unanswered = begin + np.flatnonzero(answers == 0)
+    if stands is None:
+        answered = np.flatnonzero(answers)
+        stands = begin + (int(answered[-1]) + 1 if len(answered) else 0)
+    open_ = np.setdiff1d(unanswered, absent)
+    missing = open_[open_ < stands]
+    return Partition(
+        partition=part,
+        produced=len(answers) - len(unanswered) + len(open_),
+        scored=int(np.count_nonzero(scored)),
+        dead_lettered=int(np.count_nonzero((dead > 0) & (scored == 0))),
+        in_flight=len(open_) - len(missing),
+        missing=len(missing),
+        duplicates=int(np.maximum(answers - 1, 0).sum()),
+        gaps=_runs(missing)[:LISTED_GAPS],
+    )
 
 
 def _counted(

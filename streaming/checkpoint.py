@@ -1,4 +1,4 @@
-"""The folder where a query keeps how far it got, claimed by one process at a time."""
+"""The folder where a query keeps how far it got, claimed by one process at a time; locks."""
 
 from __future__ import annotations
 
@@ -27,26 +27,41 @@ class CheckpointInUse(DigitstreamError):
 def claimed(spark: SparkSession, folder: Path, wait: Callable[[float], object]) -> Iterator[Path]:
     """The folder, which is made, for this process alone; `wait` sleeps for some seconds.
 
-    The session's JVM holds the claim, so that it lasts exactly as long as the one who writes there,
-    even where this process is killed. Raises CheckpointInUse.
+    Raises CheckpointInUse.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, jvm = folder.with_suffix(".lock"), cast(Any, spark._jvm)
-    file = jvm.java.io.RandomAccessFile(str(lock.resolve()), "rw")
-    try:
-        for _ in range(round(_PATIENCE_SECONDS / _PAUSE_SECONDS)):
-            if _locks(file):
-                break
-            wait(_PAUSE_SECONDS)
-        else:
+    with locked(spark, folder.with_suffix(".lock"), wait, _PATIENCE_SECONDS) as got:
+        if not got:
             message = (
                 f"Another process scores with the checkpoint {folder}. Two would answer each "
                 f"reading twice. Stop the other one, or choose another --home for this one."
             )
             raise CheckpointInUse(message)
         yield folder
+
+
+@contextmanager
+def locked(
+    spark: SparkSession,
+    file: Path,
+    wait: Callable[[float], object],
+    seconds: float = _PATIENCE_SECONDS,
+) -> Iterator[bool]:
+    """Hold the lock of a file, which is made, while the body runs; False if others hold it still
+    after these seconds.
+
+    The session's JVM holds it, so that it lasts exactly as long as the one who writes, even where
+    this process is killed.
+    """
+    lock = cast(Any, spark._jvm).java.io.RandomAccessFile(str(file.resolve()), "rw")
+    try:
+        for _ in range(max(1, round(seconds / _PAUSE_SECONDS))):
+            if got := _locks(lock):
+                break
+            wait(_PAUSE_SECONDS)
+        yield got
     finally:
-        file.close()
+        lock.close()
 
 
 def _locks(file: Any) -> bool:

@@ -22,8 +22,8 @@ class ReadingsLost(DigitstreamError):
 _MODEL_FAILED = re.compile(
     rf"^{ModelFailed.__module__}\.{ModelFailed.__name__}: (.*)$", re.MULTILINE
 )
-_LOST = re.compile(r"Some data may have been lost|KafkaIllegalStateException|OffsetOutOfRange")
-_NO_BROKER = re.compile(
+LOST = re.compile(r"Some data may have been lost|KafkaIllegalStateException|OffsetOutOfRange")
+NO_BROKER = re.compile(
     r"org\.apache\.kafka\.common\.errors\.(TimeoutException|DisconnectException|NetworkException"
     r"|BrokerNotAvailableException|NotEnoughReplicas\w*Exception)"
 )
@@ -41,24 +41,24 @@ def cause_of(error: BaseException, kafka: Kafka) -> DigitstreamError:
         return error
     if model := _MODEL_FAILED.search(text):
         return ModelFailed(model[1])
-    if _LOST.search(text):
+    if LOST.search(text):
         message = (
             f"Kafka at {kafka} no longer has readings that were not answered yet: its "
             f"retention removed them, or the topic was made anew. Scoring never skips a reading in "
             f"silence. If they may go, remove the checkpoint and start again. Kafka said: "
-            f"{_last(text)}"
+            f"{last_cause(text)}"
         )
         return ReadingsLost(message)
     if refused := _refused(text, kafka):
         return refused
-    if _NO_BROKER.search(text):
+    if NO_BROKER.search(text):
         message = (
             f"Kafka at {kafka} stopped answering while readings were scored. Nothing "
             f"is lost: scoring goes on where it stopped. Bring Kafka back and start `digitstream "
             f"score` again."
         )
         return BrokerUnavailable(message)
-    fact = f"{type(error).__name__}: {_last(text)}"
+    fact = f"{type(error).__name__}: {last_cause(text)}"
     message = (
         f"Scoring stopped at an error of its own, {fact}. Nothing is lost: the micro-batch stays "
         f"open, and `digitstream score` starts with it again."
@@ -79,7 +79,7 @@ def _refused(text: str, kafka: Kafka) -> DigitstreamError | None:
     return None
 
 
-def _last(text: str) -> str:
+def last_cause(text: str) -> str:
     """The innermost cause that a Java or Python stack trace names."""
     causes = _CAUSE.findall(text) or text.strip().splitlines()[:1] or ["without a word"]
     return str(causes[-1])[:300].rstrip(".")

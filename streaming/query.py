@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,12 +27,11 @@ from streaming.scale import scaled
 from streaming.sink import written
 from streaming.source import bounded
 from streaming.steps import through
+from streaming.stopping import Batches
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
 from streaming.validate import validated
 
 Clock = Callable[[], datetime]
-
-_GLANCE_SECONDS = 0.05
 
 
 def answers(
@@ -67,16 +65,12 @@ def answers(
     return records.mapInArrow(through(checks, finish, figures), COLUMNS)
 
 
-class Stopping(Exception):
-    """Ends the query before a micro-batch that would have been the next."""
-
-
 @dataclass(eq=False)
 class Query:
     """What happens to each micro-batch, and how far that is.
 
     A micro-batch is committed by Spark after its answers are in Kafka: at least once, with the same
-    ids if again. `failure` is what ended it, `answered` the readings that were answered so far.
+    ids if again. `answered` are the readings that were answered so far.
     """
 
     champions: Champions
@@ -85,13 +79,10 @@ class Query:
     figures: Tally
     reporter: Reporter
     clock: Clock
-    stop: threading.Event
+    batches: Batches
     roles: Roles = field(default_factory=Roles)
     pace: Pace | None = None
     answered: dict[str, int] = field(default_factory=lambda: {SCORED: 0, DEAD_LETTERS: 0})
-    failure: Exception | None = None
-    _running: bool = False
-    _finished: int = -1
 
     def started(
         self, readings: DataFrame, name: str, checkpoint: Path, every: float | None
@@ -108,21 +99,6 @@ class Query:
         self.reporter.paced = partial(self._paced, readings.sparkSession, running)
         return running
 
-    def follow(self, query: StreamingQuery) -> None:
-        """Return when the query ended by itself, or was stopped after the micro-batch that ran."""
-        while query.isActive and not self.stop.wait(4 * _GLANCE_SECONDS):
-            pass
-        while query.isActive and not self._between_batches(query):
-            threading.Event().wait(_GLANCE_SECONDS)
-        query.stop()
-
-    def _between_batches(self, query: StreamingQuery) -> bool:
-        """Whether all that was answered is committed; with `stop` set, nothing new begins."""
-        if self._running:
-            return False
-        last = query.lastProgress
-        return self._finished < 0 or (last is not None and last["batchId"] >= self._finished)
-
     def _paced(
         self, spark: SparkSession, running: StreamingQuery, rows: int, seconds: float
     ) -> None:
@@ -131,21 +107,12 @@ class Query:
             limited(spark, running, self.pace.after(rows, seconds))
 
     def _batch(self, readings: DataFrame, batch: int) -> None:
-        self._running = True
-        try:
-            if self.stop.is_set():
-                raise Stopping
+        with self.batches.one(batch):
             champion = self._answer(readings)
             self.champions.saw(self.figures.value)
             self.reporter.noted(batch, champion.model, self.figures.value)
             for name in self.answered:
                 self.answered[name] += round(self.figures.value.get(name, 0))
-            self._finished = batch
-        except Exception as exc:
-            self.failure = self.failure or exc
-            raise
-        finally:
-            self._running = False
 
     def _answer(self, readings: DataFrame) -> Loaded:
         """Answer the readings by the models of now, without those that cannot; the champion."""

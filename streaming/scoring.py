@@ -29,9 +29,9 @@ from streaming.guard import Bounds
 from streaming.lag import Follower
 from streaming.pace import Pace
 from streaming.progress import Reporter
-from streaming.query import Query, Stopping
+from streaming.query import Query
 from streaming.session import prepared, session
-from streaming.stopping import signals
+from streaming.stopping import Batches, signals
 from streaming.tally import DEAD_LETTERS, SCORED, tally
 
 # How long the last progress events may take: readings matter, figures do not.
@@ -84,8 +84,9 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         _begins(checkpoint, settings)
         champions.current()
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
+        batches = Batches(stop)
         query = Query(
-            champions, settings.kafka, settings.topics, figures, reporter, clock, stop, roles
+            champions, settings.kafka, settings.topics, figures, reporter, clock, batches, roles
         )
         most = settings.max_offsets_per_trigger
         if settings.max_latency is not None:
@@ -97,12 +98,13 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         every = None if settings.available_now else settings.trigger
         running = query.started(readings, settings.name, checkpoint, every)
         try:
-            query.follow(running)
+            batches.follow(running)
             reporter.drained(_PATIENCE_SECONDS)
         finally:
             champions.close()
-        failure = query.failure or running.exception()
-        if failure is not None and not isinstance(failure, Stopping):
+        try:
+            batches.check(running)
+        except Exception as failure:
             raise cause_of(failure, settings.kafka) from failure
         return Summary(query.answered[SCORED], query.answered[DEAD_LETTERS])
 

@@ -11,6 +11,7 @@ from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from keras2dml import spark_session
+from streaming.local_files import local_files
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("contract", "keras2dml", "streaming")
@@ -31,14 +32,6 @@ _PLANS = {
 
 # Of Spark's options for Kafka, what its plans and its page must not show.
 _SECRET = "(?i)secret|password|token|access[.]key|jaas|keystore"
-
-_BARE_FILE_SYSTEM = "hadoop-bare-naked-local-fs"
-_LOCAL_FILES = {
-    "spark.hadoop.fs.file.impl": "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem",
-    "spark.sql.streaming.checkpointFileManagerClass": (
-        "org.apache.spark.sql.execution.streaming.FileSystemBasedCheckpointFileManager"
-    ),
-}
 
 # What they log on the way to an exception is in the exception, and that is told once, at the end.
 _REPEATING = (
@@ -70,7 +63,9 @@ def session(master: str, jars: Sequence[Path]) -> SparkSession:
         "spark.ui.showConsoleProgress": "false",
         "spark.redaction.regex": _SECRET,
     }
-    conf |= _on_this_machine(jars) if local else {}
+    if local:
+        # Workers find our packages there; no shell is forked for the files of a checkpoint.
+        conf |= {"spark.executorEnv.PYTHONPATH": str(_ROOT), **local_files(jars)}
     spark = spark_session("digitstream-score", master, jars, conf)
     _quieten(spark)
     if not local:
@@ -84,13 +79,6 @@ def prepared(spark: SparkSession) -> SparkSession:
     for name, value in _PLANS.items():
         own.conf.set(name, value)
     return own
-
-
-def _on_this_machine(jars: Sequence[Path]) -> dict[str, str]:
-    """Where workers find us, and files of a checkpoint for which no shell is forked."""
-    bare = next((str(jar) for jar in jars if jar.name.startswith(_BARE_FILE_SYSTEM)), None)
-    files = {**_LOCAL_FILES, "spark.driver.extraClassPath": bare} if bare else {}
-    return {"spark.executorEnv.PYTHONPATH": str(_ROOT), **files}
 
 
 def _quieten(spark: SparkSession) -> None:

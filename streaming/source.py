@@ -29,14 +29,16 @@ def readings(
     topics: Sequence[str],
     max_offsets_per_trigger: int,
     since: datetime | None = None,
+    starting: str = "earliest",
 ) -> DataFrame:
     """Every record of the topics from their beginnings, or from those that Kafka stored `since`, as
     Kafka has it: key, value, topic, partition, offset, timestamp (when Kafka stored it), headers.
+    `starting` is where a query begins that has no checkpoint.
 
     Records that retention removed before they were read stop the query.
     """
     if since is None:
-        begin = {"startingOffsets": "earliest"}
+        begin = {"startingOffsets": starting}
     else:
         begin = {
             "startingTimestamp": str(round(since.timestamp() * 1000)),

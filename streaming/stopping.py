@@ -6,6 +6,64 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pyspark.sql.streaming.query import StreamingQuery
+
+_GLANCE_SECONDS = 0.05
+
+
+class Stopping(Exception):
+    """Ends the query before a micro-batch that would have been the next."""
+
+
+@dataclass(eq=False)
+class Batches:
+    """The micro-batches of one query, of which none begins once `stop` is set.
+
+    `failure` is what ended the query, if one of them did.
+    """
+
+    stop: threading.Event
+    failure: Exception | None = None
+    _running: bool = False
+    _finished: int = -1
+
+    @contextmanager
+    def one(self, batch: int) -> Iterator[None]:
+        """A micro-batch, while the body runs; raises Stopping instead if it is to be none."""
+        self._running = True
+        try:
+            if self.stop.is_set():
+                raise Stopping
+            yield
+            self._finished = batch
+        except Exception as exc:
+            self.failure = self.failure or exc
+            raise
+        finally:
+            self._running = False
+
+    def follow(self, query: StreamingQuery) -> None:
+        """Return when the query ended by itself, or was stopped after the micro-batch that ran."""
+        while query.isActive and not self.stop.wait(4 * _GLANCE_SECONDS):
+            pass
+        while query.isActive and not self._between(query):
+            threading.Event().wait(_GLANCE_SECONDS)
+        query.stop()
+
+    def check(self, query: StreamingQuery) -> None:
+        """Raise what ended the query, unless it was asked to stop."""
+        ended = self.failure or query.exception()
+        if ended is not None and not isinstance(ended, Stopping):
+            raise ended
+
+    def _between(self, query: StreamingQuery) -> bool:
+        """Whether all that was done is committed; with `stop` set, nothing new begins."""
+        if self._running:
+            return False
+        last = query.lastProgress
+        return self._finished < 0 or (last is not None and last["batchId"] >= self._finished)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,23 +23,47 @@ dead_letters = typer.Typer(help="Readings that could not be scored.", no_args_is
 Last = Annotated[int, typer.Option(min=0, help="How many of the newest are listed in full.")]
 
 
+class Origin(StrEnum):
+    """Where readings and answers are counted."""
+
+    TOPICS = "topics"
+    TABLES = "tables"
+
+
+From = Annotated[Origin, typer.Option("--from", help="Count in Kafka, or in the archive.")]
+
+
 def reconcile(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
     kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
+    origin: From = Origin.TOPICS,
+    tables: flags.Tables = None,
+    packages: flags.Packages = None,
     as_json: flags.AsJson = False,
 ) -> None:
     """Account for every reading by partition and offset; exits with 1 if one is missing."""
-    from contract.settings import Scoring
+    from contract.settings import History, Scoring
     from digitstream import checkpoint, consumer
     from digitstream import reconcile as accounts
 
-    settings = flags.connected(flags.loaded(Scoring, locals()))
+    given = locals()
+    settings = flags.loaded(Scoring, given)
     folder = settings.home / "checkpoints" / settings.name
     stands = checkpoint.committed(folder, settings.topics.readings)
-    with display.activity("Counting"), consumer.reading(settings.kafka) as reader:
-        found = accounts.reconcile(reader, settings.topics, committed=stands)
+    if origin is Origin.TABLES:
+        from digitstream import archived, machine
+
+        with (
+            display.activity("Counting"),
+            machine.tables(flags.loaded(History, given)) as place,
+        ):
+            found = archived.reconcile(place, settings.topics.readings, stands)
+    else:
+        settings = flags.connected(settings)
+        with display.activity("Counting"), consumer.reading(settings.kafka) as reader:
+            found = accounts.reconcile(reader, settings.topics, committed=stands)
     totals = {count: found.total(count) for count in COUNTS}
     value = {"complete": found.complete, **totals, **asdict(found)}
     display.report(value, lambda: table(found), as_json)

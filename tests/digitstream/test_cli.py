@@ -20,7 +20,7 @@ from digitstream.broker import Broker
 from tests.digitstream.conftest import Run
 
 NAMES = ("demo", "broker", "train", "produce", "score", "status", "models", "reconcile")
-NAMES += ("dead-letters",)
+NAMES += ("dead-letters", "archive", "tables", "sql")
 
 
 def register(home: Path, accuracy: float) -> str:
@@ -64,7 +64,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["reconcile"], ["score"], ["produce"], ["dead-letters", "list"]]
+    "command", [["reconcile"], ["score"], ["archive"], ["produce"], ["dead-letters", "list"]]
 )
 def test_no_broker_is_one_sentence_with_the_remedy(run: Run, command: list[str]) -> None:
     code, report, said = run(*command)

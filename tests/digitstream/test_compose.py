@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-LASTING = {"kafka", "mlflow", "scorer"}
+LASTING = {"kafka", "mlflow", "scorer", "archiver"}
 SECRET = ("password", "secret", "token", "credential", "key=")
 
 
@@ -43,7 +43,7 @@ def test_the_file_keeps_the_compose_schema() -> None:
 
 
 def test_services_are_pinned_and_watched_and_keep_no_secret() -> None:
-    assert set(SERVICES) == {"kafka", "mlflow", "trainer", "scorer", "producer"}
+    assert set(SERVICES) == {*LASTING, "trainer", "producer"}
     for service in SERVICES.values():
         _, _, tag = service["image"].partition(":")
         assert tag[:1].isdigit(), service["image"]
@@ -98,6 +98,11 @@ def test_each_service_does_its_work_natively(native: Callable[[str], str], tmp_p
             found = _settled(native, fewer)
             scorer.terminate()
             assert scorer.wait(60) == 0, (tmp_path / "scorer.log").read_text()
+        with _started("archiver", native, tmp_path, fewer) as archiver:
+            log = tmp_path / "tables" / "readings" / "_delta_log"
+            _until(lambda: len(list(log.glob("*.json"))) > 1)
+            archiver.terminate()
+            assert archiver.wait(120) == 0, (tmp_path / "archiver.log").read_text()
     assert (found["produced"], found["missing"], found["in_flight"]) == (10_000, 0, 0)
     assert found["dead_lettered"] > 0
 
@@ -160,6 +165,12 @@ def _wait_for(address: str) -> None:
             return
         except (urllib.error.URLError, ConnectionError):
             assert time.monotonic() < deadline, f"nothing at {address}"
+
+
+def _until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
 
 
 def _free_port() -> int:

@@ -1,0 +1,111 @@
+"""How fast topics become tables, and tables answers.
+
+`python -m bench.tables [READINGS]`: an embedded Kafka of its own with so many readings, labels and
+scores; the archive's rows a second, then what questions take.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from kafka import KafkaProducer
+
+from contract.clients import arguments
+from contract.events import Label, Model, Reading, Score, Source, Times
+from contract.images import RAW
+from contract.messages import Message
+from contract.settings import Settings
+from contract.topics import ensure
+from digitstream import broker, machine
+from digitstream.jars import BROKER
+
+READINGS = 1_000_000
+BATCH = "250000"
+QUESTIONS = (
+    ("sql", "SELECT count(*) FROM readings"),
+    ("sql", "SELECT hour(broker_time), count(*), avg(int(correct)) FROM answers GROUP BY 1"),
+    ("reconcile", "--from", "tables"),
+    ("tables", "compact"),
+    ("tables", "list"),
+)
+
+
+def main(readings: int) -> None:
+    """Measure with so many readings, in a folder that goes afterwards."""
+    with tempfile.TemporaryDirectory(prefix="digitstream-bench-") as folder:
+        home = Path(folder)
+        java = machine.java_17()
+        kafka = broker.start(home, java, machine.fetched(BROKER)).bootstrap_servers
+        try:
+            send(Settings(home=home, bootstrap_servers=kafka), readings)
+            environ = {**os.environ, "DIGITSTREAM_HOME": folder}
+            seconds, said = timed(environ, "archive", "--available-now", "--batch-records", BATCH)
+            rows = sum(json.loads(said).values())
+            sys.stdout.write(f"archive: {rows} rows in {seconds:.0f} s, {rows / seconds:.0f}/s\n")
+            for question in QUESTIONS:
+                seconds, _ = timed(environ, *question)
+                sys.stdout.write(f"{' '.join(question)}: {seconds:.1f} s\n")
+        finally:
+            broker.stop(home)
+
+
+def timed(environ: dict[str, str], *command: str) -> tuple[float, str]:
+    """How long a command takes, start included, and its report."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "digitstream", *command, "--json"],
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return time.monotonic() - began, done.stdout
+
+
+def send(settings: Settings, readings: int) -> None:
+    """Fill the topics with so many readings by chance, their labels and their scores."""
+    ensure(settings.kafka, settings.topics)
+    producer = KafkaProducer(
+        **arguments(settings.kafka), acks="all", linger_ms=20, batch_size=1 << 19
+    )
+    topics = settings.topics
+    for number, (reading, label, score) in enumerate(events(topics.readings, readings)):
+        for topic, message in (
+            (topics.readings, reading),
+            (topics.labels, label),
+            (topics.scores, score),
+        ):
+            producer.send(topic, message.value, message.key, message.headers, number % 2)
+    producer.close()
+
+
+def events(topic: str, readings: int) -> Iterator[tuple[Message, Message, Message]]:
+    """Readings with their labels and scores; two partitions take turns."""
+    now, model = datetime.now(UTC), Model("digits", "1", "onnx")
+    random = np.random.default_rng(28)
+    shares = tuple(float(share) for share in random.dirichlet(np.ones(10)).astype(np.float32))
+    pixels = random.binomial(255, 0.02, (1000, 784)).astype(np.uint8)
+    for number in range(readings):
+        id, device, digit = f"reading-{number}", f"device-{number % 50:03}", number % 10
+        source = Source(topic, number % 2, number // 2)
+        image = pixels[number % 1000].tobytes()
+        yield (
+            Reading(id, device, now, RAW, image, f"/devices/{device}").message(),
+            Label(id, digit, now).message(),
+            Score(
+                id, device, digit, max(shares), shares, model, source, Times(now, now, now)
+            ).message(),
+        )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else READINGS)

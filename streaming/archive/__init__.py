@@ -1,0 +1,1 @@
+"""The history: Kafka's topics -> Delta tables, each record once."""

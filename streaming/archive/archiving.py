@@ -1,0 +1,177 @@
+"""`digitstream archive`: a session, four queries on it, and how they end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from pyspark.sql import SparkSession
+from pyspark.sql.functions import max as highest
+from pyspark.sql.streaming.query import StreamingQuery
+
+from contract.clients import arguments, reaching
+from contract.errors import DigitstreamError
+from contract.settings import Archiving
+from contract.topics import ensure
+from streaming import source
+from streaming.archive.failures import cause_of
+from streaming.archive.place import Place, TableBusy
+from streaming.archive.query import Archive
+from streaming.archive.session import session
+from streaming.archive.tables import TABLES, Table
+from streaming.stopping import Batches, signals
+
+# What a table was made for. Answers tell readings by their place, so the readings' topic counts.
+_TOPIC, _TOPIC_ID = "digitstream.topic", "digitstream.topic.id"
+_READINGS_ID = "digitstream.readings.id"
+
+_GLANCE_SECONDS = 0.2
+
+
+class OtherTopic(DigitstreamError):
+    """A table holds the records of another topic."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How many rows a run added to each table."""
+
+    readings: int
+    labels: int
+    scores: int
+    dead_letters: int
+
+
+def run(
+    settings: Archiving, jars: Sequence[Path], *, stop: threading.Event | None = None
+) -> Summary:
+    """Archive the topics until `stop` is set or SIGINT or SIGTERM arrives; then the commits that
+    run are finished first. With `settings.available_now`, until all that is there is archived.
+
+    `jars` are those of Spark's Kafka connector and Delta's. Raises TopicMissing, BrokerUnavailable
+    and RecordsLost for Kafka, TablesUnwritable, TableBusy and OtherTopic for the tables, and
+    ArchiveStopped; what is not archived yet is then archived when this is called again.
+    """
+    ensure(settings.kafka, settings.topics, partitions=settings.partitions)
+    spark = session("digitstream-archive", settings.master, jars, settings.packages)
+    try:
+        return archive(spark, settings, stop or threading.Event())
+    finally:
+        spark.stop()
+
+
+def archive(spark: SparkSession, settings: Archiving, stop: threading.Event) -> Summary:
+    """`run` on a session that is there, and stays."""
+    place = Place(spark, settings.address)
+    try:
+        if place.folder is not None:
+            place.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise cause_of(exc, settings.kafka, settings.topics.readings, place.address) from exc
+    with signals(stop), place.archiving() as alone:
+        if not alone:
+            message = (
+                f"Another process archives to {place.address}. Only one may. Stop it first, or "
+                f"choose another --tables for this one."
+            )
+            raise TableBusy(message)
+        known = _topic_ids(settings)
+        running: list[tuple[StreamingQuery, Archive]] = []
+        try:
+            for table in TABLES:
+                with _explained(settings, place, table):
+                    _open(place, table, settings, known)
+                    running.append(_started(place, table, settings, stop))
+            _follow(running, stop)
+        finally:
+            for query, _ in running:
+                query.stop()
+        for query, each in running:
+            with _explained(settings, place, each.table):
+                each.batches.check(query)
+        return Summary(**{each.table.name: each.rows for _, each in running})
+
+
+def _started(
+    place: Place, table: Table, settings: Archiving, stop: threading.Event
+) -> tuple[StreamingQuery, Archive]:
+    """The query of one table, and what it does."""
+    each = Archive(table, place, Batches(stop))
+    topic = table.topic(settings.topics)
+    begins = "earliest" if place.has_begun(table) else _after(place, table, topic, settings)
+    records = source.readings(
+        place.spark, settings.kafka, [topic], settings.batch_records, starting=begins
+    )
+    query = each.started(records, every=settings.trigger, available_now=settings.available_now)
+    return query, each
+
+
+def _follow(running: Sequence[tuple[StreamingQuery, Archive]], stop: threading.Event) -> None:
+    """Return when all queries ended; one that fails stops the others after their commits."""
+    while any(query.isActive for query, _ in running) and not stop.wait(_GLANCE_SECONDS):
+        if any(not query.isActive and query.exception() is not None for query, _ in running):
+            stop.set()
+    for query, each in running:
+        each.batches.follow(query)
+
+
+def _open(place: Place, table: Table, settings: Archiving, ids: Mapping[str, str]) -> None:
+    """Have the table there, made for its topic; raises OtherTopic if it was made for another."""
+    topic = table.topic(settings.topics)
+    mine = {_TOPIC: topic, _TOPIC_ID: ids[topic], _READINGS_ID: ids[settings.topics.readings]}
+    if not place.has(table):
+        with place.writing(table):
+            place.make(table, mine)
+    its = place.properties(table)
+    if any(its.get(name) != value for name, value in mine.items()):
+        message = (
+            f"{place.of(table)} holds {its.get(_TOPIC)} as it was when its id was "
+            f"{its.get(_TOPIC_ID)}, but {topic} at {settings.kafka} has the id {ids[topic]}. Rows "
+            f"of two topics must not mix. Choose another --tables for this one, or move the old "
+            f"ones away."
+        )
+        raise OtherTopic(message)
+
+
+def _topic_ids(settings: Archiving) -> dict[str, str]:
+    """The id that Kafka gave each topic when it was made; a topic that is made anew has another."""
+    with reaching(settings.kafka):
+        admin = KafkaAdminClient(**arguments(settings.kafka))
+        try:
+            found = admin.describe_topics([table.topic(settings.topics) for table in TABLES])
+        finally:
+            admin.close()
+    return {topic["name"]: str(topic.get("topic_id")) for topic in found}
+
+
+def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
+    """Where a query without a checkpoint begins, as Spark takes it: after what the table holds."""
+    partition, offset = table.position
+    held = place.read(table).groupBy(partition).agg(highest(offset)).collect()
+    if not held:
+        return "earliest"
+    with reaching(settings.kafka):
+        consumer = KafkaConsumer(**arguments(settings.kafka))
+    try:
+        numbers = consumer.partitions_for_topic(topic) or ()
+        first = consumer.beginning_offsets([TopicPartition(topic, number) for number in numbers])
+    finally:
+        consumer.close()
+    begins = {place.partition: offset for place, offset in first.items()}
+    begins |= {number: max(begins.get(number, 0), last + 1) for number, last in held}
+    return json.dumps({topic: begins})
+
+
+@contextmanager
+def _explained(settings: Archiving, place: Place, table: Table) -> Iterator[None]:
+    """Raise what goes wrong with a table's query as one sentence."""
+    try:
+        yield
+    except Exception as exc:
+        topic = table.topic(settings.topics)
+        raise cause_of(exc, settings.kafka, topic, place.of(table)) from exc

@@ -1,0 +1,87 @@
+"""One table's query: its topic's records, batch after batch, each a commit to the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+from pyspark.sql import DataFrame
+from pyspark.sql.functions import col, count, count_distinct, lit, struct, when
+from pyspark.sql.functions import max as highest
+from pyspark.sql.functions import min as lowest
+from pyspark.sql.streaming.query import StreamingQuery
+
+from streaming.archive.place import Place
+from streaming.archive.tables import Table
+from streaming.stopping import Batches
+
+_QUERY_ID = "sql.streaming.queryId"
+
+# Names of topics are a client's words; an expression of too many would be no help.
+_MOST_RANGES = 500
+
+
+@dataclass(eq=False)
+class Archive:
+    """What happens to each micro-batch of a topic: it is committed to the table as a whole.
+
+    Exactly once: the commit bears the query's id and the batch's number, and Delta takes no such
+    commit twice, whoever repeats it. An event that came twice, as answers do after a crash of the
+    scorer, is kept once. `rows` were added so far.
+    """
+
+    table: Table
+    place: Place
+    batches: Batches
+    rows: int = 0
+
+    def started(self, records: DataFrame, *, every: float, available_now: bool) -> StreamingQuery:
+        """The query on these records; `available_now` ends it with the last that is there."""
+        trigger = (
+            {"availableNow": True} if available_now else {"processingTime": f"{every} seconds"}
+        )
+        writer = records.writeStream.queryName(self.table.name).trigger(**trigger)
+        place = self.place.checkpoint(self.table)
+        return writer.option("checkpointLocation", place).foreachBatch(self._batch).start()
+
+    def _batch(self, records: DataFrame, batch: int) -> None:
+        with self.batches.one(batch), self.place.writing(self.table):
+            spark = records.sparkSession
+            rows = self.table.rows(records)
+            if self.table.key:
+                rows = novel(rows, self.place.read(self.table), self.table)
+            # As many files as cores, however many partitions the topic has.
+            writer = rows.coalesce(spark.sparkContext.defaultParallelism).write.format("delta")
+            writer = writer.option("txnAppId", spark.sparkContext.getLocalProperty(_QUERY_ID))
+            before = self.place.version(self.table)
+            writer.option("txnVersion", batch).mode("append").save(self.place.of(self.table))
+            self.rows += self.place.added(self.table, before)
+
+
+def novel(rows: DataFrame, held: DataFrame, table: Table) -> DataFrame:
+    """The rows whose key is neither in the table nor, once more, among themselves; rows that could
+    not be read have none, and are new.
+
+    Only files of the table that may hold such partitions and offsets are looked at.
+    """
+    where, offset, key = [col("topic"), col("partition")], col("offset"), list(table.key)
+    event = struct(*(col(name) for name in key))
+    readable = rows.where(col("topic").isNotNull())
+    counted = readable.groupBy(*where).agg(
+        lowest(offset), highest(offset), count(offset), count_distinct(event)
+    )
+    ranges = counted.collect()
+    if any(rows_ > events for *_, rows_, events in ranges):
+        lone = when(col("topic").isNull(), struct(*(col(name) for name in table.position)))
+        rows = rows.withColumn("lone", lone).dropDuplicates([*key, "lone"]).drop("lone")
+    known = held.select(*key)
+    if len(ranges) <= _MOST_RANGES:
+        near = [
+            (col("topic") == topic) & (col("partition") == partition) & offset.between(first, last)
+            for topic, partition, first, last, *_ in ranges
+        ]
+        known = known.where(reduce(or_, near, lit(False)))
+    # Computed here, so that the commit depends on no file that a compaction may replace meanwhile.
+    known = known.localCheckpoint()
+    return rows if known.isEmpty() else rows.join(known, key, "left_anti")

@@ -1,0 +1,105 @@
+"""The Spark session that reads and writes Delta tables; neither SystemDS nor Python workers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from streaming.local_files import local_files
+
+_LOG = Path(__file__).parents[2] / "keras2dml" / "log4j2.properties"
+
+_CONF = {
+    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    # What every reader of Parquet takes for a time, and a third smaller than Snappy.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.compression.codec": "zstd",
+    # A log of some files needs no fifty tasks to be read.
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.debug.maxToStringFields": "1000",
+    "spark.locality.wait": "0",
+    "spark.driver.memory": "2g",
+}
+
+# Few tasks are less work than many where two cores do them all.
+_LOCAL = {
+    "spark.sql.shuffle.partitions": "4",
+    "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
+}
+
+# Compiled less, but at once: half the time until the first answer.
+_QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+# What they log on the way to an exception is in the exception, and that is told once, at the end.
+_REPEATING = (
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.sql.execution.datasources.FileFormatWriter",
+    "org.apache.spark.sql.execution.streaming.MicroBatchExecution",
+    # No micro-batch is planned anew while it runs.
+    "org.apache.spark.sql.execution.streaming.ResolveWriteToStream",
+    "org.apache.spark.sql.delta.commands.VacuumCommand",
+    "org.apache.spark.sql.delta.files.DelayedCommitProtocol",
+    "org.apache.spark.util.Utils",
+    "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer",
+    "org.apache.kafka.clients.admin.AdminClientConfig",
+    "org.apache.kafka.clients.NetworkClient",
+)
+
+
+def session(
+    name: str, master: str, jars: Sequence[Path], packages: str = "", *, quick: bool = False
+) -> SparkSession:
+    """A SparkSession on `master` with these jars, Delta's among them.
+
+    `packages` are Maven coordinates, with commas, of what else is needed to reach the tables.
+    `quick` is for a program that asks once: it starts sooner and computes slower.
+    """
+    options = f"-Dlog4j2.configurationFile={_LOG.as_uri()}"
+    conf = {**_CONF, "spark.driver.extraJavaOptions": f"{options} {_QUICK if quick else ''}"}
+    if master.partition("[")[0] == "local":
+        # One JVM, so its class path is enough, and nothing is copied.
+        path = ":".join(str(jar) for jar in jars)
+        conf |= {**_LOCAL, **local_files(jars), "spark.driver.extraClassPath": path}
+    else:
+        conf["spark.jars"] = ",".join(str(jar) for jar in jars)
+    if packages:
+        conf["spark.jars.packages"] = packages
+    builder = SparkSession.builder.appName(name).master(master)
+    for key, value in conf.items():
+        builder = builder.config(key, value)
+    with _silent():
+        spark = builder.getOrCreate()
+    log4j: Any = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
+    for logger in _REPEATING:
+        log4j.core.config.Configurator.setLevel(logger, log4j.Level.OFF)
+    return spark
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Let a JVM that is started meanwhile write nothing to stdout, which is for reports.
+
+    Delta tells there what it deletes.
+    """
+    sys.stdout.flush()
+    own, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        yield
+    finally:
+        os.dup2(own, 1)
+        os.close(own)
+        os.close(nowhere)

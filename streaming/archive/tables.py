@@ -1,0 +1,249 @@
+"""The four tables: their columns, and the expressions that make them of Kafka's records.
+
+Expressions are Spark's own, so that no row passes through Python.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from contract import headers, reasons
+from contract.structured import CONTENT_TYPE
+from contract.topics import Topics
+
+_HEADERS = "ARRAY<STRUCT<key: STRING, value: BINARY>>"
+_RECORD = "STRUCT<key: BINARY, value: BINARY, headers: ARRAY<STRUCT<key: STRING, value: BINARY>>>"
+_OWN = f"record_partition INT, record_offset BIGINT, record_time TIMESTAMP, unread {_RECORD}"
+
+Select = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, which holds the records of the topic of the same name.
+
+    `selects` lead from records as Kafka has them to rows. `position` tells where a row's own record
+    lies, by partition and offset. Rows of the same `key` are the same event that came twice; a
+    table without one has a row for each record.
+    """
+
+    name: str
+    schema: str
+    selects: tuple[Select, ...]
+    position: tuple[str, str] = ("record_partition", "record_offset")
+    key: tuple[str, ...] = ()
+
+    def topic(self, topics: Topics) -> str:
+        """The topic whose records it holds."""
+        return str(getattr(topics, self.name))
+
+    def rows(self, records: DataFrame) -> DataFrame:
+        """The rows of these records, one each, in the order of the schema's columns."""
+        for select in self.selects:
+            records = records.selectExpr(*select)
+        return records
+
+
+def _once(value: str, name: str, then: str) -> str:
+    """An expression of `name`, which stands for a value that is computed once."""
+    return f"transform(array({value}), {name} -> {then})[0]"
+
+
+def _text(value: str) -> str:
+    """Bytes as text; null where they are no UTF-8, which other readers of the tables refuse."""
+    whole = "if(encode(decode(b, 'UTF-8'), 'UTF-8') = b, decode(b, 'UTF-8'), null)"
+    return _once(value, "b", whole)
+
+
+def _header(name: str) -> str:
+    """The value of the one header of this name as text; null unless there is exactly one."""
+    found = f"filter(headers, h -> h.key = '{name}')"
+    return _text(_once(found, "f", "if(size(f) = 1, f[0].value, null)"))
+
+
+def _time(text: str) -> str:
+    """The moment that an RFC 3339 text names, else null."""
+    form = r"^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?(Z|[+-]\\d\\d:\\d\\d)$"
+    return _once(f"upper({text})", "t", f"if(t RLIKE '{form}', try_cast(t AS TIMESTAMP), null)")
+
+
+def _readable(columns: dict[str, str]) -> Select:
+    """The columns where `readable` is true, else the record in `unread`."""
+    shown = (f"if(readable, {value}, null) AS {name}" for name, value in columns.items())
+    raw = "if(readable, null, named_struct('key', key, 'value', value, 'headers', headers))"
+    own = ("partition AS record_partition", "offset AS record_offset", "timestamp AS record_time")
+    return (*shown, *own, f"{raw} AS unread")
+
+
+_AS_IT_CAME = ("key", "value", "partition", "offset", "timestamp", "headers")
+
+_MEDIA_TYPE = f"lower(trim(substring_index({_header(headers.CONTENT_TYPE)}, ';', 1)))"
+_EVENT = "id STRING, source STRING, type STRING, time STRING, datacontenttype STRING"
+
+READINGS = Table(
+    name="readings",
+    schema=(
+        "date DATE, topic STRING, partition INT, offset BIGINT, broker_time TIMESTAMP, id STRING, "
+        "device STRING, device_time TIMESTAMP, source STRING, type STRING, content_type STRING, "
+        f"key BINARY, value BINARY, headers {_HEADERS}"
+    ),
+    selects=(
+        ("*", f"{_MEDIA_TYPE} AS media_type"),
+        (
+            "*",
+            f"if(media_type = '{CONTENT_TYPE}', from_json({_text('value')}, '{_EVENT}'), "
+            f"named_struct('id', {_header(headers.ID)}, 'source', {_header(headers.SOURCE)}, "
+            f"'type', {_header(headers.TYPE)}, 'time', {_header(headers.TIME)}, "
+            "'datacontenttype', media_type)) AS event",
+        ),
+        (
+            "to_date(timestamp) AS date",
+            "topic",
+            "partition",
+            "offset",
+            "timestamp AS broker_time",
+            "event.id AS id",
+            f"{_text('key')} AS device",
+            f"{_time('event.time')} AS device_time",
+            "event.source AS source",
+            "event.type AS type",
+            "event.datacontenttype AS content_type",
+            "key",
+            "value",
+            "headers",
+        ),
+    ),
+    position=("partition", "offset"),
+)
+
+LABELS = Table(
+    name="labels",
+    schema=f"date DATE, id STRING, label STRING, label_time TIMESTAMP, {_OWN}",
+    selects=(
+        (
+            *_AS_IT_CAME,
+            f"from_json({_text('value')}, 'id STRING, label STRING') AS body",
+            f"{_time(_header(headers.TIME))} AS time",
+        ),
+        ("*", "body.id IS NOT NULL AND body.label IS NOT NULL AND time IS NOT NULL AS readable"),
+        (
+            "to_date(timestamp) AS date",
+            *_readable({"id": "body.id", "label": "body.label", "label_time": "time"}),
+        ),
+    ),
+)
+
+_SCORE = (
+    "id STRING, device STRING, prediction STRING, confidence FLOAT, probabilities ARRAY<FLOAT>, "
+    "model STRUCT<name: STRING, version: STRING, engine: STRING>, "
+    "times STRUCT<device: STRING, broker: STRING, scored: STRING>"
+)
+
+SCORES = Table(
+    name="scores",
+    schema=(
+        "date DATE, topic STRING, partition INT, offset BIGINT, id STRING, device STRING, "
+        "prediction STRING, confidence FLOAT, probabilities ARRAY<FLOAT>, model_name STRING, "
+        "model_version STRING, engine STRING, device_time TIMESTAMP, broker_time TIMESTAMP, "
+        f"scored_time TIMESTAMP, {_OWN}"
+    ),
+    selects=(
+        (
+            *_AS_IT_CAME,
+            f"split({_header(headers.ID)}, '/') AS source",
+            f"from_json({_text('value')}, '{_SCORE}') AS body",
+        ),
+        (
+            "*",
+            "try_cast(source[1] AS INT) AS source_partition",
+            "try_cast(source[2] AS BIGINT) AS source_offset",
+            f"{_time('body.times.device')} AS device_time",
+            f"{_time('body.times.broker')} AS broker_time",
+            f"{_time('body.times.scored')} AS scored_time",
+        ),
+        (
+            "*",
+            "coalesce(size(source) = 3 AND source_partition >= 0 AND source_offset >= 0 "
+            "AND body.id IS NOT NULL AND body.prediction IS NOT NULL "
+            "AND body.confidence IS NOT NULL AND body.probabilities IS NOT NULL "
+            "AND body.model.name IS NOT NULL AND body.model.version IS NOT NULL "
+            "AND body.model.engine IS NOT NULL "
+            "AND broker_time IS NOT NULL AND scored_time IS NOT NULL, false) AS readable",
+        ),
+        (
+            "to_date(if(readable, broker_time, timestamp)) AS date",
+            *_readable(
+                {
+                    "topic": "source[0]",
+                    "partition": "source_partition",
+                    "offset": "source_offset",
+                    "id": "body.id",
+                    "device": "body.device",
+                    "prediction": "body.prediction",
+                    "confidence": "body.confidence",
+                    "probabilities": "body.probabilities",
+                    "model_name": "body.model.name",
+                    "model_version": "body.model.version",
+                    "engine": "body.model.engine",
+                    "device_time": "device_time",
+                    "broker_time": "broker_time",
+                    "scored_time": "scored_time",
+                }
+            ),
+        ),
+    ),
+    key=("topic", "partition", "offset"),
+)
+
+_STAGES = ", ".join(f"'{stage}'" for stage in reasons.STAGES)
+_ORIGINAL = (
+    f"transform(filter(headers, h -> startswith(h.key, '{headers.ORIGINAL}')), "
+    f"h -> struct(substring(h.key, {len(headers.ORIGINAL) + 1}) AS key, h.value AS value))"
+)
+
+DEAD_LETTERS = Table(
+    name="dead_letters",
+    schema=(
+        "date DATE, topic STRING, partition INT, offset BIGINT, attempt INT, stage STRING, "
+        f"reason STRING, key BINARY, value BINARY, headers {_HEADERS}, {_OWN}"
+    ),
+    selects=(
+        (
+            *_AS_IT_CAME,
+            f"{_header(headers.TOPIC)} AS source_topic",
+            f"try_cast({_header(headers.PARTITION)} AS INT) AS source_partition",
+            f"try_cast({_header(headers.OFFSET)} AS BIGINT) AS source_offset",
+            f"try_cast({_header(headers.ATTEMPT)} AS INT) AS attempt",
+            f"{_header(headers.STAGE)} AS stage",
+            f"{_header(headers.REASON)} AS reason",
+        ),
+        (
+            "*",
+            f"coalesce(source_topic <> '' AND source_partition >= 0 AND source_offset >= 0 "
+            f"AND attempt IS NOT NULL AND stage IN ({_STAGES}) AND reason <> '', false) "
+            "AS readable",
+        ),
+        (
+            "to_date(timestamp) AS date",
+            *_readable(
+                {
+                    "topic": "source_topic",
+                    "partition": "source_partition",
+                    "offset": "source_offset",
+                    "attempt": "attempt",
+                    "stage": "stage",
+                    "reason": "reason",
+                    "key": "key",
+                    "value": "value",
+                    "headers": _ORIGINAL,
+                }
+            ),
+        ),
+    ),
+    key=("topic", "partition", "offset", "attempt"),
+)
+
+TABLES = (READINGS, LABELS, SCORES, DEAD_LETTERS)
+"""All of them; a table is named as its topic's field of `Topics` is."""

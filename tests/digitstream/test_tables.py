@@ -1,0 +1,210 @@
+"""The tables from the command line: listed, compacted, asked, counted."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from deltalake import DeltaTable
+
+from bench.tables import send
+from contract.settings import Settings
+from digitstream.archived import _partition
+from digitstream.broker import Broker
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+MANY = 300
+PATIENCE = 400
+
+
+class Installation:
+    """A home whose topics hold readings, labels and scores."""
+
+    def __init__(self, home: Path, kafka: Broker, prefix: str) -> None:
+        self.home = home
+        self.environ = {
+            **os.environ,
+            "DIGITSTREAM_HOME": str(home),
+            "DIGITSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "DIGITSTREAM_PREFIX": prefix,
+            "DIGITSTREAM_MASTER": "local[2]",
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "200",
+        }
+        self.settings = Settings(
+            home=home, bootstrap_servers=kafka.bootstrap_servers, prefix=prefix
+        )
+
+    def command(self, *words: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "digitstream", *words],
+            env=self.environ,
+            cwd=self.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *words: str) -> tuple[int, str, str]:
+        """A command's exit code, its report and what it said."""
+        with self.command(*words) as process:
+            try:
+                out, err = process.communicate(timeout=PATIENCE)
+            finally:
+                process.kill()
+        return process.returncode, out, err
+
+    def report(self, *words: str) -> Any:
+        """A command's report, of JSON."""
+        code, out, err = self.run(*words, "--json")
+        assert code == 0, err
+        return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def installation(
+    kafka_broker: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installation]:
+    made = Installation(tmp_path_factory.mktemp("tables"), kafka_broker, "history")
+    send(made.settings, MANY)
+    made.report("archive", "--available-now", "--batch-records", "50")
+    yield made
+
+
+def test_tables_are_listed_and_compacted_beside_an_archive(installation: Installation) -> None:
+    before = {each["table"]: each for each in installation.report("tables", "list")["tables"]}
+    assert {name: each["rows"] for name, each in before.items()} == {
+        "readings": MANY,
+        "labels": MANY,
+        "scores": MANY,
+        "dead_letters": 0,
+    }
+    readings = DeltaTable(str(installation.home / "tables" / "readings"))
+    assert before["readings"]["files"] == len(readings.file_uris()) > 4
+    newest = readings.to_pandas()["broker_time"].max().isoformat(timespec="milliseconds")
+    assert before["readings"]["latest"][:23] == newest[:23]
+    with installation.command("archive", "--trigger", "0", "--batch-records", "20") as archive:
+        try:
+            send(installation.settings, MANY)
+            done = installation.report("tables", "compact")["tables"]
+            assert all(each["files_after"] <= each["files_before"] for each in done)
+            code, _, said = installation.run("tables", "vacuum", "--retain", "0d")
+            assert (code, "less than 7d, and an archive runs" in said) == (1, True)
+            archive.terminate()
+            _, said = archive.communicate(timeout=PATIENCE)
+            assert archive.returncode == 0, said
+        finally:
+            archive.kill()
+    installation.report("archive", "--available-now")
+    again = installation.report("tables", "compact")["tables"]
+    assert [each["files_after"] for each in again] == [1, 1, 1, 0]
+    idle = installation.report("tables", "compact")["tables"]
+    assert [each["files_before"] for each in idle] == [1, 1, 1, 0]
+    frame = DeltaTable(str(installation.home / "tables" / "scores")).to_pandas()
+    assert len(frame) == len(frame[["partition", "offset"]].drop_duplicates()) == MANY
+    labels = DeltaTable(str(installation.home / "tables" / "labels")).to_pandas()
+    assert len(labels) == 2 * MANY
+
+
+def test_vacuum_deletes_what_no_version_needs(installation: Installation) -> None:
+    installation.report("tables", "compact")
+    gone = {
+        each["table"]: each["files_deleted"]
+        for each in installation.report("tables", "vacuum", "--retain", "0d")["tables"]
+    }
+    assert gone["readings"] > 0
+    files = list((installation.home / "tables" / "readings").glob("date=*/*.parquet"))
+    assert len(files) == 1
+    assert (installation.home / "tables" / "readings" / "_checkpoint" / "metadata").exists()
+    code, _, said = installation.run("tables", "vacuum", "--retain", "soon")
+    assert (code, "days or hours, like 7d" in said) == (1, True)
+
+
+def test_a_query_is_answered_as_table_json_and_csv(installation: Installation) -> None:
+    query = "SELECT date, count(*) AS n, max(key) AS k, array(1, NULL) a, 1 AS n FROM readings"
+    query += " WHERE offset < 150 GROUP BY date"
+    (row,) = installation.report("sql", query)
+    assert (row["n"], row["a"], row["n_2"]) == (MANY, [1, None], 1)
+    assert row["k"] == "ZGV2aWNlLTA0OQ=="
+    code, out, _ = installation.run("sql", query, "--csv")
+    (read,) = csv.DictReader(io.StringIO(out))
+    assert (code, read["n"], read["k"], read["a"]) == (0, str(MANY), row["k"], "[1,null]")
+    code, out, _ = installation.run(
+        "sql", "SELECT id FROM readings ORDER BY offset, partition", "--limit", "2"
+    )
+    assert (code, "reading-1 " in out, "reading-2 " in out, "first 2" in out) == (0, 1, 0, 1)
+    (hour,) = installation.report("sql", "SELECT count(*) n, avg(int(correct)) a FROM answers")
+    assert hour["n"] >= MANY
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("SELEC 1", "Syntax error at or near 'SELEC' (line 1, column 1)."),
+        ("SELECT 1,\n nothing FROM scores", "`nothing` cannot be resolved"),
+        ("SELECT 1 FROM elsewhere", "elsewhere"),
+        ("SELECT raise_error('no')", "no"),
+        ("DROP TABLE readings", "That is no query."),
+        ("WITH x AS (SELECT 1) INSERT INTO readings SELECT * FROM x", "That is no query."),
+        ("SET spark.sql.ansi.enabled = true", "That is no query."),
+    ],
+)
+def test_what_cannot_be_answered_is_one_sentence(
+    installation: Installation, query: str, said: str
+) -> None:
+    code, out, err = installation.run("sql", query)
+    sentences = [line for line in err.splitlines() if line != "Asking ..."]
+    assert (code, out, len(sentences)) == (1, "", 1), err
+    assert said in sentences[0]
+
+
+def test_the_tables_account_for_each_reading(installation: Installation) -> None:
+    found = installation.report("reconcile", "--from", "tables")
+    assert (found["complete"], found["missing"], found["duplicates"]) == (True, 0, 0)
+    assert found["scored"] == MANY
+
+
+def test_no_tables_is_one_sentence(installation: Installation) -> None:
+    for words in (["tables", "list"], ["sql", "SELECT 1"], ["reconcile", "--from", "tables"]):
+        code, _, said = installation.run(*words, "--tables", "nowhere")
+        assert (code, "`digitstream archive`" in said.replace("\n", " ")) == (1, True), said
+
+
+def test_tables_lie_wherever_hadoop_reaches(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "spark-defaults.conf").write_text(
+        f"spark.hadoop.fs.viewfs.mounttable.far.link./history file://{tmp_path}/far\n"
+    )
+    (tmp_path / "far").mkdir()
+    installation.environ["SPARK_CONF_DIR"] = str(tmp_path)
+    where = ("--tables", "viewfs://far/history")
+    try:
+        added = installation.report("archive", "--available-now", *where)
+        assert added["readings"] >= MANY
+        assert len(DeltaTable(str(tmp_path / "far" / "scores")).to_pandas()) == MANY
+        listed = installation.report("tables", "list", *where)["tables"]
+        assert listed[0]["rows"] == added["readings"]
+        code, _, said = installation.run("tables", "vacuum", "--retain", "1d", *where)
+        assert (code, "may run" in said) == (1, True)
+        installation.report("tables", "compact", *where)
+    finally:
+        del installation.environ["SPARK_CONF_DIR"]
+
+
+def test_offsets_are_accounted_for_as_on_the_topics() -> None:
+    readings = np.array([10, 11, 12, 13, 15, 16, 17, 17])
+    scores, letters = np.array([10, 10, 13, 99]), np.array([11, 15])
+    found = _partition(0, readings, scores, letters, None)
+    assert (found.produced, found.scored, found.dead_lettered) == (7, 2, 2)
+    assert (found.missing, found.gaps, found.in_flight, found.duplicates) == (1, [(12, 12)], 2, 2)
+    assert _partition(0, readings, scores, letters, 12).missing == 0

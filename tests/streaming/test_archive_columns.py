@@ -1,0 +1,189 @@
+"""Records as rows: what the contract's codecs read, the expressions read, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from contract import structured
+from contract.events import DeadLetter, Label, Model, Reading, Score, Source, Times
+from contract.headers import CONTENT_TYPE, ID, TIME
+from contract.images import RAW
+from contract.messages import Message
+from streaming.archive.query import novel
+from streaming.archive.tables import DEAD_LETTERS, LABELS, READINGS, SCORES, TABLES, Table
+from tests.streaming.records import STORED, TOPIC, reading
+
+pytestmark = pytest.mark.spark
+
+RECORD = (
+    "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP, "
+    "headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
+)
+TAKEN = datetime(2026, 2, 28, 23, 59, 59, 123_456, tzinfo=UTC)
+ASKED = Score(
+    id="reading-7",
+    device="device-007",
+    prediction=7,
+    confidence=0.75,
+    probabilities=(0.25, 0.75),
+    model=Model("digits", "3", "onnx"),
+    source=Source(TOPIC, 1, 41),
+    times=Times(TAKEN, datetime(2026, 3, 1, 0, 0, 1, tzinfo=UTC), STORED),
+)
+LETTER = DeadLetter(
+    stage="decode",
+    reason="empty: no bytes",
+    source=Source(TOPIC, 0, 5),
+    attempt=1,
+    key=b"\xff\x00",
+    value=None,
+    headers=((ID, b"reading-9"), ("stage", None), (ID, b"again")),
+)
+
+
+def kafka(spark: SparkSession, messages: list[Message]) -> DataFrame:
+    """The messages as Spark reads them from partition 1."""
+    rows = [
+        (message.key, message.value, TOPIC, 1, at, STORED, list(message.headers) or None)
+        for at, message in enumerate(messages)
+    ]
+    return spark.createDataFrame(rows, RECORD)
+
+
+def rows(spark: SparkSession, table: Table, *messages: Message) -> list[dict[str, Any]]:
+    """The rows of the messages, in their order."""
+    made = table.rows(kafka(spark, list(messages)))
+    return [row.asDict(recursive=True) for row in made.collect()]
+
+
+@pytest.fixture
+def utc(spark: SparkSession) -> SparkSession:
+    own = spark.newSession()
+    own.conf.set("spark.sql.session.timeZone", "UTC")
+    return own
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_rows_have_the_columns_of_the_schema(utc: SparkSession, table: Table) -> None:
+    made = table.rows(kafka(utc, [])).schema
+    wanted = utc.createDataFrame([], table.schema).schema
+    assert [(field.name, field.dataType.simpleString()) for field in made] == [
+        (field.name, field.dataType.simpleString()) for field in wanted
+    ]
+
+
+def test_a_reading_keeps_its_bytes_and_tells_its_attributes(utc: SparkSession) -> None:
+    sent = reading(3, time=TAKEN)
+    (row,) = rows(utc, READINGS, sent)
+    assert (row["key"], row["value"]) == (sent.key, sent.value)
+    assert [(each["key"], bytes(each["value"])) for each in row["headers"]] == sent.headers
+    read = Reading.of(*sent)
+    assert (row["id"], row["device"], row["source"], row["type"], row["content_type"]) == (
+        read.id,
+        read.device,
+        read.source,
+        read.type,
+        read.content_type,
+    )
+    assert row["device_time"].astimezone(UTC) == TAKEN
+    assert (row["topic"], row["partition"], row["offset"]) == (TOPIC, 1, 0)
+    assert str(row["date"]) == "2026-03-01"
+
+
+def test_a_reading_in_structured_mode_tells_its_attributes(utc: SparkSession) -> None:
+    event = {"id": "s-1", "source": "/s", "type": "t", "time": "2026-02-28T23:59:59.123456Z"}
+    event |= {"specversion": "1.0", "datacontenttype": "application/json", "data": {"pixels": []}}
+    header = [(CONTENT_TYPE, f"{structured.CONTENT_TYPE}; charset=utf-8".encode())]
+    (row,) = rows(utc, READINGS, Message(None, json.dumps(event).encode(), header))
+    assert (row["id"], row["source"], row["content_type"]) == ("s-1", "/s", "application/json")
+    assert (row["device"], row["device_time"].astimezone(UTC)) == (None, TAKEN)
+
+
+ODD = [
+    Message(None, None, []),
+    Message(b"\xff\xfe", b"\xff", [(ID, b"\xff"), (TIME, b"yesterday"), (CONTENT_TYPE, None)]),
+    Message(b"d", b"", [(ID, b"a"), (ID, b"b"), (CONTENT_TYPE, RAW.encode())]),
+    Message(b"d", b"[1", [(CONTENT_TYPE, structured.CONTENT_TYPE.encode())]),
+    Message(b"d", b'{"id": 1', [(ID, b"x/1/2"), (TIME, b"2026-02-30T00:00:00Z")]),
+    Message(b"d", b"{}", [("stage", b"decode"), ("topic", b"t"), ("partition", b"-1")]),
+]
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_what_cannot_be_read_is_kept_as_it_came(utc: SparkSession, table: Table) -> None:
+    for number, (sent, row) in enumerate(zip(ODD, rows(utc, table, *ODD), strict=True)):
+        partition, offset = table.position
+        assert (row[partition], row[offset]) == (1, number)
+        raw = row if table is READINGS else row["unread"]
+        listed = [(each["key"], each["value"]) for each in raw["headers"] or ()]
+        assert (raw["key"], raw["value"], listed) == (sent.key, sent.value, sent.headers)
+        typed = set(row) - {"date", "unread", "record_time", "key", "value", "headers"}
+        known = {"topic", "broker_time"} if table is READINGS else set()
+        typed -= {*table.position, *known}
+        if table is not READINGS:
+            assert all(row[name] is None for name in typed)
+    if table is READINGS:
+        ids = [row["id"] for row in rows(utc, table, *ODD)]
+        assert ids == [None, None, None, None, "x/1/2", None]
+
+
+def test_a_score_is_read_as_the_contract_reads_it(utc: SparkSession) -> None:
+    names = replace(ASKED, prediction="seven", device=None, times=replace_device(ASKED.times))
+    first, second = rows(utc, SCORES, ASKED.message(), names.message())
+    assert (first["topic"], first["partition"], first["offset"]) == ASKED.source
+    assert (first["prediction"], first["confidence"]) == ("7", 0.75)
+    assert tuple(first["probabilities"]) == ASKED.probabilities
+    assert (first["model_name"], first["model_version"], first["engine"]) == ASKED.model
+    times = (first["device_time"], first["broker_time"], first["scored_time"])
+    assert tuple(time.astimezone(UTC) for time in times) == ASKED.times
+    assert (str(first["date"]), first["unread"]) == ("2026-03-01", None)
+    assert (second["prediction"], second["device"], second["device_time"]) == ("seven", None, None)
+    assert second["unread"] is None
+
+
+def replace_device(times: Times) -> Times:
+    return times._replace(device=None)
+
+
+def test_a_label_is_read_as_the_contract_reads_it(utc: SparkSession) -> None:
+    number, text = rows(
+        utc, LABELS, Label("a", 7, TAKEN).message(), Label("b", "cat", TAKEN).message()
+    )
+    assert (number["id"], number["label"], number["unread"]) == ("a", "7", None)
+    assert (text["label"], text["label_time"].astimezone(UTC)) == ("cat", TAKEN)
+
+
+def test_a_dead_letter_is_read_as_the_contract_reads_it(utc: SparkSession) -> None:
+    (row,) = rows(utc, DEAD_LETTERS, LETTER.message())
+    assert (row["topic"], row["partition"], row["offset"]) == LETTER.source
+    assert (row["stage"], row["reason"], row["attempt"]) == ("decode", "empty: no bytes", 1)
+    assert (row["key"], row["value"], row["unread"]) == (LETTER.key, None, None)
+    headers = [(each["key"], each["value"]) for each in row["headers"]]
+    assert tuple(headers) == LETTER.headers
+
+
+def test_an_answer_that_came_twice_is_new_once(utc: SparkSession) -> None:
+    def score(offset: int, topic: str = TOPIC) -> Message:
+        return replace(ASKED, source=Source(topic, 1, offset)).message()
+
+    held = SCORES.rows(kafka(utc, [score(1), score(2), ODD[0]]))
+    sent = [score(2), score(3), score(3), score(2, "other"), ODD[0], ODD[0]]
+    found = novel(SCORES.rows(kafka(utc, sent)), held, SCORES).collect()
+    answered = sorted((row.topic, row.offset) for row in found if row.topic)
+    assert answered == [("other", 2), (TOPIC, 3)]
+    assert sum(row.topic is None for row in found) == 2
+    alone = novel(SCORES.rows(kafka(utc, [score(9)])), held, SCORES).collect()
+    assert [row.offset for row in alone] == [9]
+
+
+def test_another_attempt_is_another_dead_letter(utc: SparkSession) -> None:
+    letters = [LETTER.message(), replace(LETTER, attempt=2).message(), LETTER.message()]
+    held = DEAD_LETTERS.rows(kafka(utc, []))
+    found = novel(DEAD_LETTERS.rows(kafka(utc, letters)), held, DEAD_LETTERS).collect()
+    assert sorted(row.attempt for row in found) == [1, 2]
