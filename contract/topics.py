@@ -1,4 +1,4 @@
-"""The five topics: their names, their limits, and that they are there."""
+"""The six topics: their names, their limits, and that they are there."""
 
 from __future__ import annotations
 
@@ -27,19 +27,25 @@ class Topics:
     scores: str = "digits.scores"
     dead_letters: str = "digits.dead-letters"
     progress: str = "digits.progress"
+    replays: str = "digits.replays"
 
     @classmethod
     def named(cls, prefix: str) -> Topics:
-        """The five under another prefix: `named("digits")` is the default."""
-        kinds = ("readings", "labels", "scores", "dead-letters", "progress")
+        """All under another prefix: `named("digits")` is the default."""
+        kinds = ("readings", "labels", "scores", "dead-letters", "progress", "replays")
         return cls(*(f"{prefix}.{kind}" for kind in kinds))
+
+    @property
+    def answered(self) -> tuple[str, str]:
+        """The topics of which each record gets an answer."""
+        return self.readings, self.replays
 
     @property
     def configs(self) -> dict[str, dict[str, str]]:
         """Topic -> the settings with which it is created."""
-        limits = {self.scores: ANSWER_BYTES, self.dead_letters: ANSWER_BYTES}
+        large = (self.scores, self.dead_letters, self.replays)
         return {
-            topic: {"max.message.bytes": str(limits.get(topic, READING_BYTES))}
+            topic: {"max.message.bytes": str(ANSWER_BYTES if topic in large else READING_BYTES)}
             for topic in astuple(self)
         }
 
@@ -47,7 +53,7 @@ class Topics:
 def ensure(
     bootstrap_servers: str, topics: Topics, *, partitions: int = 2, create: bool = True
 ) -> None:
-    """Return when all five exist, having made those that did not; what is there stays as it is.
+    """Return when all exist, having made those that did not; what is there stays as it is.
 
     Raises TopicMissing with the commands to run if one is missing and `create` is off or the
     broker forbids it, and BrokerUnavailable if nobody answers.
@@ -112,6 +118,6 @@ def _remedy(
     )
     return (
         f"Kafka at {bootstrap_servers} has no topic {', '.join(refused)}, and it may not be created"
-        f"{f' ({reason})' if reason else ''}. All five topics must be there. Create them with:"
+        f"{f' ({reason})' if reason else ''}. All topics must be there. Create them with:"
         f"\n{commands}"
     )

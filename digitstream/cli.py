@@ -7,7 +7,7 @@ import sys
 import typer
 
 from contract.errors import DigitstreamError
-from digitstream.commands import accounts, broker, demo, doctor, models, programs
+from digitstream.commands import accounts, broker, dead_letters, demo, doctor, models, programs
 from keras2dml import Keras2DMLError
 
 app = typer.Typer(
@@ -24,7 +24,7 @@ app.command()(programs.produce)
 app.command()(programs.score)
 app.add_typer(models.app, name="models")
 app.command()(accounts.reconcile)
-app.add_typer(accounts.dead_letters, name="dead-letters")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(doctor.doctor)
 
 

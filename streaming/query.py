@@ -38,7 +38,7 @@ def answers(
     shape, classes = manifest.input_shape, manifest.classes
     records = bounded(readings, shape)
     checks = {
-        "decode": partial(decoded, shape=shape),
+        "decode": partial(decoded, shape=shape, topics=topics),
         "validate": partial(validated, shape=shape),
         "scale": partial(scaled, shape=shape, scaling=manifest.scaling),
     }

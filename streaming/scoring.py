@@ -71,7 +71,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event) -> Summ
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
         query = Query(champions, settings.kafka, settings.topics, figures, reporter, clock, stop)
         readings = source.readings(
-            spark, settings.kafka, settings.topics.readings, settings.max_offsets_per_trigger
+            spark, settings.kafka, settings.topics.answered, settings.max_offsets_per_trigger
         )
         running = query.started(
             readings, settings.name, checkpoint, available_now=settings.available_now

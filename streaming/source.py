@@ -1,6 +1,8 @@
-"""The readings of a topic as they arrive."""
+"""The readings of some topics as they arrive."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -19,16 +21,16 @@ _BYTES = f"(coalesce(length(value), 0) + {_AROUND})"
 
 
 def readings(
-    spark: SparkSession, bootstrap_servers: str, topic: str, max_offsets_per_trigger: int
+    spark: SparkSession, bootstrap_servers: str, topics: Sequence[str], max_offsets_per_trigger: int
 ) -> DataFrame:
-    """Every record of the topic from its beginning, as Kafka has it: key, value, topic, partition,
+    """Every record of the topics from its beginning, as Kafka has it: key, value, topic, partition,
     offset, timestamp (when Kafka stored it), headers.
 
     Records that retention removed before they were read stop the query.
     """
     options = {
         "kafka.bootstrap.servers": bootstrap_servers,
-        "subscribe": topic,
+        "subscribe": ",".join(topics),
         "startingOffsets": "earliest",
         "failOnDataLoss": "true",
         "includeHeaders": "true",
