@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from contract.events import Progress
+from contract.progress import Progress
 from contract.settings import Scoring
 from digitstream import broker, consumer, display, jars, machine
 from digitstream.children import Commands
@@ -45,7 +45,7 @@ def drained(settings: Scoring, engine: str) -> dict[str, float]:
     shared = {
         "DIGITSTREAM_HOME": str(settings.home),
         "DIGITSTREAM_TRACKING_URI": str(settings.tracking_uri),
-        "DIGITSTREAM_BOOTSTRAP_SERVERS": settings.kafka,
+        "DIGITSTREAM_BOOTSTRAP_SERVERS": str(settings.kafka),
     }
     with Commands(settings.home / "logs", shared) as commands:
         count = str(READINGS[engine])

@@ -2,8 +2,9 @@
 
 manifest.json   what it is, and the SHA-256 of every other file
 model.onnx      input "X" float32 (N, H, W, C), scaled; output "probabilities" (N, K)
+model.int8.onnx the same in whole numbers of eight bits, if training made it
 dml/            the compiled model and its weights, as keras2dml writes them
-golden.npz      some images and the probabilities that any engine must give for them
+golden.npz      some images, the probabilities that any engine must give for them, and their labels
 plots/          pictures of the training
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +27,21 @@ from contract.scaling import Scaling
 
 MANIFEST = "manifest.json"
 ONNX = "model.onnx"
+INT8 = "model.int8.onnx"
 DML = "dml"
 GOLDEN = "golden.npz"
 PLOTS = "plots"
 
-Golden = tuple[NDArray[np.uint8], NDArray[np.float32]]
+
+class Golden(NamedTuple):
+    """Images that were not trained on, and what any engine has to make of them."""
+
+    inputs: NDArray[np.uint8]
+    """(n, H, W, C)"""
+    probabilities: NDArray[np.float32]
+    """(n, K)"""
+    labels: NDArray[np.int64]
+    """The place of the true class among the bundle's (n)."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +64,15 @@ class Bundle:
         return self.folder / DML
 
     @property
+    def int8(self) -> Path | None:
+        """The ONNX model in eight bits, with the same ends; None if training made none."""
+        return self.folder / INT8 if INT8 in self.manifest.files else None
+
+    @property
     def golden(self) -> Golden:
-        """Images uint8 (n, H, W, C) and the probabilities float32 (n, K) that belong to them."""
+        """The golden set, read anew."""
         with np.load(self.folder / GOLDEN, allow_pickle=False) as arrays:
-            return arrays["inputs"], arrays["probabilities"]
+            return Golden(*(arrays[name] for name in Golden._fields))
 
     @property
     def plots(self) -> list[Path]:
@@ -80,8 +97,7 @@ def write(
     The manifest comes last and whole, so a folder with a manifest is a complete bundle. Raises
     BundleError if a part is missing.
     """
-    inputs, probabilities = golden
-    np.savez_compressed(folder / GOLDEN, inputs=inputs, probabilities=probabilities)
+    np.savez_compressed(folder / GOLDEN, **golden._asdict())
     manifest = Manifest(
         name=name,
         input_shape=input_shape,

@@ -9,32 +9,30 @@ from typing import Any
 
 import kafka.errors
 
+from contract.connection import Kafka
 from contract.errors import BrokerUnavailable
 
 PATIENCE_MS = 5_000
 """How long a client looks for a broker before it says that there is none."""
 
 
-def arguments(bootstrap_servers: str) -> dict[str, Any]:
+def arguments(kafka: Kafka) -> dict[str, Any]:
     """What kafka-python's producer, consumer and admin client are made with.
 
-    `bootstrap_servers` is `host:port`, several with commas. Make the client inside `reaching`.
+    Make the client inside `reaching`.
     """
-    return {
-        "bootstrap_servers": [server.strip() for server in bootstrap_servers.split(",")],
-        "bootstrap_timeout_ms": PATIENCE_MS,
-    }
+    return {**kafka.arguments, "bootstrap_timeout_ms": PATIENCE_MS}
 
 
 @contextmanager
-def reaching(bootstrap_servers: str) -> Iterator[None]:
+def reaching(to: Kafka) -> Iterator[None]:
     """Raise BrokerUnavailable if nobody listens, or a client says that nobody answers.
 
     Somebody must listen before a client is made: one of kafka-python's that finds nobody leaves
     its thread and its sockets behind.
     """
     try:
-        _knock(arguments(bootstrap_servers)["bootstrap_servers"])
+        _knock(to.arguments["bootstrap_servers"])
         yield
     except (
         kafka.errors.BrokerNotAvailableError,
@@ -46,7 +44,7 @@ def reaching(bootstrap_servers: str) -> Iterator[None]:
         ValueError,
     ) as exc:
         message = (
-            f"No Kafka broker answers at {bootstrap_servers}. One must be running there. Start the "
+            f"No Kafka broker answers at {to}. One must be running there. Start the "
             f"embedded one with `digitstream broker start`, or name yours with --bootstrap-servers."
         )
         raise BrokerUnavailable(message) from exc

@@ -11,11 +11,13 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from contract.errors import SettingsError
 from contract.settings import Engine, Payload, Settings
+from contract.times import moment
 
 S = TypeVar("S", bound=Settings)
 
@@ -123,14 +125,48 @@ def _number(value: object, least: str) -> float:
     return number
 
 
+_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
 def _seconds(value: object) -> float:
-    return _number(value, "a number of seconds")
+    wanted = "a time like 500ms, 2s, 5m, 1h, or a number of seconds"
+    found = re.fullmatch(r"(.*?)(ms|s|m|h|d)?", str(value).strip())
+    if found is None:
+        raise ValueError(wanted)
+    return _number(found[1].strip(), wanted) * _UNITS[found[2] or "s"]
+
+
+def _positive_seconds(value: object) -> float:
+    seconds = _seconds(value)
+    if seconds == 0:
+        message = "a time above 0, like 500ms"
+        raise ValueError(message)
+    return seconds
+
+
+def _moment(value: object) -> datetime:
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC).isoformat()
+    try:
+        return moment(str(value))
+    except ValueError as exc:
+        message = f"a time like 2026-01-31T09:15:00Z ({exc})"
+        raise ValueError(message) from exc
 
 
 def _rate(value: object) -> float:
     wanted = "a number of readings a second above 0, or max"
     number = math.inf if value in ("max", math.inf) else _number(value, wanted)
     if number == 0:
+        raise ValueError(wanted)
+    return number
+
+
+def _share(value: object) -> float:
+    wanted = "a share like 10% or 0.1, from 0 to 1"
+    text = str(value).strip()
+    number = _number(text.removesuffix("%"), wanted) / (100 if text.endswith("%") else 1)
+    if number > 1:
         raise ValueError(wanted)
     return number
 
@@ -161,6 +197,7 @@ def _matching(pattern: str, wanted: str) -> Callable[[object], str]:
     return rule
 
 
+_TOPIC = r"\s*[a-zA-Z0-9._-]{1,249}\s*"
 _SERVER = r"\s*([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\s*"
 
 RULES: dict[str, Callable[[object], Any]] = {
@@ -182,7 +219,16 @@ RULES: dict[str, Callable[[object], Any]] = {
     "engine": _one_of(get_args(Engine)),
     "name": _matching(r"[a-zA-Z0-9._-]{1,100}", "letters, digits, dots, dashes"),
     "max_offsets_per_trigger": _whole(1),
+    "max_latency": _positive_seconds,
+    "trigger": _seconds,
     "available_now": _flag,
+    "from_timestamp": _moment,
+    "subscribe": _matching(f"({_TOPIC}(,{_TOPIC})*)?", "topics, several with commas"),
+    "canary": _share,
+    "shadow": _share,
+    "guard_readings": _whole(0),
+    "guard_agreement": _share,
+    "guard_slowness": lambda value: _number(value, "a number"),
     "epochs": _whole(1),
     "batch_size": _whole(1),
 }

@@ -5,7 +5,6 @@ CloudEvents 1.0 in Kafka's binary mode; a reading may also come in structured JS
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Self
@@ -33,7 +32,6 @@ __all__ = [
     "DeadLetter",
     "Label",
     "Model",
-    "Progress",
     "Reading",
     "Replay",
     "Score",
@@ -44,7 +42,6 @@ __all__ = [
 READING = "digitstream.reading"
 LABEL = "digitstream.label"
 SCORE = "digitstream.score"
-PROGRESS = "digitstream.progress"
 
 LABELS_SOURCE = "/digitstream/labels"
 SCORING_SOURCE = "/digitstream/scoring"
@@ -204,48 +201,6 @@ class Score:
                 replay_of=None if id in (b"", source.id.encode()) else Source.of(id.decode()),
                 times=Times(**times),
                 probabilities=tuple(float(share) for share in body.pop("probabilities")),
-                **body,
-            )
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The figures of one micro-batch of a query.
-
-    `rows` readings became `scored` scores and `dead_letters` dead letters; `behind` readings of the
-    topic wait still. Rates are rows a second, `durations_ms` milliseconds by step of the batch.
-    """
-
-    query: str
-    batch: int
-    time: datetime
-    rows: int
-    scored: int
-    dead_letters: int
-    behind: int
-    input_per_s: float
-    processed_per_s: float
-    durations_ms: Mapping[str, int]
-    model: Model | None
-
-    def message(self) -> Message:
-        """The figures, keyed by the query."""
-        model = None if self.model is None else self.model._asdict()
-        body = {**vars(self), "time": stamp(self.time), "model": model}
-        id = f"{self.query}/{self.batch}"
-        return Message(
-            self.query.encode(), json_of(body), attributes(id, SCORING_SOURCE, PROGRESS, self.time)
-        )
-
-    @classmethod
-    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The figures in a record; raises BadEvent if it holds none."""
-        with expecting("micro-batch's progress"):
-            body = object_of(value)
-            model = body.pop("model")
-            return cls(
-                time=moment(body.pop("time")),
-                model=None if model is None else Model(**model),
                 **body,
             )
 

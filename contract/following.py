@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition, errors
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
 from contract.clients import arguments, reaching
+from contract.connection import Kafka
 from contract.errors import DigitstreamError, TopicMissing
 from contract.topics import ANSWER_BYTES
 
@@ -47,7 +48,7 @@ class Following:
 
     def __init__(
         self,
-        kafka: Any,
+        kafka: Kafka,
         topic: str,
         group: str | None,
         *,

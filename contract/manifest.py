@@ -16,7 +16,7 @@ from contract.images import Shape
 from contract.scaling import Scaling
 from contract.times import moment, stamp
 
-FORMAT = 1
+FORMAT = 2
 """The version of the manifest's own form."""
 
 SHA_256 = re.compile(r"[0-9a-f]{64}")

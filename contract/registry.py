@@ -26,6 +26,15 @@ from contract.errors import NoChampion, RegistryUnavailable
 CHAMPION = "champion"
 """The alias of the version that scores."""
 
+CHALLENGER = "challenger"
+"""The alias of the version that may score a share beside it."""
+
+PREVIOUS = "previous"
+"""The alias of the version that was champion before."""
+
+REMOVED = "removed"
+"""The tag of a version that lost an alias because something was wrong with it: what was."""
+
 BUNDLE = "bundle"
 PLOTS = "plots"
 """The folders of a run's artifacts."""
@@ -56,6 +65,8 @@ class Version:
     metrics: Mapping[str, float]
     created: datetime
     run: str
+    removed: str | None
+    """Why it lost an alias, if it did."""
 
 
 class Registry:
@@ -97,9 +108,43 @@ class Registry:
         return str(made.version)
 
     def promote(self, version: str, alias: str = CHAMPION) -> None:
-        """Give the alias to a version; raises NoChampion if there is no such version."""
+        """Give the alias to a version; raises NoChampion if there is no such version.
+
+        Who was champion before keeps the alias PREVIOUS.
+        """
         with self._asking(f"the version {version}"):
+            found = self._client.get_model_version(self.model, version)
+            before = self._holder(alias)
             self._client.set_registered_model_alias(self.model, alias, version)
+            if alias == CHAMPION and before not in (None, version):
+                self._client.set_registered_model_alias(self.model, PREVIOUS, before)
+            if REMOVED in found.tags:
+                self._client.delete_model_version_tag(self.model, version, REMOVED)
+
+    def rollback(self, why: str = "rolled back by hand") -> tuple[str, str]:
+        """Make the version champion again that was it before; returns those that goes and comes.
+
+        Raises NoChampion if there is none.
+        """
+        going, coming = self.resolve(CHAMPION).version, self.resolve(PREVIOUS).version
+        self.remove(going, CHAMPION, why, instead=coming)
+        return going, coming
+
+    def remove(self, version: str, alias: str, why: str, *, instead: str | None = None) -> None:
+        """Take the alias from a version and note why; give it to another one, if that is said.
+
+        Nothing happens if the version does not have the alias any more.
+        """
+        with self._asking(f"the version {version}"):
+            if self._holder(alias) != version:
+                return
+            if instead is None:
+                self._client.delete_registered_model_alias(self.model, alias)
+            else:
+                self._client.set_registered_model_alias(self.model, alias, instead)
+            if alias == CHAMPION and self._holder(PREVIOUS) is not None:
+                self._client.delete_registered_model_alias(self.model, PREVIOUS)
+            self._client.set_model_version_tag(self.model, version, REMOVED, why)
 
     def resolve(self, alias: str = CHAMPION) -> Registered:
         """The version that has the alias now, and its folder; some 2 ms from the second call on.
@@ -121,6 +166,11 @@ class Registry:
             found = self._client.search_model_versions(f"name = '{self.model}'")
             versions = [self._listed(version, aliases) for version in found]
         return sorted(versions, key=lambda version: int(version.version), reverse=True)
+
+    def _holder(self, alias: str) -> str | None:
+        """The version that has the alias."""
+        aliases = self._client.get_registered_model(self.model).aliases
+        return str(aliases[alias]) if alias in aliases else None
 
     @cached_property
     def _client(self) -> Any:
@@ -177,6 +227,7 @@ class Registry:
             metrics=self._client.get_run(found.run_id).data.metrics,
             created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
             run=found.run_id,
+            removed=found.tags.get(REMOVED),
         )
 
     def _folder(self, found: Any) -> Path:

@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Self
+from typing import Self
 
 from kafka.consumer.fetcher import ConsumerRecord
 
+from contract.connection import Kafka
 from contract.errors import BadEvent
 from contract.events import Score
 from contract.following import Following
@@ -37,6 +38,8 @@ class BadRecord:
 class ScoreStream:
     """The scores of an installation, one after another; a context manager and an iterator.
 
+    `kafka` is `host:port`, several with commas, or a connection with its security.
+
     Each score once: a repeated id, after a crash of the scorer or by a reading that was sent again,
     is dropped as long as it is among the last `remember` ids (of all partitions; a bit each). What
     is forgotten comes again, and nothing is ever left out.
@@ -57,7 +60,7 @@ class ScoreStream:
 
     def __init__(
         self,
-        kafka: Any,
+        kafka: Kafka | str,
         prefix: str = "digits",
         group: str | None = None,
         *,
@@ -70,7 +73,7 @@ class ScoreStream:
     ) -> None:
         topic = Topics.named(prefix).scores
         self._following = Following(
-            kafka,
+            kafka if isinstance(kafka, Kafka) else Kafka(kafka),
             topic,
             group,
             from_beginning=from_beginning,

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from math import inf
 from pathlib import Path
 from typing import Literal
 
+from contract.connection import Kafka, Security
 from contract.datasets import SAMPLE
 from contract.errors import BrokerUnavailable
 from contract.registry import Registry
 from contract.topics import Topics
 
 Payload = Literal["raw", "png", "json"]
-Engine = Literal["onnx", "systemds"]
+Engine = Literal["auto", "onnx", "openvino", "openvino-int8", "systemds"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,9 @@ class Settings:
 
     bootstrap_servers: str | None = None
     """Kafka, `host:port` with commas between several; None is the embedded one of `home`."""
+
+    security: Security | None = None
+    """How Kafka is spoken to; None is without any protection, as the embedded one is."""
 
     master: str = "local[*]"
     """Spark's master."""
@@ -63,8 +68,8 @@ class Settings:
         return Registry(self.tracking_uri or own, home / "mlartifacts", self.model)
 
     @property
-    def kafka(self) -> str:
-        """Kafka's address; raises BrokerUnavailable if it was left to the embedded broker.
+    def kafka(self) -> Kafka:
+        """Kafka, and the way to it; raises BrokerUnavailable if it was left to the embedded broker.
 
         The front door puts the embedded broker's address in before it starts a program.
         """
@@ -74,7 +79,7 @@ class Settings:
                 "embedded one with `digitstream broker start`."
             )
             raise BrokerUnavailable(message)
-        return self.bootstrap_servers
+        return Kafka(self.bootstrap_servers, self.security or Security())
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,8 @@ class Producing(Settings):
 class Scoring(Settings):
     """What the scoring query does."""
 
-    engine: Engine = "onnx"
-    """What runs the model."""
+    engine: Engine = "auto"
+    """What runs the model; "auto" is the fastest that keeps to the golden set."""
 
     name: str = "scoring"
     """The query's name, and its checkpoint's below `home`."""
@@ -113,8 +118,48 @@ class Scoring(Settings):
     max_offsets_per_trigger: int = 5_000
     """Readings in a micro-batch at most."""
 
+    max_latency: float | None = None
+    """Seconds that a reading may wait for its score; micro-batches get as small as that needs. None
+    is no limit but `max_offsets_per_trigger`."""
+
+    trigger: float = 0.0
+    """Seconds from one micro-batch to the next; 0 begins each as soon as the last one ended."""
+
     available_now: bool = False
     """Score what is there and end, rather than wait for more."""
+
+    from_timestamp: datetime | None = None
+    """Where a query that has not begun yet begins: at the first reading that Kafka stored then or
+    later; None is the oldest that is there."""
+
+    subscribe: str = ""
+    """Topics of readings, with commas between several; none is PREFIX.readings."""
+
+    canary: float = 0.0
+    """Share of the devices that the challenger answers."""
+
+    shadow: float = 0.0
+    """Share of the readings that the challenger scores besides, to a topic of its own."""
+
+    guard_readings: int = 1_000
+    """First readings of a new model that the one before it scores too; 0 is none."""
+
+    guard_agreement: float = 0.9
+    """Share of these to which both must give one class, or the new one is rolled back."""
+
+    guard_slowness: float = 3.0
+    """How many times as long as the one before it a new model may take for them."""
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The topics of readings, each once."""
+        named = [topic.strip() for topic in self.subscribe.split(",")]
+        return tuple(dict.fromkeys(filter(None, named))) or (self.topics.readings,)
+
+    @property
+    def group(self) -> str:
+        """The consumer group in which Kafka keeps how far the query is."""
+        return f"{self.prefix}-{self.name}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""The six topics: their names, their limits, and that they are there."""
+"""The seven topics: their names, their limits, and that they are there."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from contract.errors import TopicMissing
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
+
+    from contract.connection import Kafka
 
 READING_BYTES = 1 << 20
 """What a batch of readings may weigh on the wire, so also the largest single reading."""
@@ -27,12 +30,14 @@ class Topics:
     scores: str = "digits.scores"
     dead_letters: str = "digits.dead-letters"
     progress: str = "digits.progress"
+    shadow_scores: str = "digits.shadow-scores"
     replays: str = "digits.replays"
 
     @classmethod
     def named(cls, prefix: str) -> Topics:
         """All under another prefix: `named("digits")` is the default."""
-        kinds = ("readings", "labels", "scores", "dead-letters", "progress", "replays")
+        answers = ("scores", "dead-letters", "progress", "shadow-scores")
+        kinds = ("readings", "labels", *answers, "replays")
         return cls(*(f"{prefix}.{kind}" for kind in kinds))
 
     @property
@@ -43,16 +48,14 @@ class Topics:
     @property
     def configs(self) -> dict[str, dict[str, str]]:
         """Topic -> the settings with which it is created."""
-        large = (self.scores, self.dead_letters, self.replays)
+        large = (self.scores, self.dead_letters, self.shadow_scores, self.replays)
         return {
             topic: {"max.message.bytes": str(ANSWER_BYTES if topic in large else READING_BYTES)}
             for topic in astuple(self)
         }
 
 
-def ensure(
-    bootstrap_servers: str, topics: Topics, *, partitions: int = 2, create: bool = True
-) -> None:
+def ensure(kafka: Kafka, topics: Topics, *, partitions: int = 2, create: bool = True) -> None:
     """Return when all exist, having made those that did not; what is there stays as it is.
 
     Raises TopicMissing with the commands to run if one is missing and `create` is off or the
@@ -63,15 +66,36 @@ def ensure(
 
     from contract.clients import arguments, reaching  # noqa: PLC0415
 
-    with reaching(bootstrap_servers):
-        admin = KafkaAdminClient(**arguments(bootstrap_servers))
+    with reaching(kafka):
+        admin = KafkaAdminClient(**arguments(kafka))
         try:
             missing = _missing(admin, topics)
             refused = _create(admin, missing, partitions) if create else dict.fromkeys(missing, "")
         finally:
             admin.close()
     if refused:
-        raise TopicMissing(_remedy(bootstrap_servers, missing, refused, partitions))
+        raise TopicMissing(_remedy(kafka, missing, refused, partitions))
+
+
+def there(kafka: Kafka, topics: Sequence[str]) -> None:
+    """Raise TopicMissing that names those of the topics that do not exist."""
+    from kafka import KafkaAdminClient  # noqa: PLC0415
+
+    from contract.clients import arguments, reaching  # noqa: PLC0415
+
+    with reaching(kafka):
+        admin = KafkaAdminClient(**arguments(kafka))
+        try:
+            found = {each["name"]: each["error_code"] for each in admin.describe_topics(topics)}
+        finally:
+            admin.close()
+    missing = [topic for topic in topics if found.get(topic) != 0]
+    if missing:
+        message = (
+            f"Kafka at {kafka} has no topic {', '.join(missing)}. A topic to read must be there. "
+            f"Create it, or mend its name."
+        )
+        raise TopicMissing(message)
 
 
 def _missing(admin: KafkaAdminClient, topics: Topics) -> dict[str, dict[str, str]]:
@@ -85,17 +109,16 @@ def _create(
     """Make the topics; returns those that the broker refused with its reason."""
     if not missing:
         return {}
-    import kafka.errors  # noqa: PLC0415
+    from kafka.errors import TopicAlreadyExistsError, for_code  # noqa: PLC0415
 
     asked = {
         topic: {"num_partitions": partitions, "configs": configs}
         for topic, configs in missing.items()
     }
     answer = admin.create_topics(asked, raise_errors=False)["topics"]
-    exists = kafka.errors.TopicAlreadyExistsError.errno
+    exists = TopicAlreadyExistsError.errno
     refused = {
-        topic["name"]: topic.get("error_message")
-        or kafka.errors.for_code(topic["error_code"]).__name__
+        topic["name"]: topic.get("error_message") or for_code(topic["error_code"]).__name__
         for topic in answer
         if topic["error_code"] not in (0, exists)
     }
@@ -104,20 +127,20 @@ def _create(
 
 
 def _remedy(
-    bootstrap_servers: str,
+    kafka: Kafka,
     missing: dict[str, dict[str, str]],
     refused: dict[str, str],
     partitions: int,
 ) -> str:
     reason = next(iter(refused.values())).rstrip(".")
     commands = "\n".join(
-        f"  kafka-topics.sh --bootstrap-server {bootstrap_servers} --create --topic {topic} "
+        f"  kafka-topics.sh --bootstrap-server {kafka} --create --topic {topic} "
         f"--partitions {partitions}"
         + "".join(f" --config {name}={value}" for name, value in missing[topic].items())
         for topic in refused
     )
     return (
-        f"Kafka at {bootstrap_servers} has no topic {', '.join(refused)}, and it may not be created"
+        f"Kafka at {kafka} has no topic {', '.join(refused)}, and it may not be created"
         f"{f' ({reason})' if reason else ''}. All topics must be there. Create them with:"
         f"\n{commands}"
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
 from digitstream import processes
 from digitstream.java import Java
@@ -74,6 +75,11 @@ class Broker:
     pid: int
     data: str
     log: str
+
+    @property
+    def kafka(self) -> Kafka:
+        """The way to it."""
+        return Kafka(self.bootstrap_servers)
 
 
 def status(home: Path) -> Broker | None:

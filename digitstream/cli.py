@@ -7,7 +7,16 @@ import sys
 import typer
 
 from contract.errors import DigitstreamError
-from digitstream.commands import accounts, broker, dead_letters, demo, doctor, models, programs
+from digitstream.commands import (
+    accounts,
+    broker,
+    dead_letters,
+    demo,
+    doctor,
+    models,
+    programs,
+    status,
+)
 from keras2dml import Keras2DMLError
 
 app = typer.Typer(
@@ -22,6 +31,7 @@ app.add_typer(broker.app, name="broker")
 app.command()(programs.train)
 app.command()(programs.produce)
 app.command()(programs.score)
+app.command()(status.status)
 app.add_typer(models.app, name="models")
 app.command()(accounts.reconcile)
 app.add_typer(dead_letters.app, name="dead-letters")

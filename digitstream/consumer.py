@@ -9,6 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from contract.clients import arguments, reaching
+from contract.connection import Kafka
 from contract.errors import TopicMissing
 
 Positions = dict[int, int]
@@ -21,9 +22,9 @@ RECORDS_A_POLL = 20_000
 class TopicReader:
     """The records of topics of one Kafka, in bulk; make it with `reading`."""
 
-    def __init__(self, consumer: KafkaConsumer, bootstrap_servers: str) -> None:
+    def __init__(self, consumer: KafkaConsumer, kafka: Kafka) -> None:
         self._consumer = consumer
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
 
     def first(self, topic: str) -> Positions:
         """The offset of each partition's oldest record that is still there."""
@@ -79,7 +80,7 @@ class TopicReader:
         partitions = self._consumer.partitions_for_topic(topic)
         if not partitions:
             message = (
-                f"Kafka at {self._bootstrap_servers} has no topic {topic}. It is made by the first "
+                f"Kafka at {self._kafka} has no topic {topic}. It is made by the first "
                 f"`digitstream produce` or `digitstream score`. Check --topics."
             )
             raise TopicMissing(message)
@@ -87,17 +88,17 @@ class TopicReader:
 
 
 @contextmanager
-def reading(bootstrap_servers: str) -> Iterator[TopicReader]:
+def reading(kafka: Kafka) -> Iterator[TopicReader]:
     """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there."""
-    with reaching(bootstrap_servers):
+    with reaching(kafka):
         consumer = KafkaConsumer(
-            **arguments(bootstrap_servers),
+            **arguments(kafka),
             enable_auto_commit=False,
             max_poll_records=RECORDS_A_POLL,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES,
         )
     try:
-        yield TopicReader(consumer, bootstrap_servers)
+        yield TopicReader(consumer, kafka)
     finally:
         consumer.close()

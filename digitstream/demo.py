@@ -86,7 +86,7 @@ def _environ(settings: Scoring) -> dict[str, str]:
     """The demo's settings as variables for the commands that it runs."""
     shared = {
         "home": settings.home.resolve(),
-        "bootstrap_servers": settings.kafka,
+        "bootstrap_servers": settings.bootstrap_servers,
         "master": settings.master,
         "prefix": settings.prefix,
         "partitions": settings.partitions,

@@ -40,7 +40,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         "SystemDS": _systemds,
         "BLAS": _blas,
         "disk": lambda: _disk(settings.home),
-        "Kafka": lambda: connected(settings).kafka,
+        "Kafka": lambda: str(connected(settings).kafka),
         "topics": lambda: _topics(connected(settings)),
         "champion": lambda: _champion(settings),
     }
@@ -135,7 +135,7 @@ def _disk(home: Path) -> str:
 
 def _topics(settings: Settings) -> str:
     ensure(settings.kafka, settings.topics, create=False)
-    return f"all six of {settings.prefix}"
+    return f"all seven of {settings.prefix}"
 
 
 def _champion(settings: Settings) -> str:

@@ -37,7 +37,10 @@ Data = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Of everything that is drawn by chance.")]
 Partitions = Annotated[int | None, typer.Option(help="Of each topic that is made.")]
-EngineName = Annotated[str | None, typer.Option("--engine", help="onnx or systemds.")]
+EngineName = Annotated[
+    str | None,
+    typer.Option("--engine", help="onnx, openvino, openvino-int8, systemds. [default: auto]"),
+]
 Faults = Annotated[
     str | None, typer.Option(help="Faulty on purpose: KIND=SHARE,... [default: none]")
 ]
@@ -45,6 +48,12 @@ Rate = Annotated[str | None, typer.Option(help="Readings a second, or max.")]
 Count = Annotated[int | None, typer.Option(help="Readings to send.")]
 Devices = Annotated[int | None, typer.Option(help="Simulated devices.")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
+Subscribe = Annotated[
+    str | None, typer.Option(help="Topics to read, TOPIC,... [default: PREFIX.readings]")
+]
+Name = Annotated[
+    str | None, typer.Option(help="The query's, and its checkpoint's. [default: scoring]")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 

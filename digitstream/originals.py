@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
@@ -12,6 +11,7 @@ from kafka.future import Future
 from kafka.serializer import Serializer
 
 from contract.clients import arguments, reaching
+from contract.connection import Kafka
 from contract.events import Source
 from contract.headers import Header
 from contract.messages import Message
@@ -51,7 +51,7 @@ class Sender:
 
 
 @contextmanager
-def sending(kafka: Any, topic: str) -> Iterator[Sender]:
+def sending(kafka: Kafka, topic: str) -> Iterator[Sender]:
     """A sender to that topic; raises BrokerUnavailable if nobody answers.
 
     Each record once, in order, acknowledged by all replicas.

@@ -159,8 +159,9 @@ def places(records: Sequence[ConsumerRecord], topics: Topics) -> tuple[Offsets, 
             elif topic == replays:
                 # What is no replay there has a dead letter that names no reading.
                 id = named.get(headers.REPLAY_OF) or named.get(headers.ID)
-                first = (-1, -1) if id is None else Source.of(id.decode())[1:]
-                again.append((*place, *first))
+                first = None if id is None else Source.of(id.decode())
+                ours = first is not None and first.topic == topics.readings
+                again.append((*place, *(first[1:] if first and ours else (-1, -1))))
     return np.array(plain, np.int64).reshape(-1, 2), np.array(again, np.int64).reshape(-1, 4)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kafka.future import Future
 
+from contract.connection import Kafka
 from contract.errors import DigitstreamError
 from contract.events import DeadLetter, Replay, Source
 from contract.headers import ID
@@ -26,7 +26,6 @@ SENT = "was sent again already"
 EXHAUSTED = "was sent {most} times, the most that --most-attempts allows"
 GONE = "is no longer where it lay, and its letter was too large to hold it"
 STRAY = "came by the topic of replays without naming its reading"
-FOREIGN = "lies in another topic than {readings}"
 REFUSED = "is larger than the topic of replays takes"
 
 
@@ -65,7 +64,7 @@ class _Case:
 def replay(
     reader: TopicReader,
     topics: Topics,
-    kafka: Any,
+    kafka: Kafka,
     wanted: Wanted,
     most: int = MOST_ATTEMPTS,
     *,
@@ -79,7 +78,7 @@ def replay(
     """
     left: Counter[str] = Counter()
     cases = {first: case for first, case in _newest(reader, topics, wanted).items() if case.wanted}
-    left.update(_ruled_out(cases, topics, most))
+    left.update(_ruled_out(cases, most))
     left.update(_sent_already(reader, topics, cases))
     left.update(_scored_already(reader, topics, cases))
     reasons: Counter[str] = Counter()
@@ -113,13 +112,11 @@ def _newest(reader: TopicReader, topics: Topics, wanted: Wanted) -> dict[Source,
     return found
 
 
-def _ruled_out(cases: dict[Source, _Case], topics: Topics, most: int) -> Iterator[str]:
+def _ruled_out(cases: dict[Source, _Case], most: int) -> Iterator[str]:
     """Take out the cases that may not be sent whatever the topics hold; yields why, for each."""
     for first, case in list(cases.items()):
         if case.stray:
             why = STRAY
-        elif first.topic != topics.readings:
-            why = FOREIGN.format(readings=topics.readings)
         elif case.attempt >= most:
             why = EXHAUSTED.format(most=case.attempt)
         else:

@@ -11,6 +11,7 @@ import kafka.errors
 from kafka import KafkaProducer
 
 from contract.clients import PATIENCE_MS, arguments, reaching
+from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
 from contract.messages import Message
 
@@ -26,14 +27,14 @@ class Refused(DigitstreamError):
 
 
 @contextmanager
-def connected(bootstrap_servers: str) -> Iterator[KafkaProducer]:
+def connected(to: Kafka) -> Iterator[KafkaProducer]:
     """A producer that writes each message once, in batches of a few milliseconds.
 
     Raises BrokerUnavailable if nobody answers.
     """
-    with reaching(bootstrap_servers):
+    with reaching(to):
         client = KafkaProducer(
-            **arguments(bootstrap_servers),
+            **arguments(to),
             acks="all",
             enable_idempotence=True,
             linger_ms=5,
@@ -57,10 +58,10 @@ class Outbox:
     After `settle(0)` that is exact: each message is acknowledged, or lost and reported.
     """
 
-    def __init__(self, client: KafkaProducer, bootstrap_servers: str) -> None:
+    def __init__(self, client: KafkaProducer, to: Kafka) -> None:
         self.acked: Counter[str] = Counter()
         self._client = client
-        self._bootstrap_servers = bootstrap_servers
+        self._to = to
         self._under_way: deque[tuple[Any, str]] = deque()
         self._failure: kafka.errors.KafkaError | None = None
 
@@ -99,11 +100,11 @@ class Outbox:
         acked = f"it acknowledged {self.acked.total()} messages, and the rest is lost"
         if failure.retriable:
             return BrokerUnavailable(
-                f"Kafka at {self._bootstrap_servers} did not answer for {OUTWAITED_MS // 1000} s: "
+                f"Kafka at {self._to} did not answer for {OUTWAITED_MS // 1000} s: "
                 f"{acked}. Messages count only once they are acknowledged. Bring it back and send "
                 f"the rest again."
             )
         return Refused(
-            f"Kafka at {self._bootstrap_servers} refused a message ({failure}): {acked}. Mend that "
+            f"Kafka at {self._to} refused a message ({failure}): {acked}. Mend that "
             f"on the broker, or send what it takes."
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
 from streaming.score import ModelFailed
 
@@ -28,7 +29,7 @@ _NO_BROKER = re.compile(
 _CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+\w+(?:Exception|Error): .*)$", re.MULTILINE)
 
 
-def cause_of(error: BaseException, bootstrap_servers: str) -> DigitstreamError:
+def cause_of(error: BaseException, kafka: Kafka) -> DigitstreamError:
     """What a user must know of an exception that ended the query."""
     text = str(error)
     if isinstance(error, DigitstreamError):
@@ -37,7 +38,7 @@ def cause_of(error: BaseException, bootstrap_servers: str) -> DigitstreamError:
         return ModelFailed(model[1])
     if _LOST.search(text):
         message = (
-            f"Kafka at {bootstrap_servers} no longer has readings that were not answered yet: its "
+            f"Kafka at {kafka} no longer has readings that were not answered yet: its "
             f"retention removed them, or the topic was made anew. Scoring never skips a reading in "
             f"silence. If they may go, remove the checkpoint and start again. Kafka said: "
             f"{_last(text)}"
@@ -45,7 +46,7 @@ def cause_of(error: BaseException, bootstrap_servers: str) -> DigitstreamError:
         return ReadingsLost(message)
     if _NO_BROKER.search(text):
         message = (
-            f"Kafka at {bootstrap_servers} stopped answering while readings were scored. Nothing "
+            f"Kafka at {kafka} stopped answering while readings were scored. Nothing "
             f"is lost: scoring goes on where it stopped. Bring Kafka back and start `digitstream "
             f"score` again."
         )

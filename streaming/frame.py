@@ -67,6 +67,19 @@ class Frame:
         """Which of the N records have not failed."""
         return pc.is_null(self.stage)
 
+    def where(self, rows: NDArray[np.bool_]) -> Frame:
+        """The frame of these records alone (N)."""
+        if rows.all():
+            return self
+        mask, good = pa.array(rows), np.asarray(self.good)
+        kept = {name: getattr(self, name).filter(mask) for name in (*_COLUMNS, "stage", "reason")}
+        ours = rows[good]
+        features, probabilities = (
+            array[ours] if len(array) == len(ours) else array
+            for array in (self.features, self.probabilities)
+        )
+        return Frame(**kept, features=features, probabilities=probabilities)
+
     def failed(self, faults: Mapping[int, BadReading]) -> Frame:
         """The frame in which these records, by row, have failed."""
         rows = list(faults)
@@ -76,6 +89,8 @@ class Frame:
             reason=patched(self.reason, rows, [fault.reason for fault in faults.values()]),
         )
 
+
+_COLUMNS = ("records", "first", "attempt", "id", "device", "time", "pixels")
 
 Step = Callable[[Frame], Frame]
 """A step of the query; its name is the function's own."""

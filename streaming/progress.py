@@ -15,9 +15,15 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
-from contract.events import Model, Progress
+from contract.events import Model
+from contract.progress import Lag, Opinion, Progress
 from contract.times import moment
-from streaming.tally import DEAD_LETTERS, SCORED, Figures
+from streaming.lag import Follower
+from streaming.parts import CANARY_GUARD, GUARD, SHADOW, agreed_with, asked_of
+from streaming.tally import DEAD_LETTERS, SCORED, UNTIL, Figures
+
+_HEARD = (SHADOW, GUARD, CANARY_GUARD)
+_COUNTS = (SCORED, DEAD_LETTERS, *(of(step) for step in _HEARD for of in (asked_of, agreed_with)))
 
 
 class Reporter(StreamingQueryListener):
@@ -27,8 +33,12 @@ class Reporter(StreamingQueryListener):
     itself knows: the model that scored it and what its steps did.
     """
 
-    def __init__(self, query: str, publish: Callable[[Progress], object]) -> None:
-        self._query, self._publish = query, publish
+    def __init__(
+        self, query: str, publish: Callable[[Progress], object], follower: Follower
+    ) -> None:
+        self._query, self._publish, self._follower = query, publish, follower
+        self.paced: Callable[[int, float], object] = lambda rows, seconds: None
+        """Called with the rows of each micro-batch and the seconds that it took."""
         self._noted: dict[int, tuple[Model, Figures]] = {}
         self._ended = threading.Event()
 
@@ -39,17 +49,25 @@ class Reporter(StreamingQueryListener):
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         """A micro-batch was committed, or none came for a while."""
         report = json.loads(event.progress.json)
-        if report["batchId"] in self._noted:
-            self._publish(progress(self._query, report, *self._noted.pop(report["batchId"])))
+        if report["batchId"] not in self._noted:
+            return
+        model, figures = self._noted.pop(report["batchId"])
+        pace = _once(report, figures) * report.get("processedRowsPerSecond", 0.0)
+        lag = self._follower.after(report, figures, pace)
+        told = progress(self._query, report, model, figures, lag)
+        self.paced(told.rows, told.durations_ms["triggerExecution"] / 1000)
+        self._publish(told)
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
         """Nothing to tell yet."""
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:
-        """Nothing to tell."""
+        """No reading came for a second."""
+        self._follower.settle()
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
         """Everything was told."""
+        self._follower.settle()
         self._ended.set()
 
     def drained(self, seconds: float) -> bool:
@@ -57,41 +75,42 @@ class Reporter(StreamingQueryListener):
         return self._ended.wait(seconds)
 
 
-def progress(query: str, report: dict[str, Any], model: Model, figures: Figures) -> Progress:
+def progress(
+    query: str, report: dict[str, Any], model: Model, figures: Figures, lag: Lag
+) -> Progress:
     """The figures of a micro-batch, from what Spark and its steps say of it.
 
-    Durations are those of the steps, summed over the workers, and Spark's own. Spark counts a row
-    each time that it is read; an engine may read twice, a reading is answered once.
+    Durations are those of the steps, summed over the workers, and Spark's own.
     """
     scored, dead_letters = (round(figures.get(name, 0)) for name in (SCORED, DEAD_LETTERS))
-    rows = scored + dead_letters
-    once = rows / max(report["numInputRows"], 1)
+    once = _once(report, figures)
     steps = {name: seconds * 1000 for name, seconds in figures.items()}
     durations = {**steps, **report["durationMs"]}
     return Progress(
         query=query,
         batch=report["batchId"],
         time=moment(report["timestamp"]),
-        rows=rows,
+        rows=scored + dead_letters,
         scored=scored,
         dead_letters=dead_letters,
-        behind=sum(behind(source) for source in report["sources"]),
         input_per_s=once * report.get("inputRowsPerSecond", 0.0),
         processed_per_s=once * report.get("processedRowsPerSecond", 0.0),
         durations_ms={
             name: round(milliseconds)
             for name, milliseconds in durations.items()
-            if name not in (SCORED, DEAD_LETTERS)
+            if name not in _COUNTS and not name.startswith(UNTIL)
         },
         model=model,
+        lag=lag,
+        opinions={
+            step: Opinion(round(figures[asked_of(step)]), round(figures[agreed_with(step)]))
+            for step in _HEARD
+            if figures.get(asked_of(step))
+        },
     )
 
 
-def behind(source: dict[str, Any]) -> int:
-    """Records of Kafka after those of the micro-batch, in all partitions of a source."""
-    latest, end = source["latestOffset"], source["endOffset"]
-    return sum(
-        latest[topic][partition] - reached
-        for topic, partitions in end.items()
-        for partition, reached in partitions.items()
-    )
+def _once(report: dict[str, Any], figures: Figures) -> float:
+    """Readings answered for each row that Spark counts: an engine may read a reading twice."""
+    answered = figures.get(SCORED, 0) + figures.get(DEAD_LETTERS, 0)
+    return float(answered / max(report["numInputRows"], 1))

@@ -52,16 +52,16 @@ def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     What no topic takes gets smaller: a score becomes a dead letter, a dead letter loses the
     original's value and, if that is not enough, its key and headers.
     """
-    scores = _scores(frame, publishing)
-    light = weight(scores) <= LARGEST
+    found = scores(frame, publishing)
+    light = weight(found) <= LARGEST
     if not light.all():
         heavy = np.flatnonzero(true(frame.good))[~light].tolist()
         fault = BadReading(reasons.TOO_LARGE, f"its score has more than {LARGEST} bytes")
         frame = frame.failed(dict.fromkeys(heavy, fault))
-        scores = scores.filter(pa.array(light))
+        found = found.filter(pa.array(light))
     letters = _dead_letters(frame, publishing.topics.dead_letters)
-    publishing.figures.add({SCORED: len(scores), DEAD_LETTERS: len(letters)})
-    return pa.concat_batches([scores, letters])
+    publishing.figures.add({SCORED: len(found), DEAD_LETTERS: len(letters)})
+    return pa.concat_batches([found, letters])
 
 
 def weight(answers: pa.RecordBatch) -> NDArray[np.int64]:
@@ -73,8 +73,8 @@ def weight(answers: pa.RecordBatch) -> NDArray[np.int64]:
     return _BATCH_BYTES + wire_size(answers["key"]) + wire_size(answers["value"]) + of_headers
 
 
-def _scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
-    """The score of each good reading: what `events.Score` writes, whole columns at a time."""
+def scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
+    """The score of each good reading, however large: what `events.Score` writes, by columns."""
     records, now = frame.records.filter(frame.good), publishing.clock()
     topic, partition, offset = (records[name] for name in ("topic", "partition", "offset"))
     classes = pa.array([json.dumps(label) for label in publishing.classes])

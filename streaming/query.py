@@ -8,17 +8,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from contract.connection import Kafka
 from contract.topics import Topics
-from streaming.champion import Champion, Champions
+from streaming.cast import cast
+from streaming.champion import Champions, LineUp, Loaded, Roles
 from streaming.decode import decoded
+from streaming.failures import cause_of
+from streaming.frame import Step
+from streaming.pace import Pace, limited
+from streaming.parts import Judge, Rows, answered, some
 from streaming.progress import Reporter
-from streaming.publish import COLUMNS, Publishing, published
+from streaming.publish import COLUMNS, Publishing
 from streaming.scale import scaled
-from streaming.score import scored
 from streaming.sink import written
 from streaming.source import bounded
 from streaming.steps import through
@@ -31,23 +37,34 @@ _GLANCE_SECONDS = 0.05
 
 
 def answers(
-    readings: DataFrame, champion: Champion, topics: Topics, figures: Tally, clock: Clock
+    readings: DataFrame,
+    line_up: LineUp,
+    roles: Roles,
+    topics: Topics,
+    figures: Tally,
+    clock: Clock,
 ) -> DataFrame:
-    """The one answer to each reading of a micro-batch, a score or a dead letter, for the sink."""
-    manifest = champion.bundle.manifest
-    shape, classes = manifest.input_shape, manifest.classes
+    """The one answer to each reading of a micro-batch, a score or a dead letter, for the sink; and
+    the shadow's scores.
+    """
+    shape = line_up.champion.bundle.manifest.input_shape
     records = bounded(readings, shape)
-    checks = {
+    checks: dict[str, Step] = {
         "decode": partial(decoded, shape=shape, topics=topics),
         "validate": partial(validated, shape=shape),
-        "scale": partial(scaled, shape=shape, scaling=manifest.scaling),
     }
-    scorer = champion.engine.scorer(records, checks, figures)
-    score = partial(scored, model=champion.title, scorer=scorer, classes=len(classes))
-    publishing = Publishing(topics, champion.model, classes, clock, figures)
-    publish = partial(published, publishing=publishing)
-    steps = through({**checks, "score": score}, "publish", publish, figures)
-    return records.mapInArrow(steps, COLUMNS)
+
+    def judging(loaded: Loaded, rows: Rows, to: Topics) -> Judge:
+        manifest = loaded.bundle.manifest
+        select = partial(some, rows=rows)
+        scale = partial(scaled, shape=shape, scaling=manifest.scaling)
+        ready: dict[str, Step] = {**checks, "select": select, "scale": scale}
+        scorer = loaded.engine.scorer(records, ready, figures)
+        publishing = Publishing(to, loaded.model, manifest.classes, clock, figures)
+        return Judge(loaded.title, shape, manifest.scaling, scorer, publishing)
+
+    finish = partial(answered, parts=cast(line_up, roles, topics, judging), figures=figures)
+    return records.mapInArrow(through(checks, finish, figures), COLUMNS)
 
 
 class Stopping(Exception):
@@ -63,26 +80,33 @@ class Query:
     """
 
     champions: Champions
-    bootstrap_servers: str
+    kafka: Kafka
     topics: Topics
     figures: Tally
     reporter: Reporter
     clock: Clock
     stop: threading.Event
+    roles: Roles = field(default_factory=Roles)
+    pace: Pace | None = None
     answered: dict[str, int] = field(default_factory=lambda: {SCORED: 0, DEAD_LETTERS: 0})
     failure: Exception | None = None
     _running: bool = False
     _finished: int = -1
 
     def started(
-        self, readings: DataFrame, name: str, checkpoint: Path, *, available_now: bool
+        self, readings: DataFrame, name: str, checkpoint: Path, every: float | None
     ) -> StreamingQuery:
-        """The query on these readings; `available_now` ends it with the last that is there."""
-        trigger = {"availableNow": True} if available_now else {"processingTime": "0 seconds"}
+        """The query on these readings, a micro-batch `every` so many seconds; None ends it with the
+        last reading that is there.
+        """
+        each = {"processingTime": f"{round((every or 0) * 1000)} milliseconds"}
+        trigger: dict[str, Any] = {"availableNow": True} if every is None else each
         writer = readings.writeStream.queryName(name).trigger(**trigger)
-        return (
+        running = (
             writer.option("checkpointLocation", str(checkpoint)).foreachBatch(self._batch).start()
         )
+        self.reporter.paced = partial(self._paced, readings.sparkSession, running)
+        return running
 
     def follow(self, query: StreamingQuery) -> None:
         """Return when the query ended by itself, or was stopped after the micro-batch that ran."""
@@ -99,15 +123,20 @@ class Query:
         last = query.lastProgress
         return self._finished < 0 or (last is not None and last["batchId"] >= self._finished)
 
+    def _paced(
+        self, spark: SparkSession, running: StreamingQuery, rows: int, seconds: float
+    ) -> None:
+        """Let the next micro-batch be as large as its time allows."""
+        if self.pace is not None:
+            limited(spark, running, self.pace.after(rows, seconds))
+
     def _batch(self, readings: DataFrame, batch: int) -> None:
         self._running = True
         try:
             if self.stop.is_set():
                 raise Stopping
-            champion = self.champions.current()
-            self.figures.value = {}
-            found = answers(readings, champion, self.topics, self.figures, self.clock)
-            written(found, self.bootstrap_servers)
+            champion = self._answer(readings)
+            self.champions.saw(self.figures.value)
             self.reporter.noted(batch, champion.model, self.figures.value)
             for name in self.answered:
                 self.answered[name] += round(self.figures.value.get(name, 0))
@@ -117,3 +146,19 @@ class Query:
             raise
         finally:
             self._running = False
+
+    def _answer(self, readings: DataFrame) -> Loaded:
+        """Answer the readings by the models of now, without those that cannot; the champion."""
+        while True:
+            line_up = self.champions.current()
+            self.figures.value = {}
+            try:
+                found = answers(
+                    readings, line_up, self.roles, self.topics, self.figures, self.clock
+                )
+                written(found, self.kafka)
+            except Exception as exc:
+                if not self.champions.blamed(str(cause_of(exc, self.kafka))):
+                    raise
+            else:
+                return line_up.champion

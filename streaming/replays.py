@@ -55,8 +55,8 @@ def unpacked(frame: Frame, topics: Topics) -> Frame:
 
 def _replay(listed: list[Header], topics: Topics) -> Replay:
     found = Replay.of(None, None, listed)
-    if found.first.topic != topics.readings:
-        detail = f"{headers.REPLAY_OF} is {found.first.id}; readings lie in {topics.readings}"
+    if found.first.topic == topics.replays:
+        detail = f"{headers.REPLAY_OF} is {found.first.id}; it must be no replay itself"
         raise BadReading(reasons.BAD_HEADER, detail)
     return found
 

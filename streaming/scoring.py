@@ -15,13 +15,18 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from contract.clients import arguments, reaching
-from contract.events import Progress
+from contract.errors import SettingsError
+from contract.log import looking
+from contract.progress import Progress
 from contract.settings import Scoring
-from contract.topics import ensure
+from contract.topics import ensure, there
 from streaming import source
-from streaming.champion import Champions
+from streaming.champion import Champions, Roles, Tell
 from streaming.checkpoint import claimed
 from streaming.failures import cause_of
+from streaming.guard import Bounds
+from streaming.lag import Follower
+from streaming.pace import Pace
 from streaming.progress import Reporter
 from streaming.query import Query, Stopping
 from streaming.session import prepared, session
@@ -40,42 +45,58 @@ class Summary:
     dead_letters: int
 
 
-def run(settings: Scoring, jars: Sequence[Path], *, stop: threading.Event | None = None) -> Summary:
+def run(
+    settings: Scoring, jars: Sequence[Path], tell: Tell, *, stop: threading.Event | None = None
+) -> Summary:
     """Score readings until `stop` is set or SIGINT or SIGTERM arrives; then the micro-batch that
     runs is finished first. With `settings.available_now`, until all that is there is answered.
 
-    `jars` are those of Spark's Kafka connector. Raises NoChampion, BundleError and ModelFailed for
+    `jars` are those of Spark's Kafka connector; `tell` takes what a person should know of models
+    that take over, or may not. Raises NoChampion, BundleError and ModelFailed for
     the model, TopicMissing and BrokerUnavailable for Kafka, CheckpointInUse, ReadingsLost, and
     ScoringStopped; readings without an answer then get it when this is called again.
     """
     ensure(settings.kafka, settings.topics, partitions=settings.partitions)
+    there(settings.kafka, settings.read)
     settings.registry.resolve()
     spark = session(settings.master, jars)
     try:
-        return score(spark, settings, stop or threading.Event())
+        return score(spark, settings, stop or threading.Event(), tell)
     finally:
         spark.stop()
 
 
-def score(spark: SparkSession, settings: Scoring, stop: threading.Event) -> Summary:
+def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: Tell) -> Summary:
     """`run` on a session that is there, and stays."""
     spark = prepared(spark)
-    champions = Champions(spark, settings.registry, settings.engine)
+    bounds = Bounds(settings.guard_readings, settings.guard_agreement, settings.guard_slowness)
+    roles = Roles(settings.canary, settings.shadow, bounds)
+    champions = Champions(spark, settings.registry, settings.engine, roles, tell)
     folder = settings.home.resolve() / "checkpoints" / settings.name
     with (
         signals(stop),
         claimed(spark, folder, sleep) as checkpoint,
         _reporting(spark, settings) as reporter,
     ):
+        _begins(checkpoint, settings)
         champions.current()
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
-        query = Query(champions, settings.kafka, settings.topics, figures, reporter, clock, stop)
+        query = Query(
+            champions, settings.kafka, settings.topics, figures, reporter, clock, stop, roles
+        )
+        most = settings.max_offsets_per_trigger
+        if settings.max_latency is not None:
+            query.pace = Pace(most, settings.max_latency)
+            most = query.pace.limit
         readings = source.readings(
-            spark, settings.kafka, settings.topics.answered, settings.max_offsets_per_trigger
+            spark,
+            settings.kafka,
+            (*settings.read, settings.topics.replays),
+            most,
+            settings.from_timestamp,
         )
-        running = query.started(
-            readings, settings.name, checkpoint, available_now=settings.available_now
-        )
+        every = None if settings.available_now else settings.trigger
+        running = query.started(readings, settings.name, checkpoint, every)
         try:
             query.follow(running)
             reporter.drained(_PATIENCE_SECONDS)
@@ -93,15 +114,27 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
     with reaching(settings.kafka):
         producer = KafkaProducer(**arguments(settings.kafka))
     try:
+        with looking(settings.kafka) as log:
 
-        def publish(progress: Progress) -> None:
-            key, value, headers = progress.message()
-            producer.send(settings.topics.progress, key=key, value=value, headers=headers)
+            def publish(progress: Progress) -> None:
+                key, value, headers = progress.message()
+                producer.send(settings.topics.progress, key=key, value=value, headers=headers)
 
-        reporter = Reporter(settings.name, publish)
-        spark.streams.addListener(reporter)
-        yield reporter
-        spark.streams.removeListener(reporter)
-        producer.flush(_PATIENCE_SECONDS)
+            reporter = Reporter(settings.name, publish, Follower(log, settings.group))
+            spark.streams.addListener(reporter)
+            yield reporter
+            spark.streams.removeListener(reporter)
+            producer.flush(_PATIENCE_SECONDS)
     finally:
         producer.close(_PATIENCE_SECONDS)
+
+
+def _begins(checkpoint: Path, settings: Scoring) -> None:
+    """Raise SettingsError if the query is told where to begin, but has begun already."""
+    if settings.from_timestamp is not None and any((checkpoint / "offsets").glob("[0-9]*")):
+        message = (
+            f"The query {settings.name} of {settings.home} has begun already, and goes on where it "
+            f"stopped. --from-timestamp is for one that begins. Leave it out, or give the new "
+            f"query a name of its own with --name."
+        )
+        raise SettingsError(message)

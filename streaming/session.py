@@ -23,6 +23,8 @@ _PLANS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ROWS),
+    # How long no reading has to come until the query says that it is idle, in milliseconds.
+    "spark.sql.streaming.noDataProgressEventInterval": "1000",
     # A plan without a shuffle has nothing to adapt.
     "spark.sql.adaptive.enabled": "false",
 }

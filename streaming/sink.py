@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 
+from contract.connection import Kafka
 from contract.topics import ANSWER_BYTES
 
 LARGEST = ANSWER_BYTES - (1 << 16)
@@ -21,10 +22,10 @@ _OPTIONS = {
 }
 
 
-def written(answers: DataFrame, bootstrap_servers: str) -> None:
+def written(answers: DataFrame, kafka: Kafka) -> None:
     """Write the answers, each to the topic that it names, and return when Kafka has them all.
 
     At least once: a micro-batch that is run again writes its answers again, with the same ids.
     """
-    options = {"kafka.bootstrap.servers": bootstrap_servers, **_OPTIONS}
+    options = {**kafka.options, **_OPTIONS}
     answers.write.format("kafka").options(**options).save()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
 
+from contract.connection import Kafka
 from contract.images import Shape, largest
 from contract.topics import READING_BYTES
 from streaming.sink import LARGEST
@@ -21,17 +23,28 @@ _BYTES = f"(coalesce(length(value), 0) + {_AROUND})"
 
 
 def readings(
-    spark: SparkSession, bootstrap_servers: str, topics: Sequence[str], max_offsets_per_trigger: int
+    spark: SparkSession,
+    kafka: Kafka,
+    topics: Sequence[str],
+    max_offsets_per_trigger: int,
+    since: datetime | None = None,
 ) -> DataFrame:
-    """Every record of the topics from its beginning, as Kafka has it: key, value, topic, partition,
-    offset, timestamp (when Kafka stored it), headers.
+    """Every record of the topics from their beginnings, or from those that Kafka stored `since`, as
+    Kafka has it: key, value, topic, partition, offset, timestamp (when Kafka stored it), headers.
 
     Records that retention removed before they were read stop the query.
     """
+    if since is None:
+        begin = {"startingOffsets": "earliest"}
+    else:
+        begin = {
+            "startingTimestamp": str(round(since.timestamp() * 1000)),
+            "startingOffsetsByTimestampStrategy": "latest",  # where nothing is as late
+        }
     options = {
-        "kafka.bootstrap.servers": bootstrap_servers,
+        **kafka.options,
         "subscribe": ",".join(topics),
-        "startingOffsets": "earliest",
+        **begin,
         "failOnDataLoss": "true",
         "includeHeaders": "true",
         "maxOffsetsPerTrigger": str(max_offsets_per_trigger),

@@ -9,9 +9,11 @@ from time import perf_counter
 from pyspark import Accumulator, AccumulatorParam, SparkContext
 
 SCORED, DEAD_LETTERS = "scored", "dead_letters"
+UNTIL = "until "
+"""Before the name of a figure that is a time, of which the latest counts."""
 
 Figures = dict[str, float]
-"""Seconds by step; SCORED and DEAD_LETTERS in rows."""
+"""Seconds by step; SCORED and DEAD_LETTERS in rows; times since 1970 under UNTIL."""
 
 
 Tally = Accumulator[Figures]
@@ -19,7 +21,7 @@ Tally = Accumulator[Figures]
 
 
 class _Sums(AccumulatorParam[Figures]):
-    """Adds figures by name."""
+    """Adds figures by name; of times it keeps the latest."""
 
     def zero(self, value: Figures) -> Figures:
         """Nothing of anything."""
@@ -28,13 +30,19 @@ class _Sums(AccumulatorParam[Figures]):
     def addInPlace(self, value1: Figures, value2: Figures) -> Figures:
         """The first, with the second added."""
         for name, figure in value2.items():
-            value1[name] = value1.get(name, 0) + figure
+            known = value1.get(name, 0)
+            value1[name] = max(known, figure) if name.startswith(UNTIL) else known + figure
         return value1
 
 
 def tally(context: SparkContext) -> Tally:
     """A tally of nothing yet."""
     return context.accumulator({}, _Sums())
+
+
+def until(topic: str, partition: object) -> str:
+    """The figure that is the time of a partition's last reading that was answered."""
+    return f"{UNTIL}{topic}/{partition}"
 
 
 @contextmanager

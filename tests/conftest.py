@@ -35,7 +35,7 @@ def kafka_broker(
 @pytest.fixture
 def topics(kafka_broker: broker.Broker) -> Topics:
     named = Topics.named(f"test-{uuid.uuid4().hex[:8]}")
-    ensure(kafka_broker.bootstrap_servers, named)
+    ensure(kafka_broker.kafka, named)
     return named
 
 

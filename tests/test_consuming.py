@@ -28,7 +28,7 @@ def test_the_examples_take_each_score_once(
     kafka_broker: Broker, topics: Topics, tmp_path: Path
 ) -> None:
     scores = Scores(kafka_broker.bootstrap_servers, topics)
-    with KafkaProducer(**arguments(scores.servers)) as producer:
+    with KafkaProducer(**arguments(scores.kafka)) as producer:
         for number in (*range(1500), *range(1400, 1500)):
             _, value, headers = scores.score(number).message()
             producer.send(topics.scores, value, b"d", headers, partition=0)

@@ -45,12 +45,12 @@ def test_every_reading_is_answered(
 
     # The scoring query answers each of them.
     summary = scoring.score(
-        spark, Scoring(**shared, engine=engine, available_now=True), threading.Event()
+        spark, Scoring(**shared, engine=engine, available_now=True), threading.Event(), print
     )
     assert summary.scored + summary.dead_letters == sent.readings
 
     # And every one is accounted for.
-    with reading(kafka_broker.bootstrap_servers) as reader:
+    with reading(kafka_broker.kafka) as reader:
         found = reconcile(reader, topics)
     assert found.complete
     assert found.total("produced") == sent.readings

@@ -13,7 +13,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from contract import bundle, datasets
-from contract.bundle import Bundle
+from contract.bundle import Bundle, Golden
 from contract.datasets import Dataset
 from contract.errors import DataError
 from contract.scaling import Scaling
@@ -23,11 +23,12 @@ from keras2dml.fitting import Iteration
 from training import plots
 from training.evaluation import Evaluation
 from training.model import lenet
+from training.quantization import CALIBRATION, quantized
 
 Report = Callable[[int, Sequence[Iteration]], None]
 """Called while training runs, with the number of iterations planned and those done since."""
 
-GOLDEN = 64
+GOLDEN = 1_000
 """Images in the golden set: the first ones that were held out."""
 
 PACKAGES = ("keras", "numpy", "onnx", "pyspark", "scikit-learn", "systemds")
@@ -133,8 +134,12 @@ def _bundle(
     pictures.mkdir()
     plots.learning_curve(fitted.history, pictures / plots.LEARNING_CURVE)
     plots.confusion(evaluation.confusion, list(fitted.classes_), pictures / plots.CONFUSION_MATRIX)
+    quantized(
+        folder / bundle.ONNX, folder / bundle.INT8, scaling.apply(history.images[:CALIBRATION])
+    )
     golden = held_out.images[:GOLDEN]
     probabilities = fitted.predict_proba(scaling.apply(golden)).astype(np.float32)
+    labels = np.searchsorted(fitted.classes_, held_out.labels[:GOLDEN])
     return bundle.write(
         folder,
         name=name,
@@ -144,7 +149,7 @@ def _bundle(
         versions={package: version(package) for package in PACKAGES},
         data_sha256=history.sha256,
         metrics=evaluation.metrics,
-        golden=(golden, probabilities),
+        golden=Golden(golden, probabilities, labels),
     )
 
 

@@ -80,6 +80,39 @@ def promote(
     display.report(value, lambda: sentence, as_json)
 
 
+@app.command()
+def rollback(
+    home: flags.Home = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Make the version champion again that was it before this one."""
+    registry = _registry(locals())
+    gone, back = registry.rollback()
+    value = {"model": registry.model, "version": back, "rolled_back": gone}
+    sentence = f"Version {back} of {registry.model} is champion again, {gone} no longer."
+    display.report(value, lambda: sentence, as_json)
+
+
+@app.command()
+def dismiss(
+    home: flags.Home = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Take the challenger's alias from the version that has it."""
+    from contract.registry import CHALLENGER
+
+    registry = _registry(locals())
+    version = registry.resolve(CHALLENGER).version
+    registry.remove(version, CHALLENGER, "dismissed by hand")
+    value = {"model": registry.model, "version": version, "alias": CHALLENGER}
+    sentence = f"Version {version} of {registry.model} is challenger no longer."
+    display.report(value, lambda: sentence, as_json)
+
+
 def _registry(arguments: Mapping[str, object]) -> Registry:
     from contract.settings import Settings
 
@@ -87,10 +120,10 @@ def _registry(arguments: Mapping[str, object]) -> Registry:
 
 
 def _table(versions: list[Version]) -> Table:
-    rows = Table("version", "aliases", "accuracy", "made")
+    rows = Table("version", "aliases", "accuracy", "made", "removed because")
     for each in versions:
         accuracy = each.metrics.get("accuracy")
         shown = "-" if accuracy is None else f"{accuracy:.2%}"
         made = each.created.isoformat(timespec="seconds")
-        rows.add_row(each.version, ", ".join(each.aliases), shown, made)
+        rows.add_row(each.version, ", ".join(each.aliases), shown, made, each.removed or "")
     return rows

@@ -21,6 +21,31 @@ LabelDelay = Annotated[float | None, typer.Option(help="Seconds from a reading t
 Largest = Annotated[
     int | None, typer.Option("--max-offsets-per-trigger", help="Readings in a micro-batch at most.")
 ]
+Canary = Annotated[
+    str | None, typer.Option(help="Share of the devices that the challenger answers. [default: 0%]")
+]
+Shadow = Annotated[
+    str | None,
+    typer.Option(help="Share of the readings that it scores besides, to PREFIX.shadow-scores."),
+]
+GuardReadings = Annotated[
+    int | None, typer.Option(help="First readings by which a new model is judged. [default: 1000]")
+]
+GuardAgreement = Annotated[
+    str | None, typer.Option(help="Share of them with the class of the one before. [default: 90%]")
+]
+GuardSlowness = Annotated[
+    float | None, typer.Option(help="Times as long as the one before it may take. [default: 3]")
+]
+MaxLatency = Annotated[
+    str | None, typer.Option(help="A reading waits no longer, like 500ms: micro-batches adapt.")
+]
+Trigger = Annotated[
+    str | None, typer.Option(help="Time from one micro-batch to the next. [default: 0s]")
+]
+FromTimestamp = Annotated[
+    str | None, typer.Option(help="Where a new query begins, like 2026-01-31T09:15:00Z.")
+]
 AvailableNow = Annotated[
     bool | None, typer.Option("--available-now", help="Score what is there, then end.")
 ]
@@ -125,7 +150,17 @@ def score(
     model: flags.Model = None,
     engine: flags.EngineName = None,
     max_offsets_per_trigger: Largest = None,
+    max_latency: MaxLatency = None,
+    trigger: Trigger = None,
     available_now: AvailableNow = None,
+    from_timestamp: FromTimestamp = None,
+    subscribe: flags.Subscribe = None,
+    name: flags.Name = None,
+    canary: Canary = None,
+    shadow: Shadow = None,
+    guard_readings: GuardReadings = None,
+    guard_agreement: GuardAgreement = None,
+    guard_slowness: GuardSlowness = None,
     as_json: flags.AsJson = False,
 ) -> None:
     """Score readings as they arrive, until stopped (Ctrl-C, SIGTERM)."""
@@ -138,7 +173,7 @@ def score(
     machine.java_17()
     from streaming import scoring
 
-    with display.activity(f"Scoring {settings.topics.readings} with {settings.engine}"):
-        summary = scoring.run(settings, connector)
+    with display.activity(f"Scoring {', '.join(settings.read)} with {settings.engine}"):
+        summary = scoring.run(settings, connector, display.say)
     sentence = f"{summary.scored} readings scored, {summary.dead_letters} dead letters."
     display.report(asdict(summary), lambda: sentence, as_json)

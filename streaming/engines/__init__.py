@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from pyspark.sql import DataFrame
 
-from streaming.frame import Step
+from streaming.frame import Features, Probabilities, Step
 from streaming.score import Scorer
 from streaming.tally import Tally
+
+
+class Tried(NamedTuple):
+    """What an engine made of some images: probabilities (N, K), and its pace."""
+
+    probabilities: Probabilities
+    images_per_s: float
+    """With all cores at work, once it is warm."""
 
 
 class Engine(Protocol):
@@ -20,6 +28,9 @@ class Engine(Protocol):
 
         What it does at once, before any frame, it adds to `figures`; raises ModelFailed.
         """
+
+    def tried(self, features: Features) -> Tried:
+        """What it makes of these images (N, H, W, C), and how fast; raises what the model does."""
 
     def close(self) -> None:
         """Let go of what the model holds on the executors."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from pyspark.sql import DataFrame, SparkSession
 import keras2dml
 from contract.bundle import Bundle
 from streaming.columns import blocks, sources
-from streaming.frame import Frame, Probabilities, Step
+from streaming.engines import Tried
+from streaming.frame import Features, Frame, Probabilities, Step
 from streaming.score import failure
 from streaming.steps import through
 from streaming.tally import Tally, timed
@@ -37,15 +39,22 @@ class Systemds:
 
     def scorer(self, readings: DataFrame, checks: Mapping[str, Step], figures: Tally) -> Scored:
         """What the good readings of this micro-batch score, here and now; raises ModelFailed."""
-        checked = through(checks, "collect", features, figures)
+        checked = through(checks, features, figures)
         rows: Any = readings.mapInArrow(checked, _COLUMNS).toPandas()
         images = np.frombuffer(b"".join(rows["features"]), np.float32)
         try:
-            with timed(figures, "score"):
+            with timed(figures, "systemds"):
                 probabilities = self.compiled.predict_proba(images.reshape(-1, *self.shape))
         except keras2dml.Keras2DMLError as exc:
             raise failure(self.model, f"raised {type(exc).__name__}: {exc}") from exc
         return Scored(pa.array(rows["source"]), probabilities.astype(np.float32))
+
+    def tried(self, features: Features) -> Tried:
+        """What SystemDS makes of these images; the first time of two compiles its plan."""
+        self.compiled.predict_proba(features)
+        began = perf_counter()
+        probabilities = self.compiled.predict_proba(features)
+        return Tried(probabilities.astype(np.float32), len(features) / (perf_counter() - began))
 
     def close(self) -> None:
         """Nothing to free: the weights go with the last reference."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from contract import bundle
-from contract.bundle import Bundle
+from contract.bundle import Bundle, Golden
 from contract.scaling import Scaling
 
 PARTS = ("model.onnx", "dml/predict.dml", "dml/weights/W1.npy", "plots/loss.png")
@@ -38,8 +38,9 @@ def write(folder: Path, parts: Sequence[str] = PARTS, accuracy: float = 0.5) -> 
         versions={"keras": "3.15.1"},
         data_sha256="0" * 64,
         metrics={"accuracy": accuracy},
-        golden=(
+        golden=Golden(
             np.arange(3 * 8 * 6 * 2, dtype=np.uint8).reshape(3, 8, 6, 2),
             np.full((3, 2), 0.5, np.float32),
+            np.array([0, 1, 1]),
         ),
     )

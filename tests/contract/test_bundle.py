@@ -36,9 +36,11 @@ def test_a_written_bundle_loads_as_it_was_written(made: Bundle) -> None:
     assert loaded.onnx.read_text() == "model.onnx"
     assert (loaded.dml / "predict.dml").exists()
     assert [plot.name for plot in loaded.plots] == ["loss.png"]
-    inputs, probabilities = loaded.golden
+    inputs, probabilities, labels = loaded.golden
     assert (inputs.shape, inputs.dtype) == ((3, 8, 6, 2), "uint8")
     assert probabilities.tolist() == [[0.5, 0.5]] * 3
+    assert labels.tolist() == [0, 1, 1]
+    assert loaded.int8 is None
 
 
 def test_writing_again_seals_the_folder_as_it_is_then(make: Make, made: Bundle) -> None:
@@ -81,7 +83,7 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "match"),
     [
-        ({"format": 2}, "its format is not 1"),
+        ({"format": 1}, "its format is not 2"),
         ({"input_shape": [28, 28]}, "input_shape is"),
         ({"input_shape": [28, 28, True]}, "input_shape is"),
         ({"classes": ["a", "a"]}, "classes is"),

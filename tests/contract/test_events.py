@@ -19,13 +19,13 @@ from contract.events import (
     DeadLetter,
     Label,
     Model,
-    Progress,
     Reading,
     Score,
     Source,
     Times,
 )
 from contract.headers import Header
+from contract.progress import Lag, Opinion, Progress
 from contract.reasons import REASONS, BadReading
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
@@ -64,11 +64,12 @@ PROGRESS = Progress(
     rows=10,
     scored=9,
     dead_letters=1,
-    behind=0,
     input_per_s=10.5,
     processed_per_s=20.0,
     durations_ms={"score": 12},
     model=SCORE.model,
+    lag=Lag(7, 0.5, None, None, 3600.0),
+    opinions={"shadow": Opinion(4, 3)},
 )
 
 

@@ -55,7 +55,10 @@ def test_a_registered_bundle_is_listed_promoted_and_found_again(
     assert (found.name, found.version) == ("digits", "2")
     assert bundle.load(found.folder).digest == second.digest
     listed = [(each.version, each.aliases, each.metrics) for each in registry.versions()]
-    assert listed == [("2", ("champion",), {"accuracy": 0.75}), ("1", (), {"accuracy": 0.5})]
+    assert listed == [
+        ("2", ("champion",), {"accuracy": 0.75}),
+        ("1", ("previous",), {"accuracy": 0.5}),
+    ]
 
 
 def test_the_run_keeps_parameters_course_and_plots(home: Path, made: Bundle) -> None:

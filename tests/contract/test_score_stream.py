@@ -19,6 +19,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from contract import ScoreStream
 from contract.clients import arguments
+from contract.connection import Kafka
 from contract.errors import BadEvent, BrokerUnavailable, TopicMissing
 from contract.events import Model, Score, Source, Times
 from contract.following import RecordsLost
@@ -38,7 +39,7 @@ class Scores:
     """A topic of scores to which a test sends."""
 
     def __init__(self, servers: str, topics: Topics) -> None:
-        self.servers, self.topics = servers, topics
+        self.servers, self.topics, self.kafka = servers, topics, Kafka(servers)
         self.prefix = topics.readings.removesuffix(".readings")
 
     def score(self, offset: int, replay: int | None = None) -> Score:
@@ -49,7 +50,7 @@ class Scores:
         return Score(f"r-{offset}", "d", 1, 0.75, (0.25, 0.75), model, source, times, again)
 
     def send(self, sent: Iterable[Message], part: int = 0) -> None:
-        with KafkaProducer(**arguments(self.servers)) as producer:
+        with KafkaProducer(**arguments(self.kafka)) as producer:
             for each in sent:
                 producer.send(self.topics.scores, each.value, each.key, each.headers, part)
 
@@ -76,7 +77,7 @@ def take(stream: ScoreStream, most: int) -> list[int]:
 def test_each_score_comes_once_in_the_order_of_its_partition(scores: Scores) -> None:
     scores.add(0, 1, 2, 1, 3, 0, 4)
     scores.send([scores.score(2, replay=0).message(), scores.score(7, replay=1).message()] * 2)
-    with scores.open() as stream:
+    with ScoreStream(scores.kafka, scores.prefix, patience=5.0) as stream:
         found = list(stream)
     assert offsets(found) == [0, 1, 2, 3, 4, 7]
     assert found[3] == scores.score(3)
@@ -206,7 +207,7 @@ def test_scores_that_retention_removed_are_told(scores: Scores) -> None:
     scores.add(*range(6))
     with scores.open(group=scores.prefix) as stream:
         assert take(stream, 2) == [0, 1]
-    admin = KafkaAdminClient(**arguments(scores.servers))
+    admin = KafkaAdminClient(**arguments(scores.kafka))
     admin.delete_records({TopicPartition(scores.topics.scores, 0): 4})
     admin.close()
     with (
@@ -258,7 +259,7 @@ def test_a_broker_that_restarts_is_outwaited(tmp_path: Path, java_17: Any) -> No
     servers = broker.start(tmp_path, java_17, path).bootstrap_servers
     try:
         topics = Topics.named("restart")
-        ensure(servers, topics)
+        ensure(Kafka(servers), topics)
         scores = Scores(servers, topics)
         scores.add(*range(300))
         with scores.open(group="g", patience=30.0) as stream:

@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from contract.clients import arguments
+from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, TopicMissing
 from contract.topics import ANSWER_BYTES, READING_BYTES, Topics, ensure
 
@@ -27,22 +28,22 @@ def test_the_default_names_are_those_of_the_prefix_digits() -> None:
 def test_no_broker_is_told_with_the_remedy(servers: str) -> None:
     told = f"No Kafka broker answers at {re.escape(servers)}.*`digitstream broker start`"
     with pytest.raises(BrokerUnavailable, match=told):
-        ensure(servers, Topics())
+        ensure(Kafka(servers), Topics())
 
 
 @pytest.mark.kafka
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_one_of_several_brokers_is_enough(kafka_broker: Any, topics: Topics) -> None:
-    ensure(f"127.0.0.1:1, {kafka_broker.bootstrap_servers}", topics, create=False)
+    ensure(Kafka(f"127.0.0.1:1, {kafka_broker.bootstrap_servers}"), topics, create=False)
     gc.collect()  # kafka-python leaves the socket of an attempt that failed to the collector
 
 
 @pytest.mark.kafka
 def test_missing_topics_are_made_once_with_their_limits(kafka_broker: Any) -> None:
     topics = Topics.named(f"made-{uuid.uuid4().hex[:8]}")
-    ensure(kafka_broker.bootstrap_servers, topics, partitions=3)
-    ensure(kafka_broker.bootstrap_servers, topics, partitions=5, create=False)
-    admin = KafkaAdminClient(**arguments(kafka_broker.bootstrap_servers))
+    ensure(kafka_broker.kafka, topics, partitions=3)
+    ensure(kafka_broker.kafka, topics, partitions=5, create=False)
+    admin = KafkaAdminClient(**arguments(kafka_broker.kafka))
     found = admin.describe_topics(astuple(topics))
     wanted = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in astuple(topics)]
     configs = admin.describe_configs(wanted)["topic"]
@@ -60,10 +61,10 @@ def test_topics_that_may_not_be_made_are_told_with_the_commands(kafka_broker: An
     servers = kafka_broker.bootstrap_servers
     topics = Topics.named("absent")
     with pytest.raises(TopicMissing) as caught:
-        ensure(servers, topics, partitions=4, create=False)
+        ensure(kafka_broker.kafka, topics, partitions=4, create=False)
     assert (
         f"kafka-topics.sh --bootstrap-server {servers} --create --topic absent.dead-letters "
         f"--partitions 4 --config max.message.bytes=8388608"
     ) in str(caught.value)
     with pytest.raises(TopicMissing, match=r"may not be created \(Topic name is invalid"):
-        ensure(servers, Topics.named("no good"))
+        ensure(kafka_broker.kafka, Topics.named("no good"))

@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from contract import bundle
+from contract.bundle import Golden
 from contract.registry import Registry
 from contract.scaling import Scaling
 from contract.settings import Settings
@@ -21,7 +23,8 @@ from digitstream.broker import Broker
 Run = Callable[..., tuple[int, str, str]]
 """Runs a command here; returns its exit code, its report and what it said."""
 
-NAMES = ("demo", "broker", "train", "produce", "score", "models", "reconcile", "dead-letters")
+NAMES = ("demo", "broker", "train", "produce", "score", "status", "models", "reconcile")
+NAMES += ("dead-letters",)
 
 
 @pytest.fixture
@@ -54,7 +57,11 @@ def register(home: Path, accuracy: float) -> str:
         versions={},
         data_sha256="0" * 64,
         metrics={"accuracy": accuracy},
-        golden=(np.zeros((1, 2, 3, 1), np.uint8), np.full((1, 2), 0.5, np.float32)),
+        golden=Golden(
+            inputs=np.zeros((1, 2, 3, 1), np.uint8),
+            probabilities=np.full((1, 2), 0.5, np.float32),
+            labels=np.zeros(1, np.int64),
+        ),
     )
     registry: Registry = Settings(home=home).registry
     return registry.register(made, parameters={})
@@ -121,7 +128,7 @@ def test_models_are_listed_shown_and_promoted(run: Run, tmp_path: Path) -> None:
     listed = json.loads(run("models", "list", *flag, "--json")[1])["versions"]
     assert [(each["version"], each["aliases"]) for each in listed] == [
         (second, ["champion"]),
-        (first, []),
+        (first, ["previous"]),
     ]
     assert "75.00%" in run("models", "list", *flag)[1]
     shown = json.loads(run("models", "show", second, *flag, "--json")[1])
@@ -191,3 +198,45 @@ def test_the_broker_starts_tells_where_it_is_and_stops(run: Run) -> None:
         code, report, _ = run("broker", "stop")
     assert (code, report) == (0, "Kafka is not running.\n")
     assert run("broker", "status")[0] == 1
+
+
+@pytest.mark.kafka
+def test_status_tells_what_waits_and_whether_anybody_works(
+    run: Run, kafka_broker: Broker, topics: Topics, tmp_path: Path
+) -> None:
+    from kafka import KafkaProducer
+
+    from contract.events import Model
+    from contract.log import looking
+    from contract.progress import Lag, Opinion, Progress
+    from contract.settings import Scoring
+
+    prefix = topics.readings.removesuffix(".readings")
+    where = ("--bootstrap-servers", kafka_broker.bootstrap_servers, "--prefix", prefix)
+    where += ("--home", str(tmp_path))
+    found = json.loads(run("status", *where, "--json")[1])
+    assert (found["running"], found["last"], found["waiting"]) == (None, None, None)
+
+    producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)
+    for _ in range(5):
+        producer.send(topics.readings, b"pixels", partition=0)
+    model, lag = Model("digits", "3", "openvino"), Lag(4, 90.0, None, None, 7200.0)
+    progress = Progress(
+        "scoring", 7, datetime.now(UTC), 1, 1, 0, 1.0, 2.0, {"triggerExecution": 40}, model, lag,
+        {"shadow": Opinion(4, 3)},
+    )  # fmt: skip
+    key, value, headers = progress.message()
+    producer.send(topics.progress, value, key, headers)
+    producer.close()
+    with looking(kafka_broker.kafka) as log:
+        log.commit(Scoring(prefix=prefix).group, {topics.readings: {0: 2, 1: 0}})
+    lock = tmp_path / "checkpoints" / "scoring.lock"
+    lock.parent.mkdir()
+    lock.touch()
+    code, report, _ = run("status", *where, "--json")
+    found = json.loads(report)
+    assert (code, found["running"], found["waiting"]) == (1, False, 3)
+    assert found["last"]["lag"]["overtaken_s"] == 7200.0
+    report = run("status", *where)[1]
+    assert "digits 3 with openvino" in report and "3 readings" in report
+    assert "not at this pace" in report and "2.0 h" in report and "same class for 3 of 4" in report

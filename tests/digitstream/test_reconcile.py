@@ -24,13 +24,13 @@ READING = Message(b"device-001", b"pixels", [])
 
 @pytest.fixture
 def reader(kafka_broker: Broker) -> Iterator[TopicReader]:
-    with reading(kafka_broker.bootstrap_servers) as made:
+    with reading(kafka_broker.kafka) as made:
         yield made
 
 
 @pytest.fixture
 def producer(kafka_broker: Broker) -> Iterator[KafkaProducer]:
-    made = KafkaProducer(**arguments(kafka_broker.bootstrap_servers))
+    made = KafkaProducer(**arguments(kafka_broker.kafka))
     yield made
     made.close()
 
@@ -95,7 +95,7 @@ def test_what_came_before_a_mark_does_not_count(
 def test_the_marks_of_a_transaction_are_no_readings(
     kafka_broker: Broker, reader: TopicReader, topics: Topics
 ) -> None:
-    servers = arguments(kafka_broker.bootstrap_servers)
+    servers = arguments(kafka_broker.kafka)
     with_marks = KafkaProducer(**servers, transactional_id=topics.readings, acks="all")
     with_marks.init_transactions()
     for _ in range(2):

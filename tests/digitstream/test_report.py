@@ -89,7 +89,7 @@ def test_a_missing_reading_and_a_low_accuracy_fail_the_demo() -> None:
 
 @pytest.mark.kafka
 def test_scores_meet_their_labels_and_the_clock(kafka_broker: Broker, topics: Topics) -> None:
-    producer = KafkaProducer(**arguments(kafka_broker.bootstrap_servers))
+    producer = KafkaProducer(**arguments(kafka_broker.kafka))
 
     def send(topic: str, message: Message) -> None:
         producer.send(topic, message.value, message.key, message.headers, 0).get(10)
@@ -99,7 +99,7 @@ def test_scores_meet_their_labels_and_the_clock(kafka_broker: Broker, topics: To
         times = Times(device, NOW, NOW)
         return Score(f"id-{offset}", "device-001", 7, 0.9, (0.1, 0.9), model, source, times)
 
-    with reading(kafka_broker.bootstrap_servers) as reader:
+    with reading(kafka_broker.kafka) as reader:
         send(topics.readings, Message(None, b"before", []))
         since = Mark.now(reader, topics)
         just_now = datetime.now(UTC) - timedelta(seconds=5)

@@ -145,7 +145,7 @@ print(json.dumps([sent.readings, sent.labels, sent.stopped]))
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_everything_counted(settings: Producing, number: int) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, settings.kafka, settings.prefix],
+        [sys.executable, "-c", CHILD, settings.bootstrap_servers, settings.prefix],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

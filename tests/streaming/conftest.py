@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from contract import bundle
-from contract.bundle import Bundle
+from contract.bundle import Bundle, Golden
 from contract.scaling import Scaling
 from contract.settings import Scoring
 from contract.topics import Topics
@@ -40,6 +40,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     exported = onnx.exported(compiled.graph, compiled.weights()).SerializeToString()
     (folder / bundle.ONNX).write_bytes(exported)
     golden = np.stack([image(number) for number in range(20)])
+    probabilities = np.asarray(model(scaling.apply(golden)), np.float32)
     return bundle.write(
         folder,
         name="digits",
@@ -49,7 +50,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
         versions={},
         data_sha256="0" * 64,
         metrics={},
-        golden=(golden, np.asarray(model(scaling.apply(golden)), np.float32)),
+        golden=Golden(golden, probabilities, probabilities.argmax(axis=1)),
     )
 
 
@@ -74,4 +75,5 @@ def scoring(
         master="local[2]",
         prefix=topics.readings.removesuffix(".readings"),
         available_now=True,
+        engine="onnx",
     )

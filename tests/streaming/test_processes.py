@@ -37,7 +37,7 @@ from streaming.scoring import run
 
 settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
 try:
-    run(Scoring(**{**settings, "home": Path(settings["home"])}), jars)
+    run(Scoring(**{**settings, "home": Path(settings["home"])}), jars, sys.stderr.write)
 except DigitstreamError as error:
     sys.exit(str(error))
 """
@@ -51,7 +51,7 @@ from streaming.session import session
 
 settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
 spark = session(settings["master"], jars)
-score(spark, Scoring(**{**settings, "home": Path(settings["home"])}), threading.Event())
+score(spark, Scoring(**{**settings, "home": Path(settings["home"])}), threading.Event(), print)
 where = spark.sparkContext.range(1).map(lambda _: __import__("streaming.decode").decode.__file__)
 print(where.collect(), file=sys.stderr)
 """
@@ -104,7 +104,7 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
         psutil.wait_procs(family, 10)
         assert not [member for member in family if member.is_running()]
     assert 100 < scored(scoring) < 3000
-    score(spark, scoring, threading.Event())
+    score(spark, scoring, threading.Event(), lambda sentence: None)
     assert sorted(answers(scoring).sources) == sorted(sent)
 
 
@@ -118,7 +118,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
         with scoring_process(small, spark_jars) as process:
             until(lambda before=before: scored(scoring) > before + 100)
             os.kill(process.pid, signal.SIGKILL)
-    score(spark, scoring, threading.Event())
+    score(spark, scoring, threading.Event(), lambda sentence: None)
     found = answers(scoring)
     assert set(found.sources) == set(sent)
     said: dict[Source, Score] = {}

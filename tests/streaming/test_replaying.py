@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from contract import bundle, images
-from contract.bundle import Bundle
+from contract.bundle import Bundle, Golden
 from contract.messages import Message
 from contract.settings import Scoring
 from digitstream import checkpoint
@@ -38,7 +38,7 @@ def reader(scoring: Scoring) -> Iterator[TopicReader]:
 
 
 def scores(spark: SparkSession, settings: Scoring) -> None:
-    score(spark, settings, threading.Event())
+    score(spark, settings, threading.Event(), lambda sentence: None)
 
 
 def again(reader: TopicReader, settings: Scoring, **wanted: object) -> Replayed:
@@ -87,7 +87,9 @@ def tall_model(settings: Scoring, sealed: Bundle) -> None:
         versions={},
         data_sha256=known.data_sha256,
         metrics={},
-        golden=(np.zeros((1, *TALL), np.uint8), np.full((1, 10), 0.1, np.float32)),
+        golden=Golden(
+            np.zeros((1, *TALL), np.uint8), np.full((1, 10), 0.1, np.float32), np.zeros(1, np.int64)
+        ),
     )
     settings.registry.promote(settings.registry.register(made, parameters={}))
 

@@ -12,22 +12,27 @@ from pyspark.sql import SparkSession
 from contract import bundle, images
 from contract.bundle import Bundle
 from contract.errors import BundleError, NoChampion
-from contract.events import Progress
 from contract.messages import Message
+from contract.progress import Progress
 from contract.settings import Scoring
 from streaming.score import ModelFailed
 from streaming.scoring import score
 from tests.contract.test_schemas import keeps, valid
 from tests.streaming.imports import modules
 from tests.streaming.odd import ODD
+from tests.streaming.onnx_models import linear, moody, registered_as, upsetting
 from tests.streaming.records import reading
 from tests.streaming.wire import answers, messages, send, send_anything, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 
 
+SAID: list[str] = []
+"""What the runs told of their models, by and by."""
+
+
 def scores(spark: SparkSession, settings: Scoring) -> None:
-    score(spark, settings, threading.Event())
+    score(spark, settings, threading.Event(), SAID.append)
 
 
 def test_each_record_of_a_zoo_is_answered_exactly_once(
@@ -77,26 +82,27 @@ def test_a_compressed_bomb_is_answered_without_its_bytes(
     assert len(found.scores) == 1
 
 
-def test_both_engines_give_the_golden_answers(
+def test_all_engines_give_the_golden_answers(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
-    inputs, golden = sealed.golden
+    inputs, golden, _ = sealed.golden
     sent = [
         reading(id=str(number), payload=images.encode(each)) for number, each in enumerate(inputs)
     ]
     send_anything(spark, scoring, [*sent, *ODD.values()])
-    for engine in ("onnx", "systemds"):
+    engines = ("onnx", "openvino", "systemds")
+    for engine in engines:
         scores(spark, replace(scoring, engine=engine, name=engine))
     found = {
         engine: {each.id: each for each in answers(scoring).scores if each.model.engine == engine}
-        for engine in ("onnx", "systemds")
+        for engine in engines
     }
     for number, probabilities in enumerate(golden):
         for engine in found.values():
             each = engine[str(number)]
             np.testing.assert_allclose(each.probabilities, probabilities, atol=1e-5)
             assert each.prediction == probabilities.argmax()
-    assert found["onnx"].keys() == found["systemds"].keys()
+    assert found["onnx"].keys() == found["openvino"].keys() == found["systemds"].keys()
 
 
 def test_workers_load_the_steps_and_no_more_than_they_need(
@@ -110,71 +116,36 @@ def test_workers_load_the_steps_and_no_more_than_they_need(
     assert not {"tensorflow", "keras", "mlflow", "kafka", "sklearn"} & loaded
 
 
-def with_model(spark: SparkSession, settings: Scoring, sealed: Bundle, model: bytes) -> str:
-    """Make a bundle with another ONNX model the champion; returns its version."""
-    folder = settings.home / "broken"
-    (folder / "dml").mkdir(parents=True)
-    (folder / "dml" / "model.json").write_text("{}")
-    (folder / bundle.ONNX).write_bytes(model)
-    known = sealed.manifest
-    made = bundle.write(
-        folder,
-        name=known.name,
-        input_shape=known.input_shape,
-        classes=known.classes,
-        scaling=known.scaling,
-        versions={},
-        data_sha256=known.data_sha256,
-        metrics={},
-        golden=sealed.golden,
-    )
-    version = settings.registry.register(made, parameters={})
-    settings.registry.promote(version)
-    return version
-
-
-def not_a_number(classes: int) -> bytes:
-    """An ONNX model that takes the logarithm of less than nothing."""
-    from onnx import TensorProto, helper
-
-    nodes = [
-        helper.make_node("Flatten", ["X"], ["row"]),
-        helper.make_node("Slice", ["row", "begin", "end", "axis"], ["some"]),
-        helper.make_node("Sub", ["some", "two"], ["negative"]),
-        helper.make_node("Log", ["negative"], ["probabilities"]),
-    ]
-    constants = [
-        helper.make_tensor("begin", TensorProto.INT64, [1], [0]),
-        helper.make_tensor("end", TensorProto.INT64, [1], [classes]),
-        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
-        helper.make_tensor("two", TensorProto.FLOAT, [1], [2.0]),
-    ]
-    floats = TensorProto.FLOAT
-    graph = helper.make_graph(
-        nodes,
-        "broken",
-        [helper.make_tensor_value_info("X", floats, ["N", 28, 28, 1])],
-        [helper.make_tensor_value_info("probabilities", floats, ["N", classes])],
-        constants,
-    )
-    opset = helper.make_opsetid("", 17)
-    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString())
-
-
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (not_a_number(10), "gave probabilities that are no numbers for 1 of 1 images"),
-        (not_a_number(9), r"gave \(1, 9\) for 1 images of 10 classes"),
-        (b"no model at all", "raised "),
+        (moody(33), "gave probabilities that are no numbers"),
+        (linear(classes=9), r"gave \(20, 9\) for 20 images of 10 classes"),
+        (linear(seed=3), "gave another class for [0-9]+ of 20 images"),
+        (b"no model at all", "raised .*INVALID_PROTOBUF"),
     ],
-    ids=["nan", "classes", "not-onnx"],
+    ids=["nan", "classes", "others", "not-onnx"],
 )
-def test_a_broken_model_stops_the_stream_and_loses_nothing(
+def test_a_model_that_fails_its_golden_set_never_starts(
     spark: SparkSession, scoring: Scoring, sealed: Bundle, model: bytes, says: str
 ) -> None:
-    version = with_model(spark, scoring, sealed, model)
+    version = registered_as(scoring, sealed, model, golden=sealed.golden)
+    scoring.registry.promote(version)
     sent = send(scoring, [reading()])
+    with pytest.raises(BundleError, match=f"^Model digits {version} fails.*: onnx {says}"):
+        scores(spark, scoring)
+    scoring.registry.promote("1")
+    scores(spark, scoring)
+    assert answers(scoring).sources == list(sent)
+
+
+def test_a_broken_model_stops_the_stream_and_loses_nothing(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    version = registered_as(scoring, sealed, moody())
+    scoring.registry.promote(version)
+    sent = send(scoring, [reading(payload=images.encode(upsetting()))])
+    says = "gave probabilities that are no numbers for 1 of 1 images"
     with pytest.raises(ModelFailed, match=f"^Model digits {version} {says}"):
         scores(spark, scoring)
     assert not list((scoring.home / "checkpoints" / "scoring" / "commits").glob("[0-9]*"))
@@ -186,7 +157,7 @@ def test_a_broken_model_stops_the_stream_and_loses_nothing(
 def test_a_bundle_that_was_changed_is_refused(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
-    with_model(spark, scoring, sealed, not_a_number(10))
+    scoring.registry.promote(registered_as(scoring, sealed, linear()))
     (scoring.registry.resolve().folder / bundle.ONNX).write_bytes(b"something else")
     with pytest.raises(BundleError, match=r"model.onnx has SHA-256"):
         scores(spark, scoring)
@@ -220,8 +191,12 @@ def test_every_micro_batch_reports_its_progress(spark: SparkSession, scoring: Sc
     assert sum(each.scored for each in told) == 25
     assert sum(each.dead_letters for each in told) == 5
     assert [each.rows for each in told] == [each.scored + each.dead_letters for each in told]
-    assert [each.behind for each in told][-1] == 0
-    assert told[0].behind == 30 - told[0].rows
+    assert [each.lag.readings for each in told][-1] == 0
+    assert told[0].lag.readings == 30 - told[0].rows
+    assert told[-1].lag.seconds == told[-1].lag.drain_s == 0.0
+    waited = told[0].lag.seconds
+    assert waited is not None and 0 < waited < 600
+    assert {each.lag.overtaken_s for each in told} == {None}  # this broker keeps all
     steps = {"decode", "validate", "scale", "score", "publish", "addBatch", "triggerExecution"}
     assert all(steps <= each.durations_ms.keys() for each in told)
     assert told[0].model is not None and told[0].model.engine == "onnx"
@@ -231,7 +206,7 @@ def test_stopping_finishes_the_micro_batch_that_runs(spark: SparkSession, scorin
     sent = send(scoring, [reading(number) for number in range(600)])
     small = replace(scoring, max_offsets_per_trigger=20, available_now=False)
     stop = threading.Event()
-    running = threading.Thread(target=score, args=(spark, small, stop))
+    running = threading.Thread(target=score, args=(spark, small, stop, SAID.append))
     running.start()
     try:
         until(lambda: len(messages(scoring, scoring.topics.scores)) > 40)

@@ -72,9 +72,9 @@ def expected(message: Message, source: Source) -> tuple[str, Message]:
     try:
         if source.topic == TOPICS.replays:
             replay = Replay.of(*message)
-            if replay.first.topic != TOPIC:
+            if replay.first.topic == TOPICS.replays:
                 slug = "bad-header"
-                detail = f"replay-of is {replay.first.id}; readings lie in {TOPIC}"
+                detail = f"replay-of is {replay.first.id}; it must be no replay itself"
                 raise BadReading(slug, detail)
             attempt, first = replay.attempt, replay.first
             message = message._replace(headers=list(replay.headers))

@@ -54,7 +54,8 @@ def send_anything(
     clients = jvm.org.apache.kafka.clients.producer
     common = jvm.org.apache.kafka.common
     properties = jvm.java.util.Properties()
-    properties.put("bootstrap.servers", settings.kafka)
+    for name, value in settings.kafka.properties.items():
+        properties.put(name, value)
     plain = common.serialization.ByteArraySerializer()
     producer = clients.KafkaProducer(properties, plain, plain)
     topic, sending = topic or settings.topics.readings, []

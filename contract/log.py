@@ -1,0 +1,102 @@
+"""What Kafka itself knows of topics and groups: where they begin and end, who has read how far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from contract.connection import Kafka
+
+if TYPE_CHECKING:
+    from kafka import KafkaAdminClient
+
+Offsets = Mapping[str, Mapping[int, int]]
+"""Topic -> partition -> offset."""
+
+
+class Log:
+    """Topics of one Kafka, seen from above; make it with `looking`. Raises kafka's own errors."""
+
+    def __init__(self, admin: KafkaAdminClient) -> None:
+        self._admin = admin
+
+    def first(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
+        """The offset of each partition's oldest record that is still there."""
+        return self._offsets(topics, "EARLIEST")
+
+    def end(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
+        """The offset that each partition's next record will get."""
+        return self._offsets(topics, "LATEST")
+
+    def retention_s(self, topics: Sequence[str]) -> float | None:
+        """Seconds for which the most forgetful of the topics keeps a record; None is for ever."""
+        from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType  # noqa: PLC0415
+
+        wanted = [
+            ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": None})
+            for topic in topics
+        ]
+        [found] = self._admin.describe_configs(wanted, config_filter=ConfigFilterType.ALL).values()
+        kept = [int(each["retention.ms"]["value"]) for each in found.values()]
+        return min((each / 1000 for each in kept if each >= 0), default=None)
+
+    def commit(self, group: str, offsets: Offsets) -> None:
+        """Let the group's next reading be those offsets, as if a member had read up to there."""
+        from kafka import TopicPartition  # noqa: PLC0415
+        from kafka.structs import OffsetAndMetadata  # noqa: PLC0415
+
+        named = {
+            TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
+            for topic, partitions in offsets.items()
+            for partition, offset in partitions.items()
+        }
+        self._admin.alter_group_offsets(group, named)
+
+    def committed(self, group: str) -> dict[str, dict[int, int]]:
+        """What a group has read; nothing if there is no such group, or Kafka cannot tell yet."""
+        from kafka import errors  # noqa: PLC0415
+
+        found: dict[str, dict[int, int]] = {}
+        try:
+            known = self._admin.list_group_offsets([group]).get(group, {})
+        except (
+            errors.CoordinatorLoadInProgressError,
+            errors.CoordinatorNotAvailableError,
+            errors.NotCoordinatorError,
+        ):  # a broker that just started, or has not had any group yet
+            return found
+        for place, offset in known.items():
+            if offset.offset >= 0:
+                found.setdefault(place.topic, {})[place.partition] = offset.offset
+        return found
+
+    def _offsets(self, topics: Iterable[str], spec: str) -> dict[str, dict[int, int]]:
+        from kafka import TopicPartition  # noqa: PLC0415
+        from kafka.protocol.consumer.offsets import OffsetSpec  # noqa: PLC0415
+
+        places = {
+            TopicPartition(topic["name"], each["partition_index"]): OffsetSpec[spec]
+            for topic in self._admin.describe_topics(list(topics))
+            for each in topic["partitions"]
+        }
+        found: dict[str, dict[int, int]] = {}
+        for place, offset in self._admin.list_partition_offsets(places).items():
+            found.setdefault(place.topic, {})[place.partition] = offset.offset
+        return found
+
+
+@contextmanager
+def looking(kafka: Kafka) -> Iterator[Log]:
+    """A look at that Kafka's topics; raises BrokerUnavailable if nobody answers there."""
+    # Spark's workers know this module by name and have no Kafka client to load.
+    from kafka import KafkaAdminClient  # noqa: PLC0415
+
+    from contract.clients import arguments, reaching  # noqa: PLC0415
+
+    with reaching(kafka):
+        admin = KafkaAdminClient(**arguments(kafka))
+    try:
+        yield Log(admin)
+    finally:
+        admin.close()

@@ -1,0 +1,74 @@
+"""How the scoring query does: what it last told, and how far it is behind by now."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from contract.log import Log
+from contract.progress import Progress
+from contract.settings import Scoring
+from digitstream.consumer import TopicReader
+
+# A micro-batch's figures are some hundred bytes: the last ones of any query are among these.
+_LATEST = 2_000
+
+
+@dataclass(frozen=True)
+class Status:
+    """A query by now; `last` is what it told of its last micro-batch, None if that is long ago."""
+
+    query: str
+    running: bool | None
+    """None where its checkpoint is not on this machine."""
+    last: Progress | None
+    seconds_ago: float | None
+    waiting: int | None
+    """Readings without an answer by now, by the group in Kafka; None if it has none."""
+    group: str
+
+
+def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> Status:
+    """How the query of these settings does; raises TopicMissing and BrokerUnavailable."""
+    last = _last(reader, settings)
+    done = log.committed(settings.group)
+    ends = log.end(settings.read)
+    waiting = sum(
+        max(end - done.get(topic, {}).get(partition, 0), 0)
+        for topic, partitions in ends.items()
+        for partition, end in partitions.items()
+    )
+    return Status(
+        query=settings.name,
+        running=running(settings.home / "checkpoints" / f"{settings.name}.lock"),
+        last=last,
+        seconds_ago=None if last is None else round((now - last.time).total_seconds(), 1),
+        waiting=waiting if done else None,
+        group=settings.group,
+    )
+
+
+def running(lock: Path) -> bool | None:
+    """Whether a process holds the lock of a checkpoint; None if there is none."""
+    try:
+        with lock.open("rb+") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return True
+    return False
+
+
+def _last(reader: TopicReader, settings: Scoring) -> Progress | None:
+    topic = settings.topics.progress
+    start = {part: max(end - _LATEST, 0) for part, end in reader.end(topic).items()}
+    found = [
+        Progress.of(record.key, record.value, record.headers)
+        for records in reader.records(topic, start)
+        for record in records
+        if record.key == settings.name.encode()
+    ]
+    return max(found, key=lambda each: each.time, default=None)

@@ -1,0 +1,158 @@
+"""Which engine runs a bundle's model: each is held to the golden set, and the fastest is taken."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from contract.bundle import Bundle, Golden
+from contract.errors import BundleError, SettingsError
+from streaming.engines import Engine, Tried, onnx, openvino
+from streaming.engines.in_workers import InWorkers, Load
+from streaming.engines.systemds import Systemds
+
+AUTO = "auto"
+"""The name for whichever engine is the fastest of those that are right."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far an engine may be off the golden set."""
+
+    agreement: float
+    """Share of the images that must get their golden class."""
+    accuracy: float
+    """Share of the images by which its accuracy may be below that of the golden classes."""
+
+
+EXACT, ROUNDED = Bounds(1.0, 0.0), Bounds(0.999, 0.001)
+
+
+# The line below a worker's traceback.
+_RAISED = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)")
+
+Make = Callable[[SparkSession, Bundle, str], Engine | None]
+"""What makes an engine of a bundle and the name that errors give its model; None where the bundle
+has no model of that kind."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What makes an engine, and how exact it must be."""
+
+    make: Make
+    bounds: Bounds = EXACT
+
+
+def _in_workers(load: Load, file: Callable[[Bundle], Path | None]) -> Make:
+    def make(spark: SparkSession, bundle: Bundle, title: str) -> Engine | None:
+        model = file(bundle)
+        return None if model is None else InWorkers.of(spark, load, bundle.digest, model)
+
+    return make
+
+
+ENGINES: Mapping[str, Kind] = {
+    "onnx": Kind(_in_workers(onnx.loaded, lambda bundle: bundle.onnx)),
+    "openvino": Kind(_in_workers(openvino.loaded, lambda bundle: bundle.onnx)),
+    "openvino-int8": Kind(_in_workers(openvino.loaded, lambda bundle: bundle.int8), ROUNDED),
+    "systemds": Kind(Systemds.of),
+}
+"""Every engine by its name on the wire."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What an engine made of the golden set; `fault` says why it may not score, None if it may."""
+
+    engine: str
+    images_per_s: float
+    fault: str | None
+
+    def __str__(self) -> str:
+        """For a line of progress."""
+        return f"{self.engine} {self.fault or f'{self.images_per_s:,.0f} images/s'}"
+
+
+class Choice(NamedTuple):
+    """An engine that may score, its name, and how each one did that was tried."""
+
+    name: str
+    engine: Engine
+    trials: list[Trial]
+
+
+def chosen(spark: SparkSession, bundle: Bundle, title: str, engine: str) -> Choice:
+    """The engine of this name, or with AUTO the fastest, of those that keep to the golden set.
+
+    `title` is what errors call the model. Raises SettingsError for a name that is no engine's, and
+    BundleError if no engine is left.
+    """
+    if engine != AUTO and engine not in ENGINES:
+        message = (
+            f"There is no engine {engine!r}. The engines are {', '.join(ENGINES)}, and {AUTO} for "
+            f"the fastest of them. Choose one with --engine."
+        )
+        raise SettingsError(message)
+    golden, made = bundle.golden, {}
+    trials = []
+    for name in ENGINES if engine == AUTO else (engine,):
+        made[name], trial = _tried(spark, bundle, title, name, golden)
+        trials.append(trial)
+    fit = [trial for trial in trials if trial.fault is None]
+    best = max(fit, key=lambda trial: trial.images_per_s, default=None)
+    for name, each in made.items():
+        if each is not None and (best is None or name != best.engine):
+            each.close()
+    found = None if best is None else made[best.engine]
+    if best is None or found is None:
+        message = (
+            f"Model {title} fails its golden set: {'; '.join(map(str, trials))}. It scores only "
+            f"if it answers as it did when it was trained. Train again, or choose another --engine."
+        )
+        raise BundleError(message)
+    return Choice(best.engine, found, trials)
+
+
+def _tried(
+    spark: SparkSession, bundle: Bundle, title: str, name: str, golden: Golden
+) -> tuple[Engine | None, Trial]:
+    """An engine, and how it does on the golden set."""
+    kind, engine = ENGINES[name], None
+    try:
+        engine = kind.make(spark, bundle, title)
+        if engine is None:
+            return None, Trial(name, 0.0, "has no model in the bundle")
+        found = engine.tried(bundle.manifest.scaling.apply(golden.inputs))
+    except Exception as exc:  # whatever a model does is its fault, and told
+        return engine, Trial(name, 0.0, f"raised {_last_line(exc)}")
+    return engine, Trial(name, found.images_per_s, fault(found, golden, kind.bounds))
+
+
+def fault(found: Tried, golden: Golden, bounds: Bounds) -> str | None:
+    """Why an engine may not score, None if it may."""
+    shape, wanted = found.probabilities.shape, golden.probabilities.shape
+    if shape != wanted:
+        return f"gave {shape} for {wanted[0]} images of {wanted[1]} classes"
+    if not np.isfinite(found.probabilities).all():
+        return "gave probabilities that are no numbers"
+    classes, right = (each.argmax(axis=1) for each in (found.probabilities, golden.probabilities))
+    same = int(np.count_nonzero(classes == right))
+    if same < bounds.agreement * len(right):
+        return f"gave another class for {len(right) - same} of {len(right)} images"
+    lost = np.mean(right == golden.labels) - np.mean(classes == golden.labels)
+    if lost > bounds.accuracy:
+        return f"is right {lost:.2%} less often"
+    return None
+
+
+def _last_line(error: Exception) -> str:
+    """What an error of this process says, or the one of a worker that is in its text."""
+    raised = _RAISED.findall(str(error)) or str(error).splitlines() or [type(error).__name__]
+    return " ".join(raised[-1].split())[:200].rstrip(".")

@@ -1,0 +1,95 @@
+"""Engines in the executors, where the readings are: each Python worker loads a model once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from pyspark import Broadcast
+from pyspark.sql import DataFrame, SparkSession
+
+from streaming.engines import Tried
+from streaming.frame import Features, Frame, Probabilities, Step
+from streaming.tally import Tally
+
+Predict = Callable[[Features], Probabilities]
+"""A loaded model: features (N, H, W, C) -> probabilities (N, K), N at least 1."""
+
+Load = Callable[[bytes], Predict]
+"""Loads the bytes of an ONNX file, for one thread; a function of a module, which workers import."""
+
+# Images in one call: few enough that a convolution's output stays in the processor's cache.
+_ROWS = 64
+
+_WARM_UP = 2 * _ROWS
+
+
+@dataclass(frozen=True)
+class InWorkers:
+    """Scores in the workers; one thread for each core of an executor."""
+
+    load: Load
+    digest: str
+    """Of the bundle, and so of the model."""
+    model: Broadcast[bytes] = field(compare=False)
+    spark: SparkSession | None = field(compare=False)
+    """The driver's; a worker has none."""
+
+    @classmethod
+    def of(cls, spark: SparkSession, load: Load, digest: str, file: Path) -> InWorkers:
+        """The engine for a model in a file of a bundle, which goes to each executor once."""
+        return cls(load, digest, spark.sparkContext.broadcast(file.read_bytes()), spark)
+
+    def scorer(self, readings: DataFrame, checks: Mapping[str, Step], figures: Tally) -> InWorkers:
+        """What scores a frame of a micro-batch: the engine itself."""
+        return self
+
+    def tried(self, features: Features) -> Tried:
+        """What the workers make of these images, all of them at work at a time."""
+        if self.spark is None:
+            message = "an engine is tried by the driver"
+            raise RuntimeError(message)
+        context = self.spark.sparkContext
+        cores, images = context.defaultParallelism, context.broadcast(features)
+
+        def trial(number: int) -> tuple[Probabilities | None, float]:
+            predict(self, images.value[:_WARM_UP])
+            began = perf_counter()
+            found = predict(self, images.value)
+            return (None if number else found), perf_counter() - began
+
+        trials = context.parallelize(range(cores), cores).map(trial).collect()
+        images.unpersist()
+        probabilities = next(found for found, _ in trials if found is not None)
+        slowest = max(seconds for _, seconds in trials)
+        return Tried(probabilities, cores * len(features) / slowest)
+
+    def close(self) -> None:
+        """Take the model off the executors; a worker forgets it when it has loaded a few others."""
+        self.model.unpersist()
+
+    def __call__(self, frame: Frame) -> Probabilities:
+        """Probabilities (M, K) of a frame's features (M, H, W, C)."""
+        return predict(self, frame.features)
+
+    def __getstate__(self) -> dict[str, object]:
+        """What goes to the workers."""
+        return {**vars(self), "spark": None}
+
+
+def predict(engine: InWorkers, features: Features) -> Probabilities:
+    """Probabilities (M, K) of images (M, H, W, C), some at a time."""
+    loaded = _loaded(engine)
+    blocks = [features[at : at + _ROWS] for at in range(0, len(features), _ROWS)]
+    return np.concatenate([loaded(block) for block in blocks])
+
+
+# A champion, a challenger, and each one's successor.
+@lru_cache(maxsize=4)
+def _loaded(engine: InWorkers) -> Predict:
+    """The model of an engine, loaded in this worker."""
+    return engine.load(engine.model.value)

@@ -1,0 +1,233 @@
+"""Models that come, go and are compared while the query runs; each reading is answered once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from pyspark.sql import SparkSession
+
+from contract import images
+from contract.bundle import Bundle
+from contract.events import Score
+from contract.progress import Opinion, Progress
+from contract.registry import CHALLENGER
+from contract.settings import Scoring
+from streaming.scoring import score
+from tests.contract.test_schemas import keeps
+from tests.streaming.onnx_models import linear, moody, registered_as, upsetting
+from tests.streaming.records import image, reading
+from tests.streaming.wire import Sent, answers, messages, send, until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+
+
+@contextmanager
+def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
+    """The query, while the body runs; what it tells comes into the list."""
+    said: list[str] = []
+    stop = threading.Event()
+    going = replace(settings, available_now=False)
+    thread = threading.Thread(target=score, args=(spark, going, stop, said.append))
+    thread.start()
+    try:
+        yield said
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def answered(settings: Scoring, *sent: Sent) -> None:
+    """Wait until as many readings are answered as were sent."""
+    until(lambda: len(answers(settings).sources) >= sum(map(len, sent)))
+
+
+def some(settings: Scoring, first: int, count: int = 30) -> Sent:
+    """Send readings of thirty devices."""
+    numbers = range(first, first + count)
+    return send(settings, [reading(n, device=f"device-{n % 30}") for n in numbers])
+
+
+def versions(found: list[Score]) -> list[str]:
+    return [each.model.version for each in found]
+
+
+def told(settings: Scoring) -> list[Progress]:
+    return [Progress.of(*each) for each in messages(settings, settings.topics.progress)]
+
+
+def test_a_promoted_model_takes_over_while_the_query_runs(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    small = replace(scoring, guard_agreement=0.0, guard_slowness=1e9)
+    with running(spark, small) as said:
+        first = some(scoring, 0)
+        answered(scoring, first)
+        scoring.registry.promote(registered_as(scoring, sealed, linear()))
+        second = some(scoring, 30)
+        answered(scoring, first, second)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted([*first, *second])
+    assert {each.source: each.model.version for each in found.scores} == {
+        **dict.fromkeys(first, "1"),
+        **dict.fromkeys(second, "2"),
+    }
+    assert "Version 2 of digits scores from now on." in said
+
+
+@pytest.mark.parametrize("model", [linear(), b"no model at all"], ids=["others", "not-onnx"])
+def test_a_model_that_fails_its_golden_set_never_takes_over(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle, model: bytes
+) -> None:
+    with running(spark, scoring) as said:
+        first = some(scoring, 0)
+        answered(scoring, first)
+        scoring.registry.promote(registered_as(scoring, sealed, model, sealed.golden))
+        second = some(scoring, 30)
+        answered(scoring, first, second)
+        third = some(scoring, 60)
+        answered(scoring, first, second, third)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted([*first, *second, *third])
+    assert set(versions(found.scores)) == {"1"}
+    [sentence] = said
+    assert sentence.startswith("Version 2 cannot be champion: Model digits 2 fails its golden set")
+    assert sentence.endswith("Version 1 goes on as champion.")
+
+
+def test_a_new_model_that_disagrees_is_rolled_back(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    with running(spark, replace(scoring, guard_readings=20)) as said:
+        first = some(scoring, 0)
+        answered(scoring, first)
+        scoring.registry.promote(registered_as(scoring, sealed, linear()))
+        second = some(scoring, 30)
+        until(lambda: scoring.registry.resolve().version == "1")
+        third = some(scoring, 60)
+        answered(scoring, first, second, third)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted([*first, *second, *third])
+    assert {each.model.version for each in found.scores if each.source in third} == {"1"}
+    assert "2" in versions(found.scores)
+    [removed] = [each for each in scoring.registry.versions() if each.version == "2"]
+    assert removed.removed is not None and "gave the class of the one before it" in removed.removed
+    assert any("it is champion no longer. Version 1 goes on" in sentence for sentence in said)
+    opinions = [each.opinions["guard"] for each in told(scoring) if "guard" in each.opinions]
+    assert sum(each.asked for each in opinions) >= 20
+    for message in messages(scoring, scoring.topics.progress):
+        keeps("progress", message)
+
+
+def test_a_new_model_that_agrees_stays(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    watched = replace(scoring, guard_readings=20, guard_slowness=1e9)
+    with running(spark, watched) as said:
+        first = some(scoring, 0)
+        answered(scoring, first)
+        scoring.registry.promote(scoring.registry.register(sealed, parameters={}))
+        second = some(scoring, 30)
+        answered(scoring, first, second)
+        third = some(scoring, 60)
+        answered(scoring, first, second, third)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted([*first, *second, *third])
+    assert {each.model.version for each in found.scores if each.source not in first} == {"2"}
+    assert said == ["Version 2 of digits scores from now on."]
+    assert not told(scoring)[-1].opinions  # its first readings are over
+
+
+def test_a_new_model_that_fails_gives_its_readings_to_the_one_before(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    with running(spark, replace(scoring, guard_agreement=0.0)) as said:
+        first = some(scoring, 0)
+        answered(scoring, first)
+        scoring.registry.promote(registered_as(scoring, sealed, moody()))
+        second = send(scoring, [reading(99, payload=images.encode(upsetting()))])
+        answered(scoring, first, second)
+    found = answers(scoring)
+    assert sorted(set(found.sources)) == sorted([*first, *second])
+    assert set(versions(found.scores)) == {"1"}
+    assert scoring.registry.resolve().version == "1"
+    assert any("Version 2 failed a micro-batch" in sentence for sentence in said)
+
+
+def test_the_shadow_scores_a_share_for_itself(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    scoring.registry.promote(registered_as(scoring, sealed, linear()), CHALLENGER)
+    sent = some(scoring, 0, 400)
+    odd = send(scoring, [reading()._replace(value=None)] * 40)
+    with running(spark, replace(scoring, shadow=0.25)):
+        answered(scoring, sent, odd)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted([*sent, *odd])
+    assert set(versions(found.scores)) == {"1"}
+    shadows = [Score.of(*each) for each in messages(scoring, scoring.topics.shadow_scores)]
+    assert 50 < len(shadows) < 150
+    assert set(versions(shadows)) == {"2"}
+    assert len({each.source for each in shadows}) == len(shadows)
+    assert {each.source for each in shadows} < set(sent)
+    said = {each.source: each.prediction for each in found.scores}
+    same = sum(each.prediction == said[each.source] for each in shadows)
+    opinions = [each.opinions["shadow"] for each in told(scoring) if "shadow" in each.opinions]
+    assert Opinion(*map(sum, zip(*opinions, strict=True))) == (len(shadows), same)
+
+
+def test_the_canary_answers_some_devices(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    scoring.registry.promote(registered_as(scoring, sealed, linear()), CHALLENGER)
+    sent = some(scoring, 0, 300)
+    odd = send(scoring, [reading(device=f"device-{n}")._replace(value=None) for n in range(30)])
+    with running(spark, replace(scoring, canary=0.3, guard_readings=0)):
+        answered(scoring, sent, odd)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted([*sent, *odd])
+    by_version = {
+        version: {each.device for each in found.scores if each.model.version == version}
+        for version in ("1", "2")
+    }
+    assert by_version["1"] and by_version["2"]
+    assert not by_version["1"] & by_version["2"]
+
+
+@pytest.mark.parametrize("model", [linear(), moody()], ids=["disagrees", "fails"])
+def test_a_canary_that_does_worse_is_sent_home(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle, model: bytes
+) -> None:
+    scoring.registry.promote(registered_as(scoring, sealed, model), CHALLENGER)
+    with running(spark, replace(scoring, canary=0.5, guard_readings=10)) as said:
+        upset = [reading(n, device=f"device-{n}") for n in range(30)]
+        payload = images.encode(upsetting())
+        upset += [reading(30 + n, device=f"device-{n}", payload=payload) for n in range(30)]
+        sent = send(scoring, upset)
+        answered(scoring, sent)
+        until(lambda: any("it is challenger no longer" in sentence for sentence in said))
+        later = some(scoring, 60)
+        answered(scoring, sent, later)
+    found = answers(scoring)
+    assert set(found.sources) == {*sent, *later}
+    assert {each.model.version for each in found.scores if each.source in later} == {"1"}
+    assert not any(each.aliases == (CHALLENGER,) for each in scoring.registry.versions())
+
+
+def test_auto_takes_the_fastest_engine_that_is_right_and_says_so(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    sent = send(
+        scoring, [reading(number, payload=images.encode(image(number))) for number in range(9)]
+    )
+    said: list[str] = []
+    score(spark, replace(scoring, engine="auto"), threading.Event(), said.append)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted(sent)
+    [engine] = {each.model.engine for each in found.scores}
+    [sentence] = said
+    assert sentence.startswith(f"{engine} scores with digits 1; on its golden set: onnx ")
+    assert "openvino-int8 has no model in the bundle" in sentence

@@ -1,0 +1,126 @@
+"""When micro-batches run, what they read, and what Kafka's own tools see of that."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewTopic
+from pyspark.sql import SparkSession
+
+from contract.clients import arguments
+from contract.errors import SettingsError, TopicMissing
+from contract.events import Source
+from contract.log import looking
+from contract.progress import Progress
+from contract.settings import Scoring
+from contract.topics import there
+from streaming.scoring import score
+from tests.streaming.records import reading
+from tests.streaming.test_models import answered, running
+from tests.streaming.wire import answers, messages, send, until
+
+pytestmark = [pytest.mark.kafka, pytest.mark.spark]
+
+
+def scores(spark: SparkSession, settings: Scoring) -> None:
+    score(spark, settings, threading.Event(), lambda sentence: None)
+
+
+def told(settings: Scoring) -> list[Progress]:
+    return [Progress.of(*each) for each in messages(settings, settings.topics.progress)]
+
+
+def test_a_group_in_kafka_stands_where_the_query_does(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    sent = send(scoring, [reading(number) for number in range(20)])
+    with running(spark, scoring):
+        answered(scoring, sent)
+        with looking(scoring.kafka) as log:
+            topic = scoring.topics.readings
+            until(lambda: log.committed(scoring.group).get(topic) == log.end([topic])[topic], 20)
+            later = send(scoring, [reading(number) for number in range(20)])
+            answered(scoring, sent, later)
+
+
+def test_micro_batches_shrink_until_none_takes_longer_than_it_may(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    sent = send(scoring, [reading(number) for number in range(2000)])
+    hurried = replace(scoring, max_latency=0.02, available_now=False)
+    with running(spark, hurried):
+        until(lambda: len(told(scoring)) > 6)
+        later = send(scoring, [reading(number) for number in range(300)])
+        answered(scoring, sent, later)
+    sizes = [each.rows for each in told(scoring)]
+    assert sizes[0] == 500
+    assert 50 in sizes
+    assert sorted(answers(scoring).sources) == sorted([*sent, *later])
+
+
+def test_a_trigger_waits_between_micro_batches(spark: SparkSession, scoring: Scoring) -> None:
+    with running(spark, replace(scoring, trigger=2.0)):
+        first = send(scoring, [reading(1)])
+        answered(scoring, first)
+        second = send(scoring, [reading(2)])
+        answered(scoring, first, second)
+        until(lambda: len(told(scoring)) == 2, 10)
+    one, two = told(scoring)
+    assert two.time - one.time > timedelta(seconds=1.5)
+
+
+def test_a_new_query_begins_where_it_is_told(spark: SparkSession, scoring: Scoring) -> None:
+    early = send(scoring, [reading(number) for number in range(10)])
+    scores(spark, replace(scoring, name="early"))
+    since_early = max(each.times.broker for each in answers(scoring).scores)
+    late = send(scoring, [reading(number) for number in range(10, 15)])
+    since = replace(scoring, from_timestamp=since_early + timedelta(milliseconds=1))
+    scores(spark, since)
+    assert sorted(answers(scoring).sources) == sorted([*early, *late])
+    with pytest.raises(SettingsError, match=r"scoring of .* has begun already"):
+        scores(spark, since)
+
+
+def test_several_topics_are_read_and_each_reading_says_where_it_was(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    lab = f"{scoring.prefix}-lab.readings"
+    with pytest.raises(TopicMissing, match=lab):
+        there(scoring.kafka, [lab])
+    admin = KafkaAdminClient(**arguments(scoring.kafka))
+    admin.create_topics([NewTopic(lab, 1, 1)])
+    admin.wait_for_topics([lab])
+    admin.close()
+    sent = send(scoring, [reading(1)])
+    elsewhere = KafkaProducer(**arguments(scoring.kafka))
+    key, value, headers = reading(2)
+    elsewhere.send(lab, key=key, value=value, headers=headers).get(10)
+    elsewhere.close()
+    both = replace(scoring, subscribe=f"{scoring.topics.readings}, {lab}")
+    scores(spark, both)
+    assert sorted(answers(scoring).sources) == sorted([*sent, Source(lab, 0, 0)])
+
+
+def test_a_partition_that_is_new_is_read_from_its_beginning(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    with running(spark, scoring):
+        first = send(scoring, [reading(number) for number in range(20)])
+        answered(scoring, first)
+        admin = KafkaAdminClient(**arguments(scoring.kafka))
+        admin.create_partitions({scoring.topics.readings: 4})
+        admin.close()
+        until(lambda: len(_partitions(scoring)) == 4)
+        later = send(scoring, [reading(number, device=f"device-{number}") for number in range(60)])
+        answered(scoring, first, later)
+    assert {source.partition for source in later} > {2, 3}
+    assert sorted(answers(scoring).sources) == sorted([*first, *later])
+
+
+def _partitions(settings: Scoring) -> dict[int, int]:
+    with looking(settings.kafka) as log:
+        return log.end([settings.topics.readings])[settings.topics.readings]
