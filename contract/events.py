@@ -11,7 +11,8 @@ from typing import NamedTuple, Self
 
 from contract import headers as names
 from contract import reasons, structured
-from contract.headers import Header, Headers, device_of, media_type, optional, required
+from contract.dead_letters import DeadLetter
+from contract.headers import Headers, device_of, media_type, optional, required
 from contract.messages import (
     Message,
     attributes,
@@ -22,8 +23,21 @@ from contract.messages import (
     object_of,
     text_of,
 )
-from contract.reasons import STAGES, BadReading, Stage
+from contract.reasons import BadReading
+from contract.replays import Replay
+from contract.sources import Source
 from contract.times import moment, stamp
+
+__all__ = [
+    "DeadLetter",
+    "Label",
+    "Model",
+    "Reading",
+    "Replay",
+    "Score",
+    "Source",
+    "Times",
+]
 
 READING = "digitstream.reading"
 LABEL = "digitstream.label"
@@ -117,19 +131,6 @@ class Model(NamedTuple):
     engine: str
 
 
-class Source(NamedTuple):
-    """Where a reading lies in Kafka."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    @property
-    def id(self) -> str:
-        """The deterministic ce_id of the answer to the reading: `topic/partition/offset`."""
-        return "/".join(str(part) for part in self)
-
-
 class Times(NamedTuple):
     """When a reading was taken (by the device's clock), stored by Kafka, and scored."""
 
@@ -143,7 +144,8 @@ class Score:
     """What a model says of a reading: the answer to it unless it became a dead letter.
 
     `probabilities` are in the order of the bundle's classes, `prediction` is the likeliest class
-    and `confidence` its probability. `id` is the reading's ce_id; the score's own is `source.id`.
+    and `confidence` its probability. `id` is the reading's ce_id. `source` is the record that is
+    answered; where that is a replay, `replay_of` is where the reading lay first.
     """
 
     id: str
@@ -154,9 +156,15 @@ class Score:
     model: Model
     source: Source
     times: Times
+    replay_of: Source | None = None
+
+    @property
+    def event_id(self) -> str:
+        """The score's own ce_id, the same however often its reading was sent and scored."""
+        return (self.replay_of or self.source).id
 
     def message(self) -> Message:
-        """The score, keyed by the device."""
+        """The score, keyed by the device; one that answers a replay says where that lies, too."""
         device = self.times.device
         times = {
             "device": None if device is None else stamp(device),
@@ -173,7 +181,10 @@ class Score:
             "source": self.source._asdict(),
             "times": times,
         }
-        headers = attributes(self.source.id, SCORING_SOURCE, SCORE, self.times.scored)
+        headers = attributes(self.event_id, SCORING_SOURCE, SCORE, self.times.scored)
+        if self.replay_of is not None:
+            places = (names.TOPIC, names.PARTITION, names.OFFSET)
+            headers += encoded(dict(zip(places, map(str, self.source), strict=True)))
         return Message(key_of(self.device), json_of(body), headers)
 
     @classmethod
@@ -182,67 +193,15 @@ class Score:
         with expecting("score"):
             body = object_of(value)
             times = {name: time and moment(time) for name, time in body.pop("times").items()}
+            source = Source(**body.pop("source"))
+            id = next((value for name, value in headers if name == names.ID), None) or b""
             return cls(
                 model=Model(**body.pop("model")),
-                source=Source(**body.pop("source")),
+                source=source,
+                replay_of=None if id in (b"", source.id.encode()) else Source.of(id.decode()),
                 times=Times(**times),
                 probabilities=tuple(float(share) for share in body.pop("probabilities")),
                 **body,
-            )
-
-
-@dataclass(frozen=True)
-class DeadLetter:
-    """A reading that could not be scored: why, and the record exactly as it came.
-
-    `headers` are the record's own. `attempt` counts from 1. `value` is None, although the record
-    had one, only where `reason` is `too-large`: the original then is to be found at `source`.
-    """
-
-    stage: Stage
-    reason: str
-    source: Source
-    attempt: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[Header, ...]
-
-    def message(self) -> Message:
-        """The letter: key and value untouched, every original header under `original-`."""
-        own = {
-            names.STAGE: self.stage,
-            names.REASON: self.reason,
-            names.TOPIC: self.source.topic,
-            names.PARTITION: str(self.source.partition),
-            names.OFFSET: str(self.source.offset),
-            names.ATTEMPT: str(self.attempt),
-        }
-        original = [(names.ORIGINAL + name, value) for name, value in self.headers]
-        return Message(self.key, self.value, encoded(own) + original)
-
-    @classmethod
-    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The dead letter in a record; raises BadEvent if it holds none."""
-        with expecting("dead letter"):
-            stage = required(headers, names.STAGE)
-            if stage not in STAGES:
-                raise ValueError(stage)
-            return cls(
-                stage=stage,
-                reason=required(headers, names.REASON),
-                source=Source(
-                    required(headers, names.TOPIC),
-                    int(required(headers, names.PARTITION)),
-                    int(required(headers, names.OFFSET)),
-                ),
-                attempt=int(required(headers, names.ATTEMPT)),
-                key=key,
-                value=value,
-                headers=tuple(
-                    (name.removeprefix(names.ORIGINAL), original)
-                    for name, original in headers
-                    if name.startswith(names.ORIGINAL)
-                ),
             )
 
 

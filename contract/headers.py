@@ -26,6 +26,8 @@ TOPIC = "topic"
 PARTITION = "partition"
 OFFSET = "offset"
 ATTEMPT = "attempt"
+REPLAY_OF = "replay-of"
+NULLS = "null-headers"
 ORIGINAL = "original-"
 """Before the name of every header of the record that a dead letter holds."""
 

@@ -12,6 +12,9 @@ RFC_3339 = re.compile(
     re.ASCII,
 )
 
+# What `stamp` writes, but for a leap second, is what Python reads by itself.
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
+
 
 def stamp(time: datetime) -> str:
     """An aware time as RFC 3339 text in UTC, always 27 characters."""
@@ -34,6 +37,8 @@ def moment(text: str) -> datetime:
 
     A leap second is read as the second after it. Raises ValueError for any other text.
     """
+    if _STAMP.fullmatch(text):
+        return datetime.fromisoformat(text)
     match = RFC_3339.fullmatch(text)
     if match is None:
         message = "it is not RFC 3339 with an offset, like 2026-01-31T09:15:00.123Z"

@@ -1,4 +1,4 @@
-"""The six topics: their names, their limits, and that they are there."""
+"""The seven topics: their names, their limits, and that they are there."""
 
 from __future__ import annotations
 
@@ -35,20 +35,26 @@ class Topics:
     dead_letters: str = "digits.dead-letters"
     progress: str = "digits.progress"
     shadow_scores: str = "digits.shadow-scores"
+    replays: str = "digits.replays"
 
     @classmethod
     def named(cls, prefix: str) -> Topics:
-        """The six under another prefix: `named("digits")` is the default."""
-        kinds = ("readings", "labels", "scores", "dead-letters", "progress", "shadow-scores")
+        """All under another prefix: `named("digits")` is the default."""
+        answers = ("scores", "dead-letters", "progress", "shadow-scores")
+        kinds = ("readings", "labels", *answers, "replays")
         return cls(*(f"{prefix}.{kind}" for kind in kinds))
+
+    @property
+    def answered(self) -> tuple[str, str]:
+        """The topics of which each record gets an answer."""
+        return self.readings, self.replays
 
     @property
     def configs(self) -> dict[str, dict[str, str]]:
         """Topic -> the settings with which it is created."""
-        answers = (self.scores, self.dead_letters, self.shadow_scores)
-        limits = dict.fromkeys(answers, ANSWER_BYTES)
+        large = (self.scores, self.dead_letters, self.shadow_scores, self.replays)
         return {
-            topic: {"max.message.bytes": str(limits.get(topic, READING_BYTES))}
+            topic: {"max.message.bytes": str(ANSWER_BYTES if topic in large else READING_BYTES)}
             for topic in astuple(self)
         }
 
@@ -61,7 +67,7 @@ def ensure(
     create: bool = True,
     needs: Mapping[str, str] | None = None,
 ) -> None:
-    """Return when all six exist, having made those that did not; what is there stays as it is.
+    """Return when all exist, having made those that did not; what is there stays as it is.
 
     `needs` says what a program must be allowed on each topic that it uses ("READ", "WRITE"); the
     others are then left alone where it may not see them. Raises TopicMissing with the commands to
@@ -176,6 +182,6 @@ def _remedy(
     )
     return (
         f"Kafka at {kafka} has no topic {', '.join(refused)}, and it may not be created"
-        f"{f' ({reason})' if reason else ''}. All six topics must be there. Create them with:"
+        f"{f' ({reason})' if reason else ''}. All topics must be there. Create them with:"
         f"\n{commands}"
     )

@@ -7,15 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pyspark.sql.functions import col
 
-from digitstream.reconcile import Counts, Partition, Reconciliation, accounted
+from digitstream.ledger import Offsets, Partition, Topic
+from digitstream.reconcile import Reconciliation
 from streaming.archive.place import Place
 from streaming.archive.tables import DEAD_LETTERS, READINGS, SCORES, Table
-
-Offsets = Mapping[int, Counts]
-"""Partition -> the offsets (N) of its readings, in any order, each as often as it has rows."""
 
 
 def reconcile(
@@ -45,27 +42,27 @@ def reconcile(
 
 
 def _partition(
-    part: int, readings: Counts, scores: Counts, letters: Counts, committed: int | None
+    part: int, readings: Offsets, scores: Offsets, letters: Offsets, committed: int | None
 ) -> Partition:
-    begin, size = int(readings.min()), int(readings.max() - readings.min()) + 1
-    there, scored, dead = (_counted(each, begin, size) for each in (readings, scores, letters))
-    answered = np.flatnonzero(scored + dead)
-    stands = begin + (int(answered[-1]) + 1 if len(answered) else 0)
-    absent = begin + np.flatnonzero(there == 0)
-    stands = stands if committed is None else min(stands, committed)
-    found = accounted(part, begin, scored, dead, absent, stands)
-    again = int(np.maximum(there - 1, 0).sum())
-    return found if not again else replace(found, duplicates=found.duplicates + again)
+    begin, end = int(readings.min()), int(readings.max()) + 1
+    topic = Topic({part: (begin, end)})
+    topic.answered("score", part, scores)
+    topic.answered("dead letter", part, letters)
+    answers = np.concatenate([scores, letters])
+    stands = min(end, int(answers.max()) + 1 if len(answers) else begin)
+    rows = np.bincount(readings - begin)
+    found = topic.settled(
+        part,
+        absent=begin + np.flatnonzero(rows == 0),
+        committed=stands if committed is None else min(stands, committed),
+    )
+    return replace(found, duplicates=found.duplicates + len(readings) - int(np.count_nonzero(rows)))
 
 
-def _counted(offsets: Counts, begin: int, size: int) -> Counts:
-    """How many rows each offset from `begin` on has."""
-    inside = offsets[(offsets >= begin) & (offsets < begin + size)] - begin
-    return np.bincount(inside, minlength=size)
-
-
-def _offsets(place: Place, table: Table, topic: str) -> dict[int, NDArray[np.int64]]:
-    """The offsets of the topic's readings that the rows of a table are about."""
+def _offsets(place: Place, table: Table, topic: str) -> dict[int, Offsets]:
+    """By partition the offsets of the topic's readings that the rows of a table are about, in any
+    order, each as often as it has rows.
+    """
     if table not in place.found:
         return {}
     rows = place.read(table).where(col("topic") == topic).select("partition", "offset")

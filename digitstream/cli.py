@@ -10,6 +10,7 @@ from contract.errors import DigitstreamError
 from digitstream.commands import (
     accounts,
     broker,
+    dead_letters,
     demo,
     doctor,
     history,
@@ -35,7 +36,7 @@ app.command()(status.status)
 app.command()(history.archive)
 app.add_typer(models.app, name="models")
 app.command()(accounts.reconcile)
-app.add_typer(accounts.dead_letters, name="dead-letters")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(history.tables, name="tables")
 app.command()(history.sql)
 app.command()(doctor.doctor)

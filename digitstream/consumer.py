@@ -38,10 +38,18 @@ class TopicReader:
         return {place.partition: offset for place, offset in found.items()}
 
     def records(
-        self, topic: str, start: Mapping[int, int] | None = None
+        self,
+        topic: str,
+        start: Mapping[int, int] | None = None,
+        stop: Mapping[int, int] | None = None,
     ) -> Iterator[list[ConsumerRecord]]:
-        """All records from `start` (else the oldest) up to the end as it is now, many at a time."""
+        """All records from `start` (else the oldest) up to the end as it is now, many at a time.
+
+        With `stop` up to that offset, and only of the partitions that it names.
+        """
         first, end = self.first(topic), self.end(topic)
+        if stop is not None:
+            end = {part: min(offset, end[part]) for part, offset in stop.items() if part in end}
         begin = {part: max(offset, (start or {}).get(part, 0)) for part, offset in first.items()}
         left = {part for part in end if begin[part] < end[part]}
         self._consumer.assign([TopicPartition(topic, part) for part in left])
@@ -55,6 +63,19 @@ class TopicReader:
                 for part in left
                 if self._consumer.position(TopicPartition(topic, part)) < end[part]
             }
+
+    def record(self, topic: str, partition: int, offset: int) -> ConsumerRecord | None:
+        """The record at a place; None if there is none, or none any more."""
+        first, end = self.first(topic), self.end(topic)
+        if not first.get(partition, 0) <= offset < end.get(partition, 0):
+            return None
+        place = TopicPartition(topic, partition)
+        self._consumer.assign([place])
+        self._consumer.seek(place, offset)
+        while self._consumer.position(place) <= offset:
+            for record in self._consumer.poll(timeout_ms=1000, max_records=1).get(place, ()):
+                return record if record.offset == offset else None
+        return None
 
     def _of(self, topic: str) -> list[TopicPartition]:
         partitions = self._consumer.partitions_for_topic(topic)

@@ -2,18 +2,107 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
-from contract.events import DeadLetter
+from contract.errors import SettingsError
+from contract.events import DeadLetter, Source
+from contract.reasons import REASONS, STAGES
+from contract.times import moment
 from contract.topics import Topics
 from digitstream.consumer import TopicReader
+
+_AGO = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A dead letter, the time (milliseconds since 1970) at which Kafka has it, and its place."""
+
+    letter: DeadLetter
+    time: int
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which dead letters; what is None or empty does not matter. Raises SettingsError.
+
+    An id in `ids` names a reading: where it, or a replay of it, lies.
+    """
+
+    stage: str | None = None
+    reason: str | None = None
+    since: datetime | None = None
+    ids: frozenset[Source] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        """Refuse a stage or a reason that no dead letter has."""
+        for name, value, known in (
+            ("stage", self.stage, STAGES),
+            ("reason", self.reason, tuple(REASONS)),
+        ):
+            if value is not None and value not in known:
+                message = (
+                    f"No dead letter has the {name} {value!r}. There are {', '.join(known)}. Give "
+                    f"--{name} one of these."
+                )
+                raise SettingsError(message)
+
+    def takes(self, stored: Stored) -> bool:
+        """Whether the letter is one of them."""
+        letter = stored.letter
+        return (
+            self.stage in (None, letter.stage)
+            and self.reason in (None, letter.slug)
+            and (self.since is None or stored.time >= 1000 * self.since.timestamp())
+            and (not self.ids or letter.source in self.ids or letter.first in self.ids)
+        )
+
+
+def since(text: str, now: datetime) -> datetime:
+    """The time that `2h` (ago; also s, m, d) or RFC 3339 names; raises SettingsError."""
+    ago = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
+    try:
+        return now - timedelta(**{_AGO[ago[2]]: int(ago[1])}) if ago else moment(text)
+    except (ValueError, OverflowError) as exc:
+        message = (
+            f"--since {text!r} is no time. It must be how long ago, like 30m, 2h or 7d, or RFC "
+            f"3339 with an offset, like 2026-01-31T09:15:00Z. Give it so."
+        )
+        raise SettingsError(message) from exc
+
+
+def place(text: str) -> Source:
+    """The reading that an argument names; raises SettingsError."""
+    try:
+        return Source.of(text)
+    except ValueError as exc:
+        message = (
+            f"{text!r} names no reading. An ID is its topic/partition/offset, like "
+            f"digits.readings/0/42. `digitstream dead-letters list` shows them."
+        )
+        raise SettingsError(message) from exc
+
+
+def letters(reader: TopicReader, topics: Topics) -> Iterator[Stored]:
+    """The dead letters that are in Kafka, each partition in order; raises BadEvent."""
+    for records in reader.records(topics.dead_letters):
+        for record in records:
+            letter = DeadLetter.of(record.key, record.value, record.headers)
+            yield Stored(letter, int(record.timestamp), record.partition, record.offset)
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A dead letter as it is listed; `bytes` is the size of the original value."""
+    """A dead letter as it is listed; `bytes` is the size of the original value.
+
+    `replay_of` is the reading's first place if the letter answers a replay.
+    """
 
     time: str
     stage: str
@@ -24,6 +113,24 @@ class Listed:
     attempt: int
     key: str | None
     bytes: int | None
+    replay_of: str | None
+
+    @classmethod
+    def of(cls, stored: Stored) -> Listed:
+        """How a letter is listed."""
+        letter = stored.letter
+        return cls(
+            time=datetime.fromtimestamp(stored.time / 1000, UTC).isoformat(timespec="milliseconds"),
+            stage=letter.stage,
+            reason=letter.reason,
+            topic=letter.source.topic,
+            partition=letter.source.partition,
+            offset=letter.source.offset,
+            attempt=letter.attempt,
+            key=None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
+            bytes=None if letter.value is None else len(letter.value),
+            replay_of=None if letter.replay_of is None else letter.replay_of.id,
+        )
 
 
 @dataclass(frozen=True)
@@ -35,29 +142,16 @@ class Listing:
     letters: list[Listed]
 
 
-def listing(reader: TopicReader, topics: Topics, last: int) -> Listing:
-    """The dead letters that are in Kafka; raises TopicMissing and BadEvent."""
+def listing(
+    reader: TopicReader, topics: Topics, last: int, wanted: Wanted | None = None
+) -> Listing:
+    """The dead letters that are wanted (else all); raises TopicMissing and BadEvent."""
     counts: Counter[tuple[str, str]] = Counter()
-    newest: deque[Listed] = deque(maxlen=last)
-    for records in reader.records(topics.dead_letters):
-        for record in sorted(records, key=lambda record: int(record.timestamp)):
-            letter = DeadLetter.of(record.key, record.value, record.headers)
-            counts[letter.stage, letter.reason.partition(":")[0]] += 1
-            newest.append(_listed(letter, record.timestamp))
+    newest: dict[int, deque[Listed]] = {}
+    for stored in letters(reader, topics):
+        if (wanted or Wanted()).takes(stored):
+            counts[stored.letter.stage, stored.letter.slug] += 1
+            newest.setdefault(stored.partition, deque(maxlen=last)).append(Listed.of(stored))
     ranked = [(stage, reason, count) for (stage, reason), count in counts.most_common()]
-    return Listing(counts.total(), ranked, sorted(newest, key=lambda letter: letter.time))
-
-
-def _listed(letter: DeadLetter, milliseconds: int) -> Listed:
-    time = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return Listed(
-        time=time.isoformat(timespec="milliseconds"),
-        stage=letter.stage,
-        reason=letter.reason,
-        topic=letter.source.topic,
-        partition=letter.source.partition,
-        offset=letter.source.offset,
-        attempt=letter.attempt,
-        key=None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
-        bytes=None if letter.value is None else len(letter.value),
-    )
+    found = sorted((each for few in newest.values() for each in few), key=lambda each: each.time)
+    return Listing(counts.total(), ranked, found[-last:] if last else [])

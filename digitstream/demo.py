@@ -169,13 +169,13 @@ def _reported(
 
     with display.activity("Counting"):
         folder = settings.home / "checkpoints" / settings.name
-        stands = checkpoint.committed(folder, settings.topics.readings)
+        stands = [checkpoint.committed(folder, topic) for topic in settings.topics.answered]
         made = report.Report(
             training=training,
             engine=settings.engine,
             scores=report.scores(reader, settings.topics, since),
             dead_letters=report.dead_letters(reader, settings.topics, since),
-            reconciliation=reconcile(reader, settings.topics, since, stands),
+            reconciliation=reconcile(reader, settings.topics, since, *stands),
             warm_up=plan.warm_up,
             rate=plan.rate,
         )

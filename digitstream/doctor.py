@@ -135,7 +135,7 @@ def _disk(home: Path) -> str:
 
 def _topics(settings: Settings) -> str:
     ensure(settings.kafka, settings.topics, create=False)
-    return f"all six of {settings.prefix}"
+    return f"all seven of {settings.prefix}"
 
 
 def _champion(settings: Settings) -> str:

@@ -128,8 +128,9 @@ def scores(reader: TopicReader, topics: Topics, since: Mark) -> Scores:
     for records in reader.records(topics.scores, since.scores):
         for record in records:
             score = Score.of(record.key, record.value, record.headers)
-            if score.source.offset >= since.readings.get(score.source.partition, 0):
-                first.setdefault(score.source.id, (score, record.timestamp))
+            reading = score.replay_of or score.source
+            if reading.offset >= since.readings.get(reading.partition, 0):
+                first.setdefault(reading.id, (score, record.timestamp))
                 kinds.add(record.timestamp_type)
     labelled = [score.id in labels for score, _ in first.values()]
     return Scores(
@@ -155,6 +156,6 @@ def dead_letters(reader: TopicReader, topics: Topics, since: Mark) -> Counter[st
     for records in reader.records(topics.dead_letters, since.dead_letters):
         for record in records:
             letter = DeadLetter.of(record.key, record.value, record.headers)
-            if letter.source.offset >= since.readings.get(letter.source.partition, 0):
-                counts[letter.reason.partition(":")[0]] += 1
+            if letter.first.offset >= since.readings.get(letter.first.partition, 0):
+                counts[letter.slug] += 1
     return counts

@@ -21,7 +21,9 @@ from contract.connection import Kafka
 from contract.topics import Topics, ensure
 
 PROGRAMS = ("producer", "scorer", "reader")
-"""Those whose rights are told; a reader is whoever reads: reconcile, dead-letters, a dashboard."""
+"""Those whose rights are told; a reader is whoever reads: reconcile, dead-letters, a dashboard. Who
+replays dead letters may write as any device, and is none of them: let it be the admin.
+"""
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,15 @@ def rights(
     it watches.
     """
     written = (topics.scores, topics.dead_letters, topics.progress, topics.shadow_scores)
-    scorer = [("READ", topics.readings), ("DESCRIBE_CONFIGS", topics.readings)]
+    scorer = [
+        (operation, topic)
+        for topic in (topics.readings, topics.replays)
+        for operation in ("READ", "DESCRIBE_CONFIGS")
+    ]
     needs = {
         "producer": [("WRITE", topics.readings), ("WRITE", topics.labels)],
         "scorer": [*scorer, *(("WRITE", topic) for topic in written)],
-        "reader": [("READ", topic) for topic in (topics.readings, topics.labels, *written)],
+        "reader": [("READ", topic) for topic in (*topics.answered, topics.labels, *written)],
     }
     for program in PROGRAMS:
         for operation, topic in needs[program]:

@@ -34,7 +34,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     """How the query of these settings does; raises TopicMissing and BrokerUnavailable."""
     last = _last(reader, settings)
     done = log.committed(settings.group)
-    ends = log.end(settings.read)
+    ends = log.end((*settings.read, settings.topics.replays))
     waiting = sum(
         max(end - done.get(topic, {}).get(partition, 0), 0)
         for topic, partitions in ends.items()

@@ -129,6 +129,20 @@ class Headers:
         """The same headers under longer names."""
         return replace(self, key=joined(prefix, self.key))
 
+    def beside(self, some: Mapping[str, pa.StringArray]) -> Headers:
+        """The same after these columns (N), of which a record has those that are not null there."""
+        rows = [np.flatnonzero(true(column.is_valid())) for column in some.values()]
+        names = pa.array(some, pa.string()).take(
+            pa.array(np.repeat(np.arange(len(rows)), [len(row) for row in rows]))
+        )
+        values = [column.drop_null().cast(pa.binary()) for column in some.values()]
+        return Headers(
+            self.records,
+            np.concatenate([*rows, self.record]),
+            pa.concat_arrays([names, self.key]),
+            pa.concat_arrays([*values, self.value]),
+        )
+
     def after(self, first: Mapping[str, pa.Array]) -> pa.ListArray:
         """A column of Kafka's: in each record these columns (N), then its headers as they are."""
         kinds = len(first)

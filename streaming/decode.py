@@ -11,14 +11,17 @@ import pyarrow.compute as pc
 from contract import headers, images, reasons, times
 from contract.events import Reading
 from contract.reasons import BadReading
+from contract.topics import Topics
 from streaming.columns import Headers, restamped, texts, true
 from streaming.frame import Frame, patched
+from streaming.replays import unpacked
 
 
-def decoded(frame: Frame, shape: images.Shape) -> Frame:
+def decoded(frame: Frame, shape: images.Shape, topics: Topics) -> Frame:
     """Read headers and payloads. Raw images with headers as we send them are read as columns, any
     other record by the contract's own rule.
     """
+    frame = unpacked(frame, topics)
     found = Headers.of(frame.records["headers"])
     read = {name: found.named(name) for name in (*headers.REQUIRED, headers.TIME)}
     plain = np.ones(len(frame.records), bool)
@@ -37,7 +40,7 @@ def decoded(frame: Frame, shape: images.Shape) -> Frame:
     columns = replace(
         frame, id=text[headers.ID], device=device, time=time, pixels=frame.records["value"]
     )
-    return _singly(columns, np.flatnonzero(~plain).tolist(), shape)
+    return _singly(columns, np.flatnonzero(~plain & true(frame.good)).tolist(), shape)
 
 
 def _singly(frame: Frame, rows: list[int], shape: images.Shape) -> Frame:

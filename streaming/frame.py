@@ -24,7 +24,12 @@ class Frame:
     """
 
     records: pa.RecordBatch
-    """key, value, size, topic, partition, offset, timestamp, headers: as `source` gives them."""
+    """key, value, size, topic, partition, offset, timestamp, headers: as `source` gives them; of a
+    replay the headers that its device sent."""
+    first: pa.StringArray
+    """Where a replay's reading lay when it came from its device; null where the record is none."""
+    attempt: pa.StringArray
+    """How often that was sent by now; null where the record is no replay."""
     id: pa.StringArray
     device: pa.StringArray
     time: pa.StringArray
@@ -45,6 +50,8 @@ class Frame:
         text, none = pa.nulls(len(records), pa.string()), np.empty((0, 0), np.float32)
         return cls(
             records=records,
+            first=text,
+            attempt=text,
             id=text,
             device=text,
             time=text,
@@ -65,10 +72,7 @@ class Frame:
         if rows.all():
             return self
         mask, good = pa.array(rows), np.asarray(self.good)
-        kept = {
-            name: getattr(self, name).filter(mask)
-            for name in ("records", "id", "device", "time", "pixels", "stage", "reason")
-        }
+        kept = {name: getattr(self, name).filter(mask) for name in (*_COLUMNS, "stage", "reason")}
         ours = rows[good]
         features, probabilities = (
             array[ours] if len(array) == len(ours) else array
@@ -85,6 +89,8 @@ class Frame:
             reason=patched(self.reason, rows, [fault.reason for fault in faults.values()]),
         )
 
+
+_COLUMNS = ("records", "first", "attempt", "id", "device", "time", "pixels")
 
 Step = Callable[[Frame], Frame]
 """A step of the query; its name is the function's own."""

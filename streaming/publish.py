@@ -31,7 +31,7 @@ _BATCH_BYTES = 96
 # What a dead letter goes without until it fits, in this order.
 _CUTS = (("value",), ("key", "headers"))
 
-# Nobody has sent the reading again yet.
+# Of a record that is no replay.
 _FIRST_ATTEMPT = "1"
 
 
@@ -97,8 +97,17 @@ def scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     }
     own = attributes("", events.SCORING_SOURCE, events.SCORE, now)
     named = {name: pa.repeat(value, len(records)) for name, value in own}
-    named[headers.ID] = sources(records)
-    return _answers(records["key"], _object(body), publishing.topics.scores, named)
+    named[headers.ID], others = sources(records), None
+    first = frame.first.filter(frame.good)
+    if first.null_count < len(first):
+        named[headers.ID] = pc.coalesce(first, named[headers.ID])
+        again = {headers.TOPIC: topic, headers.PARTITION: partition, headers.OFFSET: offset}
+        told = {
+            name: pc.if_else(first.is_valid(), joined(column), None)
+            for name, column in again.items()
+        }
+        others = Headers.of(pa.nulls(len(records), HEADERS)).beside(told)
+    return _answers(records["key"], _object(body), publishing.topics.scores, named, others)
 
 
 def _dead_letters(frame: Frame, topic: str) -> pa.RecordBatch:
@@ -136,10 +145,13 @@ def _letters(frame: Frame, bad: pa.BooleanArray, topic: str) -> pa.RecordBatch:
         headers.TOPIC: records["topic"],
         headers.PARTITION: joined(records["partition"]),
         headers.OFFSET: joined(records["offset"]),
-        headers.ATTEMPT: pa.repeat(_FIRST_ATTEMPT, len(records)),
+        headers.ATTEMPT: frame.attempt.filter(bad).fill_null(_FIRST_ATTEMPT),
     }
-    original = Headers.of(records["headers"]).prefixed(headers.ORIGINAL)
-    return _answers(records["key"], records["value"], topic, named, original)
+    others = Headers.of(records["headers"]).prefixed(headers.ORIGINAL)
+    first = frame.first.filter(bad)
+    if first.null_count < len(first):
+        others = others.beside({headers.REPLAY_OF: first})
+    return _answers(records["key"], records["value"], topic, named, others)
 
 
 def _answers(

@@ -48,7 +48,7 @@ def answers(
     shape = line_up.champion.bundle.manifest.input_shape
     records = bounded(readings, shape)
     checks: dict[str, Step] = {
-        "decode": partial(decoded, shape=shape),
+        "decode": partial(decoded, shape=shape, topics=topics),
         "validate": partial(validated, shape=shape),
     }
 

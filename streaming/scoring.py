@@ -93,7 +93,11 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
             query.pace = Pace(most, settings.max_latency)
             most = query.pace.limit
         readings = source.readings(
-            spark, settings.kafka, settings.read, most, settings.from_timestamp
+            spark,
+            settings.kafka,
+            (*settings.read, settings.topics.replays),
+            most,
+            settings.from_timestamp,
         )
         every = None if settings.available_now else settings.trigger
         running = query.started(readings, settings.name, checkpoint, every)
@@ -148,5 +152,5 @@ def _needs(settings: Scoring) -> dict[str, str]:
     topics = settings.topics
     written = [topics.scores, topics.dead_letters, topics.progress]
     written += [topics.shadow_scores] if settings.shadow else []
-    read = [topics.readings] if topics.readings in settings.read else []
+    read = [topics.replays, *({topics.readings} & {*settings.read})]
     return {**dict.fromkeys(read, "READ"), **dict.fromkeys(written, "WRITE")}

@@ -1,4 +1,4 @@
-"""The readings of a topic as they arrive."""
+"""The readings of some topics as they arrive."""
 
 from __future__ import annotations
 

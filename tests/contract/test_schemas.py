@@ -21,7 +21,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 import contract
 from contract import events, images
 from contract.clients import arguments
-from contract.events import DeadLetter, Label, Model, Reading, Score, Source, Times
+from contract.events import DeadLetter, Label, Model, Reading, Replay, Score, Source, Times
 from contract.messages import SPECVERSION, Message
 from contract.progress import Lag, Progress
 from contract.reasons import REASONS, STAGES
@@ -78,6 +78,11 @@ MESSAGES: dict[str, tuple[str, Message, Callable[..., object]]] = {
             "decode", "empty: x", WHERE, 1, None, b"\xff", (("stage", b"theirs"), ("", b""))
         ).message(),
         DeadLetter.of,
+    ),
+    "replay": (
+        "replays",
+        Replay(WHERE, 2, b"d", b"\xff", tuple(reading(images.RAW).headers)).message(),
+        Replay.of,
     ),
     "progress": (
         "progress",
@@ -164,6 +169,9 @@ def test_what_the_codecs_write_keeps_the_document(name: str) -> None:
         ("score.schema.json", {"id": "1"}),
         ("progress.schema.json", {"query": "scoring"}),
         ("dead-letter.schema.json", {"stage": "decode", "reason": "because"}),
+        ("replay.schema.json", {"replay-of": "a/0/7", "attempt": "1", "null-headers": ""}),
+        ("replay.schema.json", {"replay-of": "7", "attempt": "2", "null-headers": ""}),
+        ("replay.schema.json", {"replay-of": "a/0/7", "attempt": "2", "null-headers": "x"}),
     ],
 )
 def test_a_schema_refuses_what_is_not_so(schema: str, instance: object) -> None:
@@ -177,6 +185,16 @@ def test_the_schemas_know_all_stages_reasons_and_engines() -> None:
     assert letter["reason"]["pattern"] == f"^({'|'.join(REASONS)}): [ -~]+$"
     engines = SCHEMAS["score.schema.json"]["$defs"]["model"]["properties"]["engine"]["enum"]
     assert set(engines) == set(Engine.__args__) - {"auto"}
+
+
+def test_answers_to_a_replay_keep_the_document_and_come_back() -> None:
+    again = WHERE._replace(topic="digits.replays")
+    score = Score("a", None, 3, 0.75, (0.25, 0.75), MODEL, again, Times(None, NOW, NOW), WHERE)
+    letter = DeadLetter("decode", "empty: x", again, 2, b"d", None, (), WHERE)
+    for name, answer in (("score", score), ("deadLetter", letter)):
+        keeps(name, answer.message())
+        assert type(answer).of(*answer.message()) == answer
+    assert dict(score.message().headers)["ce_id"] == WHERE.id.encode()
 
 
 @pytest.mark.kafka

@@ -112,6 +112,58 @@ def test_the_marks_of_a_transaction_are_no_readings(
     assert found.total("in_flight") == 0
 
 
+def replayed(topics: Topics, offset: int, first: int, *, scored: bool) -> Message:
+    """The answer to a replay that lies at `offset` of the reading that lay at `first`."""
+    source, reading = Source(topics.replays, 0, offset), Source(topics.readings, 0, first)
+    if not scored:
+        bad = DeadLetter("decode", "empty: no bytes", source, 2, None, b"xx", (), reading)
+        return bad.message()
+    places = zip(("topic", "partition", "offset"), source, strict=True)
+    named = [(ID, reading.id.encode()), *((name, str(part).encode()) for name, part in places)]
+    return Message(None, b"{}", named)
+
+
+def test_replays_are_counted_by_their_record_and_by_their_reading(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    send(producer, topics.readings, [READING] * 6)
+    send(producer, topics.scores, [answer(topics, n) for n in (0, 1)])
+    send(producer, topics.dead_letters, [letter(topics, n) for n in (2, 3, 4, 5)])
+    send(producer, topics.replays, [READING] * 8)
+    # 2 is scored at once, 3 at the second time, 4 twice over, 1 although it had a score, 5 not.
+    scored = [(0, 2), (2, 3), (3, 4), (4, 4), (4, 4), (5, 1)]
+    send(producer, topics.scores, [replayed(topics, *each, scored=True) for each in scored])
+    dead = [(1, 3), (6, 5)]
+    send(producer, topics.dead_letters, [replayed(topics, *each, scored=False) for each in dead])
+    found = reconcile(reader, topics)
+    first, again = found.partitions[0], found.replays[0]
+    assert (first.produced, first.scored, first.dead_lettered, first.missing) == (6, 2, 4, 0)
+    assert (first.replayed, first.recovered, first.duplicates) == (5, 3, 0)
+    assert first.duplicate_ids == 2
+    assert (again.produced, again.scored, again.dead_lettered) == (8, 5, 2)
+    assert (again.in_flight, again.missing, again.duplicates) == (1, 0, 1)
+    assert found.complete
+    done = reconcile(reader, topics, committed_replays={0: 8})
+    assert (done.replays[0].gaps, done.complete) == ([(7, 7)], False)
+
+
+def test_what_is_no_replay_on_their_topic_is_counted_there(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    send(producer, topics.replays, [READING])
+    stray = DeadLetter("decode", "empty: x", Source(topics.replays, 0, 0), 1, None, b"", ())
+    send(producer, topics.dead_letters, [stray.message()])
+    found = reconcile(reader, topics)
+    assert (found.replays[0].dead_lettered, found.total("replayed"), found.complete) == (1, 0, True)
+
+
+def test_every_gap_is_told(reader: TopicReader, producer: KafkaProducer, topics: Topics) -> None:
+    send(producer, topics.readings, [READING] * 5001)
+    send(producer, topics.scores, [answer(topics, n) for n in range(0, 5001, 2)])
+    found = reconcile(reader, topics).partitions[0]
+    assert found.gaps == [(n, n) for n in range(1, 5000, 2)]
+
+
 def test_a_topic_that_is_not_there_is_named(reader: TopicReader) -> None:
     with pytest.raises(TopicMissing, match=r"nowhere\.readings"):
         reconcile(reader, Topics.named("nowhere"))

@@ -56,13 +56,13 @@ def reading(
     ).message()
 
 
-def records(messages: Sequence[Message], first: int = 0) -> pa.RecordBatch:
+def records(messages: Sequence[Message], first: int = 0, topic: str = TOPIC) -> pa.RecordBatch:
     """The messages as a batch of partition 1 from offset `first` on."""
     rows = [
         {
             "key": message.key,
             "value": message.value,
-            "topic": TOPIC,
+            "topic": topic,
             "partition": 1,
             "offset": first + number,
             "timestamp": STORED,

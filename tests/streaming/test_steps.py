@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract import images
-from contract.events import DeadLetter, Model, Reading, Score, Source, Times
+from contract.events import DeadLetter, Model, Reading, Replay, Score, Source, Times
 from contract.messages import Message
 from contract.reasons import BadReading
 from contract.scaling import Scaling
@@ -40,7 +40,8 @@ class Ignored:
         pass
 
 
-PUBLISHING = Publishing(Topics.named("test"), MODEL, CLASSES, lambda: NOW, Ignored())
+TOPICS = Topics.named("test")
+PUBLISHING = Publishing(TOPICS, MODEL, CLASSES, lambda: NOW, Ignored())
 
 
 def brightness(features: Features) -> Probabilities:
@@ -54,7 +55,7 @@ def by_brightness(frame: Frame) -> Probabilities:
 
 
 def answers(batch: pa.RecordBatch) -> list[tuple[str, Message]]:
-    frame = scaled(validated(decoded(Frame.of(batch), SHAPE), SHAPE), SHAPE, SCALING)
+    frame = scaled(validated(decoded(Frame.of(batch), SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
     found = published(scored(frame, "digits 3", by_brightness, len(CLASSES)), PUBLISHING)
     return [
         (
@@ -65,15 +66,24 @@ def answers(batch: pa.RecordBatch) -> list[tuple[str, Message]]:
     ]
 
 
-def expected(message: Message, offset: int) -> tuple[str, Message]:
+def expected(message: Message, source: Source) -> tuple[str, Message]:
     """The answer that the contract's own codecs give to a record."""
-    source = Source(TOPIC, 1, offset)
+    attempt, first = 1, None
     try:
+        if source.topic == TOPICS.replays:
+            replay = Replay.of(*message)
+            if replay.first.topic == TOPICS.replays:
+                slug = "bad-header"
+                detail = f"replay-of is {replay.first.id}; it must be no replay itself"
+                raise BadReading(slug, detail)
+            attempt, first = replay.attempt, replay.first
+            message = message._replace(headers=list(replay.headers))
         found = Reading.of(*message)
         pixels = images.decode(found.payload, found.content_type, SHAPE)
     except BadReading as bad:
+        key, value, headers = message
         letter = DeadLetter(
-            bad.stage, bad.reason, source, 1, message.key, message.value, tuple(message.headers)
+            bad.stage, bad.reason, source, attempt, key, value, tuple(headers), first
         )
         return "test.dead-letters", letter.message()
     features = SCALING.apply(pixels[None])
@@ -87,22 +97,25 @@ def expected(message: Message, offset: int) -> tuple[str, Message]:
         model=MODEL,
         source=source,
         times=Times(found.time, STORED, NOW),
+        replay_of=first,
     )
     return "test.scores", score.message()._replace(key=message.key)
 
 
-def agrees(messages: list[Message]) -> None:
+def agrees(messages: list[Message], topic: str = TOPIC) -> None:
     """Each of the messages gets the answer of the contract's codecs, to the byte and the number."""
-    found = {place(message): (topic, message) for topic, message in answers(records(messages, 40))}
+    batch = records(messages, 40, topic)
+    found = {place(message): (topic, message) for topic, message in answers(batch)}
     assert len(found) == len(messages)
     for offset, sent in enumerate(messages, 40):
-        topic, message = expected(sent, offset)
-        assert plainly(*found[place(message)]) == plainly(topic, message)
+        source = Source(topic, 1, offset)
+        where, message = expected(sent, source)
+        assert plainly(*found[source.id]) == plainly(where, message)
 
 
 def place(message: Message) -> str:
     named = dict(message.headers)
-    if "ce_id" in named:
+    if "offset" not in named:
         return named["ce_id"].decode()
     return "/".join(named[name].decode() for name in ("topic", "partition", "offset"))
 
@@ -208,7 +221,7 @@ def varint(number: int) -> bytes:
 )
 def test_a_model_that_cannot_score_stops_the_stream(scorer: object, says: str) -> None:
     frame = Frame.of(records([reading(1), reading(2)]))
-    frame = scaled(validated(decoded(frame, SHAPE), SHAPE), SHAPE, SCALING)
+    frame = scaled(validated(decoded(frame, SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
     with pytest.raises(ModelFailed, match=f"Model digits 3 {says}"):
         scored(frame, "digits 3", scorer, 3)
 
@@ -221,6 +234,6 @@ def test_bad_readings_never_reach_the_model() -> None:
         return by_brightness(frame)
 
     batch = records([reading(1), *ODD.values()])
-    frame = scaled(validated(decoded(Frame.of(batch), SHAPE), SHAPE), SHAPE, SCALING)
+    frame = scaled(validated(decoded(Frame.of(batch), SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
     scored(frame, "digits 3", counting, 3)
     assert sizes == [frame.good.true_count]

@@ -43,7 +43,12 @@ def send(settings: Scoring, messages: Iterable[Message], **options: Any) -> Sent
     return {Source(topic, at.partition, at.offset): message for message, at in found}
 
 
-def send_anything(spark: SparkSession, settings: Scoring, messages: Iterable[Message]) -> Sent:
+def send_anything(
+    spark: SparkSession,
+    settings: Scoring,
+    messages: Iterable[Message],
+    topic: str | None = None,
+) -> Sent:
     """`send` by Kafka's own client, which takes headers of null too."""
     jvm: Any = spark._jvm
     clients = jvm.org.apache.kafka.clients.producer
@@ -53,7 +58,7 @@ def send_anything(spark: SparkSession, settings: Scoring, messages: Iterable[Mes
         properties.put(name, value)
     plain = common.serialization.ByteArraySerializer()
     producer = clients.KafkaProducer(properties, plain, plain)
-    topic, sending = settings.topics.readings, []
+    topic, sending = topic or settings.topics.readings, []
     for message in messages:
         record = clients.ProducerRecord(topic, message.key, message.value)
         for name, value in message.headers:

@@ -1,0 +1,95 @@
+"""How fast scores are taken and readings accounted for: `python -m bench.consuming [COUNT]`.
+
+COUNT readings and their scores are written to a Kafka of our own, compressed as the scoring query
+does it. Prints the seconds and scores/s of a `ScoreStream`, and those of `reconcile`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaProducer
+from rich.console import Console
+
+from contract import ScoreStream
+from contract.clients import arguments
+from contract.events import Model, Score, Source, Times
+from contract.settings import Settings
+from contract.topics import ensure
+from digitstream import broker, consumer, display, jars, machine
+from digitstream.reconcile import reconcile
+
+PARTITIONS = 2
+
+
+def main(count: int) -> dict[str, dict[str, float]]:
+    """Start a Kafka of our own, fill it, and read it in both ways."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder)
+        kafka = broker.start(own, machine.java_17(), machine.fetched(jars.BROKER))
+        try:
+            settings = Settings(own, kafka.bootstrap_servers)
+            ensure(settings.kafka, settings.topics, partitions=PARTITIONS)
+            with display.activity(f"Writing {count} readings and scores"):
+                filled(settings, count)
+            return {"score_stream": streamed(settings, count), "reconcile": accounted(settings)}
+        finally:
+            broker.stop(own)
+
+
+def filled(settings: Settings, count: int) -> None:
+    """Write readings, and the score of each."""
+    shared = {**arguments(settings.kafka), "batch_size": 1 << 18, "linger_ms": 50}
+    model, now = Model("digits", "1", "onnx"), datetime.now(UTC)
+    with (
+        KafkaProducer(**shared) as readings,
+        KafkaProducer(**shared, compression_type="gzip") as scores,
+    ):
+        for number in range(count):
+            part, offset = number % PARTITIONS, number // PARTITIONS
+            readings.send(settings.topics.readings, bytes(784), partition=part)
+            likely = 0.5 + number % 1000 / 2001
+            key, value, headers = Score(
+                id=f"reading-{number}",
+                device=f"device-{number % 50:03}",
+                prediction=number % 10,
+                confidence=likely,
+                probabilities=(likely, *[(1 - likely) / 9] * 9),
+                model=model,
+                source=Source(settings.topics.readings, part, offset),
+                times=Times(now, now, now),
+            ).message()
+            scores.send(settings.topics.scores, value, key, headers, part)
+
+
+def streamed(settings: Settings, count: int) -> dict[str, float]:
+    """Take all scores as a program of anybody's does."""
+    with ScoreStream(settings.kafka, settings.prefix) as scores:
+        next(scores)
+        began = time.perf_counter()
+        for _ in range(count - 1):
+            next(scores)
+        return _figures(count, time.perf_counter() - began)
+
+
+def accounted(settings: Settings) -> dict[str, float]:
+    """Account for all readings."""
+    with consumer.reading(settings.kafka) as reader:
+        began = time.perf_counter()
+        found = reconcile(reader, settings.topics)
+        return _figures(found.total("scored"), time.perf_counter() - began)
+
+
+def _figures(count: int, seconds: float) -> dict[str, float]:
+    return {"count": count, "seconds": round(seconds, 2), "per_s": round(count / seconds)}
+
+
+if __name__ == "__main__":
+    figures: Any = main(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
+    Console().print_json(json.dumps(figures))

@@ -1,0 +1,83 @@
+"""A reading that could not be scored, as it lies on the topic of dead letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from contract import headers as names
+from contract.headers import Header, Headers, optional, required
+from contract.messages import Message, encoded, expecting
+from contract.reasons import STAGES, Stage
+from contract.sources import Source
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A reading that could not be scored: why, and the record exactly as it came.
+
+    `headers` are the record's own. `attempt` counts from 1; from 2 on the record is a replay, and
+    `replay_of` is where the reading lay first. `value` is None, although the record had one, only
+    where `reason` is `too-large`: the original then is to be found at `source`.
+    """
+
+    stage: Stage
+    reason: str
+    source: Source
+    attempt: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[Header, ...]
+    replay_of: Source | None = None
+
+    @property
+    def first(self) -> Source:
+        """Where the reading lay when it came from its device: the same for all its letters."""
+        return self.replay_of or self.source
+
+    @property
+    def slug(self) -> str:
+        """The reason without its particulars."""
+        return self.reason.partition(":")[0]
+
+    def message(self) -> Message:
+        """The letter: key and value untouched, every original header under `original-`."""
+        own = {
+            names.STAGE: self.stage,
+            names.REASON: self.reason,
+            names.TOPIC: self.source.topic,
+            names.PARTITION: str(self.source.partition),
+            names.OFFSET: str(self.source.offset),
+            names.ATTEMPT: str(self.attempt),
+        }
+        if self.replay_of is not None:
+            own[names.REPLAY_OF] = self.replay_of.id
+        original = [(names.ORIGINAL + name, value) for name, value in self.headers]
+        return Message(self.key, self.value, encoded(own) + original)
+
+    @classmethod
+    def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
+        """The dead letter in a record; raises BadEvent if it holds none."""
+        with expecting("dead letter"):
+            stage = required(headers, names.STAGE)
+            if stage not in STAGES:
+                raise ValueError(stage)
+            replay_of = optional(headers, names.REPLAY_OF)
+            return cls(
+                stage=stage,
+                reason=required(headers, names.REASON),
+                source=Source(
+                    required(headers, names.TOPIC),
+                    int(required(headers, names.PARTITION)),
+                    int(required(headers, names.OFFSET)),
+                ),
+                attempt=int(required(headers, names.ATTEMPT)),
+                key=key,
+                value=value,
+                headers=tuple(
+                    (name.removeprefix(names.ORIGINAL), original)
+                    for name, original in headers
+                    if name.startswith(names.ORIGINAL)
+                ),
+                replay_of=None if replay_of is None else Source.of(replay_of),
+            )

@@ -1,0 +1,183 @@
+"""`digitstream dead-letters`: what could not be scored, looked at and sent again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from digitstream import display, flags
+
+if TYPE_CHECKING:
+    from digitstream.dead_letters import Listed, Listing, Wanted
+    from digitstream.replay import Replayed
+    from digitstream.showing import Shown
+
+app = typer.Typer(help="Readings that could not be scored.", no_args_is_help=True)
+
+Stage = Annotated[str | None, typer.Option(help="Only those of decode, validate, ...")]
+Reason = Annotated[str | None, typer.Option(help="Only those that are empty, wrong-shape, ...")]
+Since = Annotated[
+    str | None, typer.Option(help="Only those since then: 30m, 2h, 7d (ago) or RFC 3339.")
+]
+Last = Annotated[int, typer.Option(min=0, help="How many of the newest are listed in full.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The reading: topic/partition/offset.")]
+Ids = Annotated[
+    list[str] | None, typer.Argument(metavar="ID...", help="Only these readings. [default: all]")
+]
+MostAttempts = Annotated[
+    int, typer.Option(min=1, help="How often a reading is sent at most, the first time included.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be sent.")]
+
+
+@app.command("list")
+def list_(
+    home: flags.Home = None,
+    bootstrap_servers: flags.BootstrapServers = None,
+    prefix: flags.Prefix = None,
+    stage: Stage = None,
+    reason: Reason = None,
+    since: Since = None,
+    last: Last = 20,
+    as_json: flags.AsJson = False,
+) -> None:
+    """List dead letters by stage and reason, and the newest ones in full."""
+    from contract.settings import Settings
+
+    given = flags.loaded(Settings, locals())
+    from digitstream import consumer
+    from digitstream.dead_letters import listing
+
+    wanted = _wanted(stage, reason, since)
+    settings = flags.connected(given)
+    with display.activity("Reading"), consumer.reading(settings.kafka) as reader:
+        found = listing(reader, settings.topics, last, wanted)
+    display.report(asdict(found), lambda: _letters(found), as_json)
+
+
+@app.command()
+def show(
+    id: Id,
+    home: flags.Home = None,
+    bootstrap_servers: flags.BootstrapServers = None,
+    prefix: flags.Prefix = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Show a dead letter in full, its image drawn, or else its bytes in hex."""
+    from contract.settings import Settings
+
+    given = flags.loaded(Settings, locals())
+    from digitstream import consumer
+    from digitstream.dead_letters import place
+    from digitstream.showing import shown
+
+    wanted = place(id)
+    settings = flags.connected(given)
+    with display.activity("Reading"), consumer.reading(settings.kafka) as reader:
+        found = shown(reader, settings.topics, wanted)
+    display.report(asdict(found), lambda: _shown(found), as_json)
+
+
+@app.command()
+def replay(
+    ids: Ids = None,
+    home: flags.Home = None,
+    bootstrap_servers: flags.BootstrapServers = None,
+    prefix: flags.Prefix = None,
+    stage: Stage = None,
+    reason: Reason = None,
+    since: Since = None,
+    most_attempts: MostAttempts = 5,
+    dry_run: DryRun = False,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Send readings again, to be checked by the rules and scored by the model of now.
+
+    Each is answered under the id of its first reading; none is sent that has a score, or that was
+    sent since its dead letter.
+    """
+    from contract.settings import Settings
+
+    given = flags.loaded(Settings, locals())
+    from digitstream import consumer
+    from digitstream.replay import replay as sent_again
+
+    wanted = _wanted(stage, reason, since, ids)
+    settings = flags.connected(given)
+    with display.activity("Replaying"), consumer.reading(settings.kafka) as reader:
+        found = sent_again(
+            reader, settings.topics, settings.kafka, wanted, most_attempts, dry_run=dry_run
+        )
+    display.report(asdict(found), lambda: _replayed(found), as_json)
+
+
+def _wanted(
+    stage: str | None, reason: str | None, since: str | None, ids: list[str] | None = None
+) -> Wanted:
+    from digitstream import dead_letters
+
+    return dead_letters.Wanted(
+        stage=stage,
+        reason=reason,
+        since=None if since is None else dead_letters.since(since, datetime.now(UTC)),
+        ids=frozenset(dead_letters.place(each) for each in ids or ()),
+    )
+
+
+def _letters(found: Listing) -> Group:
+    counts = Table("stage", "reason", title=f"{found.total} dead letters", title_justify="left")
+    counts.add_column("count", justify="right")
+    for stage, reason, count in found.by_reason:
+        counts.add_row(stage, reason, str(count))
+    newest = Table("time", "reading", "key", "bytes", "reason", title="The newest")
+    newest.title_justify = "left"
+    for letter in found.letters:
+        size = "-" if letter.bytes is None else str(letter.bytes)
+        newest.add_row(letter.time, _place(letter), _key(letter), size, Text(letter.reason))
+    return Group(counts, newest)
+
+
+def _shown(found: Shown) -> Group:
+    letter = found.letter
+    facts = Table(title=f"The dead letter of {found.reading}", title_justify="left")
+    facts.add_column("what")
+    facts.add_column("value", overflow="fold")
+    rows = {"stage": letter.stage, "reason": letter.reason, "time": letter.time}
+    rows |= {"attempt": str(letter.attempt)}
+    if letter.replay_of is not None:
+        rows["replay"] = _place(letter)
+    for name, value in rows.items():
+        facts.add_row(name, Text(value))
+    facts.add_row("key", _key(letter))
+    for name, header in found.headers:
+        facts.add_row(Text(f"header {name}"), Text("null" if header is None else header))
+    facts.add_row("bytes", "none" if letter.bytes is None else str(letter.bytes))
+    parts: list[Table | Text] = [facts]
+    for each in found.earlier:
+        parts.append(Text(f"Attempt {each.attempt}, {each.time}: {each.reason}"))
+    picture = found.picture or found.dump
+    return Group(*parts, Text(picture, no_wrap=True, overflow="crop")) if picture else Group(*parts)
+
+
+def _replayed(found: Replayed) -> Group:
+    sent = "would be sent again" if found.dry_run else "were sent again"
+    lines = [f"{found.sent} readings {sent}."]
+    lines += [f"  {count} {reason}" for reason, count in found.by_reason.items()]
+    lines += [f"{count} left: each {why}." for why, count in found.left.items()]
+    return Group(*map(Text, lines))
+
+
+def _place(letter: Listed) -> str:
+    return f"{letter.topic}/{letter.partition}/{letter.offset}"
+
+
+def _key(letter: Listed) -> Text:
+    from digitstream.showing import escaped
+
+    return Text("-" if letter.key is None else escaped(letter.key))

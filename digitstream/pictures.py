@@ -1,0 +1,100 @@
+"""A reading's bytes as a person sees them in a terminal: its image, or else a hex dump."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from contract import images, strict_json, structured
+from contract.reasons import BadReading
+
+WIDEST = 64
+"""Pixels of a row that are drawn, two characters each; a wider image is drawn smaller."""
+
+MOST_PIXELS = 1 << 22
+"""Of an image that is decoded at all: a small PNG can claim more than any memory holds."""
+
+DUMPED = 512
+"""Bytes of a hex dump."""
+
+SHADES = " ░▒▓█"
+
+Gray = NDArray[np.float64]
+"""An image of any height and width, 0 to 255."""
+
+
+def drawn(value: bytes | None) -> str | None:
+    """The image in a reading's value in block characters, whatever its shape; None without one."""
+    found = None if value is None else _image(value)
+    if found is None or not found.size or found.size > MOST_PIXELS:
+        return None
+    step = math.ceil(max(found.shape[1] / WIDEST, found.shape[0] / WIDEST, 1))
+    small = found[::step, ::step]
+    shades = np.clip(small * len(SHADES) / 256, 0, len(SHADES) - 1).astype(int)
+    return "\n".join("".join(2 * SHADES[shade] for shade in row) for row in shades.tolist())
+
+
+def dumped(value: bytes) -> str:
+    """The first bytes in hex and ASCII, 16 a line, and how many there are besides."""
+    lines = []
+    for at in range(0, min(len(value), DUMPED), 16):
+        part = value[at : min(at + 16, DUMPED)]
+        text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
+        lines.append(f"{at:08x}  {part.hex(' '):<47}  {text}")
+    if len(value) > DUMPED:
+        lines.append(f"... {len(value) - DUMPED} more bytes")
+    return "\n".join(lines)
+
+
+def _image(value: bytes, within: bool = False) -> Gray | None:
+    """What the bytes, or the data of the event that they are, show by themselves: the headers of a
+    letter may be what is wrong with it.
+    """
+    if value.startswith(images.SIGNATURE):
+        return _png(value)
+    if value.lstrip()[:1] == b"{":
+        try:
+            body = strict_json.loads(value)
+        except ValueError:
+            return None
+        if isinstance(body, dict) and "pixels" in body:
+            return _pixels(body["pixels"])
+        return None if within else _event(value)
+    side = math.isqrt(len(value))
+    if side >= 4 and side * side == len(value):
+        return np.frombuffer(value, np.uint8).reshape(side, side).astype(np.float64)
+    return None
+
+
+def _event(value: bytes) -> Gray | None:
+    try:
+        _, data = structured.data_of(structured.event_of(value))
+    except BadReading:
+        return None
+    return None if data is None else _image(data, within=True)
+
+
+def _png(value: bytes) -> Gray | None:
+    width, height = (int.from_bytes(value[at : at + 4]) for at in (16, 20))
+    if width * height > MOST_PIXELS:
+        return None
+    try:
+        with Image.open(io.BytesIO(value), formats=("PNG",)) as image:
+            return np.asarray(image.convert("L"), np.float64)
+    except Exception:  # hostile bytes: Pillow answers with whatever its parsers raise
+        return None
+
+
+def _pixels(rows: object) -> Gray | None:
+    """Nested lists of numbers; channels become their mean."""
+    try:
+        found = np.array(rows, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if found.ndim == 3 and found.size:
+        found = found.mean(axis=2)
+    return np.nan_to_num(found) if found.ndim == 2 else None
