@@ -66,7 +66,7 @@ def rights(
     Who may READ or WRITE a topic may also DESCRIBE it, and who may WRITE one may do so
     idempotently. Spark assigns partitions to itself and keeps offsets in its checkpoint; the group
     in which the scorer notes how far it is needs a right of its own, and so does the retention that
-    it watches.
+    it watches. Readers have groups of their own, whose names begin as the topics do.
     """
     written = (topics.scores, topics.dead_letters, topics.progress, topics.shadow_scores)
     scorer = [
@@ -84,6 +84,7 @@ def rights(
             yield Right(users[program], operation, topic)
     for program, operation in (("scorer", "READ"), ("reader", "DESCRIBE")):
         yield Right(users[program], operation, f"{prefix}-", prefixed=True, kind="group")
+    yield Right(users["reader"], "READ", f"{prefix}.", prefixed=True, kind="group")
     if create:
         for program in ("producer", "scorer"):
             yield Right(users[program], "CREATE", f"{prefix}.", prefixed=True)

@@ -26,7 +26,7 @@ from digitstream.dead_letters import Wanted, listing
 from digitstream.originals import LARGEST, sending
 from digitstream.replay import Replayed, replay
 from digitstream.showing import NoSuchLetter, shown
-from tests.digitstream.test_cli import Run, run  # noqa: F401  (a fixture)
+from tests.digitstream.conftest import Run
 from tests.streaming.wire import messages
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -239,7 +239,7 @@ def test_a_letter_is_shown_in_full_with_those_before_it(wire: Wire, reader: Topi
 @pytest.mark.kafka
 def test_the_commands_take_anything_and_do_nothing_to_a_terminal(
     wire: Wire,
-    run: Run,  # noqa: F811
+    run: Run,
 ) -> None:
     image = np.zeros((4, 6, 1), np.uint8)
     image[1:3, 2:4] = 255

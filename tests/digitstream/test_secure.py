@@ -180,7 +180,7 @@ def test_the_commands_start_tell_and_give(
     assert f"--allow-principal User:fleet --operation WRITE --topic {prefix}.readings" in report
     as_admin = (*where, "--kafka-profile", "admin")
     code, report, _ = run("broker", "acls", *as_admin, "--apply", "--json")
-    assert (code, json.loads(report)["applied"], len(json.loads(report)["rights"])) == (0, True, 19)
+    assert (code, json.loads(report)["applied"], len(json.loads(report)["rights"])) == (0, True, 20)
     code, report, said = run("broker", "start", "--home", str(locked_home))
     assert code == 0 and "--kafka-profile admin" in said
     code, _, said = run("reconcile", *where)

@@ -29,6 +29,8 @@ class Broker:
         self.groups[group] = offsets
 
     def retention_s(self, topics: list[str]) -> float | None:
+        if self.away:
+            raise CoordinatorNotAvailableError
         return self.retention
 
     def first(self, topics: Any) -> dict[str, dict[int, int]]:
