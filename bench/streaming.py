@@ -1,8 +1,11 @@
-"""A backlog scored by each engine, Kafka to Kafka: `python -m bench.streaming [HOME]`.
+"""Scoring as it runs: a backlog drained by each engine, and how long a reading waits at a given
+rate: `python -m bench.streaming [HOME] [SECONDS]`.
 
-HOME has a champion (`digitstream train` makes one) and is `.digitstream` by default. Prints
-readings/s of each engine: of all micro-batches, and without the first, in which workers start and
-models are loaded.
+HOME has a champion (`digitstream train` makes one) and is `.digitstream` by default. Producer,
+scorer and broker are processes of their own. Prints, as JSON, readings/s of a backlog (of all
+micro-batches, and without those of the first READINGS / 4, in which workers start, models are
+loaded and the JVM compiles), and the latency from the device's clock to the score's arrival in
+Kafka at each of RATES, over SECONDS (60) after a warm-up.
 """
 
 from __future__ import annotations
@@ -10,66 +13,120 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from contract.progress import Progress
 from contract.settings import Scoring
-from digitstream import broker, consumer, display, jars, machine
+from contract.topics import ensure
+from digitstream import broker, consumer, display, jars, machine, report
 from digitstream.children import Commands
+from digitstream.reconcile import Mark
 
-READINGS = {"onnx": 60_000, "systemds": 20_000}
-IN_A_BATCH = 5_000
+READINGS = {"auto": 200_000, "onnx": 60_000, "openvino": 100_000, "systemds": 20_000}
+RATES = (100, 3_000)
+WARM_UP = 60
+IN_A_BATCH = 10_000
+MAX_LATENCY = "500ms"
 
 
-def main(home: Path) -> dict[str, dict[str, float]]:
-    """Start a Kafka of our own, and let each engine score a backlog of READINGS."""
+def main(home: Path, seconds: int) -> dict[str, Any]:
+    """Measure everything with a Kafka of our own for each measurement."""
     champions = f"sqlite:///{(home.resolve() / 'mlflow.db').as_posix()}"
-    figures = {}
+    figures: dict[str, Any] = {"backlog": {}, "latency": {}}
     for engine in READINGS:
-        with tempfile.TemporaryDirectory() as folder:
-            own = Path(folder)
-            kafka = broker.start(own, machine.java_17(), machine.fetched(jars.BROKER))
-            try:
-                settings = Scoring(own, kafka.bootstrap_servers, tracking_uri=champions)
-                figures[engine] = drained(settings, engine)
-            finally:
-                broker.stop(own)
+        with _installation(champions) as (settings, commands):
+            figures["backlog"][engine] = drained(settings, commands, engine)
+    with _installation(champions) as (settings, commands):
+        figures["latency"] = waited(settings, commands, seconds)
     return figures
 
 
-def drained(settings: Scoring, engine: str) -> dict[str, float]:
+@contextmanager
+def _installation(champions: str) -> Iterator[tuple[Scoring, Commands]]:
+    """A broker, and commands that know it."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder)
+        kafka = broker.start(own, machine.java_17(), machine.fetched(jars.BROKER))
+        try:
+            settings = Scoring(own, kafka.bootstrap_servers, tracking_uri=champions)
+            ensure(settings.kafka, settings.topics, partitions=settings.partitions)
+            shared = {
+                "DIGITSTREAM_HOME": str(settings.home),
+                "DIGITSTREAM_TRACKING_URI": champions,
+                "DIGITSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            }
+            with Commands(own / "logs", shared) as commands:
+                yield settings, commands
+        finally:
+            broker.stop(own)
+
+
+def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any]:
     """Send the engine's readings, then score them; returns the figures."""
-    shared = {
-        "DIGITSTREAM_HOME": str(settings.home),
-        "DIGITSTREAM_TRACKING_URI": str(settings.tracking_uri),
-        "DIGITSTREAM_BOOTSTRAP_SERVERS": str(settings.kafka),
+    count = READINGS[engine]
+    with display.activity(f"Sending {count} readings for {engine}"):
+        _sent(commands, count, "max")
+    with display.activity(f"Scoring them with {engine}"):
+        size = ["--max-offsets-per-trigger", str(IN_A_BATCH)]
+        score = ["score", "--engine", engine, "--available-now", *size]
+        summary = json.loads(commands.start([*score, "--json"]).result())
+    batches = _progress(settings)
+    scored = np.cumsum([batch.rows for batch in batches])
+    warm = [batch for batch, done in zip(batches, scored, strict=True) if done > count / 4]
+    model = batches[0].model
+    return {
+        **summary,
+        "engine": None if model is None else model.engine,
+        "readings_per_s": _rate(batches),
+        "steady_per_s": _rate(warm[1:]),
     }
-    with Commands(settings.home / "logs", shared) as commands:
-        count = str(READINGS[engine])
-        with display.activity(f"Sending {count} readings for {engine}"):
-            produce = ["produce", "--count", count, "--rate", "max", "--label-delay", "0"]
-            commands.start([*produce, "--json"]).result()
-        with display.activity(f"Scoring them with {engine}"):
-            size = ["--max-offsets-per-trigger", str(IN_A_BATCH)]
-            score = ["score", "--engine", engine, "--available-now", *size]
-            summary = json.loads(commands.start([*score, "--json"]).result())
+
+
+def waited(settings: Scoring, commands: Commands, seconds: int) -> dict[str, Any]:
+    """Latencies in milliseconds by rate; one query scores all of them."""
+    commands.start(["score", "--max-latency", MAX_LATENCY])
+    found: dict[str, Any] = {}
     with consumer.reading(settings.kafka) as reader:
-        batches = [
+        with display.activity("Warming up"):
+            _sent(commands, WARM_UP * max(RATES), str(max(RATES)))
+        for rate in RATES:
+            since = Mark.now(reader, settings.topics)
+            with display.activity(f"{rate} readings/s for {seconds} s"):
+                sent = _sent(commands, rate * seconds, str(rate))
+                while Mark.now(reader, settings.topics).answered < since.answered + sent:
+                    pass
+            latency = report.scores(reader, settings.topics, since).latency_ms
+            points = np.percentile(latency, (50, 95, 99, 100)).round(1)
+            found[str(rate)] = dict(zip(("p50", "p95", "p99", "max"), points, strict=True))
+            found[str(rate)]["readings"] = len(latency)
+    return found
+
+
+def _sent(commands: Commands, count: int, rate: str) -> int:
+    produce = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", "--json"]
+    return int(json.loads(commands.start(produce).result())["readings"])
+
+
+def _progress(settings: Scoring) -> list[Progress]:
+    with consumer.reading(settings.kafka) as reader:
+        return [
             Progress.of(record.key, record.value, record.headers)
             for records in reader.records(settings.topics.progress)
             for record in records
         ]
-    return {**summary, "readings_per_s": _rate(batches), "steady_per_s": _rate(batches[1:])}
 
 
 def _rate(batches: list[Progress]) -> float:
     milliseconds = sum(batch.durations_ms["triggerExecution"] for batch in batches)
-    return round(1000 * sum(batch.rows for batch in batches) / milliseconds, 1)
+    return round(1000 * sum(batch.rows for batch in batches) / max(milliseconds, 1), 1)
 
 
 if __name__ == "__main__":
-    figures: Any = main(Path(sys.argv[1] if len(sys.argv) > 1 else ".digitstream"))
-    Console().print_json(json.dumps(figures))
+    where = Path(sys.argv[1] if len(sys.argv) > 1 else ".digitstream")
+    Console().print_json(json.dumps(main(where, int(sys.argv[2]) if len(sys.argv) > 2 else 60)))

@@ -261,6 +261,7 @@ RULES: dict[str, Callable[[object], Any]] = {
     "trigger": _seconds,
     "available_now": _flag,
     "from_timestamp": _moment,
+    "skip_lost": _flag,
     "subscribe": _matching(f"({_TOPIC}(,{_TOPIC})*)?", "topics, several with commas"),
     "canary": _share,
     "shadow": _share,

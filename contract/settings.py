@@ -137,6 +137,9 @@ class Scoring(Settings):
     """Where a query that has not begun yet begins: at the first reading that Kafka stored then or
     later; None is the oldest that is there."""
 
+    skip_lost: bool = False
+    """Go on without readings that Kafka forgot before they were answered."""
+
     subscribe: str = ""
     """Topics of readings, with commas between several; none is PREFIX.readings."""
 

@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from contract.checkpoint import Positions
 from contract.clients import arguments, denied, permitted, reaching
 from contract.connection import Kafka
 from contract.errors import TopicMissing
 from contract.topics import hidden
-
-Positions = dict[int, int]
-"""Partition -> offset."""
 
 FETCH_BYTES = 32 * 1024 * 1024
 RECORDS_A_POLL = 20_000

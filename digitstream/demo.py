@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from contract import checkpoint
 from contract.errors import DigitstreamError
 from contract.settings import Scoring
 from contract.topics import ensure
-from digitstream import broker, checkpoint, consumer, display, jars, machine, report
+from digitstream import broker, consumer, display, jars, machine, report
 from digitstream.children import Command, Commands, Heard
 from digitstream.reconcile import Mark, reconcile
 

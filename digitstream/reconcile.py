@@ -9,10 +9,11 @@ import numpy as np
 from kafka.consumer.fetcher import ConsumerRecord
 
 from contract import headers
+from contract.checkpoint import Positions
 from contract.messages import expecting
 from contract.sources import Source
 from contract.topics import Topics
-from digitstream.consumer import Positions, TopicReader
+from digitstream.consumer import TopicReader
 from digitstream.ledger import Kind, Ledger, Offsets, Partition, Spans, Topic
 
 __all__ = ["Mark", "Partition", "Reconciliation", "counted", "reconcile"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from kafka.future import Future
 
+from contract.checkpoint import Positions
 from contract.connection import Kafka
 from contract.errors import DigitstreamError
 from contract.events import DeadLetter, Replay, Source
@@ -15,7 +16,7 @@ from contract.headers import ID
 from contract.reasons import TOO_LARGE, BadReading
 from contract.topics import Topics
 from digitstream import originals
-from digitstream.consumer import Positions, TopicReader
+from digitstream.consumer import TopicReader
 from digitstream.dead_letters import Wanted, letters
 
 MOST_ATTEMPTS = 5

@@ -45,8 +45,7 @@ def cause_of(error: BaseException, kafka: Kafka) -> DigitstreamError:
         message = (
             f"Kafka at {kafka} no longer has readings that were not answered yet: its "
             f"retention removed them, or the topic was made anew. Scoring never skips a reading in "
-            f"silence. If they may go, remove the checkpoint and start again. Kafka said: "
-            f"{last_cause(text)}"
+            f"silence. Start it again: it tells which they are. Kafka said: {last_cause(text)}"
         )
         return ReadingsLost(message)
     if refused := _refused(text, kafka):

@@ -21,7 +21,7 @@ from contract.log import looking
 from contract.progress import Progress
 from contract.settings import Scoring
 from contract.topics import ensure, there
-from streaming import source
+from streaming import retention, source
 from streaming.champion import Champions, Roles, Tell
 from streaming.checkpoint import claimed
 from streaming.failures import cause_of
@@ -82,6 +82,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         _reporting(spark, settings) as reporter,
     ):
         _begins(checkpoint, settings)
+        starting = _starting(checkpoint, settings, tell)
         champions.current()
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
         batches = Batches(stop)
@@ -98,6 +99,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
             (*settings.read, settings.topics.replays),
             most,
             settings.from_timestamp,
+            starting,
         )
         every = None if settings.available_now else settings.trigger
         running = query.started(readings, settings.name, checkpoint, every)
@@ -154,3 +156,16 @@ def _needs(settings: Scoring) -> dict[str, str]:
     written += [topics.shadow_scores] if settings.shadow else []
     read = [topics.replays, *({topics.readings} & {*settings.read})]
     return {**dict.fromkeys(read, "READ"), **dict.fromkeys(written, "WRITE")}
+
+
+def _starting(checkpoint: Path, settings: Scoring, tell: Tell) -> str:
+    """Where the query begins if its checkpoint does not say; raises ReadingsLost."""
+    with looking(settings.kafka) as log:
+        topics = (*settings.read, settings.topics.replays)
+        found = [*retention.partitions(log, checkpoint, topics)]
+    lost = [each.lost for each in found if each.lost]
+    if not (lost and settings.skip_lost):
+        retention.whole(found)
+        return "earliest"
+    tell(f"Skipped, since Kafka no longer has them: {'; '.join(lost)}.")
+    return retention.skipped(found, checkpoint)

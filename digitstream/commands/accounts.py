@@ -40,8 +40,9 @@ def reconcile(
     as_json: flags.AsJson = False,
 ) -> None:
     """Account for every reading by partition and offset; exits with 1 if one is missing."""
+    from contract import checkpoint
     from contract.settings import History, Scoring
-    from digitstream import checkpoint, consumer
+    from digitstream import consumer
     from digitstream import reconcile as accounts
 
     given = locals()

@@ -46,6 +46,10 @@ Trigger = Annotated[
 FromTimestamp = Annotated[
     str | None, typer.Option(help="Where a new query begins, like 2026-01-31T09:15:00Z.")
 ]
+SkipLost = Annotated[
+    bool | None,
+    typer.Option("--skip-lost", help="Go on without readings that Kafka forgot; once."),
+]
 AvailableNow = Annotated[
     bool | None, typer.Option("--available-now", help="Score what is there, then end.")
 ]
@@ -156,6 +160,7 @@ def score(
     trigger: Trigger = None,
     available_now: AvailableNow = None,
     from_timestamp: FromTimestamp = None,
+    skip_lost: SkipLost = None,
     subscribe: flags.Subscribe = None,
     name: flags.Name = None,
     canary: Canary = None,

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from contract import bundle, images
+from contract import bundle, checkpoint, images
 from contract.bundle import Bundle, Golden
 from contract.messages import Message
 from contract.settings import Scoring
-from digitstream import checkpoint
 from digitstream.consumer import TopicReader, reading
 from digitstream.dead_letters import Wanted
 from digitstream.reconcile import Reconciliation, reconcile

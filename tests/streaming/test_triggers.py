@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from pyspark.sql import SparkSession
 
@@ -18,6 +18,7 @@ from contract.log import looking
 from contract.progress import Progress
 from contract.settings import Scoring
 from contract.topics import there
+from streaming.failures import ReadingsLost
 from streaming.scoring import score
 from tests.streaming.records import reading
 from tests.streaming.test_models import answered, running
@@ -124,3 +125,36 @@ def test_a_partition_that_is_new_is_read_from_its_beginning(
 def _partitions(settings: Scoring) -> dict[int, int]:
     with looking(settings.kafka) as log:
         return log.end([settings.topics.readings])[settings.topics.readings]
+
+
+def test_readings_that_kafka_forgot_are_told_and_only_skipped_when_asked(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    thirty = [reading(number, device=f"device-{number}") for number in range(30)]
+    first = send(scoring, thirty)
+    scores(spark, scoring)
+    send(scoring, thirty)
+    topic = scoring.topics.readings
+    with looking(scoring.kafka) as log:
+        ends = log.end([topic])[topic]
+    kept = {part: end - 2 for part, end in ends.items()}
+    admin = KafkaAdminClient(**arguments(scoring.kafka))
+    admin.delete_records({TopicPartition(topic, part): end for part, end in kept.items()})
+    admin.close()
+    stood = {part: sum(source.partition == part for source in first) for part in (0, 1)}
+    lost = "; ".join(
+        f"{topic}/{part} from {stood[part]} to {kept[part] - 1} \\({kept[part] - stood[part]}\\)"
+        for part in (0, 1)
+        if kept[part] > stood[part]
+    )
+    for _ in range(2):
+        with pytest.raises(ReadingsLost, match=f"not answered yet: {lost}. Its retention"):
+            scores(spark, scoring)
+    assert len(answers(scoring).sources) == 30
+    scores(spark, replace(scoring, skip_lost=True))
+    found = set(answers(scoring).sources)
+    assert {Source(topic, part, ends[part] - back) for part in kept for back in (1, 2)} <= found
+    assert len(found) == 30 + sum(ends[part] - max(stood[part], kept[part]) for part in kept)
+    more = send(scoring, [reading(1)])
+    scores(spark, scoring)
+    assert {*more} <= {*answers(scoring).sources}

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from digitstream.checkpoint import committed
+from contract.checkpoint import committed
 
 BATCH = 'v1\n{"batchWatermarkMs":0,"conf":{}}\n{"digits.readings":{"0":%d,"1":7}}'
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from digitstream.consumer import Positions
+Positions = dict[int, int]
+"""Partition -> offset."""
 
 
 def committed(folder: Path, topic: str) -> Positions | None:
