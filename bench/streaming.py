@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -94,13 +95,11 @@ def waited(settings: Scoring, commands: Commands, seconds: int) -> dict[str, Any
     found: dict[str, Any] = {}
     with consumer.reading(settings.kafka) as reader:
         with display.activity("Warming up"):
-            _sent(commands, WARM_UP * max(RATES), str(max(RATES)))
+            _answered(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
         for rate in RATES:
             since = Mark.now(reader, settings.topics)
             with display.activity(f"{rate} readings/s for {seconds} s"):
-                sent = _sent(commands, rate * seconds, str(rate))
-                while Mark.now(reader, settings.topics).answered < since.answered + sent:
-                    pass
+                _answered(reader, settings, commands, rate * seconds, rate)
             latency = report.scores(reader, settings.topics, since).latency_ms
             points = np.percentile(latency, (50, 95, 99, 100)).round(1)
             found[str(rate)] = dict(zip(("p50", "p95", "p99", "max"), points, strict=True))
@@ -111,6 +110,16 @@ def waited(settings: Scoring, commands: Commands, seconds: int) -> dict[str, Any
 def _sent(commands: Commands, count: int, rate: str) -> int:
     produce = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", "--json"]
     return int(json.loads(commands.start(produce).result())["readings"])
+
+
+def _answered(
+    reader: consumer.TopicReader, settings: Scoring, commands: Commands, count: int, rate: int
+) -> None:
+    """Send readings, and return when all are answered."""
+    before = Mark.now(reader, settings.topics).answered
+    sent = _sent(commands, count, str(rate))
+    while Mark.now(reader, settings.topics).answered < before + sent:
+        sleep(0.5)
 
 
 def _progress(settings: Scoring) -> list[Progress]:

@@ -253,6 +253,7 @@ RULES: dict[str, Callable[[object], Any]] = {
     "devices": _whole(1),
     "payload": _one_of(get_args(Payload)),
     "faults": str,
+    "clock_skew": _seconds,
     "label_delay": _seconds,
     "engine": _one_of(get_args(Engine)),
     "name": _matching(r"[a-zA-Z0-9._-]{1,100}", "letters, digits, dots, dashes"),

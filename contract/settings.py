@@ -39,8 +39,8 @@ class Settings:
     security: Security | None = None
     """What the profile says; None is without any protection."""
 
-    master: str = "local[*]"
-    """Spark's master."""
+    master: str = "local[*,4]"
+    """Spark's master. On this machine a task that failed is tried again, as on a cluster."""
 
     prefix: str = "digits"
     """What the topics' names begin with."""
@@ -105,6 +105,9 @@ class Producing(Settings):
 
     faults: str = ""
     """Shares of readings that are faulty on purpose, as `producers.faults` reads them."""
+
+    clock_skew: float = 0.002
+    """Seconds by which a device's clock is off at most."""
 
     label_delay: float = 5.0
     """Seconds between a reading and its label."""

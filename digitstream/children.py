@@ -64,6 +64,16 @@ class Command:
         return self._reported
 
     @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    @property
+    def said(self) -> list[str]:
+        """The lines of its progress so far."""
+        return list(self._said)
+
+    @property
     def ended(self) -> bool:
         """Whether it no longer runs."""
         return self._process.poll() is not None

@@ -13,6 +13,7 @@ from digitstream.commands import (
     dead_letters,
     demo,
     doctor,
+    drill,
     history,
     models,
     programs,
@@ -39,6 +40,7 @@ app.command()(accounts.reconcile)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(history.tables, name="tables")
 app.command()(history.sql)
+app.command()(drill.drill)
 app.command()(doctor.doctor)
 
 

@@ -29,7 +29,7 @@ BootstrapServers = Annotated[
 KafkaProfile = Annotated[
     str | None, typer.Option(help="The profile [kafka.NAME] by which Kafka is reached.")
 ]
-Master = Annotated[str | None, typer.Option(help="Spark's master. [default: local[*]]")]
+Master = Annotated[str | None, typer.Option(help="Spark's master. [default: local[*,4]]")]
 Prefix = Annotated[str | None, typer.Option(help="What topics' names begin with.")]
 Model = Annotated[str | None, typer.Option(help="The model's name in the registry.")]
 TrackingUri = Annotated[

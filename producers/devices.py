@@ -17,9 +17,6 @@ from contract.headers import Header
 from contract.messages import SPECVERSION
 from producers.faults import Faults
 
-CLOCK_SPREAD_US = 2_000
-"""A device's clock is off by at most so many microseconds, always the same."""
-
 NOISE = 2
 """A sensor's noise: every pixel is off by up to so many of its 255 steps, each time anew."""
 
@@ -33,12 +30,13 @@ class Device:
     headers: tuple[Header, ...]
 
     @classmethod
-    def of(cls, index: int, seed: int, content_type: str) -> Self:
-        """The device of a number; it depends on nothing else, so that more devices change none."""
-        name = f"device-{index:03d}"
-        offset = np.random.default_rng([seed, index]).integers(
-            -CLOCK_SPREAD_US, CLOCK_SPREAD_US + 1
-        )
+    def of(cls, index: int, seed: int, content_type: str, clock_skew: float) -> Self:
+        """The device of a number; it depends on nothing else, so that more devices change none.
+
+        Its clock is off by up to `clock_skew` seconds, always the same.
+        """
+        name, skew_us = f"device-{index:03d}", round(clock_skew * 1e6)
+        offset = np.random.default_rng([seed, index]).integers(-skew_us, skew_us + 1)
         shared = {
             headers.SPECVERSION: SPECVERSION,
             headers.SOURCE: f"/devices/{name}",

@@ -93,7 +93,10 @@ def _records(
     rng = np.random.default_rng(settings.seed)
     makes = Records(
         run=uuid.uuid4().hex[:12],
-        devices=[Device.of(i, settings.seed, content_type) for i in range(settings.devices)],
+        devices=[
+            Device.of(i, settings.seed, content_type, settings.clock_skew)
+            for i in range(settings.devices)
+        ],
         partitions=len(client.partitions_for(settings.topics.readings)),
         payload=settings.payload,
         clock=clock,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Promote = Annotated[bool, typer.Option(help="Make the new version the champion.")]
 BatchSize = Annotated[int | None, typer.Option(help="Images in a training step.")]
 Payload = Annotated[str | None, typer.Option(help="raw, png or json. [default: raw]")]
+ClockSkew = Annotated[
+    str | None, typer.Option(help="How far devices' clocks are off, like 7h. [default: 2ms]")
+]
 LabelDelay = Annotated[float | None, typer.Option(help="Seconds from a reading to its label.")]
 Largest = Annotated[
     int | None, typer.Option("--max-offsets-per-trigger", help="Readings in a micro-batch at most.")
@@ -126,6 +129,7 @@ def produce(
     devices: flags.Devices = None,
     payload: Payload = None,
     faults: flags.Faults = None,
+    clock_skew: ClockSkew = None,
     label_delay: LabelDelay = None,
     as_json: flags.AsJson = False,
 ) -> None:

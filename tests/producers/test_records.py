@@ -10,7 +10,7 @@ from contract.datasets import Dataset
 from contract.events import Reading
 from contract.settings import Payload
 from contract.times import moment
-from producers.devices import CLOCK_SPREAD_US, NOISE, Block, Device, blocks
+from producers.devices import NOISE, Block, Device, blocks
 from producers.faults import DUPLICATE, GOOD, Faults
 from producers.records import CONTENT_TYPES, Record, Records
 
@@ -18,6 +18,8 @@ SHAPE = (8, 6, 2)
 IMAGES = np.random.default_rng(2).integers(0, 256, (20, *SHAPE), dtype=np.uint8)
 DATA = Dataset(IMAGES, np.arange(20, dtype=np.int64), "test")
 CLOCK = 1_770_000_000_999_999_000
+
+SKEW = 0.002
 
 
 def drawn(count: int, faults: str = "", seed: int = 1, size: int = 7) -> list[Block]:
@@ -29,7 +31,7 @@ def made(
     count: int = 50, faults: str = "", payload: Payload = "raw", seed: int = 1
 ) -> list[Record]:
     rng = np.random.default_rng(seed)
-    devices = [Device.of(index, seed, CONTENT_TYPES[payload]) for index in range(5)]
+    devices = [Device.of(index, seed, CONTENT_TYPES[payload], SKEW) for index in range(5)]
     makes = Records("run", devices, 3, payload, lambda: CLOCK, rng)
     found = blocks(DATA, 5, Faults.parse(faults), count, 7, rng)
     return [record for block in found for record in makes.of(block)]
@@ -95,13 +97,14 @@ def test_each_device_has_a_clock_that_is_always_off_by_the_same_little() -> None
             round(time.timestamp() * 1e6) - CLOCK // 1000
         )
     assert len(offsets) == 5
-    assert all(len(of) == 1 and abs(*of) <= CLOCK_SPREAD_US for of in offsets.values())
+    assert all(len(of) == 1 and abs(*of) <= SKEW * 1e6 for of in offsets.values())
     assert len(set.union(*offsets.values())) > 1
 
 
 def test_a_device_does_not_depend_on_how_many_there_are() -> None:
-    assert Device.of(3, 1, images.RAW) == Device.of(3, 1, images.RAW)
-    assert Device.of(3, 1, images.RAW).offset_us != Device.of(3, 2, images.RAW).offset_us
+    device = Device.of(3, 1, images.RAW, SKEW)
+    assert device == Device.of(3, 1, images.RAW, SKEW)
+    assert device.offset_us != Device.of(3, 2, images.RAW, SKEW).offset_us
 
 
 def test_a_duplicate_is_the_good_record_before_it() -> None:

@@ -1,0 +1,76 @@
+"""`digitstream drill`: break things on purpose, and see what is promised of that."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from digitstream import display, flags
+
+if TYPE_CHECKING:
+    from digitstream.drills.drill import Outcome
+
+Name = Annotated[str, typer.Argument(metavar="list|all|NAME", help="Which drill.")]
+RESULT = {True: "kept", False: "[red]BROKEN[/red]", None: "not tried"}
+
+
+def drill(
+    name: Name,
+    home: flags.Home = None,
+    master: flags.Master = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    data: flags.Data = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Break something, with a broker and a checkpoint of its own; exits with 1 if a promise breaks.
+
+    The champion of HOME does the scoring.
+    """
+    from digitstream import drills
+
+    if name == "list":
+        value: dict[str, Any] = {
+            "drills": [
+                {"name": each.name, "promise": each.promise} for each in drills.DRILLS.values()
+            ]
+        }
+        display.report(value, _listed, as_json)
+        return
+    chosen = drills.chosen(name)
+    from contract.settings import Scoring
+    from digitstream.children import stoppable
+    from digitstream.drills import ground as grounds
+    from digitstream.drills.drill import tried
+
+    settings = flags.loaded(Scoring, locals())
+    outcomes: list[Outcome] = []
+    with stoppable(), display.progress("Drills") as advance:
+        with grounds.prepared(settings) as ground:
+            for number, each in enumerate(chosen):
+                advance(number, len(chosen), each.name)
+                outcomes.append(tried(each, ground(each.name)))
+        advance(len(chosen), len(chosen), "")
+    kept = not any(outcome.kept is False for outcome in outcomes)
+    value = {"kept": kept, "drills": [asdict(outcome) for outcome in outcomes]}
+    display.report(value, lambda: _table(outcomes), as_json)
+    raise typer.Exit(0 if kept else 1)
+
+
+def _listed() -> Table:
+    from digitstream import drills
+
+    rows = Table("drill", "what is broken, and what is promised", show_lines=True)
+    for each in drills.DRILLS.values():
+        rows.add_row(each.name, each.promise)
+    return rows
+
+
+def _table(outcomes: list[Outcome]) -> Table:
+    rows = Table("drill", "promised", "seen", "promise", "s", show_lines=True)
+    for each in outcomes:
+        rows.add_row(each.name, each.promise, each.seen, RESULT[each.kept], f"{each.seconds:.0f}")
+    return rows

@@ -1,0 +1,25 @@
+"""Things that break, on purpose, in an installation made for it: what is promised, what is seen."""
+
+from __future__ import annotations
+
+import difflib
+
+from contract.errors import SettingsError
+from digitstream.drills import outside, readings, scorer
+from digitstream.drills.drill import DRILLS, Drill
+
+__all__ = ["DRILLS", "chosen", "outside", "readings", "scorer"]
+
+
+def chosen(name: str) -> list[Drill]:
+    """The drill of this name, or all of them; raises SettingsError for a name that is none's."""
+    if name == "all":
+        return list(DRILLS.values())
+    if name not in DRILLS:
+        near = difflib.get_close_matches(name, DRILLS, n=1, cutoff=0)[0]
+        message = (
+            f"There is no drill {name!r}; the nearest is {near}. `digitstream drill list` tells "
+            f"them all."
+        )
+        raise SettingsError(message)
+    return [DRILLS[name]]

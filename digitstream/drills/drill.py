@@ -1,0 +1,74 @@
+"""A drill: what it breaks, what is promised of that, and the function that tries it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from contract.errors import DigitstreamError
+
+if TYPE_CHECKING:
+    from digitstream.drills.ground import Ground
+
+Try = Callable[["Ground"], str]
+"""Breaks something on a ground of its own and returns what was seen.
+
+Raises Broken if the promise was not kept, and Impossible where this machine does not let it try.
+"""
+
+
+class Broken(DigitstreamError):
+    """A promise was not kept."""
+
+
+class Impossible(DigitstreamError):
+    """This machine does not let a drill do what it has to do."""
+
+
+@dataclass(frozen=True)
+class Drill:
+    """Something to break."""
+
+    name: str
+    promise: str
+    attempt: Try
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a drill; `kept` is None where it could not be tried."""
+
+    name: str
+    promise: str
+    seen: str
+    kept: bool | None
+    seconds: float
+
+
+DRILLS: dict[str, Drill] = {}
+"""Every drill by its name, in the order in which `all` runs them."""
+
+
+def drill(name: str, promise: str) -> Callable[[Try], Try]:
+    """Make a function the drill of this name."""
+
+    def keep(attempt: Try) -> Try:
+        DRILLS[name] = Drill(name, promise, attempt)
+        return attempt
+
+    return keep
+
+
+def tried(each: Drill, ground: Ground) -> Outcome:
+    """What comes of a drill on a ground."""
+    began = time.monotonic()
+    kept: bool | None
+    try:
+        seen, kept = each.attempt(ground), True
+    except Impossible as why:
+        seen, kept = str(why), None
+    except DigitstreamError as fault:
+        seen, kept = str(fault), False
+    return Outcome(each.name, each.promise, seen, kept, round(time.monotonic() - began, 1))

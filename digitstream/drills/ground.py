@@ -1,0 +1,181 @@
+"""Where drills break things: a broker, a registry and a checkpoint of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from contract import bundle, checkpoint
+from contract.log import looking
+from contract.settings import Engine, Scoring
+from contract.topics import ensure
+from digitstream import broker, consumer, jars, machine
+from digitstream.children import Command, Commands
+from digitstream.drills.drill import Broken
+from digitstream.reconcile import Mark, Reconciliation, reconcile
+
+ENGINE: Engine = "onnx"
+PATIENCE = 120.0
+_GLANCE_SECONDS = 0.02
+_FAST = 5e-4
+
+
+@dataclass(eq=False)
+class Ground:
+    """An installation in which things may break; a drill has topics and a checkpoint to itself."""
+
+    settings: Scoring
+    commands: Commands
+    kafka: broker.Broker
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the query keeps how far it is."""
+        return self.settings.home / "checkpoints" / self.settings.name
+
+    def send(self, count: int, *options: str, rate: str = "max") -> int:
+        """Send readings; returns how many Kafka acknowledged."""
+        return int(json.loads(self.sending(count, *options, rate=rate).result())["readings"])
+
+    def sending(self, count: int, *options: str, rate: str = "max") -> Command:
+        """Send readings meanwhile."""
+        words = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", *options]
+        return self.commands.start([*words, "--prefix", self.settings.prefix, "--json"])
+
+    def score(self, *options: str, in_a_batch: int = 1_000) -> Command:
+        """Start the scorer."""
+        own = ["--prefix", self.settings.prefix, "--name", self.settings.name]
+        size = ["--max-offsets-per-trigger", str(in_a_batch)]
+        return self.commands.start(["score", "--engine", ENGINE, *own, *size, *options, "--json"])
+
+    def kill(self, command: Command) -> None:
+        """Kill the driver (SIGKILL), and return when its JVM is gone, too."""
+        family = psutil.Process(command.pid).children(recursive=True)
+        psutil.Process(command.pid).kill()
+        psutil.wait_procs(family, 30)
+        command.stop()
+
+    def answers(self) -> int:
+        """Scores and dead letters by now, those that came twice twice."""
+        with consumer.reading(self.settings.kafka) as reader:
+            return Mark.now(reader, self.settings.topics).answered
+
+    def await_answers(self, count: int, scorer: Command, patience: float = PATIENCE) -> None:
+        """Return when so many readings were answered; raises Broken if none comes for a while."""
+        last, moved = -1, time.monotonic()
+        with consumer.reading(self.settings.kafka) as reader:
+            while last < count:
+                scorer.check()
+                now = Mark.now(reader, self.settings.topics).answered
+                if now != last:
+                    last, moved = now, time.monotonic()
+                if time.monotonic() - moved > patience:
+                    message = f"{last} of {count} were answered, then none for {patience} s"
+                    raise Broken(message)
+                time.sleep(_GLANCE_SECONDS)
+
+    def stop(self, scorer: Command) -> None:
+        """Let the scorer finish its micro-batch and end."""
+        scorer.stop()
+
+    def batches(self, kind: str) -> int:
+        """The number of the last micro-batch of `offsets` or `commits`, -1 if there is none."""
+        return max((int(file.name) for file in (self.checkpoint / kind).glob("[0-9]*")), default=-1)
+
+    def accounts(self) -> Reconciliation:
+        """What became of all readings."""
+        topics = self.settings.topics
+        stands = [checkpoint.committed(self.checkpoint, topic) for topic in topics.answered]
+        with consumer.reading(self.settings.kafka) as reader:
+            return reconcile(reader, topics, None, *stands)
+
+    def all_answered(self, sent: int) -> str:
+        """What was seen, if each of the readings sent has its answer; raises Broken if not."""
+        found = self.accounts()
+        counts = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
+        total = {count: found.total(count) for count in counts}
+        seen = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in total.items())
+        if total["missing"] or total["in_flight"] or total["produced"] != sent:
+            message = f"{sent} readings were sent; {seen}"
+            raise Broken(message)
+        return seen
+
+
+def until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+    """Return when the condition holds; it is looked at very often. Raises Broken after a while."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > patience:
+            message = f"{what} did not happen within {patience:.0f} s"
+            raise Broken(message)
+        time.sleep(_FAST)
+
+
+@contextmanager
+def prepared(settings: Scoring) -> Iterator[Callable[[str], Ground]]:
+    """A broker and a registry with the installation's champion; makes a ground for each drill.
+
+    Raises NoChampion and BundleError.
+    """
+    champion = bundle.load(settings.registry.resolve().folder)
+    with tempfile.TemporaryDirectory(prefix="digitstream-drill-") as name:
+        home = Path(name)
+        own = Scoring(home=home, master=settings.master)
+        own.registry.promote(own.registry.register(champion, parameters={}))
+        kafka = broker.start(home, machine.java_17(), machine.fetched(jars.BROKER))
+        try:
+            shared = {
+                "DIGITSTREAM_HOME": str(home),
+                "DIGITSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+                "DIGITSTREAM_MASTER": settings.master,
+                "DIGITSTREAM_DATA": settings.data,
+            }
+            with Commands(home / "logs", shared) as commands:
+
+                def ground(drill: str) -> Ground:
+                    mine = replace(
+                        own,
+                        bootstrap_servers=kafka.bootstrap_servers,
+                        prefix=drill,
+                        name=drill,
+                        engine=ENGINE,
+                    )
+                    ensure(mine.kafka, mine.topics)
+                    return Ground(mine, commands, kafka)
+
+                yield ground
+        finally:
+            broker.stop(home)
+
+
+def backed_by(ground: Ground, topic: str) -> int:
+    """Records that a topic ever had."""
+    with looking(ground.settings.kafka) as log:
+        return sum(log.end([topic])[topic].values())
+
+
+def kill_broker(ground: Ground) -> None:
+    """Kill Kafka (SIGKILL)."""
+    found = broker.status(ground.settings.home)
+    if found is not None:
+        process = psutil.Process(found.pid)
+        process.kill()
+        process.wait()
+
+
+def restart_broker(ground: Ground) -> None:
+    """Start Kafka again, where it was."""
+    broker.start(ground.settings.home, machine.java_17(), machine.fetched(jars.BROKER))
+
+
+def is_root() -> bool:
+    """Whether we may do anything on this machine."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0

@@ -1,0 +1,173 @@
+"""Drills that break what the scorer stands on: Kafka, the disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+
+from kafka import KafkaAdminClient, TopicPartition
+
+from contract.clients import arguments
+from contract.log import looking
+from digitstream.children import CommandFailed
+from digitstream.drills.drill import Broken, Impossible, drill
+from digitstream.drills.ground import Ground, is_root, kill_broker, restart_broker, until
+
+_DISK_BYTES = 1 << 20
+
+
+@drill("broker-5s", "Kafka is killed and back after 5 seconds: the scorer outwaits it.")
+def _broker_5s(ground: Ground) -> str:
+    return _without_broker(ground, 5)
+
+
+@drill(
+    "broker-60s",
+    "Kafka is killed and back after 60 seconds: the scorer outwaits it, or stops with a sentence "
+    "and goes on at the next start.",
+)
+def _broker_60s(ground: Ground) -> str:
+    return _without_broker(ground, 60)
+
+
+def _without_broker(ground: Ground, seconds: int) -> str:
+    sent = ground.send(10_000)
+    scorer = ground.score()
+    ground.await_answers(2_000, scorer)
+    kill_broker(ground)
+    time.sleep(seconds)
+    restart_broker(ground)
+    try:
+        ground.await_answers(sent, scorer, patience=180)
+        scorer.stop()
+        how = "the scorer went on by itself"
+    except CommandFailed as stopped:
+        if "Nothing is lost" not in str(stopped):
+            raise
+        ground.score("--available-now").result()
+        how = "the scorer stopped with a sentence, and went on at its next start"
+    return f"{how}; {ground.all_answered(sent)}"
+
+
+@drill(
+    "new-partitions", "The topic of readings gets more partitions: they are read from the first on."
+)
+def _new_partitions(ground: Ground) -> str:
+    topic = ground.settings.topics.readings
+    sent = ground.send(1_000)
+    scorer = ground.score()
+    ground.await_answers(sent, scorer)
+    admin = KafkaAdminClient(**arguments(ground.settings.kafka))
+    admin.create_partitions({topic: 5})
+    admin.close()
+    with looking(ground.settings.kafka) as log:
+        until(lambda: len(log.end([topic])[topic]) == 5, "five partitions")
+    sent += ground.send(2_000)
+    ground.await_answers(sent, scorer)
+    scorer.stop()
+    used = sum(part.scored > 0 for part in ground.accounts().partitions)
+    return f"{used} of 5 partitions were written and read; {ground.all_answered(sent)}"
+
+
+@drill(
+    "retention",
+    "Kafka forgets readings while the scorer rests: it tells which, with their offsets, does "
+    "nothing, and goes on without them only when told to.",
+)
+def _retention(ground: Ground) -> str:
+    topic = ground.settings.topics.readings
+    ground.send(1_000)
+    ground.score("--available-now").result()
+    ground.send(2_000)
+    with looking(ground.settings.kafka) as log:
+        ends = log.end([topic])[topic]
+    admin = KafkaAdminClient(**arguments(ground.settings.kafka))
+    admin.delete_records({TopicPartition(topic, part): end - 100 for part, end in ends.items()})
+    admin.close()
+    before = ground.answers()
+    try:
+        ground.score("--available-now").result()
+    except CommandFailed as stopped:
+        told = str(stopped)
+    else:
+        message = "the scorer went on as if nothing was lost"
+        raise Broken(message)
+    lost = [f"{topic}/{part} from" for part in ends]
+    if not all(where in told for where in lost) or ground.answers() != before:
+        message = f"it said: {told}"
+        raise Broken(message)
+    ground.score("--available-now", "--skip-lost").result()
+    kept = ground.answers() - before
+    if kept != 100 * len(ends):
+        message = f"{kept} of {100 * len(ends)} readings that are there were answered"
+        raise Broken(message)
+    return f"it told all {len(ends)} ranges and stopped; with --skip-lost {kept} of {kept} answered"
+
+
+@drill(
+    "full-disk",
+    "The disk of the checkpoint is full: the scorer stops with a sentence, and goes on when there "
+    "is room.",
+)
+def _full_disk(ground: Ground) -> str:
+    small = ground.settings.home / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(small)]
+    if not is_root() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        message = "A small disk can only be mounted by root, on Linux. Run this drill as root."
+        raise Impossible(message)
+    try:
+        checkpoints = ground.settings.home / "checkpoints"
+        checkpoints.mkdir(exist_ok=True)
+        (checkpoints / ground.settings.name).symlink_to(small)
+        sent = ground.send(2_000)
+        scorer = ground.score(in_a_batch=100)
+        ground.await_answers(500, scorer)
+        ballast = small / "ballast"
+        _fill(ballast)
+        try:
+            ground.await_answers(sent, scorer)
+        except CommandFailed as stopped:
+            told = str(stopped)
+        else:
+            message = "the scorer did not notice that the disk is full"
+            raise Broken(message)
+        ballast.unlink()
+        ground.score("--available-now").result()
+        return f"it said: {told[:160]}...; then {ground.all_answered(sent)}"
+    finally:
+        subprocess.run(["umount", "-l", str(small)], capture_output=True, check=False)
+
+
+def _fill(file: os.PathLike[str]) -> None:
+    """Write until there is no room."""
+    with open(file, "wb", buffering=0) as ballast:
+        try:
+            while True:
+                ballast.write(bytes(4096))
+        except OSError:
+            return
+
+
+@drill(
+    "other-home",
+    "A second scorer is started on the same checkpoint: it is refused, and the first goes on.",
+)
+def _second_scorer(ground: Ground) -> str:
+    sent = ground.send(1_000)
+    scorer = ground.score()
+    ground.await_answers(sent, scorer)
+    try:
+        ground.score("--available-now").result()
+    except CommandFailed as refused:
+        told = str(refused)
+    else:
+        message = "both scored"
+        raise Broken(message)
+    sent += ground.send(500)
+    ground.await_answers(sent, scorer)
+    scorer.stop()
+    if "Another process scores" not in told:
+        raise Broken(told)
+    return f"refused; {ground.all_answered(sent)}"

@@ -1,0 +1,150 @@
+"""Drills that end the scorer, or parts of it, in the middle of its work."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from contract import bundle
+from contract.bundle import Golden
+from digitstream.drills.drill import Broken, drill
+from digitstream.drills.ground import Ground, until
+
+
+@drill(
+    "kill-before-writes",
+    "The driver is killed after a micro-batch was planned and before its answers are written: the "
+    "next start answers it, once.",
+)
+def _kill_before_writes(ground: Ground) -> str:
+    sent = ground.send(5_000)
+    scorer = ground.score()
+    until(lambda: ground.batches("offsets") > ground.batches("commits"), "a planned micro-batch")
+    before = ground.answers()
+    ground.kill(scorer)
+    done = ground.answers() - before
+    return _goes_on(ground, sent, f"killed when {done} of the batch's answers were written")
+
+
+@drill(
+    "kill-between-writes",
+    "The driver is killed while some answers of a micro-batch are written and others are not: the "
+    "next start writes them all, those that were there with the same ids.",
+)
+def _kill_between_writes(ground: Ground) -> str:
+    sent = ground.send(20_000)
+    scorer = ground.score(in_a_batch=8_000)
+    until(lambda: ground.answers() > 0, "a first answer")
+    ground.kill(scorer)
+    done = ground.answers()
+    return _goes_on(ground, sent, f"killed when {done} answers of 8,000 were written")
+
+
+@drill(
+    "kill-after-writes",
+    "The driver is killed as soon as a micro-batch's answers are written, committed or not: "
+    "nothing is lost, and what is written again has the same ids.",
+)
+def _kill_after_writes(ground: Ground) -> str:
+    sent = ground.send(2_000)
+    scorer = ground.score()
+    until(lambda: ground.answers() >= 1_000, "the answers of a micro-batch")
+    ground.kill(scorer)
+    done = "was" if ground.batches("commits") >= 0 else "was not"
+    return _goes_on(ground, sent, f"killed when the micro-batch {done} committed")
+
+
+@drill(
+    "last-commit-deleted",
+    "The checkpoint loses the note of its last micro-batch: it is answered again, with the same "
+    "ids.",
+)
+def _last_commit_deleted(ground: Ground) -> str:
+    sent = ground.send(2_000)
+    ground.score("--available-now").result()
+    last = ground.batches("commits")
+    for file in (f"{last}", f".{last}.crc"):
+        (ground.checkpoint / "commits" / file).unlink(missing_ok=True)
+    seen = _goes_on(ground, sent, "the last commit file was deleted")
+    if ground.accounts().total("duplicates") == 0:
+        message = f"the micro-batch was not answered again: {seen}"
+        raise Broken(message)
+    return seen
+
+
+@drill(
+    "kill-worker",
+    "The Python workers are killed in the middle of a micro-batch: Spark does their part again, "
+    "and the scorer goes on.",
+)
+def _kill_worker(ground: Ground) -> str:
+    sent = ground.send(20_000)
+    scorer = ground.score(in_a_batch=8_000)
+    ground.await_answers(1, scorer)
+    workers = [
+        child
+        for child in psutil.Process(scorer.pid).children(recursive=True)
+        if "pyspark.daemon" in " ".join(child.cmdline())
+    ]
+    forked = [worker for worker in workers if worker.children() == []]
+    for worker in forked:
+        worker.kill()
+    ground.await_answers(sent, scorer)
+    scorer.stop()
+    return f"{len(forked)} workers killed; {ground.all_answered(sent)}"
+
+
+@drill(
+    "broken-model",
+    "A version is promoted that cannot be loaded, then one that gives other answers than it was "
+    "trained to: neither takes over, and the one before goes on.",
+)
+def _broken_model(ground: Ground) -> str:
+    registry = ground.settings.registry
+    sent = ground.send(1_000)
+    scorer = ground.score()
+    ground.await_answers(sent, scorer)
+    made = bundle.load(registry.resolve().folder)
+    for name, spoil in {"unreadable": _unreadable, "another": _another}.items():
+        folder = ground.settings.home / name
+        shutil.copytree(made.folder, folder)
+        golden = spoil(folder, made.golden)
+        spoilt = bundle.write(
+            folder,
+            name=made.manifest.name,
+            input_shape=made.manifest.input_shape,
+            classes=made.manifest.classes,
+            scaling=made.manifest.scaling,
+            versions=made.manifest.versions,
+            data_sha256=made.manifest.data_sha256,
+            metrics={},
+            golden=golden,
+        )
+        registry.promote(registry.register(spoilt, parameters={}))
+        sent += ground.send(1_000)
+        ground.await_answers(sent, scorer)
+    scorer.stop()
+    registry.promote("1")
+    told = [line for line in scorer.said if "cannot be champion" in line]
+    if len(told) < 2:
+        message = f"the scorer told of {len(told)} of 2 versions that may not score"
+        raise Broken(message)
+    return f"both were refused, loudly; {ground.all_answered(sent)}"
+
+
+def _unreadable(folder: Path, golden: Golden) -> Golden:
+    (folder / bundle.ONNX).write_bytes(b"no model at all")
+    return golden
+
+
+def _another(folder: Path, golden: Golden) -> Golden:
+    return golden._replace(probabilities=np.roll(golden.probabilities, 1, axis=1))
+
+
+def _goes_on(ground: Ground, sent: int, what: str) -> str:
+    """Start the scorer again, until all is answered."""
+    ground.score("--available-now").result()
+    return f"{what}; then {ground.all_answered(sent)}"

@@ -1,0 +1,73 @@
+"""Each drill keeps its promise; and a promise that is broken is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.settings import Scoring
+from digitstream.drills import DRILLS, ground
+from digitstream.drills.drill import Broken, Drill, Impossible, tried
+from digitstream.drills.ground import Ground
+from tests.digitstream.conftest import Run
+
+# A minute without Kafka is for `digitstream drill all`.
+LONG = {"broker-60s"}
+
+
+@pytest.fixture(scope="module")
+def grounds(registered: Path) -> Iterator[Callable[[str], Ground]]:
+    settings = Scoring(home=registered.parent, master="local[2,4]")
+    with ground.prepared(settings) as made:
+        yield made
+
+
+@pytest.mark.kafka
+@pytest.mark.spark
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(DRILLS.keys() - LONG))
+def test_each_drill_keeps_its_promise(name: str, grounds: Callable[[str], Ground]) -> None:
+    found = tried(DRILLS[name], grounds(name))
+    if found.kept is None:
+        pytest.skip(found.seen)
+    assert found.kept, found.seen
+
+
+@pytest.mark.kafka
+@pytest.mark.spark
+@pytest.mark.slow
+def test_a_reading_that_is_missing_breaks_a_promise(grounds: Callable[[str], Ground]) -> None:
+    here = grounds("gap")
+    sent = here.send(100)
+    with pytest.raises(Broken, match="100 readings were sent; produced 100, scored 0, .* flight 100"):
+        here.all_answered(sent)
+
+
+def test_what_a_drill_comes_to_is_kept_broken_or_not_tried() -> None:
+    def broken(ground: object) -> str:
+        message = "two are missing"
+        raise Broken(message)
+
+    def impossible(ground: object) -> str:
+        message = "only root may"
+        raise Impossible(message)
+
+    for attempt, kept, seen in (
+        (lambda ground: "all there", True, "all there"),
+        (broken, False, "two are missing"),
+        (impossible, None, "only root may"),
+    ):
+        found = tried(Drill("a", "b", attempt), None)
+        assert (found.kept, found.seen) == (kept, seen)
+
+
+def test_drills_are_listed_and_the_nearest_is_told(run: Run) -> None:
+    code, report, _ = run("drill", "list", "--json")
+    assert code == 0
+    assert [each["name"] for each in json.loads(report)["drills"]] == list(DRILLS)
+    code, _, said = run("drill", "poisn")
+    assert code == 1
+    assert "the nearest is poison" in said
