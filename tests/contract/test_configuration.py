@@ -10,7 +10,7 @@ import pytest
 
 from contract.configuration import RULES, load
 from contract.errors import BrokerUnavailable, SettingsError
-from contract.settings import Producing, Scoring, Settings, Training
+from contract.settings import Archiving, Producing, Scoring, Settings, Training
 
 NO_FILE = Path("no-such.toml")
 
@@ -95,11 +95,24 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_setting_has_a_rule_and_obeys_it() -> None:
-    settings = [kind() for kind in (Producing, Scoring, Training)]
+    settings = [kind() for kind in (Producing, Scoring, Archiving, Training)]
     defaults = {f.name: getattr(each, f.name) for each in settings for f in fields(each)}
     assert defaults.keys() == RULES.keys()
     for name, default in defaults.items():
         assert default is None or RULES[name](default) == default
+
+
+@pytest.mark.parametrize(
+    ("tables", "address"),
+    [
+        (None, "file:/srv/home/tables"),
+        ("/data/a b", "file:/data/a b"),
+        ("hdfs://name:8020/history/", "hdfs://name:8020/history"),
+        ("s3a://history/digits", "s3a://history/digits"),
+    ],
+)
+def test_tables_have_the_address_that_hadoop_knows(tables: str | None, address: str) -> None:
+    assert Archiving(home=Path("/srv/home"), tables=tables).address == address
 
 
 def test_the_address_of_the_embedded_broker_is_not_ours_to_know() -> None:
