@@ -103,6 +103,19 @@ def test_every_setting_has_a_rule_and_obeys_it() -> None:
         assert default is None or RULES[name](default) == default
 
 
+@pytest.mark.parametrize(
+    ("tables", "address"),
+    [
+        (None, "file:/srv/home/tables"),
+        ("/data/a b", "file:/data/a b"),
+        ("hdfs://name:8020/history/", "hdfs://name:8020/history"),
+        ("s3a://history/digits", "s3a://history/digits"),
+    ],
+)
+def test_tables_have_the_address_that_hadoop_knows(tables: str | None, address: str) -> None:
+    assert Archiving(home=Path("/srv/home"), tables=tables).address == address
+
+
 def test_the_address_of_the_embedded_broker_is_not_ours_to_know() -> None:
     assert Settings(bootstrap_servers="a:1").kafka == Kafka("a:1")
     with pytest.raises(BrokerUnavailable, match="digitstream broker start"):
