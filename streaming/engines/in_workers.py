@@ -25,7 +25,8 @@ Load = Callable[[bytes], Predict]
 # Images in one call: few enough that a convolution's output stays in the processor's cache.
 _ROWS = 64
 
-_WARM_UP = 2 * _ROWS
+# Before an engine is timed, and how often: the best time is the one that nothing else disturbed.
+_WARM_UP, _TRIALS = 2 * _ROWS, 3
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,12 @@ class InWorkers:
 
         def trial(number: int) -> tuple[Probabilities | None, float]:
             predict(self, images.value[:_WARM_UP])
-            began = perf_counter()
-            found = predict(self, images.value)
-            return (None if number else found), perf_counter() - began
+            seconds = []
+            for _ in range(_TRIALS):
+                began = perf_counter()
+                found = predict(self, images.value)
+                seconds.append(perf_counter() - began)
+            return (None if number else found), min(seconds)
 
         trials = context.parallelize(range(cores), cores).map(trial).collect()
         images.unpersist()
