@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from contract.connection import Kafka
@@ -28,6 +29,23 @@ class Log:
     def end(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
         """The offset that each partition's next record will get."""
         return self._offsets(topics, "LATEST")
+
+    def at(self, end: Offsets, time: datetime) -> dict[str, dict[int, int]]:
+        """The offset of each partition's first record that Kafka stored then or later; where there
+        is none, the one in `end`.
+        """
+        from kafka import TopicPartition  # noqa: PLC0415
+
+        places = {
+            TopicPartition(topic, partition): round(time.timestamp() * 1000)
+            for topic, partitions in end.items()
+            for partition in partitions
+        }
+        found: dict[str, dict[int, int]] = {topic: dict(parts) for topic, parts in end.items()}
+        for place, offset in self._admin.list_partition_offsets(places).items():
+            if offset.offset >= 0:
+                found[place.topic][place.partition] = offset.offset
+        return found
 
     def retention_s(self, topics: Sequence[str]) -> float | None:
         """Seconds for which the most forgetful of the topics keeps a record; None is for ever."""

@@ -155,6 +155,12 @@ class Registry:
             found = self._client.get_model_version_by_alias(self.model, alias)
             return Registered(self.model, str(found.version), self._folder(found))
 
+    def fetch(self, version: str) -> Registered:
+        """A version, and its folder; raises NoChampion if there is no such version."""
+        with self._asking(f"the version {version}"):
+            found = self._client.get_model_version(self.model, version)
+            return Registered(self.model, str(found.version), self._folder(found))
+
     def versions(self) -> list[Version]:
         """Every version, the newest first; none if nothing was registered yet."""
         try:

@@ -207,6 +207,20 @@ class Archiving(History):
 
 
 @dataclass(frozen=True)
+class Rescoring(Scoring):
+    """What is scored again, by which version, and where to."""
+
+    version: str = ""
+    """The version that scores, as `digitstream models list` has it; none is the champion."""
+
+    topic: str = ""
+    """Where the scores go."""
+
+    to_timestamp: datetime | None = None
+    """The first reading that Kafka stored then or later is no longer scored; None is the end."""
+
+
+@dataclass(frozen=True)
 class Training(Settings):
     """How a model is trained."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from contract.errors import TopicMissing
@@ -49,6 +49,10 @@ class Topics:
         """The topics of which each record gets an answer."""
         return self.readings, self.replays
 
+    def scored_to(self, topic: str) -> Topics:
+        """The same, but that scores go to another topic."""
+        return replace(self, scores=topic)
+
     @property
     def configs(self) -> dict[str, dict[str, str]]:
         """Topic -> the settings with which it is created."""
@@ -92,6 +96,27 @@ def ensure(
             admin.close()
     if refused:
         raise TopicMissing(_remedy(kafka, missing, refused, partitions))
+
+
+def make(kafka: Kafka, topic: str, partitions: int) -> None:
+    """Return when there is such a topic for scores, having made it if there was none.
+
+    Raises TopicMissing with the command to run if the broker forbids it.
+    """
+    from kafka import KafkaAdminClient  # noqa: PLC0415
+
+    from contract.clients import arguments, reaching  # noqa: PLC0415
+
+    wanted = {topic: {"max.message.bytes": str(ANSWER_BYTES)}}
+    with reaching(kafka):
+        admin = KafkaAdminClient(**arguments(kafka))
+        try:
+            missing = any(each["error_code"] for each in admin.describe_topics([topic]))
+            refused = _create(admin, wanted, partitions) if missing else {}
+        finally:
+            admin.close()
+    if refused:
+        raise TopicMissing(_remedy(kafka, wanted, refused, partitions))
 
 
 def there(kafka: Kafka, topics: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from contract.topics import Topics
 from streaming.champion import LineUp, Loaded, Roles
@@ -40,7 +39,7 @@ def cast(line_up: LineUp, roles: Roles, topics: Topics, judging: Judging) -> lis
     if before is not None:
         heard.append(Opinion(GUARD, judging(before, rest, topics), everything, told=False))
     if challenger is not None and roles.shadow:
-        shadow, elsewhere = sampled(roles.shadow), replace(topics, scores=topics.shadow_scores)
+        shadow, elsewhere = sampled(roles.shadow), topics.scored_to(topics.shadow_scores)
         heard.append(Opinion(SHADOW, judging(challenger, shadow, elsewhere), shadow, told=True))
     parts = [Part(SCORE, judging(champion, rest, topics), rest, tuple(heard))]
     if challenger is not None and canary is not None:

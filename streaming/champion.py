@@ -200,18 +200,14 @@ class Champions:
 
     def _engaged(self, found: Registered, checked: Bundle) -> Loaded:
         """The version with an engine: the one that was chosen before, if it can."""
-        title = f"{found.name} {found.version}"
         try:
-            choice = chosen(self._spark, checked, title, self._engine)
+            made = engaged(self._spark, found, checked, self._engine, self._tell)
         except BundleError:
             if self._wanted != AUTO or self._engine == AUTO:
                 raise
-            choice = chosen(self._spark, checked, title, AUTO)
-        if len(choice.trials) > 1:
-            tried = ", ".join(map(str, choice.trials))
-            self._tell(f"{choice.name} scores with {title}; on its golden set: {tried}.")
-        self._engine = choice.name
-        return Loaded(Model(found.name, found.version, choice.name), checked, choice.engine)
+            made = engaged(self._spark, found, checked, AUTO, self._tell)
+        self._engine = made.model.engine
+        return made
 
     def _passed(self, alias: str) -> None:
         del self._watch[alias]
@@ -259,6 +255,18 @@ class Champions:
         if sentence != self._told:
             self._told = sentence
             self._tell(sentence)
+
+
+def engaged(
+    spark: SparkSession, found: Registered, checked: Bundle, engine: str, tell: Tell
+) -> Loaded:
+    """A version with the engine of this name, or with the fastest; raises BundleError."""
+    title = f"{found.name} {found.version}"
+    choice = chosen(spark, checked, title, engine)
+    if len(choice.trials) > 1:
+        tried = ", ".join(map(str, choice.trials))
+        tell(f"{choice.name} scores with {title}; on its golden set: {tried}.")
+    return Loaded(Model(found.name, found.version, choice.name), checked, choice.engine)
 
 
 def _like(one: Bundle, other: Bundle) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contract.connection import Kafka
+from contract.images import Shape
 from contract.topics import Topics
 from streaming.cast import cast
 from streaming.champion import Champions, LineUp, Loaded, Roles
@@ -46,23 +47,39 @@ def answers(
     the shadow's scores.
     """
     shape = line_up.champion.bundle.manifest.input_shape
-    records = bounded(readings, shape)
-    checks: dict[str, Step] = {
+    records, checks = bounded(readings, shape), checking(shape, topics)
+
+    def judging(loaded: Loaded, rows: Rows, to: Topics) -> Judge:
+        publishing = Publishing(to, loaded.model, loaded.bundle.manifest.classes, clock, figures)
+        return at_work(loaded, records, checks, rows, publishing)
+
+    finish = partial(answered, parts=cast(line_up, roles, topics, judging), figures=figures)
+    return records.mapInArrow(through(checks, finish, figures), COLUMNS)
+
+
+def checking(shape: Shape, topics: Topics) -> dict[str, Step]:
+    """The steps that find out which records hold an image of this shape."""
+    return {
         "decode": partial(decoded, shape=shape, topics=topics),
         "validate": partial(validated, shape=shape),
     }
 
-    def judging(loaded: Loaded, rows: Rows, to: Topics) -> Judge:
-        manifest = loaded.bundle.manifest
-        select = partial(some, rows=rows)
-        scale = partial(scaled, shape=shape, scaling=manifest.scaling)
-        ready: dict[str, Step] = {**checks, "select": select, "scale": scale}
-        scorer = loaded.engine.scorer(records, ready, figures)
-        publishing = Publishing(to, loaded.model, manifest.classes, clock, figures)
-        return Judge(loaded.title, shape, manifest.scaling, scorer, publishing)
 
-    finish = partial(answered, parts=cast(line_up, roles, topics, judging), figures=figures)
-    return records.mapInArrow(through(checks, finish, figures), COLUMNS)
+def at_work(
+    loaded: Loaded,
+    records: DataFrame,
+    checks: Mapping[str, Step],
+    rows: Rows,
+    publishing: Publishing,
+) -> Judge:
+    """A model put to work on these rows of a micro-batch's records."""
+    manifest = loaded.bundle.manifest
+    shape, scaling = manifest.input_shape, manifest.scaling
+    select = partial(some, rows=rows)
+    scale = partial(scaled, shape=shape, scaling=scaling)
+    ready: dict[str, Step] = {**checks, "select": select, "scale": scale}
+    scorer = loaded.engine.scorer(records, ready, publishing.figures)
+    return Judge(loaded.title, shape, scaling, scorer, publishing)
 
 
 @dataclass(eq=False)

@@ -13,11 +13,20 @@ from rich.table import Table
 from digitstream import display, flags
 
 if TYPE_CHECKING:
+    from rich.console import Group
+
     from contract.registry import Registry, Version
+    from digitstream.comparing import Comparison
 
 app = typer.Typer(help="Registered models.", no_args_is_help=True)
 
 VersionNumber = Annotated[str, typer.Argument(metavar="VERSION", help="As `models list` has it.")]
+SHOWN = 20
+"""Readings of which versions differ that are listed for a person."""
+
+Compared = Annotated[
+    list[str] | None, typer.Option(help="A topic with more scores; may come several times.")
+]
 Alias = Annotated[str, typer.Option(help="The alias that the version gets.")]
 
 
@@ -113,6 +122,37 @@ def dismiss(
     display.report(value, lambda: sentence, as_json)
 
 
+@app.command()
+def compare(
+    one: VersionNumber,
+    other: VersionNumber,
+    home: flags.Home = None,
+    bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
+    prefix: flags.Prefix = None,
+    topic: Compared = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Compare two versions on the readings that both scored: where they differ, who is right."""
+    from contract.settings import Settings
+    from digitstream import comparing, consumer
+
+    settings = flags.connected(flags.loaded(Settings, locals()))
+    with display.activity("Comparing"), consumer.reading(settings.kafka) as reader:
+        found = comparing.compared(reader, settings.topics, topic or [], (one, other))
+    value = {
+        "versions": found.versions,
+        "readings": found.both,
+        "agreement": found.agreement,
+        "classes": found.classes,
+        "matrix": found.matrix.tolist(),
+        "changed": found.changed,
+        "labelled": found.labelled,
+        "right": found.right,
+    }
+    display.report(value, lambda: _comparison(found), as_json)
+
+
 def _registry(arguments: Mapping[str, object]) -> Registry:
     from contract.settings import Settings
 
@@ -127,3 +167,27 @@ def _table(versions: list[Version]) -> Table:
         made = each.created.isoformat(timespec="seconds")
         rows.add_row(each.version, ", ".join(each.aliases), shown, made, each.removed or "")
     return rows
+
+
+def _comparison(found: Comparison) -> Group:
+    """A comparison for a person: the matrix, and the first readings of which both differ."""
+    from rich.console import Group
+
+    one, other = found.versions
+    matrix = Table(f"{one} \\ {other}", *(str(name) for name in found.classes))
+    for name, counts in zip(found.classes, found.matrix.tolist(), strict=True):
+        matrix.add_row(str(name), *(str(count) if count else "" for count in counts))
+    changed = Table("reading", one, other, title="They differ", title_justify="left")
+    for source, a, b in found.changed[:SHOWN]:
+        changed.add_row(source, str(a), str(b))
+    right = ", ".join(
+        f"{version} has {count / found.labelled:.2%} right"
+        for version, count in zip(found.versions, found.right, strict=True)
+        if found.labelled
+    )
+    sentence = (
+        f"Both give one class to {found.agreement:.2%} of {found.both} readings, and differ in "
+        f"{len(found.changed)} (--json has them all). Of {found.labelled} with a label "
+        f"{right or 'nothing is known'}."
+    )
+    return Group(matrix, changed, sentence) if found.changed else Group(matrix, sentence)

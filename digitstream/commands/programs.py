@@ -12,6 +12,9 @@ import typer
 from digitstream import display, flags
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from contract.settings import Rescoring
     from keras2dml.fitting import Iteration
 
 Promote = Annotated[bool, typer.Option(help="Make the new version the champion.")]
@@ -48,6 +51,15 @@ Trigger = Annotated[
 ]
 FromTimestamp = Annotated[
     str | None, typer.Option(help="Where a new query begins, like 2026-01-31T09:15:00Z.")
+]
+ToTimestamp = Annotated[
+    str | None, typer.Option(help="With --topic: where to end. [default: what is there by now]")
+]
+Version = Annotated[
+    str | None, typer.Option(help="With --topic: the version that scores. [default: the champion]")
+]
+ScoresTopic = Annotated[
+    str | None, typer.Option("--topic", help="Score the past once more, to this topic, and end.")
 ]
 SkipLost = Annotated[
     bool | None,
@@ -164,6 +176,9 @@ def score(
     trigger: Trigger = None,
     available_now: AvailableNow = None,
     from_timestamp: FromTimestamp = None,
+    to_timestamp: ToTimestamp = None,
+    version: Version = None,
+    topic: ScoresTopic = None,
     skip_lost: SkipLost = None,
     subscribe: flags.Subscribe = None,
     name: flags.Name = None,
@@ -175,16 +190,32 @@ def score(
     as_json: flags.AsJson = False,
 ) -> None:
     """Score readings as they arrive, until stopped (Ctrl-C, SIGTERM)."""
-    from contract.settings import Scoring
+    from contract.settings import Rescoring, Scoring
 
-    settings = flags.connected(flags.loaded(Scoring, locals()))
+    given = locals()
+    again = flags.loaded(Rescoring, given)
+    settings = flags.connected(flags.loaded(Scoring, given))
     from digitstream import jars, machine
 
     connector = machine.fetched(jars.CONNECTOR)
     machine.java_17()
+    if again.topic:
+        _score_again(flags.connected(again), connector, as_json)
+        return
     from streaming import scoring
 
     with display.activity(f"Scoring {', '.join(settings.read)} with {settings.engine}"):
         summary = scoring.run(settings, connector, display.say)
     sentence = f"{summary.scored} readings scored, {summary.dead_letters} dead letters."
+    display.report(asdict(summary), lambda: sentence, as_json)
+
+
+def _score_again(settings: Rescoring, connector: Sequence[Path], as_json: bool) -> None:
+    from streaming import rescoring
+
+    with display.activity(f"Scoring {', '.join(settings.read)} once more, to {settings.topic}"):
+        summary = rescoring.run(settings, connector, display.say)
+    sentence = (
+        f"{summary.scored} readings scored to {settings.topic}; {summary.dead_letters} cannot be."
+    )
     display.report(asdict(summary), lambda: sentence, as_json)

@@ -151,7 +151,7 @@ def _fill(file: os.PathLike[str]) -> None:
 
 
 @drill(
-    "other-home",
+    "second-scorer",
     "A second scorer is started on the same checkpoint: it is refused, and the first goes on.",
 )
 def _second_scorer(ground: Ground) -> str:

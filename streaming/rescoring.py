@@ -1,0 +1,120 @@
+"""`digitstream score --topic`: readings of the past once more, by another version, to a topic of
+their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from contract import bundle
+from contract.log import looking
+from contract.settings import Rescoring
+from contract.topics import make, there
+from streaming.champion import Tell, engaged
+from streaming.connection import options
+from streaming.failures import cause_of
+from streaming.frame import Frame
+from streaming.parts import SCORE, Judge, everything
+from streaming.publish import COLUMNS, Publishing, scores, weight
+from streaming.query import at_work, checking
+from streaming.scoring import Summary
+from streaming.session import prepared, session
+from streaming.sink import LARGEST, written
+from streaming.source import bounded
+from streaming.steps import through
+from streaming.tally import DEAD_LETTERS, SCORED, Tally, tally
+
+Span = Mapping[int, tuple[int, int]]
+"""Partition -> the first offset, and the one after the last."""
+
+
+def run(settings: Rescoring, jars: Sequence[Path], tell: Tell) -> Summary:
+    """Score again what Kafka stored from `settings.from_timestamp` (else the oldest that is there)
+    to `settings.to_timestamp` (else the end by now), and return when all scores are there.
+
+    A score has the id of its reading's first one; run again, it writes all once more. What cannot
+    be scored gets nothing: it has its dead letter already; `dead_letters` counts it. Raises
+    NoChampion and BundleError for the version, TopicMissing and BrokerUnavailable for Kafka.
+    """
+    there(settings.kafka, settings.read)
+    make(settings.kafka, settings.topic, settings.partitions)
+    spark = session(settings.master, jars)
+    try:
+        return rescore(spark, settings, tell)
+    finally:
+        spark.stop()
+
+
+def rescore(spark: SparkSession, settings: Rescoring, tell: Tell) -> Summary:
+    """`run` on a session that is there, and stays."""
+    spark, registry = prepared(spark), settings.registry
+    found = registry.fetch(settings.version) if settings.version else registry.resolve()
+    loaded = engaged(spark, found, bundle.load(found.folder), settings.engine, tell)
+    manifest, figures = loaded.bundle.manifest, tally(spark.sparkContext)
+    clock = partial(datetime.now, UTC)
+    topics = settings.topics.scored_to(settings.topic)
+    publishing = Publishing(topics, loaded.model, manifest.classes, clock, figures)
+    checks = checking(manifest.input_shape, topics)
+    try:
+        for topic, span in _spans(settings):
+            for part in slices(span, settings.max_offsets_per_trigger):
+                records = bounded(_read(spark, settings, topic, part), manifest.input_shape)
+                judge = at_work(loaded, records, checks, everything, publishing)
+                last = partial(scored_again, judge=judge, figures=figures)
+                written(records.mapInArrow(through(checks, last, figures), COLUMNS), settings.kafka)
+    except Exception as failure:
+        raise cause_of(failure, settings.kafka) from failure
+    finally:
+        loaded.engine.close()
+    return Summary(*(round(figures.value.get(name, 0)) for name in (SCORED, DEAD_LETTERS)))
+
+
+def scored_again(frame: Frame, judge: Judge, figures: Tally) -> pa.RecordBatch:
+    """The scores of a frame's good readings, and nothing for the others."""
+    found = scores(judge.scored(frame, SCORE, figures), judge.publishing)
+    found = found.filter(pa.array(weight(found) <= LARGEST))
+    figures.add({SCORED: len(found), DEAD_LETTERS: len(frame.records) - len(found)})
+    return found
+
+
+def slices(span: Span, size: int) -> Iterator[Span]:
+    """The span in parts of `size` records at most, each partition's in order."""
+    each = max(1, size // max(len(span), 1))
+    at = {part: begin for part, (begin, _) in span.items()}
+    while any(at[part] < end for part, (_, end) in span.items()):
+        upto = {part: min(at[part] + each, end) for part, (_, end) in span.items()}
+        yield {part: (at[part], max(at[part], upto[part])) for part in span}
+        at = {part: max(at[part], upto[part]) for part in span}
+
+
+def _spans(settings: Rescoring) -> list[tuple[str, Span]]:
+    """What is to be scored of each topic, as it is now."""
+    with looking(settings.kafka) as log:
+        first, end = log.first(settings.read), log.end(settings.read)
+        begin = log.at(end, settings.from_timestamp) if settings.from_timestamp else first
+        stop = log.at(end, settings.to_timestamp) if settings.to_timestamp else end
+    return [
+        (topic, {part: (begin[topic][part], stop[topic][part]) for part in parts})
+        for topic, parts in end.items()
+    ]
+
+
+def _read(spark: SparkSession, settings: Rescoring, topic: str, span: Span) -> DataFrame:
+    given = {
+        **options(spark, settings.kafka),
+        "subscribe": topic,
+        "startingOffsets": json.dumps({topic: {part: begin for part, (begin, _) in span.items()}}),
+        "endingOffsets": json.dumps({topic: {part: end for part, (_, end) in span.items()}}),
+        "failOnDataLoss": "true",
+        "includeHeaders": "true",
+        "kafka.max.poll.records": "50",
+        "minPartitions": str(spark.sparkContext.defaultParallelism),
+    }
+    return spark.read.format("kafka").options(**given).load()
