@@ -81,16 +81,21 @@ def archive(spark: SparkSession, settings: Archiving, stop: threading.Event) -> 
             )
             raise TableBusy(message)
         known = _topic_ids(settings)
+        for table in TABLES:
+            with _explained(settings, place, table):
+                _open(place, table, settings, known)
         running: list[tuple[StreamingQuery, Archive]] = []
         try:
             for table in TABLES:
                 with _explained(settings, place, table):
-                    _open(place, table, settings, known)
                     running.append(_started(place, table, settings, stop))
-            _follow(running, stop)
+            _wait(running, stop)
+        except BaseException:
+            stop.set()
+            raise
         finally:
-            for query, _ in running:
-                query.stop()
+            for query, each in running:
+                each.batches.follow(query)
         for query, each in running:
             with _explained(settings, place, each.table):
                 each.batches.check(query)
@@ -111,13 +116,11 @@ def _started(
     return query, each
 
 
-def _follow(running: Sequence[tuple[StreamingQuery, Archive]], stop: threading.Event) -> None:
-    """Return when all queries ended; one that fails stops the others after their commits."""
+def _wait(running: Sequence[tuple[StreamingQuery, Archive]], stop: threading.Event) -> None:
+    """Return when all queries ended, or `stop` is set, which one that fails does for the others."""
     while any(query.isActive for query, _ in running) and not stop.wait(_GLANCE_SECONDS):
         if any(not query.isActive and query.exception() is not None for query, _ in running):
             stop.set()
-    for query, each in running:
-        each.batches.follow(query)
 
 
 def _open(place: Place, table: Table, settings: Archiving, ids: Mapping[str, str]) -> None:
