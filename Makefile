@@ -4,18 +4,21 @@ PYTHON := .venv/bin/python
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test test-all check format clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | awk -F': *' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | awk -F': *' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(READY) ## make .venv from requirements.lock, find or install Java 17
 
 demo: $(READY) ## train, stream 10,000 readings, score and account for every one
 	$(PYTHON) -m digitstream demo
 
-test: $(READY) ## all tests
+test: $(READY) ## all tests but the longest
 	$(PYTHON) -m pytest -n 2 --dist worksteal
+
+test-all: $(READY) ## the longest, too: every drill, 100,000 hostile payloads
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m ""
 
 check: $(READY) ## ruff and mypy
 	$(PYTHON) -m ruff check .

@@ -173,7 +173,6 @@ def _reported(
         stands = [checkpoint.committed(folder, topic) for topic in settings.topics.answered]
         made = report.Report(
             training=training,
-            engine=settings.engine,
             scores=report.scores(reader, settings.topics, since),
             dead_letters=report.dead_letters(reader, settings.topics, since),
             reconciliation=reconcile(reader, settings.topics, since, *stands),

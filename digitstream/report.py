@@ -34,6 +34,8 @@ class Scores:
     """From the device's clock to the score's time in Kafka, of those with a device time."""
     arrived_ms: NDArray[np.int64]
     """The score's time in Kafka (N), since 1970."""
+    engines: tuple[str, ...]
+    """That gave them."""
     by_broker: bool
     """Whether that time is the broker's, as it stored the score, or the sender's."""
 
@@ -43,7 +45,6 @@ class Report:
     """The figures of a demo; `training` is what `digitstream train --json` told."""
 
     training: Mapping[str, Any]
-    engine: str
     scores: Scores
     dead_letters: Counter[str]
     reconciliation: Reconciliation
@@ -97,7 +98,7 @@ class Report:
             "train": {
                 name: self.training[name] for name in ("seconds", "images_per_s", "accuracy")
             },
-            "engine": self.engine,
+            "engine": ", ".join(self.scores.engines),
             "accuracy": self.accuracy,
             "labelled": int(np.count_nonzero(self.scores.labelled)),
             "readings": self.reconciliation.total("produced"),
@@ -146,6 +147,7 @@ def scores(reader: TopicReader, topics: Topics, since: Mark) -> Scores:
             np.float64,
         ),
         arrived_ms=np.array([arrived for _, arrived in first.values()], np.int64),
+        engines=tuple(sorted({score.model.engine for score, _ in first.values()})),
         by_broker=kinds == {LOG_APPEND_TIME},
     )
 

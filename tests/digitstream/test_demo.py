@@ -46,7 +46,8 @@ def test_the_demo_answers_every_reading_and_reports(tmp_path: Path) -> None:
     assert demo.returncode == 0, said
     report = json.loads((home / "report.json").read_text())
     assert report["readings"] == 10_000 == report["scored"] + report["dead_letters"]
-    assert (report["missing"], report["engine"]) == (0, "onnx")
+    assert report["missing"] == 0
+    assert report["engine"] in {"onnx", "openvino", "openvino-int8"}  # the fastest here
     assert 0 < report["dead_letters"] < 200
     assert report["accuracy"] >= 0.95 and report["train"]["accuracy"] >= 0.95
     assert report["labelled"] == report["scored"]

@@ -43,12 +43,12 @@ def made(partition: Partition = COUNTS) -> report.Report:
         labelled=np.array([True, True, False]),
         latency_ms=np.array([100.0, 200.0, 300.0]),
         arrived_ms=np.array([1000, 3000, 2500]),
+        engines=("onnx",),
         by_broker=True,
     )
     history = {"loss": [1.0, 0.5], "accuracy": [0.5, 0.75]}
     return report.Report(
         training={"seconds": 2.0, "images_per_s": 10.0, "accuracy": 0.9, "history": history},
-        engine="onnx",
         scores=scores,
         dead_letters=Counter({"empty": 1}),
         reconciliation=Reconciliation("digits.readings", [partition]),
