@@ -206,6 +206,7 @@ def test_a_killed_archive_has_each_row_exactly_once(
     assert archived(archiving, delta_jars) == dict.fromkeys((each.name for each in TABLES), 0)
 
 
+@pytest.mark.long
 def test_a_table_without_its_checkpoint_goes_on_after_what_it_holds(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:
@@ -278,6 +279,7 @@ def test_a_folder_that_takes_no_files_is_one_sentence_and_nothing_is_lost(
     is_as_on_the_topics(archiving)
 
 
+@pytest.mark.long
 def test_tables_of_another_topic_are_refused(archiving: Archiving, delta_jars: list[Path]) -> None:
     send(archiving, archiving.topics.readings, [reading(1)])
     archived(archiving, delta_jars)

@@ -163,7 +163,7 @@ def installation(locked_home: Path, registered: Path, tmp_path: Path) -> Install
     return made
 
 
-@pytest.mark.parametrize("kind", ["", "-certificate"])
+@pytest.mark.parametrize("kind", ["", pytest.param("-certificate", marks=pytest.mark.long)])
 def test_each_program_needs_its_own_rights_alone_and_shows_no_secret(
     installation: Installation, kind: str
 ) -> None:
