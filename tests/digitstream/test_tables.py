@@ -117,6 +117,7 @@ def test_tables_are_listed_and_compacted_beside_an_archive(installation: Install
     assert len(labels) == 2 * MANY
 
 
+@pytest.mark.long
 def test_vacuum_deletes_what_no_version_needs(installation: Installation) -> None:
     installation.report("tables", "compact")
     gone = {
@@ -180,12 +181,14 @@ def test_the_tables_account_for_each_reading(installation: Installation) -> None
     assert found["scored"] == MANY
 
 
+@pytest.mark.long
 def test_no_tables_is_one_sentence(installation: Installation) -> None:
     for words in (["tables", "list"], ["sql", "SELECT 1"], ["reconcile", "--from", "tables"]):
         code, _, said = installation.run(*words, "--tables", "nowhere")
         assert (code, "`digitstream archive`" in said.replace("\n", " ")) == (1, True), said
 
 
+@pytest.mark.long
 def test_tables_lie_wherever_hadoop_reaches(installation: Installation, tmp_path: Path) -> None:
     (tmp_path / "spark-defaults.conf").write_text(
         f"spark.hadoop.fs.viewfs.mounttable.far.link./history file://{tmp_path}/far\n"

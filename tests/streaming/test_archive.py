@@ -242,6 +242,7 @@ def test_pandas_and_duckdb_find_the_same_rows(archiving: Archiving, delta_jars: 
     assert found == (150, 150, int(both["value"].str.len().sum()), 150)
 
 
+@pytest.mark.long
 def test_a_signal_stops_after_the_commits_that_run(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:
@@ -262,6 +263,7 @@ def test_a_signal_stops_after_the_commits_that_run(
     is_as_on_the_topics(archiving)
 
 
+@pytest.mark.long
 def test_a_folder_that_takes_no_files_is_one_sentence_and_nothing_is_lost(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:

@@ -85,7 +85,9 @@ def log(settings: Scoring) -> str:
     return (settings.home / "log").read_text()
 
 
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "kind", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)]
+)
 def test_a_signal_stops_after_the_micro_batch_that_runs(
     spark: SparkSession, scoring: Scoring, spark_jars: list[Path], kind: signal.Signals
 ) -> None:
