@@ -35,6 +35,17 @@ PREVIOUS = "previous"
 REMOVED = "removed"
 """The tag of a version that lost an alias because something was wrong with it: what was."""
 
+LISTED = "It must be one that `digitstream models list` shows."
+REMEDIES = {
+    CHAMPION: f"Scoring needs a version with the alias {CHAMPION}. Make one with `digitstream "
+    f"train`, or choose one with `digitstream models promote VERSION`.",
+    CHALLENGER: f"Give it to a version with `digitstream models promote VERSION --alias "
+    f"{CHALLENGER}`.",
+    PREVIOUS: "A version has it once another one took its place as champion. Choose one with "
+    "`digitstream models promote VERSION`.",
+}
+"""What to do where no version has an alias."""
+
 BUNDLE = "bundle"
 PLOTS = "plots"
 """The folders of a run's artifacts."""
@@ -151,7 +162,7 @@ class Registry:
 
         A server's bundle is fetched once. Raises NoChampion if no version has the alias.
         """
-        with self._asking(f"the alias {alias}"):
+        with self._asking(f"the alias {alias}", REMEDIES.get(alias, LISTED)):
             found = self._client.get_model_version_by_alias(self.model, alias)
             return Registered(self.model, str(found.version), self._folder(found))
 
@@ -261,7 +272,7 @@ class Registry:
                 raise
 
     @contextmanager
-    def _asking(self, wanted: str | None = None) -> Iterator[None]:
+    def _asking(self, wanted: str | None = None, remedy: str = LISTED) -> Iterator[None]:
         """Turn MLflow's errors into ours; NoChampion if it says that `wanted` is not there."""
         try:
             yield
@@ -272,9 +283,7 @@ class Registry:
             if wanted is not None and code in ABSENT:
                 message = (
                     f"The registry {self.tracking_uri} does not have {wanted} of model "
-                    f"{self.model}. Scoring needs a version with the alias {CHAMPION}. Make one "
-                    f"with `digitstream train`, or choose one with "
-                    f"`digitstream models promote VERSION`."
+                    f"{self.model}. {remedy}"
                 )
                 raise NoChampion(message) from exc
             message = (

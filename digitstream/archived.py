@@ -49,7 +49,8 @@ def _partition(
     topic.answered("score", part, scores)
     topic.answered("dead letter", part, letters)
     answers = np.concatenate([scores, letters])
-    stands = min(end, int(answers.max()) + 1 if len(answers) else begin)
+    answers = answers[(answers >= begin) & (answers < end)]
+    stands = int(answers.max()) + 1 if len(answers) else begin
     rows = np.bincount(readings - begin)
     found = topic.settled(
         part,

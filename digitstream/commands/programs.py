@@ -190,10 +190,18 @@ def score(
     as_json: flags.AsJson = False,
 ) -> None:
     """Score readings as they arrive, until stopped (Ctrl-C, SIGTERM)."""
+    from contract.errors import SettingsError
     from contract.settings import Rescoring, Scoring
 
     given = locals()
     again = flags.loaded(Rescoring, given)
+    if not again.topic and (again.version or again.to_timestamp is not None):
+        message = (
+            "--version and --to-timestamp are for scoring the past once more, which goes to a "
+            "topic of its own. Name that with --topic, or leave them out: the champion scores, "
+            "without an end."
+        )
+        raise SettingsError(message)
     settings = flags.connected(flags.loaded(Scoring, given))
     from digitstream import jars, machine
 

@@ -7,14 +7,14 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
 from contract import bundle, checkpoint
-from contract.log import looking
+from contract.progress import Progress
 from contract.settings import Engine, Scoring
 from contract.topics import ensure
 from digitstream import broker, consumer, jars, machine
@@ -34,7 +34,7 @@ class Ground:
 
     settings: Scoring
     commands: Commands
-    kafka: broker.Broker
+    reader: consumer.TopicReader
 
     @property
     def checkpoint(self) -> Path:
@@ -57,34 +57,39 @@ class Ground:
         return self.commands.start(["score", "--engine", ENGINE, *own, *size, *options, "--json"])
 
     def kill(self, command: Command) -> None:
-        """Kill the driver (SIGKILL), and return when its JVM is gone, too."""
-        family = psutil.Process(command.pid).children(recursive=True)
-        psutil.Process(command.pid).kill()
+        """Kill the driver at once (SIGKILL): its Python, its JVM, its workers."""
+        driver = psutil.Process(command.pid)
+        family = [driver, *driver.children(recursive=True)]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
         psutil.wait_procs(family, 30)
         command.stop()
 
     def answers(self) -> int:
         """Scores and dead letters by now, those that came twice twice."""
-        with consumer.reading(self.settings.kafka) as reader:
-            return Mark.now(reader, self.settings.topics).answered
+        return Mark.now(self.reader, self.settings.topics).answered
+
+    def progress(self) -> list[Progress]:
+        """What the scorer told of each of its micro-batches."""
+        return [
+            Progress.of(record.key, record.value, record.headers)
+            for records in self.reader.records(self.settings.topics.progress)
+            for record in records
+        ]
 
     def await_answers(self, count: int, scorer: Command, patience: float = PATIENCE) -> None:
         """Return when so many readings were answered; raises Broken if none comes for a while."""
         last, moved = -1, time.monotonic()
-        with consumer.reading(self.settings.kafka) as reader:
-            while last < count:
-                scorer.check()
-                now = Mark.now(reader, self.settings.topics).answered
-                if now != last:
-                    last, moved = now, time.monotonic()
-                if time.monotonic() - moved > patience:
-                    message = f"{last} of {count} were answered, then none for {patience} s"
-                    raise Broken(message)
-                time.sleep(_GLANCE_SECONDS)
-
-    def stop(self, scorer: Command) -> None:
-        """Let the scorer finish its micro-batch and end."""
-        scorer.stop()
+        while last < count:
+            scorer.check()
+            now = self.answers()
+            if now != last:
+                last, moved = now, time.monotonic()
+            if time.monotonic() - moved > patience:
+                message = f"{last} of {count} were answered, then none for {patience:.0f} s"
+                raise Broken(message)
+            time.sleep(_GLANCE_SECONDS)
 
     def batches(self, kind: str) -> int:
         """The number of the last micro-batch of `offsets` or `commits`, -1 if there is none."""
@@ -94,8 +99,7 @@ class Ground:
         """What became of all readings."""
         topics = self.settings.topics
         stands = [checkpoint.committed(self.checkpoint, topic) for topic in topics.answered]
-        with consumer.reading(self.settings.kafka) as reader:
-            return reconcile(reader, topics, None, *stands)
+        return reconcile(self.reader, topics, None, *stands)
 
     def all_answered(self, sent: int) -> str:
         """What was seen, if each of the readings sent has its answer; raises Broken if not."""
@@ -138,7 +142,11 @@ def prepared(settings: Scoring) -> Iterator[Callable[[str], Ground]]:
                 "DIGITSTREAM_MASTER": settings.master,
                 "DIGITSTREAM_DATA": settings.data,
             }
-            with Commands(home / "logs", shared) as commands:
+            address = replace(own, bootstrap_servers=kafka.bootstrap_servers).kafka
+            with (
+                Commands(home / "logs", shared) as commands,
+                consumer.reading(address) as reader,
+            ):
 
                 def ground(drill: str) -> Ground:
                     mine = replace(
@@ -149,17 +157,11 @@ def prepared(settings: Scoring) -> Iterator[Callable[[str], Ground]]:
                         engine=ENGINE,
                     )
                     ensure(mine.kafka, mine.topics)
-                    return Ground(mine, commands, kafka)
+                    return Ground(mine, commands, reader)
 
                 yield ground
         finally:
             broker.stop(home)
-
-
-def backed_by(ground: Ground, topic: str) -> int:
-    """Records that a topic ever had."""
-    with looking(ground.settings.kafka) as log:
-        return sum(log.end([topic])[topic].values())
 
 
 def kill_broker(ground: Ground) -> None:

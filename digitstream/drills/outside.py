@@ -15,11 +15,12 @@ from digitstream.drills.drill import Broken, Impossible, drill
 from digitstream.drills.ground import Ground, is_root, kill_broker, restart_broker, until
 
 _DISK_BYTES = 1 << 20
+_NOTHING_LOST = "Nothing is lost"
 
 
 @drill("broker-5s", "Kafka is killed and back after 5 seconds: the scorer outwaits it.")
 def _broker_5s(ground: Ground) -> str:
-    return _without_broker(ground, 5)
+    return _without_broker(ground, 5, outwaits=True)
 
 
 @drill(
@@ -28,10 +29,10 @@ def _broker_5s(ground: Ground) -> str:
     "and goes on at the next start.",
 )
 def _broker_60s(ground: Ground) -> str:
-    return _without_broker(ground, 60)
+    return _without_broker(ground, 60, outwaits=False)
 
 
-def _without_broker(ground: Ground, seconds: int) -> str:
+def _without_broker(ground: Ground, seconds: int, *, outwaits: bool) -> str:
     sent = ground.send(10_000)
     scorer = ground.score()
     ground.await_answers(2_000, scorer)
@@ -43,7 +44,7 @@ def _without_broker(ground: Ground, seconds: int) -> str:
         scorer.stop()
         how = "the scorer went on by itself"
     except CommandFailed as stopped:
-        if "Nothing is lost" not in str(stopped):
+        if outwaits or _NOTHING_LOST not in str(stopped):
             raise
         ground.score("--available-now").result()
         how = "the scorer stopped with a sentence, and went on at its next start"
@@ -133,6 +134,8 @@ def _full_disk(ground: Ground) -> str:
         else:
             message = "the scorer did not notice that the disk is full"
             raise Broken(message)
+        if _NOTHING_LOST not in told:
+            raise Broken(told)
         ballast.unlink()
         ground.score("--available-now").result()
         return f"it said: {told[:160]}...; then {ground.all_answered(sent)}"

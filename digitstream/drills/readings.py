@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from contract.events import Score
 from digitstream.drills.drill import Broken, drill
 from digitstream.drills.ground import Ground
+
+BAD = "malformed=20%,wrong-shape=16%,empty=16%,oversized=16%,not-an-image=16%,bad-headers=16%"
+LIMIT = 1_000
+SKEW_HOURS = 7
 
 
 @drill(
@@ -11,12 +16,11 @@ from digitstream.drills.ground import Ground
     "All readings are bad, every kind at once: each becomes a dead letter, and the stream goes on.",
 )
 def _poison(ground: Ground) -> str:
-    sent = ground.send(3_000, "--faults", "100%")
-    sent += ground.send(500)
+    bad, good = ground.send(3_000, "--faults", BAD), ground.send(500)
     ground.score("--available-now").result()
-    seen = ground.all_answered(sent)
-    if ground.accounts().total("scored") < 500:
-        message = f"the good ones after them were not scored: {seen}"
+    seen, found = ground.all_answered(bad + good), ground.accounts()
+    if (found.total("dead_lettered"), found.total("scored")) != (bad, good):
+        message = f"{bad} bad and {good} good readings were sent; {seen}"
         raise Broken(message)
     return seen
 
@@ -26,24 +30,41 @@ def _poison(ground: Ground) -> str:
     "Ten times the usual rate for some seconds: micro-batches stay bounded, the backlog drains.",
 )
 def _burst(ground: Ground) -> str:
-    scorer = ground.score("--max-latency", "500ms")
+    scorer = ground.score(in_a_batch=LIMIT)
     sent = ground.send(2_000, rate="200")
     sent += ground.send(10_000, rate="2000")
     sent += ground.send(1_000, rate="200")
     ground.await_answers(sent, scorer)
     scorer.stop()
-    return ground.all_answered(sent)
+    largest = max(each.rows for each in ground.progress())
+    if largest > LIMIT:
+        message = f"a micro-batch had {largest} readings, more than {LIMIT}"
+        raise Broken(message)
+    return f"at most {largest} readings in a micro-batch; {ground.all_answered(sent)}"
 
 
 @drill(
     "clock-skew",
     "Devices' clocks are hours off: their readings are answered like any other, with the times as "
-    "they say.",
+    "the devices say and as Kafka does.",
 )
 def _clock_skew(ground: Ground) -> str:
-    sent = ground.send(1_000, "--clock-skew", "7h")
+    sent = ground.send(1_000, "--clock-skew", f"{SKEW_HOURS}h")
     ground.score("--available-now").result()
-    return f"clocks up to 7 h off; {ground.all_answered(sent)}"
+    scores = [
+        Score.of(record.key, record.value, record.headers)
+        for records in ground.reader.records(ground.settings.topics.scores)
+        for record in records
+    ]
+    off = [
+        (each.times.device - each.times.broker).total_seconds() / 3600
+        for each in scores
+        if each.times.device is not None
+    ]
+    if len(off) != sent or max(map(abs, off)) < 1:
+        message = f"{len(off)} of {sent} scores have a device's time, none of them hours off"
+        raise Broken(message)
+    return f"clocks from {min(off):+.1f} to {max(off):+.1f} h; {ground.all_answered(sent)}"
 
 
 @drill(
@@ -53,4 +74,8 @@ def _clock_skew(ground: Ground) -> str:
 def _duplicates(ground: Ground) -> str:
     sent = ground.send(2_000, "--faults", "duplicate=30%")
     ground.score("--available-now").result()
-    return ground.all_answered(sent)
+    seen = ground.all_answered(sent)
+    if ground.accounts().total("duplicates"):
+        message = f"two records have one id: {seen}"
+        raise Broken(message)
+    return seen

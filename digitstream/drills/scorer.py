@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,11 @@ import psutil
 
 from contract import bundle
 from contract.bundle import Golden
-from digitstream.drills.drill import Broken, drill
+from digitstream.drills.drill import Broken, Impossible, drill
 from digitstream.drills.ground import Ground, until
+
+TRIES = 5
+"""How often a moment is looked for before it is called too short."""
 
 
 @drill(
@@ -20,13 +25,13 @@ from digitstream.drills.ground import Ground, until
     "next start answers it, once.",
 )
 def _kill_before_writes(ground: Ground) -> str:
-    sent = ground.send(5_000)
-    scorer = ground.score()
-    until(lambda: ground.batches("offsets") > ground.batches("commits"), "a planned micro-batch")
-    before = ground.answers()
-    ground.kill(scorer)
-    done = ground.answers() - before
-    return _goes_on(ground, sent, f"killed when {done} of the batch's answers were written")
+    sent, seen = _killed(
+        ground,
+        batch=5_000,
+        moment=lambda written: ground.batches("offsets") > ground.batches("commits"),
+        hit=lambda written: written == 0,
+    )
+    return _goes_on(ground, sent, f"killed when {seen} answers of the micro-batch were written")
 
 
 @drill(
@@ -35,12 +40,14 @@ def _kill_before_writes(ground: Ground) -> str:
     "next start writes them all, those that were there with the same ids.",
 )
 def _kill_between_writes(ground: Ground) -> str:
-    sent = ground.send(20_000)
-    scorer = ground.score(in_a_batch=8_000)
-    until(lambda: ground.answers() > 0, "a first answer")
-    ground.kill(scorer)
-    done = ground.answers()
-    return _goes_on(ground, sent, f"killed when {done} answers of 8,000 were written")
+    batch = 20_000
+    sent, seen = _killed(
+        ground,
+        batch=batch,
+        moment=lambda written: written() > 0,
+        hit=lambda written: 0 < written < batch,
+    )
+    return _goes_on(ground, sent, f"killed when {seen} answers of {batch} were written")
 
 
 @drill(
@@ -49,12 +56,46 @@ def _kill_between_writes(ground: Ground) -> str:
     "nothing is lost, and what is written again has the same ids.",
 )
 def _kill_after_writes(ground: Ground) -> str:
-    sent = ground.send(2_000)
-    scorer = ground.score()
-    until(lambda: ground.answers() >= 1_000, "the answers of a micro-batch")
-    ground.kill(scorer)
-    done = "was" if ground.batches("commits") >= 0 else "was not"
-    return _goes_on(ground, sent, f"killed when the micro-batch {done} committed")
+    batch = 2_000
+    sent, seen = _killed(
+        ground,
+        batch=batch,
+        moment=lambda written: written() >= batch,
+        hit=lambda written: written >= batch,
+    )
+    done = "was" if ground.batches("commits") >= ground.batches("offsets") else "was not"
+    return _goes_on(ground, sent, f"killed when all {seen} were written and that {done} noted")
+
+
+def _written(ground: Ground, before: int) -> Callable[[], int]:
+    return lambda: ground.answers() - before
+
+
+def _killed(
+    ground: Ground,
+    batch: int,
+    moment: Callable[[Callable[[], int]], object],
+    hit: Callable[[int], bool],
+) -> tuple[int, int]:
+    """Kill a scorer at a moment of its first micro-batch, of so many readings.
+
+    Returns how many readings were sent in all, and how many answers of that micro-batch were
+    written. Where the moment was over by then, it is tried again with other readings; raises
+    Impossible if it always is.
+    """
+    sent = 0
+    for _ in range(TRIES):
+        sent += ground.send(batch)
+        before = ground.answers()
+        scorer = ground.score(in_a_batch=batch)
+        until(partial(moment, _written(ground, before)), "the moment to kill")
+        ground.kill(scorer)
+        written = ground.answers() - before
+        if hit(written):
+            return sent, written
+        ground.score("--available-now").result()
+    message = f"The moment was over each of {TRIES} times. Try again on a machine that does less."
+    raise Impossible(message)
 
 
 @drill(
@@ -89,7 +130,10 @@ def _kill_worker(ground: Ground) -> str:
         for child in psutil.Process(scorer.pid).children(recursive=True)
         if "pyspark.daemon" in " ".join(child.cmdline())
     ]
-    forked = [worker for worker in workers if worker.children() == []]
+    forked = [worker for worker in workers if not worker.children()]
+    if not forked:
+        message = "no worker was there to be killed"
+        raise Broken(message)
     for worker in forked:
         worker.kill()
     ground.await_answers(sent, scorer)

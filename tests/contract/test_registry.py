@@ -83,6 +83,37 @@ def test_only_a_version_that_exists_can_be_promoted(home: Path, made: Bundle, ve
         registry.promote(version)
 
 
+def test_a_rollback_brings_back_who_was_champion_before(
+    home: Path, make: Make, tmp_path: Path
+) -> None:
+    registry = registry_in(home, "rolled")
+    for name in ("a", "b"):
+        registry.register(make(tmp_path / name), parameters={})
+    registry.promote("1")
+    with pytest.raises(NoChampion, match=r"alias previous .* once another one took its place"):
+        registry.rollback()
+    registry.promote("2")
+    assert registry.rollback("it was worse") == ("2", "1")
+    assert registry.resolve().version == "1"
+    listed = {each.version: (each.aliases, each.removed) for each in registry.versions()}
+    assert listed == {"2": ((), "it was worse"), "1": (("champion",), None)}
+    registry.promote("2")
+    assert {each.version: each.removed for each in registry.versions()} == {"2": None, "1": None}
+
+
+def test_an_alias_is_only_taken_from_the_version_that_has_it(home: Path, made: Bundle) -> None:
+    registry = registry_in(home, "dismissed")
+    registry.register(made, parameters={})
+    with pytest.raises(NoChampion, match="--alias challenger"):
+        registry.resolve("challenger")
+    registry.promote("1", "challenger")
+    registry.remove("7", "challenger", "another one's fault")
+    assert registry.resolve("challenger").version == "1"
+    registry.remove("1", "challenger", "its own")
+    [version] = registry.versions()
+    assert (version.aliases, version.removed) == ((), "its own")
+
+
 def test_another_process_sees_a_promotion_at_once(home: Path, made: Bundle) -> None:
     registry = registry_in(home, "shared")
     registry.register(made, parameters={})

@@ -122,6 +122,35 @@ def test_models_are_listed_shown_and_promoted(run: Run, tmp_path: Path) -> None:
     assert code == 1 and "version 9" in said
 
 
+def test_a_champion_is_rolled_back_and_a_challenger_dismissed(run: Run, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first, second = register(home, 0.5), register(home, 0.75)
+    flag = ("--home", str(home))
+    code, _, said = run("models", "rollback", *flag)
+    assert code == 1 and "digitstream train" in said
+    for version in (first, second):
+        run("models", "promote", version, *flag)
+    code, report, _ = run("models", "rollback", *flag, "--json")
+    assert (code, json.loads(report)["version"], json.loads(report)["rolled_back"]) == (
+        0,
+        first,
+        second,
+    )
+    assert "rolled back by hand" in run("models", "list", *flag)[1]
+    run("models", "promote", second, "--alias", "challenger", *flag)
+    assert run("models", "dismiss", *flag)[1].strip() == (
+        f"Version {second} of digits is challenger no longer."
+    )
+    assert run("models", "dismiss", *flag)[0] == 1
+
+
+@pytest.mark.parametrize("words", [("--version", "3"), ("--to-timestamp", "2026-01-31T09:15:00Z")])
+def test_what_belongs_to_scoring_the_past_needs_a_topic(run: Run, words: tuple[str, str]) -> None:
+    code, _, said = run("score", *words)
+    assert code == 1
+    assert "--topic" in said and "Traceback" not in said
+
+
 def test_doctor_says_what_is_missing_and_the_remedy(run: Run) -> None:
     code, report, _ = run("doctor", "--json")
     findings = {each["name"]: each for each in json.loads(report)["findings"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -105,6 +106,13 @@ def test_all_engines_give_the_golden_answers(
     assert found["onnx"].keys() == found["openvino"].keys() == found["systemds"].keys()
 
 
+@pytest.fixture
+def new_workers(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python workers that no test before has used: Spark keeps them apart by their environment."""
+    monkeypatch.setitem(spark.sparkContext.environment, "DIGITSTREAM_TEST", uuid4().hex)
+
+
+@pytest.mark.usefixtures("new_workers")
 def test_workers_load_the_steps_and_no_more_than_they_need(
     spark: SparkSession, scoring: Scoring
 ) -> None:
@@ -114,6 +122,18 @@ def test_workers_load_the_steps_and_no_more_than_they_need(
     loaded = {row.module for row in found}
     assert {"streaming.publish", "onnxruntime"} <= loaded
     assert not {"tensorflow", "keras", "mlflow", "kafka", "sklearn"} & loaded
+
+
+@pytest.mark.usefixtures("new_workers")
+def test_openvino_is_loaded_without_the_module_that_tells_its_makers(
+    spark: SparkSession, scoring: Scoring
+) -> None:
+    send(scoring, [reading(number) for number in range(10)])
+    scores(spark, replace(scoring, engine="openvino"))
+    found = spark.range(4).mapInArrow(modules, "module string").distinct().collect()
+    loaded = {row.module for row in found}
+    assert "openvino" in loaded
+    assert not [name for name in loaded if name.startswith("openvino_telemetry.")]
 
 
 @pytest.mark.parametrize(
