@@ -53,7 +53,7 @@ class Kind:
 def _in_workers(load: Load, file: Callable[[Bundle], Path | None]) -> Make:
     def make(spark: SparkSession, bundle: Bundle, title: str) -> Engine | None:
         model = file(bundle)
-        return None if model is None else InWorkers.of(spark, load, bundle.digest, model)
+        return None if model is None else InWorkers.of(spark, load, model)
 
     return make
 

@@ -20,6 +20,9 @@ from digitstream import broker, jars, java
 from streaming.session import session
 from tests.streaming.records import SHAPE, image
 
+# JVMs of tests live for a short time: what the better compiler gains them is less than it takes.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+
 
 @pytest.fixture(scope="session")
 def java_17() -> java.Java:

@@ -34,6 +34,7 @@ def reconcile(
     bootstrap_servers: flags.BootstrapServers = None,
     kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
+    name: flags.Name = None,
     origin: From = Origin.TOPICS,
     tables: flags.Tables = None,
     packages: flags.Packages = None,

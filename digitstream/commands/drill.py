@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from digitstream.drills.drill import Outcome
 
 Name = Annotated[str, typer.Argument(metavar="list|all|NAME", help="Which drill.")]
+Minutes = Annotated[float, typer.Option(min=1, help="How long a soak goes on.")]
 RESULT = {True: "kept", False: "[red]BROKEN[/red]", None: "not tried"}
 
 
@@ -24,11 +25,12 @@ def drill(
     tracking_uri: flags.TrackingUri = None,
     model: flags.Model = None,
     data: flags.Data = None,
+    minutes: Minutes = 60,
     as_json: flags.AsJson = False,
 ) -> None:
     """Break something, with a broker and a checkpoint of its own; exits with 1 if a promise breaks.
 
-    The champion of HOME does the scoring.
+    The champion of HOME does the scoring. The soak is not one of `all`.
     """
     from digitstream import drills
 
@@ -49,7 +51,7 @@ def drill(
     settings = flags.loaded(Scoring, locals())
     outcomes: list[Outcome] = []
     with stoppable(), display.progress("Drills") as advance:
-        with grounds.prepared(settings) as ground:
+        with grounds.prepared(settings, minutes) as ground:
             for number, each in enumerate(chosen):
                 advance(number, len(chosen), each.name)
                 outcomes.append(tried(each, ground(each.name)))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import difflib
 
 from contract.errors import SettingsError
-from digitstream.drills import outside, readings, scorer
+from digitstream.drills import outside, readings, scorer, soak
 from digitstream.drills.drill import DRILLS, Drill
 
-__all__ = ["DRILLS", "chosen", "outside", "readings", "scorer"]
+__all__ = ["DRILLS", "chosen", "outside", "readings", "scorer", "soak"]
 
 
 def chosen(name: str) -> list[Drill]:
-    """The drill of this name, or all of them; raises SettingsError for a name that is none's."""
+    """The drill of this name; `all` are those that do not last. Raises SettingsError."""
     if name == "all":
-        return list(DRILLS.values())
+        return [each for each in DRILLS.values() if not each.lasting]
     if name not in DRILLS:
         near = difflib.get_close_matches(name, DRILLS, n=1, cutoff=0)[0]
         message = (

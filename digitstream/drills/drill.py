@@ -19,6 +19,10 @@ Raises Broken if the promise was not kept, and Impossible where this machine doe
 """
 
 
+NOTHING_LOST = "Nothing is lost"
+"""What a program says that had to stop, and goes on where it stopped."""
+
+
 class Broken(DigitstreamError):
     """A promise was not kept."""
 
@@ -29,11 +33,12 @@ class Impossible(DigitstreamError):
 
 @dataclass(frozen=True)
 class Drill:
-    """Something to break."""
+    """Something to break; a `lasting` one only when it is asked for by its name."""
 
     name: str
     promise: str
     attempt: Try
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,14 +53,14 @@ class Outcome:
 
 
 DRILLS: dict[str, Drill] = {}
-"""Every drill by its name, in the order in which `all` runs them."""
+"""Every drill by its name; `all` runs them in this order, but for those that last."""
 
 
-def drill(name: str, promise: str) -> Callable[[Try], Try]:
+def drill(name: str, promise: str, *, lasting: bool = False) -> Callable[[Try], Try]:
     """Make a function the drill of this name."""
 
     def keep(attempt: Try) -> Try:
-        DRILLS[name] = Drill(name, promise, attempt)
+        DRILLS[name] = Drill(name, promise, attempt, lasting)
         return attempt
 
     return keep

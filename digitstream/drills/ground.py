@@ -35,6 +35,8 @@ class Ground:
     settings: Scoring
     commands: Commands
     reader: consumer.TopicReader
+    minutes: float = 60.0
+    """How long a drill goes on that lasts."""
 
     @property
     def checkpoint(self) -> Path:
@@ -56,15 +58,33 @@ class Ground:
         size = ["--max-offsets-per-trigger", str(in_a_batch)]
         return self.commands.start(["score", "--engine", ENGINE, *own, *size, *options, "--json"])
 
+    def archive(self, *options: str) -> Command:
+        """Start to keep what goes over the topics in tables."""
+        return self.commands.start(
+            ["archive", "--prefix", self.settings.prefix, *options, "--json"]
+        )
+
+    def reconciled(self, *options: str) -> Command:
+        """Start to account for the readings."""
+        own = ["--prefix", self.settings.prefix, "--name", self.settings.name]
+        return self.commands.start(["reconcile", *own, *options, "--json"])
+
     def kill(self, command: Command) -> None:
         """Kill the driver at once (SIGKILL): its Python, its JVM, its workers."""
-        driver = psutil.Process(command.pid)
-        family = [driver, *driver.children(recursive=True)]
+        family = _family(command)
         for member in family:
             with suppress(psutil.NoSuchProcess):
                 member.kill()
         psutil.wait_procs(family, 30)
         command.stop()
+
+    def kill_workers(self, command: Command) -> int:
+        """Kill the Python workers of a scorer (SIGKILL); returns how many there were."""
+        found = [member for member in _family(command) if _is_worker(member)]
+        for worker in found:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
+        return len(found)
 
     def answers(self) -> int:
         """Scores and dead letters by now, those that came twice twice."""
@@ -113,6 +133,21 @@ class Ground:
         return seen
 
 
+def _family(command: Command) -> list[psutil.Process]:
+    """Its process and all that descend from it; none if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        driver = psutil.Process(command.pid)
+        return [driver, *driver.children(recursive=True)]
+    return []
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """Whether Spark's daemon forked it to run Python."""
+    with suppress(psutil.NoSuchProcess):
+        return "pyspark.daemon" in " ".join(process.cmdline()) and not process.children()
+    return False
+
+
 def until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
     """Return when the condition holds; it is looked at very often. Raises Broken after a while."""
     began = time.monotonic()
@@ -124,8 +159,9 @@ def until(condition: Callable[[], object], what: str, patience: float = PATIENCE
 
 
 @contextmanager
-def prepared(settings: Scoring) -> Iterator[Callable[[str], Ground]]:
-    """A broker and a registry with the installation's champion; makes a ground for each drill.
+def prepared(settings: Scoring, minutes: float = 60.0) -> Iterator[Callable[[str], Ground]]:
+    """A broker and a registry with the installation's champion; makes a ground for each drill, one
+    that lasts for so many minutes.
 
     Raises NoChampion and BundleError.
     """
@@ -157,7 +193,7 @@ def prepared(settings: Scoring) -> Iterator[Callable[[str], Ground]]:
                         engine=ENGINE,
                     )
                     ensure(mine.kafka, mine.topics)
-                    return Ground(mine, commands, reader)
+                    return Ground(mine, commands, reader, minutes)
 
                 yield ground
         finally:

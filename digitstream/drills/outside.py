@@ -11,11 +11,10 @@ from kafka import KafkaAdminClient, TopicPartition
 from contract.clients import arguments
 from contract.log import looking
 from digitstream.children import CommandFailed
-from digitstream.drills.drill import Broken, Impossible, drill
+from digitstream.drills.drill import NOTHING_LOST, Broken, Impossible, drill
 from digitstream.drills.ground import Ground, is_root, kill_broker, restart_broker, until
 
 _DISK_BYTES = 1 << 20
-_NOTHING_LOST = "Nothing is lost"
 
 
 @drill("broker-5s", "Kafka is killed and back after 5 seconds: the scorer outwaits it.")
@@ -44,7 +43,7 @@ def _without_broker(ground: Ground, seconds: int, *, outwaits: bool) -> str:
         scorer.stop()
         how = "the scorer went on by itself"
     except CommandFailed as stopped:
-        if outwaits or _NOTHING_LOST not in str(stopped):
+        if outwaits or NOTHING_LOST not in str(stopped):
             raise
         ground.score("--available-now").result()
         how = "the scorer stopped with a sentence, and went on at its next start"
@@ -134,7 +133,7 @@ def _full_disk(ground: Ground) -> str:
         else:
             message = "the scorer did not notice that the disk is full"
             raise Broken(message)
-        if _NOTHING_LOST not in told:
+        if NOTHING_LOST not in told:
             raise Broken(told)
         ballast.unlink()
         ground.score("--available-now").result()

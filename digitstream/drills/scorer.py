@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import psutil
 
 from contract import bundle
 from contract.bundle import Golden
@@ -125,20 +124,13 @@ def _kill_worker(ground: Ground) -> str:
     sent = ground.send(20_000)
     scorer = ground.score(in_a_batch=8_000)
     ground.await_answers(1, scorer)
-    workers = [
-        child
-        for child in psutil.Process(scorer.pid).children(recursive=True)
-        if "pyspark.daemon" in " ".join(child.cmdline())
-    ]
-    forked = [worker for worker in workers if not worker.children()]
-    if not forked:
+    killed = ground.kill_workers(scorer)
+    if not killed:
         message = "no worker was there to be killed"
         raise Broken(message)
-    for worker in forked:
-        worker.kill()
     ground.await_answers(sent, scorer)
     scorer.stop()
-    return f"{len(forked)} workers killed; {ground.all_answered(sent)}"
+    return f"{killed} workers killed; {ground.all_answered(sent)}"
 
 
 @drill(

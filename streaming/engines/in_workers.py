@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -35,15 +36,17 @@ class InWorkers:
 
     load: Load
     digest: str
-    """Of the bundle, and so of the model."""
+    """Of the model's bytes: a bundle has more than one."""
     model: Broadcast[bytes] = field(compare=False)
     spark: SparkSession | None = field(compare=False)
     """The driver's; a worker has none."""
 
     @classmethod
-    def of(cls, spark: SparkSession, load: Load, digest: str, file: Path) -> InWorkers:
+    def of(cls, spark: SparkSession, load: Load, file: Path) -> InWorkers:
         """The engine for a model in a file of a bundle, which goes to each executor once."""
-        return cls(load, digest, spark.sparkContext.broadcast(file.read_bytes()), spark)
+        model = file.read_bytes()
+        digest = hashlib.sha256(model).hexdigest()
+        return cls(load, digest, spark.sparkContext.broadcast(model), spark)
 
     def scorer(self, readings: DataFrame, checks: Mapping[str, Step], figures: Tally) -> InWorkers:
         """What scores a frame of a micro-batch: the engine itself."""

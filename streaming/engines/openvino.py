@@ -11,8 +11,14 @@ import numpy as np
 from streaming.engines.in_workers import Predict
 from streaming.frame import Features, Probabilities
 
-# One thread, and no 16-bit numbers where a model has 32-bit ones.
-_OPTIONS = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+_OPTIONS = {
+    "INFERENCE_NUM_THREADS": 1,
+    "NUM_STREAMS": 1,
+    # Each worker would keep itself to the first core, all of them to the same one.
+    "ENABLE_CPU_PINNING": False,
+    # No 16-bit numbers where a model has 32-bit ones.
+    "INFERENCE_PRECISION_HINT": "f32",
+}
 
 
 def loaded(model: bytes) -> Predict:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count, islice
 from pathlib import Path
@@ -32,7 +32,9 @@ from tests.streaming.wire import until
 pytestmark = pytest.mark.kafka
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-Open = Callable[..., ScoreStream]
+
+# Seconds in which a score that is there has come.
+PATIENCE = 2.0
 
 
 class Scores:
@@ -58,7 +60,7 @@ class Scores:
         self.send((self.score(offset).message() for offset in offsets), part)
 
     def open(self, **options: Any) -> ScoreStream:
-        return ScoreStream(self.servers, self.prefix, **{"patience": 5.0, **options})
+        return ScoreStream(self.servers, self.prefix, **{"patience": PATIENCE, **options})
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ def take(stream: ScoreStream, most: int) -> list[int]:
 def test_each_score_comes_once_in_the_order_of_its_partition(scores: Scores) -> None:
     scores.add(0, 1, 2, 1, 3, 0, 4)
     scores.send([scores.score(2, replay=0).message(), scores.score(7, replay=1).message()] * 2)
-    with ScoreStream(scores.kafka, scores.prefix, patience=5.0) as stream:
+    with ScoreStream(scores.kafka, scores.prefix, patience=PATIENCE) as stream:
         found = list(stream)
     assert offsets(found) == [0, 1, 2, 3, 4, 7]
     assert found[3] == scores.score(3)
@@ -109,7 +111,7 @@ def test_a_group_goes_on_after_what_is_done(scores: Scores) -> None:
 
 def test_a_group_that_wants_no_past_misses_nothing_since_it_began(scores: Scores) -> None:
     scores.add(0, 1)
-    with scores.open(group=scores.prefix, from_beginning=False, patience=3.0) as stream:
+    with scores.open(group=scores.prefix, from_beginning=False) as stream:
         assert list(stream) == []
     scores.add(2, 3)
     with scores.open(group=scores.prefix, from_beginning=False) as stream:
@@ -227,7 +229,9 @@ def test_no_broker_and_no_topic_are_told_at_once(scores: Scores) -> None:
 PROGRAM = """
 import os, sys
 from contract import ScoreStream
+from kafka import KafkaConsumer
 
+KafkaConsumer.DEFAULT_CONFIG["session_timeout_ms"] = 6_000  # how long Kafka waits for the dead
 servers, prefix, group, count = sys.argv[1:]
 with ScoreStream(servers, prefix, group, patience=60.0) as stream:
     for number, score in enumerate(stream, 1):
@@ -244,8 +248,7 @@ def test_a_killed_program_loses_nothing(scores: Scores) -> None:
     ended = subprocess.run([*command, "700"], capture_output=True, text=True, check=False)
     taken = [int(line) for line in ended.stdout.split()]
     assert (ended.returncode, taken) == (9, list(range(700)))
-    # Kafka waits for the dead member for 45 seconds.
-    with scores.open(group=scores.prefix, patience=90.0) as stream:
+    with scores.open(group=scores.prefix, patience=60.0) as stream:
         rest = take(stream, 1)
         rest += take(stream, 2_000 - 1 - rest[0])
     assert rest == list(range(rest[0], 2_000))

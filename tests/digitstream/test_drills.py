@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contract.settings import Scoring
-from digitstream.drills import DRILLS, ground
+from digitstream.drills import DRILLS, chosen, ground
 from digitstream.drills.drill import Broken, Drill, Impossible, tried
 from digitstream.drills.ground import Ground
 from tests.digitstream.conftest import Run
@@ -21,7 +21,7 @@ SHORT = ("kill-worker",)
 @pytest.fixture(scope="module")
 def grounds(registered: Path) -> Iterator[Callable[[str], Ground]]:
     settings = Scoring(home=registered.parent, master="local[2,4]")
-    with ground.prepared(settings) as made:
+    with ground.prepared(settings, minutes=2) as made:
         yield made
 
 
@@ -74,3 +74,5 @@ def test_drills_are_listed_and_the_nearest_is_told(run: Run) -> None:
     code, _, said = run("drill", "poisn")
     assert code == 1
     assert "the nearest is poison" in said
+    assert "soak" in DRILLS
+    assert "soak" not in {each.name for each in chosen("all")}

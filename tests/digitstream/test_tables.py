@@ -28,10 +28,26 @@ MANY = 300
 PATIENCE = 400
 
 
+# Runs one command after another, so that all have one JVM, which has started.
+SHELL = """
+import contextlib, io, json, sys
+from digitstream import cli
+
+for line in sys.stdin:
+    sys.argv, out, err = ["digitstream", *json.loads(line)], io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    print(json.dumps([code, out.getvalue(), err.getvalue()]), flush=True)
+"""
+
+
 class Installation:
     """A home whose topics hold readings, labels and scores."""
 
-    def __init__(self, home: Path, kafka: Broker, prefix: str) -> None:
+    def __init__(self, home: Path, kafka: Broker, prefix: str, **more: str) -> None:
         self.home = home
         self.environ = {
             **os.environ,
@@ -41,23 +57,37 @@ class Installation:
             "DIGITSTREAM_MASTER": "local[2]",
             "PYTHONPATH": str(ROOT),
             "COLUMNS": "200",
+            **more,
         }
         self.settings = Settings(
             home=home, bootstrap_servers=kafka.bootstrap_servers, prefix=prefix
         )
 
-    def command(self, *words: str) -> subprocess.Popen[str]:
+        self.shell = self._process("-c", SHELL, stdin=subprocess.PIPE, stderr=None)
+
+    def _process(self, *words: str, **streams: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "digitstream", *words],
+            [sys.executable, *words],
             env=self.environ,
             cwd=self.home,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
         )
+
+    def command(self, *words: str) -> subprocess.Popen[str]:
+        """A command in a process of its own."""
+        return self._process("-m", "digitstream", *words)
 
     def run(self, *words: str) -> tuple[int, str, str]:
         """A command's exit code, its report and what it said."""
+        assert self.shell.stdin is not None and self.shell.stdout is not None
+        self.shell.stdin.write(json.dumps(words) + "\n")
+        self.shell.stdin.flush()
+        code, out, err = json.loads(self.shell.stdout.readline())
+        return code, out, err
+
+    def run_alone(self, *words: str) -> tuple[int, str, str]:
+        """The same of a command in a process of its own, with what its JVM said."""
         with self.command(*words) as process:
             try:
                 out, err = process.communicate(timeout=PATIENCE)
@@ -80,6 +110,8 @@ def installation(
     send(made.settings, MANY)
     made.report("archive", "--available-now", "--batch-records", "50")
     yield made
+    with made.shell as shell:
+        shell.communicate()
 
 
 def test_tables_are_listed_and_compacted_beside_an_archive(installation: Installation) -> None:
@@ -169,7 +201,7 @@ def test_a_query_is_answered_as_table_json_and_csv(installation: Installation) -
 def test_what_cannot_be_answered_is_one_sentence(
     installation: Installation, query: str, said: str
 ) -> None:
-    code, out, err = installation.run("sql", query)
+    code, out, err = installation.run_alone("sql", query)
     sentences = [line for line in err.splitlines() if line != "Asking ..."]
     assert (code, out, len(sentences)) == (1, "", 1), err
     assert said in sentences[0]
@@ -189,24 +221,25 @@ def test_no_tables_is_one_sentence(installation: Installation) -> None:
 
 
 @pytest.mark.long
-def test_tables_lie_wherever_hadoop_reaches(installation: Installation, tmp_path: Path) -> None:
+def test_tables_lie_wherever_hadoop_reaches(
+    installation: Installation, kafka_broker: Broker, tmp_path: Path
+) -> None:
     (tmp_path / "spark-defaults.conf").write_text(
         f"spark.hadoop.fs.viewfs.mounttable.far.link./history file://{tmp_path}/far\n"
     )
     (tmp_path / "far").mkdir()
-    installation.environ["SPARK_CONF_DIR"] = str(tmp_path)
+    there = Installation(installation.home, kafka_broker, "history", SPARK_CONF_DIR=str(tmp_path))
     where = ("--tables", "viewfs://far/history")
-    try:
-        added = installation.report("archive", "--available-now", *where)
+    with there.shell as shell:
+        added = there.report("archive", "--available-now", *where)
         assert added["readings"] >= MANY
         assert len(DeltaTable(str(tmp_path / "far" / "scores")).to_pandas()) == MANY
-        listed = installation.report("tables", "list", *where)["tables"]
+        listed = there.report("tables", "list", *where)["tables"]
         assert listed[0]["rows"] == added["readings"]
-        code, _, said = installation.run("tables", "vacuum", "--retain", "1d", *where)
+        code, _, said = there.run("tables", "vacuum", "--retain", "1d", *where)
         assert (code, "may run" in said) == (1, True)
-        installation.report("tables", "compact", *where)
-    finally:
-        del installation.environ["SPARK_CONF_DIR"]
+        there.report("tables", "compact", *where)
+        shell.communicate()
 
 
 def test_offsets_are_accounted_for_as_on_the_topics() -> None:

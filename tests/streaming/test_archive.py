@@ -191,12 +191,13 @@ def ids(each: Table, sent: list[Message], strays: list[Message]) -> list[str]:
     return [dict(message.headers)[ID].decode() for message in good]
 
 
+@pytest.mark.parametrize("times", [2, pytest.param(6, marks=pytest.mark.long)])
 def test_a_killed_archive_has_each_row_exactly_once(
-    archiving: Archiving, delta_jars: list[Path]
+    archiving: Archiving, delta_jars: list[Path], times: int
 ) -> None:
     filled(archiving, 400)
     chance = random.Random(archiving.prefix)
-    for _ in range(4):
+    for _ in range(times):
         enough = commits(archiving) + chance.randint(1, 12)
         with archive_process(archiving, delta_jars) as process:
             until(lambda enough=enough: commits(archiving) >= enough, PATIENCE)

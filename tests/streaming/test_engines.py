@@ -1,0 +1,60 @@
+"""Engines in the workers: each with its own model, on all cores."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from pyspark.sql import SparkSession
+
+from streaming.engines import onnx, openvino
+from streaming.engines.in_workers import InWorkers
+from tests.streaming.onnx_models import linear
+from tests.streaming.records import SHAPE
+
+FEATURES = np.random.default_rng(5).random((100, *SHAPE), np.float32)
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("load", [onnx.loaded, openvino.loaded])
+def test_two_models_of_one_program_are_not_mistaken(
+    spark: SparkSession, tmp_path: Path, load: object
+) -> None:
+    files = {seed: tmp_path / f"{seed}.onnx" for seed in (1, 2)}
+    for seed, file in files.items():
+        file.write_bytes(linear(seed))
+    engines = {seed: InWorkers.of(spark, load, file) for seed, file in files.items()}
+    for seed in (1, 2, 1):
+        wanted = onnx.loaded(linear(seed))(FEATURES)
+        found = engines[seed].tried(FEATURES).probabilities
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_openvino_may_use_any_core_while_it_works() -> None:
+    predict, stop = openvino.loaded(linear()), threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            predict(FEATURES)
+
+    working = threading.Thread(target=work)
+    working.start()
+    try:
+        cores = {frozenset(allowed) for _ in range(500) for allowed in _allowed()}
+    finally:
+        stop.set()
+        working.join()
+    assert cores == {frozenset(os.sched_getaffinity(os.getppid()))}
+
+
+def _allowed() -> Iterator[set[int]]:
+    """The cores that each thread of this process may use."""
+    for thread in psutil.Process().threads():
+        with suppress(ProcessLookupError):
+            yield os.sched_getaffinity(thread.id)
