@@ -29,7 +29,13 @@ from digitstream import broker, consumer, display, jars, machine, report
 from digitstream.children import Commands
 from digitstream.reconcile import Mark
 
-READINGS = {"auto": 200_000, "onnx": 60_000, "openvino": 100_000, "systemds": 20_000}
+READINGS = {
+    "auto": 200_000,
+    "onnx": 60_000,
+    "openvino": 100_000,
+    "openvino-int8": 200_000,
+    "systemds": 20_000,
+}
 RATES = (100, 3_000)
 WARM_UP = 60
 IN_A_BATCH = 10_000

@@ -14,6 +14,9 @@ LEAST = 50
 _FIRST = 500
 _GROWTH = 2.0
 
+# A limit is shared out among partitions, and rounded: a micro-batch is full a little before it.
+_FULL = 0.9
+
 
 @dataclass(eq=False)
 class Pace:
@@ -35,7 +38,7 @@ class Pace:
         share = self.latency_s / 2 / max(seconds, 1e-3)
         if rows and share < 1:
             self.limit = max(LEAST, min(self.limit, round(rows * share)))
-        elif rows >= self.limit:
+        elif rows >= _FULL * self.limit:
             self.limit = round(self.limit * min(_GROWTH, share))
         self.limit = min(self.most, self.limit)
         return self.limit

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pyspark.sql.types import ArrayType, BinaryType, StringType, StructType
 
 from contract import events, headers, reasons
 from contract.messages import attributes
@@ -22,7 +23,14 @@ from streaming.frame import Frame
 from streaming.sink import LARGEST
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
 
-COLUMNS = "key binary, value binary, topic string, headers array<struct<key:string,value:binary>>"
+_HEADER = StructType().add("key", StringType()).add("value", BinaryType())
+COLUMNS = (
+    StructType()
+    .add("key", BinaryType())
+    .add("value", BinaryType())
+    .add("topic", StringType())
+    .add("headers", ArrayType(_HEADER))
+)
 """Answers as Spark's Kafka sink takes them."""
 
 # What a Kafka batch of one record has besides the record's key, value and headers, at most.

@@ -26,7 +26,6 @@ from streaming.progress import Reporter
 from streaming.publish import COLUMNS, Publishing
 from streaming.scale import scaled
 from streaming.sink import written
-from streaming.source import bounded
 from streaming.steps import through
 from streaming.stopping import Batches
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
@@ -36,18 +35,17 @@ Clock = Callable[[], datetime]
 
 
 def answers(
-    readings: DataFrame,
+    records: DataFrame,
     line_up: LineUp,
     roles: Roles,
     topics: Topics,
     figures: Tally,
     clock: Clock,
 ) -> DataFrame:
-    """The one answer to each reading of a micro-batch, a score or a dead letter, for the sink; and
-    the shadow's scores.
+    """The one answer to each record of a micro-batch, a score or a dead letter, for the sink; and
+    the shadow's scores. `records` are as `source.bounded` gives them.
     """
-    shape = line_up.champion.bundle.manifest.input_shape
-    records, checks = bounded(readings, shape), checking(shape, topics)
+    checks = checking(line_up.champion.bundle.manifest.input_shape, topics)
 
     def judging(loaded: Loaded, rows: Rows, to: Topics) -> Judge:
         publishing = Publishing(to, loaded.model, loaded.bundle.manifest.classes, clock, figures)
@@ -102,18 +100,18 @@ class Query:
     answered: dict[str, int] = field(default_factory=lambda: {SCORED: 0, DEAD_LETTERS: 0})
 
     def started(
-        self, readings: DataFrame, name: str, checkpoint: Path, every: float | None
+        self, records: DataFrame, name: str, checkpoint: Path, every: float | None
     ) -> StreamingQuery:
-        """The query on these readings, a micro-batch `every` so many seconds; None ends it with the
-        last reading that is there.
+        """The query on these records, a micro-batch `every` so many seconds; None ends it with the
+        last one that is there.
         """
         each = {"processingTime": f"{round((every or 0) * 1000)} milliseconds"}
         trigger: dict[str, Any] = {"availableNow": True} if every is None else each
-        writer = readings.writeStream.queryName(name).trigger(**trigger)
+        writer = records.writeStream.queryName(name).trigger(**trigger)
         running = (
             writer.option("checkpointLocation", str(checkpoint)).foreachBatch(self._batch).start()
         )
-        self.reporter.paced = partial(self._paced, readings.sparkSession, running)
+        self.reporter.paced = partial(self._paced, records.sparkSession, running)
         return running
 
     def _paced(
@@ -123,23 +121,21 @@ class Query:
         if self.pace is not None:
             limited(spark, running, self.pace.after(rows, seconds))
 
-    def _batch(self, readings: DataFrame, batch: int) -> None:
+    def _batch(self, records: DataFrame, batch: int) -> None:
         with self.batches.one(batch):
-            champion = self._answer(readings)
+            champion = self._answer(records)
             self.champions.saw(self.figures.value)
             self.reporter.noted(batch, champion.model, self.figures.value)
             for name in self.answered:
                 self.answered[name] += round(self.figures.value.get(name, 0))
 
-    def _answer(self, readings: DataFrame) -> Loaded:
-        """Answer the readings by the models of now, without those that cannot; the champion."""
+    def _answer(self, records: DataFrame) -> Loaded:
+        """Answer the records by the models of now, without those that cannot; the champion."""
         while True:
             line_up = self.champions.current()
             self.figures.value = {}
             try:
-                found = answers(
-                    readings, line_up, self.roles, self.topics, self.figures, self.clock
-                )
+                found = answers(records, line_up, self.roles, self.topics, self.figures, self.clock)
                 written(found, self.kafka)
             except Exception as exc:
                 if not self.champions.blamed(str(cause_of(exc, self.kafka))):

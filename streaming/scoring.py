@@ -83,7 +83,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
     ):
         _begins(checkpoint, settings)
         starting = _starting(checkpoint, settings, tell)
-        champions.current()
+        shape = champions.current().champion.bundle.manifest.input_shape
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
         batches = Batches(stop)
         query = Query(
@@ -102,7 +102,8 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
             starting,
         )
         every = None if settings.available_now else settings.trigger
-        running = query.started(readings, settings.name, checkpoint, every)
+        records = source.bounded(readings, shape)
+        running = query.started(records, settings.name, checkpoint, every)
         try:
             batches.follow(running)
             reporter.drained(_PATIENCE_SECONDS)

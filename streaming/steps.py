@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zipimport
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 import pyarrow as pa
 
+from streaming import workers
 from streaming.frame import Frame, Step
 from streaming.tally import Tally, timed
 
@@ -24,22 +23,13 @@ def through(
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        keep_zip_directories()
+        workers.hasten()
         for records in batches:
             frame = Frame.of(records)
             for title, step in steps.items():
                 with timed(figures, title):
                     frame = step(frame)
             yield last(frame)
+        workers.keep_what_is_loaded()
 
     return run
-
-
-def keep_zip_directories() -> None:
-    """Stop this worker from reading the directories of Spark's archives again for every task.
-
-    Spark's worker drops the import system's caches before each task, and the importers of zip
-    files then read their archives again: 40 to 60 ms. Archives do not change while Spark runs.
-    """
-    importer: Any = zipimport.zipimporter
-    importer.invalidate_caches = lambda self: None

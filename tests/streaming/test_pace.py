@@ -21,6 +21,14 @@ def test_a_backlog_is_taken_in_micro_batches_of_half_the_latency(readings_per_s:
     assert settled(Pace(100_000, 1.0), readings_per_s, 0.1) == pytest.approx(0.5, rel=0.1)
 
 
+def test_a_limit_that_partitions_round_down_is_full() -> None:
+    pace = Pace(100_000, 1.0)
+    for _ in range(30):
+        rows = pace.limit // 7 * 7
+        pace.after(rows, 0.1 + rows / 10_000)
+    assert pace.limit > 3_500
+
+
 def test_no_limit_is_above_the_highest() -> None:
     pace = Pace(3_000, 10.0)
     settled(pace, 1e6, 0.01)
