@@ -1,11 +1,11 @@
 """Scoring as it runs: a backlog drained by each engine, and how long a reading waits at a given
-rate: `python -m bench.streaming [HOME] [SECONDS]`.
+rate: `python -m bench.streaming [HOME]`; 15 minutes.
 
 HOME has a champion (`digitstream train` makes one) and is `.digitstream` by default. Producer,
 scorer and broker are processes of their own. Prints, as JSON, readings/s of a backlog (of all
 micro-batches, and without those of the first READINGS / 4, in which workers start, models are
-loaded and the JVM compiles), and the latency from the device's clock to the score's arrival in
-Kafka at each of RATES, over SECONDS (60) after a warm-up.
+loaded and the JVM compiles), the most memory that driver and Python workers had meanwhile, and the
+latency from the device's clock to the score's arrival in Kafka at each of RATES, after a warm-up.
 """
 
 from __future__ import annotations
@@ -13,36 +13,39 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import sleep
 from typing import Any
 
 import numpy as np
+import psutil
 from rich.console import Console
 
 from contract.progress import Progress
 from contract.settings import Scoring
 from contract.topics import ensure
 from digitstream import broker, consumer, display, jars, machine, report
-from digitstream.children import Commands
+from digitstream.children import Command, Commands
 from digitstream.reconcile import Mark
 
 READINGS = {
-    "auto": 200_000,
+    "auto": 1_000_000,
     "onnx": 60_000,
     "openvino": 100_000,
     "openvino-int8": 200_000,
     "systemds": 20_000,
 }
-RATES = (100, 3_000)
+RATES = {100: 60, 3_000: 600}
+"""Readings/s, and for how many seconds."""
+
 WARM_UP = 60
-IN_A_BATCH = 10_000
 MAX_LATENCY = "500ms"
 
 
-def main(home: Path, seconds: int) -> dict[str, Any]:
+def main(home: Path) -> dict[str, Any]:
     """Measure everything with a Kafka of our own for each measurement."""
     champions = f"sqlite:///{(home.resolve() / 'mlflow.db').as_posix()}"
     figures: dict[str, Any] = {"backlog": {}, "latency": {}}
@@ -50,7 +53,7 @@ def main(home: Path, seconds: int) -> dict[str, Any]:
         with _installation(champions) as (settings, commands):
             figures["backlog"][engine] = drained(settings, commands, engine)
     with _installation(champions) as (settings, commands):
-        figures["latency"] = waited(settings, commands, seconds)
+        figures["latency"] = waited(settings, commands)
     return figures
 
 
@@ -80,9 +83,9 @@ def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any
     with display.activity(f"Sending {count} readings for {engine}"):
         _sent(commands, count, "max")
     with display.activity(f"Scoring them with {engine}"):
-        size = ["--max-offsets-per-trigger", str(IN_A_BATCH)]
-        score = ["score", "--engine", engine, "--available-now", *size]
-        summary = json.loads(commands.start([*score, "--json"]).result())
+        command = commands.start(["score", "--engine", engine, "--available-now", "--json"])
+        peak = _peak(command)
+        summary = json.loads(command.result())
     batches = _progress(settings)
     scored = np.cumsum([batch.rows for batch in batches])
     warm = [batch for batch, done in zip(batches, scored, strict=True) if done > count / 4]
@@ -92,17 +95,18 @@ def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any
         "engine": None if model is None else model.engine,
         "readings_per_s": _rate(batches),
         "steady_per_s": _rate(warm[1:]),
+        "peak_mb": peak,
     }
 
 
-def waited(settings: Scoring, commands: Commands, seconds: int) -> dict[str, Any]:
+def waited(settings: Scoring, commands: Commands) -> dict[str, Any]:
     """Latencies in milliseconds by rate; one query scores all of them."""
     commands.start(["score", "--max-latency", MAX_LATENCY])
     found: dict[str, Any] = {}
     with consumer.reading(settings.kafka) as reader:
         with display.activity("Warming up"):
             _answered(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
-        for rate in RATES:
+        for rate, seconds in RATES.items():
             since = Mark.now(reader, settings.topics)
             with display.activity(f"{rate} readings/s for {seconds} s"):
                 _answered(reader, settings, commands, rate * seconds, rate)
@@ -111,6 +115,24 @@ def waited(settings: Scoring, commands: Commands, seconds: int) -> dict[str, Any
             found[str(rate)] = dict(zip(("p50", "p95", "p99", "max"), points, strict=True))
             found[str(rate)]["readings"] = len(latency)
     return found
+
+
+def _peak(command: Command) -> dict[str, int]:
+    """Megabytes that the driver, its JVM and its workers have at most until it ends; memory that
+    processes share counts once (Linux).
+    """
+    peak: Counter[str] = Counter()
+    while not command.ended:
+        now: Counter[str] = Counter()
+        with suppress(psutil.Error):
+            driver = psutil.Process(command.pid)
+            for process in (driver, *driver.children(recursive=True)):
+                with suppress(psutil.Error):
+                    kind = "jvm" if process.name() == "java" else "python"
+                    now[kind] += process.memory_full_info().pss >> 20
+        peak |= now
+        sleep(1)
+    return dict(peak)
 
 
 def _sent(commands: Commands, count: int, rate: str) -> int:
@@ -144,4 +166,4 @@ def _rate(batches: list[Progress]) -> float:
 
 if __name__ == "__main__":
     where = Path(sys.argv[1] if len(sys.argv) > 1 else ".digitstream")
-    Console().print_json(json.dumps(main(where, int(sys.argv[2]) if len(sys.argv) > 2 else 60)))
+    Console().print_json(json.dumps(main(where)))
