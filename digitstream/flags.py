@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -64,6 +65,16 @@ Tables = Annotated[
 Packages = Annotated[
     str | None, typer.Option(help="Maven coordinates of what Spark needs to reach the tables.")
 ]
+
+
+class Origin(StrEnum):
+    """Where readings are looked up."""
+
+    TOPICS = "topics"
+    TABLES = "tables"
+
+
+From = Annotated[Origin, typer.Option("--from", help="In Kafka, or in the archive.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 

@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import col
 
 from contract import bundle
 from contract.log import looking
-from contract.settings import Rescoring
+from contract.settings import History, Rescoring
 from contract.topics import make, there
+from streaming.archive.place import Place
+from streaming.archive.session import DELTA
+from streaming.archive.tables import READINGS
 from streaming.champion import Tell, engaged
 from streaming.connection import options
 from streaming.failures import cause_of
@@ -35,24 +39,33 @@ Span = Mapping[int, tuple[int, int]]
 """Partition -> the first offset, and the one after the last."""
 
 
-def run(settings: Rescoring, jars: Sequence[Path], tell: Tell) -> Summary:
+def run(
+    settings: Rescoring, jars: Sequence[Path], tell: Tell, tables: History | None = None
+) -> Summary:
     """Score again what Kafka stored from `settings.from_timestamp` (else the oldest that is there)
     to `settings.to_timestamp` (else the end by now), and return when all scores are there.
 
-    A score has the id of its reading's first one; run again, it writes all once more. What cannot
-    be scored gets nothing: it has its dead letter already; `dead_letters` counts it. Raises
-    NoChampion and BundleError for the version, TopicMissing and BrokerUnavailable for Kafka.
+    With `tables` the readings are those of the archive, which has them when Kafka no longer does;
+    `jars` are Delta's, too. A score has the id of its reading's first one; run again, it writes
+    all once more. What cannot be scored gets nothing: it has its dead letter already;
+    `dead_letters` counts it. Raises NoChampion and BundleError for the version, TopicMissing and
+    BrokerUnavailable for Kafka, NoTables.
     """
-    there(settings.kafka, settings.read)
+    if tables is None:
+        there(settings.kafka, settings.read)
     make(settings.kafka, settings.topic, settings.partitions)
-    spark = session(settings.master, jars)
+    packages = {"spark.jars.packages": tables.packages} if tables and tables.packages else {}
+    spark = session(settings.master, jars, {**DELTA, **packages} if tables else None)
     try:
-        return rescore(spark, settings, tell)
+        place = None if tables is None else Place(spark, tables.address)
+        return rescore(spark, settings, tell, place)
     finally:
         spark.stop()
 
 
-def rescore(spark: SparkSession, settings: Rescoring, tell: Tell) -> Summary:
+def rescore(
+    spark: SparkSession, settings: Rescoring, tell: Tell, place: Place | None = None
+) -> Summary:
     """`run` on a session that is there, and stays."""
     spark, registry = prepared(spark), settings.registry
     found = registry.fetch(settings.version) if settings.version else registry.resolve()
@@ -63,12 +76,12 @@ def rescore(spark: SparkSession, settings: Rescoring, tell: Tell) -> Summary:
     publishing = Publishing(topics, loaded.model, manifest.classes, clock, figures)
     checks = checking(manifest.input_shape, topics)
     try:
-        for topic, span in _spans(settings):
-            for part in slices(span, settings.max_offsets_per_trigger):
-                records = bounded(_read(spark, settings, topic, part), manifest.input_shape)
-                judge = at_work(loaded, records, checks, everything, publishing)
-                last = partial(scored_again, judge=judge, figures=figures)
-                written(records.mapInArrow(through(checks, last, figures), COLUMNS), settings.kafka)
+        past = _of_topics(spark, settings) if place is None else [_of_tables(place, settings)]
+        for readings in past:
+            records = bounded(readings, manifest.input_shape)
+            judge = at_work(loaded, records, checks, everything, publishing)
+            last = partial(scored_again, judge=judge, figures=figures)
+            written(records.mapInArrow(through(checks, last, figures), COLUMNS), settings.kafka)
     except Exception as failure:
         raise cause_of(failure, settings.kafka) from failure
     finally:
@@ -92,6 +105,26 @@ def slices(span: Span, size: int) -> Iterator[Span]:
         upto = {part: min(at[part] + each, end) for part, (_, end) in span.items()}
         yield {part: (at[part], max(at[part], upto[part])) for part in span}
         at = {part: max(at[part], upto[part]) for part in span}
+
+
+def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:
+    """The readings that Kafka has of the time, some at a time."""
+    for topic, span in _spans(settings):
+        for part in slices(span, settings.max_offsets_per_trigger):
+            yield _read(spark, settings, topic, part)
+
+
+def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
+    """The readings that the archive has of the time, as Kafka had them; raises NoTables."""
+    rows = place.existing(READINGS).where(col("topic").isin(*settings.read))
+    begin, end = settings.from_timestamp, settings.to_timestamp
+    if begin is not None:
+        day = begin.astimezone(UTC).date()
+        rows = rows.where((col("date") >= day) & (col("broker_time") >= begin))
+    if end is not None:
+        day = end.astimezone(UTC).date()
+        rows = rows.where((col("date") <= day) & (col("broker_time") < end))
+    return rows.withColumnRenamed("broker_time", "timestamp")
 
 
 def _spans(settings: Rescoring) -> list[tuple[str, Span]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,11 @@ _REPEATING = (
 )
 
 
-def session(master: str, jars: Sequence[Path]) -> SparkSession:
-    """A SparkSession on `master` with these jars, which are Spark's Kafka connector's.
+def session(
+    master: str, jars: Sequence[Path], more: Mapping[str, str] | None = None
+) -> SparkSession:
+    """A SparkSession on `master` with these jars, Spark's Kafka connector's among them, and with
+    what else its configuration is to have.
 
     Workers find our packages by themselves on this machine; to any other they are sent.
     """
@@ -62,6 +65,7 @@ def session(master: str, jars: Sequence[Path]) -> SparkSession:
         "spark.locality.wait": "0",
         "spark.ui.showConsoleProgress": "false",
         "spark.redaction.regex": _SECRET,
+        **(more or {}),
     }
     if local:
         # Workers find our packages there; no shell is forked for the files of a checkpoint.

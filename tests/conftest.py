@@ -20,9 +20,6 @@ from digitstream import broker, jars, java
 from streaming.session import session
 from tests.streaming.records import SHAPE, image
 
-# JVMs of tests live for a short time: what the better compiler gains them is less than it takes.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
-
 
 @pytest.fixture(scope="session")
 def java_17() -> java.Java:
@@ -65,8 +62,14 @@ def spark_jars(java_17: java.Java) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def spark(spark_jars: list[Path]) -> Iterator[SparkSession]:
-    """One session for all: it can train, score and speak to Kafka."""
-    made = session("local[2]", spark_jars)
+    """One session for all: it can train, score and speak to Kafka.
+
+    Its JVM compiles each method once, and fast: none of what it does here lasts long enough to win
+    by better code what that costs.
+    """
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
+        made = session("local[2]", spark_jars)
     yield made
     made.stop()
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Group
@@ -13,20 +12,11 @@ from rich.table import Table
 from digitstream import display, flags
 
 if TYPE_CHECKING:
+    from contract.checkpoint import Positions
     from digitstream.reconcile import Partition, Reconciliation
 
 COUNTS = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
 REPLAYED = ("replayed", "recovered", "duplicate_ids")
-
-
-class Origin(StrEnum):
-    """Where readings and answers are counted."""
-
-    TOPICS = "topics"
-    TABLES = "tables"
-
-
-From = Annotated[Origin, typer.Option("--from", help="Count in Kafka, or in the archive.")]
 
 
 def reconcile(
@@ -34,8 +24,9 @@ def reconcile(
     bootstrap_servers: flags.BootstrapServers = None,
     kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
+    subscribe: flags.Subscribe = None,
     name: flags.Name = None,
-    origin: From = Origin.TOPICS,
+    origin: flags.From = flags.Origin.TOPICS,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
     as_json: flags.AsJson = False,
@@ -49,23 +40,36 @@ def reconcile(
     given = locals()
     settings = flags.loaded(Scoring, given)
     folder = settings.home / "checkpoints" / settings.name
-    stands = [checkpoint.committed(folder, topic) for topic in settings.topics.answered]
-    if origin is Origin.TABLES:
+
+    def stands(topic: str) -> Positions | None:
+        return checkpoint.committed(folder, topic)
+
+    if origin is flags.Origin.TABLES:
         from digitstream import archived, machine
 
         with (
             display.activity("Counting"),
             machine.tables(flags.loaded(History, given)) as place,
         ):
-            found = archived.reconcile(place, settings.topics.readings, stands[0])
+            found = [archived.reconcile(place, topic, stands(topic)) for topic in settings.read]
     else:
-        settings = flags.connected(settings)
+        settings, topics = flags.connected(settings), settings.topics
         with display.activity("Counting"), consumer.reading(settings.kafka) as reader:
-            found = accounts.reconcile(reader, settings.topics, None, *stands)
-    totals = {count: found.total(count) for count in (*COUNTS, *REPLAYED)}
-    value = {"complete": found.complete, **totals, **asdict(found)}
-    display.report(value, lambda: table(found), as_json)
-    raise typer.Exit(0 if found.complete else 1)
+            found = [
+                accounts.reconcile(
+                    reader,
+                    replace(topics, readings=topic),
+                    None,
+                    stands(topic),
+                    stands(topics.replays),
+                )
+                for topic in settings.read
+            ]
+    complete = all(each.complete for each in found)
+    totals = {count: sum(each.total(count) for each in found) for count in (*COUNTS, *REPLAYED)}
+    value = {"complete": complete, **totals, "topics": [asdict(each) for each in found]}
+    display.report(value, lambda: Group(*map(table, found)), as_json)
+    raise typer.Exit(0 if complete else 1)
 
 
 def table(found: Reconciliation) -> Group:

@@ -12,9 +12,7 @@ import typer
 from digitstream import display, flags
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from contract.settings import Rescoring
+    from contract.settings import History, Rescoring
     from keras2dml.fitting import Iteration
 
 Promote = Annotated[bool, typer.Option(help="Make the new version the champion.")]
@@ -179,6 +177,9 @@ def score(
     to_timestamp: ToTimestamp = None,
     version: Version = None,
     topic: ScoresTopic = None,
+    origin: flags.From = flags.Origin.TOPICS,
+    tables: flags.Tables = None,
+    packages: flags.Packages = None,
     skip_lost: SkipLost = None,
     subscribe: flags.Subscribe = None,
     name: flags.Name = None,
@@ -191,25 +192,27 @@ def score(
 ) -> None:
     """Score readings as they arrive, until stopped (Ctrl-C, SIGTERM)."""
     from contract.errors import SettingsError
-    from contract.settings import Rescoring, Scoring
+    from contract.settings import History, Rescoring, Scoring
 
     given = locals()
     again = flags.loaded(Rescoring, given)
-    if not again.topic and (again.version or again.to_timestamp is not None):
+    archived = origin is flags.Origin.TABLES
+    if not again.topic and (again.version or again.to_timestamp is not None or archived):
         message = (
-            "--version and --to-timestamp are for scoring the past once more, which goes to a "
-            "topic of its own. Name that with --topic, or leave them out: the champion scores, "
-            "without an end."
+            "--version, --to-timestamp and --from are for scoring the past once more, which goes "
+            "to a topic of its own. Name that with --topic, or leave them out: the champion "
+            "scores, without an end."
         )
         raise SettingsError(message)
     settings = flags.connected(flags.loaded(Scoring, given))
     from digitstream import jars, machine
 
-    connector = machine.fetched(jars.CONNECTOR)
     machine.java_17()
     if again.topic:
-        _score_again(flags.connected(again), connector, as_json)
+        history = flags.loaded(History, given) if archived else None
+        _score_again(flags.connected(again), history, as_json)
         return
+    connector = machine.fetched(jars.CONNECTOR)
     from streaming import scoring
 
     with display.activity(f"Scoring {', '.join(settings.read)} with {settings.engine}"):
@@ -218,11 +221,14 @@ def score(
     display.report(asdict(summary), lambda: sentence, as_json)
 
 
-def _score_again(settings: Rescoring, connector: Sequence[Path], as_json: bool) -> None:
+def _score_again(settings: Rescoring, history: History | None, as_json: bool) -> None:
+    from digitstream import jars, machine
     from streaming import rescoring
 
-    with display.activity(f"Scoring {', '.join(settings.read)} once more, to {settings.topic}"):
-        summary = rescoring.run(settings, connector, display.say)
+    needed = machine.fetched(jars.CONNECTOR) if history is None else machine.delta()
+    what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"
+    with display.activity(f"Scoring {what} once more, to {settings.topic}"):
+        summary = rescoring.run(settings, needed, display.say, history)
     sentence = (
         f"{summary.scored} readings scored to {settings.topic}; {summary.dead_letters} cannot be."
     )

@@ -55,17 +55,26 @@ class Place:
         """The table as it is now."""
         return self.spark.read.format("delta").load(self.of(table))
 
+    def existing(self, table: Table) -> DataFrame:
+        """The table as it is now; raises NoTables if it is not there."""
+        if table not in self.found:
+            raise self._none
+        return self.read(table)
+
     @property
     def found(self) -> tuple[Table, ...]:
         """The tables that are there; raises NoTables if none is."""
         there = tuple(table for table in TABLES if self.has(table))
         if not there:
-            message = (
-                f"There are no tables at {self.address}. The archive makes them. Run `digitstream "
-                f"archive`, or say with --tables where they are."
-            )
-            raise NoTables(message)
+            raise self._none
         return there
+
+    @property
+    def _none(self) -> NoTables:
+        return NoTables(
+            f"There are no tables at {self.address}. The archive makes them. Run `digitstream "
+            f"archive`, or say with --tables where they are."
+        )
 
     def has(self, table: Table) -> bool:
         """Whether the table is there."""

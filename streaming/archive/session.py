@@ -15,9 +15,14 @@ from streaming.local_files import local_files
 
 _LOG = Path(__file__).parents[2] / "keras2dml" / "log4j2.properties"
 
-_CONF = {
+DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+}
+"""What any session needs that reads Delta tables."""
+
+_CONF = {
+    **DELTA,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",

@@ -144,7 +144,10 @@ def test_a_champion_is_rolled_back_and_a_challenger_dismissed(run: Run, tmp_path
     assert run("models", "dismiss", *flag)[0] == 1
 
 
-@pytest.mark.parametrize("words", [("--version", "3"), ("--to-timestamp", "2026-01-31T09:15:00Z")])
+@pytest.mark.parametrize(
+    "words",
+    [("--version", "3"), ("--to-timestamp", "2026-01-31T09:15:00Z"), ("--from", "tables")],
+)
 def test_what_belongs_to_scoring_the_past_needs_a_topic(run: Run, words: tuple[str, str]) -> None:
     code, _, said = run("score", *words)
     assert code == 1
@@ -185,15 +188,21 @@ def test_a_gap_makes_reconcile_fail_and_is_listed(
         producer.send(topics.readings, b"pixels", partition=0)
     answer = [("ce_id", f"{topics.readings}/0/2".encode())]
     producer.send(topics.scores, b"{}", headers=answer, partition=0)
+    producer.send(topics.labels, b"pixels", partition=1)
     producer.close()
     where = ("--bootstrap-servers", kafka_broker.bootstrap_servers)
     where += ("--prefix", topics.readings.removesuffix(".readings"))
     code, report, _ = run("reconcile", *where, "--json")
     found = json.loads(report)
     assert (code, found["complete"], found["missing"], found["produced"]) == (1, False, 2, 3)
-    assert found["partitions"][0]["gaps"] == [[0, 1]]
+    assert found["topics"][0]["partitions"][0]["gaps"] == [[0, 1]]
     code, report, _ = run("reconcile", *where)
     assert code == 1 and "0-1" in report
+    both = f"{topics.readings}, {topics.labels}"  # any topic may have readings
+    code, report, _ = run("reconcile", *where, "--subscribe", both, "--json")
+    found = json.loads(report)
+    assert (code, found["missing"], found["produced"], found["in_flight"]) == (1, 2, 4, 1)
+    assert [each["topic"] for each in found["topics"]] == [topics.readings, topics.labels]
     code, report, _ = run("dead-letters", "list", *where, "--json")
     assert (code, json.loads(report)["total"]) == (0, 0)
 

@@ -18,7 +18,7 @@ import duckdb
 import psutil
 import pytest
 from deltalake import DeltaTable
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from contract.clients import arguments
 from contract.events import DeadLetter, Label, Model, Score, Source, Times
@@ -49,6 +49,18 @@ try:
     print(json.dumps(vars(run(Archiving(**{**settings, "home": Path(settings["home"])}), jars))))
 except DigitstreamError as error:
     sys.exit(str(error))
+"""
+
+
+RESCORING = """
+import json, sys
+from pathlib import Path
+from contract.settings import History, Rescoring
+from streaming.rescoring import run
+
+given, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
+home = Path(given.pop("home"))
+print(json.dumps(vars(run(Rescoring(home, **given), jars, lambda line: None, History(home)))))
 """
 
 
@@ -290,3 +302,33 @@ def test_tables_of_another_topic_are_refused(archiving: Archiving, delta_jars: l
     with archive_process(other, delta_jars) as process:
         assert process.wait(PATIENCE) == 1
     assert f"holds {archiving.topics.readings} as it was" in (archiving.home / "log").read_text()
+
+
+def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
+    archiving: Archiving, delta_jars: list[Path], registered: Path
+) -> None:
+    topics = archiving.topics
+    send(archiving, topics.readings, [reading(number) for number in range(60)])
+    archived(archiving, delta_jars)
+    admin = KafkaAdminClient(**arguments(archiving.kafka))
+    admin.delete_records({TopicPartition(topics.readings, part): -1 for part in (0, 1)})
+    admin.close()
+    times = sorted(row["broker_time"] for row in rows(archiving, "readings"))
+    given = {
+        "home": str(archiving.home),
+        "bootstrap_servers": archiving.bootstrap_servers,
+        "master": "local[2,4]",
+        "prefix": archiving.prefix,
+        "tracking_uri": f"sqlite:///{registered.as_posix()}",
+        "engine": "onnx",
+        "topic": f"{archiving.prefix}.again",
+    }
+    command = [sys.executable, "-c", RESCORING, json.dumps(given), *map(str, delta_jars)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"scored": 60, "dead_letters": 0}
+    found = [Score.of(*each) for each in messages(archiving, given["topic"])]
+    assert sorted(each.source for each in found) == [
+        Source(topics.readings, part, offset) for part in (0, 1) for offset in range(30)
+    ]
+    assert sorted(each.times.broker for each in found) == times
