@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 Positions = dict[int, int]
@@ -20,7 +21,21 @@ def committed(folder: Path, topic: str) -> Positions | None:
         return None
     # Spark's offset log: a version, the batch's metadata, then one line of JSON a source.
     sources = (folder / "offsets" / str(last)).read_text().splitlines()[2:]
-    for source in map(json.loads, sources):
+    return _of(topic, map(json.loads, sources))
+
+
+def begun(folder: Path, topic: str) -> Positions | None:
+    """The offset, by partition, from which on the query reads a topic.
+
+    None where there is no such checkpoint. A partition that was added later is read from 0 on.
+    """
+    # Spark's note of the offsets with which it began: a zero byte, a version, a line of JSON.
+    notes = [file.read_text().splitlines()[1:] for file in sorted(folder.glob("sources/*/0"))]
+    return _of(topic, (json.loads(line) for lines in notes for line in lines))
+
+
+def _of(topic: str, sources: Iterable[dict[str, dict[str, int]]]) -> Positions | None:
+    for source in sources:
         if topic in source:
             return {int(partition): offset for partition, offset in source[topic].items()}
     return None

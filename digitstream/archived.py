@@ -16,18 +16,24 @@ from streaming.archive.tables import DEAD_LETTERS, READINGS, SCORES, Table
 
 
 def reconcile(
-    place: Place, topic: str, committed: Mapping[int, int] | None = None
+    place: Place,
+    topic: str,
+    begun: Mapping[int, int] | None = None,
+    committed: Mapping[int, int] | None = None,
 ) -> Reconciliation:
     """Account for the readings of a topic that are archived, by their answers that are.
 
-    A reading may be ahead of its answer, by the archive's last commits: it is missing only if it is
-    before both `committed`, where the scoring query stands if that is known, and the last reading
-    of its partition with an answer. A row that is there twice counts as a duplicate. Raises
-    NoTables.
+    Readings before those with which the scoring query has `begun` do not count. A reading may be
+    ahead of its answer, by the archive's last commits: it is missing only if it is before both
+    `committed`, where the scoring query stands if that is known, and the last reading of its
+    partition with an answer. A row that is there twice counts as a duplicate. Raises NoTables.
     """
     readings, scores, letters = (
         _offsets(place, table, topic) for table in (READINGS, SCORES, DEAD_LETTERS)
     )
+    read = {
+        part: offsets[offsets >= (begun or {}).get(part, 0)] for part, offsets in readings.items()
+    }
     partitions = [
         _partition(
             part,
@@ -36,7 +42,8 @@ def reconcile(
             letters.get(part, np.empty(0, np.int64)),
             (committed or {}).get(part),
         )
-        for part, offsets in sorted(readings.items())
+        for part, offsets in sorted(read.items())
+        if len(offsets)
     ]
     return Reconciliation(topic, partitions)
 

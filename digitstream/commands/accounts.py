@@ -31,7 +31,10 @@ def reconcile(
     packages: flags.Packages = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Account for every reading by partition and offset; exits with 1 if one is missing."""
+    """Account for every reading by partition and offset; exits with 1 if one is missing.
+
+    Those before the first that the query was to read (--from-timestamp) do not count.
+    """
     from contract import checkpoint
     from contract.settings import History, Scoring
     from digitstream import consumer
@@ -40,6 +43,9 @@ def reconcile(
     given = locals()
     settings = flags.loaded(Scoring, given)
     folder = settings.home / "checkpoints" / settings.name
+
+    def begins(topic: str) -> Positions:
+        return checkpoint.begun(folder, topic) or {}
 
     def stands(topic: str) -> Positions | None:
         return checkpoint.committed(folder, topic)
@@ -51,7 +57,10 @@ def reconcile(
             display.activity("Counting"),
             machine.tables(flags.loaded(History, given)) as place,
         ):
-            found = [archived.reconcile(place, topic, stands(topic)) for topic in settings.read]
+            found = [
+                archived.reconcile(place, topic, begins(topic), stands(topic))
+                for topic in settings.read
+            ]
     else:
         settings, topics = flags.connected(settings), settings.topics
         with display.activity("Counting"), consumer.reading(settings.kafka) as reader:
@@ -59,7 +68,7 @@ def reconcile(
                 accounts.reconcile(
                     reader,
                     replace(topics, readings=topic),
-                    None,
+                    accounts.Mark(begins(topic), {}, {}, {}),
                     stands(topic),
                     stands(topics.replays),
                 )

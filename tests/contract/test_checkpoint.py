@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from contract.checkpoint import committed
+from contract.checkpoint import begun, committed
 
 BATCH = 'v1\n{"batchWatermarkMs":0,"conf":{}}\n{"digits.readings":{"0":%d,"1":7}}'
 
@@ -27,3 +27,12 @@ def test_no_checkpoint_says_nothing(tmp_path: Path) -> None:
     assert committed(tmp_path / "none", "digits.readings") is None
     batch(tmp_path, 0, 5, done=False)
     assert committed(tmp_path, "digits.readings") is None
+
+
+def test_a_query_begins_where_its_source_began(tmp_path: Path) -> None:
+    assert begun(tmp_path, "digits.readings") is None
+    (tmp_path / "sources" / "0").mkdir(parents=True)
+    note = '\0v1\n{"digits.readings":{"1":30,"0":20},"digits.replays":{"0":0}}'
+    (tmp_path / "sources" / "0" / "0").write_text(note)
+    assert begun(tmp_path, "digits.readings") == {0: 20, 1: 30}
+    assert begun(tmp_path, "other.readings") is None
