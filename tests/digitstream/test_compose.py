@@ -86,6 +86,7 @@ def native(kafka_broker: Broker, tmp_path: Path) -> Callable[[str], str]:
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_service_does_its_work_natively(native: Callable[[str], str], tmp_path: Path) -> None:
     few = tmp_path / "few"
     _write_few(few)

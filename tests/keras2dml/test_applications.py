@@ -25,6 +25,7 @@ SIZES = {
     "NASNetMobile": 32,
     "ConvNeXtTiny": 32,
 }
+LONGEST = "NASNetMobile"
 
 
 def stable(built: keras.Model) -> keras.Model:
@@ -48,7 +49,10 @@ def stable(built: keras.Model) -> keras.Model:
     return built
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long) if name == LONGEST else name for name in SIZES],
+)
 def test_application_scores_as_keras(spark, name):
     size = SIZES[name]
     made = getattr(keras.applications, name)

@@ -38,7 +38,9 @@ def as_keras(spark, recipe: Recipe) -> None:
     learns(spark, built, loss=recipe.loss, optimizer=recipe.optimized(), steps=2, rest=2)
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [0, 1, 2, *(pytest.param(part, marks=pytest.mark.long) for part in range(3, PARTS))]
+)
 def test_random_models_are_as_keras(spark, part):
     @seed(part)
     @settings(

@@ -203,7 +203,8 @@ def ids(each: Table, sent: list[Message], strays: list[Message]) -> list[str]:
     return [dict(message.headers)[ID].decode() for message in good]
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(6, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("times", [2, 6])
 def test_a_killed_archive_has_each_row_exactly_once(
     archiving: Archiving, delta_jars: list[Path], times: int
 ) -> None:
@@ -304,6 +305,7 @@ def test_tables_of_another_topic_are_refused(archiving: Archiving, delta_jars: l
     assert f"holds {archiving.topics.readings} as it was" in (archiving.home / "log").read_text()
 
 
+@pytest.mark.long
 def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
     archiving: Archiving, delta_jars: list[Path], registered: Path
 ) -> None:
