@@ -8,49 +8,36 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import psutil
 import pytest
-from deltalake import DeltaTable
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 
 from contract.clients import arguments
-from contract.events import DeadLetter, Label, Model, Score, Source, Times
-from contract.headers import ID
-from contract.messages import Message
+from contract.events import Score, Source
 from contract.settings import Archiving
 from contract.topics import Topics
 from digitstream import jars, java
 from digitstream.broker import Broker
-from streaming.archive.tables import TABLES, Table
-from tests.streaming.records import STORED, reading
+from streaming.archive.tables import TABLES
+from tests.streaming.archives import (
+    PATIENCE,
+    ROOT,
+    archive_process,
+    archived,
+    commits,
+    filled,
+    is_as_on_the_topics,
+    rows,
+    send,
+    table,
+)
+from tests.streaming.records import reading
 from tests.streaming.wire import messages, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
-
-ROOT = Path(__file__).parents[2]
-PATIENCE = 240
-
-PROGRAM = """
-import json, sys
-from pathlib import Path
-from contract.errors import DigitstreamError
-from contract.settings import Archiving
-from streaming.archive.archiving import run
-
-settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
-try:
-    print(json.dumps(vars(run(Archiving(**{**settings, "home": Path(settings["home"])}), jars))))
-except DigitstreamError as error:
-    sys.exit(str(error))
-"""
-
 
 RESCORING = """
 import json, sys
@@ -81,126 +68,6 @@ def archiving(kafka_broker: Broker, topics: Topics, tmp_path: Path) -> Archiving
         batch_records=40,
         available_now=True,
     )
-
-
-@contextmanager
-def archive_process(settings: Archiving, delta_jars: list[Path]) -> Iterator[subprocess.Popen[str]]:
-    """A process that archives, with all it starts; none of them is left after the body."""
-    given = json.dumps({**vars(settings), "home": str(settings.home)})
-    command = [sys.executable, "-c", PROGRAM, given, *map(str, delta_jars)]
-    with (
-        (settings.home / "log").open("a") as log,
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        ) as started,
-    ):
-        process = psutil.Process(started.pid)
-        yield started
-        family = [process, *process.children(recursive=True)] if process.is_running() else []
-        for member in reversed(family):
-            member.kill()
-
-
-def archived(settings: Archiving, delta_jars: list[Path]) -> dict[str, int]:
-    """Archive all that is there; returns the rows added to each table."""
-    with archive_process(settings, delta_jars) as process:
-        said, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, (settings.home / "log").read_text()
-    return dict(json.loads(said))
-
-
-def table(settings: Archiving, name: str) -> DeltaTable:
-    return DeltaTable(str(settings.home / "tables" / name))
-
-
-def rows(settings: Archiving, name: str) -> list[dict[str, Any]]:
-    return list(table(settings, name).to_pyarrow_table().to_pylist())
-
-
-def commits(settings: Archiving) -> int:
-    """Commits of all tables so far."""
-    return len(list((settings.home / "tables").glob("*/_delta_log/*.json")))
-
-
-def send(settings: Archiving, topic: str, sent: list[Message]) -> None:
-    """Send the messages to the topic's two partitions in turn."""
-    producer = KafkaProducer(**arguments(settings.kafka), acks="all")
-    for number, message in enumerate(sent):
-        producer.send(topic, message.value, message.key, message.headers, number % 2)
-    producer.flush()
-    producer.close()
-
-
-def score(topic: str, number: int) -> Message:
-    return Score(
-        id=f"reading-{number}",
-        device="device-007",
-        prediction=number % 10,
-        confidence=0.5,
-        probabilities=(0.5, 0.25, 0.25),
-        model=Model("digits", "1", "onnx"),
-        source=Source(topic, number % 2, number // 2),
-        times=Times(None, STORED, STORED),
-    ).message()
-
-
-def letter(topic: str, number: int) -> Message:
-    source = Source(topic, number % 2, number // 2)
-    return DeadLetter("decode", "empty: no bytes", source, 1, b"d", None, ()).message()
-
-
-def filled(settings: Archiving, many: int) -> None:
-    """Readings, their labels and their answers; of the answers some twice, some not ours."""
-    topics, stray = settings.topics, Message(b"\xff", b"what?", [(ID, b"\xff")])
-    send(settings, topics.readings, [reading(number % 50) for number in range(many)])
-    labels = [Label(f"reading-{number}", number % 10, STORED).message() for number in range(many)]
-    send(settings, topics.labels, [*labels, stray])
-    good = [score(topics.readings, number) for number in range(many * 3 // 4)]
-    send(settings, topics.scores, [*good, *good[many // 4 : many // 2], stray, *good[-10:], stray])
-    bad = [letter(topics.readings, number) for number in range(many * 3 // 4, many)]
-    send(settings, topics.dead_letters, [*bad, *bad[:20], stray])
-
-
-def is_as_on_the_topics(settings: Archiving) -> None:
-    """Each record of readings and labels, and each answer, is in its table exactly once."""
-    for each in TABLES:
-        found, sent = rows(settings, each.name), messages_of(settings, each)
-        unread = [row for row in found if row.get("unread")]
-        strays = [message for message in sent if message.value == b"what?"]
-        assert len(unread) == len(strays)
-        assert all(row["unread"]["headers"] == [{"key": ID, "value": b"\xff"}] for row in unread)
-        kept = [row for row in found if not row.get("unread")]
-        named = [tuple(row[name] for name in each.key or each.position) for row in kept]
-        assert len(set(named)) == len(named)
-        if each.key:
-            wanted = {identity(each, message) for message in sent if message not in strays}
-            assert set(named) == wanted
-        else:
-            assert len(kept) == len(sent) - len(strays)
-            assert sorted(row["id"] for row in kept) == sorted(ids(each, sent, strays))
-
-
-def messages_of(settings: Archiving, each: Table) -> list[Message]:
-    return messages(settings, each.topic(settings.topics))  # type: ignore[arg-type]
-
-
-def identity(each: Table, message: Message) -> tuple[Any, ...]:
-    if each.name == "scores":
-        return tuple(Score.of(*message).source)
-    found = DeadLetter.of(*message)
-    return (*found.source, found.attempt)
-
-
-def ids(each: Table, sent: list[Message], strays: list[Message]) -> list[str]:
-    good = [message for message in sent if message not in strays]
-    if each.name == "labels":
-        return [Label.of(*message).id for message in good]
-    return [dict(message.headers)[ID].decode() for message in good]
 
 
 @pytest.mark.long
