@@ -23,7 +23,7 @@ from streaming.failures import ReadingsLost
 from streaming.scoring import score
 from tests.streaming.records import reading
 from tests.streaming.test_models import answered, running
-from tests.streaming.wire import answers, messages, send, until
+from tests.streaming.wire import Sent, answers, messages, send, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 
@@ -65,13 +65,13 @@ def test_micro_batches_shrink_until_none_takes_longer_than_it_may(
 
 
 def test_a_trigger_waits_between_micro_batches(spark: SparkSession, scoring: Scoring) -> None:
+    sent: list[Sent] = []
     with running(spark, replace(scoring, trigger=2.0)):
-        first = send(scoring, [reading(1)])
-        answered(scoring, first)
-        second = send(scoring, [reading(2)])
-        answered(scoring, first, second)
-        until(lambda: len(told(scoring)) == 2, 10)
-    one, two = told(scoring)
+        for number in range(3):
+            sent.append(send(scoring, [reading(number)]))
+            answered(scoring, *sent)
+        until(lambda: len(told(scoring)) == 3, 10)
+    _, one, two = told(scoring)  # the first begins when the query does
     assert two.time - one.time > timedelta(seconds=1.5)
 
 
