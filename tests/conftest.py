@@ -62,14 +62,8 @@ def spark_jars(java_17: java.Java) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def spark(spark_jars: list[Path]) -> Iterator[SparkSession]:
-    """One session for all: it can train, score and speak to Kafka.
-
-    Its JVM compiles each method once, and fast: none of what it does here lasts long enough to win
-    by better code what that costs.
-    """
-    with pytest.MonkeyPatch.context() as environ:
-        environ.setenv("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1")
-        made = session("local[2]", spark_jars)
+    """One session for all: it can train, score and speak to Kafka."""
+    made = session("local[2]", spark_jars)
     yield made
     made.stop()
 
