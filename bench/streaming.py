@@ -1,5 +1,5 @@
 """Scoring as it runs: a backlog drained by each engine, and how long a reading waits at a given
-rate: `python -m bench.streaming [HOME]`; 15 minutes.
+rate: `python -m bench.streaming [HOME]`.
 
 HOME has a champion (`digitstream train` makes one) and is `.digitstream` by default. Producer,
 scorer and broker are processes of their own. Prints, as JSON, readings/s of a backlog (of all

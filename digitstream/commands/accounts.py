@@ -62,35 +62,44 @@ def reconcile(
                 for topic in settings.read
             ]
     else:
-        settings, topics = flags.connected(settings), settings.topics
+        settings = flags.connected(settings)
         with display.activity("Counting"), consumer.reading(settings.kafka) as reader:
             found = [
                 accounts.reconcile(
                     reader,
-                    replace(topics, readings=topic),
+                    replace(settings.topics, readings=topic),
                     accounts.Mark(begins(topic), {}, {}, {}),
                     stands(topic),
-                    stands(topics.replays),
+                    stands(settings.topics.replays),
                 )
                 for topic in settings.read
             ]
     complete = all(each.complete for each in found)
     totals = {count: sum(each.total(count) for each in found) for count in (*COUNTS, *REPLAYED)}
-    value = {"complete": complete, **totals, "topics": [asdict(each) for each in found]}
-    display.report(value, lambda: Group(*map(table, found)), as_json)
+    topics = [
+        {"topic": each.topic, "partitions": [*map(asdict, each.partitions)]} for each in found
+    ]
+    replays = [*map(asdict, found[0].replays)]
+    value = {"complete": complete, **totals, "topics": topics, "replays": replays}
+    display.report(value, lambda: table(*found), as_json)
     raise typer.Exit(0 if complete else 1)
 
 
-def table(found: Reconciliation) -> Group:
-    """A reconciliation for a person: a row each partition, one for all, the gaps, the replays."""
-    parts: list[Table | str] = [_rows(f"Readings of {found.topic}", found.partitions)]
-    if any(part.produced for part in found.replays):
-        parts.append(_rows("Replays of dead letters", found.replays))
-        replayed, recovered, repeated = (found.total(count) for count in REPLAYED)
+def table(*found: Reconciliation) -> Group:
+    """Reconciliations for a person: of each topic a row each partition, one for all, the gaps; then
+    the replays, which are those of all topics.
+    """
+    parts: list[Table | str] = [
+        _rows(f"Readings of {each.topic}", each.partitions) for each in found
+    ]
+    if any(part.produced for part in found[0].replays):
+        parts.append(_rows("Replays of dead letters", found[0].replays))
+        dead, replayed, recovered, repeated = (
+            sum(each.total(count) for each in found) for count in ("dead_lettered", *REPLAYED)
+        )
         parts.append(
-            f"{replayed} of {found.total('dead_lettered')} dead-lettered readings were sent again, "
-            f"and {recovered} of them have a score now; {repeated} scores repeat an id, which a "
-            f"consumer drops."
+            f"{replayed} of {dead} dead-lettered readings were sent again, and {recovered} of them "
+            f"have a score now; {repeated} scores repeat an id, which a consumer drops."
         )
     return Group(*parts)
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import psutil
 from deltalake import DeltaTable
 from kafka import KafkaProducer
 
@@ -21,10 +17,10 @@ from contract.headers import ID
 from contract.messages import Message
 from contract.settings import Archiving
 from streaming.archive.tables import TABLES, Table
+from tests.streaming.processes import log, process
 from tests.streaming.records import STORED, reading
 from tests.streaming.wire import messages
 
-ROOT = Path(__file__).parents[2]
 PATIENCE = 240
 
 PROGRAM = """
@@ -42,34 +38,17 @@ except DigitstreamError as error:
 """
 
 
-@contextmanager
-def archive_process(settings: Archiving, delta_jars: list[Path]) -> Iterator[subprocess.Popen[str]]:
-    """A process that archives, with all it starts; none of them is left after the body."""
-    given = json.dumps({**vars(settings), "home": str(settings.home)})
-    command = [sys.executable, "-c", PROGRAM, given, *map(str, delta_jars)]
-    with (
-        (settings.home / "log").open("a") as log,
-        subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
-        ) as started,
-    ):
-        process = psutil.Process(started.pid)
-        yield started
-        family = [process, *process.children(recursive=True)] if process.is_running() else []
-        for member in reversed(family):
-            member.kill()
+def archive_process(
+    settings: Archiving, delta_jars: list[Path]
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    return process(PROGRAM, settings, delta_jars)
 
 
 def archived(settings: Archiving, delta_jars: list[Path]) -> dict[str, int]:
     """Archive all that is there; returns the rows added to each table."""
-    with archive_process(settings, delta_jars) as process:
-        said, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, (settings.home / "log").read_text()
+    with archive_process(settings, delta_jars) as archive:
+        said, _ = archive.communicate(timeout=PATIENCE)
+    assert archive.returncode == 0, log(settings)
     return dict(json.loads(said))
 
 

@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +15,13 @@ from kafka import KafkaAdminClient, TopicPartition
 
 from contract.clients import arguments
 from contract.events import Score, Source
-from contract.settings import Archiving
+from contract.settings import Archiving, Rescoring
 from contract.topics import Topics
 from digitstream import jars, java
 from digitstream.broker import Broker
 from streaming.archive.tables import TABLES
 from tests.streaming.archives import (
     PATIENCE,
-    ROOT,
     archive_process,
     archived,
     commits,
@@ -34,6 +31,7 @@ from tests.streaming.archives import (
     send,
     table,
 )
+from tests.streaming.processes import log, process
 from tests.streaming.records import reading
 from tests.streaming.wire import messages, until
 
@@ -45,9 +43,10 @@ from pathlib import Path
 from contract.settings import History, Rescoring
 from streaming.rescoring import run
 
-given, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
-home = Path(given.pop("home"))
-print(json.dumps(vars(run(Rescoring(home, **given), jars, lambda line: None, History(home)))))
+settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
+home = Path(settings["home"])
+again = Rescoring(**{**settings, "home": home})
+print(json.dumps(vars(run(again, jars, lambda line: None, History(home)))))
 """
 
 
@@ -79,9 +78,9 @@ def test_a_killed_archive_has_each_row_exactly_once(
     chance = random.Random(archiving.prefix)
     for _ in range(times):
         enough = commits(archiving) + chance.randint(1, 12)
-        with archive_process(archiving, delta_jars) as process:
+        with archive_process(archiving, delta_jars) as archive:
             until(lambda enough=enough: commits(archiving) >= enough, PATIENCE)
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(archive.pid, signal.SIGKILL)
     archived(archiving, delta_jars)
     is_as_on_the_topics(archiving)
     assert archived(archiving, delta_jars) == dict.fromkeys((each.name for each in TABLES), 0)
@@ -129,14 +128,14 @@ def test_a_signal_stops_after_the_commits_that_run(
 ) -> None:
     filled(archiving, 400)
     lasting = replace(archiving, available_now=False, batch_records=10)
-    with archive_process(lasting, delta_jars) as process:
+    with archive_process(lasting, delta_jars) as archive:
         until(lambda: commits(archiving) > 12, PATIENCE)
         with archive_process(lasting, delta_jars) as second:
             assert second.wait(PATIENCE) == 1
-        assert "Another process archives" in (archiving.home / "log").read_text()
-        process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, (archiving.home / "log").read_text()
+        assert "Another process archives" in log(archiving)
+        archive.send_signal(signal.SIGTERM)
+        said, _ = archive.communicate(timeout=PATIENCE)
+    assert archive.returncode == 0, log(archiving)
     counts = {each.name: len(rows(archiving, each.name)) for each in TABLES}
     assert json.loads(said) == counts
     assert counts["readings"] < 400
@@ -152,9 +151,9 @@ def test_a_folder_that_takes_no_files_is_one_sentence_and_nothing_is_lost(
     blocked = archiving.home / "tables" / "scores"
     blocked.parent.mkdir()
     blocked.write_text("no folder")
-    with archive_process(archiving, delta_jars) as process:
-        assert process.wait(PATIENCE) == 1
-    said = (archiving.home / "log").read_text()
+    with archive_process(archiving, delta_jars) as archive:
+        assert archive.wait(PATIENCE) == 1
+    said = log(archiving)
     assert f"The table file:{blocked} cannot be written" in said, said
     assert "Traceback" not in said and "\tat " not in said
     blocked.unlink()
@@ -167,9 +166,9 @@ def test_tables_of_another_topic_are_refused(archiving: Archiving, delta_jars: l
     send(archiving, archiving.topics.readings, [reading(1)])
     archived(archiving, delta_jars)
     other = replace(archiving, prefix=f"{archiving.prefix}-2")
-    with archive_process(other, delta_jars) as process:
-        assert process.wait(PATIENCE) == 1
-    assert f"holds {archiving.topics.readings} as it was" in (archiving.home / "log").read_text()
+    with archive_process(other, delta_jars) as archive:
+        assert archive.wait(PATIENCE) == 1
+    assert f"holds {archiving.topics.readings} as it was" in log(archiving)
 
 
 @pytest.mark.long
@@ -183,20 +182,20 @@ def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
     admin.delete_records({TopicPartition(topics.readings, part): -1 for part in (0, 1)})
     admin.close()
     times = sorted(row["broker_time"] for row in rows(archiving, "readings"))
-    given = {
-        "home": str(archiving.home),
-        "bootstrap_servers": archiving.bootstrap_servers,
-        "master": "local[2,4]",
-        "prefix": archiving.prefix,
-        "tracking_uri": f"sqlite:///{registered.as_posix()}",
-        "engine": "onnx",
-        "topic": f"{archiving.prefix}.again",
-    }
-    command = [sys.executable, "-c", RESCORING, json.dumps(given), *map(str, delta_jars)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"scored": 60, "dead_letters": 0}
-    found = [Score.of(*each) for each in messages(archiving, given["topic"])]
+    settings = Rescoring(
+        home=archiving.home,
+        bootstrap_servers=archiving.bootstrap_servers,
+        master="local[2,4]",
+        prefix=archiving.prefix,
+        tracking_uri=f"sqlite:///{registered.as_posix()}",
+        engine="onnx",
+        topic=f"{archiving.prefix}.again",
+    )
+    with process(RESCORING, settings, delta_jars) as rescoring:
+        said, _ = rescoring.communicate(timeout=PATIENCE)
+    assert rescoring.returncode == 0, log(settings)
+    assert json.loads(said) == {"scored": 60, "dead_letters": 0}
+    found = [Score.of(*each) for each in messages(archiving, settings.topic)]
     assert sorted(each.source for each in found) == [
         Source(topics.readings, part, offset) for part in (0, 1) for offset in range(30)
     ]

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,12 +16,11 @@ from contract.events import Score, Source
 from contract.settings import Scoring
 from streaming.checkpoint import CheckpointInUse, claimed
 from streaming.scoring import score
+from tests.streaming.processes import log, process
 from tests.streaming.records import reading
 from tests.streaming.wire import answers, messages, send, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
-
-ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import json, sys
@@ -57,32 +51,8 @@ print(where.collect(), file=sys.stderr)
 """
 
 
-@contextmanager
-def scoring_process(
-    settings: Scoring, jars: list[Path], program: str = PROGRAM
-) -> Iterator[psutil.Process]:
-    """A process that scores, with all it starts; none of them is left after the body."""
-    given = json.dumps({**vars(settings), "home": str(settings.home)})
-    command = [sys.executable, "-c", program, given, *map(str, jars)]
-    with (
-        (settings.home / "log").open("a") as log,
-        subprocess.Popen(
-            command, cwd=ROOT, stderr=log, env={**os.environ, "PYTHONWARNINGS": "ignore"}
-        ) as started,
-    ):
-        process = psutil.Process(started.pid)
-        yield process
-        family = [process, *process.children(recursive=True)] if process.is_running() else []
-        for member in reversed(family):
-            member.kill()
-
-
 def scored(settings: Scoring) -> int:
     return len(messages(settings, settings.topics.scores))
-
-
-def log(settings: Scoring) -> str:
-    return (settings.home / "log").read_text()
 
 
 @pytest.mark.parametrize(
@@ -93,16 +63,16 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
 ) -> None:
     small = replace(scoring, max_offsets_per_trigger=20, available_now=False)
     sent = send(scoring, [reading(number) for number in range(3000)])
-    with scoring_process(small, spark_jars) as process:
+    with process(PROGRAM, small, spark_jars) as scorer:
         until(lambda: scored(scoring) > 100)
         with (
             pytest.raises(CheckpointInUse, match="Another process scores"),
             claimed(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
         ):
             pass
-        family = process.children(recursive=True)
-        process.send_signal(kind)
-        assert process.wait(30) == 0, log(scoring)
+        family = psutil.Process(scorer.pid).children(recursive=True)
+        scorer.send_signal(kind)
+        assert scorer.wait(30) == 0, log(scoring)
         psutil.wait_procs(family, 10)
         assert not [member for member in family if member.is_running()]
     assert 100 < scored(scoring) < 3000
@@ -117,9 +87,9 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
     sent = send(scoring, [reading(number) for number in range(4000)])
     for _ in range(3):
         before = scored(scoring)
-        with scoring_process(small, spark_jars) as process:
+        with process(PROGRAM, small, spark_jars) as scorer:
             until(lambda before=before: scored(scoring) > before + 100)
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(scorer.pid, signal.SIGKILL)
     score(spark, scoring, threading.Event(), lambda sentence: None)
     found = answers(scoring)
     assert set(found.sources) == set(sent)
@@ -134,8 +104,8 @@ def test_executors_elsewhere_get_the_packages_and_the_model(
 ) -> None:
     sent = send(scoring, [reading(number) for number in range(300)])
     cluster = replace(scoring, master="local-cluster[1,1,1024]")
-    with scoring_process(cluster, spark_jars, CLUSTER) as process:
-        assert process.wait(120) == 0, log(scoring)
+    with process(CLUSTER, cluster, spark_jars) as scorer:
+        assert scorer.wait(120) == 0, log(scoring)
     assert "digitstream.zip/streaming/decode.py" in log(scoring)
     assert sorted(answers(scoring).sources) == sorted(sent)
     assert not answers(scoring).letters
