@@ -23,9 +23,10 @@ def process(
 ) -> Iterator[subprocess.Popen[str]]:
     """A process that runs this code, with all it starts; none of them is left after the body.
 
-    `sys.argv` has the settings as JSON, then the jars. What it says goes to `log` in the home.
+    `sys.argv` has the settings as JSON (paths and times as text), then the jars. What it says goes
+    to `log` in the home.
     """
-    given = json.dumps({**vars(settings), "home": str(settings.home)})
+    given = json.dumps(vars(settings), default=str)
     with (
         (settings.home / "log").open("a") as log,
         subprocess.Popen(

@@ -39,12 +39,15 @@ pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
 
 RESCORING = """
 import json, sys
+from datetime import datetime
 from pathlib import Path
 from contract.settings import History, Rescoring
 from streaming.rescoring import run
 
 settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
 home = Path(settings["home"])
+for name in ("from_timestamp", "to_timestamp"):
+    settings[name] = datetime.fromisoformat(settings[name])
 again = Rescoring(**{**settings, "home": home})
 print(json.dumps(vars(run(again, jars, lambda line: None, History(home)))))
 """
@@ -176,12 +179,18 @@ def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
     archiving: Archiving, delta_jars: list[Path], registered: Path
 ) -> None:
     topics = archiving.topics
-    send(archiving, topics.readings, [reading(number) for number in range(60)])
+    for first in (0, 20, 40):
+        send(archiving, topics.readings, [reading(number) for number in range(first, first + 20)])
     archived(archiving, delta_jars)
     admin = KafkaAdminClient(**arguments(archiving.kafka))
     admin.delete_records({TopicPartition(topics.readings, part): -1 for part in (0, 1)})
     admin.close()
-    times = sorted(row["broker_time"] for row in rows(archiving, "readings"))
+    places = {
+        Source(row["topic"], row["partition"], row["offset"]): row["broker_time"]
+        for row in rows(archiving, "readings")
+    }
+    begin, end = (sorted(places.values())[at] for at in (20, 40))
+    assert len(places) == 60 and begin < end
     settings = Rescoring(
         home=archiving.home,
         bootstrap_servers=archiving.bootstrap_servers,
@@ -190,13 +199,15 @@ def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
         tracking_uri=f"sqlite:///{registered.as_posix()}",
         engine="onnx",
         topic=f"{archiving.prefix}.again",
+        from_timestamp=begin,
+        to_timestamp=end,
     )
     with process(RESCORING, settings, delta_jars) as rescoring:
         said, _ = rescoring.communicate(timeout=PATIENCE)
     assert rescoring.returncode == 0, log(settings)
-    assert json.loads(said) == {"scored": 60, "dead_letters": 0}
-    found = [Score.of(*each) for each in messages(archiving, settings.topic)]
-    assert sorted(each.source for each in found) == [
-        Source(topics.readings, part, offset) for part in (0, 1) for offset in range(30)
-    ]
-    assert sorted(each.times.broker for each in found) == times
+    found = {
+        each.source: each.times.broker
+        for each in (Score.of(*message) for message in messages(archiving, settings.topic))
+    }
+    assert found == {place: time for place, time in places.items() if begin <= time < end}
+    assert json.loads(said) == {"scored": len(found), "dead_letters": 0}
