@@ -47,15 +47,18 @@ def trained(spark, settings):
     return result, seen
 
 
+@pytest.fixture(scope="module")
+def made(registry, trained) -> bundle.Bundle:
+    return bundle.load(registry.fetch(trained[0].version).folder)
+
+
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
-def test_training_ends_with_a_registered_bundle(spark, registry, trained):
+def test_training_ends_with_a_registered_bundle(registry, trained, made):
     result, seen = trained
     with pytest.raises(NoChampion):
         registry.resolve()
-    registry.promote(result.version)
-    made = bundle.load(registry.resolve().folder)
     assert made.manifest.metrics["accuracy"] == result.evaluation.accuracy > 0.6
     assert {path.name for path in made.plots} == {"learning-curve.png", "confusion-matrix.png"}
     assert made.manifest.data_sha256 == part("train", 1000).sha256
@@ -69,10 +72,7 @@ def test_training_ends_with_a_registered_bundle(spark, registry, trained):
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
-def test_both_engines_give_the_golden_probabilities(spark, registry, trained):
-    result, _ = trained
-    registry.promote(result.version)
-    made = bundle.load(registry.resolve().folder)
+def test_both_engines_give_the_golden_probabilities(spark, made):
     inputs, probabilities, _ = made.golden
     features = made.manifest.scaling.apply(inputs)
     assert len(inputs) == min(GOLDEN, 300)
@@ -85,10 +85,7 @@ def test_both_engines_give_the_golden_probabilities(spark, registry, trained):
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
-def test_eight_bits_give_nearly_the_same(spark, registry, trained):
-    result, _ = trained
-    registry.promote(result.version)
-    made = bundle.load(registry.resolve().folder)
+def test_eight_bits_give_nearly_the_same(made):
     inputs, probabilities, labels = made.golden
     np.testing.assert_array_equal(labels, part("test", GOLDEN).labels[: len(inputs)])
     assert made.int8 is not None
