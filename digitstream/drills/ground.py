@@ -98,18 +98,18 @@ class Ground:
             for record in records
         ]
 
+    def done(self) -> int:
+        """With how many readings the query is done."""
+        topic = self.settings.topics.readings
+        return sum((checkpoint.committed(self.checkpoint, topic) or {}).values())
+
     def await_answers(self, count: int, scorer: Command, patience: float = PATIENCE) -> None:
-        """Return when so many readings were answered; raises Broken if none comes for a while."""
-        last, moved = -1, time.monotonic()
-        while last < count:
-            scorer.check()
-            now = self.answers()
-            if now != last:
-                last, moved = now, time.monotonic()
-            if time.monotonic() - moved > patience:
-                message = f"{last} of {count} were answered, then none for {patience:.0f} s"
-                raise Broken(message)
-            time.sleep(_GLANCE_SECONDS)
+        """Return when there are so many answers; raises Broken if none comes for a while."""
+        _grown(self.answers, count, scorer, "answers", patience)
+
+    def await_done(self, count: int, scorer: Command) -> None:
+        """Return when the query is done with so many readings, however often it answered them."""
+        _grown(self.done, count, scorer, "readings done with", PATIENCE)
 
     def batches(self, kind: str) -> int:
         """The number of the last micro-batch of `offsets` or `commits`, -1 if there is none."""
@@ -131,6 +131,22 @@ class Ground:
             message = f"{sent} readings were sent; {seen}"
             raise Broken(message)
         return seen
+
+
+def _grown(
+    counted: Callable[[], int], count: int, scorer: Command, what: str, patience: float
+) -> None:
+    """Return when a count has grown so far; raises Broken if it does not grow for a while."""
+    last, moved = -1, time.monotonic()
+    while last < count:
+        scorer.check()
+        now = counted()
+        if now != last:
+            last, moved = now, time.monotonic()
+        if time.monotonic() - moved > patience:
+            message = f"{last} of {count} {what}, then no more for {patience:.0f} s"
+            raise Broken(message)
+        time.sleep(_GLANCE_SECONDS)
 
 
 def _family(command: Command) -> list[psutil.Process]:

@@ -128,7 +128,7 @@ def _kill_worker(ground: Ground) -> str:
     if not killed:
         message = "no worker was there to be killed"
         raise Broken(message)
-    ground.await_answers(sent, scorer)
+    ground.await_done(sent, scorer)
     scorer.stop()
     return f"{killed} workers killed; {ground.all_answered(sent)}"
 
