@@ -15,13 +15,20 @@ from contract.handshake import shake
 PATIENCE_MS = 5_000
 """How long a client looks for a broker before it says that there is none."""
 
+RECONNECT_MS = 1_000
+"""How long at most a client lets pass before it tries again to reach a broker that went away."""
+
 
 def arguments(kafka: Kafka) -> dict[str, Any]:
     """What kafka-python's producer, consumer and admin client are made with.
 
     Make the client inside `reaching`.
     """
-    return {**kafka.arguments, "bootstrap_timeout_ms": PATIENCE_MS}
+    return {
+        **kafka.arguments,
+        "bootstrap_timeout_ms": PATIENCE_MS,
+        "reconnect_backoff_max_ms": RECONNECT_MS,
+    }
 
 
 @contextmanager
@@ -32,27 +39,24 @@ def reaching(to: Kafka) -> Iterator[None]:
     """
     try:
         shake(to, PATIENCE_MS / 1e3)
-        with permitted(to):
+        with served(to):
             yield
     except (
         kafka.errors.BrokerNotAvailableError,
         kafka.errors.InvalidMetadataError,
-        kafka.errors.KafkaTimeoutError,
         kafka.errors.MetadataEmptyBrokerList,
         kafka.errors.NodeNotReadyError,
         OSError,
         ValueError,
     ) as exc:
-        message = (
-            f"No Kafka broker answers at {to}. One must be running there. Start the "
-            f"embedded one with `digitstream broker start`, or name yours with --bootstrap-servers."
-        )
-        raise BrokerUnavailable(message) from exc
+        raise absent(to) from exc
 
 
 @contextmanager
-def permitted(by: Kafka) -> Iterator[None]:
-    """Raise AccessDenied if a client is told in the body that it has no right to something."""
+def served(by: Kafka) -> Iterator[None]:
+    """Raise AccessDenied if a client is told in the body that it has no right to something, and
+    BrokerUnavailable if it is told nothing any more.
+    """
     try:
         yield
     except (
@@ -60,6 +64,16 @@ def permitted(by: Kafka) -> Iterator[None]:
         kafka.errors.SaslAuthenticationFailedError,
     ) as exc:
         raise denied(by, str(exc)) from exc
+    except kafka.errors.KafkaTimeoutError as exc:
+        raise absent(by) from exc
+
+
+def absent(to: Kafka) -> BrokerUnavailable:
+    """That nobody answers as that Kafka, and how that is mended."""
+    return BrokerUnavailable(
+        f"No Kafka broker answers at {to}. One must be running there. Start the "
+        f"embedded one with `digitstream broker start`, or name yours with --bootstrap-servers."
+    )
 
 
 def denied(by: Kafka, what: str) -> AccessDenied:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
+from contract import runs
 from contract.bundle import Bundle
 from contract.errors import NoChampion, RegistryUnavailable
 
@@ -35,6 +35,9 @@ PREVIOUS = "previous"
 REMOVED = "removed"
 """The tag of a version that lost an alias because something was wrong with it: what was."""
 
+PASSED = "passed"
+"""The tag of a champion that did as well as the one before it on its first readings."""
+
 LISTED = "It must be one that `digitstream models list` shows."
 REMEDIES = {
     CHAMPION: f"Scoring needs a version with the alias {CHAMPION}. Make one with `digitstream "
@@ -45,13 +48,6 @@ REMEDIES = {
     "`digitstream models promote VERSION`.",
 }
 """What to do where no version has an alias."""
-
-BUNDLE = "bundle"
-PLOTS = "plots"
-"""The folders of a run's artifacts."""
-
-METRICS_A_CALL = 1000
-"""As many metrics as MLflow takes at once."""
 
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow says that there is no such model, version or alias."""
@@ -108,12 +104,12 @@ class Registry:
         with self._asking():
             run = self._client.create_run(self._experiment(), run_name=f"train-{self.model}")
             try:
-                self._log(run.info.run_id, bundle, parameters, history)
+                runs.log(self._client, run.info.run_id, bundle, parameters, history)
             except BaseException:
                 self._client.set_terminated(run.info.run_id, "FAILED")
                 raise
             self._client.set_terminated(run.info.run_id)
-            source = f"{run.info.artifact_uri}/{BUNDLE}"
+            source = f"{run.info.artifact_uri}/{runs.BUNDLE}"
             self._create_model()
             made = self._client.create_model_version(self.model, source, run.info.run_id)
         return str(made.version)
@@ -129,8 +125,21 @@ class Registry:
             self._client.set_registered_model_alias(self.model, alias, version)
             if alias == CHAMPION and before not in (None, version):
                 self._client.set_registered_model_alias(self.model, PREVIOUS, before)
-            if REMOVED in found.tags:
-                self._client.delete_model_version_tag(self.model, version, REMOVED)
+            for tag in found.tags.keys() & {REMOVED, PASSED}:
+                self._client.delete_model_version_tag(self.model, version, tag)
+
+    def passed(self, version: str) -> None:
+        """Note that a version did as well as the one before it; it need not be watched again."""
+        with self._asking(f"the version {version}"):
+            self._client.set_model_version_tag(self.model, version, PASSED, "true")
+
+    def watching(self) -> Registered | None:
+        """The champion before this one, unless there is none or this one has `passed`."""
+        with self._asking(f"the alias {CHAMPION}", REMEDIES[CHAMPION]):
+            champion = self._client.get_model_version_by_alias(self.model, CHAMPION)
+            if PASSED in champion.tags or self._holder(PREVIOUS) is None:
+                return None
+        return self.resolve(PREVIOUS)
 
     def rollback(self, why: str = "rolled back by hand") -> tuple[str, str]:
         """Make the version champion again that was it before; returns those that goes and comes.
@@ -211,30 +220,6 @@ class Registry:
         with self._already_there():
             self._client.create_registered_model(self.model)
 
-    def _log(
-        self,
-        run: str,
-        bundle: Bundle,
-        parameters: Mapping[str, object],
-        history: Sequence[Mapping[str, float]],
-    ) -> None:
-        from mlflow.entities import Metric, Param  # noqa: PLC0415  (see _client)
-
-        now = int(time.time() * 1000)
-        steps = enumerate([*history, bundle.manifest.metrics])
-        metrics = [
-            Metric(name, float(value), now, step)
-            for step, row in steps
-            for name, value in row.items()
-        ]
-        settings = [Param(name, str(value)) for name, value in parameters.items()]
-        self._client.log_batch(run, params=settings)
-        for start in range(0, len(metrics), METRICS_A_CALL):
-            self._client.log_batch(run, metrics=metrics[start : start + METRICS_A_CALL])
-        self._client.log_artifacts(run, str(bundle.folder), BUNDLE)
-        for plot in bundle.plots:
-            self._client.log_artifact(run, str(plot), PLOTS)
-
     def _listed(self, found: Any, aliases: Mapping[str, str]) -> Version:
         version = str(found.version)
         return Version(
@@ -252,11 +237,11 @@ class Registry:
         source = urlparse(found.source)
         if source.scheme == "file":
             return Path(url2pathname(source.path))
-        copy: Path = self.artifacts / found.run_id / BUNDLE
+        copy: Path = self.artifacts / found.run_id / runs.BUNDLE
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=copy.parent) as draft:
-                fetched = self._client.download_artifacts(found.run_id, BUNDLE, draft)
+                fetched = self._client.download_artifacts(found.run_id, runs.BUNDLE, draft)
                 Path(fetched).rename(copy)
         return copy
 

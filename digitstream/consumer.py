@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import CorruptRecordError
 
 from contract.checkpoint import Positions
-from contract.clients import arguments, denied, permitted, reaching
+from contract.clients import absent, arguments, denied, reaching, served
 from contract.connection import Kafka
-from contract.errors import TopicMissing
+from contract.errors import BadEvent, TopicMissing
 from contract.topics import hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
 RECORDS_A_POLL = 20_000
+PATIENCE_SECONDS = 60
+"""How long Kafka may give nothing of what it has."""
 
 
 class TopicReader:
-    """The records of topics of one Kafka, in bulk; make it with `reading`."""
+    """The records of topics of one Kafka, in bulk; make it with `reading`.
+
+    Each method raises BrokerUnavailable if Kafka is gone, AccessDenied, and TopicMissing; those
+    that read raise BadEvent for a record that cannot be read at all.
+    """
 
     def __init__(self, consumer: KafkaConsumer, kafka: Kafka) -> None:
         self._consumer = consumer
@@ -27,12 +36,16 @@ class TopicReader:
 
     def first(self, topic: str) -> Positions:
         """The offset of each partition's oldest record that is still there."""
-        found: dict[TopicPartition, int] = self._consumer.beginning_offsets(self._of(topic))
+        found: dict[TopicPartition, int]
+        with served(self._kafka):
+            found = self._consumer.beginning_offsets(self._of(topic))
         return {place.partition: offset for place, offset in found.items()}
 
     def end(self, topic: str) -> Positions:
         """The offset that each partition's next record will get."""
-        found: dict[TopicPartition, int] = self._consumer.end_offsets(self._of(topic))
+        found: dict[TopicPartition, int]
+        with served(self._kafka):
+            found = self._consumer.end_offsets(self._of(topic))
         return {place.partition: offset for place, offset in found.items()}
 
     def records(
@@ -54,13 +67,9 @@ class TopicReader:
         for part in left:
             self._consumer.seek(TopicPartition(topic, part), begin[part])
         while left:
-            for place, records in self._consumer.poll(timeout_ms=1000).items():
+            for place, records in self._polled(topic).items():
                 yield [record for record in records if record.offset < end[place.partition]]
-            left = {
-                part
-                for part in left
-                if self._consumer.position(TopicPartition(topic, part)) < end[part]
-            }
+            left = {part for part in left if self._position(topic, part) < end[part]}
 
     def record(self, topic: str, partition: int, offset: int) -> ConsumerRecord | None:
         """The record at a place; None if there is none, or none any more."""
@@ -70,10 +79,40 @@ class TopicReader:
         place = TopicPartition(topic, partition)
         self._consumer.assign([place])
         self._consumer.seek(place, offset)
-        while self._consumer.position(place) <= offset:
-            for record in self._consumer.poll(timeout_ms=1000, max_records=1).get(place, ()):
+        while self._position(topic, partition) <= offset:
+            for record in self._polled(topic, max_records=1).get(place, ()):
                 return record if record.offset == offset else None
         return None
+
+    def _position(self, topic: str, partition: int) -> int:
+        with served(self._kafka):
+            return int(self._consumer.position(TopicPartition(topic, partition)))
+
+    def _polled(self, topic: str, **limits: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """What Kafka gives next of the topic, or has passed over: a transaction's marks are no
+        records.
+        """
+        before = self._places()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            found: dict[TopicPartition, list[ConsumerRecord]]
+            try:
+                with served(self._kafka):
+                    found = self._consumer.poll(timeout_ms=1000, **limits)
+            except CorruptRecordError as exc:
+                message = (
+                    f"A record of {topic} cannot be read here ({exc}). kafka-python takes only "
+                    f"records whose headers have names of UTF-8. Spark takes any: `digitstream "
+                    f"reconcile --from tables` accounts for it, too."
+                )
+                raise BadEvent(message) from exc
+            if found or self._places() != before:
+                return found
+        raise absent(self._kafka)
+
+    def _places(self) -> list[Any]:
+        with served(self._kafka):
+            return [self._consumer.position(place) for place in sorted(self._consumer.assignment())]
 
     def _of(self, topic: str) -> list[TopicPartition]:
         partitions = self._consumer.partitions_for_topic(topic)
@@ -90,8 +129,8 @@ class TopicReader:
 
 @contextmanager
 def reading(kafka: Kafka) -> Iterator[TopicReader]:
-    """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there, TlsFailed,
-    and AccessDenied also in the body.
+    """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there, TlsFailed
+    and AccessDenied.
     """
     with reaching(kafka):
         consumer = KafkaConsumer(
@@ -102,7 +141,6 @@ def reading(kafka: Kafka) -> Iterator[TopicReader]:
             max_partition_fetch_bytes=FETCH_BYTES,
         )
     try:
-        with permitted(kafka):
-            yield TopicReader(consumer, kafka)
+        yield TopicReader(consumer, kafka)
     finally:
         consumer.close()

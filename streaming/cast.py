@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from contract.topics import Topics
-from streaming.champion import LineUp, Loaded, Roles
+from streaming.champion import LineUp, Roles
+from streaming.loaded import Loaded
 from streaming.parts import (
     CANARY,
     CANARY_GUARD,

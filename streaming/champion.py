@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
@@ -10,29 +10,11 @@ from pyspark.sql import SparkSession
 from contract import bundle
 from contract.bundle import Bundle
 from contract.errors import BundleError, DigitstreamError, NoChampion, RegistryUnavailable
-from contract.events import Model
 from contract.registry import CHALLENGER, CHAMPION, Registered, Registry
-from streaming.choice import AUTO, chosen
-from streaming.engines import Engine
+from streaming.choice import AUTO
 from streaming.guard import Bounds, Watch
+from streaming.loaded import Loaded, Tell, alike, engaged
 from streaming.parts import CANARY, CANARY_GUARD, GUARD, SCORE
-
-Tell = Callable[[str], object]
-"""Takes a sentence that whoever runs the query should read."""
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A registered model, checked and loaded: its name on the wire, its bundle, its engine."""
-
-    model: Model
-    bundle: Bundle
-    engine: Engine
-
-    @property
-    def title(self) -> str:
-        """What errors call the model."""
-        return f"{self.model.name} {self.model.version}"
 
 
 @dataclass(frozen=True)
@@ -125,6 +107,8 @@ class Champions:
         self._watch.clear()
 
     def _seat_champion(self) -> None:
+        if self._champion is None and self._roles.guard.readings:
+            self._seat_before()
         found = self._found(CHAMPION, self._champion)
         if found is None:
             return
@@ -138,6 +122,29 @@ class Champions:
             self._tell(f"Version {new.model.version} of {new.model.name} scores from now on.")
             self._succeeded(self._champion)
         self._champion = new
+
+    def _seat_before(self) -> None:
+        """Begin with the champion before this one, where this one is new or was not watched to the
+        end: then it takes over from that one, and may have to give way to it again.
+        """
+        found = self._registry.watching()
+        if found is None:
+            return
+        try:
+            before = bundle.load(found.folder)
+            champion = self._intact(self._registry.resolve())
+            if champion is not None:
+                alike(before, champion)
+            self._champion = self._engaged(found, before)
+        except BundleError as error:
+            self._tell(f"Version {found.version} does not watch the champion after it: {error}")
+
+    def _intact(self, found: Registered) -> Bundle | None:
+        """The version's bundle, if it can be read at all."""
+        try:
+            return bundle.load(found.folder)
+        except BundleError:
+            return None
 
     def _succeeded(self, old: Loaded) -> None:
         """Watch the new champion beside the last one that is known to be good."""
@@ -188,7 +195,7 @@ class Champions:
         try:
             checked = bundle.load(found.folder)
             if self._champion is not None:
-                _like(self._champion.bundle, checked)
+                alike(self._champion.bundle, checked)
             return self._engaged(found, checked)
         except Exception as exc:  # whatever is wrong with it, those that score go on
             if self._champion is None:
@@ -211,9 +218,13 @@ class Champions:
 
     def _passed(self, alias: str) -> None:
         del self._watch[alias]
-        if alias == CHAMPION and self._before is not None:
+        if alias == CHAMPION and self._champion is not None and self._before is not None:
             self._before.engine.close()
             self._before = None
+            try:
+                self._registry.passed(self._champion.model.version)
+            except (NoChampion, RegistryUnavailable) as error:
+                self._tell(str(error))
 
     def _removed(self, alias: str, fault: str) -> None:
         """Take the alias from whoever has it here, in the registry too, and say why."""
@@ -255,25 +266,3 @@ class Champions:
         if sentence != self._told:
             self._told = sentence
             self._tell(sentence)
-
-
-def engaged(
-    spark: SparkSession, found: Registered, checked: Bundle, engine: str, tell: Tell
-) -> Loaded:
-    """A version with the engine of this name, or with the fastest; raises BundleError."""
-    title = f"{found.name} {found.version}"
-    choice = chosen(spark, checked, title, engine)
-    if len(choice.trials) > 1:
-        tried = ", ".join(map(str, choice.trials))
-        tell(f"{choice.name} scores with {title}; on its golden set: {tried}.")
-    return Loaded(Model(found.name, found.version, choice.name), checked, choice.engine)
-
-
-def _like(one: Bundle, other: Bundle) -> None:
-    """Raise BundleError unless both models take the same images."""
-    if one.manifest.input_shape != other.manifest.input_shape:
-        message = (
-            f"It takes images of {other.manifest.input_shape}, and those that come have "
-            f"{one.manifest.input_shape}. One query has one shape: start another for it."
-        )
-        raise BundleError(message)

@@ -16,10 +16,11 @@ from contract.connection import Kafka
 from contract.images import Shape
 from contract.topics import Topics
 from streaming.cast import cast
-from streaming.champion import Champions, LineUp, Loaded, Roles
+from streaming.champion import Champions, LineUp, Roles
 from streaming.decode import decoded
 from streaming.failures import cause_of
 from streaming.frame import Step
+from streaming.loaded import Loaded
 from streaming.pace import Pace, limited
 from streaming.parts import Judge, Rows, answered, some
 from streaming.progress import Reporter

@@ -21,10 +21,10 @@ from contract.topics import make, there
 from streaming.archive.place import Place
 from streaming.archive.session import DELTA
 from streaming.archive.tables import READINGS
-from streaming.champion import Tell, engaged
 from streaming.connection import options
 from streaming.failures import cause_of
 from streaming.frame import Frame
+from streaming.loaded import Tell, engaged
 from streaming.parts import SCORE, Judge, everything
 from streaming.publish import COLUMNS, Publishing, scores, weight
 from streaming.query import at_work, checking

@@ -22,11 +22,12 @@ from contract.progress import Progress
 from contract.settings import Scoring
 from contract.topics import ensure, there
 from streaming import retention, source
-from streaming.champion import Champions, Roles, Tell
+from streaming.champion import Champions, Roles
 from streaming.checkpoint import claimed
 from streaming.failures import cause_of
 from streaming.guard import Bounds
 from streaming.lag import Follower
+from streaming.loaded import Tell
 from streaming.pace import Pace
 from streaming.progress import Reporter
 from streaming.query import Query

@@ -101,6 +101,27 @@ def test_a_rollback_brings_back_who_was_champion_before(
     assert {each.version: each.removed for each in registry.versions()} == {"2": None, "1": None}
 
 
+def test_a_champion_is_watched_by_the_one_before_it_until_it_has_passed(
+    home: Path, made: Bundle
+) -> None:
+    registry = registry_in(home, "watched")
+    with pytest.raises(NoChampion, match="alias champion"):
+        registry.watching()
+    for _ in range(2):
+        registry.register(made, parameters={})
+    registry.promote("1")
+    assert registry.watching() is None
+    registry.promote("2")
+    assert registry.watching() == registry.resolve("previous")
+    registry.passed("2")
+    assert registry.watching() is None
+    registry.promote("1")
+    registry.promote("2")
+    assert registry.watching() == registry.resolve("previous")
+    registry.rollback()
+    assert registry.watching() is None
+
+
 def test_an_alias_is_only_taken_from_the_version_that_has_it(home: Path, made: Bundle) -> None:
     registry = registry_in(home, "dismissed")
     registry.register(made, parameters={})

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
 
 from contract.clients import arguments
-from contract.errors import BadEvent, TopicMissing
+from contract.errors import BadEvent, BrokerUnavailable, TopicMissing
 from contract.events import DeadLetter, Source
 from contract.headers import ID
 from contract.messages import Message
-from contract.topics import Topics
+from contract.topics import Topics, ensure
+from digitstream import broker, jars
 from digitstream.broker import Broker
 from digitstream.consumer import TopicReader, reading
 from digitstream.dead_letters import listing
+from digitstream.java import Java
 from digitstream.reconcile import Mark, reconcile
 
 pytestmark = pytest.mark.kafka
@@ -175,6 +179,33 @@ def test_what_is_no_answer_is_named(
     send(producer, topics.scores, [Message(None, b"{}", [])])
     with pytest.raises(BadEvent, match="score or dead letter"):
         reconcile(reader, topics)
+
+
+class Foreign(str):
+    """A header's name as a client in another language may send it."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_what_cannot_be_read_is_named(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics
+) -> None:
+    send(producer, topics.readings, [READING, READING._replace(headers=[(Foreign("x"), b"")])])
+    with pytest.raises(BadEvent, match=r"A record of test-\w+\.readings cannot be read here"):
+        reconcile(reader, topics)
+
+
+@pytest.mark.long
+def test_kafka_that_went_away_is_named(java_17: Java, tmp_path: Path) -> None:
+    path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
+    started = broker.start(tmp_path, java_17, path)
+    ensure(started.kafka, Topics())
+    with reading(started.kafka) as reader:
+        assert set(reader.end(Topics().readings).values()) == {0}
+        broker.stop(tmp_path)
+        with pytest.raises(BrokerUnavailable, match="No Kafka broker answers"):
+            reader.end(Topics().readings)
 
 
 def test_dead_letters_are_counted_by_reason_and_the_newest_listed(

@@ -15,12 +15,11 @@ from contract.settings import Scoring
 from tests.streaming.records import SHAPE
 
 UPSETTING = 7
-PIXELS = int(np.prod(SHAPE))
 
 
-def linear(seed: int = 1, classes: int = 10) -> bytes:
+def linear(seed: int = 1, classes: int = 10, shape: tuple[int, ...] = SHAPE) -> bytes:
     """The softmax of one matrix product, by chance; another seed is another opinion."""
-    return _model(_layers("probabilities"), _weights(seed, classes), classes)
+    return _model(_layers("probabilities"), _weights(seed, classes, shape), classes, shape)
 
 
 def moody(pixel: int = UPSETTING, seed: int = 1) -> bytes:
@@ -41,7 +40,7 @@ def moody(pixel: int = UPSETTING, seed: int = 1) -> bytes:
         "trigger": np.array([pixel * np.float32(1 / 255)], np.float32),
         "nothing": np.zeros(1, np.float32),
     }
-    return _model(nodes, _weights(seed, 10) | constants, 10)
+    return _model(nodes, _weights(seed, 10, SHAPE) | constants, 10, SHAPE)
 
 
 def upsetting() -> np.ndarray:
@@ -56,7 +55,7 @@ def registered_as(
 
     Its golden set is what the model makes of the other's images, unless one is given.
     """
-    known = like.manifest
+    known, golden = like.manifest, golden or golden_of(model, like, like.golden.inputs)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / bundle.DML).mkdir()
@@ -65,19 +64,19 @@ def registered_as(
         made = bundle.write(
             folder,
             name=known.name,
-            input_shape=known.input_shape,
+            input_shape=golden.inputs.shape[1:],
             classes=known.classes,
             scaling=known.scaling,
             versions={},
             data_sha256=known.data_sha256,
             metrics={},
-            golden=golden or _golden(model, like),
+            golden=golden,
         )
         return settings.registry.register(made, parameters={})
 
 
-def _golden(model: bytes, like: Bundle) -> Golden:
-    inputs = like.golden.inputs
+def golden_of(model: bytes, like: Bundle, inputs: np.ndarray) -> Golden:
+    """What a model makes of images that are scaled as the other's."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     features = like.manifest.scaling.apply(inputs)
     [probabilities] = session.run(["probabilities"], {"X": features})
@@ -92,16 +91,21 @@ def _layers(out: str) -> list[NodeProto]:
     ]
 
 
-def _weights(seed: int, classes: int) -> dict[str, np.ndarray]:
-    weights = np.random.default_rng(seed).normal(0, 0.3, (PIXELS, classes))
+def _weights(seed: int, classes: int, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    weights = np.random.default_rng(seed).normal(0, 0.3, (int(np.prod(shape)), classes))
     return {"W": weights.astype(np.float32)}
 
 
-def _model(nodes: list[NodeProto], constants: dict[str, np.ndarray], classes: int) -> bytes:
+def _model(
+    nodes: list[NodeProto],
+    constants: dict[str, np.ndarray],
+    classes: int,
+    shape: tuple[int, ...],
+) -> bytes:
     graph = helper.make_graph(
         nodes,
         "by-hand",
-        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", *SHAPE])],
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["N", *shape])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", classes])],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

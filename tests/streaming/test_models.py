@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
@@ -18,8 +19,8 @@ from contract.registry import CHALLENGER
 from contract.settings import Scoring
 from streaming.scoring import score
 from tests.contract.test_schemas import keeps
-from tests.streaming.onnx_models import linear, moody, registered_as, upsetting
-from tests.streaming.records import image, reading
+from tests.streaming.onnx_models import golden_of, linear, moody, registered_as, upsetting
+from tests.streaming.records import SHAPE, image, reading
 from tests.streaming.wire import Sent, answers, messages, send, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
@@ -122,6 +123,61 @@ def test_a_new_model_that_disagrees_is_rolled_back(
         keeps("progress", message)
 
 
+def test_a_new_model_is_watched_across_a_restart(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    watched = replace(scoring, guard_readings=20)
+    with running(spark, watched):
+        first = some(scoring, 0)
+        answered(scoring, first)
+        scoring.registry.promote(registered_as(scoring, sealed, linear()))
+        second = some(scoring, 30, 5)
+        answered(scoring, first, second)
+    assert scoring.registry.resolve().version == "2"
+    with running(spark, watched) as said:
+        third = some(scoring, 60)
+        until(lambda: scoring.registry.resolve().version == "1")
+        fourth = some(scoring, 90)
+        answered(scoring, first, second, third, fourth)
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted([*first, *second, *third, *fourth])
+    assert {each.model.version for each in found.scores if each.source in second} == {"2"}
+    assert {each.model.version for each in found.scores if each.source in fourth} == {"1"}
+    assert any("it is champion no longer. Version 1 goes on" in sentence for sentence in said)
+
+
+def test_a_champion_that_cannot_score_does_not_stop_the_one_before(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    scoring.registry.promote(registered_as(scoring, sealed, b"no model at all", sealed.golden))
+    sent = some(scoring, 0)
+    with running(spark, scoring) as said:
+        answered(scoring, sent)
+    assert set(versions(answers(scoring).scores)) == {"1"}
+    assert said[0].startswith("Version 2 cannot be champion: ")
+
+
+def test_a_champion_of_other_images_begins_alone(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    wide = linear(shape=(*SHAPE[:2], 3))
+    golden = golden_of(wide, sealed, np.repeat(sealed.golden.inputs, 3, axis=3))
+    with running(spark, scoring) as said:
+        first = some(scoring, 0)
+        answered(scoring, first)
+        scoring.registry.promote(registered_as(scoring, sealed, wide, golden))
+        second = some(scoring, 30)
+        answered(scoring, first, second)
+    assert set(versions(answers(scoring).scores)) == {"1"}
+    assert "One query has one shape: start another for it. Version 1 goes on" in said[0]
+    with running(spark, scoring) as said:
+        third = some(scoring, 60)
+        answered(scoring, first, second, third)
+    letters = answers(scoring).letters
+    assert {each.source for each in letters} == set(third)  # images of the other shape
+    assert said[0].startswith("Version 1 does not watch the champion after it: It takes images of")
+
+
 def test_a_new_model_that_agrees_stays(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
@@ -139,6 +195,7 @@ def test_a_new_model_that_agrees_stays(
     assert {each.model.version for each in found.scores if each.source not in first} == {"2"}
     assert said == ["Version 2 of digits scores from now on."]
     assert not told(scoring)[-1].opinions  # its first readings are over
+    assert scoring.registry.watching() is None  # for every query that begins later, too
 
 
 def test_a_new_model_that_fails_gives_its_readings_to_the_one_before(

@@ -1,0 +1,40 @@
+"""What a run of MLflow keeps of a training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contract.bundle import Bundle
+
+BUNDLE = "bundle"
+PLOTS = "plots"
+"""The folders of a run's artifacts."""
+
+METRICS_A_CALL = 1000
+"""As many metrics as MLflow takes at once."""
+
+
+def log(
+    client: Any,
+    run: str,
+    bundle: Bundle,
+    parameters: Mapping[str, object],
+    history: Sequence[Mapping[str, float]],
+) -> None:
+    """Keep the bundle, its plots, the parameters and the metrics, step by step and at the end."""
+    from mlflow.entities import Metric, Param  # noqa: PLC0415  (see Registry._client)
+
+    now = int(time.time() * 1000)
+    steps = enumerate([*history, bundle.manifest.metrics])
+    metrics = [
+        Metric(name, float(value), now, step) for step, row in steps for name, value in row.items()
+    ]
+    settings = [Param(name, str(value)) for name, value in parameters.items()]
+    client.log_batch(run, params=settings)
+    for start in range(0, len(metrics), METRICS_A_CALL):
+        client.log_batch(run, metrics=metrics[start : start + METRICS_A_CALL])
+    client.log_artifacts(run, str(bundle.folder), BUNDLE)
+    for plot in bundle.plots:
+        client.log_artifact(run, str(plot), PLOTS)

@@ -1,0 +1,54 @@
+"""A model of the registry that is ready to score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pyspark.sql import SparkSession
+
+from contract.bundle import Bundle
+from contract.errors import BundleError
+from contract.events import Model
+from contract.registry import Registered
+from streaming.choice import chosen
+from streaming.engines import Engine
+
+Tell = Callable[[str], object]
+"""Takes a sentence that whoever runs the query should read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A registered model, checked and loaded: its name on the wire, its bundle, its engine."""
+
+    model: Model
+    bundle: Bundle
+    engine: Engine
+
+    @property
+    def title(self) -> str:
+        """What errors call the model."""
+        return f"{self.model.name} {self.model.version}"
+
+
+def engaged(
+    spark: SparkSession, found: Registered, checked: Bundle, engine: str, tell: Tell
+) -> Loaded:
+    """A version with the engine of this name, or with the fastest; raises BundleError."""
+    title = f"{found.name} {found.version}"
+    choice = chosen(spark, checked, title, engine)
+    if len(choice.trials) > 1:
+        tried = ", ".join(map(str, choice.trials))
+        tell(f"{choice.name} scores with {title}; on its golden set: {tried}.")
+    return Loaded(Model(found.name, found.version, choice.name), checked, choice.engine)
+
+
+def alike(one: Bundle, other: Bundle) -> None:
+    """Raise BundleError unless both models take the same images."""
+    if one.manifest.input_shape != other.manifest.input_shape:
+        message = (
+            f"It takes images of {other.manifest.input_shape}, and those that come have "
+            f"{one.manifest.input_shape}. One query has one shape: start another for it."
+        )
+        raise BundleError(message)
