@@ -139,14 +139,15 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         False; without they are taken in their order, as SystemML did. Of a DataFrame y and
         `sample_weight` are names of columns; it goes to the driver only where it fits. `report` is
         called with the iterations done since its last call, instead of showing a progress bar. With
-        a folder `checkpoint`, the same call goes on where a killed run was. Raises InvalidData
-        before anything runs.
+        a folder `checkpoint`, the same call goes on where a killed run was. Raises InvalidData,
+        and InvalidSession on a GPU, before anything runs.
 
         Returns this estimator, which has what Keras' History has: `history` and `epoch`.
         """
         size = positive("batch_size", batch_size or self.batch_size)
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
+        self._systemds.options.trains()
         data = self._examples(X, y, self._known, sample_weight, class_weight)
         tested = validation = None
         if validation_data is not None:

@@ -44,6 +44,16 @@ class Options:
             raise InvalidData(message)
         return self
 
+    def trains(self) -> None:
+        """Raise InvalidSession unless what is trained is what Keras trains."""
+        if self.gpu:
+            message = (
+                "fit is asked for a GPU, where SystemDS 3.4 trains other weights than Keras does "
+                "(docs/decisions/gpu-scores-only.md). Call setGPU(False) before fit; a GPU may "
+                "score."
+            )
+            raise InvalidSession(message)
+
     def apply(self, context: Any, jvm: Any) -> None:
         """Tell a context the properties; all others are as SystemDS has them."""
         context.resetConfig()

@@ -82,11 +82,15 @@ class SystemMLNames:
         return self
 
     def setGPU(self, enable: bool) -> Self:
-        """Let SystemDS use a GPU where that is faster. Raises InvalidSession if there is none."""
+        """Let SystemDS score on a GPU where that is faster. Raises InvalidSession if there is none;
+        so does `fit` while it is set.
+        """
         return self._option(gpu=enable, force_gpu=False)
 
     def setForceGPU(self, enable: bool) -> Self:
-        """Have SystemDS do on a GPU all that it can. Raises InvalidSession if there is none."""
+        """Have SystemDS score on a GPU whatever it can. Raises InvalidSession if there is none; so
+        does `fit` while it is set.
+        """
         return self._option(gpu=enable, force_gpu=enable)
 
     def setExplain(self, explain: bool) -> Self:

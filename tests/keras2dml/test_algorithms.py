@@ -9,6 +9,7 @@ from keras.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten
 from oracle import WEIGHTS, examples, model, near
 
 from keras2dml import InvalidData, InvalidSession, Keras2DML
+from keras2dml.options import Options
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -158,3 +159,11 @@ def test_gpu_is_refused_where_there_is_none(spark, asked):
     with pytest.raises(InvalidSession, match=r"jcuda.*It needs an NVIDIA GPU.*leave the GPU out"):
         getattr(ours, asked)(True)
     assert ours.predict_proba(np.ones((2, 4))).shape == (2, 3)
+
+
+@pytest.mark.parametrize("options", [Options(gpu=True), Options(gpu=True, force_gpu=True)])
+def test_nothing_is_trained_on_a_gpu(spark, options):
+    ours = Keras2DML(spark, model((4,), Dense(3, "softmax")))
+    ours._systemds.options = options
+    with pytest.raises(InvalidSession, match=r"other weights than Keras.*setGPU\(False\)"):
+        ours.fit(np.ones((2, 4)), np.array([0, 1]))
