@@ -19,7 +19,7 @@ _BETWEEN_SECONDS = (5.0, 40.0)
 _AWAY_SECONDS = (0.0, 10.0)
 
 # What a program says that stops because Kafka went away, at work or while it starts.
-_EXPLAINED = rf"{NOTHING_LOST}|Kafka at"
+_EXPLAINED = rf"{NOTHING_LOST}|Kafka at|No Kafka broker answers"
 
 
 @drill(
