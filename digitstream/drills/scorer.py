@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
-import numpy as np
-
-from contract import bundle
-from contract.bundle import Golden
 from digitstream.drills.drill import Broken, Impossible, drill
 from digitstream.drills.ground import Ground, until
 
@@ -131,53 +125,6 @@ def _kill_worker(ground: Ground) -> str:
     ground.await_done(sent, scorer)
     scorer.stop()
     return f"{killed} workers killed; {ground.all_answered(sent)}"
-
-
-@drill(
-    "broken-model",
-    "A version is promoted that cannot be loaded, then one that gives other answers than it was "
-    "trained to: neither takes over, and the one before goes on.",
-)
-def _broken_model(ground: Ground) -> str:
-    registry = ground.settings.registry
-    sent = ground.send(1_000)
-    scorer = ground.score()
-    ground.await_answers(sent, scorer)
-    made = bundle.load(registry.resolve().folder)
-    for name, spoil in {"unreadable": _unreadable, "another": _another}.items():
-        folder = ground.settings.home / name
-        shutil.copytree(made.folder, folder)
-        golden = spoil(folder, made.golden)
-        spoilt = bundle.write(
-            folder,
-            name=made.manifest.name,
-            input_shape=made.manifest.input_shape,
-            classes=made.manifest.classes,
-            scaling=made.manifest.scaling,
-            versions=made.manifest.versions,
-            data_sha256=made.manifest.data_sha256,
-            metrics={},
-            golden=golden,
-        )
-        registry.promote(registry.register(spoilt, parameters={}))
-        sent += ground.send(1_000)
-        ground.await_answers(sent, scorer)
-    scorer.stop()
-    registry.promote("1")
-    told = [line for line in scorer.said if "cannot be champion" in line]
-    if len(told) < 2:
-        message = f"the scorer told of {len(told)} of 2 versions that may not score"
-        raise Broken(message)
-    return f"both were refused, loudly; {ground.all_answered(sent)}"
-
-
-def _unreadable(folder: Path, golden: Golden) -> Golden:
-    (folder / bundle.ONNX).write_bytes(b"no model at all")
-    return golden
-
-
-def _another(folder: Path, golden: Golden) -> Golden:
-    return golden._replace(probabilities=np.roll(golden.probabilities, 1, axis=1))
 
 
 def _goes_on(ground: Ground, sent: int, what: str) -> str:
