@@ -88,13 +88,17 @@ class Champions:
                 self._passed(alias)
 
     def blamed(self, failure: str) -> bool:
-        """Remove the model that failed a micro-batch, if another can do it again in its place."""
+        """Remove the model that failed a micro-batch, if it can be done again without it."""
         challenger, champion, before = self._challenger, self._champion, self._before
         if challenger is not None and f"Model {challenger.title} " in failure:
             self._removed(CHALLENGER, "failed a micro-batch")
             return True
         if before is not None and champion is not None and f"Model {champion.title} " in failure:
             self._removed(CHAMPION, "failed a micro-batch")
+            return True
+        if before is not None and f"Model {before.title} " in failure:
+            self._unwatched()
+            self._tell(f"Version {before.model.version} failed as it watched: nobody watches now.")
             return True
         return False
 
@@ -217,14 +221,20 @@ class Champions:
         return made
 
     def _passed(self, alias: str) -> None:
-        del self._watch[alias]
+        self._watch.pop(alias)
         if alias == CHAMPION and self._champion is not None and self._before is not None:
-            self._before.engine.close()
-            self._before = None
+            self._unwatched()
             try:
                 self._registry.passed(self._champion.model.version)
             except (NoChampion, RegistryUnavailable) as error:
                 self._tell(str(error))
+
+    def _unwatched(self) -> None:
+        """Let go of the champion before this one."""
+        if self._before is not None:
+            self._before.engine.close()
+        self._before = None
+        self._watch.pop(CHAMPION, None)
 
     def _removed(self, alias: str, fault: str) -> None:
         """Take the alias from whoever has it here, in the registry too, and say why."""

@@ -36,6 +36,11 @@ def scores(spark: SparkSession, settings: Scoring) -> None:
     score(spark, settings, threading.Event(), SAID.append)
 
 
+def unwatched(settings: Scoring) -> Scoring:
+    """The same, but no version before the champion is there to take its place."""
+    return replace(settings, guard_readings=0)
+
+
 def test_each_record_of_a_zoo_is_answered_exactly_once(
     spark: SparkSession, scoring: Scoring
 ) -> None:
@@ -153,7 +158,7 @@ def test_a_model_that_fails_its_golden_set_never_starts(
     scoring.registry.promote(version)
     sent = send(scoring, [reading()])
     with pytest.raises(BundleError, match=f"^Model digits {version} fails.*: onnx {says}"):
-        scores(spark, scoring)
+        scores(spark, unwatched(scoring))
     scoring.registry.promote("1")
     scores(spark, scoring)
     assert answers(scoring).sources == list(sent)
@@ -167,11 +172,12 @@ def test_a_broken_model_stops_the_stream_and_loses_nothing(
     sent = send(scoring, [reading(payload=images.encode(upsetting()))])
     says = "gave probabilities that are no numbers for 1 of 1 images"
     with pytest.raises(ModelFailed, match=f"^Model digits {version} {says}"):
-        scores(spark, scoring)
+        scores(spark, unwatched(scoring))
     assert not list((scoring.home / "checkpoints" / "scoring" / "commits").glob("[0-9]*"))
     scoring.registry.promote("1")
-    scores(spark, scoring)
+    scores(spark, scoring)  # the broken one watches, and its failure is nobody's loss
     assert answers(scoring).sources == list(sent)
+    assert SAID[-1] == f"Version {version} failed as it watched: nobody watches now."
 
 
 def test_a_bundle_that_was_changed_is_refused(
@@ -180,7 +186,7 @@ def test_a_bundle_that_was_changed_is_refused(
     scoring.registry.promote(registered_as(scoring, sealed, linear()))
     (scoring.registry.resolve().folder / bundle.ONNX).write_bytes(b"something else")
     with pytest.raises(BundleError, match=r"model.onnx has SHA-256"):
-        scores(spark, scoring)
+        scores(spark, unwatched(scoring))
 
 
 def test_without_a_champion_nothing_starts(spark: SparkSession, scoring: Scoring) -> None:
