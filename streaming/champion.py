@@ -90,15 +90,19 @@ class Champions:
     def blamed(self, failure: str) -> bool:
         """Remove the model that failed a micro-batch, if it can be done again without it."""
         challenger, champion, before = self._challenger, self._champion, self._before
+        fault = f"failed a micro-batch ({failure.partition('. ')[0]})"
         if challenger is not None and f"Model {challenger.title} " in failure:
-            self._removed(CHALLENGER, "failed a micro-batch")
+            self._removed(CHALLENGER, fault)
             return True
-        if before is not None and champion is not None and f"Model {champion.title} " in failure:
-            self._removed(CHAMPION, "failed a micro-batch")
+        if before is None or champion is None:
+            return False
+        if f"Model {champion.title} " in failure:
+            self._removed(CHAMPION, fault)
             return True
-        if before is not None and f"Model {before.title} " in failure:
+        if f"Model {before.title} " in failure:
             self._unwatched()
-            self._tell(f"Version {before.model.version} failed as it watched: nobody watches now.")
+            watcher, watched = before.model.version, champion.model.version
+            self._tell(f"Version {watcher} {fault}: it does not watch version {watched} any more.")
             return True
         return False
 
@@ -138,7 +142,7 @@ class Champions:
             before = bundle.load(found.folder)
             champion = self._intact(self._registry.resolve())
             if champion is not None:
-                alike(before, champion)
+                alike(champion, before)
             self._champion = self._engaged(found, before)
         except BundleError as error:
             self._tell(f"Version {found.version} does not watch the champion after it: {error}")

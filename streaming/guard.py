@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from statistics import median
 
 from streaming.parts import agreed_with, asked_of
 
 ENOUGH = 100
-"""Readings from which on a share or a time means something."""
+"""Readings from which on a share means something."""
+
+BATCHES = 5
+"""Micro-batches from which on a time means something: the first ones of a query are slow."""
 
 
 @dataclass(frozen=True)
@@ -16,11 +20,15 @@ class Bounds:
     """What a new model has to keep to while it is watched."""
 
     readings: int = 1_000
-    """How many of its first readings the model before it scores too; 0 watches none."""
+    """How many of its first readings the model before it scores too, in BATCHES micro-batches at
+    least; 0 watches none.
+    """
     agreement: float = 0.9
     """Share of them that both must give one class."""
     slowness: float = 3.0
-    """How many times as long as the other it may take for them."""
+    """How many times as long as the other it may take for the readings of a micro-batch: the
+    median of all.
+    """
 
 
 @dataclass(eq=False)
@@ -35,14 +43,16 @@ class Watch:
     opinion: str
     asked: float = 0.0
     agreed: float = 0.0
-    seconds: dict[str, float] = field(default_factory=dict)
+    slowness: list[float] = field(default_factory=list)
 
     def saw(self, figures: Mapping[str, float]) -> str | None:
         """Add a micro-batch's figures; returns what is wrong with the new model, if anything."""
-        self.asked += figures.get(asked_of(self.opinion), 0)
+        asked = figures.get(asked_of(self.opinion), 0)
+        if not asked:
+            return None
+        self.asked += asked
         self.agreed += figures.get(agreed_with(self.opinion), 0)
-        for step in (self.step, self.opinion):
-            self.seconds[step] = self.seconds.get(step, 0.0) + figures.get(step, 0.0)
+        self.slowness.append(figures[self.step] / max(figures[self.opinion], 1e-9))
         if self.asked < min(ENOUGH, self.bounds.readings):
             return None
         if self.agreed < self.bounds.agreement * self.asked:
@@ -50,8 +60,8 @@ class Watch:
                 f"gave the class of the one before it to {self.agreed / self.asked:.1%} of "
                 f"{self.asked:.0f} readings, not {self.bounds.agreement:.1%}"
             )
-        slowness = self.seconds[self.step] / max(self.seconds[self.opinion], 1e-9)
-        if slowness > self.bounds.slowness:
+        slowness = median(self.slowness)
+        if slowness > self.bounds.slowness and len(self.slowness) >= BATCHES:
             return (
                 f"took {slowness:.1f} times as long as the one before it for {self.asked:.0f} "
                 f"readings, not {self.bounds.slowness:.1f} at most"
@@ -61,4 +71,4 @@ class Watch:
     @property
     def over(self) -> bool:
         """Whether it was watched for as long as it should be."""
-        return self.asked >= self.bounds.readings
+        return self.asked >= self.bounds.readings and len(self.slowness) >= BATCHES

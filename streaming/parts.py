@@ -16,7 +16,7 @@ from contract.scaling import Scaling
 from streaming.frame import Frame
 from streaming.publish import Publishing, published, scores, weight
 from streaming.scale import scaled
-from streaming.score import Scorer, scored
+from streaming.score import Scorer, load, scored
 from streaming.sink import LARGEST
 from streaming.tally import Tally, timed, until
 
@@ -43,6 +43,9 @@ class Judge:
         """What the model makes of the good readings; its seconds are the step's."""
         with timed(figures, "scale"):
             ready = scaled(frame, self.shape, self.scaling)
+        if ready.good.true_count:
+            with timed(figures, "load"):
+                load(self.title, self.scorer)
         with timed(figures, step):
             return scored(ready, self.title, self.scorer, len(self.publishing.classes))
 

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from contract.errors import DigitstreamError
 from streaming.frame import Frame, Probabilities
 
-Scorer = Callable[[Frame], Probabilities]
+
+class Scorer(Protocol):
+    """A model in a worker."""
+
+    def ready(self) -> None:
+        """Load what it takes, so that the first frame takes as long as any other."""
+
+    def __call__(self, frame: Frame) -> Probabilities:
+        """Probabilities (M, K) of the frame's good readings (M)."""
+
+
 """An engine with a model loaded: features (M, H, W, C) of a frame to probabilities (M, K)."""
 
 
@@ -18,7 +29,17 @@ class ModelFailed(DigitstreamError):
     """A model that cannot score; no reading is to blame, so the stream stops."""
 
 
-def scored(frame: Frame, model: str, scorer: Scorer, classes: int) -> Frame:
+def load(model: str, scorer: Scorer) -> None:
+    """Make a model ready; raises ModelFailed, which names the `model`, if it cannot be loaded."""
+    try:
+        scorer.ready()
+    except Exception as exc:
+        raise failure(model, f"raised {type(exc).__name__}: {exc}") from exc
+
+
+def scored(
+    frame: Frame, model: str, scorer: Callable[[Frame], Probabilities], classes: int
+) -> Frame:
     """Score the good readings; raises ModelFailed, which names the `model`, unless each gets one
     finite probability a class.
     """

@@ -26,11 +26,8 @@ Spoil = Callable[[Path, Golden], Golden]
     "trained to: neither takes over, and the one before goes on.",
 )
 def _broken_model(ground: Ground) -> str:
-    sent = ground.send(1_000)
-    scorer = ground.score()
-    ground.await_answers(sent, scorer)
+    sent, scorer, good = _begun(ground)
     registry = ground.settings.registry
-    good = registry.resolve().version
     for spoil in (_unreadable, _another):
         _promoted(ground, good, spoil)
         sent += ground.send(1_000)
@@ -47,11 +44,8 @@ def _broken_model(ground: Ground) -> str:
     "before answers the micro-batch in which it did, and has its place again.",
 )
 def _raising_model(ground: Ground) -> str:
-    sent = ground.send(1_000)
-    scorer = ground.score()
-    ground.await_answers(sent, scorer)
+    sent, scorer, good = _begun(ground)
     registry = ground.settings.registry
-    good = registry.resolve().version
     bad = _promoted(ground, good, _by_some)
     sent += ground.send(1_001)
     ground.await_done(sent, scorer)
@@ -61,6 +55,14 @@ def _raising_model(ground: Ground) -> str:
         message = f"version {bad}, which raised, is still champion"
         raise Broken(message)
     return f"it was rolled back, loudly; {ground.all_answered(sent)}"
+
+
+def _begun(ground: Ground) -> tuple[int, Command, str]:
+    """A scorer at work: how many readings it has answered, itself, and the version that it has."""
+    sent = ground.send(1_000)
+    scorer = ground.score()
+    ground.await_answers(sent, scorer)
+    return sent, scorer, ground.settings.registry.resolve().version
 
 
 def _promoted(ground: Ground, good: str, spoil: Spoil) -> str:

@@ -79,6 +79,10 @@ class InWorkers:
         """Take the model off the executors; a worker forgets it when it has loaded a few others."""
         self.model.unpersist()
 
+    def ready(self) -> None:
+        """Load the model in this worker."""
+        _loaded(self)
+
     def __call__(self, frame: Frame) -> Probabilities:
         """Probabilities (M, K) of a frame's features (M, H, W, C)."""
         return predict(self, frame.features)

@@ -76,6 +76,9 @@ class Scored:
     sources: pa.StringArray
     probabilities: Probabilities
 
+    def ready(self) -> None:
+        """Nothing to load: the driver scored already."""
+
     def __call__(self, frame: Frame) -> Probabilities:
         """Probabilities (M, K) of a frame's good readings; raises LookupError for any other."""
         places = pc.index_in(sources(frame.records.filter(frame.good)), self.sources)

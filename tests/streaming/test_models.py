@@ -176,6 +176,7 @@ def test_a_champion_of_other_images_begins_alone(
     letters = answers(scoring).letters
     assert {each.source for each in letters} == set(third)  # images of the other shape
     assert said[0].startswith("Version 1 does not watch the champion after it: It takes images of")
+    assert f"of {SHAPE}, and those that come have {(*SHAPE[:2], 3)}" in said[0]
 
 
 def test_a_new_model_that_agrees_stays(
@@ -186,12 +187,12 @@ def test_a_new_model_that_agrees_stays(
         first = some(scoring, 0)
         answered(scoring, first)
         scoring.registry.promote(scoring.registry.register(sealed, parameters={}))
-        second = some(scoring, 30)
-        answered(scoring, first, second)
-        third = some(scoring, 60)
-        answered(scoring, first, second, third)
+        later: Sent = {}
+        for number in range(30, 210, 30):  # each at least a micro-batch of its own
+            later |= some(scoring, number)
+            answered(scoring, first, later)
     found = answers(scoring)
-    assert sorted(found.sources) == sorted([*first, *second, *third])
+    assert sorted(found.sources) == sorted([*first, *later])
     assert {each.model.version for each in found.scores if each.source not in first} == {"2"}
     assert said == ["Version 2 of digits scores from now on."]
     assert not told(scoring)[-1].opinions  # its first readings are over
