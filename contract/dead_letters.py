@@ -50,6 +50,8 @@ class DeadLetter:
             names.OFFSET: str(self.source.offset),
             names.ATTEMPT: str(self.attempt),
         }
+        if self.source.topic_id is not None:
+            own[names.TOPIC_ID] = self.source.topic_id
         if self.replay_of is not None:
             own[names.REPLAY_OF] = self.replay_of.id
         original = [(names.ORIGINAL + name, value) for name, value in self.headers]
@@ -70,6 +72,7 @@ class DeadLetter:
                     required(headers, names.TOPIC),
                     int(required(headers, names.PARTITION)),
                     int(required(headers, names.OFFSET)),
+                    optional(headers, names.TOPIC_ID),
                 ),
                 attempt=int(required(headers, names.ATTEMPT)),
                 key=key,

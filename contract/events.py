@@ -46,6 +46,8 @@ SCORE = "digitstream.score"
 LABELS_SOURCE = "/digitstream/labels"
 SCORING_SOURCE = "/digitstream/scoring"
 
+_PLACE = ("topic", "partition", "offset")
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -178,13 +180,15 @@ class Score:
             "confidence": self.confidence,
             "probabilities": self.probabilities,
             "model": self.model._asdict(),
-            "source": self.source._asdict(),
+            "source": dict(zip(_PLACE, self.source.place, strict=True)),
             "times": times,
         }
         headers = attributes(self.event_id, SCORING_SOURCE, SCORE, self.times.scored)
         if self.replay_of is not None:
             places = (names.TOPIC, names.PARTITION, names.OFFSET)
-            headers += encoded(dict(zip(places, map(str, self.source), strict=True)))
+            headers += encoded(dict(zip(places, map(str, self.source.place), strict=True)))
+            if self.source.topic_id is not None:
+                headers += encoded({names.TOPIC_ID: self.source.topic_id})
         return Message(key_of(self.device), json_of(body), headers)
 
     @classmethod
@@ -193,12 +197,21 @@ class Score:
         with expecting("score"):
             body = object_of(value)
             times = {name: time and moment(time) for name, time in body.pop("times").items()}
-            source = Source(**body.pop("source"))
+            place = body.pop("source")
+            if place.keys() != {*_PLACE}:
+                raise ValueError(place.keys())
+            source = Source(**place)
             id = next((value for name, value in headers if name == names.ID), None) or b""
+            answered = source if id == b"" else Source.of(id.decode())
+            if answered.place == source.place:
+                source, replay_of = answered, None
+            else:
+                source = source._replace(topic_id=optional(headers, names.TOPIC_ID))
+                replay_of = answered
             return cls(
                 model=Model(**body.pop("model")),
                 source=source,
-                replay_of=None if id in (b"", source.id.encode()) else Source.of(id.decode()),
+                replay_of=replay_of,
                 times=Times(**times),
                 probabilities=tuple(float(share) for share in body.pop("probabilities")),
                 **body,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from contract.connection import Kafka
+from contract.sources import topic_id_of
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
+
+_NO_ID = uuid.UUID(int=0)
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Topic -> partition -> offset."""
@@ -21,6 +25,15 @@ class Log:
 
     def __init__(self, admin: KafkaAdminClient) -> None:
         self._admin = admin
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str | None]:
+        """The id that Kafka gave each topic when it was made, None from a Kafka without ids."""
+        ids = {
+            topic["name"]: uuid.UUID(str(topic.get("topic_id") or _NO_ID))
+            for topic in self._admin.describe_topics(list(topics))
+            if topic["error_code"] == 0
+        }
+        return {name: topic_id_of(id) if id != _NO_ID else None for name, id in ids.items()}
 
     def first(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
         """The offset of each partition's oldest record that is still there."""

@@ -168,6 +168,16 @@ class Scoring(Settings):
         return tuple(dict.fromkeys(filter(None, named))) or (self.topics.readings,)
 
     @property
+    def checkpoint(self) -> Path:
+        """The folder in which Spark keeps how far the query is."""
+        return self.home.resolve() / "checkpoints" / self.name
+
+    @property
+    def known_topics(self) -> Path:
+        """The file beside it that says which topics the query has read."""
+        return self.checkpoint.with_name(f"{self.name}.topics.json")
+
+    @property
     def group(self) -> str:
         """The consumer group in which Kafka keeps how far the query is."""
         return f"{self.prefix}-{self.name}"

@@ -2,33 +2,78 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import uuid
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 # Kafka's own bounds: a topic's letters, an int32 and an int64; one spelling for each number.
-_PLACE = re.compile(r"([a-zA-Z0-9._-]{1,249})/(0|[1-9]\d{0,9})/(0|[1-9]\d{0,18})", re.ASCII)
-_BOUNDS = (1 << 31, 1 << 63)
+_LABEL = re.compile(r"(?P<topic>.+)\.id-(?P<topic_id>[a-zA-Z0-9_-]{22})", re.ASCII)
+_PLACE = re.compile(
+    r"(?P<label>[a-zA-Z0-9._-]{1,249})/(?P<partition>0|[1-9]\d{0,9})/(?P<offset>0|[1-9]\d{0,18})",
+    re.ASCII,
+)
+_PARTITIONS, _OFFSETS = 1 << 31, 1 << 63
 
 
 class Source(NamedTuple):
-    """Where a reading lies in Kafka."""
+    """Where a reading lies in Kafka.
+
+    A topic that is deleted and made anew has another `topic_id`, as Kafka's own tools print it.
+    None is a topic whose id does not matter: one of a Kafka without ids, or of an installation that
+    was there before ids told topics apart.
+    """
 
     topic: str
     partition: int
     offset: int
+    topic_id: str | None = None
 
     @property
     def id(self) -> str:
-        """The deterministic ce_id of the answer to the reading: `topic/partition/offset`."""
-        return f"{self.topic}/{self.partition}/{self.offset}"
+        """The deterministic ce_id of the answer to the reading: `topic/partition/offset`, where
+        the topic's name may be followed by `.id-` and its id.
+        """
+        return f"{labelled(self.topic, self.topic_id)}/{self.partition}/{self.offset}"
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Topic, partition and offset."""
+        return self.topic, self.partition, self.offset
 
     @classmethod
     def of(cls, id: str) -> Self:
         """The place that an id names; raises ValueError for any text that `id` never gives."""
         match = _PLACE.fullmatch(id)
-        if match is None or any(
-            int(number) >= bound for number, bound in zip(match.groups()[1:], _BOUNDS, strict=True)
+        if (
+            match is None
+            or int(match["partition"]) >= _PARTITIONS
+            or int(match["offset"]) >= _OFFSETS
         ):
             message = f"{id[:40]!r} is not topic/partition/offset"
             raise ValueError(message)
-        return cls(match[1], int(match[2]), int(match[3]))
+        topic, topic_id = topic_of(match["label"])
+        return cls(topic, int(match["partition"]), int(match["offset"]), topic_id)
+
+
+@lru_cache(maxsize=64)
+def topic_of(label: str) -> tuple[str, str | None]:
+    """The topic that ids name so, and its id if they name one."""
+    match = _LABEL.fullmatch(label)
+    return (label, None) if match is None else (match["topic"], match["topic_id"])
+
+
+def labelled(topic: str, topic_id: str | None) -> str:
+    """A topic as ids name it."""
+    return topic if topic_id is None else f"{topic}.id-{topic_id}"
+
+
+def topic_id_of(id: uuid.UUID) -> str:
+    """A topic's id as Kafka's own tools print it: 22 letters of base64 for URLs."""
+    return base64.urlsafe_b64encode(id.bytes).decode().rstrip("=")
+
+
+def uuid_of(topic_id: str) -> uuid.UUID:
+    """The id that Kafka's tools print so."""
+    return uuid.UUID(bytes=base64.urlsafe_b64decode(f"{topic_id}=="))

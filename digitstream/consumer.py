@@ -15,6 +15,7 @@ from contract.checkpoint import Positions
 from contract.clients import absent, arguments, denied, reaching, served
 from contract.connection import Kafka
 from contract.errors import BadEvent, TopicMissing
+from contract.log import looking
 from contract.topics import hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
@@ -33,6 +34,11 @@ class TopicReader:
     def __init__(self, consumer: KafkaConsumer, kafka: Kafka) -> None:
         self._consumer = consumer
         self._kafka = kafka
+
+    def topic_id(self, topic: str) -> str | None:
+        """The id that Kafka gave the topic; None from a Kafka without ids, or without the topic."""
+        with served(self._kafka), looking(self._kafka) as log:
+            return log.topic_ids([topic]).get(topic)
 
     def first(self, topic: str) -> Positions:
         """The offset of each partition's oldest record that is still there."""

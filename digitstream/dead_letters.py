@@ -32,7 +32,8 @@ class Stored:
 class Wanted:
     """Which dead letters; what is None or empty does not matter. Raises SettingsError.
 
-    An id in `ids` names a reading: where it, or a replay of it, lies.
+    An id in `ids` names a reading: where it, or a replay of it, lies. One that does not name the
+    topic's id stands for any topic of that name.
     """
 
     stage: str | None = None
@@ -60,8 +61,11 @@ class Wanted:
             self.stage in (None, letter.stage)
             and self.reason in (None, letter.slug)
             and (self.since is None or stored.time >= 1000 * self.since.timestamp())
-            and (not self.ids or letter.source in self.ids or letter.first in self.ids)
+            and (not self.ids or self._names(letter.source) or self._names(letter.first))
         )
+
+    def _names(self, place: Source) -> bool:
+        return place in self.ids or place._replace(topic_id=None) in self.ids
 
 
 def since(text: str, now: datetime) -> datetime:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from contract import checkpoint
 from contract.errors import DigitstreamError
 from contract.settings import Scoring
 from contract.topics import ensure
 from digitstream import broker, consumer, display, jars, machine, report
 from digitstream.children import Command, Commands, Heard
+from digitstream.query_state import QueryState
 from digitstream.reconcile import Mark, reconcile
 
 REPORT = "report.json"
@@ -169,13 +169,13 @@ def _reported(
     from digitstream import plots
 
     with display.activity("Counting"):
-        folder = settings.home / "checkpoints" / settings.name
-        stands = [checkpoint.committed(folder, topic) for topic in settings.topics.answered]
+        state = QueryState.of(settings)
+        readings, replays = (state.committed(topic) for topic in settings.topics.answered)
         made = report.Report(
             training=training,
             scores=report.scores(reader, settings.topics, since),
             dead_letters=report.dead_letters(reader, settings.topics, since),
-            reconciliation=reconcile(reader, settings.topics, since, *stands),
+            reconciliation=reconcile(reader, settings.topics, since, readings, replays, state.ids),
             warm_up=plan.warm_up,
             rate=plan.rate,
         )

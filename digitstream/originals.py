@@ -25,8 +25,12 @@ TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 def original(reader: TopicReader, source: Source) -> Message | None:
-    """The record at a place; None if it is no longer there. Raises TopicMissing."""
-    record = reader.record(*source)
+    """The record at a place; None if it is no longer there, nor the topic that it lay in. Raises
+    TopicMissing.
+    """
+    if source.topic_id not in (None, reader.topic_id(source.topic)):
+        return None
+    record = reader.record(*source.place)
     return None if record is None else Message(record.key, record.value, list(record.headers))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from kafka.consumer.fetcher import ConsumerRecord
@@ -11,10 +12,13 @@ from kafka.consumer.fetcher import ConsumerRecord
 from contract import headers
 from contract.checkpoint import Positions
 from contract.messages import expecting
-from contract.sources import Source
+from contract.sources import Source, topic_of
 from contract.topics import Topics
 from digitstream.consumer import TopicReader
 from digitstream.ledger import Kind, Ledger, Offsets, Partition, Spans, Topic
+
+AnswerIds = Mapping[str, Collection[str | None]]
+"""Topic -> the ids that answers to its readings name; None is of an answer that names none."""
 
 __all__ = ["Mark", "Partition", "Reconciliation", "counted", "reconcile"]
 
@@ -64,6 +68,8 @@ class Reconciliation:
     topic: str
     partitions: list[Partition]
     replays: list[Partition] = field(default_factory=list)
+    earlier: int = 0
+    """Answers to readings of an earlier topic of that name, which count nowhere else."""
 
     def total(self, count: str) -> int:
         """A count, summed over the partitions of the readings."""
@@ -81,12 +87,14 @@ def reconcile(
     since: Mark | None = None,
     committed: Mapping[int, int] | None = None,
     committed_replays: Mapping[int, int] | None = None,
+    ids: AnswerIds | None = None,
 ) -> Reconciliation:
     """Account for the readings sent after `since` (else all that are still there) up to now.
 
     `committed` is where the scoring query stands by its checkpoint: an unanswered reading before it
-    is missing. Where that is not known, the last answer of the partition takes its place. Raises
-    TopicMissing, BadEvent and BrokerUnavailable.
+    is missing. Where that is not known, the last answer of the partition takes its place. With
+    `ids` only answers count that name one of a topic's ids. Raises TopicMissing, BadEvent and
+    BrokerUnavailable.
     """
     mark = since or Mark({}, {}, {}, {})
     ledger = Ledger(
@@ -96,12 +104,14 @@ def reconcile(
         ("score", topics.scores, mark.scores),
         ("dead letter", topics.dead_letters, mark.dead_letters),
     )
+    earlier = 0
     for kind, topic, start in kinds:
         for records in reader.records(topic, start):
-            plain, replays = places(records, topics)
-            ledger.answered(kind, plain)
-            ledger.replayed(kind, replays)
-    return counted(
+            answers = answered_places(records, topics, ids or {})
+            ledger.answered(kind, answers.readings)
+            ledger.replayed(kind, answers.replays)
+            earlier += answers.earlier
+    reconciliation = counted(
         topics.readings,
         ledger,
         absent=_absent(reader, topics.readings, ledger.readings),
@@ -109,6 +119,7 @@ def reconcile(
         committed=committed or {},
         committed_replays=committed_replays or {},
     )
+    return replace(reconciliation, earlier=earlier)
 
 
 def counted(
@@ -140,30 +151,62 @@ def counted(
     )
 
 
-def places(records: Sequence[ConsumerRecord], topics: Topics) -> tuple[Offsets, Offsets]:
-    """What these scores or dead letters answer: readings, by partition and offset (N, 2), and
-    replays, by theirs and those of the reading (M, 4). Raises BadEvent.
-    """
-    readings, replays = topics.readings.encode(), topics.replays.encode()
-    plain, again = [], []
+class Answered(NamedTuple):
+    """What some answers answer."""
+
+    readings: Offsets
+    """Partition and offset of each reading (N, 2)."""
+    replays: Offsets
+    """Partition and offset of each replay, then those of the reading that it is (M, 4)."""
+    earlier: int
+    """How many answer a reading of an earlier topic of that name."""
+
+
+def answered_places(records: Sequence[ConsumerRecord], topics: Topics, ids: AnswerIds) -> Answered:
+    """What these scores or dead letters answer; raises BadEvent."""
+
+    def is_earlier(place: Source) -> bool:
+        return place.topic in ids and place.topic_id not in ids[place.topic]
+
+    readings, replays, earlier = [], [], 0
     with expecting("score or dead letter"):
         for record in records:
             named = dict(record.headers)
-            if headers.OFFSET in named:
-                topic = named[headers.TOPIC]
-                place = (int(named[headers.PARTITION]), int(named[headers.OFFSET]))
+            answered = _answered(named)
+            if answered.topic not in topics.answered:
+                continue
+            if is_earlier(answered):
+                earlier += answered.topic == topics.readings
+            elif answered.topic == topics.readings:
+                readings.append(answered[1:3])
             else:
-                topic, part, offset = named[headers.ID].rsplit(b"/", 2)
-                place = (int(part), int(offset))
-            if topic == readings:
-                plain.append(place)
-            elif topic == replays:
                 # What is no replay there has a dead letter that names no reading.
                 id = named.get(headers.REPLAY_OF) or named.get(headers.ID)
                 first = None if id is None else Source.of(id.decode())
-                ours = first is not None and first.topic == topics.readings
-                again.append((*place, *(first[1:] if first and ours else (-1, -1))))
-    return np.array(plain, np.int64).reshape(-1, 2), np.array(again, np.int64).reshape(-1, 4)
+                if first is None or first.topic != topics.readings or is_earlier(first):
+                    replays.append((*answered[1:3], -1, -1))
+                else:
+                    replays.append((*answered[1:3], *first[1:3]))
+    return Answered(
+        np.array(readings, np.int64).reshape(-1, 2),
+        np.array(replays, np.int64).reshape(-1, 4),
+        earlier,
+    )
+
+
+def _answered(named: Mapping[str, bytes]) -> Source:
+    """The record that an answer with these headers answers."""
+    if headers.OFFSET not in named:
+        label, partition, offset = named[headers.ID].decode().rsplit("/", 2)
+        topic, id = topic_of(label)
+        return Source(topic, int(partition), int(offset), id)
+    topic_id = named.get(headers.TOPIC_ID)
+    return Source(
+        named[headers.TOPIC].decode(),
+        int(named[headers.PARTITION]),
+        int(named[headers.OFFSET]),
+        None if topic_id is None else topic_id.decode(),
+    )
 
 
 def _spans(reader: TopicReader, topic: str, since: Positions) -> Spans:

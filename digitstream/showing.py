@@ -51,9 +51,9 @@ def shown(reader: TopicReader, topics: Topics, id: Source) -> Shown:
 def _first(reader: TopicReader, topics: Topics, id: Source) -> Source:
     """Where the reading lay when it came from its device."""
     wanted = Wanted(ids=frozenset({id}))
-    for stored in letters(reader, topics):
-        if wanted.takes(stored):
-            return stored.letter.first
+    matching = [stored for stored in letters(reader, topics) if wanted.takes(stored)]
+    if matching:
+        return max(matching, key=lambda stored: stored.time).letter.first
     message = (
         f"{topics.dead_letters} holds no dead letter of {id.id}. An ID is topic/partition/offset "
         f"of a reading that could not be scored. `digitstream dead-letters list` shows them."

@@ -42,7 +42,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     )
     return Status(
         query=settings.name,
-        running=running(settings.home / "checkpoints" / f"{settings.name}.lock"),
+        running=running(settings.checkpoint.with_name(f"{settings.name}.lock")),
         last=last,
         seconds_ago=None if last is None else round((now - last.time).total_seconds(), 1),
         waiting=waiting if done else None,

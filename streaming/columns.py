@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,9 +56,21 @@ def joined(*parts: pa.Array | str) -> pa.StringArray:
     return pc.binary_join_element_wise(*columns, "")
 
 
-def sources(records: pa.RecordBatch) -> pa.StringArray:
-    """Where each record lies in Kafka, `topic/partition/offset`: the ce_id of its answer."""
-    return joined(records["topic"], "/", records["partition"], "/", records["offset"])
+def mapped(texts: pa.StringArray, function: Callable[[str], str | None]) -> pa.StringArray:
+    """What a function makes of each text; it is called once for texts that are the same."""
+    encoded = texts.dictionary_encode()
+    values = [function(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(values, pa.string()).take(encoded.indices)
+
+
+def sources(
+    records: pa.RecordBatch, label: Callable[[str], str] = lambda topic: topic
+) -> pa.StringArray:
+    """Where each record lies in Kafka, `topic/partition/offset`, with the topic's `label`: the
+    ce_id of its answer.
+    """
+    topics = mapped(records["topic"], label)
+    return joined(topics, "/", records["partition"], "/", records["offset"])
 
 
 def blocks(rows: NDArray[np.float32]) -> pa.BinaryArray:

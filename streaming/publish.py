@@ -18,10 +18,21 @@ from contract.messages import attributes
 from contract.reasons import BadReading
 from contract.times import stamp
 from contract.topics import Topics
-from streaming.columns import HEADERS, Headers, joined, quoted, sources, stamps, true, wire_size
+from streaming.columns import (
+    HEADERS,
+    Headers,
+    joined,
+    mapped,
+    quoted,
+    sources,
+    stamps,
+    true,
+    wire_size,
+)
 from streaming.frame import Frame
 from streaming.sink import LARGEST
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
+from streaming.topic_ids import KnownTopics
 
 _HEADER = StructType().add("key", StringType()).add("value", BinaryType())
 COLUMNS = (
@@ -48,6 +59,7 @@ class Publishing:
     """What the answers to a micro-batch have in common."""
 
     topics: Topics
+    known: KnownTopics
     model: events.Model
     classes: tuple[int | str, ...]
     clock: Callable[[], datetime]
@@ -67,7 +79,7 @@ def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
         fault = BadReading(reasons.TOO_LARGE, f"its score has more than {LARGEST} bytes")
         frame = frame.failed(dict.fromkeys(heavy, fault))
         found = found.filter(pa.array(light))
-    letters = _dead_letters(frame, publishing.topics.dead_letters)
+    letters = _dead_letters(frame, publishing)
     publishing.figures.add({SCORED: len(found), DEAD_LETTERS: len(letters)})
     return pa.concat_batches([found, letters])
 
@@ -105,30 +117,32 @@ def scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     }
     own = attributes("", events.SCORING_SOURCE, events.SCORE, now)
     named = {name: pa.repeat(value, len(records)) for name, value in own}
-    named[headers.ID], others = sources(records), None
+    named[headers.ID], others = sources(records, publishing.known.label), None
     first = frame.first.filter(frame.good)
     if first.null_count < len(first):
         named[headers.ID] = pc.coalesce(first, named[headers.ID])
-        again = {headers.TOPIC: topic, headers.PARTITION: partition, headers.OFFSET: offset}
-        told = {
-            name: pc.if_else(first.is_valid(), joined(column), None)
-            for name, column in again.items()
+        again = {
+            headers.TOPIC: topic,
+            headers.PARTITION: joined(partition),
+            headers.OFFSET: joined(offset),
+            headers.TOPIC_ID: mapped(topic, publishing.known.id_of),
         }
+        told = {name: pc.if_else(first.is_valid(), column, None) for name, column in again.items()}
         others = Headers.of(pa.nulls(len(records), HEADERS)).beside(told)
     return _answers(records["key"], _object(body), publishing.topics.scores, named, others)
 
 
-def _dead_letters(frame: Frame, topic: str) -> pa.RecordBatch:
+def _dead_letters(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     """The dead letter of each bad reading: what `events.DeadLetter` writes."""
     bad = pc.invert(frame.good)
-    letters = _letters(frame, bad, topic)
+    letters = _letters(frame, bad, publishing)
     for columns in _CUTS:
         light = weight(letters) <= LARGEST
         if light.all():
             break
         heavy = np.flatnonzero(true(bad))[~light]
         frame = _without(frame, columns, heavy)
-        letters = _letters(frame, bad, topic)
+        letters = _letters(frame, bad, publishing)
     return letters
 
 
@@ -145,7 +159,7 @@ def _without(frame: Frame, columns: tuple[str, ...], rows: NDArray[np.int64]) ->
     return replace(frame, records=records).failed(dict.fromkeys(rows.tolist(), fault))
 
 
-def _letters(frame: Frame, bad: pa.BooleanArray, topic: str) -> pa.RecordBatch:
+def _letters(frame: Frame, bad: pa.BooleanArray, publishing: Publishing) -> pa.RecordBatch:
     records = frame.records.filter(bad)
     named = {
         headers.STAGE: frame.stage.filter(bad),
@@ -156,10 +170,9 @@ def _letters(frame: Frame, bad: pa.BooleanArray, topic: str) -> pa.RecordBatch:
         headers.ATTEMPT: frame.attempt.filter(bad).fill_null(_FIRST_ATTEMPT),
     }
     others = Headers.of(records["headers"]).prefixed(headers.ORIGINAL)
-    first = frame.first.filter(bad)
-    if first.null_count < len(first):
-        others = others.beside({headers.REPLAY_OF: first})
-    return _answers(records["key"], records["value"], topic, named, others)
+    ids = mapped(records["topic"], publishing.known.id_of)
+    others = others.beside({headers.TOPIC_ID: ids, headers.REPLAY_OF: frame.first.filter(bad)})
+    return _answers(records["key"], records["value"], publishing.topics.dead_letters, named, others)
 
 
 def _answers(

@@ -30,6 +30,7 @@ from streaming.sink import written
 from streaming.steps import through
 from streaming.stopping import Batches
 from streaming.tally import DEAD_LETTERS, SCORED, Tally
+from streaming.topic_ids import KnownTopics
 from streaming.validate import validated
 
 Clock = Callable[[], datetime]
@@ -40,6 +41,7 @@ def answers(
     line_up: LineUp,
     roles: Roles,
     topics: Topics,
+    known: KnownTopics,
     figures: Tally,
     clock: Clock,
 ) -> DataFrame:
@@ -49,7 +51,8 @@ def answers(
     checks = checking(line_up.champion.bundle.manifest.input_shape, topics)
 
     def judging(loaded: Loaded, rows: Rows, to: Topics) -> Judge:
-        publishing = Publishing(to, loaded.model, loaded.bundle.manifest.classes, clock, figures)
+        classes = loaded.bundle.manifest.classes
+        publishing = Publishing(to, known, loaded.model, classes, clock, figures)
         return at_work(loaded, records, checks, rows, publishing)
 
     finish = partial(answered, parts=cast(line_up, roles, topics, judging), figures=figures)
@@ -92,6 +95,7 @@ class Query:
     champions: Champions
     kafka: Kafka
     topics: Topics
+    known: KnownTopics
     figures: Tally
     reporter: Reporter
     clock: Clock
@@ -136,7 +140,15 @@ class Query:
             line_up = self.champions.current()
             self.figures.value = {}
             try:
-                found = answers(records, line_up, self.roles, self.topics, self.figures, self.clock)
+                found = answers(
+                    records,
+                    line_up,
+                    self.roles,
+                    self.topics,
+                    self.known,
+                    self.figures,
+                    self.clock,
+                )
                 written(found, self.kafka)
             except Exception as exc:
                 if not self.champions.blamed(str(cause_of(exc, self.kafka))):

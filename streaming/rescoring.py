@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col
 
 from contract import bundle
+from contract.checkpoint import Checkpoint
 from contract.log import looking
 from contract.settings import History, Rescoring
 from contract.topics import make, there
@@ -34,6 +35,7 @@ from streaming.sink import LARGEST, written
 from streaming.source import bounded
 from streaming.steps import through
 from streaming.tally import DEAD_LETTERS, SCORED, Tally, tally
+from streaming.topic_ids import KnownTopics
 
 Span = Mapping[int, tuple[int, int]]
 """Partition -> the first offset, and the one after the last."""
@@ -73,7 +75,8 @@ def rescore(
     manifest, figures = loaded.bundle.manifest, tally(spark.sparkContext)
     clock = partial(datetime.now, UTC)
     topics = settings.topics.scored_to(settings.topic)
-    publishing = Publishing(topics, loaded.model, manifest.classes, clock, figures)
+    known = _known(settings, place)
+    publishing = Publishing(topics, known, loaded.model, manifest.classes, clock, figures)
     checks = checking(manifest.input_shape, topics)
     try:
         past = _of_topics(spark, settings) if place is None else [_of_tables(place, settings)]
@@ -105,6 +108,17 @@ def slices(span: Span, size: int) -> Iterator[Span]:
         upto = {part: min(at[part] + each, end) for part, (_, end) in span.items()}
         yield {part: (at[part], max(at[part], upto[part])) for part in span}
         at = {part: max(at[part], upto[part]) for part in span}
+
+
+def _known(settings: Rescoring, place: Place | None) -> KnownTopics:
+    """The topics whose readings are scored again, so that these keep their ids."""
+    if place is None:
+        with looking(settings.kafka) as log:
+            ids = log.topic_ids(settings.read)
+    else:
+        ids = dict.fromkeys(settings.read, place.readings_id(READINGS))
+    begun = Checkpoint.read(settings.checkpoint).planned
+    return KnownTopics.read(settings.known_topics).joined(ids, begun)
 
 
 def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:

@@ -15,6 +15,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from pyspark.sql import SparkSession
 
+from contract.checkpoint import Checkpoint, TopicPositions
 from contract.clients import arguments, reaching
 from contract.errors import SettingsError
 from contract.log import looking
@@ -34,6 +35,7 @@ from streaming.query import Query
 from streaming.session import prepared, session
 from streaming.stopping import Batches, signals
 from streaming.tally import DEAD_LETTERS, SCORED, tally
+from streaming.topic_ids import KnownTopics, TopicRecreated, watched
 
 # How long the last progress events may take: readings matter, figures do not.
 _PATIENCE_SECONDS = 5
@@ -55,9 +57,9 @@ def run(
 
     `jars` are those of Spark's Kafka connector; `tell` takes what a person should know of models
     that take over, or may not. Raises NoChampion, BundleError and ModelFailed for the model,
-    TopicMissing, AccessDenied, TlsFailed and BrokerUnavailable for Kafka, CheckpointInUse,
-    ReadingsLost, and ScoringStopped; readings without an answer then get it when this is called
-    again.
+    TopicMissing, TopicRecreated, AccessDenied, TlsFailed and BrokerUnavailable for Kafka,
+    CheckpointInUse, CheckpointDamaged, ReadingsLost, and ScoringStopped; readings without an
+    answer then get it when this is called again.
     """
     ensure(settings.kafka, settings.topics, partitions=settings.partitions, needs=_needs(settings))
     if settings.subscribe:
@@ -76,19 +78,28 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
     bounds = Bounds(settings.guard_readings, settings.guard_agreement, settings.guard_slowness)
     roles = Roles(settings.canary, settings.shadow, bounds)
     champions = Champions(spark, settings.registry, settings.engine, roles, tell)
-    folder = settings.home.resolve() / "checkpoints" / settings.name
+    folder = settings.checkpoint
     with (
         signals(stop),
         claimed(spark, folder, sleep) as checkpoint,
         _reporting(spark, settings) as reporter,
     ):
-        _begins(checkpoint, settings)
-        starting = _starting(checkpoint, settings, tell)
+        stands = Checkpoint.read(checkpoint)
+        _check_begins(stands, settings)
+        starting, known = _begin(checkpoint, settings, stands, tell)
         shape = champions.current().champion.bundle.manifest.input_shape
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
         batches = Batches(stop)
         query = Query(
-            champions, settings.kafka, settings.topics, figures, reporter, clock, batches, roles
+            champions,
+            settings.kafka,
+            settings.topics,
+            known,
+            figures,
+            reporter,
+            clock,
+            batches,
+            roles,
         )
         most = settings.max_offsets_per_trigger
         if settings.max_latency is not None:
@@ -106,7 +117,10 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         records = source.bounded(readings, shape)
         running = query.started(records, settings.name, checkpoint, every)
         try:
-            batches.follow(running)
+            with watched(
+                settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed))
+            ):
+                batches.follow(running)
             reporter.drained(_PATIENCE_SECONDS)
         finally:
             champions.close()
@@ -140,9 +154,9 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
         producer.close(_PATIENCE_SECONDS)
 
 
-def _begins(checkpoint: Path, settings: Scoring) -> None:
+def _check_begins(stands: Checkpoint, settings: Scoring) -> None:
     """Raise SettingsError if the query is told where to begin, but has begun already."""
-    if settings.from_timestamp is not None and any((checkpoint / "offsets").glob("[0-9]*")):
+    if settings.from_timestamp is not None and stands.planned:
         message = (
             f"The query {settings.name} of {settings.home} has begun already, and goes on where it "
             f"stopped. --from-timestamp is for one that begins. Leave it out, or give the new "
@@ -160,14 +174,47 @@ def _needs(settings: Scoring) -> dict[str, str]:
     return {**dict.fromkeys(read, "READ"), **dict.fromkeys(written, "WRITE")}
 
 
-def _starting(checkpoint: Path, settings: Scoring, tell: Tell) -> str:
-    """Where the query begins if its checkpoint does not say; raises ReadingsLost."""
+def _begin(
+    folder: Path, settings: Scoring, stands: Checkpoint, tell: Tell
+) -> tuple[str, KnownTopics]:
+    """Where the query begins if its checkpoint does not say, and the topics that it reads, which
+    are noted beside the checkpoint.
+
+    Raises TopicRecreated and ReadingsLost unless the settings say to go on without what is lost.
+    """
+    note = settings.known_topics
+    known = KnownTopics.read(note)
+    topics = (*settings.read, settings.topics.replays)
     with looking(settings.kafka) as log:
-        topics = (*settings.read, settings.topics.replays)
-        found = [*retention.partitions(log, checkpoint, topics)]
-    lost = [each.lost for each in found if each.lost]
-    if not (lost and settings.skip_lost):
-        retention.whole(found)
-        return "earliest"
-    tell(f"Skipped, since Kafka no longer has them: {'; '.join(lost)}.")
-    return retention.skipped(found, checkpoint)
+        ids = log.topic_ids(topics)
+        recreated = known.changed(ids)
+        partitions = [*retention.partitions(log, stands.committed, topics, recreated)]
+        group = log.committed(settings.group)
+    lost = [partition.lost for partition in partitions if partition.lost]
+    starting = "earliest"
+    if settings.skip_lost and (lost or recreated):
+        skipped = [*lost, *recreated.values()]
+        tell(f"Skipped, since Kafka no longer has them: {'; '.join(skipped)}.")
+        starting = retention.skip(partitions, folder)
+    else:
+        if recreated:
+            raise TopicRecreated.of(recreated)
+        retention.check_nothing_lost(partitions)
+        if again := _ahead(group, stands.planned):
+            tell(
+                f"The checkpoint is behind Kafka's group {settings.group}, which is further in "
+                f"{', '.join(again)}: what lies between is answered again, under the same ids."
+            )
+    known = known.joined(ids, stands.planned)
+    known.write(note)
+    return starting, known
+
+
+def _ahead(group: TopicPositions, planned: TopicPositions) -> list[str]:
+    """The partitions of which a group has read more than the query has planned."""
+    return [
+        f"{topic}/{partition}"
+        for topic, partitions in planned.items()
+        for partition, offset in sorted(partitions.items())
+        if group.get(topic, {}).get(partition, 0) > offset
+    ]

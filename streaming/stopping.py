@@ -44,6 +44,11 @@ class Batches:
         finally:
             self._running = False
 
+    def end(self, failure: Exception) -> None:
+        """Begin no further micro-batch, because of a failure beside them."""
+        self.failure = self.failure or failure
+        self.stop.set()
+
     def follow(self, query: StreamingQuery) -> None:
         """Return when the query ended by itself, or was stopped after the micro-batch that ran."""
         while query.isActive and not self.stop.wait(4 * _GLANCE_SECONDS):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from rich.table import Table
 from digitstream import display, flags
 
 if TYPE_CHECKING:
-    from contract.checkpoint import Positions
     from digitstream.reconcile import Partition, Reconciliation
 
 COUNTS = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
@@ -35,42 +35,39 @@ def reconcile(
 
     Those before the first that the query was to read (--from-timestamp) do not count.
     """
-    from contract import checkpoint
     from contract.settings import History, Scoring
     from digitstream import consumer
     from digitstream import reconcile as accounts
+    from digitstream.query_state import QueryState
 
     given = locals()
     settings = flags.loaded(Scoring, given)
-    folder = settings.home / "checkpoints" / settings.name
-
-    def begins(topic: str) -> Positions:
-        return checkpoint.begun(folder, topic) or {}
-
-    def stands(topic: str) -> Positions | None:
-        return checkpoint.committed(folder, topic)
-
     if origin is flags.Origin.TABLES:
         from digitstream import archived, machine
+        from streaming.archive.tables import READINGS
 
         with (
             display.activity("Counting"),
             machine.tables(flags.loaded(History, given)) as place,
         ):
+            id = place.readings_id(READINGS)
+            state = QueryState.read(settings, dict.fromkeys(settings.read, id))
             found = [
-                archived.reconcile(place, topic, begins(topic), stands(topic))
+                archived.reconcile(place, topic, state.begun(topic), state.committed(topic))
                 for topic in settings.read
             ]
     else:
         settings = flags.connected(settings)
         with display.activity("Counting"), consumer.reading(settings.kafka) as reader:
+            state = QueryState.of(settings)
             found = [
                 accounts.reconcile(
                     reader,
                     replace(settings.topics, readings=topic),
-                    accounts.Mark(begins(topic), {}, {}, {}),
-                    stands(topic),
-                    stands(settings.topics.replays),
+                    accounts.Mark(state.begun(topic), {}, {}, {}),
+                    state.committed(topic),
+                    state.committed(settings.topics.replays),
+                    state.ids,
                 )
                 for topic in settings.read
             ]
@@ -80,14 +77,21 @@ def reconcile(
         {"topic": each.topic, "partitions": [*map(asdict, each.partitions)]} for each in found
     ]
     replays = [*map(asdict, found[0].replays)]
-    value = {"complete": complete, **totals, "topics": topics, "replays": replays}
-    display.report(value, lambda: table(*found), as_json)
+    value = {
+        "complete": complete,
+        **totals,
+        "earlier": sum(each.earlier for each in found),
+        "recreated": [*state.recreated],
+        "topics": topics,
+        "replays": replays,
+    }
+    display.report(value, lambda: table(*found, recreated=state.recreated), as_json)
     raise typer.Exit(0 if complete else 1)
 
 
-def table(*found: Reconciliation) -> Group:
+def table(*found: Reconciliation, recreated: Mapping[str, str] | None = None) -> Group:
     """Reconciliations for a person: of each topic a row each partition, one for all, the gaps; then
-    the replays, which are those of all topics.
+    the replays, which are those of all topics, and what is said of topics that were `recreated`.
     """
     parts: list[Table | str] = [
         _rows(f"Readings of {each.topic}", each.partitions) for each in found
@@ -100,6 +104,17 @@ def table(*found: Reconciliation) -> Group:
         parts.append(
             f"{replayed} of {dead} dead-lettered readings were sent again, and {recovered} of them "
             f"have a score now; {repeated} scores repeat an id, which a consumer drops."
+        )
+    for reconciliation in found:
+        if reconciliation.earlier:
+            parts.append(
+                f"{reconciliation.earlier} answers are to readings of an earlier topic of the name "
+                f"{reconciliation.topic}, and count for none of these."
+            )
+    if recreated:
+        parts.append(
+            f"Deleted and made anew since the query read it: {'; '.join(recreated.values())}. "
+            f"`digitstream score --skip-lost` answers the readings that are there now."
         )
     return Group(*parts)
 

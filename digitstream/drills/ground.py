@@ -13,13 +13,15 @@ from pathlib import Path
 
 import psutil
 
-from contract import bundle, checkpoint
+from contract import bundle
+from contract.checkpoint import Checkpoint
 from contract.progress import Progress
 from contract.settings import Engine, Scoring
 from contract.topics import ensure
 from digitstream import broker, consumer, jars, machine
 from digitstream.children import Command, Commands
 from digitstream.drills.drill import Broken
+from digitstream.query_state import QueryState
 from digitstream.reconcile import Mark, Reconciliation, reconcile
 
 ENGINE: Engine = "onnx"
@@ -41,7 +43,7 @@ class Ground:
     @property
     def checkpoint(self) -> Path:
         """Where the query keeps how far it is."""
-        return self.settings.home / "checkpoints" / self.settings.name
+        return self.settings.checkpoint
 
     def send(self, count: int, *options: str, rate: str = "max") -> int:
         """Send readings; returns how many Kafka acknowledged."""
@@ -100,8 +102,8 @@ class Ground:
 
     def done(self) -> int:
         """With how many readings the query is done."""
-        topic = self.settings.topics.readings
-        return sum((checkpoint.committed(self.checkpoint, topic) or {}).values())
+        committed = Checkpoint.read(self.checkpoint).committed
+        return sum(committed.get(self.settings.topics.readings, {}).values())
 
     def await_answers(self, count: int, scorer: Command, patience: float = PATIENCE) -> None:
         """Return when there are so many answers; raises Broken if none comes for a while."""
@@ -117,9 +119,10 @@ class Ground:
 
     def accounts(self) -> Reconciliation:
         """What became of all readings."""
+        state = QueryState.of(self.settings)
         topics = self.settings.topics
-        stands = [checkpoint.committed(self.checkpoint, topic) for topic in topics.answered]
-        return reconcile(self.reader, topics, None, *stands)
+        readings, replays = (state.committed(topic) for topic in topics.answered)
+        return reconcile(self.reader, topics, None, readings, replays, state.ids)
 
     def all_answered(self, sent: int) -> str:
         """What was seen, if each of the readings sent has its answer; raises Broken if not."""

@@ -9,26 +9,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import SparkSession
 from pyspark.sql.functions import max as highest
 from pyspark.sql.streaming.query import StreamingQuery
 
+from contract.checkpoint import Checkpoint, CheckpointDamaged
 from contract.clients import arguments, reaching
 from contract.errors import DigitstreamError
+from contract.log import looking
 from contract.settings import Archiving
 from contract.topics import ensure
 from streaming import source
 from streaming.archive.failures import cause_of
-from streaming.archive.place import Place, TableBusy
+from streaming.archive.place import (
+    CHECKPOINT,
+    READINGS_ID,
+    TOPIC,
+    TOPIC_ID,
+    Place,
+    TableBusy,
+    property_of,
+)
 from streaming.archive.query import Archive
 from streaming.archive.session import session
 from streaming.archive.tables import TABLES, Table
 from streaming.stopping import Batches, signals
-
-# What a table was made for. Answers tell readings by their place, so the readings' topic counts.
-_TOPIC, _TOPIC_ID = "digitstream.topic", "digitstream.topic.id"
-_READINGS_ID = "digitstream.readings.id"
+from streaming.topic_ids import KnownTopics, TopicIds, watched
 
 _GLANCE_SECONDS = 0.2
 
@@ -80,16 +87,23 @@ def archive(spark: SparkSession, settings: Archiving, stop: threading.Event) -> 
                 f"choose another --tables for this one."
             )
             raise TableBusy(message)
-        known = _topic_ids(settings)
+        with looking(settings.kafka) as log:
+            ids = log.topic_ids(table.topic(settings.topics) for table in TABLES)
         for table in TABLES:
             with _explained(settings, place, table):
-                _open(place, table, settings, known)
+                _open(place, table, settings, ids)
         running: list[tuple[StreamingQuery, Archive]] = []
+
+        def end(changed: Mapping[str, str]) -> None:
+            for _, each in running:
+                each.batches.end(_recreated(place, changed))
+
         try:
             for table in TABLES:
                 with _explained(settings, place, table):
                     running.append(_started(place, table, settings, stop))
-            _wait(running, stop)
+            with watched(settings.kafka, KnownTopics(ids), end):
+                _wait(running, stop)
         except BaseException:
             stop.set()
             raise
@@ -106,8 +120,9 @@ def _started(
     place: Place, table: Table, settings: Archiving, stop: threading.Event
 ) -> tuple[StreamingQuery, Archive]:
     """The query of one table, and what it does."""
-    each = Archive(table, place, Batches(stop))
-    topic = table.topic(settings.topics)
+    readings, topic = settings.topics.readings, table.topic(settings.topics)
+    each = Archive(table, place, Batches(stop), readings, place.readings_id(table))
+    _check_checkpoint(place, table)
     begins = "earliest" if place.has_begun(table) else _after(place, table, topic, settings)
     records = source.readings(
         place.spark, settings.kafka, [topic], settings.batch_records, starting=begins
@@ -123,33 +138,28 @@ def _wait(running: Sequence[tuple[StreamingQuery, Archive]], stop: threading.Eve
             stop.set()
 
 
-def _open(place: Place, table: Table, settings: Archiving, ids: Mapping[str, str]) -> None:
-    """Have the table there, made for its topic; raises OtherTopic if it was made for another."""
+def _open(place: Place, table: Table, settings: Archiving, ids: TopicIds) -> None:
+    """Have the table there, made for its topic; raises OtherTopic if it was made for another, and
+    CheckpointDamaged.
+    """
     topic = table.topic(settings.topics)
-    mine = {_TOPIC: topic, _TOPIC_ID: ids[topic], _READINGS_ID: ids[settings.topics.readings]}
+    mine = {
+        TOPIC: topic,
+        TOPIC_ID: property_of(ids[topic]),
+        READINGS_ID: property_of(ids[settings.topics.readings]),
+    }
     if not place.has(table):
         with place.writing(table):
             place.make(table, mine)
     its = place.properties(table)
     if any(its.get(name) != value for name, value in mine.items()):
         message = (
-            f"{place.of(table)} holds {its.get(_TOPIC)} as it was when its id was "
-            f"{its.get(_TOPIC_ID)}, but {topic} at {settings.kafka} has the id {ids[topic]}. Rows "
-            f"of two topics must not mix. Choose another --tables for this one, or move the old "
-            f"ones away."
+            f"{place.of(table)} holds {its.get(TOPIC)} as it was when its id was "
+            f"{its.get(TOPIC_ID)}, but {topic} at {settings.kafka} has the id {mine[TOPIC_ID]}. "
+            f"Rows of two topics must not mix. Choose another --tables for this one, or move the "
+            f"old ones away."
         )
         raise OtherTopic(message)
-
-
-def _topic_ids(settings: Archiving) -> dict[str, str]:
-    """The id that Kafka gave each topic when it was made; a topic that is made anew has another."""
-    with reaching(settings.kafka):
-        admin = KafkaAdminClient(**arguments(settings.kafka))
-        try:
-            found = admin.describe_topics([table.topic(settings.topics) for table in TABLES])
-        finally:
-            admin.close()
-    return {topic["name"]: str(topic.get("topic_id")) for topic in found}
 
 
 def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
@@ -168,6 +178,26 @@ def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
     begins = {place.partition: offset for place, offset in first.items()}
     begins |= {number: max(begins.get(number, 0), last + 1) for number, last in held}
     return json.dumps({topic: begins})
+
+
+def _check_checkpoint(place: Place, table: Table) -> None:
+    """Raise CheckpointDamaged if Spark cannot go on with a table's checkpoint on this machine."""
+    if place.folder is None:
+        return
+    folder = place.folder / table.name / CHECKPOINT
+    try:
+        Checkpoint.read(folder)
+    except CheckpointDamaged as damaged:
+        remedy = f"Remove {folder}: the archive then goes on after what the table holds."
+        raise CheckpointDamaged(damaged.file, damaged.fact, remedy) from damaged
+
+
+def _recreated(place: Place, changed: Mapping[str, str]) -> OtherTopic:
+    return OtherTopic(
+        f"A topic was deleted and made anew while it was archived: {'; '.join(changed.values())}. "
+        f"{place.address} holds the old one, and rows of two topics must not mix. Choose another "
+        f"--tables for the new one, or move the old ones away."
+    )
 
 
 @contextmanager

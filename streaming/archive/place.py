@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +14,17 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from contract.errors import DigitstreamError
+from contract.sources import topic_id_of, uuid_of
 from streaming.archive.tables import TABLES, Table
 from streaming.checkpoint import locked
 
-_CHECKPOINT = "_checkpoint"
+TOPIC, TOPIC_ID = "digitstream.topic", "digitstream.topic.id"
+READINGS_ID = "digitstream.readings.id"
+"""What a table was made for. Answers name readings by their place, so these have a topic, too."""
+
+CHECKPOINT = "_checkpoint"
+"""The folder in a table's own where its query keeps how far it got."""
+
 _LOCK_SECONDS = 3600.0
 
 
@@ -28,6 +36,11 @@ class TableBusy(DigitstreamError):
 
 class NoTables(DigitstreamError):
     """There are no tables yet."""
+
+
+def property_of(topic_id: str | None) -> str:
+    """A topic's id as a table's property has it."""
+    return str(None if topic_id is None else uuid_of(topic_id))
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,7 @@ class Place:
         """How far the table's query got: inside the table, so that neither is there without the
         other. Delta leaves names that begin so alone.
         """
-        return f"{self.of(table)}/{_CHECKPOINT}"
+        return f"{self.of(table)}/{CHECKPOINT}"
 
     def named(self, table: Table) -> str:
         """The table as SQL names it."""
@@ -97,6 +110,11 @@ class Place:
         found = self._snapshot(table).metadata().configuration()
         pairs: Any = self.spark._jvm.scala.collection.JavaConverters  # type: ignore[union-attr]
         return dict(pairs.mapAsJavaMap(found))
+
+    def readings_id(self, table: Table) -> str | None:
+        """The id of the topic of readings that a table was made for, as Kafka's tools print it."""
+        id = self.properties(table).get(READINGS_ID)
+        return None if id in (None, property_of(None)) else topic_id_of(uuid.UUID(id))
 
     def files(self, table: Table) -> DataFrame:
         """The files of the table as it is now, as Delta's log has them: path, date, size, stats

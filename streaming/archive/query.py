@@ -28,12 +28,15 @@ class Archive:
 
     Exactly once: the commit bears the query's id and the batch's number, and Delta takes no such
     commit twice, whoever repeats it. An event that came twice, as answers do after a crash of the
-    scorer, is kept once. `rows` were added so far.
+    scorer, is kept once. `readings` and `readings_id` are the topic of the readings and its id.
+    `rows` were added so far.
     """
 
     table: Table
     place: Place
     batches: Batches
+    readings: str
+    readings_id: str | None
     rows: int = 0
 
     def started(self, records: DataFrame, *, every: float, available_now: bool) -> StreamingQuery:
@@ -48,7 +51,7 @@ class Archive:
     def _batch(self, records: DataFrame, batch: int) -> None:
         with self.batches.one(batch), self.place.writing(self.table):
             spark = records.sparkSession
-            rows = self.table.rows(records)
+            rows = self.table.rows(records, self.readings, self.readings_id)
             if self.table.key:
                 rows = novel(rows, self.place.read(self.table), self.table)
             # As many files as cores, however many partitions the topic has.

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
+from pyspark.sql.functions import expr
 
 from contract import headers, reasons
+from contract.sources import labelled
 from contract.structured import CONTENT_TYPE
 from contract.topics import Topics
 
@@ -39,11 +41,26 @@ class Table:
         """The topic whose records it holds."""
         return str(getattr(topics, self.name))
 
-    def rows(self, records: DataFrame) -> DataFrame:
-        """The rows of these records, one each, in the order of the schema's columns."""
+    def rows(self, records: DataFrame, readings: str, readings_id: str | None) -> DataFrame:
+        """The rows of these records, one each, in the order of the schema's columns.
+
+        `readings` is the topic of the readings, `readings_id` its id: answers to the readings of an
+        earlier topic of that name keep the id of that one in the column `topic`.
+        """
         for select in self.selects:
             records = records.selectExpr(*select)
-        return records
+        if not self.key:
+            return records
+        return records.withColumn("topic", expr(_topic(readings, readings_id)))
+
+
+def _topic(readings: str, readings_id: str | None) -> str:
+    """The topic in the column `topic`, without its id unless that of the readings is another."""
+    return (
+        f"CASE WHEN topic = '{labelled(readings, readings_id)}' THEN '{readings}' "
+        f"WHEN startswith(topic, '{readings}.id-') THEN topic "
+        f"ELSE regexp_replace(topic, '[.]id-[A-Za-z0-9_-]{{22}}$', '') END"
+    )
 
 
 def _once(value: str, name: str, then: str) -> str:
@@ -212,7 +229,8 @@ DEAD_LETTERS = Table(
     selects=(
         (
             *_AS_IT_CAME,
-            f"{_header(headers.TOPIC)} AS source_topic",
+            f"{_header(headers.TOPIC)} || "
+            f"coalesce('.id-' || {_header(headers.TOPIC_ID)}, '') AS source_topic",
             f"try_cast({_header(headers.PARTITION)} AS INT) AS source_partition",
             f"try_cast({_header(headers.OFFSET)} AS BIGINT) AS source_offset",
             f"try_cast({_header(headers.ATTEMPT)} AS INT) AS attempt",

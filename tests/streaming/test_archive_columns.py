@@ -25,6 +25,7 @@ RECORD = (
     "key BINARY, value BINARY, topic STRING, partition INT, offset BIGINT, timestamp TIMESTAMP, "
     "headers ARRAY<STRUCT<key: STRING, value: BINARY>>"
 )
+TOPIC_ID = "q3JXh2k9TVK0lM3rNnQx5w"
 TAKEN = datetime(2026, 2, 28, 23, 59, 59, 123_456, tzinfo=UTC)
 ASKED = Score(
     id="reading-7",
@@ -58,7 +59,7 @@ def kafka(spark: SparkSession, messages: list[Message]) -> DataFrame:
 
 def rows(spark: SparkSession, table: Table, *messages: Message) -> list[dict[str, Any]]:
     """The rows of the messages, in their order."""
-    made = table.rows(kafka(spark, list(messages)))
+    made = table.rows(kafka(spark, list(messages)), TOPIC, TOPIC_ID)
     return [row.asDict(recursive=True) for row in made.collect()]
 
 
@@ -71,7 +72,7 @@ def utc(spark: SparkSession) -> SparkSession:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_rows_have_the_columns_of_the_schema(utc: SparkSession, table: Table) -> None:
-    made = table.rows(kafka(utc, [])).schema
+    made = table.rows(kafka(utc, []), TOPIC, TOPIC_ID).schema
     wanted = utc.createDataFrame([], table.schema).schema
     assert [(field.name, field.dataType.simpleString()) for field in made] == [
         (field.name, field.dataType.simpleString()) for field in wanted
@@ -161,7 +162,7 @@ def test_a_label_is_read_as_the_contract_reads_it(utc: SparkSession) -> None:
 
 def test_a_dead_letter_is_read_as_the_contract_reads_it(utc: SparkSession) -> None:
     (row,) = rows(utc, DEAD_LETTERS, LETTER.message())
-    assert (row["topic"], row["partition"], row["offset"]) == LETTER.source
+    assert (row["topic"], row["partition"], row["offset"]) == LETTER.source.place
     assert (row["stage"], row["reason"], row["attempt"]) == ("decode", "empty: no bytes", 1)
     assert (row["key"], row["value"], row["unread"]) == (LETTER.key, None, None)
     headers = [(each["key"], each["value"]) for each in row["headers"]]
@@ -172,18 +173,31 @@ def test_an_answer_that_came_twice_is_new_once(utc: SparkSession) -> None:
     def score(offset: int, topic: str = TOPIC) -> Message:
         return replace(ASKED, source=Source(topic, 1, offset)).message()
 
-    held = SCORES.rows(kafka(utc, [score(1), score(2), ODD[0]]))
+    held = SCORES.rows(kafka(utc, [score(1), score(2), ODD[0]]), TOPIC, TOPIC_ID)
     sent = [score(2), score(3), score(3), score(2, "other"), ODD[0], ODD[0]]
-    found = novel(SCORES.rows(kafka(utc, sent)), held, SCORES).collect()
+    found = novel(SCORES.rows(kafka(utc, sent), TOPIC, TOPIC_ID), held, SCORES).collect()
     answered = sorted((row.topic, row.offset) for row in found if row.topic)
     assert answered == [("other", 2), (TOPIC, 3)]
     assert sum(row.topic is None for row in found) == 2
-    alone = novel(SCORES.rows(kafka(utc, [score(9)])), held, SCORES).collect()
+    alone = novel(SCORES.rows(kafka(utc, [score(9)]), TOPIC, TOPIC_ID), held, SCORES).collect()
     assert [row.offset for row in alone] == [9]
+
+
+def test_answers_to_a_topic_of_the_same_name_are_told_apart(utc: SparkSession) -> None:
+    ids = (None, TOPIC_ID, TOPIC_ID[::-1])
+    places = [Source(TOPIC, 1, 41, id) for id in ids]
+    expected = [TOPIC, TOPIC, f"{TOPIC}.id-{ids[2]}"]
+    for table, message in ((SCORES, ASKED), (DEAD_LETTERS, LETTER)):
+        answers = [replace(message, source=place).message() for place in places]
+        assert [row["topic"] for row in rows(utc, table, *answers)] == expected
+    elsewhere = replace(LETTER, source=Source("lab.replays", 1, 41, TOPIC_ID)).message()
+    assert rows(utc, DEAD_LETTERS, elsewhere)[0]["topic"] == "lab.replays"
 
 
 def test_another_attempt_is_another_dead_letter(utc: SparkSession) -> None:
     letters = [LETTER.message(), replace(LETTER, attempt=2).message(), LETTER.message()]
-    held = DEAD_LETTERS.rows(kafka(utc, []))
-    found = novel(DEAD_LETTERS.rows(kafka(utc, letters)), held, DEAD_LETTERS).collect()
+    held = DEAD_LETTERS.rows(kafka(utc, []), TOPIC, TOPIC_ID)
+    found = novel(
+        DEAD_LETTERS.rows(kafka(utc, letters), TOPIC, TOPIC_ID), held, DEAD_LETTERS
+    ).collect()
     assert sorted(row.attempt for row in found) == [1, 2]

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from contract import bundle, checkpoint, images
+from contract import bundle, images
 from contract.bundle import Bundle, Golden
 from contract.messages import Message
 from contract.settings import Scoring
 from digitstream.consumer import TopicReader, reading
 from digitstream.dead_letters import Wanted
+from digitstream.query_state import QueryState
 from digitstream.reconcile import Reconciliation, reconcile
 from digitstream.replay import Replayed, replay
 from streaming.scoring import score
@@ -45,9 +46,9 @@ def again(reader: TopicReader, settings: Scoring, **wanted: object) -> Replayed:
 
 
 def account(reader: TopicReader, settings: Scoring) -> Reconciliation:
-    folder = settings.home / "checkpoints" / settings.name
-    stands = [checkpoint.committed(folder, topic) for topic in settings.topics.answered]
-    return reconcile(reader, settings.topics, None, *stands)
+    state = QueryState.of(settings)
+    readings, replays = (state.committed(topic) for topic in settings.topics.answered)
+    return reconcile(reader, settings.topics, None, readings, replays, state.ids)
 
 
 def tall_model(settings: Scoring, sealed: Bundle) -> None:

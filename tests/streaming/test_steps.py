@@ -23,6 +23,7 @@ from streaming.publish import Publishing, published, weight
 from streaming.scale import scaled
 from streaming.score import ModelFailed, scored
 from streaming.sink import LARGEST
+from streaming.topic_ids import KnownTopics
 from streaming.validate import validated
 from tests.streaming.odd import ODD
 from tests.streaming.records import SHAPE, STORED, TOPIC, reading, records
@@ -41,7 +42,11 @@ class Ignored:
 
 
 TOPICS = Topics.named("test")
-PUBLISHING = Publishing(TOPICS, MODEL, CLASSES, lambda: NOW, Ignored())
+TOPIC_ID, OLD = "q3JXh2k9TVK0lM3rNnQx5w", "old.readings"
+KNOWN = KnownTopics(
+    {TOPIC: TOPIC_ID, TOPICS.replays: TOPIC_ID[::-1], OLD: TOPIC_ID}, frozenset({OLD})
+)
+PUBLISHING = Publishing(TOPICS, KNOWN, MODEL, CLASSES, lambda: NOW, Ignored())
 
 
 def brightness(features: Features) -> Probabilities:
@@ -108,16 +113,17 @@ def agrees(messages: list[Message], topic: str = TOPIC) -> None:
     found = {place(message): (topic, message) for topic, message in answers(batch)}
     assert len(found) == len(messages)
     for offset, sent in enumerate(messages, 40):
-        source = Source(topic, 1, offset)
+        source = Source(topic, 1, offset, KNOWN.id_of(topic))
         where, message = expected(sent, source)
-        assert plainly(*found[source.id]) == plainly(where, message)
+        assert plainly(*found[source.place]) == plainly(where, message)
 
 
-def place(message: Message) -> str:
+def place(message: Message) -> tuple[str, int, int]:
     named = dict(message.headers)
     if "offset" not in named:
-        return named["ce_id"].decode()
-    return "/".join(named[name].decode() for name in ("topic", "partition", "offset"))
+        return Source.of(named["ce_id"].decode()).place
+    topic, *numbers = (named[name].decode() for name in ("topic", "partition", "offset"))
+    return topic, int(numbers[0]), int(numbers[1])
 
 
 def plainly(topic: str, message: Message) -> object:
@@ -132,6 +138,7 @@ def plainly(topic: str, message: Message) -> object:
 
 def test_plain_readings_are_answered() -> None:
     agrees([reading(number) for number in range(50)])
+    agrees([reading(number) for number in range(3)], OLD)
 
 
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD)

@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from pyspark.sql import SparkSession
 
-from contract.checkpoint import begun
+from contract.checkpoint import Checkpoint
 from contract.clients import arguments
 from contract.errors import SettingsError, TopicMissing
 from contract.events import Source
@@ -83,8 +83,10 @@ def test_a_new_query_begins_where_it_is_told(spark: SparkSession, scoring: Scori
     since = replace(scoring, from_timestamp=since_early + timedelta(milliseconds=1))
     scores(spark, since)
     assert sorted(answers(scoring).sources) == sorted([*early, *late])
-    begins = begun(scoring.home / "checkpoints" / scoring.name, scoring.topics.readings)
-    assert begins == {part: sum(each.partition == part for each in early) for part in (0, 1)}
+    begun = Checkpoint.read(scoring.checkpoint).begun
+    assert begun[scoring.topics.readings] == {
+        part: sum(each.partition == part for each in early) for part in (0, 1)
+    }
     with pytest.raises(SettingsError, match=r"scoring of .* has begun already"):
         scores(spark, since)
 

@@ -25,7 +25,8 @@ class Answers(NamedTuple):
 
     @property
     def sources(self) -> list[Source]:
-        return [answer.source for answer in (*self.scores, *self.letters)]
+        """Where the readings lie, without their topics' ids."""
+        return [Source(*answer.source.place) for answer in (*self.scores, *self.letters)]
 
 
 def send(settings: Scoring, messages: Iterable[Message], **options: Any) -> Sent:

@@ -1,0 +1,115 @@
+"""Drills that damage what a query stands on: its checkpoint, the topic that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+
+from contract.clients import arguments
+from contract.log import looking
+from contract.topics import ensure
+from digitstream.children import CommandFailed
+from digitstream.drills.drill import Broken, drill
+from digitstream.drills.ground import Ground, until
+
+_IN_A_BATCH = 200
+
+
+def _flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+
+
+def _empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def _overwrite(file: Path) -> None:
+    file.write_bytes(bytes(range(256)))
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
+
+
+_DAMAGES: tuple[tuple[str, Callable[[Path], None]], ...] = (
+    ("a flipped bit", _flip_a_bit),
+    ("no bytes", _empty),
+    ("noise", _overwrite),
+    ("no file", _remove),
+)
+
+
+@drill(
+    "checkpoint-damaged",
+    "A file of the checkpoint is damaged: the scorer and reconcile name it and do nothing; without "
+    "its micro-batch the next start answers that one again, with the same ids.",
+)
+def _checkpoint_damaged(ground: Ground) -> str:
+    sent = ground.send(1_000)
+    ground.score("--available-now", in_a_batch=_IN_A_BATCH).result()
+    for title, damage in _DAMAGES:
+        before, batch = ground.answers(), ground.batches("offsets")
+        file = ground.checkpoint / "offsets" / str(batch)
+        damage(file)
+        for command in (ground.score("--available-now"), ground.reconciled()):
+            complaint = _complaint(command.result, f"{title} in {file} went unnoticed")
+            if str(file) not in complaint or "Traceback" in complaint:
+                raise Broken(complaint)
+        if ground.answers() != before:
+            message = f"readings were answered on a checkpoint with {title}"
+            raise Broken(message)
+        for kind in ("offsets", "commits"):
+            for name in (f"{batch}", f".{batch}.crc"):
+                (ground.checkpoint / kind / name).unlink(missing_ok=True)
+        ground.score("--available-now", in_a_batch=_IN_A_BATCH).result()
+    return f"{len(_DAMAGES)} damages were named and mended; {ground.all_answered(sent)}"
+
+
+@drill(
+    "topic-recreated",
+    "The topic of readings is deleted and made anew: the scorer stops with a sentence, and answers "
+    "the new one from its beginning when told to; no old answer counts for a new reading.",
+)
+def _topic_recreated(ground: Ground) -> str:
+    ground.send(300)
+    ground.score("--available-now").result()
+    _recreate(ground)
+    sent = ground.send(500)
+    complaint = _complaint(
+        ground.score("--available-now").result, "the scorer went on as if it was the same topic"
+    )
+    if "made anew" not in complaint:
+        raise Broken(complaint)
+    accounts = ground.accounts()
+    if accounts.total("in_flight") != sent or accounts.earlier != 300:
+        message = (
+            f"{accounts.total('in_flight')} of {sent} in flight, {accounts.earlier} of 300 earlier"
+        )
+        raise Broken(message)
+    ground.score("--available-now", "--skip-lost").result()
+    return f"the scorer stopped; then {ground.all_answered(sent)}, answers to the old topic 300"
+
+
+def _recreate(ground: Ground) -> None:
+    """Delete the topic of readings and make it anew."""
+    settings, topic = ground.settings, ground.settings.topics.readings
+    admin = KafkaAdminClient(**arguments(settings.kafka))
+    with looking(settings.kafka) as log:
+        admin.delete_topics([topic])
+        until(lambda: not log.topic_ids([topic]), f"{topic} is deleted")
+        admin.close()
+        ensure(settings.kafka, settings.topics)
+        until(lambda: log.topic_ids([topic]), f"{topic} is there again")
+
+
+def _complaint(run: Callable[[], object], otherwise: str) -> str:
+    """What a command says that fails; raises Broken if it does not fail."""
+    try:
+        run()
+    except CommandFailed as failure:
+        return str(failure)
+    raise Broken(otherwise)

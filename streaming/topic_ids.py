@@ -1,0 +1,140 @@
+"""Which topics a query reads: one that was deleted and made anew has another id in Kafka.
+
+Offsets of both are the same numbers, so a query must not go on in the new one as if it were the old
+one, and their readings must not have the same ids.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from kafka.errors import KafkaError
+
+from contract.checkpoint import CheckpointDamaged
+from contract.connection import Kafka
+from contract.errors import BrokerUnavailable, DigitstreamError
+from contract.log import looking
+from contract.sources import labelled
+
+TopicIds = Mapping[str, str | None]
+"""Topic -> the id that Kafka gave it; None from a Kafka without ids."""
+
+
+_LOOK_SECONDS = 1.0
+# How long the last look may take when the query has ended.
+_PATIENCE_SECONDS = 10.0
+
+
+class TopicRecreated(DigitstreamError):
+    """A topic was deleted and made anew since the query last read it."""
+
+    @classmethod
+    def of(cls, changed: Mapping[str, str]) -> TopicRecreated:
+        """The error of a scoring query, for the topics that have `changed`."""
+        return cls(
+            f"A topic was deleted and made anew: {'; '.join(changed.values())}. Its offsets say "
+            f"nothing of the readings that are there now, and what was not answered before is "
+            f"gone. Start `digitstream score` once with --skip-lost to answer the new topic from "
+            f"its beginning."
+        )
+
+
+@dataclass(frozen=True)
+class KnownTopics:
+    """The topics that a query reads, as they were when it first read them.
+
+    `plain` are those whose readings' ids do not name the topic's id: the query answered some of
+    them before ids did so, and a reading keeps its id.
+    """
+
+    ids: TopicIds
+    plain: frozenset[str] = frozenset()
+
+    @classmethod
+    def read(cls, file: Path) -> KnownTopics:
+        """What is noted in a file; nothing if there is none. Raises CheckpointDamaged."""
+        try:
+            notes = json.loads(file.read_text("utf-8"))
+            ids = {str(topic): note["id"] for topic, note in notes.items()}
+            plain = frozenset(topic for topic, note in notes.items() if note["plain"])
+        except FileNotFoundError:
+            return cls({})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
+            fact = f"it does not say which topics the query has read ({type(exc).__name__}: {exc})"
+            remedy = "Restore it, or remove it if none of them was deleted and made anew since."
+            raise CheckpointDamaged(file, fact, remedy) from exc
+        return cls(ids, plain)
+
+    def write(self, file: Path) -> None:
+        """Note the topics in a file, all at once."""
+        notes = {topic: {"id": id, "plain": topic in self.plain} for topic, id in self.ids.items()}
+        draft = file.with_name(f"{file.name}.new")
+        draft.write_text(json.dumps(notes, indent=1), "utf-8")
+        os.replace(draft, file)
+
+    def joined(self, now: TopicIds, begun: Collection[str]) -> KnownTopics:
+        """The topics as they are `now`. What was plain stays so while it is the same topic; where
+        nothing was known, the topics are plain that the query has `begun` to read.
+        """
+        plain = {topic for topic, id in self.ids.items() if topic in self.plain or id is None}
+        if not self.ids:
+            plain = {*begun}
+        return KnownTopics(now, frozenset(plain & now.keys() - self.changed(now).keys()))
+
+    def changed(self, now: TopicIds) -> dict[str, str]:
+        """The topics that are others `now`, each with words that say so."""
+        return {
+            topic: f"{topic} had the id {self.ids[topic]} and has the id {id}"
+            for topic, id in now.items()
+            if id is not None and self.ids.get(topic) not in (None, id)
+        }
+
+    def id_of(self, topic: str) -> str | None:
+        """The topic's id, if the ids of its readings name it."""
+        return None if topic in self.plain else self.ids.get(topic)
+
+    def label(self, topic: str) -> str:
+        """The topic as the ids of its readings name it."""
+        return labelled(topic, self.id_of(topic))
+
+
+@contextmanager
+def watched(
+    kafka: Kafka, known: KnownTopics, end: Callable[[Mapping[str, str]], object]
+) -> Iterator[None]:
+    """While the body runs, call `end` once with the topics that have `changed`, if some do. Kafka
+    is asked every second, beside the query; what it does not answer is no reason to end.
+    """
+    ended = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(kafka, known, end, ended), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join(_PATIENCE_SECONDS)
+
+
+def _watch(
+    kafka: Kafka,
+    known: KnownTopics,
+    end: Callable[[Mapping[str, str]], object],
+    ended: threading.Event,
+) -> None:
+    """Look every second, and once more when all has ended."""
+    while True:
+        with suppress(BrokerUnavailable, KafkaError), looking(kafka) as log:
+            while True:
+                is_last = ended.wait(_LOOK_SECONDS)
+                if changed := known.changed(log.topic_ids(known.ids)):
+                    end(changed)
+                if changed or is_last:
+                    return
+        if ended.wait(_LOOK_SECONDS):
+            return
