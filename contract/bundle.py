@@ -1,5 +1,8 @@
 """The bundle: a folder that holds a trained model and everything needed to score with it.
 
+Whoever may write to the registry may have written it. So its files are regular ones, of bounded
+number and size; each is read once, and used only if the bytes that were read have its digest.
+
 manifest.json   what it is, and the SHA-256 of every other file
 model.onnx      input "X" float32 (N, H, W, C), scaled; output "probabilities" (N, K)
 model.int8.onnx the same in whole numbers of eight bits, if training made it
@@ -20,6 +23,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from contract import arrays, files
+from contract.arrays import Form
 from contract.errors import BundleError
 from contract.images import Shape
 from contract.manifest import Class, Manifest
@@ -31,6 +36,16 @@ INT8 = "model.int8.onnx"
 DML = "dml"
 GOLDEN = "golden.npz"
 PLOTS = "plots"
+
+FILES = 1_000
+"""Files and folders in a bundle at most."""
+
+FILE_BYTES = 1 << 30
+"""Bytes of a file of a bundle at most."""
+
+MANIFEST_BYTES = 1 << 20
+GOLDEN_BYTES = 1 << 28
+"""Of a golden set, unpacked."""
 
 
 class Golden(NamedTuple):
@@ -53,30 +68,43 @@ class Bundle:
     digest: str
     """SHA-256 of manifest.json, and so of everything: two bundles with one digest are the same."""
 
-    @property
-    def onnx(self) -> Path:
-        """The ONNX model: "X" float32 (N, H, W, C), scaled -> "probabilities" (N, K)."""
-        return self.folder / ONNX
+    def read(self, name: str) -> bytes:
+        """The bytes of a file, read now; raises BundleError unless they have its digest.
 
-    @property
-    def dml(self) -> Path:
-        """The folder that `keras2dml.Scorer` reads."""
-        return self.folder / DML
-
-    @property
-    def int8(self) -> Path | None:
-        """The ONNX model in eight bits, with the same ends; None if training made none."""
-        return self.folder / INT8 if INT8 in self.manifest.files else None
+        Take them from here rather than open the file, which may be another one by then.
+        """
+        try:
+            content = files.read(self.folder / name, FILE_BYTES, follow_links=False)
+        except OSError as exc:
+            raise _changed(self.folder, [f"{name} cannot be read ({exc.strerror})"]) from exc
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.manifest.files.get(name):
+            raise _changed(self.folder, [_other_digest(name, digest, self.manifest)])
+        return content
 
     @property
     def golden(self) -> Golden:
-        """The golden set, read anew."""
-        with np.load(self.folder / GOLDEN, allow_pickle=False) as arrays:
-            return Golden(*(arrays[name] for name in Golden._fields))
+        """The golden set, read anew; raises BundleError unless it is one for this model."""
+        classes = len(self.manifest.classes)
+        forms = {
+            "inputs": Form(np.uint8, (None, *self.manifest.input_shape)),
+            "probabilities": Form(np.float32, (None, classes)),
+            "labels": Form(np.int64, (None,)),
+        }
+        try:
+            golden = Golden(**arrays.of_npz(self.read(GOLDEN), forms, GOLDEN_BYTES))
+            _check_golden(golden, classes)
+        except ValueError as exc:
+            message = (
+                f"{GOLDEN} of the bundle {self.folder} is no golden set: {exc}. It must be as the "
+                f"training of this version writes it. Train again."
+            )
+            raise BundleError(message) from exc
+        return golden
 
     @property
     def plots(self) -> list[Path]:
-        """The pictures, by name."""
+        """The pictures, by name; they are kept as they are, and nothing of ours opens them."""
         return [self.folder / name for name in self.manifest.files if name.startswith(f"{PLOTS}/")]
 
 
@@ -95,15 +123,20 @@ def write(
     """Seal a folder that holds model.onnx and dml/ (and plots/ if any): golden set, then manifest.
 
     The manifest comes last and whole, so a folder with a manifest is a complete bundle. Raises
-    BundleError if a part is missing.
+    BundleError if a part is missing, too large or no regular file.
     """
-    np.savez_compressed(folder / GOLDEN, **golden._asdict())
+    np.savez_compressed(
+        folder / GOLDEN,
+        inputs=np.asarray(golden.inputs, np.uint8),
+        probabilities=np.asarray(golden.probabilities, np.float32),
+        labels=np.asarray(golden.labels, np.int64),
+    )
     manifest = Manifest(
         name=name,
         input_shape=input_shape,
         classes=tuple(classes),
         scaling=scaling,
-        files={path: _sha256(folder / path) for path in sorted(_files(folder) - {MANIFEST})},
+        files={path: _digest(folder, path) for path in sorted(_names(folder) - {MANIFEST})},
         versions=dict(versions),
         data_sha256=data_sha256,
         metrics=dict(metrics),
@@ -118,11 +151,11 @@ def write(
 def load(folder: Path) -> Bundle:
     """The bundle in a folder, every file checked against its digest; runs nothing that it holds.
 
-    Raises BundleError if the manifest is missing or not understood, and if a file is missing, too
-    many or changed.
+    Raises BundleError if the manifest is missing or not understood, if a file is missing, too many,
+    too large or changed, and if something there is no regular file.
     """
     try:
-        text = (folder / MANIFEST).read_bytes()
+        text = files.read(folder / MANIFEST, MANIFEST_BYTES, follow_links=False)
     except OSError as exc:
         message = (
             f"{folder} is no bundle: {MANIFEST} cannot be read ({exc.strerror}). Training writes "
@@ -135,40 +168,77 @@ def load(folder: Path) -> Bundle:
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    found = _files(folder) - {MANIFEST}
-    complaints = [f"{name} is missing" for name in sorted(manifest.files.keys() - found)]
+    present = _names(folder) - {MANIFEST}
+    complaints = [f"{name} is missing" for name in sorted(manifest.files.keys() - present)]
     complaints += [
-        f"{name} is not in the manifest" for name in sorted(found - manifest.files.keys())
+        f"{name} is not in the manifest" for name in sorted(present - manifest.files.keys())
     ]
-    for name in sorted(found & manifest.files.keys()):
-        digest = _sha256(folder / name)
+    for name in sorted(present & manifest.files.keys()):
+        try:
+            digest = files.sha256(folder / name, FILE_BYTES)
+        except OSError as exc:
+            complaints.append(f"{name} cannot be read ({exc.strerror})")
+            continue
         if digest != manifest.files[name]:
-            complaints.append(f"{name} has SHA-256 {digest}, not {manifest.files[name]}")
+            complaints.append(_other_digest(name, digest, manifest))
     needed = {ONNX, GOLDEN} - manifest.files.keys()
     complaints += [f"{name} is not part of it" for name in sorted(needed)]
     if not any(name.startswith(f"{DML}/") for name in manifest.files):
         complaints.append(f"{DML}/ is not part of it")
     if complaints:
+        raise _changed(folder, complaints)
+
+
+def _digest(folder: Path, name: str) -> str:
+    try:
+        return files.sha256(folder / name, FILE_BYTES)
+    except OSError as exc:
         message = (
-            f"The bundle {folder} is not what its manifest says: {'; '.join(complaints)}. A bundle "
-            f"is used only unchanged. Copy it again from where it was made, or train again."
+            f"{name} of the bundle {folder} cannot be sealed: {exc.strerror}. A bundle holds "
+            f"regular files of at most {FILE_BYTES:,} bytes. Leave it out, or make it smaller."
+        )
+        raise BundleError(message) from exc
+
+
+def _other_digest(name: str, digest: str, manifest: Manifest) -> str:
+    return f"{name} has SHA-256 {digest}, not {manifest.files.get(name)}"
+
+
+def _changed(folder: Path, complaints: Sequence[str]) -> BundleError:
+    return BundleError(
+        f"The bundle {folder} is not what its manifest says: {'; '.join(complaints)}. A bundle "
+        f"is used only unchanged. Copy it again from where it was made, or train again."
+    )
+
+
+def _names(folder: Path) -> set[str]:
+    """The paths of all files below the folder; raises BundleError if one is no regular file."""
+    try:
+        kinds = files.below(folder, FILES)
+    except OSError as exc:
+        message = (
+            f"The bundle {folder} cannot be read: {exc.strerror}. A bundle has some ten files. "
+            f"Copy it again from where it was made, or train again."
+        )
+        raise BundleError(message) from exc
+    strange = [f"{name} is {kind}" for name, kind in sorted(kinds.items()) if kind]
+    if strange:
+        message = (
+            f"The bundle {folder} holds what is no regular file: {'; '.join(strange)}. A bundle's "
+            f"files lie in its folder. Put a copy of the file there."
         )
         raise BundleError(message)
+    return set(kinds)
 
 
-def _files(folder: Path) -> set[str]:
-    """The paths of all files below the folder; raises BundleError if one is a symbolic link."""
-    paths = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
-    links = sorted(str(path.relative_to(folder)) for path in paths if path.is_symlink())
-    if links:
-        message = (
-            f"The bundle {folder} holds symbolic links: {', '.join(links)}. A bundle's files lie "
-            f"in its folder. Replace each link by a copy."
-        )
-        raise BundleError(message)
-    return {path.relative_to(folder).as_posix() for path in paths}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _check_golden(golden: Golden, classes: int) -> None:
+    counts = {len(values) for values in golden}
+    if len(counts) > 1:
+        message = f"its arrays have {', '.join(map(str, sorted(counts)))} rows"
+        raise ValueError(message)
+    if not np.isfinite(golden.probabilities).all():
+        message = "it has probabilities that are no numbers"
+        raise ValueError(message)
+    if golden.labels.min() < 0 or golden.labels.max() >= classes:
+        message = f"it has labels beyond its {classes} classes"
+        raise ValueError(message)

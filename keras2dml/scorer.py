@@ -3,47 +3,63 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from keras2dml import data, frames, scoring
+from keras2dml import data, frames, scoring, stored
 from keras2dml.algorithms import Algorithm
-from keras2dml.errors import InvalidData
+from keras2dml.errors import InvalidData, InvalidGraph
 from keras2dml.frames import Columns
 from keras2dml.graph import Graph, Value
 from keras2dml.matrices import Matrix
 from keras2dml.rendering import Script
 from keras2dml.systemds import SystemDS
 
-_SCRIPT, _WEIGHTS, _ABOUT = "score.dml", "weights.npz", "model.json"
+_SCRIPT, _WEIGHTS, _ABOUT = "score.dml", "weights.bin", "model.json"
+_ABOUT_BYTES, _WEIGHTS_BYTES = 1 << 26, 1 << 33
+_NUMBERS = np.dtype("<f8")
+_WORD = re.compile(r"\w{1,100}", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledModel:
     """A scoring script with its weights, as DML matrices by name, and the input that it takes."""
 
-    script: Script
+    graph: Graph
     weights: Mapping[str, np.ndarray]
+    algorithm: Algorithm
+    script: Script
     inputs: Mapping[str, Value]
     outputs: Mapping[str, Value]
+
+    FILES: ClassVar = (_ABOUT, _WEIGHTS)
+    """What `of_files` needs of the files that `save` writes."""
 
     @classmethod
     def of(
         cls, graph: Graph, weights: Mapping[str, np.ndarray], algorithm: Algorithm | None = None
     ) -> CompiledModel:
         """The compiled graph with these weights."""
-        test = algorithm or Algorithm()
         constants = {name: one.matrix for name, one in graph.constants()}
+        own = {one.name: weights[one.name] for one in graph.parameters}
+        return cls._rendered(graph, {**own, **constants}, algorithm or Algorithm())
+
+    @classmethod
+    def _rendered(
+        cls, graph: Graph, weights: Mapping[str, np.ndarray], algorithm: Algorithm
+    ) -> CompiledModel:
         inputs = {graph.input_name(value): value for value in graph.inputs}
         outputs = dict(zip(scoring.outputs(graph), graph.outputs, strict=True))
-        own = {one.name: weights[one.name] for one in graph.parameters}
-        script = scoring.render(graph, whole=test.test == "batch", loop=test.scoring)
-        return cls(script, {**own, **constants}, inputs, outputs)
+        whole = algorithm.test == "batch"
+        script = scoring.render(graph, whole=whole, loop=algorithm.scoring)
+        return cls(graph, weights, algorithm, script, inputs, outputs)
 
     def plan(self, rows: int) -> tuple[Script, dict[str, tuple[int, int]]]:
         """The script, and the shapes of what it reads to score so many rows."""
@@ -51,52 +67,97 @@ class CompiledModel:
         return self.script, {**shapes, **{name: one.shape for name, one in self.weights.items()}}
 
     def save(self, folder: Path | str) -> Path:
-        """Write `score.dml`, `weights.npz` and `model.json` into `folder`, which is made."""
+        """Write the model into `folder`, which is made.
+
+        `model.json` describes its layers, `weights.bin` has its matrices one after another as
+        float64, row by row. `score.dml` is the script, for whoever wants to read it: it is made
+        anew when the model is loaded.
+        """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         (target / _SCRIPT).write_text(self.script.text, encoding="utf-8")
-        np.savez(target / _WEIGHTS, allow_pickle=False, **self.weights)
-        about = {
-            "inputs": {name: _about(value) for name, value in self.inputs.items()},
-            "outputs": {name: _about(value) for name, value in self.outputs.items()},
-            "weights": list(self.weights),
-            "single": self.script.single,
+        with (target / _WEIGHTS).open("wb") as file:
+            for matrix in self.weights.values():
+                file.write(np.ascontiguousarray(matrix, _NUMBERS).data)
+        parfor = {
+            name: value if isinstance(value, int) else str(value)
+            for name, value in self.algorithm.parfor.items()
         }
+        about = {"graph": stored.to_json(self.graph), "test": self.algorithm.test, "parfor": parfor}
         (target / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
         return target
 
     @classmethod
     def load(cls, folder: Path | str) -> CompiledModel:
-        """The model that `save` wrote; runs no code. Raises InvalidData where a file is missing or
-        broken.
-        """
+        """The model that `save` wrote; raises InvalidData as `of_files` does."""
         source = Path(folder)
+        limits = {_ABOUT: _ABOUT_BYTES, _WEIGHTS: _WEIGHTS_BYTES}
         try:
-            about = json.loads((source / _ABOUT).read_text(encoding="utf-8"))
-            text = (source / _SCRIPT).read_text(encoding="utf-8")
-            with np.load(source / _WEIGHTS, allow_pickle=False) as stored:
-                weights = {name: stored[name] for name in about["weights"]}
-            ends = [
-                {name: _value(value) for name, value in about[end].items()}
-                for end in ("inputs", "outputs")
-            ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            message = (
-                f"{source} holds no compiled model ({error}): write one with"
-                " Keras2DML.save_compiled()."
-            )
-            raise InvalidData(message) from error
-        single = about.get("single", False)  # an older folder does not say
-        script = Script(text, (*ends[0], *weights), tuple(ends[1]), single)
-        return cls(script, weights, *ends)
+            files = {name: _content(source / name, limits[name]) for name in cls.FILES}
+        except (OSError, ValueError) as error:
+            raise _no_model(source, error) from error
+        return cls.of_files(files, source)
+
+    @classmethod
+    def of_files(cls, files: Mapping[str, bytes], source: Path | str = "The file") -> CompiledModel:
+        """The model of the files FILES by their names, which `save` wrote; `source` is what errors
+        call their place.
+
+        The script is rendered from the description of the layers and calls functions of the DML
+        library alone, whoever wrote the files. Raises InvalidData where they are broken, or where
+        the library lacks a function: one of a layer of a user's own is told to it by `define`.
+        """
+        try:
+            about = json.loads(files[_ABOUT])
+            graph = stored.of_json(about["graph"])
+            weights = _matrices(files[_WEIGHTS], graph)
+            algorithm = Algorithm(test=about["test"], parfor=_parameters(about["parfor"]))
+            return cls._rendered(graph, weights, algorithm.checked())
+        except (
+            *(ValueError, KeyError, TypeError, AttributeError, IndexError),
+            *(InvalidGraph, OverflowError, RecursionError),
+        ) as error:
+            raise _no_model(source, error) from error
 
 
-def _about(value: Value) -> dict[str, object]:
-    return {"shape": value.shape, "stored": value.stored, "order": value.order.tolist()}
+def _no_model(source: Path | str, error: Exception) -> InvalidData:
+    why = str(error) or type(error).__name__
+    return InvalidData(
+        f"{source} holds no compiled model of this version ({why:.200}): write one with"
+        " Keras2DML.save_compiled()."
+    )
 
 
-def _value(about: dict[str, Any]) -> Value:
-    return Value(tuple(about["shape"]), tuple(about["stored"]), np.array(about["order"]))
+def _content(file: Path, limit: int) -> bytes:
+    """A file's content; a pipe is not opened, for that would wait for somebody to write."""
+    if not file.is_file() or file.stat().st_size > limit:
+        message = f"{file.name} is missing, too large or no regular file"
+        raise ValueError(message)
+    return file.read_bytes()
+
+
+def _matrices(content: bytes, graph: Graph) -> dict[str, np.ndarray]:
+    """The matrices of a graph by name, which lie one after another."""
+    shapes: dict[str, tuple[int, ...]] = {one.name: one.weight.matrix for one in graph.parameters}
+    shapes |= {name: one.matrix.shape for name, one in graph.constants()}
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    if sum(sizes) * _NUMBERS.itemsize != len(content):
+        message = f"{_WEIGHTS} has {len(content):,} bytes for {sum(sizes):,} numbers"
+        raise ValueError(message)
+    numbers, begins = np.frombuffer(content, _NUMBERS), np.cumsum([0, *sizes])
+    return {
+        name: numbers[begin : begin + size].reshape(shape)
+        for (name, shape), begin, size in zip(shapes.items(), begins, sizes, strict=False)
+    }
+
+
+def _parameters(parfor: Mapping[str, Any]) -> dict[str, object]:
+    """The parameters of DML's parallel loop, each a word or a number."""
+    for name, value in parfor.items():
+        if not (_WORD.fullmatch(name) and _WORD.fullmatch(str(value))):
+            message = f"{name!r:.40} is {value!r:.40}, no parameter of a loop"
+            raise ValueError(message)
+    return dict(parfor)
 
 
 class Scorer:

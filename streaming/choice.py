@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from pyspark.sql import SparkSession
 
-from contract.bundle import Bundle, Golden
+from contract.bundle import INT8, ONNX, Bundle, Golden
 from contract.errors import BundleError, SettingsError
 from streaming.engines import Engine, Tried, onnx, openvino
 from streaming.engines.in_workers import InWorkers, Load
+from streaming.engines.self_contained import ReachesOutside
 from streaming.engines.systemds import Systemds
 
 AUTO = "auto"
@@ -50,18 +50,19 @@ class Kind:
     bounds: Bounds = EXACT
 
 
-def _in_workers(load: Load, file: Callable[[Bundle], Path | None]) -> Make:
+def _in_workers(load: Load, file: str) -> Make:
     def make(spark: SparkSession, bundle: Bundle, title: str) -> Engine | None:
-        model = file(bundle)
-        return None if model is None else InWorkers.of(spark, load, model)
+        if file not in bundle.manifest.files:
+            return None
+        return InWorkers.of(spark, load, bundle.read(file))
 
     return make
 
 
 ENGINES: Mapping[str, Kind] = {
-    "onnx": Kind(_in_workers(onnx.loaded, lambda bundle: bundle.onnx)),
-    "openvino": Kind(_in_workers(openvino.loaded, lambda bundle: bundle.onnx)),
-    "openvino-int8": Kind(_in_workers(openvino.loaded, lambda bundle: bundle.int8), ROUNDED),
+    "onnx": Kind(_in_workers(onnx.loaded, ONNX)),
+    "openvino": Kind(_in_workers(openvino.loaded, ONNX)),
+    "openvino-int8": Kind(_in_workers(openvino.loaded, INT8), ROUNDED),
     "systemds": Kind(Systemds.of),
 }
 """Every engine by its name on the wire."""
@@ -123,13 +124,20 @@ def chosen(spark: SparkSession, bundle: Bundle, title: str, engine: str) -> Choi
 def _tried(
     spark: SparkSession, bundle: Bundle, title: str, name: str, golden: Golden
 ) -> tuple[Engine | None, Trial]:
-    """An engine, and how it does on the golden set."""
+    """An engine, and how it does on the golden set; raises BundleError for a model that reaches
+    outside.
+    """
     kind, engine = ENGINES[name], None
     try:
         engine = kind.make(spark, bundle, title)
         if engine is None:
             return None, Trial(name, 0.0, "has no model in the bundle")
         found = engine.tried(bundle.manifest.scaling.apply(golden.inputs))
+    except ReachesOutside as exc:  # nobody who made a sound bundle did that: none of it is used
+        message = (
+            f"Model {title} {exc}. A model is all in its own file. Train again, or export it so."
+        )
+        raise BundleError(message) from exc
     except Exception as exc:  # whatever a model does is its fault, and told
         return engine, Trial(name, 0.0, f"raised {_last_line(exc)}")
     return engine, Trial(name, found.images_per_s, fault(found, golden, kind.bounds))

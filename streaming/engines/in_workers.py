@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -14,6 +13,7 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
 
 from streaming.engines import Tried
+from streaming.engines.self_contained import check_self_contained
 from streaming.frame import Features, Frame, Probabilities, Step
 from streaming.tally import Tally
 
@@ -42,9 +42,12 @@ class InWorkers:
     """The driver's; a worker has none."""
 
     @classmethod
-    def of(cls, spark: SparkSession, load: Load, file: Path) -> InWorkers:
-        """The engine for a model in a file of a bundle, which goes to each executor once."""
-        model = file.read_bytes()
+    def of(cls, spark: SparkSession, load: Load, model: bytes) -> InWorkers:
+        """The engine for a model, the bytes of an ONNX file, which go to each executor once.
+
+        Raises ValueError if they are no ONNX model, and ReachesOutside if it wants more than them.
+        """
+        check_self_contained(model)
         digest = hashlib.sha256(model).hexdigest()
         return cls(load, digest, spark.sparkContext.broadcast(model), spark)
 

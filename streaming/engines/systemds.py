@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 import keras2dml
-from contract.bundle import Bundle
+from contract.bundle import DML, Bundle
+from keras2dml.scorer import CompiledModel
 from streaming.columns import blocks, sources
 from streaming.engines import Tried
 from streaming.frame import Features, Frame, Probabilities, Step
@@ -34,8 +35,14 @@ class Systemds:
 
     @classmethod
     def of(cls, spark: SparkSession, bundle: Bundle, model: str) -> Systemds:
-        """The engine for a bundle's model, whose weights stay in the driver's JVM."""
-        return cls(keras2dml.Scorer(spark, bundle.dml), model, bundle.manifest.input_shape)
+        """The engine for a bundle's model, whose weights stay in the driver's JVM.
+
+        Its script is made anew from the description of its layers: none is read from the bundle.
+        """
+        compiled = CompiledModel.of_files(
+            {name: bundle.read(f"{DML}/{name}") for name in CompiledModel.FILES}
+        )
+        return cls(keras2dml.Scorer(spark, compiled), model, bundle.manifest.input_shape)
 
     def scorer(self, readings: DataFrame, checks: Mapping[str, Step], figures: Tally) -> Scored:
         """What the good readings of this micro-batch score, here and now; raises ModelFailed."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from contract import bundle
 from contract.bundle import Bundle
 from contract.errors import BundleError
 from contract.scaling import Scaling
+from tests.contract.conftest import write
 
 Make = Callable[..., Bundle]
 
@@ -33,14 +36,13 @@ def test_a_written_bundle_loads_as_it_was_written(made: Bundle) -> None:
     assert loaded.manifest.input_shape == (8, 6, 2)
     assert loaded.manifest.classes == ("cat", "dog")
     assert loaded.manifest.scaling == Scaling(1 / 255, 0.0)
-    assert loaded.onnx.read_text() == "model.onnx"
-    assert (loaded.dml / "predict.dml").exists()
+    assert loaded.read(bundle.ONNX) == b"model.onnx"
+    assert loaded.read("dml/predict.dml") == b"dml/predict.dml"
     assert [plot.name for plot in loaded.plots] == ["loss.png"]
     inputs, probabilities, labels = loaded.golden
     assert (inputs.shape, inputs.dtype) == ((3, 8, 6, 2), "uint8")
     assert probabilities.tolist() == [[0.5, 0.5]] * 3
     assert labels.tolist() == [0, 1, 1]
-    assert loaded.int8 is None
 
 
 def test_writing_again_seals_the_folder_as_it_is_then(make: Make, made: Bundle) -> None:
@@ -57,20 +59,71 @@ def test_one_changed_byte_is_named_with_both_digests(made: Bundle) -> None:
 
 
 def test_missing_and_extra_files_are_told_at_once(made: Bundle) -> None:
-    made.onnx.unlink()
+    (made.folder / bundle.ONNX).unlink()
     (made.folder / "dml" / "extra").write_text("")
     refuses(made, "model.onnx is missing; dml/extra is not in the manifest")
 
 
-def test_links_are_refused(made: Bundle, tmp_path: Path) -> None:
-    made.onnx.rename(tmp_path / "elsewhere")
-    made.onnx.symlink_to(tmp_path / "elsewhere")
-    refuses(made, "symbolic links: model.onnx")
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(
+    made: Bundle, tmp_path: Path
+) -> None:
+    model = made.folder / bundle.ONNX
+    model.rename(tmp_path / "elsewhere")
+    model.symlink_to(tmp_path / "elsewhere")
+    (made.folder / "more").symlink_to(tmp_path)
+    os.mkfifo(made.folder / "dml" / "pipe")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(made.folder / "socket"))
+    refuses(
+        made,
+        "no regular file: dml/pipe is a named pipe; model.onnx is a symbolic link; "
+        "more is a symbolic link; socket is a socket",
+    )
+
+
+def test_a_manifest_that_is_a_pipe_or_a_device_is_refused_and_not_waited_for(
+    made: Bundle,
+) -> None:
+    manifest = made.folder / "manifest.json"
+    manifest.unlink()
+    os.mkfifo(manifest)
+    refuses(made, r"manifest\.json cannot be read \(it is a named pipe, not a regular file\)")
+    manifest.unlink()
+    manifest.symlink_to("/dev/zero")
+    refuses(made, r"manifest\.json cannot be read \(it is a symbolic link, not a regular file\)")
+
+
+def test_files_that_are_too_large_or_too_many_are_refused(
+    made: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.truncate(made.folder / bundle.ONNX, 1 << 40)
+    refuses(made, r"model\.onnx cannot be read \(it is larger than 1,073,741,824 bytes\)")
+    os.truncate(made.folder / "manifest.json", 1 << 40)
+    refuses(made, "it is larger than 1,048,576 bytes")
+    with pytest.raises(
+        BundleError, match=r"model\.onnx of the bundle .* cannot be sealed: it is l"
+    ):
+        write(made.folder, parts=())
+    other = write(made.folder.with_name("other"))
+    monkeypatch.setattr(bundle, "FILES", 4)
+    refuses(other, "holds more than 4 files and folders")
+
+
+def test_a_file_is_used_as_it_was_when_it_was_digested(made: Bundle) -> None:
+    (made.folder / bundle.ONNX).write_text("swapped")
+    with pytest.raises(BundleError, match=r"model\.onnx has SHA-256 [0-9a-f]{64}, not"):
+        made.read(bundle.ONNX)
+    (made.folder / bundle.GOLDEN).unlink()
+    os.mkfifo(made.folder / bundle.GOLDEN)
+    with pytest.raises(BundleError, match=r"golden\.npz cannot be read \(it is a named pipe"):
+        _ = made.golden
+    with pytest.raises(BundleError, match=r"manifest\.json has SHA-256 [0-9a-f]{64}, not None"):
+        made.read("manifest.json")
 
 
 def test_a_bundle_without_a_model_is_refused(make: Make, made: Bundle) -> None:
-    made.onnx.unlink()
-    shutil.rmtree(made.dml)
+    (made.folder / bundle.ONNX).unlink()
+    shutil.rmtree(made.folder / bundle.DML)
     with pytest.raises(BundleError, match=r"model\.onnx is not part of it; dml/ is not"):
         make(made.folder, parts=())
 

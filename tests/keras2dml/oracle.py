@@ -9,10 +9,12 @@ import numpy as np
 import onnxruntime
 from pyspark.sql import SparkSession
 
-from keras2dml import Keras2DML, onnx
+from keras2dml import Keras2DML, onnx, scoring, stored
 from keras2dml.check import check
 from keras2dml.compilation import Compilation
+from keras2dml.graph import Graph
 from keras2dml.reader import read
+from keras2dml.rendering import Script
 from keras2dml.scorer import CompiledModel, Scorer
 
 # How near, relative and absolute: the scores and the weights of a float64 model, and of a float32
@@ -93,7 +95,9 @@ def _agrees(spark: SparkSession, built: keras.Model, features: np.ndarray | list
     graph = check(read(built))
     variables = built.get_weights()
     weights = {one.name: one.weight.to_dml(variables[one.position]) for one in graph.parameters}
-    scored = Scorer(spark, CompiledModel.of(graph, weights)).outputs(features)
+    compiled = CompiledModel.of(graph, weights)
+    assert rendered_again(graph) == compiled.script
+    scored = Scorer(spark, compiled).outputs(features)
     exported = onnx.exported(graph, weights).SerializeToString()
     session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
     given = {
@@ -104,6 +108,11 @@ def _agrees(spark: SparkSession, built: keras.Model, features: np.ndarray | list
     for ours, theirs, output in zip(scored, inferred, wanted, strict=True):
         near(ours, output, FORWARD[built.outputs[0].dtype])
         near(theirs, output, FORWARD["float32"])
+
+
+def rendered_again(graph: Graph) -> Script:
+    """The scoring script of a graph that was written down and read."""
+    return scoring.render(stored.of_json(json.loads(json.dumps(stored.to_json(graph)))))
 
 
 def near(found: np.ndarray, wanted: np.ndarray, distance: float) -> None:

@@ -127,7 +127,7 @@ def test_a_compiled_model_is_scored_from_its_folder(spark, fitted, tmp_path):
     features = examples(small(), 600)
     scorer = Scorer(spark, folder)
     np.testing.assert_array_equal(scorer.predict_proba(features), fitted.predict_proba(features))
-    (folder / "weights.npz").unlink()
+    (folder / "weights.bin").unlink()
     with pytest.raises(InvalidData, match="holds no compiled model"):
         CompiledModel.load(folder)
 

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -23,13 +22,8 @@ FEATURES = np.random.default_rng(5).random((100, *SHAPE), np.float32)
 
 @pytest.mark.spark
 @pytest.mark.parametrize("load", [onnx.loaded, openvino.loaded])
-def test_two_models_of_one_program_are_not_mistaken(
-    spark: SparkSession, tmp_path: Path, load: object
-) -> None:
-    files = {seed: tmp_path / f"{seed}.onnx" for seed in (1, 2)}
-    for seed, file in files.items():
-        file.write_bytes(linear(seed))
-    engines = {seed: InWorkers.of(spark, load, file) for seed, file in files.items()}
+def test_two_models_of_one_program_are_not_mistaken(spark: SparkSession, load: object) -> None:
+    engines = {seed: InWorkers.of(spark, load, linear(seed)) for seed in (1, 2)}
     for seed in (1, 2, 1):
         wanted = onnx.loaded(linear(seed))(FEATURES)
         found = engines[seed].tried(FEATURES).probabilities

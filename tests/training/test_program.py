@@ -76,9 +76,11 @@ def test_both_engines_give_the_golden_probabilities(spark, made):
     inputs, probabilities, _ = made.golden
     features = made.manifest.scaling.apply(inputs)
     assert len(inputs) == min(GOLDEN, 300)
-    compiled = Scorer(spark, made.dml).predict_proba(features)
+    compiled = Scorer(spark, made.folder / bundle.DML).predict_proba(features)
     np.testing.assert_allclose(compiled, probabilities, atol=1e-6)
-    session = onnxruntime.InferenceSession(str(made.onnx), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        made.read(bundle.ONNX), providers=["CPUExecutionProvider"]
+    )
     np.testing.assert_allclose(session.run(None, {"X": features})[0], probabilities, atol=1e-5)
 
 
@@ -88,13 +90,14 @@ def test_both_engines_give_the_golden_probabilities(spark, made):
 def test_eight_bits_give_nearly_the_same(made):
     inputs, probabilities, labels = made.golden
     np.testing.assert_array_equal(labels, part("test", GOLDEN).labels[: len(inputs)])
-    assert made.int8 is not None
-    assert made.int8.stat().st_size < made.onnx.stat().st_size / 3
-    model = onnx.load(made.int8)
+    assert len(made.read(bundle.INT8)) < len(made.read(bundle.ONNX)) / 3
+    model = onnx.load_from_string(made.read(bundle.INT8))
     assert "QuantizeLinear" in {node.op_type for node in model.graph.node}
     scales = [each for each in model.graph.initializer if each.name.endswith("_scale")]
     assert max(scale.dims[0] if scale.dims else 1 for scale in scales) > 1  # one a channel
-    session = onnxruntime.InferenceSession(str(made.int8), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        made.read(bundle.INT8), providers=["CPUExecutionProvider"]
+    )
     found = session.run(None, {"X": made.manifest.scaling.apply(inputs)})[0]
     np.testing.assert_allclose(found, probabilities, atol=0.1)
     assert np.mean(found.argmax(axis=1) == probabilities.argmax(axis=1)) > 0.99

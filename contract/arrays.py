@@ -1,0 +1,101 @@
+"""Arrays from a .npz file that somebody else may have written: no pickle, no bomb.
+
+A few bytes of a ZIP can claim terabytes, and so can the header of an array in it. So each array is
+read only if it has the form that is expected of it, and all of them together fit a limit.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import DTypeLike, NDArray
+
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+# Where a ZIP without a comment has its end: the signature, and the size of its table of contents.
+_END, _END_64, _CONTENTS_AT = b"PK\x05\x06", b"PK\x06\x07", 12
+_CONTENTS_BYTES = 1 << 20
+
+
+class Form(NamedTuple):
+    """What an array has to be; None is an extent of 1 or more."""
+
+    dtype: DTypeLike
+    shape: tuple[int | None, ...]
+
+
+def of_npz(content: bytes, forms: Mapping[str, Form], limit: int) -> dict[str, NDArray[Any]]:
+    """The arrays of these names, of `limit` bytes in all; raises ValueError that says what is
+    wrong.
+    """
+    try:
+        _check_end(content)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = {name: archive.getinfo(f"{name}.npy") for name in forms}
+            _check_entries(entries.values(), limit)
+            return {
+                name: _array(_content(archive, entry), name, forms[name])
+                for name, entry in entries.items()
+            }
+    except (EOFError, KeyError, NotImplementedError, RuntimeError) as exc:
+        raise ValueError(str(exc)) from exc
+    except (zipfile.BadZipFile, zlib.error) as exc:
+        message = f"it is no sound .npz file ({exc})"
+        raise ValueError(message) from exc
+
+
+def _check_end(content: bytes) -> None:
+    """Refuse a table of contents that takes much memory; numpy writes none with a comment."""
+    end = content[-22:]
+    size = int.from_bytes(end[_CONTENTS_AT : _CONTENTS_AT + 4], "little")
+    if end[:4] != _END or content[-42:-38] == _END_64 or size > _CONTENTS_BYTES:
+        message = "it does not end as a .npz file does"
+        raise ValueError(message)
+
+
+def _check_entries(entries: Iterable[zipfile.ZipInfo], limit: int) -> None:
+    size = 0
+    for entry in entries:
+        size += entry.file_size
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            message = f"{entry.filename} is compressed in another way than numpy does"
+            raise ValueError(message)
+    if size > limit:
+        message = f"its arrays take {size:,} bytes, more than {limit:,}"
+        raise ValueError(message)
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    with archive.open(entry) as opened:
+        # Without its size an entry is unpacked beyond what it claims to be.
+        return opened.read(entry.file_size)
+
+
+def _array(content: bytes, name: str, form: Form) -> NDArray[Any]:
+    stream = io.BytesIO(content)
+    version = npy.read_magic(stream)
+    if version not in _HEADERS:
+        message = f"{name} is of version {version} of numpy's format"
+        raise ValueError(message)
+    shape, by_columns, dtype = _HEADERS[version](stream)
+    fits = len(shape) == len(form.shape) and all(
+        extent > 0 and wanted in (None, extent)
+        for extent, wanted in zip(shape, form.shape, strict=True)
+    )
+    if dtype != np.dtype(form.dtype) or not fits:
+        expected = " x ".join("n" if extent is None else str(extent) for extent in form.shape)
+        message = f"{name} is {dtype} {shape}, not {np.dtype(form.dtype)} of {expected}"
+        raise ValueError(message)
+    at = stream.tell()
+    if math.prod(shape) * dtype.itemsize != len(content) - at:
+        message = f"{name} has {len(content) - at:,} bytes, and {shape} in its header"
+        raise ValueError(message)
+    order: Any = "F" if by_columns else "C"
+    return np.frombuffer(content, dtype, offset=at).reshape(shape, order=order)

@@ -1,0 +1,188 @@
+"""A layer graph as JSON: all that its scoring script is made of, and nothing of Keras.
+
+Whoever wrote the JSON may have meant harm. What is made of it calls functions of the DML library
+alone, on variables with plain names and on numbers, so that no script does anything but compute.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from keras2dml.graph import (
+    IDENTITY,
+    INPUT,
+    Call,
+    Constant,
+    Graph,
+    Named,
+    Parameter,
+    Shape,
+    Value,
+    Weight,
+    source_of,
+)
+
+_NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
+_CALLS = 50_000
+_NO_ORDER = np.empty(0, np.int64)
+
+
+def to_json(graph: Graph) -> dict[str, Any]:
+    """What `of_json` makes a graph of that renders to the same scoring script."""
+    calls = [call for call in graph.calls if call.function != IDENTITY]
+    makers = [*(source_of(value) for value in graph.inputs), *calls]
+    numbers = {call: number for number, call in enumerate(makers)}
+
+    def place(value: Value) -> list[object]:
+        """Which input or call makes a value, and under which name; identities make none."""
+        made = source_of(value)
+        if made.function == IDENTITY:
+            return place(made.inputs[0])
+        return [numbers[made], value.result]
+
+    return {
+        "name": graph.name,
+        "single": graph.single,
+        "parameters": {one.name: list(one.weight.matrix) for one in graph.parameters},
+        "inputs": [{"name": graph.input_name(value), **_end(value)} for value in graph.inputs],
+        "calls": [
+            {
+                "name": graph.names[call],
+                "function": call.function,
+                "inputs": [place(value) for value in call.inputs],
+                "weights": {one.argument: graph.names[one] for one in call.weights},
+                "constants": [_constant(graph.names[one], one) for one in call.constants],
+                "sizes": dict(call.sizes),
+            }
+            for call in calls
+        ],
+        "outputs": [{"from": place(value), **_end(value)} for value in graph.outputs],
+    }
+
+
+def of_json(about: Mapping[str, Any]) -> Graph:
+    """The graph of a description, without layers, Keras' variables and constants' numbers.
+
+    Raises ValueError that says what is wrong, or KeyError or TypeError, for what `to_json` does not
+    write; what it calls is known when it is rendered.
+    """
+    names: dict[Named, str] = {}
+    makers: list[Call] = []
+    if len(about["calls"]) > _CALLS:
+        message = f"it has more than {_CALLS} calls"
+        raise ValueError(message)
+    for one in about["inputs"]:
+        makers.append(Call(INPUT, (), "", {}))
+        names[makers[-1]] = _name(one["name"])
+    inputs = tuple(
+        _value(one).made_by(call) for one, call in zip(about["inputs"], makers, strict=True)
+    )
+    parameters = tuple(
+        Parameter(_name(name), Weight("", None, _matrix(shape)), "", "", number, trainable=False)
+        for number, (name, shape) in enumerate(about["parameters"].items())
+    )
+    matrices = {one.name: one.weight.matrix for one in parameters}
+    for one in about["calls"]:
+        call = _call(one, makers, matrices, names)
+        names[call] = _name(one["name"])
+        makers.append(call)
+    outputs = tuple(_made(_value(one), one["from"], makers) for one in about["outputs"])
+    if not inputs or not outputs:
+        message = "it has no input or no output"
+        raise ValueError(message)
+    calls = tuple(makers[len(inputs) :])
+    single = about["single"] is True
+    return Graph(str(about["name"]), inputs, outputs, calls, parameters, names, single)
+
+
+def _end(value: Value) -> dict[str, object]:
+    return {"shape": value.shape, "stored": value.stored, "order": value.order.tolist()}
+
+
+def _constant(name: str, constant: Constant) -> dict[str, object]:
+    return {
+        "name": name,
+        "argument": constant.argument,
+        "matrix": constant.matrix.shape,
+        "prepared": constant.prepared,
+        "sizes": dict(constant.sizes),
+    }
+
+
+def _call(
+    about: Mapping[str, Any],
+    makers: list[Call],
+    matrices: Mapping[str, tuple[int, int]],
+    names: dict[Named, str],
+) -> Call:
+    """A call of what was made before it; its weights and constants are named."""
+    unordered = Value((), (), _NO_ORDER)
+    weights, constants = [], []
+    for argument, name in about["weights"].items():
+        weights.append(Weight(argument, None, matrices[name]))
+        names[weights[-1]] = name
+    for one in about["constants"]:
+        # Its numbers are with the weights: here it only has a shape, and takes no memory.
+        matrix = np.broadcast_to(0.0, _matrix(one["matrix"]))
+        constants.append(Constant(one["argument"], matrix, one["prepared"], _sizes(one["sizes"])))
+        names[constants[-1]] = _name(one["name"])
+    return Call(
+        _name(about["function"]),
+        tuple(_made(unordered, place, makers) for place in about["inputs"]),
+        "",
+        {},
+        tuple(weights),
+        tuple(constants),
+        _sizes(about["sizes"]),
+    )
+
+
+def _made(value: Value, place: Any, makers: list[Call]) -> Value:
+    number, result = place
+    if type(number) is not int or not 0 <= number < len(makers):
+        message = f"a value comes from call {number!r:.20}, which is none before it"
+        raise ValueError(message)
+    return value.made_by(makers[number], _name(result))
+
+
+def _value(about: Mapping[str, Any]) -> Value:
+    shape, stored = _extents(about["shape"]), _extents(about["stored"])
+    order, size = np.asarray(about["order"], np.int64), math.prod(shape)
+    fits = order.shape == (size,) and np.array_equal(np.sort(order), np.arange(order.size))
+    if not fits or math.prod(stored) != size:
+        message = f"a value of {shape} has no order for each of its elements"
+        raise ValueError(message)
+    return Value(shape, stored, order)
+
+
+def _matrix(shape: Iterable[Any]) -> tuple[int, int]:
+    rows, columns = _extents(shape)
+    return rows, columns
+
+
+def _extents(shape: Iterable[Any]) -> Shape:
+    extents = tuple(shape)
+    if not all(type(extent) is int and 0 < extent < 1 << 40 for extent in extents):
+        message = f"{extents!r:.60} is no shape"
+        raise ValueError(message)
+    return extents
+
+
+def _sizes(about: Mapping[str, Any]) -> dict[str, int | float]:
+    for name, size in about.items():
+        if type(size) not in (bool, int, float) or not math.isfinite(size):
+            message = f"the size {name!r:.40} is {size!r:.40}, no number"
+            raise ValueError(message)
+    return dict(about)
+
+
+def _name(name: Any) -> str:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None or len(name) > 1_000:
+        message = f"{name!r:.60} is no name of a variable"
+        raise ValueError(message)
+    return name

@@ -1,0 +1,147 @@
+"""A model is all in its own bytes, or refused; and nothing but a computation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper, onnx_ml_pb2
+from pyspark.sql import SparkSession
+
+from contract import bundle
+from contract.bundle import Bundle
+from contract.errors import BundleError
+from contract.settings import Scoring
+from streaming.choice import AUTO, chosen
+from streaming.engines.self_contained import ReachesOutside, check_self_contained
+from streaming.engines.systemds import Systemds
+from tests.streaming.onnx_models import linear, registered_as
+
+OUTSIDE = "keeps the tensor 'W' in another file"
+
+
+def external(location: str = "/etc/passwd") -> TensorProto:
+    """A tensor whose values are in a file."""
+    tensor = numpy_helper.from_array(np.zeros((2, 2), np.float32), "W")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", location
+    return tensor
+
+
+def named_only() -> TensorProto:
+    """The same, without the flag that says so."""
+    tensor = external()
+    tensor.ClearField("data_location")
+    return tensor
+
+
+def in_a_branch(tensor: TensorProto) -> onnx_ml_pb2.NodeProto:
+    inner = helper.make_graph([], "inner", [], [], [tensor])
+    deep = helper.make_node("If", ["c"], ["d"], then_branch=inner, else_branch=inner)
+    outer = helper.make_graph([deep], "outer", [], [])
+    return helper.make_node("If", ["c"], ["d"], then_branch=outer, else_branch=outer)
+
+
+def sparse(tensor: TensorProto) -> onnx_ml_pb2.SparseTensorProto:
+    made = onnx_ml_pb2.SparseTensorProto()
+    made.indices.CopyFrom(tensor)
+    return made
+
+
+def function(domain: str, tensor: TensorProto | None = None) -> onnx_ml_pb2.FunctionProto:
+    nodes = [] if tensor is None else [helper.make_node("Constant", [], ["y"], value=tensor)]
+    return helper.make_function(domain, "f", ["x"], ["y"], nodes, [helper.make_opsetid("", 17)])
+
+
+def extended(extend: Callable[[ModelProto], object]) -> bytes:
+    model = ModelProto.FromString(linear())
+    extend(model)
+    return bytes(model.SerializeToString())
+
+
+def add(node: onnx_ml_pb2.NodeProto) -> Callable[[ModelProto], object]:
+    return lambda model: model.graph.node.append(node)
+
+
+REACHING: dict[str, tuple[Callable[[ModelProto], object], str]] = {
+    "initializer": (lambda model: model.graph.initializer.append(external()), OUTSIDE),
+    "unflagged": (lambda model: model.graph.initializer.append(named_only()), OUTSIDE),
+    "sparse": (lambda model: model.graph.sparse_initializer.append(sparse(external())), OUTSIDE),
+    "constant": (add(helper.make_node("Constant", [], ["y"], value=external())), OUTSIDE),
+    "tensors": (add(helper.make_node("Strange", [], ["y"], values=[external()])), OUTSIDE),
+    "branch": (add(in_a_branch(external())), OUTSIDE),
+    "function": (lambda model: model.functions.append(function("", external())), OUTSIDE),
+    "operator": (
+        add(helper.make_node("EPContext", ["X"], ["y"], domain="com.microsoft")),
+        r"has the operator 'EPContext' of the domain 'com\.microsoft'",
+    ),
+    "own function": (lambda model: model.functions.append(function("own")), "'f' of the domain"),
+}
+
+
+@pytest.mark.parametrize("name", REACHING)
+def test_what_reaches_outside_is_refused_wherever_it_is(name: str) -> None:
+    extend, match = REACHING[name]
+    with pytest.raises(ReachesOutside, match=match):
+        check_self_contained(extended(extend))
+
+
+def test_what_we_write_is_self_contained(sealed: Bundle, tmp_path: Path) -> None:
+    from training.quantization import quantized
+
+    (tmp_path / "model.onnx").write_bytes(sealed.read(bundle.ONNX))
+    features = sealed.manifest.scaling.apply(sealed.golden.inputs)
+    quantized(tmp_path / "model.onnx", tmp_path / "int8.onnx", features)
+    for file in ("model.onnx", "int8.onnx"):
+        check_self_contained((tmp_path / file).read_bytes())
+
+
+def test_what_is_no_onnx_is_refused() -> None:
+    for content in (b"no model at all", b"<?xml version='1.0'?><net/>", b"\xff" * 100):
+        with pytest.raises(ValueError, match="no ONNX model"):
+            check_self_contained(content)
+
+
+@pytest.mark.kafka
+@pytest.mark.spark
+def test_a_bundle_whose_model_reaches_outside_is_refused_by_every_engine(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    model = extended(REACHING["initializer"][0])
+    version = registered_as(scoring, sealed, model, sealed.golden)
+    hostile = bundle.load(scoring.registry.fetch(version).folder)
+    for engine in ("onnx", "openvino", AUTO):
+        with pytest.raises(BundleError, match=f"Model digits 2 {OUTSIDE}. A model is all in its"):
+            chosen(spark, hostile, "digits 2", engine)
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_a_script_in_a_bundle_is_never_run(
+    spark: SparkSession, sealed: Bundle, tmp_path: Path
+) -> None:
+    folder, owned = tmp_path / "bundle", tmp_path / "owned"
+    shutil.copytree(sealed.folder, folder)
+    script = folder / bundle.DML / "score.dml"
+    script.write_text(f'write(matrix(1, 1, 1), "{owned}")\n{script.read_text()}')
+    known = sealed.manifest
+    hostile = bundle.write(
+        folder,
+        name=known.name,
+        input_shape=known.input_shape,
+        classes=known.classes,
+        scaling=known.scaling,
+        versions={},
+        data_sha256=known.data_sha256,
+        metrics={},
+        golden=sealed.golden,
+    )
+    engine = Systemds.of(spark, hostile, "digits 2")
+    found = engine.tried(known.scaling.apply(sealed.golden.inputs)).probabilities
+    np.testing.assert_allclose(found, sealed.golden.probabilities, atol=1e-5)
+    assert not owned.exists()
