@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import stat
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contract import files
 from contract.errors import DigitstreamError
 
 Positions = dict[int, int]
@@ -141,12 +141,11 @@ def _check_grows(folder: Path, batch: int, before: TopicPositions, planned: Topi
 def _lines(file: Path, remedy: str) -> list[str]:
     """The lines of a file of UTF-8; raises CheckpointDamaged if its checksum is another one."""
     try:
-        status = file.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_FILE:
-            raise CheckpointDamaged(file, "it is no file that Spark wrote", remedy)
-        content = file.read_bytes()
+        content = files.read(file, _LARGEST_FILE)
         checksums = file.with_name(f".{file.name}.crc")
-        if checksums.is_file() and not _has_checksums(content, checksums.read_bytes()):
+        if checksums.exists() and not _has_checksums(
+            content, files.read(checksums, len(content) + 512)
+        ):
             raise CheckpointDamaged(
                 file, f"its checksum is not the one in {checksums.name}", remedy
             )

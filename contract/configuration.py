@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from contract import profiles
+from contract import files, profiles
 from contract.connection import SERVERS
 from contract.errors import SettingsError
 from contract.profiles import Tables
@@ -25,6 +25,9 @@ from contract.times import moment
 S = TypeVar("S", bound=Settings)
 
 FILE = Path("digitstream.toml")
+FILE_BYTES = 1 << 20
+"""Of a file of settings at most."""
+
 PREFIX = "DIGITSTREAM_"
 PROFILES = "profiles.toml"
 """In HOME: what `digitstream broker start --secure` writes."""
@@ -123,12 +126,13 @@ def _profiles(file: Path) -> Tables:
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        given = tomllib.loads(file.read_text("utf-8"))
+        given = tomllib.loads(files.read_text(file, FILE_BYTES))
     except FileNotFoundError:
         given = {}
-    except (OSError, ValueError) as exc:
+    except (OSError, RecursionError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
         message = (
-            f"{file} cannot be read: {exc}. It must be TOML with one setting a line, like "
+            f"{file} cannot be read: {reason}. It must be TOML with one setting a line, like "
             f"`rate = 1000`. Mend or remove it."
         )
         raise SettingsError(message) from exc

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+from contract import files
+from contract.certificates import PEM_BYTES
 from contract.errors import SettingsError
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -91,7 +93,7 @@ class Certificate:
         password = None if self.password is None else self.password.reveal().encode()
         file = self.keyfile or self.certfile
         try:
-            key = form.load_pem_private_key(file.read_bytes(), password).private_bytes(
+            key = form.load_pem_private_key(files.read(file, PEM_BYTES), password).private_bytes(
                 form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()
             )
         except (OSError, TypeError, ValueError) as exc:
@@ -201,7 +203,7 @@ def _quoted(text: str) -> str:
 def _certificates(file: Path) -> str:
     """The certificates of a PEM file, without its keys and comments."""
     try:
-        found = _CERTIFICATE.findall(file.read_text("utf-8"))
+        found = _CERTIFICATE.findall(files.read_text(file, PEM_BYTES))
     except (OSError, ValueError) as exc:
         message = f"{file} cannot be read: {exc}. It must be a PEM file. Mend or replace it."
         raise SettingsError(message) from exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract import idx
+from contract import files, idx
 from contract.errors import DataError
 from contract.images import MODES, Shape
 
@@ -20,6 +21,12 @@ SAMPLE = "sample"
 """The name under which `read` knows the sample: MNIST digits, 8,000 to train, 2,000 to test."""
 
 SAMPLE_FOLDER = Path(__file__).with_name("sample")
+
+PNG_BYTES = 1 << 26
+"""Of a PNG at most."""
+
+PIXELS = 1 << 24
+"""In a PNG at most: a small file can claim very many."""
 
 Split = Literal["train", "test"]
 
@@ -136,14 +143,18 @@ def _label(file: Path) -> int:
 
 def _pixels(file: Path) -> NDArray[np.uint8]:
     try:
-        with Image.open(file, formats=("PNG",)) as image:
+        content = io.BytesIO(files.read(file, PNG_BYTES))
+        with Image.open(content, formats=("PNG",)) as image:
+            if image.width * image.height > PIXELS:
+                message = f"it has {image.width} x {image.height} pixels, more than {PIXELS:,}"
+                raise ValueError(message)
             image.load()
             if image.mode in MODES.values():
                 pixels = np.asarray(image)
                 return pixels.reshape(*pixels.shape[:2], -1)
             fault = f"it is of mode {image.mode}"
     except Exception as exc:  # hostile bytes: Pillow answers with whatever its parsers raise
-        fault = str(exc)
+        fault = getattr(exc, "strerror", None) or str(exc)
     message = (
         f"{file} cannot be used: {fault}. A PNG must be whole, gray or RGB, with 8 bits a channel. "
         f"Save it again as such, or remove it."

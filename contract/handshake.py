@@ -11,9 +11,11 @@ import ssl
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from kafka.net.sasl import get_sasl_mechanism
 
+from contract.certificates import invalidity
 from contract.connection import Kafka
 from contract.errors import AccessDenied, DigitstreamError, TlsFailed
 
@@ -22,7 +24,8 @@ _TLS_ALERT = 0x15
 _LONGEST = 1 << 20
 
 # OpenSSL's numbers of what is wrong with a certificate.
-_EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 10, 62, 64
+_UNTIMELY = {9: "is not valid yet", 10: "expired"}
+_OTHER_NAME, _OTHER_ADDRESS = 62, 64
 
 
 def shake(kafka: Kafka, seconds: float) -> None:
@@ -135,10 +138,11 @@ def _explained(server: str, kafka: Kafka) -> Iterator[None]:
 
 
 def _distrusted(server: str, kafka: Kafka, error: ssl.SSLCertVerificationError) -> str:
-    if error.verify_code == _EXPIRED:
+    fault = _UNTIMELY.get(error.verify_code)
+    if fault is not None:
         return (
-            f"The certificate of Kafka at {server} ran out. Only one that is valid now is trusted. "
-            f"Have it renewed on the broker, or set this machine's clock."
+            f"The certificate of Kafka at {server}, or of its authority, {fault}. Only one that is "
+            f"valid now is trusted. Have it renewed on the broker, or set this machine's clock."
         )
     if error.verify_code in (_OTHER_NAME, _OTHER_ADDRESS):
         return (
@@ -167,6 +171,12 @@ def _refused(server: str, kafka: Kafka, error: OSError) -> str:
         return (
             f"Kafka at {server} asks for a certificate of ours ({reason}). Mutual TLS needs one. "
             f"Name it with ssl-certfile, or use a port without mutual TLS."
+        )
+    fault = invalidity(certificate.certfile, datetime.now(UTC))
+    if fault is not None:
+        return (
+            f"Kafka at {server} does not accept our certificate: {certificate.certfile} {fault}. "
+            f"It must be valid now. Have it renewed, or set this machine's clock."
         )
     return (
         f"Kafka at {server} does not accept the certificate {certificate.certfile} ({reason}). It "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -11,9 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from contract import files
 from contract.errors import DataError
 
 UNSIGNED_BYTE = 0x08
+
+LARGEST = 1 << 32
+"""Bytes of a file, and of the values in it, at most."""
 
 
 def read(file: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -22,26 +27,35 @@ def read(file: Path, dimensions: int) -> NDArray[np.uint8]:
     Raises DataError unless the file is whole, has that many dimensions and at least one item.
     """
     try:
-        content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        content = io.BytesIO(files.read(file, LARGEST))
+        stream = gzip.GzipFile(fileobj=content) if file.suffix == ".gz" else content
+        return _array(file, stream, dimensions)
     except (OSError, EOFError, zlib.error) as exc:
-        raise _corrupt(file, str(exc)) from exc
-    start = 4 + 4 * dimensions
-    if content[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]):
+        raise _corrupt(file, getattr(exc, "strerror", None) or str(exc)) from exc
+
+
+def _array(file: Path, stream: gzip.GzipFile | io.BytesIO, dimensions: int) -> NDArray[np.uint8]:
+    """The array of a stream, of which no more is unpacked than its header promises."""
+    header = stream.read(4 + 4 * dimensions)
+    if header[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]):
         raise _corrupt(
-            file, f"it begins with {content[:4].hex(' ') or 'nothing'}, not 00 00 08 0{dimensions}"
+            file, f"it begins with {header[:4].hex(' ') or 'nothing'}, not 00 00 08 0{dimensions}"
         )
-    if len(content) < start:
+    if len(header) < 4 + 4 * dimensions:
         raise _corrupt(file, "it ends within its header")
-    shape = struct.unpack(f">{dimensions}I", content[4:start])
-    if len(content) - start != math.prod(shape):
+    shape = struct.unpack(f">{dimensions}I", header[4:])
+    size = math.prod(shape)
+    values = stream.read(min(size, LARGEST) + 1)
+    if len(values) != size:
+        follow = "more" if len(values) > min(size, LARGEST) else len(values)
         raise _corrupt(
             file,
-            f"its header promises {math.prod(shape)} bytes ({' x '.join(map(str, shape))}), "
-            f"but {len(content) - start} follow",
+            f"its header promises {size} bytes ({' x '.join(map(str, shape))}), "
+            f"but {follow} follow",
         )
-    if not math.prod(shape):
+    if not size:
         raise _corrupt(file, "it is empty")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(values, np.uint8).reshape(shape)
 
 
 def write(file: Path, values: NDArray[np.uint8]) -> None:

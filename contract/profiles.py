@@ -21,6 +21,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
+from contract import files
+from contract.certificates import invalidity
 from contract.connection import (
     SERVERS,
     Certificate,
@@ -48,6 +50,9 @@ KEYS = (
 )
 INLINE = ("sasl-password", "ssl-key-password")
 """What nobody may write into a file of settings."""
+
+SECRET_BYTES = 1 << 16
+"""Of a file with a password at most."""
 
 Tables = Mapping[str, object]
 """Profiles by name, as TOML has them."""
@@ -152,9 +157,9 @@ class _Table:
             if key is not None or password is not None:
                 self._complain("ssl-certfile is missing, whose key is given")
             return None
-        ended = _ended(chain, now)
-        if ended is not None:
-            self._complain(f"{chain} (ssl-certfile) ran out at {ended:%Y-%m-%d %H:%M} UTC")
+        fault = invalidity(chain, now)
+        if fault is not None:
+            self._complain(f"{chain} (ssl-certfile) {fault}")
         return Certificate(chain, key, password)
 
     def _try(self, security: Security) -> None:
@@ -177,7 +182,7 @@ class _Table:
         text = None
         if file is not None:
             try:
-                text = file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
+                text = files.read_text(file, SECRET_BYTES).removesuffix("\n").removesuffix("\r")
             except (OSError, ValueError) as exc:
                 self._complain(f"{name}-file {file} cannot be read ({type(exc).__name__})")
                 return Secret("")
@@ -196,8 +201,12 @@ class _Table:
         if text is None:
             return None
         file = Path(text).expanduser()
-        if not file.is_file():
-            self._complain(f"{key} is {text!r}, but there is no such file")
+        try:
+            files.check_regular(file)
+        except OSError as exc:
+            absent = isinstance(exc, FileNotFoundError | NotADirectoryError)
+            why = "there is no such file" if absent else exc.strerror
+            self._complain(f"{key} is {text!r}, but {why}")
             return None
         return file
 
@@ -220,16 +229,3 @@ class _Table:
         complaint = f"{what} (in {self.title})"
         if complaint not in self.complaints:
             self.complaints.append(complaint)
-
-
-def _ended(chain: Path, now: datetime) -> datetime | None:
-    """When the first certificate of a chain ran out, if it did."""
-    # Few have a certificate, and nobody else should wait for this import.
-    from cryptography import x509  # noqa: PLC0415
-
-    try:
-        found = x509.load_pem_x509_certificates(chain.read_bytes())[0]
-    except (OSError, ValueError):
-        return None  # the attempt to use it says more
-    ended = found.not_valid_after_utc
-    return ended if ended <= now else None

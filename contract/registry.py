@@ -239,6 +239,7 @@ class Registry:
             return Path(url2pathname(source.path))
         copy: Path = self.artifacts / found.run_id / runs.BUNDLE
         if not copy.exists():
+            runs.check_listing(self._client, found.run_id)
             copy.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=copy.parent) as draft:
                 fetched = self._client.download_artifacts(found.run_id, runs.BUNDLE, draft)

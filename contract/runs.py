@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contract.bundle import Bundle
+from contract.bundle import FILE_BYTES, FILES, Bundle
+from contract.errors import RegistryUnavailable
 
 BUNDLE = "bundle"
 PLOTS = "plots"
@@ -14,6 +15,23 @@ PLOTS = "plots"
 
 METRICS_A_CALL = 1000
 """As many metrics as MLflow takes at once."""
+
+
+def check_listing(client: Any, run: str) -> None:
+    """Raise RegistryUnavailable if a server has more for a run's bundle than a bundle may hold."""
+    count, pending = 0, [BUNDLE]
+    while pending:
+        for entry in client.list_artifacts(run, pending.pop()):
+            count += 1
+            if count > FILES or (entry.file_size or 0) > FILE_BYTES:
+                message = (
+                    f"The registry's bundle of run {run} is not fetched: it is larger than a "
+                    f"bundle may be, {FILES:,} files of {FILE_BYTES:,} bytes. Train again, or "
+                    f"choose another version with `digitstream models promote VERSION`."
+                )
+                raise RegistryUnavailable(message)
+            if entry.is_dir:
+                pending.append(entry.path)
 
 
 def log(

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 
+from contract import files
 from contract.connection import Kafka
 from contract.errors import AccessDenied, BrokerUnavailable, DigitstreamError
 from digitstream import processes, secure
@@ -190,7 +191,7 @@ def _process(home: Path, broker: Broker) -> psutil.Process | None:
 
 def _recorded(home: Path) -> Broker | None:
     try:
-        return Broker(**json.loads((home / "broker.json").read_text()))
+        return Broker(**json.loads(files.read_text(home / "broker.json", 1 << 16)))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -10,11 +10,16 @@ from typing import Any, cast
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from contract import files
 from contract.errors import DigitstreamError
 
 # The JVM of a process that was killed goes on for some seconds.
 _PATIENCE_SECONDS = 20
 _PAUSE_SECONDS = 0.2
+
+
+FILES = 100_000
+"""Files and folders in a checkpoint at most: Spark keeps those of the last 100 micro-batches."""
 
 
 class CheckpointInUse(DigitstreamError):
@@ -23,13 +28,32 @@ class CheckpointInUse(DigitstreamError):
     retriable = True
 
 
+class CheckpointUnusable(DigitstreamError):
+    """A checkpoint's folder holds what Spark would wait for, or follow elsewhere."""
+
+
+def check_regular(folder: Path) -> None:
+    """Raise CheckpointUnusable unless a folder holds nothing but regular files and folders."""
+    try:
+        strange = [f"{name} is {kind}" for name, kind in files.below(folder, FILES).items() if kind]
+    except OSError as exc:
+        strange = [exc.strerror or str(exc)]
+    if strange:
+        message = (
+            f"The checkpoint {folder} cannot be used: {'; '.join(strange[:5])}. Spark writes "
+            f"regular files there, and would wait for anything else. Remove what is not its own."
+        )
+        raise CheckpointUnusable(message)
+
+
 @contextmanager
 def claimed(spark: SparkSession, folder: Path, wait: Callable[[float], object]) -> Iterator[Path]:
     """The folder, which is made, for this process alone; `wait` sleeps for some seconds.
 
-    Raises CheckpointInUse.
+    Raises CheckpointInUse, and CheckpointUnusable.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    check_regular(folder)
     with locked(spark, folder.with_suffix(".lock"), wait, _PATIENCE_SECONDS) as got:
         if not got:
             message = (

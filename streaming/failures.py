@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
+from contract.certificates import invalidity
 from contract.clients import denied
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError, TlsFailed
@@ -70,6 +72,14 @@ def _refused(text: str, kafka: Kafka) -> DigitstreamError | None:
     if found := _DENIED.search(text):
         return denied(kafka, found[1])
     if found := _NO_TLS.search(text):
+        certificate = kafka.security.certificate
+        fault = certificate and invalidity(certificate.certfile, datetime.now(UTC))
+        if certificate is not None and fault is not None:
+            return TlsFailed(
+                f"Kafka at {kafka} does not accept our certificate any more: "
+                f"{certificate.certfile} {fault}. It must be valid now. Have it renewed and start "
+                f"again: nothing is lost."
+            )
         return TlsFailed(
             f"Java's TLS and that of Kafka at {kafka} do not come together: "
             f"{found[1].rstrip('.')}. Each side must trust the other's certificate. Check the ssl- "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql.functions import col, count, count_distinct, lit, struct, when
@@ -14,6 +15,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.archive.place import Place
 from streaming.archive.tables import Table
+from streaming.checkpoint import check_regular
 from streaming.stopping import Batches
 
 _QUERY_ID = "sql.streaming.queryId"
@@ -40,12 +42,18 @@ class Archive:
     rows: int = 0
 
     def started(self, records: DataFrame, *, every: float, available_now: bool) -> StreamingQuery:
-        """The query on these records; `available_now` ends it with the last that is there."""
+        """The query on these records; `available_now` ends it with the last that is there.
+
+        Raises CheckpointUnusable.
+        """
         trigger = (
             {"availableNow": True} if available_now else {"processingTime": f"{every} seconds"}
         )
         writer = records.writeStream.queryName(self.table.name).trigger(**trigger)
         place = self.place.checkpoint(self.table)
+        local = Path(place.removeprefix("file:"))
+        if place.startswith("file:") and local.exists():
+            check_regular(local)
         return writer.option("checkpointLocation", place).foreachBatch(self._batch).start()
 
     def _batch(self, records: DataFrame, batch: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from math import inf
 from pathlib import Path
@@ -30,6 +31,25 @@ def test_flags_win_over_variables_over_the_file(tmp_path: Path) -> None:
     assert (settings.rate, settings.count, settings.label_delay) == (inf, 20, 0.5)
     assert settings.master == "local[1]"
     assert load(Training, {}, environ, file).epochs == 9
+
+
+def test_a_file_that_is_a_pipe_or_a_bomb_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "digitstream.toml"
+    os.mkfifo(file)
+    with pytest.raises(SettingsError, match="cannot be read: it is a named pipe, not a regular"):
+        load(Settings, {}, {}, file)
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(SettingsError, match="it is a device, not a regular file"):
+        load(Settings, {}, {}, file)
+    file.unlink()
+    file.write_text(f"a = {'[' * 100_000}")
+    with pytest.raises(SettingsError, match=r"cannot be read: .*It must be TOML"):
+        load(Settings, {}, {}, file)
+    file.unlink()
+    (tmp_path / "elsewhere.toml").write_text("seed = 7")
+    file.symlink_to("elsewhere.toml")
+    assert load(Settings, {}, {}, file).seed == 7
 
 
 def test_everything_wrong_is_told_at_once_with_the_nearest_name(tmp_path: Path) -> None:

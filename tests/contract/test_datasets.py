@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import struct
 from pathlib import Path
 
@@ -80,7 +81,7 @@ HEADER = struct.pack(">4B3I", 0, 0, 8, 3, 3, 4, 5)
         (b"\x89PNG", "begins with 89 50 4e 47"),
         (HEADER[:10], "ends within its header"),
         (HEADER + bytes(59), r"promises 60 bytes \(3 x 4 x 5\), but 59 follow"),
-        (HEADER + bytes(61), "but 61 follow"),
+        (HEADER + bytes(61), "but more follow"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 0, 28, 28), "it is empty"),
         (struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3), "but 0 follow"),
     ],
@@ -110,6 +111,22 @@ def test_a_gzip_with_a_flipped_byte_is_corrupt(folder: Path) -> None:
 def test_images_and_labels_must_be_as_many(folder: Path) -> None:
     idx.write(folder / "train-labels-idx1-ubyte.gz", LABELS[:2])
     refuses(folder, "3 images and .* 2 labels")
+
+
+def test_a_bomb_is_not_unpacked(folder: Path) -> None:
+    file = folder / "train-images-idx3-ubyte.gz"
+    file.write_bytes(gzip.compress(HEADER) + gzip.compress(bytes(1 << 24)) * 400)  # 6.7 GB in 6 MB
+    refuses(folder, r"promises 60 bytes \(3 x 4 x 5\), but more follow")
+
+
+def test_a_pipe_in_the_folder_is_refused_and_not_waited_for(folder: Path, tmp_path: Path) -> None:
+    (folder / "train-images-idx3-ubyte.gz").unlink()
+    os.mkfifo(folder / "train-images-idx3-ubyte.gz")
+    refuses(folder, "is corrupt: it is a named pipe, not a regular file")
+    pictures = tmp_path / "pictures"
+    (pictures / "7").mkdir(parents=True)
+    os.mkfifo(pictures / "7" / "a.png")
+    refuses(pictures, r"a\.png cannot be used: it is a named pipe, not a regular file")
 
 
 def test_a_missing_file_is_named(folder: Path) -> None:
@@ -151,6 +168,8 @@ def test_pngs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     refuses(tmp_path, r"b\.png is \(5, 4, 1\), but .*a\.png is \(4, 5, 1\)")
     save(tmp_path / "1" / "b.png", Image.new("P", (5, 4)))
     refuses(tmp_path, r"b\.png cannot be used: it is of mode P")
+    save(tmp_path / "1" / "b.png", Image.new("1", (5_000, 4_000)))
+    refuses(tmp_path, "it has 5000 x 4000 pixels, more than 16,777,216")
     (tmp_path / "1" / "b.png").write_text("no image")
     refuses(tmp_path, r"b\.png cannot be used")
     (tmp_path / "1" / "b.png").unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from contract.configuration import load
 from contract.connection import Login, Secret
 from contract.errors import SettingsError
 from contract.settings import Settings
-from digitstream.certificates import LEAF_DAYS, Authority, now
+from digitstream.certificates import AUTHORITY_YEARS, LEAF_DAYS, Authority, now
 
 HIDDEN = "hunter2"
 
@@ -33,6 +34,13 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "locked.pem").write_bytes(locked_key)
     ended = authority.issue("scorer", now() - timedelta(days=LEAF_DAYS + 1))
     (tmp_path / "ended.pem").write_bytes(ended)
+    (tmp_path / "early.pem").write_bytes(authority.issue("scorer", now() + timedelta(days=1)))
+    (tmp_path / "old").mkdir()
+    old = Authority.of(tmp_path / "old", now() - timedelta(days=366 * AUTHORITY_YEARS))
+    (tmp_path / "old-chain.pem").write_bytes(old.issue("scorer", now()))
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 1 << 40)
     (tmp_path / "password").write_text(f"{HIDDEN}\n")
     (tmp_path / "text").write_text("no certificate")
     return tmp_path
@@ -168,8 +176,21 @@ def test_everything_wrong_is_told_at_once(files: Path) -> None:
         ),
         (
             ('security-protocol = "SSL"', 'ssl-certfile = "FOLDER/ended.pem"'),
-            r"ended.pem \(ssl-certfile\) ran out at \d{4}-",
+            r"ended.pem \(ssl-certfile\) expired at \d{4}-",
         ),
+        (
+            ('security-protocol = "SSL"', 'ssl-certfile = "FOLDER/early.pem"'),
+            r"early.pem \(ssl-certfile\) is not valid before \d{4}-",
+        ),
+        (
+            ('security-protocol = "SSL"', 'ssl-certfile = "FOLDER/old-chain.pem"'),
+            r"has an authority \(CN=digitstream's own authority\) that expired at \d{4}-",
+        ),
+        ((*SASL, 'sasl-password-file = "FOLDER/pipe"'), "it is a named pipe, not a regular file"),
+        ((*SASL, 'sasl-password-file = "FOLDER"'), "it is a folder, not a regular file"),
+        ((*SASL, 'sasl-password-file = "/dev/zero"'), "it is a device, not a regular file"),
+        ((*SASL, 'sasl-password-file = "FOLDER/huge"'), "huge cannot be read"),
+        (('security-protocol = "SSL"', 'ssl-cafile = "FOLDER/pipe"'), "it is a named pipe"),
         (('bootstrap-servers = "nowhere"',), "bootstrap-servers .*host:port"),
     ],
 )

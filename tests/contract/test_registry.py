@@ -15,7 +15,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from contract import bundle
+from contract import bundle, runs
 from contract.bundle import Bundle
 from contract.errors import NoChampion, RegistryUnavailable
 from contract.registry import Registry
@@ -192,7 +192,11 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_a_server_is_a_registry_too_and_its_bundles_are_fetched_once(
-    server: str, made: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    server: str,
+    made: Bundle,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     registry = Registry(server, tmp_path / "here", "digits")
     registry.promote(registry.register(made, parameters={"lr": 0.01}))
@@ -203,6 +207,11 @@ def test_a_server_is_a_registry_too_and_its_bundles_are_fetched_once(
     assert registry.resolve() == found
     assert found.folder.stat().st_mtime_ns == fetched
     assert [version.aliases for version in registry.versions()] == [("champion",)]
+    monkeypatch.setattr(runs, "FILES", 5)
+    elsewhere = Registry(server, tmp_path / "there", "digits")
+    with pytest.raises(RegistryUnavailable, match=r"not fetched: it is larger than .* 5 files"):
+        elsewhere.resolve()
+    assert not list((tmp_path / "there").rglob("*"))
     assert capfd.readouterr() == ("", "")
 
 
