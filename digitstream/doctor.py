@@ -95,14 +95,15 @@ def _version(name: str) -> str:
 
 
 def _jars(cache: Path) -> str:
-    missing = [
-        each.name
-        for each in (jars.BROKER, jars.CONNECTOR, jars.DELTA)
-        if not (cache / each.folder_name).is_dir()
-    ]
+    missing = []
+    for each in jars.SETS:
+        if (cache / each.folder_name).is_dir():
+            jars.check(each, cache)
+        else:
+            missing.append(each.name)
     if missing:
         return f"{', '.join(missing)} will be fetched when first used"
-    return f"in {cache}"
+    return f"in {cache}, as {jars.PINS.name} has them"
 
 
 def _systemds() -> str:

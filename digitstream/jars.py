@@ -2,6 +2,7 @@
 
 Each set lies in a folder of its own, named after its content, in the user's cache. A folder
 appears there whole (one rename) or not at all, so that an interrupted download is never half used.
+`jars.sha256` beside this file pins every jar: no other is ever put there, or used from there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from contract import files
 from contract.errors import DigitstreamError
 from digitstream.java import Java
 
@@ -23,6 +25,11 @@ SPARK = "3.5.7"
 SCALA = "2.12"
 KAFKA_BROKER = "4.1.1"
 DELTA_LAKE = "3.3.2"
+
+PINS = Path(__file__).with_suffix(".sha256")
+"""`DIGEST  SET/JAR` of each jar; `scripts/pin_jars.py` writes it anew."""
+
+_JAR_BYTES = 1 << 30
 
 Progress = Callable[[int, int, str], None]
 """Called with how many jars are there by now, of how many, and the last one."""
@@ -34,14 +41,29 @@ class JarsUnavailable(DigitstreamError):
     retriable = True
 
 
+class JarsChanged(DigitstreamError):
+    """A jar is not the one that was pinned."""
+
+
 @dataclass(frozen=True)
 class Jars:
-    """A set of Maven modules, "group:artifact:version" each, and the number of jars they make."""
+    """A set of Maven modules, "group:artifact:version" each, and the file that pins their jars."""
 
     name: str
     modules: tuple[str, ...]
     transitive: bool
-    count: int
+    pins: Path = PINS
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of each of its jars, by name."""
+        digests = {}
+        for line in self.pins.read_text("utf-8").splitlines():
+            digest, _, path = line.partition("  ")
+            name, _, jar = path.partition("/")
+            if name == self.name:
+                digests[jar] = digest
+        return digests
 
     @property
     def folder_name(self) -> str:
@@ -71,7 +93,6 @@ BROKER = Jars(
         "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3",
     ),
     transitive=True,
-    count=46,
 )
 
 # What Spark's Kafka connector needs beyond the jars that pyspark brings (those are left out: two
@@ -87,15 +108,15 @@ CONNECTOR = Jars(
         "com.globalmentor:hadoop-bare-naked-local-fs:0.1.0",
     ),
     transitive=False,
-    count=5,
 )
 
 DELTA = Jars(
     name="spark-delta",
     modules=(f"io.delta:delta-spark_{SCALA}:{DELTA_LAKE}", f"io.delta:delta-storage:{DELTA_LAKE}"),
     transitive=False,
-    count=2,
 )
+
+SETS = (BROKER, CONNECTOR, DELTA)
 
 
 def cache(environ: Mapping[str, str]) -> Path:
@@ -112,17 +133,63 @@ def cache(environ: Mapping[str, str]) -> Path:
 def ensure(jars: Jars, java: Java, folder: Path, progress: Progress | None = None) -> list[Path]:
     """The paths of a set's jars under `folder`, fetched from Maven Central if not yet there.
 
-    Raises JarsUnavailable when Maven Central cannot be reached.
+    Raises JarsUnavailable when Maven Central cannot be reached, and JarsChanged if a jar is not the
+    pinned one, whether it was just fetched or lay there.
     """
     place = folder / jars.folder_name
-    if not place.is_dir():
+    if place.is_dir():
+        check(jars, folder)
+    else:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetching-", dir=folder) as staging:
-            _move(_fetched(jars, java, Path(staging), progress), place)
-    return sorted(place.glob("*.jar"))
+            arrived = fetch(jars, java, Path(staging), progress)
+            if faults := _faults(jars, arrived):
+                message = (
+                    f"What was fetched for {jars.name} is not what {jars.pins.name} pins: "
+                    f"{'; '.join(faults)}. Other jars may do anything, so none of them was kept. "
+                    f"Find out what stands between this machine and Maven Central, and run the "
+                    f"command again."
+                )
+                raise JarsChanged(message)
+            _move(arrived, place)
+    return [place / name for name in sorted(jars.digests)]
 
 
-def _fetched(jars: Jars, java: Java, staging: Path, progress: Progress | None) -> Path:
+def check(jars: Jars, folder: Path) -> None:
+    """Raise JarsChanged unless a set lies under `folder` as it was pinned, and nothing beside."""
+    place = folder / jars.folder_name
+    if faults := _faults(jars, place):
+        message = (
+            f"{place} is not what {jars.pins.name} pins: {'; '.join(faults)}. Other jars may do "
+            f"anything, so none of them is used. Remove the folder and run the command again, "
+            f"which fetches them anew."
+        )
+        raise JarsChanged(message)
+
+
+def _faults(jars: Jars, place: Path) -> list[str]:
+    """What differs from the pinned jars: all of a folder is on the class path of a broker."""
+    digests = jars.digests
+    present = {path.name for path in place.iterdir()}
+    faults = [f"{name} is missing" for name in sorted(digests.keys() - present)]
+    faults += [f"{name} is not pinned" for name in sorted(present - digests.keys())]
+    for name in sorted(digests.keys() & present):
+        try:
+            digest = files.sha256(place / name, _JAR_BYTES)
+        except OSError as exc:
+            faults.append(f"{name} cannot be read ({exc.strerror})")
+            continue
+        if digest != digests[name]:
+            faults.append(f"{name} has SHA-256 {digest}, not {digests[name]}")
+    return faults
+
+
+def fetch(jars: Jars, java: Java, staging: Path, progress: Progress | None = None) -> Path:
+    """The folder below `staging` into which the jars of a set were fetched, whatever they are.
+
+    Raises JarsUnavailable.
+    """
+    expected = len(jars.digests)
     (staging / "ivy.xml").write_text(jars.ivy)
     arrived = staging / "jars"
     command = [str(java.executable), "-jar", str(_ivy()), "-ivy", str(staging / "ivy.xml")]
@@ -138,13 +205,13 @@ def _fetched(jars: Jars, java: Java, staging: Path, progress: Progress | None) -
             if "[SUCCESSFUL ]" in line:
                 done += 1
                 if progress is not None:
-                    progress(done, jars.count, line.rpartition("!")[2].partition(" ")[0])
-    found = len(list(arrived.glob("*.jar")))
-    if ivy.returncode != 0 or found != jars.count:
+                    progress(done, expected, line.rpartition("!")[2].partition(" ")[0])
+    count = len(list(arrived.glob("*.jar")))
+    if ivy.returncode != 0 or count < expected:
         log = Path(tempfile.gettempdir()) / f"digitstream-{jars.name}-ivy.log"
         log.write_text("".join(said))
         message = (
-            f"{found} of the {jars.count} jars of {jars.name} ({', '.join(jars.modules)}) could be "
+            f"{count} of the {expected} jars of {jars.name} ({', '.join(jars.modules)}) could be "
             f"fetched. They come from Maven Central the first time, which has to be reachable: "
             f"check the network (behind a proxy set JAVA_TOOL_OPTIONS=-Dhttps.proxyHost=... "
             f"-Dhttps.proxyPort=...) and run the command again. What Ivy said is in {log}."

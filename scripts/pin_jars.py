@@ -1,0 +1,35 @@
+"""Writes digitstream/jars.sha256 anew, from jars that are fetched now: read the difference.
+
+`.venv/bin/python scripts/pin_jars.py`, after a version in `digitstream/jars.py` changed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from contract import files
+from digitstream import jars, java
+
+HEAD = "# SHA-256 of every jar that digitstream fetches; written by scripts/pin_jars.py\n"
+
+
+def main() -> None:
+    """Fetch each set into a folder of its own, and write down what came."""
+    java_17, lines = java.find(os.environ), []
+    for each in jars.SETS:
+        with tempfile.TemporaryDirectory() as staging:
+            arrived = jars.fetch(replace(each, pins=Path(os.devnull)), java_17, Path(staging))
+            for jar in sorted(arrived.glob("*.jar")):
+                lines.append(f"{files.sha256(jar, 1 << 30)}  {each.name}/{jar.name}\n")
+    jars.PINS.write_text(HEAD + "".join(lines))
+    sys.stdout.write(f"{len(lines)} jars are pinned in {jars.PINS}\n")
+
+
+if __name__ == "__main__":
+    main()
