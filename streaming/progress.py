@@ -39,6 +39,8 @@ class Reporter(StreamingQueryListener):
         self._query, self._publish, self._follower = query, publish, follower
         self.paced: Callable[[int, float], object] = lambda rows, seconds: None
         """Called with the rows of each micro-batch and the seconds that it took."""
+        self.beat: Callable[[], object] = lambda: None
+        """Called whenever the query goes on."""
         self._noted: dict[int, tuple[Model, Figures]] = {}
         self._ended = threading.Event()
 
@@ -48,6 +50,7 @@ class Reporter(StreamingQueryListener):
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         """A micro-batch was committed, or none came for a while."""
+        self.beat()
         report = json.loads(event.progress.json)
         if report["batchId"] not in self._noted:
             return
@@ -63,6 +66,7 @@ class Reporter(StreamingQueryListener):
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:
         """No reading came for a second."""
+        self.beat()
         self._follower.settle()
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:

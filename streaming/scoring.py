@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from contract.checkpoint import Checkpoint, TopicPositions
 from contract.clients import arguments, reaching
 from contract.errors import SettingsError
+from contract.heartbeat import beat, file
 from contract.log import looking
 from contract.progress import Progress
 from contract.settings import Scoring
@@ -146,6 +147,7 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
             with suppress(KafkaError):
                 log.committed(settings.group)  # a broker makes its topic of groups when first asked
             reporter = Reporter(settings.name, publish, Follower(log, settings.group))
+            reporter.beat = partial(beat, file(settings.home, "score", settings.name))
             spark.streams.addListener(reporter)
             yield reporter
             spark.streams.removeListener(reporter)

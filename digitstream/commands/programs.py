@@ -12,10 +12,14 @@ import typer
 from digitstream import display, flags
 
 if TYPE_CHECKING:
+    from contract.registry import Registry
     from contract.settings import History, Rescoring
     from keras2dml.fitting import Iteration
 
 Promote = Annotated[bool, typer.Option(help="Make the new version the champion.")]
+UnlessChampion = Annotated[
+    bool, typer.Option("--unless-champion", help="Do nothing if there is a champion already.")
+]
 BatchSize = Annotated[int | None, typer.Option(help="Images in a training step.")]
 Payload = Annotated[str | None, typer.Option(help="raw, png or json. [default: raw]")]
 ClockSkew = Annotated[
@@ -78,12 +82,15 @@ def train(
     epochs: flags.Epochs = None,
     batch_size: BatchSize = None,
     promote: Promote = True,
+    unless_champion: UnlessChampion = False,
     as_json: flags.AsJson = False,
 ) -> None:
     """Train LeNet with Keras2DML on SystemDS, evaluate it and register the bundle."""
     from contract.settings import Training
 
     settings = flags.loaded(Training, locals())
+    if unless_champion and _reports_champion(settings.registry, as_json):
+        return
     from digitstream import machine
 
     machine.java_17()
@@ -111,6 +118,20 @@ def train(
         f"({made.images_per_s:.0f} images/s){', champion now' if promote else ''}."
     )
     display.report(value, lambda: sentence, as_json)
+
+
+def _reports_champion(registry: Registry, as_json: bool) -> bool:
+    """Whether there is a champion; then it is reported."""
+    from contract.errors import NoChampion
+
+    try:
+        champion = registry.resolve()
+    except NoChampion:
+        return False
+    sentence = f"Version {champion.version} of {champion.name} is champion; nothing was trained."
+    value = {"version": champion.version, "trained": False}
+    display.report(value, lambda: sentence, as_json)
+    return True
 
 
 def _shown(advance: display.Advance) -> Any:

@@ -34,6 +34,7 @@ from streaming.archive.place import (
 from streaming.archive.query import Archive
 from streaming.archive.session import session
 from streaming.archive.tables import TABLES, Table
+from streaming.heartbeat import beating
 from streaming.stopping import Batches, signals
 from streaming.topic_ids import KnownTopics, TopicIds, watched
 
@@ -80,7 +81,11 @@ def archive(spark: SparkSession, settings: Archiving, stop: threading.Event) -> 
             place.folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise cause_of(exc, settings.kafka, settings.topics.readings, place.address) from exc
-    with signals(stop), place.archiving() as alone:
+    with (
+        signals(stop),
+        place.archiving() as alone,
+        beating(spark, settings.home, "archive"),
+    ):
         if not alone:
             message = (
                 f"Another process archives to {place.address}. Only one may. Stop it first, or "

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,10 @@ FILE = ROOT / "docker-compose.yml"
 COMPOSE: dict[str, Any] = yaml.safe_load(FILE.read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 LASTING = {"kafka", "mlflow", "scorer", "archiver"}
+OURS = {"mlflow", "trainer", "scorer", "archiver", "producer"}
+# What waits here waits for something to happen, on however slow a machine.
+PATIENCE = 900
+DEFAULT = re.compile(r"\$\{\w+:-(\w+)\}")
 SECRET = ("password", "secret", "token", "credential", "key=")
 
 
@@ -56,25 +59,53 @@ def test_services_are_pinned_and_watched_and_keep_no_secret() -> None:
     assert not any(word in text for word in SECRET)
 
 
-def test_the_images_of_the_dockerfile_are_pinned() -> None:
-    bases = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if "FROM" in line]
-    assert bases == ["FROM python:3.12.11-slim-bookworm"]
+def test_one_service_builds_the_one_image_and_nobody_pulls_it() -> None:
+    assert {service["image"] for name, service in SERVICES.items() if name in OURS} == {
+        "digitstream:0.1.0"
+    }
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["mlflow"]
+    assert all(SERVICES[name]["pull_policy"] == "never" for name in OURS)
+
+
+def test_ports_are_published_on_loopback_where_kafka_says_it_is() -> None:
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert ports == {
+        "kafka": ["127.0.0.1:${KAFKA_PORT:-9092}:9092"],
+        "mlflow": ["127.0.0.1:${MLFLOW_PORT:-5000}:5000"],
+    }
+    advertised = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    assert DEFAULT.sub(r"\1", advertised) == "INSIDE://kafka:19092,OUTSIDE://localhost:9092"
+    allowed = next(word for word in SERVICES["mlflow"]["command"] if "allowed-hosts" in word)
+    assert "localhost:${MLFLOW_PORT:-5000}" in allowed
+
+
+def test_whoever_stops_does_so_in_time_and_comes_back() -> None:
+    for name, service in SERVICES.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert ("restart" in service) == (name in LASTING), name
+    for name in ("kafka", "scorer", "archiver"):
+        assert SERVICES[name]["stop_grace_period"] == "60s"
 
 
 @pytest.fixture
 def native(kafka_broker: Broker, tmp_path: Path) -> Callable[[str], str]:
     """What turns a service's words into those for this machine."""
     port = _free_port()
+    inside = kafka_broker.bootstrap_servers
     here = {
-        "kafka:9092": kafka_broker.bootstrap_servers,
+        "kafka:19092": inside,
+        "127.0.0.1/19092": inside.replace(":", "/"),
         "mlflow:5000": f"127.0.0.1:{port}",
         "localhost:5000": f"localhost:{port}",
+        "127.0.0.1:5000": f"127.0.0.1:{port}",
         "--port=5000": f"--port={port}",
         "0.0.0.0": "127.0.0.1",
         "/data": str(tmp_path),
     }
 
     def words(text: str) -> str:
+        text = DEFAULT.sub(r"\1", text)
         for there, instead in here.items():
             text = text.replace(there, instead)
         return text
@@ -91,19 +122,26 @@ def test_each_service_does_its_work_natively(native: Callable[[str], str], tmp_p
     few = tmp_path / "few"
     _write_few(few)
     fewer = {"DIGITSTREAM_DATA": str(few), "DIGITSTREAM_PREFIX": tmp_path.name}
+    assert _is_healthy("kafka", native)
+    assert not any(_is_healthy(name, native) for name in ("mlflow", "scorer", "archiver"))
     with _started("mlflow", native, tmp_path, fewer):
-        _wait_for(native("http://mlflow:5000/health"))
-        _run("trainer", native, fewer)
+        _until(lambda: _is_healthy("mlflow", native))
+        assert '"trained": false' not in _run("trainer", native, fewer, "--json")
+        again = json.loads(_run("trainer", native, fewer, "--json"))
+        assert again == {"version": "1", "trained": False}
         with _started("scorer", native, tmp_path, fewer) as scorer:
             _run("producer", native, fewer)
             found = _settled(native, fewer)
+            _until(lambda: _is_healthy("scorer", native))
             scorer.terminate()
-            assert scorer.wait(60) == 0, (tmp_path / "scorer.log").read_text()
+            assert scorer.wait(PATIENCE) == 0, (tmp_path / "scorer.log").read_text()
         with _started("archiver", native, tmp_path, fewer) as archiver:
             log = tmp_path / "tables" / "readings" / "_delta_log"
             _until(lambda: len(list(log.glob("*.json"))) > 1)
+            _until(lambda: _is_healthy("archiver", native))
             archiver.terminate()
-            assert archiver.wait(120) == 0, (tmp_path / "archiver.log").read_text()
+            assert archiver.wait(PATIENCE) == 0, (tmp_path / "archiver.log").read_text()
+    assert not _is_healthy("mlflow", native)
     assert (found["produced"], found["missing"], found["in_flight"]) == (10_000, 0, 0)
     assert found["dead_lettered"] > 0
 
@@ -118,15 +156,27 @@ def _environ(native: Callable[[str], str], more: dict[str, str]) -> dict[str, st
     return {**os.environ, **{name: native(value) for name, value in settings.items()}, **more}
 
 
-def _run(service: str, native: Callable[[str], str], more: dict[str, str]) -> None:
+def _is_healthy(service: str, native: Callable[[str], str]) -> bool:
+    """Whether the service's own check says so, on a machine without Java."""
+    kind, program, *arguments = map(native, SERVICES[service]["healthcheck"]["test"])
+    assert kind == "CMD"
+    here = {"python": sys.executable, "bash": shutil.which("bash") or "bash"}
+    environ = {**_environ(native, {"PATH": ""}), "JAVA_HOME": ""}
+    done = subprocess.run([here[program], *arguments], env=environ, check=False, timeout=60)
+    return done.returncode == 0
+
+
+def _run(service: str, native: Callable[[str], str], more: dict[str, str], *words: str) -> str:
+    """What the service's command reports."""
     done = subprocess.run(
-        _command(service, native),
+        [*_command(service, native), *words],
         env=_environ(native, more),
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @contextmanager
@@ -146,9 +196,9 @@ def _started(
 
 
 def _settled(native: Callable[[str], str], more: dict[str, str]) -> dict[str, Any]:
-    """What `reconcile` counts once nothing is in flight, or after two minutes."""
+    """What `reconcile` counts once nothing is in flight, or after very long."""
     command = [sys.executable, "-m", "digitstream", "reconcile", "--json"]
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while True:
         done = subprocess.run(
             command, env=_environ(native, more), capture_output=True, text=True, check=False
@@ -158,18 +208,8 @@ def _settled(native: Callable[[str], str], more: dict[str, str]) -> dict[str, An
             return found
 
 
-def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-            return
-        except (urllib.error.URLError, ConnectionError):
-            assert time.monotonic() < deadline, f"nothing at {address}"
-
-
 def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
 

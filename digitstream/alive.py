@@ -1,0 +1,27 @@
+"""Whether queries of this home go on, for whoever asks every few seconds: no JVM, no Kafka.
+
+`python -m digitstream.alive score-scoring` looks at the heartbeat of the query `scoring` in
+DIGITSTREAM_HOME; exits with 1 and a sentence if it is older than two minutes, or is not there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from contract import heartbeat
+
+LIMIT_SECONDS = 120.0
+"""Longer than loading and trying a model takes."""
+
+
+def main(names: Sequence[str], environ: Mapping[str, str]) -> str | None:
+    """What is wrong with queries of these names; None if all go on."""
+    home = Path(environ.get("DIGITSTREAM_HOME", ".digitstream"))
+    return " ".join(heartbeat.silent(home, names, LIMIT_SECONDS)) or None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -1,0 +1,53 @@
+"""Spark's events of a session's queries as heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.listener import (
+    QueryIdleEvent,
+    QueryProgressEvent,
+    QueryStartedEvent,
+    QueryTerminatedEvent,
+    StreamingQueryListener,
+)
+
+from contract import heartbeat
+
+
+@contextmanager
+def beating(spark: SparkSession, home: Path, program: str) -> Iterator[None]:
+    """Let each named query that is started in the body have a heartbeat of its own."""
+    listener = _Listener(home, program)
+    spark.streams.addListener(listener)
+    try:
+        yield
+    finally:
+        spark.streams.removeListener(listener)
+
+
+class _Listener(StreamingQueryListener):
+    """Spark calls it beside the queries, so that it delays none."""
+
+    def __init__(self, home: Path, program: str) -> None:
+        self._home, self._program = home, program
+        self._files: dict[object, Path] = {}
+
+    def onQueryStarted(self, event: QueryStartedEvent) -> None:
+        self._files[event.id] = heartbeat.file(self._home, self._program, str(event.name))
+
+    def onQueryProgress(self, event: QueryProgressEvent) -> None:
+        self._beat(event.progress.id)
+
+    def onQueryIdle(self, event: QueryIdleEvent) -> None:
+        self._beat(event.id)
+
+    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
+        """Its file grows old."""
+
+    def _beat(self, query: object) -> None:
+        if query in self._files:
+            heartbeat.beat(self._files[query])
