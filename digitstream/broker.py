@@ -7,14 +7,13 @@ doors where that is asked for.
 
 from __future__ import annotations
 
-import base64
+import fcntl
 import json
+import os
 import socket
-import subprocess
 import time
-import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,52 +22,18 @@ import psutil
 from contract import files
 from contract.connection import Kafka
 from contract.errors import AccessDenied, BrokerUnavailable, DigitstreamError
-from digitstream import processes, secure
-from digitstream.certificates import private
+from digitstream import processes, secure, server_files
 from digitstream.java import Java
+from digitstream.java_text import reason, utf8_locale
+from digitstream.server_files import HOST
 
-HOST = "127.0.0.1"
-START_SECONDS = 60.0
+PATIENCE_SECONDS = 600.0
+"""How long a broker whose process lives may take to answer: on a busy machine, minutes."""
 
-SERVER_PROPERTIES = """\
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller_port}
-controller.listener.names=CONTROLLER
-log.dirs={data}
-auto.create.topics.enable=false
-num.partitions=2
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-log.retention.ms=-1
-log.message.timestamp.type=LogAppendTime
-"""
+_TAIL_BYTES = 1 << 16
 
-OPEN = """\
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
-"""
-
-LOG4J = """\
-Configuration:
-  status: error
-  Appenders:
-    RollingFile:
-      name: file
-      fileName: {log}
-      filePattern: {log}.%i
-      PatternLayout: {{pattern: "%d{{ISO8601}} %p %m (%c{{1}})%n"}}
-      Policies: {{SizeBasedTriggeringPolicy: {{size: 10MB}}}}
-      DefaultRolloverStrategy: {{max: 2}}
-  Loggers:
-    Root: {{level: warn, AppenderRef: {{ref: file}}}}
-    Logger: [{{name: kafka.server.KafkaRaftServer, level: info}}]
-"""
+# Locked while a broker is started.
+_LOCK = "start.lock"
 
 
 class PortTaken(DigitstreamError):
@@ -128,14 +93,24 @@ def address(home: Path) -> str:
 def start(
     home: Path, java: Java, path: list[Path], port: int | None = None, *, locked: bool = False
 ) -> Broker:
-    """Start the broker, or find it running; returns when it answers.
+    """Start the broker, or find it running; returns when it answers. Of several that start it at
+    a time the first does, the others wait for it.
 
     `path` are the broker's jars. Without a port it takes the one of its last run if that is free,
     so that clients find it again, else any free one. `locked` lets in only who comes by TLS and
     says who it is; a broker that was made so stays so. Raises PortTaken, DoorsOpen, and
     BrokerUnavailable when the broker does not come up.
     """
-    found, folder = status(home), (home / "kafka").resolve()
+    folder = (home / "kafka").resolve()
+    _check_folder(folder)
+    with _starting(folder):
+        return _started(home, folder, java, path, port, locked=locked)
+
+
+def _started(
+    home: Path, folder: Path, java: Java, path: list[Path], port: int | None, *, locked: bool
+) -> Broker:
+    found = status(home)
     if locked and not secure.there(home) and (found or (folder / "data").exists()):
         message = (
             f"The embedded Kafka of {home} was made without security, and keeps its data so. Users "
@@ -145,11 +120,10 @@ def start(
         raise DoorsOpen(message)
     if found is not None:
         return found
-    folder.mkdir(parents=True, exist_ok=True)
     if locked or secure.there(home):
         secure.prepare(home)
     listen, control = _ports(port, _recorded(home), _doors(home))
-    properties = _configured(home, folder, listen, control)
+    properties = server_files.write(home, folder, listen, control)
     classpath = f"{path[0].parent}/*"
     tool = [
         str(java.executable),
@@ -157,11 +131,13 @@ def start(
         f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}",
     ]
     credentials = secure.credentials(home) if secure.there(home) else []
-    _format(folder, [*tool, "-cp", classpath, "kafka.tools.StorageTool"], properties, credentials)
+    server_files.format_data(
+        folder, [*tool, "-cp", classpath, "kafka.tools.StorageTool"], properties, credentials
+    )
     log = folder / "broker.log"
     command = [*tool, "-cp", classpath, "kafka.Kafka", str(properties)]
     with processes.undisturbed():
-        process = processes.detach(command, folder / "broker.out", {})
+        process = processes.detach(command, folder / "broker.out", utf8_locale(os.environ))
         address, *_ = addresses = [f"{HOST}:{port}" for port in listen.values()]
         listeners = dict(zip(listen, addresses, strict=True)) if secure.there(home) else {}
         broker = Broker(address, process.pid, str(folder / "data"), str(log), listeners)
@@ -174,6 +150,43 @@ def start(
         processes.end(process)
         raise
     return broker
+
+
+def _last_words(broker: Broker) -> str:
+    """What a broker said last that did not come up."""
+    log = Path(broker.log)
+    for file in (log, log.with_suffix(".out")):
+        if file.exists() and (text := file.read_bytes()[-_TAIL_BYTES:].strip()):
+            return reason(text.decode("utf-8", "replace"))
+    return "it said nothing"
+
+
+def _check_folder(folder: Path) -> None:
+    """Make the folder; raises BrokerUnavailable if it takes no files, or has a name for none."""
+    if "," in str(folder):
+        message = (
+            f"The folder {folder} has a comma in its name. Kafka takes commas to separate folders. "
+            f"Choose another --home."
+        )
+        raise BrokerUnavailable(message)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / _LOCK).open("a"):
+            pass
+    except OSError as exc:
+        message = (
+            f"The folder {folder} takes no files ({exc.strerror}). The embedded Kafka keeps its "
+            f"data there. Make it writable for this user, or choose another --home."
+        )
+        raise BrokerUnavailable(message) from exc
+
+
+@contextmanager
+def _starting(folder: Path) -> Iterator[None]:
+    """Be the only one who starts the broker of this folder while the body runs."""
+    with (folder / _LOCK).open("a") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        yield
 
 
 def stop(home: Path) -> Broker | None:
@@ -238,43 +251,8 @@ def _bound(held: ExitStack, ports: Sequence[int]) -> int:
     raise PortTaken(message)
 
 
-def _configured(home: Path, folder: Path, ports: Mapping[str, int], controller_port: int) -> Path:
-    """Write server.properties, which holds passwords if the doors are locked."""
-    properties, names = folder / "server.properties", {"host": HOST}
-    text = SERVER_PROPERTIES.format(**names, controller_port=controller_port, data=folder / "data")
-    if secure.there(home):
-        text += secure.properties(home, HOST, ports, controller_port)
-    else:
-        text += OPEN.format(**names, port=ports["PLAINTEXT"], controller_port=controller_port)
-    private(properties, text.encode())
-    (folder / "log4j2.yaml").write_text(LOG4J.format(log=folder / "broker.log"))
-    return properties
-
-
-def _format(folder: Path, tool: list[str], properties: Path, credentials: Sequence[str]) -> None:
-    """Give an empty data folder the identity of a cluster and its users, once."""
-    if (folder / "data" / "meta.properties").exists():
-        return
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    options = ["--ignore-formatted", f"--cluster-id={cluster}", "-c", str(properties)]
-    # In a file, for everybody sees a process' arguments.
-    given = folder / "format.arguments"
-    private(given, "\n".join(["format", *options, *credentials]).encode())
-    try:
-        done = subprocess.run([*tool, f"@{given}"], capture_output=True, text=True, check=False)
-    finally:
-        given.unlink()
-    if done.returncode != 0:
-        message = (
-            f"The data folder {folder / 'data'} could not be prepared for Kafka: "
-            f"{(done.stderr or done.stdout).strip().splitlines()[-1]}. "
-            f"Remove {folder} and start again."
-        )
-        raise BrokerUnavailable(message)
-
-
 def _wait(process: psutil.Process, broker: Broker, port: int) -> None:
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.status() != psutil.STATUS_ZOMBIE:
         with socket.socket() as attempt:
             attempt.settimeout(1)
@@ -282,7 +260,7 @@ def _wait(process: psutil.Process, broker: Broker, port: int) -> None:
                 return
         time.sleep(0.05)
     message = (
-        f"The embedded Kafka did not come up on {broker.bootstrap_servers}. "
-        f"Its log says why: {broker.log}. Mend that and start it again."
+        f"The embedded Kafka did not come up on {broker.bootstrap_servers}: {_last_words(broker)}. "
+        f"More is in its log {broker.log}. Correct that and start it again."
     )
     raise BrokerUnavailable(message)

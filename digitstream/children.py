@@ -40,6 +40,8 @@ class Command:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             start_new_session=True,
         )
         self._reported = ""
@@ -67,6 +69,11 @@ class Command:
     def pid(self) -> int:
         """Of its process."""
         return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        """The file with all that it said."""
+        return self._log
 
     @property
     def said(self) -> list[str]:

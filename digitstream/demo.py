@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from contract import heartbeat
 from contract.errors import DigitstreamError
 from contract.settings import Scoring
 from contract.topics import ensure
@@ -36,8 +38,9 @@ class Plan:
     """Readings before these, which no figure but the reconciliation's counts: the JVM compiles what
     it runs often, so that the first seconds of a query are slower by a factor."""
     epochs: int = 3
-    patience: float = 90.0
-    """Seconds to wait for a next answer before those that lack one are called missing."""
+    patience: float = 600.0
+    """Seconds that a scorer which is ready may take to the next answer, before readings that lack
+    one are called missing: a busy machine takes minutes to the first."""
 
 
 class DemoFailed(DigitstreamError):
@@ -57,7 +60,7 @@ def run(settings: Scoring, plan: Plan) -> report.Report:
         training = _trained(commands, plan)
         connector = machine.fetched(jars.CONNECTOR)
         display.say(f"Spark reads and writes Kafka with {len(connector)} jars of its connector.")
-        scorer = commands.start(["score", "--engine", settings.engine])
+        scorer = _scoring(commands, settings)
         reader = cleanup.enter_context(consumer.reading(settings.kafka))
         _stream(commands, scorer, reader, settings, plan, warm_up=True)
         since = Mark.now(reader, settings.topics)
@@ -123,6 +126,24 @@ def _without_java(news: Heard, line: str) -> None:
         news(line)
 
 
+def _scoring(commands: Commands, settings: Scoring) -> Command:
+    """Start the scorer; returns when it takes readings, however long that takes, and shows what it
+    is at until then.
+    """
+    goes_on = heartbeat.file(settings.home, "score", settings.name)
+    goes_on.unlink(missing_ok=True)
+    scorer, shown = commands.start(["score", "--engine", settings.engine]), ""
+    with display.activity("Starting the scorer") as news:
+        while not goes_on.exists():
+            scorer.check()
+            latest = "".join(scorer.said[-1:])
+            if latest != shown:
+                _without_java(news, latest)
+                shown = latest
+            time.sleep(GLANCE_SECONDS)
+    return scorer
+
+
 def _stream(
     commands: Commands,
     scorer: Command,
@@ -136,7 +157,7 @@ def _stream(
     what, count = ("Warming up", plan.warm_up) if warm_up else ("Readings answered", plan.readings)
     arguments = ["--count", str(count), "--devices", str(plan.devices), "--rate", str(plan.rate)]
     arguments += ["--label-delay", "0"] if warm_up else ["--faults", plan.faults]
-    before = Mark.now(reader, settings.topics)
+    before, answered = Mark.now(reader, settings.topics), 0
     producer = commands.start(["produce", *arguments, "--json"])
     with display.progress(what) as advance:
         for now in _marks(reader, settings, plan.patience):
@@ -146,6 +167,12 @@ def _stream(
             if producer.ended and answered >= now.sent - before.sent:
                 break
     producer.result()
+    if not answered:
+        message = (
+            f"The scorer is ready, but answered no reading within {plan.patience:.0f} s. Its log "
+            f"says what it did: {scorer.log}. Run the demo again once that is corrected."
+        )
+        raise DemoFailed(message)
 
 
 def _marks(reader: consumer.TopicReader, settings: Scoring, patience: float) -> Iterator[Mark]:
@@ -186,8 +213,8 @@ def _reported(
     return made
 
 
-def check(made: report.Report) -> None:
-    """Raise DemoFailed if a reading is missing or the accuracy is too low."""
+def check(made: report.Report, log: Path) -> None:
+    """Raise DemoFailed if a reading is missing, or the accuracy low; `log` is the scorer's."""
     complaints = []
     if made.unanswered:
         complaints.append(
@@ -200,5 +227,5 @@ def check(made: report.Report) -> None:
             f"confusion-matrix.png shows which classes are mistaken"
         )
     if complaints:
-        message = f"The demo failed: {'; '.join(complaints)}."
+        message = f"The demo failed: {'; '.join(complaints)}. What the scorer said is in {log}."
         raise DemoFailed(message)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digitstream import display, jars, java
+from digitstream.java_text import utf8_locale
 
 if TYPE_CHECKING:
     from contract.settings import History
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 
 
 def java_17() -> java.Java:
-    """Java 17, made this process' JAVA_HOME, where Spark looks for it; raises JavaMissing."""
+    """Java 17, made this process' JAVA_HOME, where Spark looks for it, in a locale in which it
+    finds files of any name; raises JavaMissing.
+    """
     found = java.find(os.environ)
     os.environ["JAVA_HOME"] = str(found.home)
+    os.environ.update(utf8_locale(os.environ))
     return found
 
 

@@ -14,13 +14,19 @@ BINS = 60
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
-    """Write the learning curve, the confusion matrix and the latencies; returns the files."""
+    """Write the learning curve, the confusion matrix and the latencies; returns the files. There is
+    no picture of what nothing is known of.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in (LEARNING_CURVE, CONFUSION_MATRIX, LATENCY)]
+    for file in files:
+        file.unlink(missing_ok=True)  # of an earlier run
     learning_curve(report.training["history"], files[0])
-    confusion(report.confusion, report.classes, files[1])
-    _latencies(report, files[2])
-    return files
+    if report.confusion.any():
+        confusion(report.confusion, report.classes, files[1])
+    if len(report.scores.latency_ms):
+        _latencies(report, files[2])
+    return [file for file in files if file.exists()]
 
 
 def _latencies(report: Report, path: Path) -> None:

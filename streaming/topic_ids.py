@@ -16,6 +16,7 @@ from pathlib import Path
 
 from kafka.errors import KafkaError
 
+from contract import files
 from contract.checkpoint import CheckpointDamaged
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
@@ -27,6 +28,8 @@ TopicIds = Mapping[str, str | None]
 
 
 _LOOK_SECONDS = 1.0
+# A line for each topic.
+_LARGEST_NOTE = 1 << 20
 # How long the last look may take when the query has ended.
 _PATIENCE_SECONDS = 10.0
 
@@ -60,7 +63,7 @@ class KnownTopics:
     def read(cls, file: Path) -> KnownTopics:
         """What is noted in a file; nothing if there is none. Raises CheckpointDamaged."""
         try:
-            notes = json.loads(file.read_text("utf-8"))
+            notes = json.loads(files.read_text(file, _LARGEST_NOTE))
             ids = {str(topic): note["id"] for topic, note in notes.items()}
             plain = frozenset(topic for topic, note in notes.items() if note["plain"])
         except FileNotFoundError:

@@ -32,7 +32,7 @@ def confusion(matrix: NDArray[np.int64], classes: Sequence[object], path: Path) 
     figure = Figure(figsize=(5.2, 4.8), layout="constrained")
     axes = figure.subplots()
     mistakes = matrix - np.diag(np.diag(matrix))
-    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, int(mistakes.max()) * 2))
+    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, int(mistakes.max(initial=0)) * 2))
     for (row, column), count in np.ndenumerate(matrix):
         if count:
             weight = "bold" if row == column else "normal"

@@ -38,7 +38,7 @@ def demo(
         made = whole.run(settings, whole.Plan())
     display.report(made.to_json(), lambda: picture(made), as_json)
     display.say(f"{settings.home / whole.REPORT} has these figures, report/ their pictures.")
-    whole.check(made)
+    whole.check(made, settings.home / "logs" / "score.log")
 
 
 def picture(made: Report) -> Group:

@@ -2,6 +2,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -77,6 +79,57 @@ def test_a_broker_that_cannot_start_points_to_its_log(
     with pytest.raises(BrokerUnavailable, match=r"broker\.log"):
         broker.start(tmp_path, java_17, path)
     assert broker.status(tmp_path) is None
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_home_may_have_any_name(
+    java_17: java.Java,
+    path: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    locale: str,
+) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    home = tmp_path / "Größe: 数字 #1 \"a\" 'b' \\c \U0001f600"
+    started = broker.start(home, java_17, path)
+    try:
+        write(started, b"kept")
+        assert read(started) == [b"kept"]
+        assert (home / "kafka" / "data" / "kept-0").is_dir()
+        assert (home / "kafka" / "broker.log").exists()
+    finally:
+        broker.stop(home)
+
+
+def test_a_comma_in_the_name_of_a_home_is_refused(
+    java_17: java.Java, path: list[Path], tmp_path: Path
+) -> None:
+    with pytest.raises(BrokerUnavailable, match="has a comma in its name"):
+        broker.start(tmp_path / "a,b", java_17, path)
+
+
+def test_a_home_that_takes_no_files_is_one_sentence(
+    java_17: java.Java, path: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "home").write_text("a file where the folder should be")
+    with pytest.raises(BrokerUnavailable, match=r"home/kafka takes no files .*another --home"):
+        broker.start(tmp_path / "home", java_17, path)
+
+
+def test_of_several_that_start_a_broker_each_finds_the_same_one(
+    java_17: java.Java, path: list[Path], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "digitstream", "broker", "start", "--home", str(tmp_path)]
+    starts = [
+        subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    try:
+        reports = [json.loads(start.communicate()[0]) for start in starts]
+        assert len({report["pid"] for report in reports}) == 1
+        assert [start.returncode for start in starts] == [0, 0, 0]
+    finally:
+        broker.stop(tmp_path)
 
 
 def write(to: broker.Broker, value: bytes) -> None:

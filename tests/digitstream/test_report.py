@@ -84,7 +84,21 @@ def test_the_pictures_are_drawn(tmp_path: Path) -> None:
 def test_a_missing_reading_and_a_low_accuracy_fail_the_demo() -> None:
     missing = replace(COUNTS, missing=1, in_flight=2)
     with pytest.raises(demo.DemoFailed, match=r"3 readings have neither .* accuracy is 50\.00%"):
-        demo.check(made(missing))
+        demo.check(made(missing), Path("score.log"))
+
+
+def test_a_report_of_nothing_has_figures_and_no_pictures_of_it(tmp_path: Path) -> None:
+    nothing = np.empty(0)
+    bare = report.Scores(nothing, nothing, nothing.astype(bool), nothing, nothing, (), False)
+    empty = replace(made(), scores=bare, dead_letters=Counter())
+    (tmp_path / "latency.png").write_bytes(b"of an earlier run")
+    assert [file.name for file in plots.draw(empty, tmp_path)] == ["learning-curve.png"]
+    assert not (tmp_path / "latency.png").exists()
+    value = empty.to_json()
+    assert (value["accuracy"], value["readings_per_s"], value["latency_ms"]["p99"]) == (0, 0, 0)
+    assert picture(empty).renderables
+    with pytest.raises(demo.DemoFailed, match=r"accuracy is 0\.00%.* score\.log\.$"):
+        demo.check(empty, Path("score.log"))
 
 
 @pytest.mark.kafka

@@ -1,0 +1,36 @@
+"""Text for Java's programs: files that they read right whatever the locale, and what they say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_ERROR = re.compile(r"(?:^|\s)(?:[\w$]+\.)+\w*(?:Exception|Error)\b:?\s*(.*)")
+
+
+def properties_text(text: str) -> bytes:
+    """The text of a .properties file, which Java reads as Latin-1: `\\uXXXX` stands for the rest,
+    two backslashes for one.
+    """
+    units = text.replace("\\", "\\\\").encode("utf-16-be", "surrogatepass")
+    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
+    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes).encode()
+
+
+def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables with which a JVM takes file names for UTF-8, as Python does in any locale.
+
+    Java 17 asks the locale, and in the one of C finds no file whose name is not ASCII.
+    """
+    chosen = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
+    if re.search(r"utf-?8$", chosen, re.IGNORECASE):
+        return {"LC_ALL": chosen}
+    return {"LC_ALL": "C.UTF-8"}
+
+
+def reason(output: str) -> str:
+    """What a Java program says went wrong: the last error of its trace, or else its last line."""
+    errors = [match[1].strip() for match in map(_ERROR.search, output.splitlines()) if match]
+    spoken = [line.strip() for line in output.splitlines() if not line.lstrip().startswith("at ")]
+    sentences = [text for text in (*spoken[-1:], *errors) if text]
+    return sentences[-1].rstrip(".") if sentences else "it said nothing"
