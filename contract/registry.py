@@ -211,10 +211,21 @@ class Registry:
         return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)
 
     def _experiment(self) -> str:
-        own = self.artifacts.as_uri() if self.tracking_uri.startswith("sqlite:") else None
+        own = self.artifacts.as_uri() if self._is_file else None
         with self._already_there():
             self._client.create_experiment(self.model, artifact_location=own)
-        return str(self._client.get_experiment_by_name(self.model).experiment_id)
+        experiment = self._client.get_experiment_by_name(self.model)
+        if own is None or experiment.artifact_location == own:
+            return str(experiment.experiment_id)
+        # The home was moved. MLflow keeps whole paths, and would write where it was before.
+        earlier = f"{self.model} until {datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"
+        self._client.rename_experiment(experiment.experiment_id, earlier)
+        return str(self._client.create_experiment(self.model, artifact_location=own))
+
+    @property
+    def _is_file(self) -> bool:
+        """Whether this is a SQLite file, whose bundles lie in a folder of ours."""
+        return self.tracking_uri.startswith("sqlite:")
 
     def _create_model(self) -> None:
         with self._already_there():
@@ -235,6 +246,9 @@ class Registry:
     def _folder(self, found: Any) -> Path:
         """Where the bundle lies here: the registry's own folder, or our copy of a server's."""
         source = urlparse(found.source)
+        own: Path = self.artifacts / found.run_id / "artifacts" / runs.BUNDLE
+        if self._is_file and own.exists():
+            return own  # also where the home lay elsewhere when it was registered
         if source.scheme == "file":
             return Path(url2pathname(source.path))
         copy: Path = self.artifacts / found.run_id / runs.BUNDLE

@@ -18,25 +18,31 @@ _LATEST = 2_000
 
 @dataclass(frozen=True)
 class Status:
-    """A query by now; `last` is what it told of its last micro-batch, None if that is long ago."""
+    """A query by now; `last` is its last micro-batch, None if there was none, or long ago."""
 
     query: str
     running: bool | None
     """None where its checkpoint is not on this machine."""
     last: Progress | None
     seconds_ago: float | None
-    waiting: int | None
-    """Readings without an answer by now, by the group in Kafka; None if it has none."""
+    waiting: int
+    """Readings without an answer by now, by the group in Kafka; all of them if it has none."""
     group: str
+
+    @property
+    def runs(self) -> bool:
+        """Whether the query runs, as far as can be seen: elsewhere it may, once it ever ran."""
+        return self.last is not None if self.running is None else self.running
 
 
 def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> Status:
     """How the query of these settings does; raises TopicMissing and BrokerUnavailable."""
     last = _last(reader, settings)
     done = log.committed(settings.group)
-    ends = log.end((*settings.read, settings.topics.replays))
+    topics = (*settings.read, settings.topics.replays)
+    first, ends = log.first(topics), log.end(topics)
     waiting = sum(
-        max(end - done.get(topic, {}).get(partition, 0), 0)
+        max(end - max(done.get(topic, {}).get(partition, 0), first[topic][partition]), 0)
         for topic, partitions in ends.items()
         for partition, end in partitions.items()
     )
@@ -45,7 +51,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
         running=running(settings.checkpoint.with_name(f"{settings.name}.lock")),
         last=last,
         seconds_ago=None if last is None else round((now - last.time).total_seconds(), 1),
-        waiting=waiting if done else None,
+        waiting=waiting,
         group=settings.group,
     )
 

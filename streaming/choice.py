@@ -16,6 +16,7 @@ from streaming.engines import Engine, Tried, onnx, openvino
 from streaming.engines.in_workers import InWorkers, Load
 from streaming.engines.self_contained import ReachesOutside
 from streaming.engines.systemds import Systemds
+from streaming.shares import least, most
 
 AUTO = "auto"
 """The name for whichever engine is the fastest of those that are right."""
@@ -152,11 +153,11 @@ def fault(found: Tried, golden: Golden, bounds: Bounds) -> str | None:
         return "gave probabilities that are no numbers"
     classes, right = (each.argmax(axis=1) for each in (found.probabilities, golden.probabilities))
     same = int(np.count_nonzero(classes == right))
-    if same < bounds.agreement * len(right):
+    if same < least(bounds.agreement, len(right)):
         return f"gave another class for {len(right) - same} of {len(right)} images"
-    lost = np.mean(right == golden.labels) - np.mean(classes == golden.labels)
-    if lost > bounds.accuracy:
-        return f"is right {lost:.2%} less often"
+    lost = int(np.sum(right == golden.labels)) - int(np.sum(classes == golden.labels))
+    if lost > most(bounds.accuracy, len(right)):
+        return f"is right for {lost} of {len(right)} images less"
     return None
 
 

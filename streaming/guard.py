@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from streaming.parts import agreed_with, asked_of
+from streaming.shares import least
 
 ENOUGH = 100
 """Readings from which on a share means something."""
@@ -55,7 +56,7 @@ class Watch:
         self.slowness.append(figures[self.step] / max(figures[self.opinion], 1e-9))
         if self.asked < min(ENOUGH, self.bounds.readings):
             return None
-        if self.agreed < self.bounds.agreement * self.asked:
+        if self.agreed < least(self.bounds.agreement, round(self.asked)):
             return (
                 f"gave the class of the one before it to {self.agreed / self.asked:.1%} of "
                 f"{self.asked:.0f} readings, not {self.bounds.agreement:.1%}"

@@ -41,7 +41,7 @@ def status(
     ):
         found = figures.status(reader, log, settings, datetime.now(UTC))
     display.report(_value(found), lambda: _table(found), as_json)
-    raise typer.Exit(1 if found.running is False else 0)
+    raise typer.Exit(0 if found.runs else 1)
 
 
 def _value(found: Status) -> dict[str, Any]:
@@ -51,9 +51,9 @@ def _value(found: Status) -> dict[str, Any]:
 
 def _table(found: Status) -> Table:
     rows = Table("query", found.query, title="Scoring", title_justify="left")
-    rows.add_row("runs", RUNNING[found.running])
-    waiting = "not known yet" if found.waiting is None else f"{found.waiting:,} readings"
-    rows.add_row("waiting by now", f"{waiting} (Kafka's group {found.group})")
+    never = found.running is None and found.last is None
+    rows.add_row("runs", "no scorer ran yet" if never else RUNNING[found.running])
+    rows.add_row("waiting by now", f"{found.waiting:,} readings (Kafka's group {found.group})")
     if found.last is None:
         rows.add_row("last micro-batch", "none")
         return rows

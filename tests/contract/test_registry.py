@@ -39,6 +39,23 @@ def test_an_empty_registry_has_no_champion_and_says_what_to_do(home: Path) -> No
         registry.resolve()
 
 
+def test_a_home_that_was_moved_has_its_versions_and_takes_more(make: Make, tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    first, second = (make(tmp_path / name, accuracy=of) for name, of in (("a", 0.5), ("b", 0.75)))
+    registry = registry_in(before, "digits")
+    registry.promote(registry.register(first, parameters={}))
+    before.rename(after)
+    moved = registry_in(after, "digits")
+    assert bundle.load(moved.resolve().folder).digest == first.digest
+    moved.promote(moved.register(second, parameters={}))
+    folder = moved.resolve().folder
+    assert folder.is_relative_to(after)
+    assert bundle.load(folder).digest == second.digest
+    assert not before.exists()
+    assert [version.version for version in moved.versions()] == ["2", "1"]
+
+
 def test_a_registered_bundle_is_listed_promoted_and_found_again(
     home: Path, make: Make, tmp_path: Path
 ) -> None:

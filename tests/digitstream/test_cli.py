@@ -234,12 +234,15 @@ def test_status_tells_what_waits_and_whether_anybody_works(
     prefix = topics.readings.removesuffix(".readings")
     where = ("--bootstrap-servers", kafka_broker.bootstrap_servers, "--prefix", prefix)
     where += ("--home", str(tmp_path))
-    found = json.loads(run("status", *where, "--json")[1])
-    assert (found["running"], found["last"], found["waiting"]) == (None, None, None)
-
     producer = KafkaProducer(bootstrap_servers=kafka_broker.bootstrap_servers)
     for _ in range(5):
         producer.send(topics.readings, b"pixels", partition=0)
+    producer.flush()
+    code, report, _ = run("status", *where, "--json")
+    found = json.loads(report)
+    assert (code, found["running"], found["last"], found["waiting"]) == (1, None, None, 5)
+    assert "no scorer ran yet" in run("status", *where)[1]
+
     model, lag = Model("digits", "3", "openvino"), Lag(4, 90.0, None, None, 7200.0)
     progress = Progress(
         "scoring", 7, datetime.now(UTC), 1, 1, 0, 1.0, 2.0, {"triggerExecution": 40}, model, lag,
