@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from pathlib import Path
 
 import typer
 
@@ -20,6 +22,9 @@ from digitstream.commands import (
     status,
 )
 from keras2dml import Keras2DMLError
+
+# The exit code after Ctrl-C.
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="digitstream",
@@ -46,11 +51,18 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Run a command; what a user can mend is told in one sentence, with exit code 1."""
+    logging.getLogger().addFilter(_is_ours)
     try:
         app()
     except (DigitstreamError, Keras2DMLError) as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped.\n")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == _INTERRUPTED:
+            sys.stderr.write("Stopped.\n")
+        raise
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is worth showing: py4j logs a trace when Ctrl-C ends a call."""
+    return "py4j" not in Path(record.pathname).parts

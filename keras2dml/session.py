@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -95,7 +98,26 @@ def spark_session(
     builder = SparkSession.builder.appName(app_name).master(master)
     for name, value in {**settings(jars), **(conf or {})}.items():
         builder = builder.config(name, value)
-    return suited(builder.getOrCreate())
+    with _interruptible():
+        spark = builder.getOrCreate()
+    return suited(spark)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Keep this program's own handler of Ctrl-C while a session is made in the body.
+
+    Spark's handler asks the JVM to cancel its jobs on the connection on which the interrupted call
+    still waits, which fails in a hundred lines and reaches nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has handlers
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def suited(spark: SparkSession) -> SparkSession:

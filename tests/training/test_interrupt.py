@@ -1,0 +1,26 @@
+"""Ctrl-C while a model is trained."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.slow
+def test_ctrl_c_is_one_word(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "digitstream", "train", "--home", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
+        lines = training.stderr or iter(())
+        for line in lines:
+            if "Training steps" in line:
+                break
+        training.send_signal(signal.SIGINT)
+        said = [line for line in lines if "Training steps" not in line]
+    assert training.returncode == 130
+    assert said == ["Stopped.\n"]
