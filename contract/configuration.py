@@ -146,6 +146,14 @@ def _text(value: object) -> str:
     return str(value)
 
 
+def _file_there(value: object) -> Path:
+    file = Path(_text(value)).expanduser()
+    if not file.is_file():
+        message = "a file that is there"
+        raise ValueError(message)
+    return file
+
+
 def _whole(least: int) -> Callable[[object], int]:
     def rule(value: object) -> int:
         if re.fullmatch(r"[0-9]{1,18}", str(value)) is None or int(str(value)) < least:
@@ -246,6 +254,7 @@ RULES: dict[str, Callable[[object], Any]] = {
     "bootstrap_servers": _matching(SERVERS, "host:port, several with commas"),
     "kafka_profile": _matching(r"[a-zA-Z0-9_-]{1,100}", "letters, digits, dashes"),
     "master": _text,
+    "spark_secret_file": _file_there,
     "prefix": _matching(r"[a-zA-Z0-9._-]{1,200}", "letters, digits, dots, dashes"),
     "partitions": _whole(1),
     "model": _matching(r"[^/:.%\"']+", "a name without / : . % or quotes"),

@@ -42,6 +42,10 @@ class Settings:
     master: str = "local[*,4]"
     """Spark's master. On this machine a task that failed is tried again, as on a cluster."""
 
+    spark_secret_file: Path | None = None
+    """A file with the secret of the master's cluster, by which all of Spark's connections are
+    authenticated and encrypted; None leaves that to Spark's own configuration."""
+
     prefix: str = "digits"
     """What the topics' names begin with."""
 

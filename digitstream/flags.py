@@ -31,6 +31,10 @@ KafkaProfile = Annotated[
     str | None, typer.Option(help="The profile [kafka.NAME] by which Kafka is reached.")
 ]
 Master = Annotated[str | None, typer.Option(help="Spark's master. [default: local[*,4]]")]
+SparkSecretFile = Annotated[
+    Path | None,
+    typer.Option(help="Holds the secret of the master's cluster: authenticates and encrypts."),
+]
 Prefix = Annotated[str | None, typer.Option(help="What topics' names begin with.")]
 Model = Annotated[str | None, typer.Option(help="The model's name in the registry.")]
 TrackingUri = Annotated[

@@ -39,7 +39,14 @@ def tables(settings: History) -> Iterator[Place]:
     from streaming.archive.session import session
 
     jars = delta()
-    spark = session("digitstream-tables", settings.master, jars, settings.packages, quick=True)
+    spark = session(
+        "digitstream-tables",
+        settings.master,
+        jars,
+        settings.packages,
+        settings.spark_secret_file,
+        quick=True,
+    )
     try:
         yield Place(spark, settings.address)
     finally:

@@ -155,9 +155,19 @@ class Algorithm:
             raise InvalidData(message)
 
     def runs_on(self, spark: SparkSession) -> None:
-        """InvalidSession where workers on Spark would wait for each other for ever."""
+        """InvalidSession where workers on Spark would wait for each other for ever, or would go
+        round the session's authentication.
+        """
         if self.server is None or self.server.mode != "REMOTE_SPARK":
             return
+        from keras2dml.network import is_guarded  # noqa: PLC0415  (compiling needs no Spark)
+
+        if is_guarded(spark):
+            message = (
+                "Connections of this session are authenticated, but SystemDS' parameter server on"
+                " Spark answers whoever connects: use paramserv_parameters={'mode': 'LOCAL'}."
+            )
+            raise InvalidSession(message)
         slots = spark.sparkContext.defaultParallelism
         if slots < self.parallel:
             message = (

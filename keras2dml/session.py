@@ -16,6 +16,7 @@ from py4j.java_gateway import JavaClass
 from pyspark.sql import SparkSession
 
 from keras2dml.errors import InvalidSession
+from keras2dml.network import launch
 
 # What SystemDS reaches into; Java 17 keeps these packages closed otherwise.
 OPENED = (
@@ -87,19 +88,19 @@ def spark_session(
     master: str = "local[*]",
     jars: Sequence[Path | str] = (),
     conf: Mapping[str, str] | None = None,
+    secret_file: Path | None = None,
 ) -> SparkSession:
     """A SparkSession with all that SystemDS needs, and quiet logs; `conf` is laid over these
     settings.
 
-    Workers run this interpreter. Raises InvalidSession if an active session lacks what SystemDS
-    needs.
+    Workers run this interpreter. On a local master nothing of Spark can be reached from another
+    machine. On a cluster `secret_file`, which holds the secret of its master and workers, turns
+    authentication and encryption on (`keras2dml.network`). Raises InvalidSession if an active
+    session lacks what SystemDS needs, or the secret cannot be read.
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName(app_name).master(master)
-    for name, value in {**settings(jars), **(conf or {})}.items():
-        builder = builder.config(name, value)
     with _interruptible():
-        spark = builder.getOrCreate()
+        spark = launch(app_name, master, {**settings(jars), **(conf or {})}, secret_file)
     return suited(spark)
 
 

@@ -57,7 +57,8 @@ def run(
         there(settings.kafka, settings.read)
     make(settings.kafka, settings.topic, settings.partitions)
     packages = {"spark.jars.packages": tables.packages} if tables and tables.packages else {}
-    spark = session(settings.master, jars, {**DELTA, **packages} if tables else None)
+    more = {**DELTA, **packages} if tables else None
+    spark = session(settings.master, jars, more, settings.spark_secret_file)
     try:
         place = None if tables is None else Place(spark, tables.address)
         return rescore(spark, settings, tell, place)

@@ -66,7 +66,7 @@ def run(
     if settings.subscribe:
         there(settings.kafka, settings.read)
     settings.registry.resolve()
-    spark = session(settings.master, jars)
+    spark = session(settings.master, jars, secret_file=settings.spark_secret_file)
     try:
         return score(spark, settings, stop or threading.Event(), tell)
     finally:

@@ -51,10 +51,14 @@ _REPEATING = (
 
 
 def session(
-    master: str, jars: Sequence[Path], more: Mapping[str, str] | None = None
+    master: str,
+    jars: Sequence[Path],
+    more: Mapping[str, str] | None = None,
+    secret_file: Path | None = None,
 ) -> SparkSession:
     """A SparkSession on `master` with these jars, Spark's Kafka connector's among them, and with
-    what else its configuration is to have.
+    what else its configuration is to have; `secret_file` holds the secret of the master's cluster
+    (`keras2dml.network`).
 
     Workers find our packages by themselves on this machine; to any other they are sent.
     """
@@ -70,7 +74,7 @@ def session(
     if local:
         # Workers find our packages there; no shell is forked for the files of a checkpoint.
         conf |= {"spark.executorEnv.PYTHONPATH": str(_ROOT), **local_files(jars)}
-    spark = spark_session("digitstream-score", master, jars, conf)
+    spark = spark_session("digitstream-score", master, jars, conf, secret_file)
     _quieten(spark)
     if not local:
         _ship(spark)

@@ -40,6 +40,7 @@ def archive(
     bootstrap_servers: flags.BootstrapServers = None,
     kafka_profile: flags.KafkaProfile = None,
     master: flags.Master = None,
+    spark_secret_file: flags.SparkSecretFile = None,
     prefix: flags.Prefix = None,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
@@ -67,6 +68,7 @@ def archive(
 def list_(
     home: flags.Home = None,
     master: flags.Master = None,
+    spark_secret_file: flags.SparkSecretFile = None,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
     as_json: flags.AsJson = False,
@@ -82,6 +84,7 @@ def list_(
 def compact(
     home: flags.Home = None,
     master: flags.Master = None,
+    spark_secret_file: flags.SparkSecretFile = None,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
     force: Force = False,
@@ -98,6 +101,7 @@ def compact(
 def vacuum(
     home: flags.Home = None,
     master: flags.Master = None,
+    spark_secret_file: flags.SparkSecretFile = None,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
     retain: Retain = "7d",
@@ -115,6 +119,7 @@ def sql(
     query: Query,
     home: flags.Home = None,
     master: flags.Master = None,
+    spark_secret_file: flags.SparkSecretFile = None,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
     limit: Limit = 50,

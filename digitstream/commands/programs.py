@@ -75,6 +75,7 @@ AvailableNow = Annotated[
 def train(
     home: flags.Home = None,
     master: flags.Master = None,
+    spark_secret_file: flags.SparkSecretFile = None,
     tracking_uri: flags.TrackingUri = None,
     model: flags.Model = None,
     data: flags.Data = None,
@@ -101,7 +102,9 @@ def train(
     from training import program
 
     with display.activity("Starting Spark and SystemDS"):
-        spark = keras2dml.spark_session("digitstream-train", settings.master)
+        spark = keras2dml.spark_session(
+            "digitstream-train", settings.master, secret_file=settings.spark_secret_file
+        )
     try:
         with display.progress("Training steps") as advance:
             made = program.train(settings, spark, _shown(advance))
@@ -186,6 +189,7 @@ def score(
     bootstrap_servers: flags.BootstrapServers = None,
     kafka_profile: flags.KafkaProfile = None,
     master: flags.Master = None,
+    spark_secret_file: flags.SparkSecretFile = None,
     prefix: flags.Prefix = None,
     tracking_uri: flags.TrackingUri = None,
     model: flags.Model = None,

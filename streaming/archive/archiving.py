@@ -66,7 +66,13 @@ def run(
     ArchiveStopped; what is not archived yet is then archived when this is called again.
     """
     ensure(settings.kafka, settings.topics, partitions=settings.partitions)
-    spark = session("digitstream-archive", settings.master, jars, settings.packages)
+    spark = session(
+        "digitstream-archive",
+        settings.master,
+        jars,
+        settings.packages,
+        settings.spark_secret_file,
+    )
     try:
         return archive(spark, settings, stop or threading.Event())
     finally:

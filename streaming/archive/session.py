@@ -11,6 +11,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from keras2dml.network import launch
 from streaming.local_files import local_files
 
 _LOG = Path(__file__).parents[2] / "keras2dml" / "log4j2.properties"
@@ -65,11 +66,18 @@ _REPEATING = (
 
 
 def session(
-    name: str, master: str, jars: Sequence[Path], packages: str = "", *, quick: bool = False
+    name: str,
+    master: str,
+    jars: Sequence[Path],
+    packages: str = "",
+    secret_file: Path | None = None,
+    *,
+    quick: bool = False,
 ) -> SparkSession:
     """A SparkSession on `master` with these jars, Delta's among them.
 
-    `packages` are Maven coordinates, with commas, of what else is needed to reach the tables.
+    `packages` are Maven coordinates, with commas, of what else is needed to reach the tables;
+    `secret_file` holds the secret of the master's cluster (`keras2dml.network`).
     `quick` is for a program that asks once: it starts sooner and computes slower.
     """
     options = f"-Dlog4j2.configurationFile={_LOG.as_uri()}"
@@ -82,11 +90,8 @@ def session(
         conf["spark.jars"] = ",".join(str(jar) for jar in jars)
     if packages:
         conf["spark.jars.packages"] = packages
-    builder = SparkSession.builder.appName(name).master(master)
-    for key, value in conf.items():
-        builder = builder.config(key, value)
     with _silent():
-        spark = builder.getOrCreate()
+        spark = launch(name, master, conf, secret_file)
     log4j: Any = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
     for logger in _REPEATING:
         log4j.core.config.Configurator.setLevel(logger, log4j.Level.OFF)

@@ -13,6 +13,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from contract.errors import BrokerUnavailable
 from digitstream import broker, jars, java
+from tests.listening import Listeners
 
 pytestmark = pytest.mark.kafka
 
@@ -29,6 +30,10 @@ def test_a_stopped_broker_comes_back_where_it_was_with_what_it_had(
     try:
         assert broker.start(tmp_path, java_17, path) == started == broker.status(tmp_path)
         assert broker.address(tmp_path) == started.bootstrap_servers
+        listeners = Listeners()
+        listeners.look(psutil.Process(started.pid))
+        assert listeners.of("kafka.Kafka") == 2  # for clients and for the controller
+        assert listeners.elsewhere == []
         write(started, b"kept")
         assert broker.stop(tmp_path) == started
         assert not psutil.pid_exists(started.pid)

@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.listening import overheard
+
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.systemds, pytest.mark.slow]
 
 
@@ -41,9 +43,11 @@ def left_behind(home: Path) -> list[str]:
 @pytest.mark.timeout(1500)
 def test_the_demo_answers_every_reading_and_reports(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with start(home) as demo:
+    with start(home) as demo, overheard(demo.pid) as listeners:
         said = demo.communicate()[0]
     assert demo.returncode == 0, said
+    assert listeners.elsewhere == []
+    assert all(listeners.of(program) for program in ("kafka.Kafka", " train ", " score "))
     report = json.loads((home / "report.json").read_text())
     assert report["readings"] == 10_000 == report["scored"] + report["dead_letters"]
     assert report["missing"] == 0

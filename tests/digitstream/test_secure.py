@@ -10,6 +10,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from cryptography import x509
 
@@ -23,6 +24,7 @@ from digitstream.consumer import reading
 from digitstream.rights import PROGRAMS, give, rights
 from producers.program import run as produce
 from tests.digitstream.conftest import Run
+from tests.listening import Listeners
 
 pytestmark = pytest.mark.kafka
 
@@ -65,6 +67,10 @@ def test_it_keeps_authority_users_and_ports_and_tells_nobody_a_password(
         started = broker.start(tmp_path, java_17, path, locked=True)
         before, profiles = kept(tmp_path), (tmp_path / PROFILES).read_text()
         assert any(word.startswith("@") for word in spawned)
+        listeners = Listeners()
+        listeners.look(psutil.Process(started.pid))
+        assert listeners.of("kafka.Kafka") == 4  # three for clients, one for the controller
+        assert listeners.elsewhere == []
         for user in secure.USERS:
             password = (secure.folder(tmp_path) / f"{user}.password").read_text()
             assert len(password) >= 32

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from keras2dml.session import JAVA_OPTIONS, settings, systemds_jar
 
+ROOT = Path(__file__).parents[2]
 
-def in_a_new_python(code: str) -> subprocess.CompletedProcess[str]:
+
+# An address that this machine does not have: who listens there fails.
+ELSEWHERE = "203.0.113.7"
+
+DEFAULTS = f"""\
+spark.driver.bindAddress 0.0.0.0
+spark.driver.host {ELSEWHERE}
+spark.ui.enabled true
+"""
+
+
+def in_a_new_python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=180, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, **environ},
+        cwd=ROOT,
     )
 
 
@@ -43,12 +64,29 @@ def test_a_session_without_systemds_is_refused_with_the_settings():
 
 @pytest.mark.spark
 @pytest.mark.slow
-def test_a_session_of_ours_is_quiet():
+def test_a_session_of_ours_is_quiet_and_on_loopback_whatever_names_and_settings_say(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "spark-defaults.conf").write_text(DEFAULTS)
+    (tmp_path / "spark-env.sh").write_text(f"SPARK_LOCAL_IP={ELSEWHERE}\n")
+    (tmp_path / "hosts").write_text("127.0.0.1 localhost\n")  # so this machine has no address
     code = (
-        "from keras2dml import spark_session; from keras2dml.systemds import SystemDS\n"
-        "SystemDS(spark_session(master='local[1]'))"
+        "import json, psutil; from keras2dml import spark_session\n"
+        "from keras2dml.systemds import SystemDS; from tests.listening import Listeners\n"
+        "spark = spark_session(master='local[1]')\n"
+        "SystemDS(spark)\n"
+        "try: print(spark._jvm.java.net.InetAddress.getLocalHost())\n"
+        "except Exception as error: nameless = 'UnknownHostException' in str(error)\n"
+        "listeners = Listeners()\n"
+        "listeners.look(psutil.Process())\n"
+        "print(json.dumps([nameless, len(listeners.seen), listeners.elsewhere]))"
     )
-    ran = in_a_new_python(code)
-    assert ran.returncode == 0
+    ran = in_a_new_python(
+        code,
+        SPARK_CONF_DIR=str(tmp_path),
+        SPARK_LOCAL_HOSTNAME="nowhere.invalid",
+        SPARK_SUBMIT_OPTS=f"-Djdk.net.hosts.file={tmp_path / 'hosts'}",
+    )
+    assert ran.returncode == 0, ran.stderr
     noise = [line for line in ran.stderr.splitlines() if "Using incubator modules" not in line]
-    assert (ran.stdout, noise) == ("", [])
+    assert (json.loads(ran.stdout), noise) == ([True, 5, []], [])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import duckdb
+import psutil
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
@@ -20,6 +21,7 @@ from contract.topics import Topics
 from digitstream import jars, java
 from digitstream.broker import Broker
 from streaming.archive.tables import TABLES
+from tests.listening import Listeners
 from tests.streaming.archives import (
     PATIENCE,
     archive_process,
@@ -133,6 +135,9 @@ def test_a_signal_stops_after_the_commits_that_run(
     lasting = replace(archiving, available_now=False, batch_records=10)
     with archive_process(lasting, delta_jars) as archive:
         until(lambda: commits(archiving) > 12, PATIENCE)
+        listeners = Listeners()
+        listeners.look(psutil.Process(archive.pid))
+        assert listeners.of("pyspark-shell") and listeners.elsewhere == []
         with archive_process(lasting, delta_jars) as second:
             assert second.wait(PATIENCE) == 1
         assert "Another process archives" in log(archiving)

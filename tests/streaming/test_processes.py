@@ -16,6 +16,7 @@ from contract.events import Score, Source
 from contract.settings import Scoring
 from streaming.checkpoint import CheckpointInUse, claimed
 from streaming.scoring import score
+from tests.listening import Listeners, overheard
 from tests.streaming.processes import log, process
 from tests.streaming.records import reading
 from tests.streaming.wire import answers, messages, send, until
@@ -37,18 +38,24 @@ except DigitstreamError as error:
 """
 
 CLUSTER = """
-import json, sys, threading
+import json, os, sys, threading
 from pathlib import Path
 from contract.settings import Scoring
 from streaming.scoring import score
 from streaming.session import session
 
 settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
-spark = session(settings["master"], jars)
+spark = session(settings["master"], jars, secret_file=Path(settings["spark_secret_file"]))
 score(spark, Scoring(**{**settings, "home": Path(settings["home"])}), threading.Event(), print)
 where = spark.sparkContext.range(1).map(lambda _: __import__("streaming.decode").decode.__file__)
 print(where.collect(), file=sys.stderr)
+known = spark.sparkContext.range(1).map(lambda _: len(os.environ["_SPARK_AUTH_SECRET"]))
+print("of the secret", known.collect(), file=sys.stderr)
+print(spark.sparkContext.getConf().getAll(), file=sys.stderr)
+spark.sql("SET").show(10_000, False)
 """
+
+SECRET = "known to driver and executors alone"
 
 
 def scored(settings: Scoring) -> int:
@@ -70,6 +77,10 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
             claimed(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
         ):
             pass
+        listeners = Listeners()
+        listeners.look(psutil.Process(scorer.pid))
+        assert listeners.elsewhere == []
+        assert listeners.of("pyspark.daemon") and listeners.of("pyspark-shell")
         family = psutil.Process(scorer.pid).children(recursive=True)
         scorer.send_signal(kind)
         assert scorer.wait(30) == 0, log(scoring)
@@ -102,10 +113,18 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
 def test_executors_elsewhere_get_the_packages_and_the_model(
     scoring: Scoring, spark_jars: list[Path]
 ) -> None:
+    """Authenticated and encrypted, by a secret that nobody sees."""
     sent = send(scoring, [reading(number) for number in range(300)])
-    cluster = replace(scoring, master="local-cluster[1,1,1024]")
-    with process(CLUSTER, cluster, spark_jars) as scorer:
-        assert scorer.wait(120) == 0, log(scoring)
+    secret = scoring.home / "secret"
+    secret.write_text(f"{SECRET}\n")
+    cluster = replace(scoring, master="local-cluster[1,1,1024]", spark_secret_file=secret)
+    with process(CLUSTER, cluster, spark_jars) as scorer, overheard(scorer.pid) as listeners:
+        said, _ = scorer.communicate(timeout=500)
+    assert scorer.returncode == 0, log(scoring)
     assert "digitstream.zip/streaming/decode.py" in log(scoring)
+    assert f"of the secret [{len(SECRET)}]" in log(scoring)
+    assert "('spark.network.crypto.enabled', 'true')" in log(scoring)
+    assert listeners.of("CoarseGrainedExecutorBackend") and listeners.elsewhere == []
+    assert SECRET not in log(scoring) + said + str(listeners.seen)
     assert sorted(answers(scoring).sources) == sorted(sent)
     assert not answers(scoring).letters
