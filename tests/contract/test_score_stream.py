@@ -44,8 +44,8 @@ class Scores:
         self.servers, self.topics, self.kafka = servers, topics, Kafka(servers)
         self.prefix = topics.readings.removesuffix(".readings")
 
-    def score(self, offset: int, replay: int | None = None) -> Score:
-        first = Source(self.topics.readings, 0, offset)
+    def score(self, offset: int, replay: int | None = None, part: int = 0) -> Score:
+        first = Source(self.topics.readings, part, offset)
         source = first if replay is None else Source(self.topics.replays, 0, replay)
         model, times = Model("digits", "1", "onnx"), Times(None, NOW, NOW)
         again = None if replay is None else first
