@@ -31,6 +31,11 @@ def arguments(kafka: Kafka) -> dict[str, Any]:
     }
 
 
+def consuming(kafka: Kafka) -> dict[str, Any]:
+    """What a consumer is made with: it reads only what is committed, never an aborted record."""
+    return {**arguments(kafka), "isolation_level": "read_committed"}
+
+
 @contextmanager
 def reaching(to: Kafka) -> Iterator[None]:
     """Raise BrokerUnavailable if nobody listens, or a client says that nobody answers.

@@ -34,6 +34,10 @@ class TopicMissing(DigitstreamError):
     """A topic does not exist and may not be created by us."""
 
 
+class CodecMissing(DigitstreamError):
+    """Records are compressed in a way that this Python cannot undo."""
+
+
 class BadEvent(DigitstreamError):
     """A record on one of our own topics that no codec of ours wrote."""
 

@@ -11,7 +11,8 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition, erro
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
-from contract.clients import arguments, reaching
+from contract.clients import consuming, reaching
+from contract.codecs import UNDECODED, undecoded
 from contract.connection import Kafka
 from contract.errors import DigitstreamError, TopicMissing
 from contract.topics import ANSWER_BYTES
@@ -38,12 +39,13 @@ class TopicRefused(DigitstreamError):
 
 
 class Following:
-    """The records of a topic, from where this program begins.
+    """The committed records of a topic, from where this program begins.
 
     That is, by partition, where its group committed last; else, and without a group, the oldest
     record, or the end as it is now. `recall` records before a committed position come once more,
-    as ones that are not `fresh`. Raises BrokerUnavailable and TopicMissing; RecordsLost and
-    TopicRefused then and later.
+    as ones that are not `fresh`. What a transaction aborted never comes, and what one holds open
+    not yet. Raises BrokerUnavailable and TopicMissing; RecordsLost, TopicRefused, CodecMissing and
+    BadEvent then and later.
     """
 
     def __init__(
@@ -65,9 +67,10 @@ class Following:
         self._dirty = False
         self._committed = time.monotonic()
         self._failure: Exception | None = None
+        self._undecoded: DigitstreamError | None = None
         with reaching(kafka):
             self._consumer = KafkaConsumer(
-                **arguments(kafka),
+                **consuming(kafka),
                 group_id=group,
                 enable_auto_commit=False,
                 # Where to begin is decided here, and a position that is gone is an error.
@@ -89,6 +92,8 @@ class Following:
 
     def records(self, seconds: float) -> Iterator[ConsumerRecord]:
         """Some records, each partition's in order, as soon as there are any; none after a while."""
+        if self._undecoded is not None:
+            raise self._undecoded  # a client that has met such a record would wait for ever
         self._commit_in_time()
         assigned = self._consumer.assignment()
         self._begun &= assigned
@@ -201,10 +206,19 @@ class Following:
                 f"`kafka-consumer-groups.sh --reset-offsets`."
             )
             raise RecordsLost(message) from exc
-        message = (
-            f"Kafka at {self._kafka} does not give {self._topic} to this program: {exc!r}. It must "
-            f"be allowed to read the topic, and to use its group. Ask whoever runs Kafka."
-        )
+        if isinstance(exc, UNDECODED):
+            self._undecoded = undecoded(self._topic, exc)
+            raise self._undecoded from exc
+        if isinstance(exc, errors.AuthorizationError):
+            message = (
+                f"Kafka at {self._kafka} does not give {self._topic} to this program: {exc!r}. It "
+                f"must be allowed to read the topic, and to use its group. Ask whoever runs Kafka."
+            )
+        else:
+            message = (
+                f"Kafka at {self._kafka} stopped giving {self._topic} to this program: {exc!r}. "
+                f"What was not taken stays there. Start again; it goes on where it stopped."
+            )
         raise TopicRefused(message) from exc
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from contract.connection import Kafka
 from contract.sources import topic_id_of
+from contract.transactions import Offsets, OpenTransaction, open_transactions
 
 if TYPE_CHECKING:
     from kafka import KafkaAdminClient
 
-_NO_ID = uuid.UUID(int=0)
+__all__ = ["Log", "Offsets", "looking"]
 
-Offsets = Mapping[str, Mapping[int, int]]
-"""Topic -> partition -> offset."""
+_NO_ID = uuid.UUID(int=0)
 
 
 class Log:
@@ -43,11 +43,23 @@ class Log:
         """The offset that each partition's next record will get."""
         return self._offsets(topics, "LATEST")
 
-    def at(self, end: Offsets, time: datetime) -> dict[str, dict[int, int]]:
-        """The offset of each partition's first record that Kafka stored then or later; where there
-        is none, the one in `end`.
+    def readable(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
+        """The offset up to which each partition can be read: that of its next record, or of the
+        first record of a transaction that is still open.
         """
-        from kafka import TopicPartition  # noqa: PLC0415
+        return self._offsets(topics, "LATEST", committed=True)
+
+    def open_transactions(self, topics: Iterable[str]) -> list[OpenTransaction]:
+        """The transactions that hold records of these topics back."""
+        names = list(topics)
+        end = self.end(names)
+        return open_transactions(self._admin, end, self.readable(names))
+
+    def at(self, end: Offsets, time: datetime) -> dict[str, dict[int, int]]:
+        """The offset of each partition's first readable record that Kafka stored then or later;
+        where there is none, the one in `end`.
+        """
+        from kafka import IsolationLevel, TopicPartition  # noqa: PLC0415
 
         places = {
             TopicPartition(topic, partition): round(time.timestamp() * 1000)
@@ -55,7 +67,8 @@ class Log:
             for partition in partitions
         }
         found: dict[str, dict[int, int]] = {topic: dict(parts) for topic, parts in end.items()}
-        for place, offset in self._admin.list_partition_offsets(places).items():
+        committed = IsolationLevel.READ_COMMITTED
+        for place, offset in self._admin.list_partition_offsets(places, committed).items():
             if offset.offset >= 0:
                 found[place.topic][place.partition] = offset.offset
         return found
@@ -102,8 +115,10 @@ class Log:
                 found.setdefault(place.topic, {})[place.partition] = offset.offset
         return found
 
-    def _offsets(self, topics: Iterable[str], spec: str) -> dict[str, dict[int, int]]:
-        from kafka import TopicPartition  # noqa: PLC0415
+    def _offsets(
+        self, topics: Iterable[str], spec: str, *, committed: bool = False
+    ) -> dict[str, dict[int, int]]:
+        from kafka import IsolationLevel, TopicPartition  # noqa: PLC0415
         from kafka.protocol.consumer.offsets import OffsetSpec  # noqa: PLC0415
 
         places = {
@@ -111,8 +126,9 @@ class Log:
             for topic in self._admin.describe_topics(list(topics))
             for each in topic["partitions"]
         }
+        level = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
         found: dict[str, dict[int, int]] = {}
-        for place, offset in self._admin.list_partition_offsets(places).items():
+        for place, offset in self._admin.list_partition_offsets(places, level).items():
             found.setdefault(place.topic, {})[place.partition] = offset.offset
         return found
 

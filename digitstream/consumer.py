@@ -9,12 +9,12 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import CorruptRecordError
 
 from contract.checkpoint import Positions
-from contract.clients import absent, arguments, denied, reaching, served
+from contract.clients import absent, consuming, denied, reaching, served
+from contract.codecs import UNDECODED, undecoded
 from contract.connection import Kafka
-from contract.errors import BadEvent, TopicMissing
+from contract.errors import TopicMissing
 from contract.log import looking
 from contract.topics import hidden
 
@@ -25,10 +25,11 @@ PATIENCE_SECONDS = 60
 
 
 class TopicReader:
-    """The records of topics of one Kafka, in bulk; make it with `reading`.
+    """The committed records of topics of one Kafka, in bulk; make it with `reading`.
 
     Each method raises BrokerUnavailable if Kafka is gone, AccessDenied, and TopicMissing; those
-    that read raise BadEvent for a record that cannot be read at all.
+    that read raise BadEvent for a record that cannot be read at all, and CodecMissing for one that
+    is compressed in a way that this Python cannot undo.
     """
 
     def __init__(self, consumer: KafkaConsumer, kafka: Kafka) -> None:
@@ -48,7 +49,9 @@ class TopicReader:
         return {place.partition: offset for place, offset in found.items()}
 
     def end(self, topic: str) -> Positions:
-        """The offset that each partition's next record will get."""
+        """The offset up to which each partition can be read: that of its next record, or of the
+        first record of a transaction that is still open.
+        """
         found: dict[TopicPartition, int]
         with served(self._kafka):
             found = self._consumer.end_offsets(self._of(topic))
@@ -105,13 +108,8 @@ class TopicReader:
             try:
                 with served(self._kafka):
                     found = self._consumer.poll(timeout_ms=1000, **limits)
-            except CorruptRecordError as exc:
-                message = (
-                    f"A record of {topic} cannot be read here ({exc}). kafka-python takes only "
-                    f"records whose headers have names of UTF-8. Spark takes any: `digitstream "
-                    f"reconcile --from tables` accounts for it, too."
-                )
-                raise BadEvent(message) from exc
+            except UNDECODED as exc:
+                raise undecoded(topic, exc) from exc
             if found or self._places() != before:
                 return found
         raise absent(self._kafka)
@@ -140,7 +138,7 @@ def reading(kafka: Kafka) -> Iterator[TopicReader]:
     """
     with reaching(kafka):
         consumer = KafkaConsumer(
-            **arguments(kafka),
+            **consuming(kafka),
             enable_auto_commit=False,
             max_poll_records=RECORDS_A_POLL,
             fetch_max_bytes=FETCH_BYTES,

@@ -10,6 +10,7 @@ from pathlib import Path
 from contract.log import Log
 from contract.progress import Progress
 from contract.settings import Scoring
+from contract.transactions import OpenTransaction
 from digitstream.consumer import TopicReader
 
 # A micro-batch's figures are some hundred bytes: the last ones of any query are among these.
@@ -28,6 +29,8 @@ class Status:
     waiting: int
     """Readings without an answer by now, by the group in Kafka; all of them if it has none."""
     group: str
+    open_transactions: list[OpenTransaction]
+    """Those that hold readings, replays or answers back."""
 
     @property
     def runs(self) -> bool:
@@ -40,7 +43,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     last = _last(reader, settings)
     done = log.committed(settings.group)
     topics = (*settings.read, settings.topics.replays)
-    first, ends = log.first(topics), log.end(topics)
+    first, ends = log.first(topics), log.readable(topics)
     waiting = sum(
         max(end - max(done.get(topic, {}).get(partition, 0), first[topic][partition]), 0)
         for topic, partitions in ends.items()
@@ -53,7 +56,13 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
         seconds_ago=None if last is None else round((now - last.time).total_seconds(), 1),
         waiting=waiting,
         group=settings.group,
+        open_transactions=log.open_transactions(_topics(settings)),
     )
+
+
+def _topics(settings: Scoring) -> list[str]:
+    topics = settings.topics
+    return [*settings.read, topics.replays, topics.scores, topics.dead_letters]
 
 
 def running(lock: Path) -> bool | None:

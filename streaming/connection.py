@@ -17,6 +17,9 @@ _PROVIDER = {
     "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
 }
 
+COMMITTED = {"kafka.isolation.level": "read_committed"}
+"""What Spark's source takes besides: it reads only what is committed, never an aborted record."""
+
 
 def options(spark: SparkSession, kafka: Kafka) -> dict[str, str]:
     """What `format("kafka")` takes.

@@ -22,7 +22,7 @@ from contract.topics import make, there
 from streaming.archive.place import Place
 from streaming.archive.session import DELTA
 from streaming.archive.tables import READINGS
-from streaming.connection import options
+from streaming.connection import COMMITTED, options
 from streaming.failures import cause_of
 from streaming.frame import Frame
 from streaming.loaded import Tell, engaged
@@ -145,7 +145,7 @@ def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
 def _spans(settings: Rescoring) -> list[tuple[str, Span]]:
     """What is to be scored of each topic, as it is now."""
     with looking(settings.kafka) as log:
-        first, end = log.first(settings.read), log.end(settings.read)
+        first, end = log.first(settings.read), log.readable(settings.read)
         begin = log.at(end, settings.from_timestamp) if settings.from_timestamp else first
         stop = log.at(end, settings.to_timestamp) if settings.to_timestamp else end
     return [
@@ -162,6 +162,7 @@ def _read(spark: SparkSession, settings: Rescoring, topic: str, span: Span) -> D
         "endingOffsets": json.dumps({topic: {part: end for part, (_, end) in span.items()}}),
         "failOnDataLoss": "true",
         "includeHeaders": "true",
+        **COMMITTED,
         "kafka.max.poll.records": "50",
         "minPartitions": str(spark.sparkContext.defaultParallelism),
     }

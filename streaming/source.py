@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from contract.connection import Kafka
 from contract.images import Shape, largest
 from contract.topics import READING_BYTES
-from streaming.connection import options
+from streaming.connection import COMMITTED, options
 from streaming.sink import LARGEST
 
 # Bytes of the headers, of everything around the value, of all.
@@ -50,6 +50,7 @@ def readings(
         **begin,
         "failOnDataLoss": "true",
         "includeHeaders": "true",
+        **COMMITTED,
         "maxOffsetsPerTrigger": str(max_offsets_per_trigger),
         # Records arrive decompressed, these many at a time: some of them are bombs.
         "kafka.max.poll.records": "50",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from digitstream import display, flags
 
 if TYPE_CHECKING:
+    from contract.transactions import OpenTransaction
     from digitstream.reconcile import Partition, Reconciliation
 
 COUNTS = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
@@ -35,12 +37,14 @@ def reconcile(
 
     Those before the first that the query was to read (--from-timestamp) do not count.
     """
+    from contract.log import looking
     from contract.settings import History, Scoring
     from digitstream import consumer
     from digitstream import reconcile as accounts
     from digitstream.query_state import QueryState
 
     given = locals()
+    held: list[OpenTransaction] = []
     settings = flags.loaded(Scoring, given)
     if origin is flags.Origin.TABLES:
         from digitstream import archived, machine
@@ -71,6 +75,9 @@ def reconcile(
                 )
                 for topic in settings.read
             ]
+            with looking(settings.kafka) as log:
+                answers = (settings.topics.scores, settings.topics.dead_letters)
+                held = log.open_transactions([*settings.read, settings.topics.replays, *answers])
     complete = all(each.complete for each in found)
     totals = {count: sum(each.total(count) for each in found) for count in (*COUNTS, *REPLAYED)}
     topics = [
@@ -82,18 +89,24 @@ def reconcile(
         **totals,
         "earlier": sum(each.earlier for each in found),
         "recreated": [*state.recreated],
+        "open_transactions": [*map(asdict, held)],
         "topics": topics,
         "replays": replays,
     }
-    display.report(value, lambda: table(*found, recreated=state.recreated), as_json)
+    display.report(value, lambda: table(*found, recreated=state.recreated, held=held), as_json)
     raise typer.Exit(0 if complete else 1)
 
 
-def table(*found: Reconciliation, recreated: Mapping[str, str] | None = None) -> Group:
+def table(
+    *found: Reconciliation,
+    recreated: Mapping[str, str] | None = None,
+    held: Sequence[OpenTransaction] = (),
+) -> Group:
     """Reconciliations for a person: of each topic a row each partition, one for all, the gaps; then
-    the replays, which are those of all topics, and what is said of topics that were `recreated`.
+    the replays, which are those of all topics, what is said of topics that were `recreated`, and
+    what is held back.
     """
-    parts: list[Table | str] = [
+    parts: list[Table | Text | str] = [
         _rows(f"Readings of {each.topic}", each.partitions) for each in found
     ]
     if any(part.produced for part in found[0].replays):
@@ -116,6 +129,7 @@ def table(*found: Reconciliation, recreated: Mapping[str, str] | None = None) ->
             f"Deleted and made anew since the query read it: {'; '.join(recreated.values())}. "
             f"`digitstream score --skip-lost` answers the readings that are there now."
         )
+    parts.extend(Text(str(each)) for each in held)
     return Group(*parts)
 
 

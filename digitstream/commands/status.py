@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from digitstream import display, flags
 
@@ -46,7 +48,8 @@ def status(
 
 def _value(found: Status) -> dict[str, Any]:
     last = None if found.last is None else json.loads(found.last.message().value or b"")
-    return {**vars(found), "last": last}
+    held = [asdict(each) for each in found.open_transactions]
+    return {**vars(found), "last": last, "open_transactions": held}
 
 
 def _table(found: Status) -> Table:
@@ -54,6 +57,8 @@ def _table(found: Status) -> Table:
     never = found.running is None and found.last is None
     rows.add_row("runs", "no scorer ran yet" if never else RUNNING[found.running])
     rows.add_row("waiting by now", f"{found.waiting:,} readings (Kafka's group {found.group})")
+    for transaction in found.open_transactions:
+        rows.add_row("held back", Text(str(transaction)))
     if found.last is None:
         rows.add_row("last micro-batch", "none")
         return rows

@@ -5,10 +5,20 @@ from __future__ import annotations
 import difflib
 
 from contract.errors import SettingsError
-from digitstream.drills import checkpoint, models, outside, readings, scorer, soak
+from digitstream.drills import checkpoint, clients, models, outside, readings, scorer, soak
 from digitstream.drills.drill import DRILLS, Drill
 
-__all__ = ["DRILLS", "checkpoint", "chosen", "models", "outside", "readings", "scorer", "soak"]
+__all__ = [
+    "DRILLS",
+    "checkpoint",
+    "chosen",
+    "clients",
+    "models",
+    "outside",
+    "readings",
+    "scorer",
+    "soak",
+]
 
 
 def chosen(name: str) -> list[Drill]:

@@ -15,7 +15,7 @@ from pyspark.sql.functions import max as highest
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contract.checkpoint import Checkpoint, CheckpointDamaged
-from contract.clients import arguments, reaching
+from contract.clients import consuming, reaching
 from contract.errors import DigitstreamError
 from contract.log import looking
 from contract.settings import Archiving
@@ -180,7 +180,7 @@ def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
     if not held:
         return "earliest"
     with reaching(settings.kafka):
-        consumer = KafkaConsumer(**arguments(settings.kafka))
+        consumer = KafkaConsumer(**consuming(settings.kafka))
     try:
         numbers = consumer.partitions_for_topic(topic) or ()
         first = consumer.beginning_offsets([TopicPartition(topic, number) for number in numbers])

@@ -6,13 +6,15 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from pyspark.sql import SparkSession
 
 from contract.clients import arguments
+from contract.connection import Kafka
 from contract.events import DeadLetter, Score, Source
 from contract.messages import Message
 from contract.settings import Scoring
+from contract.topics import Topics
 
 Sent = dict[Source, Message]
 
@@ -83,6 +85,19 @@ def messages(settings: Scoring, topic: str) -> list[Message]:
             found += [Message(record.key, record.value, list(record.headers)) for record in records]
     consumer.close()
     return found
+
+
+def make_compressed(kafka: Kafka, topics: Topics, codec: str) -> None:
+    """Make the topics so that the broker compresses what comes, whatever its producer does."""
+    admin = KafkaAdminClient(**arguments(kafka))
+    admin.create_topics(
+        {
+            topic: {"num_partitions": 2, "configs": {**configs, "compression.type": codec}}
+            for topic, configs in topics.configs.items()
+        }
+    )
+    admin.wait_for_topics(list(topics.configs))
+    admin.close()
 
 
 def answers(settings: Scoring) -> Answers:
