@@ -47,25 +47,25 @@ def filled(settings: Settings, count: int) -> None:
     """Write readings, and the score of each."""
     shared = {**arguments(settings.kafka), "batch_size": 1 << 18, "linger_ms": 50}
     model, now = Model("digits", "1", "onnx"), datetime.now(UTC)
-    with (
-        KafkaProducer(**shared) as readings,
-        KafkaProducer(**shared, compression_type="gzip") as scores,
-    ):
-        for number in range(count):
-            part, offset = number % PARTITIONS, number // PARTITIONS
-            readings.send(settings.topics.readings, bytes(784), partition=part)
-            likely = 0.5 + number % 1000 / 2001
-            key, value, headers = Score(
-                id=f"reading-{number}",
-                device=f"device-{number % 50:03}",
-                prediction=number % 10,
-                confidence=likely,
-                probabilities=(likely, *[(1 - likely) / 9] * 9),
-                model=model,
-                source=Source(settings.topics.readings, part, offset),
-                times=Times(now, now, now),
-            ).message()
-            scores.send(settings.topics.scores, value, key, headers, part)
+    readings, scores = KafkaProducer(**shared), KafkaProducer(**shared, compression_type="gzip")
+    for number in range(count):
+        part, offset = number % PARTITIONS, number // PARTITIONS
+        readings.send(settings.topics.readings, bytes(784), partition=part)
+        likely = 0.5 + number % 1000 / 2001
+        key, value, headers = Score(
+            id=f"reading-{number}",
+            device=f"device-{number % 50:03}",
+            prediction=number % 10,
+            confidence=likely,
+            probabilities=(likely, *[(1 - likely) / 9] * 9),
+            model=model,
+            source=Source(settings.topics.readings, part, offset),
+            times=Times(now, now, now),
+        ).message()
+        scores.send(settings.topics.scores, value, key, headers, part)
+    for producer in (readings, scores):
+        producer.flush(60)
+        producer.close(timeout=60)
 
 
 def streamed(settings: Settings, count: int) -> dict[str, float]:

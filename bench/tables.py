@@ -85,7 +85,8 @@ def send(settings: Settings, readings: int) -> None:
             (topics.scores, score),
         ):
             producer.send(topic, message.value, message.key, message.headers, number % 2)
-    producer.close()
+    producer.flush(60)
+    producer.close(timeout=60)
 
 
 def events(topic: str, readings: int) -> Iterator[tuple[Message, Message, Message]]:

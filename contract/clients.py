@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import kafka.errors
@@ -17,6 +17,9 @@ PATIENCE_MS = 5_000
 
 RECONNECT_MS = 1_000
 """How long at most a client lets pass before it tries again to reach a broker that went away."""
+
+_CLOSING_SECONDS = 15.0
+"""How long a producer's own thread may take to end: an attempt to connect is not interrupted."""
 
 
 def arguments(kafka: Kafka) -> dict[str, Any]:
@@ -69,8 +72,28 @@ def served(by: Kafka) -> Iterator[None]:
         kafka.errors.SaslAuthenticationFailedError,
     ) as exc:
         raise denied(by, str(exc)) from exc
-    except kafka.errors.KafkaTimeoutError as exc:
+    except (
+        kafka.errors.KafkaConnectionError,
+        kafka.errors.KafkaTimeoutError,
+        kafka.errors.NodeNotReadyError,
+        kafka.errors.RequestTimedOutError,
+    ) as exc:
         raise absent(by) from exc
+
+
+def close_producer(producer: Any, seconds: float) -> None:
+    """Close kafka-python's producer within seconds; what is not answered by then is given up.
+
+    Its own `close` waits for what is under way, and does not close where that is stuck: a producer
+    that numbers its messages and loses one of them never sends again.
+    """
+    with suppress(kafka.errors.KafkaError):
+        producer.flush(seconds)
+    sender = producer._sender
+    sender.force_close()
+    sender.join(_CLOSING_SECONDS)
+    with suppress(kafka.errors.KafkaError):
+        producer.close(timeout=0)
 
 
 def absent(to: Kafka) -> BrokerUnavailable:

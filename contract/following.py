@@ -11,10 +11,10 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition, erro
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
-from contract.clients import consuming, reaching
+from contract.clients import absent, consuming, reaching
 from contract.codecs import UNDECODED, undecoded
 from contract.connection import Kafka
-from contract.errors import DigitstreamError, TopicMissing
+from contract.errors import BrokerUnavailable, DigitstreamError, TopicMissing
 from contract.topics import ANSWER_BYTES
 
 _RECORDS_A_POLL = 2_000
@@ -81,7 +81,7 @@ class Following:
             )
             self._partitions = self._consumer.partitions_for_topic(topic)
         if not self._partitions:
-            self._consumer.close()
+            self._consumer.close(timeout_ms=_PATIENCE_MS)
             message = (
                 f"Kafka at {kafka} has no topic {topic}. It is made by the first `digitstream "
                 f"score`. Check the prefix."
@@ -105,7 +105,8 @@ class Following:
         except errors.NoOffsetForPartitionError:
             pass  # nobody has begun there yet
         except errors.KafkaError as exc:
-            self._refused(exc)
+            if not exc.retriable:
+                self._refused(exc)
         for records in found.values():
             yield from records
 
@@ -139,7 +140,7 @@ class Following:
         """
         try:
             if self._auto_commit:
-                with suppress(TopicRefused):
+                with suppress(BrokerUnavailable, TopicRefused):
                     self.commit()
         finally:
             self._consumer.close(timeout_ms=_PATIENCE_MS)
@@ -150,7 +151,7 @@ class Following:
             oldest = self._consumer.beginning_offsets(places)
             newest = self._consumer.end_offsets(places)
             for place in places:
-                known = None if self._group is None else self._consumer.committed(place)
+                known = None if self._group is None else self._committed_at(place)
                 if known is None:
                     # A partition that was added since then has nothing that came before.
                     whole = self._from_beginning or place.partition not in self._partitions
@@ -164,9 +165,15 @@ class Following:
                     self._first[place] = known
                     self._consumer.seek(place, max(known - self._recall, oldest[place]))
         except errors.KafkaError as exc:
+            if exc.retriable:
+                return  # it is tried again at the next look
             self._refused(exc)
         self._consumer.resume(*places)
         self._begun.update(places)
+
+    def _committed_at(self, place: TopicPartition) -> int | None:
+        offset: int | None = self._consumer.committed(place, timeout_ms=_PATIENCE_MS)
+        return offset
 
     def _positions(self) -> dict[TopicPartition, OffsetAndMetadata]:
         self._dirty = False
@@ -209,6 +216,8 @@ class Following:
         if isinstance(exc, UNDECODED):
             self._undecoded = undecoded(self._topic, exc)
             raise self._undecoded from exc
+        if getattr(exc, "retriable", False):
+            raise absent(self._kafka) from exc
         if isinstance(exc, errors.AuthorizationError):
             message = (
                 f"Kafka at {self._kafka} does not give {self._topic} to this program: {exc!r}. It "

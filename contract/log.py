@@ -135,15 +135,18 @@ class Log:
 
 @contextmanager
 def looking(kafka: Kafka) -> Iterator[Log]:
-    """A look at that Kafka's topics; raises BrokerUnavailable if nobody answers there."""
+    """A look at that Kafka's topics; raises BrokerUnavailable if nobody answers there, or not any
+    more in the body.
+    """
     # Spark's workers know this module by name and have no Kafka client to load.
     from kafka import KafkaAdminClient  # noqa: PLC0415
 
-    from contract.clients import arguments, reaching  # noqa: PLC0415
+    from contract.clients import arguments, reaching, served  # noqa: PLC0415
 
     with reaching(kafka):
         admin = KafkaAdminClient(**arguments(kafka))
     try:
-        yield Log(admin)
+        with served(kafka):
+            yield Log(admin)
     finally:
         admin.close()

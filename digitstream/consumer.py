@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from contract.checkpoint import Positions
-from contract.clients import absent, consuming, denied, reaching, served
+from contract.clients import PATIENCE_MS, absent, consuming, denied, reaching, served
 from contract.codecs import UNDECODED, undecoded
 from contract.connection import Kafka
 from contract.errors import TopicMissing
@@ -94,8 +94,14 @@ class TopicReader:
         return None
 
     def _position(self, topic: str, partition: int) -> int:
+        return self._at(TopicPartition(topic, partition))
+
+    def _at(self, place: TopicPartition) -> int:
         with served(self._kafka):
-            return int(self._consumer.position(TopicPartition(topic, partition)))
+            offset = self._consumer.position(place, timeout_ms=1000 * PATIENCE_SECONDS)
+        if offset is None:
+            raise absent(self._kafka)
+        return int(offset)
 
     def _polled(self, topic: str, **limits: int) -> dict[TopicPartition, list[ConsumerRecord]]:
         """What Kafka gives next of the topic, or has passed over: a transaction's marks are no
@@ -115,11 +121,11 @@ class TopicReader:
         raise absent(self._kafka)
 
     def _places(self) -> list[Any]:
-        with served(self._kafka):
-            return [self._consumer.position(place) for place in sorted(self._consumer.assignment())]
+        return [self._at(place) for place in sorted(self._consumer.assignment())]
 
     def _of(self, topic: str) -> list[TopicPartition]:
-        partitions = self._consumer.partitions_for_topic(topic)
+        with served(self._kafka):
+            partitions = self._consumer.partitions_for_topic(topic)
         if not partitions and hidden(self._kafka, topic):
             raise denied(self._kafka, f"it may not READ {topic}")
         if not partitions:
@@ -147,4 +153,4 @@ def reading(kafka: Kafka) -> Iterator[TopicReader]:
     try:
         yield TopicReader(consumer, kafka)
     finally:
-        consumer.close()
+        consumer.close(timeout_ms=PATIENCE_MS)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
-from kafka import KafkaProducer
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
-from kafka.future import Future
 from kafka.serializer import Serializer
 
-from contract.clients import arguments, reaching
 from contract.connection import Kafka
 from contract.events import Source
 from contract.headers import Header
 from contract.messages import Message
 from digitstream.consumer import TopicReader
+from producers.sending import Outbox, Refused, connected
 
 LARGEST = 1 << 28
 """Bytes that a record may have before it is compressed; its topic limits what it may have after."""
@@ -37,42 +36,65 @@ def original(reader: TopicReader, source: Source) -> Message | None:
 class Sender:
     """Sends records to a topic as they are; make it with `sending`."""
 
-    def __init__(self, producer: KafkaProducer, topic: str) -> None:
-        self._producer, self._topic = producer, topic
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self._kafka, self._topic = kafka, topic
+        self.taken = 0
+        """How many records Kafka acknowledged."""
+        self._outbox: Outbox | None = None
+        self._open = ExitStack()
 
-    def send(self, message: Message) -> Future:
-        """Begin to send; the future fails with one of TOO_LARGE if the topic does not take it."""
-        key, value, headers = message
+    def send(self, messages: Sequence[Message]) -> list[bool]:
+        """Whether Kafka took each, in order; it does not take what is too large for the topic.
+
+        Raises Undelivered if one fails for another reason; it counts those that `taken` does not.
+        """
+        taken = self._acknowledged(messages)
+        rest = [place for place in range(len(messages)) if place not in taken]
+        # One that is too large ends kafka-python's client, and with it those that are not.
+        if rest and len(messages) > 1:
+            middle = (len(rest) + 1) // 2
+            for half in (rest[:middle], rest[middle:]):
+                answers = self.send([messages[place] for place in half]) if half else []
+                taken |= {place for place, is_taken in zip(half, answers, strict=True) if is_taken}
+        return [place in taken for place in range(len(messages))]
+
+    def close(self) -> None:
+        """End the client."""
+        self._outbox = None
+        self._open.close()
+
+    def _acknowledged(self, messages: Sequence[Message]) -> set[int]:
+        """The places of those that Kafka took; all, unless it found one too large."""
+        if self._outbox is None:
+            self._outbox = self._open.enter_context(connected(self._kafka, **_OPTIONS))
+        outbox = self._outbox
+        outbox.count_anew()
+        outbox.expect(self._topic, len(messages))
         try:
-            given = _NOTHING if value is None else value
-            return self._producer.send(self._topic, given, key, headers)
-        except TOO_LARGE as exc:
-            return Future().failure(exc)
-
-    def flush(self) -> None:
-        """Return when everything was acknowledged, or has failed."""
-        self._producer.flush()
+            for place, (key, value, headers) in enumerate(messages):
+                given = _NOTHING if value is None else value
+                outbox.send(self._topic, Message(key, given, headers), place)  # type: ignore[arg-type]
+            outbox.settle(0)
+        except Refused as refusal:
+            is_doubtful = refusal.deliveries[self._topic].unknown
+            if is_doubtful or not isinstance(refusal.__cause__, TOO_LARGE):
+                raise
+            self.close()
+        self.taken += outbox.acked.total()
+        return set(outbox.acked)
 
 
 @contextmanager
 def sending(kafka: Kafka, topic: str) -> Iterator[Sender]:
-    """A sender to that topic; raises BrokerUnavailable if nobody answers.
+    """A sender to that topic: each record once, acknowledged by all replicas.
 
-    Each record once, in order, acknowledged by all replicas.
+    It raises BrokerUnavailable if nobody answers.
     """
-    with reaching(kafka):
-        producer = KafkaProducer(
-            **arguments(kafka),
-            acks="all",
-            enable_idempotence=True,
-            compression_type="gzip",
-            max_request_size=LARGEST,
-            value_serializer=_Nothing(),
-        )
+    sender = Sender(kafka, topic)
     try:
-        yield Sender(producer, topic)
+        yield sender
     finally:
-        producer.close()
+        sender.close()
 
 
 _NOTHING = object()
@@ -84,3 +106,10 @@ class _Nothing(Serializer):  # type: ignore[misc]  # kafka-python has no types
     def serialize(self, topic: str, headers: list[Header], data: bytes | None) -> bytes | None:
         """The value as it is."""
         return None if data is _NOTHING else data
+
+
+_OPTIONS: dict[str, Any] = {
+    "compression_type": "gzip",
+    "max_request_size": LARGEST,
+    "value_serializer": _Nothing(),
+}

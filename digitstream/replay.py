@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from kafka.future import Future
-
 from contract.checkpoint import Positions
 from contract.connection import Kafka
 from contract.errors import DigitstreamError
@@ -18,6 +16,7 @@ from contract.topics import Topics
 from digitstream import originals
 from digitstream.consumer import TopicReader
 from digitstream.dead_letters import Wanted, letters
+from producers.sending import Delivery, Undelivered
 
 MOST_ATTEMPTS = 5
 """How often a reading is sent at most, its device's own time included, unless told otherwise."""
@@ -85,11 +84,14 @@ def replay(
     reasons: Counter[str] = Counter()
     with originals.sending(kafka, topics.replays) as sender:
         for replays in _replays(reader, topics, cases, left):
-            under_way = [None if dry_run else sender.send(each.message()) for each in replays]
-            sender.flush()
-            for each, future in zip(replays, under_way, strict=True):
-                if _taken(future, reasons.total()):
-                    reasons[cases[each.first].slug] += 1
+            try:
+                taken = sender.send([] if dry_run else [again.message() for again in replays])
+            except Undelivered as trouble:
+                wanted_count = len(cases) - left[REFUSED] - left[GONE]
+                raise _failed(trouble, sender.taken, wanted_count, topics.replays) from trouble
+            for again, is_taken in zip(replays, taken or [True] * len(replays), strict=True):
+                if is_taken:
+                    reasons[cases[again.first].slug] += 1
                 else:
                     left[REFUSED] += 1
     return Replayed(reasons.total(), dict(reasons.most_common()), dict(left.most_common()), dry_run)
@@ -201,14 +203,13 @@ def _whole(reader: TopicReader, letter: DeadLetter) -> DeadLetter | None:
     return replace(letter, key=found.key, value=found.value, headers=headers)
 
 
-def _taken(future: Future | None, before: int) -> bool:
-    """Whether Kafka took a replay; raises ReplayFailed unless it was merely too large."""
-    if future is None or future.succeeded():
-        return True
-    if isinstance(future.exception, originals.TOO_LARGE):
-        return False
-    message = (
-        f"Kafka took {before} replays and then failed with {future.exception!r}. Nothing is lost: "
-        f"the letters are where they were. Run the same command again: it sends what is missing."
+def _failed(trouble: Undelivered, taken: int, wanted: int, topic: str) -> ReplayFailed:
+    """That Kafka stopped taking replays when it had taken so many."""
+    chunk = trouble.deliveries[topic]
+    acknowledged = taken + chunk.acknowledged
+    delivery = Delivery(acknowledged, wanted - acknowledged - chunk.unknown, chunk.unknown)
+    return ReplayFailed(
+        f"Kafka stopped taking replays ({trouble.__cause__!r}): {delivery}. The dead letters are "
+        f"where they were, so no reading is lost. Run the same command again: it looks at what "
+        f"Kafka has by then, and sends what is missing."
     )
-    raise ReplayFailed(message)

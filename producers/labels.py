@@ -32,6 +32,7 @@ class Labels:
 
     def add(self, id: bytes, label: int) -> None:
         """Promise the label of a reading that is sent now."""
+        self.outbox.expect(self.topic)
         self._waiting.append((time.monotonic() + self.delay, id, label))
 
     def send_due(self, seconds: float) -> None:

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -60,7 +59,8 @@ def run(
     The same seed sends the same images with the same faults from the same devices; only times and
     ids differ. `stop` ends it early: what was sent is still awaited, its labels are sent at once,
     and all is counted. `progress` is told now and then how many readings are acknowledged. Raises
-    SettingsError, DataError, TopicMissing, AccessDenied, TlsFailed and BrokerUnavailable.
+    SettingsError, DataError, TopicMissing, AccessDenied, TlsFailed and BrokerUnavailable; and
+    Undelivered, with exact counts, once Kafka has not taken a message for too long or refused one.
     """
     stop = stop or threading.Event()
     faults = Faults.parse(settings.faults)
@@ -68,10 +68,10 @@ def run(
     names = settings.topics
     needs = dict.fromkeys((names.readings, names.labels), "WRITE")
     topics.ensure(settings.kafka, names, partitions=settings.partitions, needs=needs)
-    with connected(settings.kafka) as client:
-        outbox = Outbox(client, settings.kafka)
+    with connected(settings.kafka) as outbox:
+        outbox.expect(names.readings, settings.count)
         labels = Labels(settings.topics.labels, settings.label_delay, outbox, clock)
-        records = _records(settings, data, faults, client, clock)
+        records = _records(settings, data, faults, outbox.partitions(names.readings), clock)
         began = time.monotonic()
         _send(settings, records, outbox, labels, stop, progress)
         seconds = time.monotonic() - began
@@ -87,7 +87,7 @@ def run(
 
 
 def _records(
-    settings: Producing, data: Dataset, faults: Faults, client: Any, clock: Clock
+    settings: Producing, data: Dataset, faults: Faults, partitions: int, clock: Clock
 ) -> Iterator[Record]:
     content_type = CONTENT_TYPES[settings.payload]
     rng = np.random.default_rng(settings.seed)
@@ -97,7 +97,7 @@ def _records(
             Device.of(i, settings.seed, content_type, settings.clock_skew)
             for i in range(settings.devices)
         ],
-        partitions=len(client.partitions_for(settings.topics.readings)),
+        partitions=partitions,
         payload=settings.payload,
         clock=clock,
         rng=rng,

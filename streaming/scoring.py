@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 from pyspark.sql import SparkSession
 
 from contract.checkpoint import Checkpoint, TopicPositions
-from contract.clients import arguments, reaching
+from contract.clients import arguments, close_producer, reaching
 from contract.errors import SettingsError
 from contract.heartbeat import beat, file
 from contract.log import looking
@@ -136,13 +136,20 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
 def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
     """A reporter of progress to its topic, heard by the session's queries while the body runs."""
     with reaching(settings.kafka):
-        producer = KafkaProducer(**arguments(settings.kafka))
+        # Without numbered messages: a client that numbers them and loses one never sends again.
+        producer = KafkaProducer(
+            **arguments(settings.kafka),
+            enable_idempotence=False,
+            max_in_flight_requests_per_connection=1,
+            max_block_ms=1000 * _PATIENCE_SECONDS,
+        )
     try:
         with looking(settings.kafka) as log:
 
             def publish(progress: Progress) -> None:
                 key, value, headers = progress.message()
-                producer.send(settings.topics.progress, key=key, value=value, headers=headers)
+                with suppress(KafkaError):
+                    producer.send(settings.topics.progress, key=key, value=value, headers=headers)
 
             with suppress(KafkaError):
                 log.committed(settings.group)  # a broker makes its topic of groups when first asked
@@ -151,9 +158,8 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
             spark.streams.addListener(reporter)
             yield reporter
             spark.streams.removeListener(reporter)
-            producer.flush(_PATIENCE_SECONDS)
     finally:
-        producer.close(_PATIENCE_SECONDS)
+        close_producer(producer, _PATIENCE_SECONDS)
 
 
 def _check_begins(stands: Checkpoint, settings: Scoring) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from contract.settings import Scoring
 from contract.topics import Topics, ensure
 from digitstream import broker, jars, java
 from streaming.session import session
+from tests.own_broker import OwnBroker
 from tests.streaming.records import SHAPE, image
 
 
@@ -36,6 +38,15 @@ def kafka_broker(
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
     yield broker.start(home, java_17, path)
     broker.stop(home)
+
+
+@pytest.fixture
+def own_broker(java_17: java.Java, tmp_path: Path) -> Iterator[OwnBroker]:
+    """A broker of the test's own, not yet started."""
+    own = OwnBroker(tmp_path, java_17)
+    yield own
+    own.stop()
+    gc.collect()  # kafka-python leaves it the sockets of attempts that failed
 
 
 @pytest.fixture(scope="session")

@@ -171,10 +171,22 @@ def produce(
     from contract.settings import Producing
 
     settings = flags.connected(flags.loaded(Producing, locals()))
+    from producers.pacing import stopping
     from producers.program import run
+    from producers.sending import Undelivered
 
-    with display.progress("Readings sent") as advance:
-        sent = run(settings, progress=lambda done: advance(done, settings.count, "acknowledged"))
+    try:
+        with stopping() as stop, display.progress("Readings sent") as advance:
+            sent = run(
+                settings,
+                stop=stop,
+                progress=lambda done: advance(done, settings.count, "acknowledged"),
+            )
+    except Undelivered as trouble:
+        if as_json:
+            counts = {topic: asdict(delivery) for topic, delivery in trouble.deliveries.items()}
+            display.report({"undelivered": counts}, str, as_json)
+        raise
     faulty = ", ".join(f"{count} {kind}" for kind, count in sent.faults.items()) or "none"
     sentence = (
         f"Kafka acknowledged {sent.readings} readings ({sent.readings_per_s:.0f}/s; faulty on "

@@ -15,7 +15,7 @@ from pyspark.sql.functions import max as highest
 from pyspark.sql.streaming.query import StreamingQuery
 
 from contract.checkpoint import Checkpoint, CheckpointDamaged
-from contract.clients import consuming, reaching
+from contract.clients import PATIENCE_MS, consuming, reaching
 from contract.errors import DigitstreamError
 from contract.log import looking
 from contract.settings import Archiving
@@ -181,11 +181,12 @@ def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
         return "earliest"
     with reaching(settings.kafka):
         consumer = KafkaConsumer(**consuming(settings.kafka))
-    try:
-        numbers = consumer.partitions_for_topic(topic) or ()
-        first = consumer.beginning_offsets([TopicPartition(topic, number) for number in numbers])
-    finally:
-        consumer.close()
+        try:
+            numbers = consumer.partitions_for_topic(topic) or ()
+            places = [TopicPartition(topic, number) for number in numbers]
+            first = consumer.beginning_offsets(places)
+        finally:
+            consumer.close(timeout_ms=PATIENCE_MS)
     begins = {place.partition: offset for place, offset in first.items()}
     begins |= {number: max(begins.get(number, 0), last + 1) for number, last in held}
     return json.dumps({topic: begins})

@@ -56,9 +56,7 @@ class Wire:
 
     def letters(self, *letters: DeadLetter) -> None:
         with sending(self.settings.kafka, self.topics.dead_letters) as sender:
-            for each in letters:
-                sender.send(each.message())
-            sender.flush()
+            assert all(sender.send([each.message() for each in letters]))
 
     def score(self, first: Source) -> None:
         self.put(self.topics.scores, Message(None, b"{}", [("ce_id", first.id.encode())]))
