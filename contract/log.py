@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from contract.connection import Kafka
 from contract.sources import topic_id_of
+from contract.times import milliseconds
 from contract.transactions import Offsets, OpenTransaction, open_transactions
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Log:
         from kafka import IsolationLevel, TopicPartition  # noqa: PLC0415
 
         places = {
-            TopicPartition(topic, partition): round(time.timestamp() * 1000)
+            TopicPartition(topic, partition): milliseconds(time)
             for topic, partitions in end.items()
             for partition in partitions
         }

@@ -14,6 +14,8 @@ BAD_HEADER = "bad-header"
 UNSUPPORTED_CONTENT_TYPE = "unsupported-content-type"
 EMPTY = "empty"
 OVERSIZED = "oversized"
+TOO_MANY_HEADERS = "too-many-headers"
+UNREADABLE = "unreadable"
 MALFORMED = "malformed"
 NOT_AN_IMAGE = "not-an-image"
 WRONG_SIZE = "wrong-size"
@@ -29,6 +31,8 @@ REASONS: dict[str, Stage] = {
     UNSUPPORTED_CONTENT_TYPE: "decode",
     EMPTY: "decode",
     OVERSIZED: "decode",
+    TOO_MANY_HEADERS: "decode",
+    UNREADABLE: "decode",
     MALFORMED: "decode",
     NOT_AN_IMAGE: "decode",
     WRONG_SIZE: "validate",

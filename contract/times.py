@@ -12,6 +12,14 @@ RFC_3339 = re.compile(
     re.ASCII,
 )
 
+FIRST_MS, LAST_MS = 0, 253_402_300_799_999
+"""Of Kafka's times, in milliseconds since 1970, those that are times: to the end of year 9999.
+
+In a topic with `CreateTime` a client may set any 64-bit number. One outside counts as the nearest.
+"""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 # What `stamp` writes, but for a leap second, is what Python reads by itself.
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
 
@@ -19,6 +27,18 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
 def stamp(time: datetime) -> str:
     """An aware time as RFC 3339 text in UTC, always 27 characters."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def milliseconds(time: datetime) -> int:
+    """An aware time as Kafka counts it, in milliseconds since 1970, and never one before that:
+    negative numbers have other meanings when Kafka is asked for offsets.
+    """
+    return max(round(time.timestamp() * 1000), FIRST_MS)
+
+
+def stored(milliseconds: int) -> datetime:
+    """The time, in UTC, at which Kafka has a record, from any number that it gives."""
+    return _EPOCH + timedelta(milliseconds=min(max(milliseconds, FIRST_MS), LAST_MS))
 
 
 def stamp_of(microseconds: int) -> bytes:

@@ -6,12 +6,12 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from contract import times
 from contract.errors import SettingsError
 from contract.events import DeadLetter, Source
 from contract.reasons import REASONS, STAGES
-from contract.times import moment
 from contract.topics import Topics
 from digitstream.consumer import TopicReader
 
@@ -60,7 +60,7 @@ class Wanted:
         return (
             self.stage in (None, letter.stage)
             and self.reason in (None, letter.slug)
-            and (self.since is None or stored.time >= 1000 * self.since.timestamp())
+            and (self.since is None or times.stored(stored.time) >= self.since)
             and (not self.ids or self._names(letter.source) or self._names(letter.first))
         )
 
@@ -72,7 +72,7 @@ def since(text: str, now: datetime) -> datetime:
     """The time that `2h` (ago; also s, m, d) or RFC 3339 names; raises SettingsError."""
     ago = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
     try:
-        return now - timedelta(**{_AGO[ago[2]]: int(ago[1])}) if ago else moment(text)
+        return now - timedelta(**{_AGO[ago[2]]: int(ago[1])}) if ago else times.moment(text)
     except (ValueError, OverflowError) as exc:
         message = (
             f"--since {text!r} is no time. It must be how long ago, like 30m, 2h or 7d, or RFC "
@@ -124,7 +124,7 @@ class Listed:
         """How a letter is listed."""
         letter = stored.letter
         return cls(
-            time=datetime.fromtimestamp(stored.time / 1000, UTC).isoformat(timespec="milliseconds"),
+            time=times.stored(stored.time).isoformat(timespec="milliseconds"),
             stage=letter.stage,
             reason=letter.reason,
             topic=letter.source.topic,

@@ -58,7 +58,7 @@ def run(settings: Scoring, plan: Plan) -> report.Report:
         commands = Commands(settings.home / "logs", _environ(settings))
         cleanup.enter_context(commands)
         training = _trained(commands, plan)
-        connector = machine.fetched(jars.CONNECTOR)
+        connector = machine.connector()
         display.say(f"Spark reads and writes Kafka with {len(connector)} jars of its connector.")
         scorer = _scoring(commands, settings)
         reader = cleanup.enter_context(consumer.reading(settings.kafka))

@@ -32,6 +32,13 @@ def fetched(wanted: jars.Jars) -> list[Path]:
         return jars.ensure(wanted, java_17(), jars.cache(os.environ), advance)
 
 
+def connector() -> list[Path]:
+    """The paths of the jars with which Spark reads and writes Kafka, within bounds."""
+    from digitstream.bounded_client import bounded
+
+    return bounded(fetched(jars.CONNECTOR), java_17(), jars.cache(os.environ))
+
+
 @contextmanager
 def tables(settings: History) -> Iterator[Place]:
     """The tables, on a Spark session that starts soon and ends with the body."""
@@ -55,4 +62,4 @@ def tables(settings: History) -> Iterator[Place]:
 
 def delta() -> list[Path]:
     """The paths of the jars with which Spark reads Kafka and Delta tables."""
-    return [*fetched(jars.CONNECTOR), *fetched(jars.DELTA)]
+    return [*connector(), *fetched(jars.DELTA)]

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from contract.times import FIRST_MS, LAST_MS
+
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 """Kafka's headers as Spark hands them over and takes them."""
 
@@ -92,7 +94,15 @@ def wire_size(column: pa.Array) -> NDArray[np.int64]:
 
 
 def stamps(times: pa.TimestampArray) -> pa.StringArray:
-    """Times of microseconds in UTC as the wire has them, `2026-01-31T09:15:00.123456Z`."""
+    """Times of microseconds in UTC as the wire has them, `2026-01-31T09:15:00.123456Z`; one outside
+    of Kafka's times as the nearest that is one.
+    """
+    microseconds = pc.max_element_wise(times.cast(pa.int64()), FIRST_MS * 1000, skip_nulls=False)
+    microseconds = pc.min_element_wise(microseconds, LAST_MS * 1000, skip_nulls=False)
+    return _written(microseconds.cast(pa.timestamp("us")))
+
+
+def _written(times: pa.TimestampArray) -> pa.StringArray:
     date_and_time = times.cast(pa.timestamp("us")).cast(pa.string())
     return joined(pc.replace_substring(date_and_time, " ", "T"), "Z")
 
@@ -101,7 +111,7 @@ def restamped(values: pa.StringArray) -> pa.StringArray:
     """RFC 3339 texts in UTC as the wire has them; null where they are null or of a rarer form."""
     usual = pc.if_else(pc.match_substring_regex(values, _TIME), values, None)
     try:
-        return stamps(usual.cast(pa.timestamp("us", "UTC")))
+        return _written(usual.cast(pa.timestamp("us", "UTC")))
     except pa.ArrowInvalid:  # a 30th of February
         return pa.nulls(len(values), pa.string())
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract import headers, images, reasons, times
+from contract.bounds import MOST_HEADERS
 from contract.events import Reading
 from contract.reasons import BadReading
 from contract.topics import Topics
@@ -69,6 +70,9 @@ def _reading(
 ) -> tuple[str, str | None, str | None, bytes]:
     """One record's id, device, time and pixels; raises BadReading."""
     record = records.slice(row, 1).to_pylist()[0]
+    if record["many_headers"]:
+        detail = f"more than {MOST_HEADERS}; see its topic and offset"
+        raise BadReading(reasons.TOO_MANY_HEADERS, detail)
     if record["size"] is not None:
         raise BadReading(reasons.TOO_LARGE, f"{record['size']} bytes; see its topic and offset")
     listed = [(header["key"], header["value"]) for header in record["headers"] or ()]

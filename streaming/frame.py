@@ -24,8 +24,8 @@ class Frame:
     """
 
     records: pa.RecordBatch
-    """key, value, size, topic, partition, offset, timestamp, headers: as `source` gives them; of a
-    replay the headers that its device sent."""
+    """key, value, size, topic, partition, offset, timestamp, headers, many_headers: as `source`
+    gives them; of a replay the headers that its device sent."""
     first: pa.StringArray
     """Where a replay's reading lay when it came from its device; null where the record is none."""
     attempt: pa.StringArray

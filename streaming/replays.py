@@ -28,8 +28,10 @@ def unpacked(frame: Frame, topics: Topics) -> Frame:
     if not again.any():
         return frame
     column = frame.records["headers"]
-    # Of a record that is too large by its key and headers alone these did not come along.
+    # Of a record that is too large by its key and headers alone, or has too many, these did not
+    # come along.
     came = true(frame.records["size"].is_null()) | true(column.is_valid())
+    came &= ~true(frame.records["many_headers"])
     rows = np.flatnonzero(again & came)
     found: dict[int, Replay] = {}
     faults: dict[int, BadReading] = {}

@@ -19,6 +19,7 @@ from contract.checkpoint import Checkpoint
 from contract.log import looking
 from contract.settings import History, Rescoring
 from contract.topics import make, there
+from streaming import source
 from streaming.archive.place import Place
 from streaming.archive.session import DELTA
 from streaming.archive.tables import READINGS
@@ -32,7 +33,6 @@ from streaming.query import at_work, checking
 from streaming.scoring import Summary
 from streaming.session import prepared, session
 from streaming.sink import LARGEST, written
-from streaming.source import bounded
 from streaming.steps import through
 from streaming.tally import DEAD_LETTERS, SCORED, Tally, tally
 from streaming.topic_ids import KnownTopics
@@ -81,8 +81,9 @@ def rescore(
     checks = checking(manifest.input_shape, topics)
     try:
         past = _of_topics(spark, settings) if place is None else [_of_tables(place, settings)]
+        source.size_batches(spark, manifest.input_shape)
         for readings in past:
-            records = bounded(readings, manifest.input_shape)
+            records = source.bounded(readings, manifest.input_shape, topics)
             judge = at_work(loaded, records, checks, everything, publishing)
             last = partial(scored_again, judge=judge, figures=figures)
             written(records.mapInArrow(through(checks, last, figures), COLUMNS), settings.kafka)
@@ -163,7 +164,7 @@ def _read(spark: SparkSession, settings: Rescoring, topic: str, span: Span) -> D
         "failOnDataLoss": "true",
         "includeHeaders": "true",
         **COMMITTED,
-        "kafka.max.poll.records": "50",
+        "kafka.max.poll.records": str(source.polled(spark)),
         "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
     return spark.read.format("kafka").options(**given).load()

@@ -115,7 +115,8 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
             starting,
         )
         every = None if settings.available_now else settings.trigger
-        records = source.bounded(readings, shape)
+        source.size_batches(spark, shape)
+        records = source.bounded(readings, shape, settings.topics)
         running = query.started(records, settings.name, checkpoint, every)
         try:
             with watched(

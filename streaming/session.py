@@ -16,14 +16,9 @@ from streaming.local_files import local_files
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("contract", "keras2dml", "streaming")
 
-# Readings in one Arrow batch: enough to make columns worth while, few enough that a batch of the
-# largest ones has room in memory, and in Arrow's 2 GiB.
-_ROWS = 256
-
 _PLANS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.sql.execution.arrow.maxRecordsPerBatch": str(_ROWS),
     # How long no reading has to come until the query says that it is idle, in milliseconds.
     "spark.sql.streaming.noDataProgressEventInterval": "1000",
     # A plan without a shuffle has nothing to adapt.

@@ -7,17 +7,26 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
 
+from contract.bounds import CUT_BYTES, CUT_HEADERS, MOST_HEADERS
 from contract.connection import Kafka
 from contract.images import Shape, largest
-from contract.topics import READING_BYTES
+from contract.replays import OWN
+from contract.times import milliseconds
+from contract.topics import READING_BYTES, Topics
 from streaming.connection import COMMITTED, options
 from streaming.sink import LARGEST
+
+# Records arrive decompressed, some of them at a time in each task: a few bytes may have become
+# CUT_BYTES. All tasks together hold no more than this of them.
+_POLLED_BYTES, _MOST_POLLED = 1 << 30, 50
+
+_ROWS, _BATCH_BYTES = 256, 1 << 29
 
 # Bytes of the headers, of everything around the value, of all.
 _HEADERS = """aggregate(
     coalesce(headers, array()),
     0L,
-    (sum, header) -> sum + length(header.key) + coalesce(length(header.value), 0)
+    (sum, header) -> sum + octet_length(header.key) + coalesce(length(header.value), 0)
 )"""
 _AROUND = f"(coalesce(length(key), 0) + {_HEADERS})"
 _BYTES = f"(coalesce(length(value), 0) + {_AROUND})"
@@ -41,7 +50,7 @@ def readings(
         begin = {"startingOffsets": starting}
     else:
         begin = {
-            "startingTimestamp": str(round(since.timestamp() * 1000)),
+            "startingTimestamp": str(milliseconds(since)),
             "startingOffsetsByTimestampStrategy": "latest",  # where nothing is as late
         }
     given = {
@@ -52,22 +61,30 @@ def readings(
         "includeHeaders": "true",
         **COMMITTED,
         "maxOffsetsPerTrigger": str(max_offsets_per_trigger),
-        # Records arrive decompressed, these many at a time: some of them are bombs.
-        "kafka.max.poll.records": "50",
+        "kafka.max.poll.records": str(polled(spark)),
         # One core should not wait for another that has the longer partition.
         "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
     return spark.readStream.format("kafka").options(**given).load()
 
 
-def bounded(readings: DataFrame, shape: Shape) -> DataFrame:
-    """The readings with a `size`: null, or the bytes of one that is too large to be carried along.
+def polled(spark: SparkSession) -> int:
+    """Records that a task takes from Kafka at a time."""
+    most = _POLLED_BYTES // (CUT_BYTES * spark.sparkContext.defaultParallelism)
+    return max(1, min(_MOST_POLLED, most))
+
+
+def bounded(readings: DataFrame, shape: Shape, topics: Topics) -> DataFrame:
+    """The readings with a `size`: null, or the bytes of one that is too large to be carried along;
+    and with `many_headers`, which is true for one that has too many.
 
     What came uncompressed, and what may be an image of this shape, is never too large. Of anything
     else Python sees the size alone, so that no client can fill its memory: `value` is null, `key`
-    and `headers` too if these by themselves are too large.
+    and `headers` too if these by themselves are too large. `headers` are null if there are too
+    many; those of a replay do not count that we have put before its device's.
     """
-    most = min(LARGEST, max(2 * READING_BYTES, largest(shape)))
+    most = _most_bytes(shape)
+    many = f"size(headers) > if(topic = '{topics.replays}', {len(OWN)}, 0) + {MOST_HEADERS}"
     return readings.selectExpr(
         f"if({_AROUND} > {most}, null, key) as key",
         f"if({_BYTES} > {most}, null, value) as value",
@@ -76,5 +93,34 @@ def bounded(readings: DataFrame, shape: Shape) -> DataFrame:
         "partition",
         "offset",
         "timestamp",
-        f"if({_AROUND} > {most}, null, headers) as headers",
+        f"if({many} OR {_AROUND} > {most}, null, headers) as headers",
+        f"if({many}, true, null) as many_headers",
     )
+
+
+def size_batches(spark: SparkSession, shape: Shape) -> None:
+    """Let this session hand readings of the shape to Python in Arrow batches of so many: enough to
+    make columns worth while, few enough that the largest ones have room in memory, and in Arrow's
+    2 GiB.
+    """
+    rows = max(1, min(_ROWS, _BATCH_BYTES // _most_bytes(shape)))
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(rows))
+
+
+def within_bounds(records: DataFrame) -> DataFrame:
+    """The records, null where a reader of ours has cut them: key, value or headers."""
+    around = f"{_AROUND} > {CUT_BYTES} OR size(headers) > {CUT_HEADERS}"
+    return records.selectExpr(
+        f"if({_AROUND} > {CUT_BYTES}, null, key) as key",
+        f"if(length(value) > {CUT_BYTES}, null, value) as value",
+        "topic",
+        "partition",
+        "offset",
+        "timestamp",
+        f"if({around}, null, headers) as headers",
+    )
+
+
+def _most_bytes(shape: Shape) -> int:
+    """What a reading that may be an image of this shape has at most."""
+    return min(LARGEST, max(2 * READING_BYTES, largest(shape)))

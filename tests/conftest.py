@@ -18,6 +18,7 @@ from contract.scaling import Scaling
 from contract.settings import Scoring
 from contract.topics import Topics, ensure
 from digitstream import broker, jars, java
+from digitstream.bounded_client import bounded
 from streaming.session import session
 from tests.own_broker import OwnBroker
 from tests.streaming.records import SHAPE, image
@@ -68,7 +69,8 @@ def topics(kafka_broker: broker.Broker) -> Topics:
 
 @pytest.fixture(scope="session")
 def spark_jars(java_17: java.Java) -> list[Path]:
-    return jars.ensure(jars.CONNECTOR, java_17, jars.cache(os.environ))
+    cache = jars.cache(os.environ)
+    return bounded(jars.ensure(jars.CONNECTOR, java_17, cache), java_17, cache)
 
 
 @pytest.fixture(scope="session")

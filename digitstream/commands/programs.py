@@ -242,14 +242,14 @@ def score(
         )
         raise SettingsError(message)
     settings = flags.connected(flags.loaded(Scoring, given))
-    from digitstream import jars, machine
+    from digitstream import machine
 
     machine.java_17()
     if again.topic:
         history = flags.loaded(History, given) if archived else None
         _score_again(flags.connected(again), history, as_json)
         return
-    connector = machine.fetched(jars.CONNECTOR)
+    connector = machine.connector()
     from streaming import scoring
 
     with display.activity(f"Scoring {', '.join(settings.read)} with {settings.engine}"):
@@ -259,10 +259,10 @@ def score(
 
 
 def _score_again(settings: Rescoring, history: History | None, as_json: bool) -> None:
-    from digitstream import jars, machine
+    from digitstream import machine
     from streaming import rescoring
 
-    needed = machine.fetched(jars.CONNECTOR) if history is None else machine.delta()
+    needed = machine.connector() if history is None else machine.delta()
     what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"
     with display.activity(f"Scoring {what} once more, to {settings.topic}"):
         summary = rescoring.run(settings, needed, display.say, history)

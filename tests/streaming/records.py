@@ -27,6 +27,7 @@ SCHEMA = pa.schema(
         ("offset", pa.int64()),
         ("timestamp", pa.timestamp("us", "UTC")),
         ("headers", HEADERS),
+        ("many_headers", pa.bool_()),
     ]
 )
 
