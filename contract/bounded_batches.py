@@ -59,6 +59,10 @@ class _Batches:
 class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python has no types
     """A batch of Kafka's format 2 whose every record is there, as far as it is within bounds."""
 
+    _buffer: bytes
+    _pos: int
+    _decompressed: bool
+
     def __init__(self, batch: DefaultRecordBatch) -> None:
         super().__init__(batch._buffer)
         self._last, self._torn = -1, False

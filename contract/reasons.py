@@ -23,6 +23,7 @@ WRONG_SHAPE = "wrong-shape"
 OUT_OF_RANGE = "out-of-range"
 MODEL_FAILED = "model-failed"
 TOO_LARGE = "too-large"
+UNANSWERABLE = "unanswerable"
 
 REASONS: dict[str, Stage] = {
     MISSING_HEADER: "decode",
@@ -40,6 +41,7 @@ REASONS: dict[str, Stage] = {
     OUT_OF_RANGE: "validate",
     MODEL_FAILED: "score",
     TOO_LARGE: "publish",
+    UNANSWERABLE: "publish",
 }
 """Slug -> the stage that gives it. A dead letter's `reason` is `"slug: detail"`."""
 

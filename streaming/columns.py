@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,29 @@ from contract.times import FIRST_MS, LAST_MS
 
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 """Kafka's headers as Spark hands them over and takes them."""
+
+RECORDS = pa.schema(
+    [
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("size", pa.int64()),
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("timestamp", pa.timestamp("us", "UTC")),
+        ("headers", HEADERS),
+        ("many_headers", pa.bool_()),
+    ]
+)
+"""Records as `source.bounded` gives them."""
+
+NOWHERE: Mapping[str, object] = {
+    "topic": "",
+    "partition": -1,
+    "offset": -1,
+    "timestamp": datetime(1970, 1, 1, tzinfo=UTC),
+}
+"""What a record says of itself that lies nowhere; all else is null."""
 
 # What JSON writes as it stands between quotes; everything else goes through json.dumps.
 _PLAIN = r"^[ !#-\[\]-~]*$"

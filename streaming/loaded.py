@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 from contract.bundle import Bundle
 from contract.errors import BundleError
 from contract.events import Model
+from contract.images import Pixels
 from contract.registry import Registered
 from streaming.choice import chosen
 from streaming.engines import Engine
@@ -20,11 +21,14 @@ Tell = Callable[[str], object]
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A registered model, checked and loaded: its name on the wire, its bundle, its engine."""
+    """A registered model, checked and loaded: its name on the wire, its bundle, its engine, and one
+    image (1, H, W, C) of its golden set.
+    """
 
     model: Model
     bundle: Bundle
     engine: Engine
+    golden: Pixels
 
     @property
     def title(self) -> str:
@@ -41,7 +45,8 @@ def engaged(
     if len(choice.trials) > 1:
         tried = ", ".join(map(str, choice.trials))
         tell(f"{choice.name} scores with {title}; on its golden set: {tried}.")
-    return Loaded(Model(found.name, found.version, choice.name), checked, choice.engine)
+    model, golden = Model(found.name, found.version, choice.name), checked.golden.inputs[:1]
+    return Loaded(model, checked, choice.engine, golden)
 
 
 def alike(one: Bundle, other: Bundle) -> None:

@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contract.images import Shape
+from contract.images import Pixels, Shape
 from contract.scaling import Scaling
 from streaming.frame import Frame
 from streaming.publish import Publishing, published, scores, weight
 from streaming.scale import scaled
-from streaming.score import Scorer, load, scored
+from streaming.score import ModelFailed, Scorer, load, scored, sifted
 from streaming.sink import LARGEST
 from streaming.tally import Tally, timed, until
 
@@ -38,16 +38,36 @@ class Judge:
     scaling: Scaling
     scorer: Scorer
     publishing: Publishing
+    golden: Pixels
+    """An image (1, H, W, C) of its golden set."""
 
-    def scored(self, frame: Frame, step: str, figures: Tally) -> Frame:
-        """What the model makes of the good readings; its seconds are the step's."""
+    def scored(
+        self, frame: Frame, step: str, figures: Tally, others: Sequence[Judge] = ()
+    ) -> Frame:
+        """What the model makes of the good readings; its seconds are the step's.
+
+        Those that it cannot score fail, unless that is its own fault: then ModelFailed is raised,
+        as it is where one of the `others` can score one of them. See `score.sifted`.
+        """
         with timed(figures, "scale"):
             ready = scaled(frame, self.shape, self.scaling)
         if ready.good.true_count:
             with timed(figures, "load"):
                 load(self.title, self.scorer)
         with timed(figures, step):
-            return scored(ready, self.title, self.scorer, len(self.publishing.classes))
+            try:
+                return self._scored(ready)
+            except ModelFailed:
+                golden, classes = self.scaling.apply(self.golden), len(self.publishing.classes)
+                second = [other.scored_whole for other in others]
+                return sifted(ready, self.title, self.scorer, golden, classes, second)
+
+    def scored_whole(self, frame: Frame) -> Frame:
+        """What the model makes of all good readings; raises ModelFailed."""
+        return self._scored(scaled(frame, self.shape, self.scaling))
+
+    def _scored(self, frame: Frame) -> Frame:
+        return scored(frame, self.title, self.scorer, len(self.publishing.classes))
 
     def classes(self, frame: Frame) -> NDArray[np.object_]:
         """The class of each good reading (M), by name."""
@@ -84,7 +104,8 @@ def answered(frame: Frame, parts: Sequence[Part], figures: Tally) -> pa.RecordBa
     figures.add(latest(frame.records))
     batches = []
     for part in parts:
-        done = part.judge.scored(some(frame, part.rows), part.step, figures)
+        watching = [opinion.judge for opinion in part.opinions if not opinion.told]
+        done = part.judge.scored(some(frame, part.rows), part.step, figures, watching)
         batches += [_given(done, part.judge, opinion, figures) for opinion in part.opinions]
         with timed(figures, "publish"):
             batches.append(published(done, part.judge.publishing))
@@ -92,9 +113,13 @@ def answered(frame: Frame, parts: Sequence[Part], figures: Tally) -> pa.RecordBa
 
 
 def _given(frame: Frame, judge: Judge, opinion: Opinion, figures: Tally) -> pa.RecordBatch:
-    """An opinion on a frame that a judge has scored, as records to publish."""
+    """An opinion on a frame that a judge has scored, as records to publish; none on readings that
+    the other model cannot score.
+    """
     asked = frame.where(opinion.rows(frame) & np.asarray(frame.good))
     other = opinion.judge.scored(asked, opinion.step, figures)
+    able = np.asarray(other.good)
+    asked, other = asked.where(able), other.where(able)
     same = judge.classes(asked) == opinion.judge.classes(other)
     figures.add({asked_of(opinion.step): len(same), agreed_with(opinion.step): int(same.sum())})
     found = scores(other, opinion.judge.publishing)

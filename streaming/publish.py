@@ -84,6 +84,21 @@ def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     return pa.concat_batches([found, letters])
 
 
+def refused(records: pa.RecordBatch, fault: BadReading, publishing: Publishing) -> pa.RecordBatch:
+    """The dead letters of records for which something raised: as they came, or, if that raises,
+    too, without key, value and headers.
+    """
+    frame = Frame.of(records)
+    faults = dict.fromkeys(range(len(records)), fault)
+    try:
+        letters = _dead_letters(frame.failed(faults), publishing)
+    except Exception:
+        bare = _without(frame, ("key", "value", "headers"), np.arange(len(records)))
+        letters = _dead_letters(bare.failed(faults), publishing)
+    publishing.figures.add({DEAD_LETTERS: len(letters)})
+    return letters
+
+
 def weight(answers: pa.RecordBatch) -> NDArray[np.int64]:
     """Bytes of each answer (N) in a Kafka batch of its own, uncompressed; at most 80 too many."""
     listed = Headers.of(answers["headers"])

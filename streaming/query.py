@@ -15,21 +15,23 @@ from pyspark.sql.streaming.query import StreamingQuery
 from contract.connection import Kafka
 from contract.images import Shape
 from contract.topics import Topics
+from streaming import source
 from streaming.cast import cast
 from streaming.champion import Champions, LineUp, Roles
 from streaming.decode import decoded
-from streaming.failures import cause_of
+from streaming.failures import ScoringStopped, cause_of, last_cause
 from streaming.frame import Step
-from streaming.loaded import Loaded
+from streaming.loaded import Loaded, Tell
 from streaming.pace import Pace, limited
 from streaming.parts import Judge, Rows, answered, some
 from streaming.progress import Reporter
-from streaming.publish import COLUMNS, Publishing
+from streaming.publish import COLUMNS, Publishing, refused
+from streaming.quarantine import Quarantine, failing, nothing, spans
 from streaming.scale import scaled
 from streaming.sink import written
 from streaming.steps import through
 from streaming.stopping import Batches
-from streaming.tally import DEAD_LETTERS, SCORED, Tally
+from streaming.tally import DEAD_LETTERS, SCORED, Tally, added
 from streaming.topic_ids import KnownTopics
 from streaming.validate import validated
 
@@ -55,8 +57,10 @@ def answers(
         publishing = Publishing(to, known, loaded.model, classes, clock, figures)
         return at_work(loaded, records, checks, rows, publishing)
 
-    finish = partial(answered, parts=cast(line_up, roles, topics, judging), figures=figures)
-    return records.mapInArrow(through(checks, finish, figures), COLUMNS)
+    parts = cast(line_up, roles, topics, judging)
+    finish = partial(answered, parts=parts, figures=figures)
+    refuse = partial(refused, publishing=parts[0].judge.publishing)
+    return records.mapInArrow(through(checks, finish, figures, refuse), COLUMNS)
 
 
 def checking(shape: Shape, topics: Topics) -> dict[str, Step]:
@@ -81,7 +85,7 @@ def at_work(
     scale = partial(scaled, shape=shape, scaling=scaling)
     ready: dict[str, Step] = {**checks, "select": select, "scale": scale}
     scorer = loaded.engine.scorer(records, ready, publishing.figures)
-    return Judge(loaded.title, shape, scaling, scorer, publishing)
+    return Judge(loaded.title, shape, scaling, scorer, publishing, loaded.golden)
 
 
 @dataclass(eq=False)
@@ -100,13 +104,13 @@ class Query:
     reporter: Reporter
     clock: Clock
     batches: Batches
+    checkpoint: Path
+    tell: Tell
     roles: Roles = field(default_factory=Roles)
     pace: Pace | None = None
     answered: dict[str, int] = field(default_factory=lambda: {SCORED: 0, DEAD_LETTERS: 0})
 
-    def started(
-        self, records: DataFrame, name: str, checkpoint: Path, every: float | None
-    ) -> StreamingQuery:
+    def started(self, records: DataFrame, name: str, every: float | None) -> StreamingQuery:
         """The query on these records, a micro-batch `every` so many seconds; None ends it with the
         last one that is there.
         """
@@ -114,7 +118,9 @@ class Query:
         trigger: dict[str, Any] = {"availableNow": True} if every is None else each
         writer = records.writeStream.queryName(name).trigger(**trigger)
         running = (
-            writer.option("checkpointLocation", str(checkpoint)).foreachBatch(self._batch).start()
+            writer.option("checkpointLocation", str(self.checkpoint))
+            .foreachBatch(self._batch)
+            .start()
         )
         self.reporter.paced = partial(self._paced, records.sparkSession, running)
         return running
@@ -128,30 +134,65 @@ class Query:
 
     def _batch(self, records: DataFrame, batch: int) -> None:
         with self.batches.one(batch):
-            champion = self._answer(records)
+            champion = self._answer(records, batch)
             self.champions.saw(self.figures.value)
             self.reporter.noted(batch, champion.model, self.figures.value)
             for name in self.answered:
                 self.answered[name] += round(self.figures.value.get(name, 0))
 
-    def _answer(self, records: DataFrame) -> Loaded:
+    def _answer(self, records: DataFrame, batch: int) -> Loaded:
         """Answer the records by the models of now, without those that cannot; the champion."""
         while True:
             line_up = self.champions.current()
-            self.figures.value = {}
             try:
-                found = answers(
-                    records,
-                    line_up,
-                    self.roles,
-                    self.topics,
-                    self.known,
-                    self.figures,
-                    self.clock,
-                )
-                written(found, self.kafka)
+                self._send(records, line_up)
             except Exception as exc:
-                if not self.champions.blamed(str(cause_of(exc, self.kafka))):
-                    raise
-            else:
-                return line_up.champion
+                cause = cause_of(exc, self.kafka)
+                unforeseen = isinstance(cause, ScoringStopped)
+                if unforeseen:
+                    cause = failing(line_up) or cause
+                if self.champions.blamed(str(cause)):
+                    continue
+                if not isinstance(cause, ScoringStopped):
+                    raise cause from exc
+                self._send_in_parts(records.sparkSession, line_up, batch, exc)
+            return line_up.champion
+
+    def _send(self, records: DataFrame, line_up: LineUp) -> None:
+        self.figures.value = {}
+        written(self._answers(records, line_up), self.kafka)
+
+    def _answers(self, records: DataFrame, line_up: LineUp) -> DataFrame:
+        return answers(
+            records, line_up, self.roles, self.topics, self.known, self.figures, self.clock
+        )
+
+    def _send_in_parts(
+        self, spark: SparkSession, line_up: LineUp, batch: int, exc: Exception
+    ) -> None:
+        """Answer a micro-batch that cannot be answered as a whole, until single records are to
+        blame; raises what stopped it if nothing at all can be answered.
+        """
+        manifest, total = line_up.champion.bundle.manifest, dict[str, float]()
+        try:
+            self._answers(nothing(spark), line_up).collect()
+        except Exception:
+            raise exc from None
+
+        def answer(spans: source.Spans) -> None:
+            readings = source.stored(spark, self.kafka, spans)
+            records = source.bounded(readings, manifest.input_shape, self.topics)
+            self._send(records, line_up)
+            added(total, self.figures.value)
+
+        model, classes = line_up.champion.model, manifest.classes
+        publishing = Publishing(self.topics, self.known, model, classes, self.clock, self.figures)
+        write = partial(written, kafka=self.kafka)
+        parts = Quarantine(spark, self.kafka, publishing, write)
+        refused = parts.answer(spans(self.checkpoint), answer)
+        self.figures.value = added(total, {DEAD_LETTERS: refused})
+        self.tell(
+            f"Micro-batch {batch} could not be answered as a whole ({last_cause(str(exc))}), so it "
+            f"was answered in parts. {refused} of its readings cannot be read at all, and are dead "
+            f"letters."
+        )

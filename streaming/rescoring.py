@@ -4,7 +4,6 @@ their own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -17,13 +16,13 @@ from pyspark.sql.functions import col
 from contract import bundle
 from contract.checkpoint import Checkpoint
 from contract.log import looking
+from contract.reasons import BadReading
 from contract.settings import History, Rescoring
 from contract.topics import make, there
 from streaming import source
 from streaming.archive.place import Place
 from streaming.archive.session import DELTA
 from streaming.archive.tables import READINGS
-from streaming.connection import COMMITTED, options
 from streaming.failures import cause_of
 from streaming.frame import Frame
 from streaming.loaded import Tell, engaged
@@ -86,7 +85,8 @@ def rescore(
             records = source.bounded(readings, manifest.input_shape, topics)
             judge = at_work(loaded, records, checks, everything, publishing)
             last = partial(scored_again, judge=judge, figures=figures)
-            written(records.mapInArrow(through(checks, last, figures), COLUMNS), settings.kafka)
+            mapped = through(checks, last, figures, partial(_counted, figures=figures))
+            written(records.mapInArrow(mapped, COLUMNS), settings.kafka)
     except Exception as failure:
         raise cause_of(failure, settings.kafka) from failure
     finally:
@@ -100,6 +100,11 @@ def scored_again(frame: Frame, judge: Judge, figures: Tally) -> pa.RecordBatch:
     found = found.filter(pa.array(weight(found) <= LARGEST))
     figures.add({SCORED: len(found), DEAD_LETTERS: len(frame.records) - len(found)})
     return found
+
+
+def _counted(record: pa.RecordBatch, fault: BadReading, figures: Tally) -> None:
+    """No answer to a record for which something raised."""
+    figures.add({DEAD_LETTERS: len(record)})
 
 
 def slices(span: Span, size: int) -> Iterator[Span]:
@@ -127,7 +132,7 @@ def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:
     """The readings that Kafka has of the time, some at a time."""
     for topic, span in _spans(settings):
         for part in slices(span, settings.max_offsets_per_trigger):
-            yield _read(spark, settings, topic, part)
+            yield source.stored(spark, settings.kafka, {topic: part})
 
 
 def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
@@ -153,18 +158,3 @@ def _spans(settings: Rescoring) -> list[tuple[str, Span]]:
         (topic, {part: (begin[topic][part], stop[topic][part]) for part in parts})
         for topic, parts in end.items()
     ]
-
-
-def _read(spark: SparkSession, settings: Rescoring, topic: str, span: Span) -> DataFrame:
-    given = {
-        **options(spark, settings.kafka),
-        "subscribe": topic,
-        "startingOffsets": json.dumps({topic: {part: begin for part, (begin, _) in span.items()}}),
-        "endingOffsets": json.dumps({topic: {part: end for part, (_, end) in span.items()}}),
-        "failOnDataLoss": "true",
-        "includeHeaders": "true",
-        **COMMITTED,
-        "kafka.max.poll.records": str(source.polled(spark)),
-        "minPartitions": str(spark.sparkContext.defaultParallelism),
-    }
-    return spark.read.format("kafka").options(**given).load()

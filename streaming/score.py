@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
+from contract import reasons
 from contract.errors import DigitstreamError
-from streaming.frame import Frame, Probabilities
+from contract.reasons import BadReading
+from streaming.bisection import Span, bisected
+from streaming.frame import Features, Frame, Probabilities
 
 
 class Scorer(Protocol):
@@ -21,12 +24,17 @@ class Scorer(Protocol):
     def __call__(self, frame: Frame) -> Probabilities:
         """Probabilities (M, K) of the frame's good readings (M)."""
 
-
-"""An engine with a model loaded: features (M, H, W, C) of a frame to probabilities (M, K)."""
+    def sample(self, features: Features) -> Probabilities:
+        """Probabilities (1, K) of a golden image (1, H, W, C) that is scored alone, by now."""
 
 
 class ModelFailed(DigitstreamError):
-    """A model that cannot score; no reading is to blame, so the stream stops."""
+    """A model that cannot score; no reading is to blame, so the stream stops.
+
+    `fact` is what it did.
+    """
+
+    fact = ""
 
 
 def load(model: str, scorer: Scorer) -> None:
@@ -46,16 +54,48 @@ def scored(
     rows = frame.good.true_count
     if rows == 0:
         return replace(frame, probabilities=np.empty((0, classes), np.float32))
-    try:
-        probabilities = np.asarray(scorer(frame), np.float32)
-    except Exception as exc:
-        raise failure(model, f"raised {type(exc).__name__}: {exc}") from exc
-    if probabilities.shape != (rows, classes):
-        raise failure(model, f"gave {probabilities.shape} for {rows} images of {classes} classes")
-    if not np.isfinite(probabilities).all():
-        wrong = int(np.count_nonzero(~np.isfinite(probabilities).all(axis=1)))
-        raise failure(model, f"gave probabilities that are no numbers for {wrong} of {rows} images")
-    return replace(frame, probabilities=probabilities)
+    return replace(frame, probabilities=checked(lambda: scorer(frame), model, (rows, classes)))
+
+
+def sifted(
+    frame: Frame,
+    model: str,
+    scorer: Scorer,
+    golden: Features,
+    classes: int,
+    others: Sequence[Callable[[Frame], object]] = (),
+) -> Frame:
+    """Score the good readings that the model can score, and fail the others; for a frame that it
+    did not score as a whole.
+
+    A reading is to blame if the model raises for it alone, or gives no numbers, while it scores a
+    golden image (1, H, W, C) alone. It is the model's fault, so that ModelFailed is raised, if it
+    does not, or if one of the `others`, which score a frame or raise, scores such a reading.
+    """
+    checked(lambda: scorer.sample(golden), model, (1, classes))
+    rows = np.flatnonzero(np.asarray(frame.good))
+
+    def part(span: Span) -> Frame:
+        mask = np.zeros(len(frame.records), bool)
+        mask[rows[span.begin : span.end]] = True
+        return frame.where(mask)
+
+    made, faults = bisected(
+        len(rows), lambda span: scored(part(span), model, scorer, classes).probabilities
+    )
+    for number, fault in faults.items():
+        if any(_scores(other, part(Span(number, number + 1))) for other in others):
+            raise fault
+    kept = np.ones(len(rows), bool)
+    kept[list(faults)] = False
+    failed = frame.failed(
+        {
+            int(rows[number]): BadReading(reasons.MODEL_FAILED, getattr(fault, "fact", str(fault)))
+            for number, fault in faults.items()
+        }
+    )
+    probabilities = np.concatenate([np.empty((0, classes), np.float32), *made])
+    return replace(failed, features=frame.features[kept], probabilities=probabilities)
 
 
 def failure(model: str, fact: str) -> ModelFailed:
@@ -66,4 +106,35 @@ def failure(model: str, fact: str) -> ModelFailed:
         f"micro-batch stays open. Promote a version that works (`digitstream models promote`) and "
         f"start `digitstream score` again: it goes on where it stopped."
     )
-    return ModelFailed(message)
+    error = ModelFailed(message)
+    error.fact = first
+    return error
+
+
+def checked(
+    score: Callable[[], Probabilities], model: str, shape: tuple[int, int]
+) -> Probabilities:
+    """What a model makes of some images, by this shape (N, K); raises ModelFailed unless that is a
+    finite number each.
+    """
+    try:
+        probabilities = np.asarray(score(), np.float32)
+    except ModelFailed:
+        raise
+    except Exception as exc:
+        raise failure(model, f"raised {type(exc).__name__}: {exc}") from exc
+    rows, classes = shape
+    if probabilities.shape != shape:
+        raise failure(model, f"gave {probabilities.shape} for {rows} images of {classes} classes")
+    if not np.isfinite(probabilities).all():
+        wrong = int(np.count_nonzero(~np.isfinite(probabilities).all(axis=1)))
+        raise failure(model, f"gave probabilities that are no numbers for {wrong} of {rows} images")
+    return probabilities
+
+
+def _scores(other: Callable[[Frame], object], frame: Frame) -> bool:
+    try:
+        other(frame)
+    except ModelFailed:
+        return False
+    return True

@@ -100,6 +100,8 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
             reporter,
             clock,
             batches,
+            checkpoint,
+            tell,
             roles,
         )
         most = settings.max_offsets_per_trigger
@@ -117,7 +119,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         every = None if settings.available_now else settings.trigger
         source.size_batches(spark, shape)
         records = source.bounded(readings, shape, settings.topics)
-        running = query.started(records, settings.name, checkpoint, every)
+        running = query.started(records, settings.name, every)
         try:
             with watched(
                 settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed))

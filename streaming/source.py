@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
@@ -15,6 +16,9 @@ from contract.times import milliseconds
 from contract.topics import READING_BYTES, Topics
 from streaming.connection import COMMITTED, options
 from streaming.sink import LARGEST
+
+Spans = Mapping[str, Mapping[int, tuple[int, int]]]
+"""Topic -> partition -> the first offset, and the one after the last."""
 
 # Records arrive decompressed, some of them at a time in each task: a few bytes may have become
 # CUT_BYTES. All tasks together hold no more than this of them.
@@ -54,24 +58,42 @@ def readings(
             "startingOffsetsByTimestampStrategy": "latest",  # where nothing is as late
         }
     given = {
-        **options(spark, kafka),
+        **_options(spark, kafka),
         "subscribe": ",".join(topics),
         **begin,
-        "failOnDataLoss": "true",
-        "includeHeaders": "true",
-        **COMMITTED,
         "maxOffsetsPerTrigger": str(max_offsets_per_trigger),
-        "kafka.max.poll.records": str(polled(spark)),
-        # One core should not wait for another that has the longer partition.
-        "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
     return spark.readStream.format("kafka").options(**given).load()
 
 
-def polled(spark: SparkSession) -> int:
-    """Records that a task takes from Kafka at a time."""
-    most = _POLLED_BYTES // (CUT_BYTES * spark.sparkContext.defaultParallelism)
-    return max(1, min(_MOST_POLLED, most))
+def stored(spark: SparkSession, kafka: Kafka, spans: Spans) -> DataFrame:
+    """The records that Kafka has in these spans; an error if it has forgotten some."""
+    first, last = (
+        {topic: {part: span[at] for part, span in parts.items()} for topic, parts in spans.items()}
+        for at in (0, 1)
+    )
+    given = {
+        **_options(spark, kafka),
+        "assign": json.dumps({topic: list(parts) for topic, parts in spans.items()}),
+        "startingOffsets": json.dumps(first),
+        "endingOffsets": json.dumps(last),
+    }
+    return spark.read.format("kafka").options(**given).load()
+
+
+def _options(spark: SparkSession, kafka: Kafka) -> dict[str, str]:
+    """What Spark is told of every topic that it reads."""
+    cores = spark.sparkContext.defaultParallelism
+    polled = max(1, min(_MOST_POLLED, _POLLED_BYTES // (CUT_BYTES * cores)))
+    return {
+        **options(spark, kafka),
+        "failOnDataLoss": "true",
+        "includeHeaders": "true",
+        **COMMITTED,
+        "kafka.max.poll.records": str(polled),
+        # One core should not wait for another that has the longer partition.
+        "minPartitions": str(cores),
+    }
 
 
 def bounded(readings: DataFrame, shape: Shape, topics: Topics) -> DataFrame:

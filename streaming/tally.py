@@ -29,10 +29,7 @@ class _Sums(AccumulatorParam[Figures]):
 
     def addInPlace(self, value1: Figures, value2: Figures) -> Figures:
         """The first, with the second added."""
-        for name, figure in value2.items():
-            known = value1.get(name, 0)
-            value1[name] = max(known, figure) if name.startswith(UNTIL) else known + figure
-        return value1
+        return added(value1, value2)
 
 
 def tally(context: SparkContext) -> Tally:
@@ -40,9 +37,32 @@ def tally(context: SparkContext) -> Tally:
     return context.accumulator({}, _Sums())
 
 
+def added(figures: Figures, others: Figures) -> Figures:
+    """The first figures, to which the others were added, in place."""
+    for name, figure in others.items():
+        known = figures.get(name, 0)
+        figures[name] = max(known, figure) if name.startswith(UNTIL) else known + figure
+    return figures
+
+
 def until(topic: str, partition: object) -> str:
     """The figure that is the time of a partition's last reading that was answered."""
     return f"{UNTIL}{topic}/{partition}"
+
+
+@contextmanager
+def taken_back(figures: Tally, *, always: bool = False) -> Iterator[None]:
+    """Take back what the body adds if it raises, or in any case; in a worker, where no figure may
+    be read.
+    """
+    before = dict(figures._value)
+    try:
+        yield
+    except Exception:
+        figures._value = before
+        raise
+    if always:
+        figures._value = before
 
 
 @contextmanager

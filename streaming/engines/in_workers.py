@@ -90,6 +90,10 @@ class InWorkers:
         """Probabilities (M, K) of a frame's features (M, H, W, C)."""
         return predict(self, frame.features)
 
+    def sample(self, features: Features) -> Probabilities:
+        """Probabilities (1, K) of one image (1, H, W, C)."""
+        return predict(self, features)
+
     def __getstate__(self) -> dict[str, object]:
         """What goes to the workers."""
         return {**vars(self), "spark": None}

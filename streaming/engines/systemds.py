@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -15,10 +15,11 @@ from pyspark.sql import DataFrame, SparkSession
 import keras2dml
 from contract.bundle import DML, Bundle
 from keras2dml.scorer import CompiledModel
+from streaming.bisection import bisected
 from streaming.columns import blocks, sources
 from streaming.engines import Tried
 from streaming.frame import Features, Frame, Probabilities, Step
-from streaming.score import failure
+from streaming.score import ModelFailed, checked, failure
 from streaming.steps import through
 from streaming.tally import Tally, timed
 
@@ -31,7 +32,9 @@ class Systemds:
 
     compiled: keras2dml.Scorer
     model: str
-    shape: tuple[int, ...]
+    golden: Features
+    """(1, H, W, C)"""
+    classes: int
 
     @classmethod
     def of(cls, spark: SparkSession, bundle: Bundle, model: str) -> Systemds:
@@ -39,22 +42,45 @@ class Systemds:
 
         Its script is made anew from the description of its layers: none is read from the bundle.
         """
+        golden = bundle.manifest.scaling.apply(bundle.golden.inputs[:1])
         compiled = CompiledModel.of_files(
             {name: bundle.read(f"{DML}/{name}") for name in CompiledModel.FILES}
         )
-        return cls(keras2dml.Scorer(spark, compiled), model, bundle.manifest.input_shape)
+        scorer = keras2dml.Scorer(spark, compiled)
+        return cls(scorer, model, golden, len(bundle.manifest.classes))
 
     def scorer(self, readings: DataFrame, checks: Mapping[str, Step], figures: Tally) -> Scored:
         """What the good readings of this micro-batch score, here and now; raises ModelFailed."""
         checked = through(checks, features, figures)
         rows: Any = readings.mapInArrow(checked, _COLUMNS).toPandas()
-        images = np.frombuffer(b"".join(rows["features"]), np.float32)
-        try:
-            with timed(figures, "systemds"):
-                probabilities = self.compiled.predict_proba(images.reshape(-1, *self.shape))
-        except keras2dml.Keras2DMLError as exc:
-            raise failure(self.model, f"raised {type(exc).__name__}: {exc}") from exc
-        return Scored(pa.array(rows["source"]), probabilities.astype(np.float32))
+        values = np.frombuffer(b"".join(rows["features"]), np.float32)
+        images, places = values.reshape(-1, *self.golden.shape[1:]), pa.array(rows["source"])
+        with timed(figures, "systemds"):
+            try:
+                return Scored(places, self._predicted(images), self.model)
+            except ModelFailed:
+                return self._sifted(images, places)
+
+    def _predicted(self, images: Features) -> Probabilities:
+        shape = (len(images), self.classes)
+        if not len(images):
+            return np.empty(shape, np.float32)
+        return checked(lambda: self.compiled.predict_proba(images), self.model, shape)
+
+    def _sifted(self, images: Features, places: pa.StringArray) -> Scored:
+        """What single images score, and what SystemDS did for those that it cannot score."""
+        golden = self._predicted(self.golden)
+        rows, faults = bisected(
+            len(images), lambda span: self._predicted(images[span.begin : span.end])
+        )
+        able = np.ones(len(images), bool)
+        able[list(faults)] = False
+        facts = {
+            places[number].as_py(): getattr(fault, "fact", str(fault))
+            for number, fault in faults.items()
+        }
+        probabilities = np.concatenate([np.empty((0, self.classes), np.float32), *rows])
+        return Scored(places.filter(pa.array(able)), probabilities, self.model, golden, facts)
 
     def tried(self, features: Features) -> Tried:
         """What SystemDS makes of these images; the first time of two compiles its plan."""
@@ -78,18 +104,38 @@ def features(frame: Frame) -> pa.RecordBatch:
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What the driver scored of a micro-batch: probabilities (M, K) beside their sources (M)."""
+    """What the driver scored of a micro-batch: probabilities (M, K) beside their sources (M).
+
+    Where SystemDS could not score some, `facts` say by source what it did, and `golden` (1, K) is
+    what it made of a golden image alone.
+    """
 
     sources: pa.StringArray
     probabilities: Probabilities
+    model: str
+    golden: Probabilities | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     def ready(self) -> None:
         """Nothing to load: the driver scored already."""
 
     def __call__(self, frame: Frame) -> Probabilities:
-        """Probabilities (M, K) of a frame's good readings; raises LookupError for any other."""
-        places = pc.index_in(sources(frame.records.filter(frame.good)), self.sources)
+        """Probabilities (M, K) of a frame's good readings; raises LookupError for any other, and
+        ModelFailed for one that SystemDS could not score.
+        """
+        wanted = sources(frame.records.filter(frame.good))
+        for place in wanted.to_pylist() if self.facts else ():
+            if place in self.facts:
+                raise failure(self.model, self.facts[place])
+        places = pc.index_in(wanted, self.sources)
         if places.null_count:
             message = f"{places.null_count} readings changed between their check and their score"
             raise LookupError(message)
         return np.asarray(self.probabilities[places.to_numpy()])
+
+    def sample(self, features: Features) -> Probabilities:
+        """What the driver made of the golden image; raises LookupError if it asked for none."""
+        if self.golden is None:
+            message = "SystemDS scored all readings, but not these"
+            raise LookupError(message)
+        return self.golden

@@ -11,25 +11,11 @@ import pyarrow as pa
 from contract.events import Reading
 from contract.images import RAW, encode
 from contract.messages import Message
-from streaming.columns import HEADERS
+from streaming.columns import RECORDS
 
 SHAPE = (28, 28, 1)
 TOPIC = "test.readings"
 STORED = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
-
-SCHEMA = pa.schema(
-    [
-        ("key", pa.binary()),
-        ("value", pa.binary()),
-        ("size", pa.int64()),
-        ("topic", pa.string()),
-        ("partition", pa.int32()),
-        ("offset", pa.int64()),
-        ("timestamp", pa.timestamp("us", "UTC")),
-        ("headers", HEADERS),
-        ("many_headers", pa.bool_()),
-    ]
-)
 
 
 def image(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
@@ -71,4 +57,4 @@ def records(messages: Sequence[Message], first: int = 0, topic: str = TOPIC) -> 
         }
         for number, message in enumerate(messages)
     ]
-    return pa.RecordBatch.from_pylist(rows, SCHEMA)
+    return pa.RecordBatch.from_pylist(rows, RECORDS)
