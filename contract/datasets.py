@@ -11,11 +11,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from contract import files, idx
+from contract import files, idx, png
 from contract.errors import DataError
-from contract.images import MODES, Shape
+from contract.images import Shape
+from contract.reasons import BadReading
 
 SAMPLE = "sample"
 """The name under which `read` knows the sample: MNIST digits, 8,000 to train, 2,000 to test."""
@@ -143,17 +143,17 @@ def _label(file: Path) -> int:
 
 def _pixels(file: Path) -> NDArray[np.uint8]:
     try:
-        content = io.BytesIO(files.read(file, PNG_BYTES))
-        with Image.open(content, formats=("PNG",)) as image:
-            if image.width * image.height > PIXELS:
-                message = f"it has {image.width} x {image.height} pixels, more than {PIXELS:,}"
-                raise ValueError(message)
-            image.load()
-            if image.mode in MODES.values():
-                pixels = np.asarray(image)
-                return pixels.reshape(*pixels.shape[:2], -1)
-            fault = f"it is of mode {image.mode}"
-    except Exception as exc:  # hostile bytes: Pillow answers with whatever its parsers raise
+        payload = files.read(file, PNG_BYTES)
+        about = png.header(payload)
+        if about.width * about.height > PIXELS:
+            size = f"{about.width} x {about.height}"
+            fault = f"it has {size} pixels, more than {PIXELS:,}"
+        elif about.bits == 8 and about.colour != png.PALETTE:
+            pixels = png.pixels(payload, about)
+            return pixels.reshape(about.height, about.width, about.channels)
+        else:
+            fault = "it has a palette" if about.bits <= 8 else f"it has {about.bits} bits a value"
+    except (BadReading, OSError) as exc:
         fault = getattr(exc, "strerror", None) or str(exc)
     message = (
         f"{file} cannot be used: {fault}. A PNG must be whole, gray or RGB, with 8 bits a channel. "

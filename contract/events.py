@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple, Self
 
 from contract import headers as names
-from contract import reasons, structured
+from contract import images, reasons, remedies, structured
 from contract.dead_letters import DeadLetter
 from contract.headers import Headers, device_of, media_type, optional, required
 from contract.messages import (
@@ -75,7 +75,7 @@ class Reading:
 
         Key and value may be anything. Headers that are not ours do not matter.
         """
-        content_type = media_type(required(headers, names.CONTENT_TYPE))
+        content_type = media_type(_content_type(headers, value))
         if content_type == structured.CONTENT_TYPE:
             event = structured.event_of(value)
             content_type, value = structured.data_of(event)
@@ -84,6 +84,8 @@ class Reading:
             )
             time = structured.optional(event, "time")
         else:
+            images.check_supported(content_type, value)
+            _check_mode(content_type, value, headers)
             id, source, type = (
                 required(headers, name) for name in (names.ID, names.SOURCE, names.TYPE)
             )
@@ -216,6 +218,23 @@ class Score:
                 probabilities=tuple(float(share) for share in body.pop("probabilities")),
                 **body,
             )
+
+
+def _content_type(headers: Headers, value: bytes | None) -> str:
+    """The content type; without one, what a schema registry's serializer wrote is told as such."""
+    schema = remedies.schema_of(value)
+    if schema is not None and not any(name == names.CONTENT_TYPE for name, _ in headers):
+        detail = f"none is named, and {remedies.payload(value)}; send raw bytes, a PNG or JSON"
+        raise BadReading(reasons.UNSUPPORTED_CONTENT_TYPE, detail)
+    return required(headers, names.CONTENT_TYPE)
+
+
+def _check_mode(content_type: str, value: bytes | None, headers: Headers) -> None:
+    """Raise BadReading if a whole event in the value is called plain JSON."""
+    has_id = any(name == names.ID for name, _ in headers)
+    if content_type == images.JSON and not has_id and remedies.is_event(value):
+        detail = f"{names.ID} is required; the value is an event: call it {structured.CONTENT_TYPE}"
+        raise BadReading(reasons.MISSING_HEADER, detail)
 
 
 def _device_time(text: str) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contract import reasons
+from contract import reasons, remedies
 from contract.reasons import BadReading
 
 Header = tuple[str, bytes | None]
@@ -37,7 +37,7 @@ def required(headers: Headers, name: str) -> str:
     """The one value of a header; raises BadReading unless there is exactly one, not empty."""
     value = optional(headers, name)
     if value is None:
-        raise BadReading(reasons.MISSING_HEADER, f"{name} is required")
+        raise BadReading(reasons.MISSING_HEADER, f"{name} is required{_instead(headers, name)}")
     if not value:
         raise BadReading(reasons.BAD_HEADER, f"{name} is empty")
     return value
@@ -56,6 +56,16 @@ def optional(headers: Headers, name: str) -> str | None:
         return values[0].decode("utf-8")
     except UnicodeDecodeError as exc:
         raise BadReading(reasons.BAD_HEADER, f"{name} is not UTF-8") from exc
+
+
+def _instead(headers: Headers, name: str) -> str:
+    """What is there where a header is missing, and what else is."""
+    there = [key for key, _ in headers]
+    other = remedies.misspelled(there, name)
+    if other is not None:
+        return f"; there is {other[:64]}: write {name}, exactly so"
+    missing = [also for also in REQUIRED if also not in there and also != name]
+    return f", and so are {', '.join(missing)}" if missing and name in REQUIRED else ""
 
 
 def media_type(content_type: str) -> str:

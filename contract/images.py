@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from contract import reasons, strict_json
+from contract import png, reasons, remedies, strict_json
 from contract.reasons import BadReading
 
 RAW = "application/octet-stream"
@@ -21,10 +21,8 @@ JSON = "application/json"
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
 
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-"""Channels -> what Pillow calls a PNG of so many."""
-
-SIGNATURE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+FORMS = {1: "8-bit grey", 2: "8-bit grey with alpha", 3: "8-bit RGB", 4: "8-bit RGB with alpha"}
+"""Channels -> what a PNG of so many is called."""
 
 
 def raw_size(shape: Shape) -> int:
@@ -42,24 +40,44 @@ def encode(pixels: Pixels, content_type: str = RAW) -> bytes:
     return ENCODERS[content_type](np.ascontiguousarray(pixels))
 
 
-def decode(payload: bytes | None, content_type: str, shape: Shape) -> Pixels:
-    """The image (H, W, C) in a payload of a media type in lower case; raises BadReading only."""
+def decode(payload: bytes | None, content_type: str, shape: Shape, *, grey: bool = False) -> Pixels:
+    """The image (H, W, C) in a payload of a media type in lower case; raises BadReading only.
+
+    With `grey`, a PNG in colour becomes grey where the shape has one channel.
+    """
     if not payload:
         raise BadReading(reasons.EMPTY, "the record has no value")
     if len(payload) > largest(shape):
-        raise BadReading(reasons.OVERSIZED, f"{len(payload)} bytes; at most {largest(shape)}")
-    if content_type not in DECODERS:
+        detail = f"{len(payload)} bytes; at most {largest(shape)}"
+        raise BadReading(reasons.OVERSIZED, _with_remedy(detail, payload))
+    check_supported(content_type, payload)
+    if content_type == RAW:
+        return _from_raw(payload, shape)
+    return _from_png(payload, shape, grey) if content_type == PNG else _from_json(payload, shape)
+
+
+def check_supported(content_type: str, payload: bytes | None) -> None:
+    """Raise BadReading unless payloads of this media type are taken."""
+    if content_type not in ENCODERS:
+        detail = f"{content_type[:60]}; known: {', '.join(ENCODERS)}"
+        remedy = remedies.content_type(content_type, payload)
         raise BadReading(
-            reasons.UNSUPPORTED_CONTENT_TYPE, f"{content_type}; known: {', '.join(DECODERS)}"
+            reasons.UNSUPPORTED_CONTENT_TYPE, f"{detail}; {remedy}" if remedy else detail
         )
-    return DECODERS[content_type](payload, shape)
+
+
+def _with_remedy(detail: str, payload: bytes) -> str:
+    remedy = remedies.payload(payload)
+    return f"{detail}; {remedy}" if remedy else detail
 
 
 def _from_raw(payload: bytes, shape: Shape) -> Pixels:
     if len(payload) != raw_size(shape):
-        raise BadReading(
-            reasons.WRONG_SIZE, f"{len(payload)} bytes; {_size(shape)} has {raw_size(shape)}"
-        )
+        detail = f"{len(payload)} bytes; {_size(shape)} has {raw_size(shape)}"
+        channels, rest = divmod(len(payload), math.prod(shape[:2]))
+        if not rest and channels in FORMS:
+            raise BadReading(reasons.WRONG_SIZE, f"{detail}; {_other_channels(channels, shape[2])}")
+        raise BadReading(reasons.WRONG_SIZE, _with_remedy(detail, payload))
     return np.frombuffer(payload, np.uint8).reshape(shape)
 
 
@@ -69,27 +87,39 @@ def _to_png(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def _from_png(payload: bytes, shape: Shape) -> Pixels:
-    height, width, channels = shape
-    if not payload.startswith(SIGNATURE):
-        raise BadReading(reasons.NOT_AN_IMAGE, "no PNG signature")
-    found = (int.from_bytes(payload[20:24]), int.from_bytes(payload[16:20]))
-    if found != (height, width):
-        raise BadReading(
-            reasons.WRONG_SHAPE, f"a PNG of {found[0]} x {found[1]}; expected {_size(shape)}"
-        )
-    try:
-        with Image.open(io.BytesIO(payload), formats=("PNG",)) as image:
-            image.load()
-            gray = image.convert("L") if image.mode == "1" else image
-            mode, pixels = gray.mode, np.asarray(gray)
-    except UnidentifiedImageError as exc:  # its message names an object in memory
-        raise BadReading(reasons.NOT_AN_IMAGE, "the PNG is damaged: its header is none") from exc
-    except Exception as exc:  # hostile bytes: Pillow answers with whatever its parsers raise
-        raise BadReading(reasons.NOT_AN_IMAGE, f"the PNG is damaged: {exc}") from exc
-    if mode != MODES.get(channels):
-        raise BadReading(reasons.WRONG_SHAPE, f"a PNG of mode {mode}; expected {_size(shape)}")
-    return pixels.reshape(shape)
+def _from_png(payload: bytes, shape: Shape, grey: bool) -> Pixels:
+    if not payload.startswith(png.SIGNATURE):
+        raise BadReading(reasons.NOT_AN_IMAGE, _with_remedy("no PNG signature", payload))
+    about, (height, width, channels) = png.header(payload), shape
+    if (about.height, about.width) != (height, width):
+        detail = f"a PNG of {about.height} x {about.width}; expected {_size(shape)}"
+        raise BadReading(reasons.WRONG_SHAPE, detail)
+    grey = grey and channels == 1 and about.colour in (png.RGB, png.PALETTE)
+    fault = _bits_fault(about, channels) or (None if grey else _colour_fault(about, channels))
+    if fault is not None:
+        raise BadReading(reasons.WRONG_SHAPE, f"a PNG of {fault}")
+    return png.pixels(payload, about, grey=grey).reshape(shape)
+
+
+def _bits_fault(about: png.Header, channels: int) -> str | None:
+    return f"{about.bits} bits a pixel; send {FORMS[channels]}" if about.bits > 8 else None
+
+
+def _colour_fault(about: png.Header, channels: int) -> str | None:
+    """What is wrong with a PNG's channels, and what its sender can do."""
+    if about.colour == png.PALETTE:
+        return f"a palette; send {FORMS[channels]}"
+    if about.channels == channels:
+        return None
+    if about.colour in (png.GREY_ALPHA, png.RGB_ALPHA):
+        return f"{about.channels} channels with alpha; flatten it and send {FORMS[channels]}"
+    return _other_channels(about.channels, channels)
+
+
+def _other_channels(count: int, wanted: int) -> str:
+    plural = "" if count == 1 else "s"
+    remedy = "convert to grey" if wanted == 1 else f"send {FORMS[wanted]}"
+    return f"{count} channel{plural}; {remedy}"
 
 
 def _to_json(pixels: Pixels) -> bytes:
@@ -101,13 +131,16 @@ def _from_json(payload: bytes, shape: Shape) -> Pixels:
     try:
         body = strict_json.loads(payload)
     except ValueError as exc:
-        raise BadReading(reasons.MALFORMED, f"no JSON: {exc}") from exc
+        raise BadReading(reasons.MALFORMED, _with_remedy(f"no JSON: {exc}", payload)) from exc
     if not isinstance(body, dict) or "pixels" not in body:
-        raise BadReading(reasons.MALFORMED, 'the JSON is not an object with "pixels"')
+        detail = 'the JSON is not an object with "pixels"; send {"pixels": [[0, ...], ...]}'
+        raise BadReading(reasons.MALFORMED, detail)
     height, width, channels = shape
     values = [body["pixels"]]
     for extent in (height, width) if channels == 1 else shape:
         values = [value for nested in values for value in _list(nested, extent, shape)]
+    if channels == 1 and all(isinstance(value, list) for value in values):
+        values = [value for nested in values for value in _list(nested, 1, shape)]
     for value in values:
         if isinstance(value, list):
             raise BadReading(reasons.WRONG_SHAPE, f"pixels nest deeper than {_size(shape)}")
@@ -117,9 +150,16 @@ def _from_json(payload: bytes, shape: Shape) -> Pixels:
 
 
 def _list(nested: object, extent: int, shape: Shape) -> list[object]:
-    if not isinstance(nested, list) or len(nested) != extent:
-        raise BadReading(reasons.WRONG_SHAPE, f"pixels are not {_size(shape)} in nested lists")
-    return nested
+    if isinstance(nested, list) and len(nested) == extent:
+        return nested
+    detail = f"pixels are not {_size(shape)} in nested lists"
+    if isinstance(nested, str):
+        detail += "; they are text: send rows of numbers, or the image as image/png"
+    elif isinstance(nested, list) and len(nested) == raw_size(shape):
+        detail += f"; they are one list: send {shape[0]} rows of {shape[1]}"
+    elif extent == 1 and isinstance(nested, list) and len(nested) in FORMS:
+        detail += f"; they have {_other_channels(len(nested), 1)}"
+    raise BadReading(reasons.WRONG_SHAPE, detail)
 
 
 def _size(shape: Shape) -> str:
@@ -130,9 +170,4 @@ ENCODERS: dict[str, Callable[[Pixels], bytes]] = {
     RAW: lambda pixels: pixels.tobytes(),
     PNG: _to_png,
     JSON: _to_json,
-}
-DECODERS: dict[str, Callable[[bytes, Shape], Pixels]] = {
-    RAW: _from_raw,
-    PNG: _from_png,
-    JSON: _from_json,
 }

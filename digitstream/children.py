@@ -66,6 +66,11 @@ class Command:
         return self._reported
 
     @property
+    def reported(self) -> str:
+        """The report that it gave, once `result` has returned or raised."""
+        return self._reported
+
+    @property
     def pid(self) -> int:
         """Of its process."""
         return self._process.pid

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract import images, strict_json, structured
+from contract import png, strict_json, structured
 from contract.reasons import BadReading
 
 WIDEST = 64
@@ -54,7 +54,7 @@ def _image(value: bytes, within: bool = False) -> Gray | None:
     """What the bytes, or the data of the event that they are, show by themselves: the headers of a
     letter may be what is wrong with it.
     """
-    if value.startswith(images.SIGNATURE):
+    if value.startswith(png.SIGNATURE):
         return _png(value)
     if value.lstrip()[:1] == b"{":
         try:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import difflib
 
 from contract.errors import SettingsError
-from digitstream.drills import checkpoint, clients, models, outside, readings, scorer, soak
+from digitstream.drills import (
+    checkpoint,
+    clients,
+    models,
+    outside,
+    readings,
+    scorer,
+    soak,
+    stalled,
+)
 from digitstream.drills.drill import DRILLS, Drill
 
 __all__ = [
@@ -18,6 +27,7 @@ __all__ = [
     "readings",
     "scorer",
     "soak",
+    "stalled",
 ]
 
 

@@ -125,7 +125,7 @@ def _full_disk(ground: Ground) -> str:
         scorer = ground.score(in_a_batch=100)
         ground.await_answers(500, scorer)
         ballast = small / "ballast"
-        _fill(ballast)
+        fill(ballast)
         try:
             ground.await_answers(sent, scorer)
         except CommandFailed as stopped:
@@ -142,8 +142,8 @@ def _full_disk(ground: Ground) -> str:
         subprocess.run(["umount", "-l", str(small)], capture_output=True, check=False)
 
 
-def _fill(file: os.PathLike[str]) -> None:
-    """Write until there is no room."""
+def fill(file: os.PathLike[str]) -> None:
+    """Write a file until there is no room."""
     with open(file, "wb", buffering=0) as ballast:
         try:
             while True:

@@ -108,6 +108,23 @@ def test_a_gzip_with_a_flipped_byte_is_corrupt(folder: Path) -> None:
     refuses(folder, "is corrupt")
 
 
+def test_no_flipped_bit_of_a_gzip_gives_other_values(tmp_path: Path) -> None:
+    file = tmp_path / "some-ubyte.gz"
+    idx.write(file, IMAGES)
+    content = file.read_bytes()
+    for bit in range(8 * len(content)):
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        try:
+            np.testing.assert_array_equal(idx.read(file, 3), IMAGES)
+        except DataError:
+            continue
+    file.write_bytes(content + b"more")
+    with pytest.raises(DataError):
+        idx.read(file, 3)
+
+
 def test_images_and_labels_must_be_as_many(folder: Path) -> None:
     idx.write(folder / "train-labels-idx1-ubyte.gz", LABELS[:2])
     refuses(folder, "3 images and .* 2 labels")
@@ -167,7 +184,7 @@ def test_pngs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     save(tmp_path / "1" / "b.png", Image.new("L", (4, 5)))
     refuses(tmp_path, r"b\.png is \(5, 4, 1\), but .*a\.png is \(4, 5, 1\)")
     save(tmp_path / "1" / "b.png", Image.new("P", (5, 4)))
-    refuses(tmp_path, r"b\.png cannot be used: it is of mode P")
+    refuses(tmp_path, r"b\.png cannot be used: it has a palette")
     save(tmp_path / "1" / "b.png", Image.new("1", (5_000, 4_000)))
     refuses(tmp_path, "it has 5000 x 4000 pixels, more than 16,777,216")
     (tmp_path / "1" / "b.png").write_text("no image")

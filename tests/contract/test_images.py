@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from contract import images
+from contract import png as png_module
 from contract.images import JSON, PNG, RAW
 from contract.reasons import REASONS, BadReading
 
@@ -79,7 +80,12 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def bomb(width: int, height: int) -> bytes:
     """A PNG of a huge size, whose data would unpack to a thousand times its bytes."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return images.SIGNATURE[:8] + header + chunk(b"IDAT", zlib.compress(bytes(1 << 20)))
+    return (
+        png_module.SIGNATURE
+        + header
+        + chunk(b"IDAT", zlib.compress(bytes(1 << 20)))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,8 +99,8 @@ def bomb(width: int, height: int) -> bytes:
         (png(Image.new("L", (6, 8)))[:-25], "not-an-image"),
         (png(Image.new("L", (6, 8))).replace(b"IDAT", b"IDAX"), "not-an-image"),
         (b"GIF89a", "not-an-image"),
-        (images.SIGNATURE, "wrong-shape"),
-        (images.SIGNATURE + struct.pack(">II", 6, 8), "not-an-image"),
+        (png_module.SIGNATURE, "not-an-image"),
+        (png_module.SIGNATURE + struct.pack(">II", 6, 8), "not-an-image"),
     ],
 )
 def test_a_png_of_anything_else_is_refused(payload: bytes, slug: str) -> None:
@@ -102,7 +108,7 @@ def test_a_png_of_anything_else_is_refused(payload: bytes, slug: str) -> None:
 
 
 def test_a_png_that_would_unpack_without_end_is_unpacked_no_further_than_its_size() -> None:
-    assert not images.decode(bomb(6, 8), PNG, GRAY).any()
+    assert "longer or shorter than its size" in refuses(bomb(6, 8), PNG, "not-an-image")
 
 
 def test_a_png_of_one_bit_is_gray() -> None:
@@ -141,6 +147,10 @@ def with_first(value: object) -> bytes:
         (body([*ROWS[:-1], ROWS[0][:-1]]), "wrong-shape"),
         (body([*ROWS[:-1], "000000"]), "wrong-shape"),
         (with_first([0]), "wrong-shape"),
+        (with_first([0, 0]), "wrong-shape"),
+        (body([[[0, 0]] * 6] * 8), "wrong-shape"),
+        (body([[[[0]]] * 6] * 8), "wrong-shape"),
+        (body([[[]] * 6] * 8), "wrong-shape"),
         (with_first(256), "out-of-range"),
         (with_first(-1), "out-of-range"),
         (with_first(1.5), "out-of-range"),
@@ -154,6 +164,12 @@ def with_first(value: object) -> bytes:
 )
 def test_json_of_anything_but_pixels_is_refused(payload: bytes, slug: str) -> None:
     refuses(payload, JSON, slug)
+
+
+def test_one_channel_may_be_a_list_of_its_own() -> None:
+    sent = pixels(GRAY)
+    np.testing.assert_array_equal(images.decode(body(sent.tolist()), JSON, GRAY), sent)
+    refuses(body(sent.tolist()), JSON, "wrong-shape", (8, 6, 3))
 
 
 def test_a_whole_number_may_be_written_with_a_point() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from contract import images
+from contract import images, png
 from digitstream.pictures import drawn, dumped
 
 CORNER = np.zeros((4, 6, 1), np.uint8)
@@ -88,7 +88,7 @@ def bomb() -> bytes:
         b'{"pixels": [["x"]]}',
         event(),
         event(data=event(data={"pixels": [[1]]}).decode()),
-        images.SIGNATURE,
+        png.SIGNATURE,
         bomb(),
     ],
 )
@@ -96,7 +96,7 @@ def test_what_shows_nothing_is_not_drawn(value: bytes | None) -> None:
     assert drawn(value) is None
 
 
-@given(st.binary(max_size=200) | st.binary(max_size=99).map(lambda more: images.SIGNATURE + more))
+@given(st.binary(max_size=200) | st.binary(max_size=99).map(lambda more: png.SIGNATURE + more))
 def test_any_bytes_are_looked_at_in_peace(value: bytes) -> None:
     drawn(value)
     assert dumped(value).isprintable() or "\n" in dumped(value)

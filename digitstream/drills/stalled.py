@@ -1,0 +1,136 @@
+"""Drills of a Kafka that hangs while readings come: it is paused, or its disk is full."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from contract.topics import ensure
+from digitstream import broker, consumer, jars, machine
+from digitstream.children import Command, CommandFailed
+from digitstream.drills.drill import NOTHING_LOST, Broken, Impossible, drill
+from digitstream.drills.ground import Ground, is_root, until
+from digitstream.drills.outside import fill
+
+_PAUSE_SECONDS = 30
+_DISK_BYTES = 64 << 20
+_COUNT, _RATE = 15_000, "300"
+_STARTING_SECONDS = 600.0
+"""How long the scorer may take until its first answers."""
+
+_STUCK_SECONDS = 180.0
+"""How long a producer may go on, once Kafka is well, before it is called stuck."""
+
+
+@drill(
+    "broker-paused",
+    "Kafka is paused (SIGSTOP) for 30 seconds while readings come: the producer outwaits it or "
+    "ends with exact counts, the scorer goes on or stops with a sentence, and nothing is lost.",
+)
+def _broker_paused(ground: Ground) -> str:
+    scorer = ground.score()
+    sending = ground.sending(_COUNT, rate=_RATE)
+    ground.await_answers(1_000, scorer, _STARTING_SECONDS)
+    with _paused(ground):
+        time.sleep(_PAUSE_SECONDS)
+    return _all_accounted(ground, sending, scorer)
+
+
+@drill(
+    "broker-full-disk",
+    "The disk of Kafka's log is full, then there is room and Kafka is started: the producer "
+    "outwaits it or ends with exact counts, the scorer goes on or stops with a sentence, and "
+    "nothing is lost.",
+)
+def _broker_full_disk(ground: Ground) -> str:
+    with _on_a_small_disk(ground) as (elsewhere, disk):
+        to = ("--bootstrap-servers", str(elsewhere.settings.bootstrap_servers))
+        scorer = elsewhere.score(*to)
+        sending = elsewhere.sending(_COUNT, *to, rate=_RATE)
+        elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
+        ballast, home = disk / "ballast", _small_home(ground)
+        fill(ballast)
+        until(lambda: broker.status(home) is None, "Kafka's end on a full disk")
+        ballast.unlink()
+        broker.start(home, machine.java_17(), machine.fetched(jars.BROKER))
+        return _all_accounted(elsewhere, sending, scorer, *to)
+
+
+@contextmanager
+def _paused(ground: Ground) -> Iterator[None]:
+    """Kafka does nothing while the body runs."""
+    running = broker.status(ground.settings.home)
+    if running is None:
+        message = "Kafka does not run"
+        raise Broken(message)
+    os.kill(running.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(running.pid, signal.SIGCONT)
+
+
+@contextmanager
+def _on_a_small_disk(ground: Ground) -> Iterator[tuple[Ground, Path]]:
+    """The ground with a Kafka of its own, whose log is on a disk of 64 MiB."""
+    home = _small_home(ground)
+    disk = home / "kafka" / "data"
+    disk.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(disk)]
+    if not is_root() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        message = "A small disk can only be mounted by root, on Linux. Run this drill as root."
+        raise Impossible(message)
+    try:
+        kafka = broker.start(home, machine.java_17(), machine.fetched(jars.BROKER))
+        settings = replace(ground.settings, bootstrap_servers=kafka.bootstrap_servers)
+        ensure(settings.kafka, settings.topics)
+        with consumer.reading(settings.kafka) as reader:
+            yield replace(ground, settings=settings, reader=reader), disk
+    finally:
+        broker.stop(home)
+        subprocess.run(["umount", "-l", str(disk)], capture_output=True, check=False)
+
+
+def _small_home(ground: Ground) -> Path:
+    """The home of the Kafka whose log is on a small disk."""
+    return ground.settings.home / "small-disk"
+
+
+def _all_accounted(ground: Ground, sending: Command, scorer: Command, *to: str) -> str:
+    """What was seen, if the producer's counts are right and each reading has its answer."""
+    until(lambda: sending.ended, "the producer's end", _STUCK_SECONDS)
+    acknowledged, unknown = _counted(ground, sending)
+    how = "the producer outwaited it" if acknowledged == _COUNT else "the producer ended"
+    try:
+        ground.await_answers(acknowledged, scorer, _STUCK_SECONDS)
+        scorer.stop()
+        how += ", the scorer went on"
+    except CommandFailed as stopped:
+        if NOTHING_LOST not in str(stopped):
+            raise
+        how += ", the scorer stopped with a sentence and went on at its next start"
+    ground.score("--available-now", *to).result()
+    stored = ground.accounts().total("produced")
+    seen = f"{acknowledged} acknowledged, {unknown} unknown, {stored} in Kafka"
+    if not acknowledged <= stored <= acknowledged + unknown:
+        raise Broken(seen)
+    return f"{how}: {seen}; {ground.all_answered(stored)}"
+
+
+def _counted(ground: Ground, sending: Command) -> tuple[int, int]:
+    """How many readings the producer says are acknowledged and unknown, however it ended."""
+    with suppress(CommandFailed):
+        return int(json.loads(sending.result())["readings"]), 0
+    try:
+        readings = json.loads(sending.reported)["undelivered"][ground.settings.topics.readings]
+    except (ValueError, KeyError) as exc:
+        message = f"the producer gave no counts: {sending.said[-1:]}"
+        raise Broken(message) from exc
+    return readings["acknowledged"], readings["unknown"]
