@@ -15,9 +15,11 @@ from streaming.frame import Frame
 from streaming.sink import LARGEST
 from tests.streaming.odd import ODD
 from tests.streaming.records import SHAPE, TOPIC, reading, records
-from tests.streaming.test_steps import MESSAGES, TOPICS, agrees, answers
+from tests.streaming.test_steps import KNOWN, MESSAGES, TOPICS, agrees, answers
 
 FIRST = Source(TOPIC, 0, 7)
+
+REPLAY = Source(TOPICS.replays, 1, 0, KNOWN.id_of(TOPICS.replays))
 
 
 def replayed(message: Message, first: Source = FIRST, attempt: int = 2) -> Message:
@@ -33,9 +35,9 @@ def test_a_replay_is_answered_under_the_id_of_its_first_reading() -> None:
         )
     )
     found = Score.of(*score[1])
-    assert (found.event_id, found.source) == (FIRST.id, Source(TOPICS.replays, 1, 0))
+    assert (found.event_id, found.source) == (FIRST.id, REPLAY)
     left = DeadLetter.of(*letter[1])
-    assert (left.attempt, left.first, left.source) == (4, FIRST, Source(TOPICS.replays, 1, 1))
+    assert (left.attempt, left.first, left.source) == (4, FIRST, REPLAY._replace(offset=1))
     assert list(left.headers) == reading(2).headers
 
 
@@ -56,9 +58,10 @@ def test_a_device_cannot_claim_the_id_of_another_reading(forged: list[Header]) -
     claim = reading(1)._replace(headers=[*forged, *reading(1).headers])
     agrees([claim, claim._replace(value=b"")])
     (_, score), (_, letter) = answers(records([claim, claim._replace(value=b"")], 40))
-    assert dict(score.headers)["ce_id"] == f"{TOPIC}/1/40".encode()
+    own = Source(TOPIC, 1, 40, KNOWN.id_of(TOPIC))
+    assert dict(score.headers)["ce_id"] == own.id.encode()
     left = DeadLetter.of(*letter)
-    assert (left.attempt, left.first) == (1, Source(TOPIC, 1, 41))
+    assert (left.attempt, left.first) == (1, own._replace(offset=41))
     assert list(left.headers) == claim.headers
     again = answers(records([replayed(claim)], 0, TOPICS.replays))[0][1]
     assert dict(again.headers)["ce_id"] == FIRST.id.encode()
