@@ -91,24 +91,36 @@ def address(home: Path) -> str:
 
 
 def start(
-    home: Path, java: Java, path: list[Path], port: int | None = None, *, locked: bool = False
+    home: Path,
+    java: Java,
+    path: list[Path],
+    port: int | None = None,
+    *,
+    locked: bool = False,
+    session_ms: int = secure.SESSION_MS,
 ) -> Broker:
     """Start the broker, or find it running; returns when it answers. Of several that start it at
     a time the first does, the others wait for it.
 
     `path` are the broker's jars. Without a port it takes the one of its last run if that is free,
     so that clients find it again, else any free one. `locked` lets in only who comes by TLS and
-    says who it is; a broker that was made so stays so. Raises PortTaken, DoorsOpen, and
-    BrokerUnavailable when the broker does not come up.
+    says who it is, and again within `session_ms`; a broker that was made so stays so. Raises
+    PortTaken, DoorsOpen, and BrokerUnavailable when the broker does not come up.
     """
     folder = (home / "kafka").resolve()
     _check_folder(folder)
     with _starting(folder):
-        return _started(home, folder, java, path, port, locked=locked)
+        return _started(home, folder, java, path, port, locked, session_ms)
 
 
 def _started(
-    home: Path, folder: Path, java: Java, path: list[Path], port: int | None, *, locked: bool
+    home: Path,
+    folder: Path,
+    java: Java,
+    path: list[Path],
+    port: int | None,
+    locked: bool,
+    session_ms: int,
 ) -> Broker:
     found = status(home)
     if locked and not secure.there(home) and (found or (folder / "data").exists()):
@@ -123,7 +135,7 @@ def _started(
     if locked or secure.there(home):
         secure.prepare(home)
     listen, control = _ports(port, _recorded(home), _doors(home))
-    properties = server_files.write(home, folder, listen, control)
+    properties = server_files.write(home, folder, listen, control, session_ms)
     classpath = f"{path[0].parent}/*"
     tool = [
         str(java.executable),

@@ -19,6 +19,9 @@ USERS = ("admin", "producer", "scorer", "reader")
 """Who may come in: somebody who may do everything, and one user for each program."""
 
 LISTENERS = ("SASL_SSL", "MTLS", "TLS")
+SESSION_MS = 600_000
+"""How long a password's proof counts. Clients give it again before that; who cannot, is let go."""
+
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 _SCRAM, _PLAIN = ("org.apache.kafka.common.security." + name for name in ("scram", "plain"))
 
@@ -36,6 +39,7 @@ listener.name.tls.ssl.client.auth=none
 listener.name.sasl_ssl.ssl.client.auth=none
 ssl.principal.mapping.rules=RULE:^CN=([^,]+)$/$1/,DEFAULT
 sasl.enabled.mechanisms={mechanisms}
+connections.max.reauth.ms={session_ms}
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}.ScramLoginModule required;
 listener.name.sasl_ssl.plain.sasl.jaas.config={plain}.PlainLoginModule required {users};
@@ -72,7 +76,9 @@ def prepare(home: Path) -> None:
             private(file, authority.issue(name, now, hosts))
 
 
-def properties(home: Path, host: str, ports: Mapping[str, int], controller_port: int) -> str:
+def properties(
+    home: Path, host: str, ports: Mapping[str, int], controller_port: int, session_ms: int
+) -> str:
     """The lines of server.properties that lock the doors; they hold passwords."""
     place = folder(home)
     users = " ".join(f'user_{user}="{_password(place, user)}"' for user in USERS)
@@ -82,6 +88,7 @@ def properties(home: Path, host: str, ports: Mapping[str, int], controller_port:
         controller_port=controller_port,
         folder=place.as_posix(),
         mechanisms=",".join(MECHANISMS),
+        session_ms=session_ms,
         scram=_SCRAM,
         plain=_PLAIN,
         users=users,

@@ -58,12 +58,14 @@ Configuration:
 """
 
 
-def write(home: Path, folder: Path, ports: Mapping[str, int], controller_port: int) -> Path:
+def write(
+    home: Path, folder: Path, ports: Mapping[str, int], controller_port: int, session_ms: int
+) -> Path:
     """Write server.properties, which holds passwords if the doors are locked."""
     properties, names = folder / "server.properties", {"host": HOST}
     text = SERVER_PROPERTIES.format(**names, controller_port=controller_port, data=folder / "data")
     if secure.there(home):
-        text += secure.properties(home, HOST, ports, controller_port)
+        text += secure.properties(home, HOST, ports, controller_port, session_ms)
     else:
         text += OPEN.format(**names, port=ports["PLAINTEXT"], controller_port=controller_port)
     private(properties, properties_text(text))

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from keras2dml.graph import (
-    IDENTITY,
     INPUT,
     Call,
     Constant,
@@ -34,16 +33,12 @@ _NO_ORDER = np.empty(0, np.int64)
 
 def to_json(graph: Graph) -> dict[str, Any]:
     """What `of_json` makes a graph of that renders to the same scoring script."""
-    calls = [call for call in graph.calls if call.function != IDENTITY]
-    makers = [*(source_of(value) for value in graph.inputs), *calls]
+    makers = [*(source_of(value) for value in graph.inputs), *graph.calls]
     numbers = {call: number for number, call in enumerate(makers)}
 
     def place(value: Value) -> list[object]:
-        """Which input or call makes a value, and under which name; identities make none."""
-        made = source_of(value)
-        if made.function == IDENTITY:
-            return place(made.inputs[0])
-        return [numbers[made], value.result]
+        """Which input or call makes a value, and under which name."""
+        return [numbers[source_of(value)], value.result]
 
     return {
         "name": graph.name,
@@ -59,7 +54,7 @@ def to_json(graph: Graph) -> dict[str, Any]:
                 "constants": [_constant(graph.names[one], one) for one in call.constants],
                 "sizes": dict(call.sizes),
             }
-            for call in calls
+            for call in graph.calls
         ],
         "outputs": [{"from": place(value), **_end(value)} for value in graph.outputs],
     }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from contract.certificates import invalidity
 from contract.clients import denied
 from contract.connection import Kafka
-from contract.errors import BrokerUnavailable, DigitstreamError, TlsFailed
+from contract.errors import AccessDenied, BrokerUnavailable, DigitstreamError, TlsFailed
 from streaming.score import ModelFailed
 
 
@@ -50,8 +50,8 @@ def cause_of(error: BaseException, kafka: Kafka) -> DigitstreamError:
             f"silence. Start it again: it tells which they are. Kafka said: {last_cause(text)}"
         )
         return ReadingsLost(message)
-    if refused := _refused(text, kafka):
-        return refused
+    if lacking := refused(text, kafka):
+        return lacking
     if NO_BROKER.search(text):
         message = (
             f"Kafka at {kafka} stopped answering while readings were scored. Nothing "
@@ -67,10 +67,12 @@ def cause_of(error: BaseException, kafka: Kafka) -> DigitstreamError:
     return ScoringStopped(message)
 
 
-def _refused(text: str, kafka: Kafka) -> DigitstreamError | None:
-    """That Kafka and Java's client do not trust each other, or that we have no right."""
+def refused(text: str, kafka: Kafka) -> DigitstreamError | None:
+    """That Kafka and Java's client do not trust each other any more, or that we have no right."""
     if found := _DENIED.search(text):
-        return denied(kafka, found[1])
+        return AccessDenied(
+            f"{denied(kafka, found[1])} Nothing is lost: start it again once we may."
+        )
     if found := _NO_TLS.search(text):
         certificate = kafka.security.certificate
         fault = certificate and invalidity(certificate.certfile, datetime.now(UTC))

@@ -8,6 +8,7 @@ from contract.errors import SettingsError
 from digitstream.drills import (
     checkpoint,
     clients,
+    locked,
     models,
     outside,
     readings,
@@ -22,6 +23,7 @@ __all__ = [
     "checkpoint",
     "chosen",
     "clients",
+    "locked",
     "models",
     "outside",
     "readings",

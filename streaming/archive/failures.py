@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
-from streaming.failures import LOST, NO_BROKER, last_cause
+from streaming.failures import LOST, NO_BROKER, last_cause, refused
 
 
 class ArchiveStopped(DigitstreamError):
@@ -30,7 +31,7 @@ _UNWRITABLE = re.compile(
 )
 
 
-def cause_of(error: BaseException, kafka: object, topic: str, folder: str) -> DigitstreamError:
+def cause_of(error: BaseException, kafka: Kafka, topic: str, folder: str) -> DigitstreamError:
     """What a user must know of an exception that ended the query from a topic to a folder."""
     text = str(error)
     if isinstance(error, DigitstreamError):
@@ -43,6 +44,8 @@ def cause_of(error: BaseException, kafka: object, topic: str, folder: str) -> Di
             f"{last_cause(text)}"
         )
         return RecordsLost(message)
+    if lacking := refused(text, kafka):
+        return lacking
     if NO_BROKER.search(text):
         message = (
             f"Kafka at {kafka} stopped answering while {topic} was archived. Nothing is lost: the "

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import stat
 import subprocess
+import time
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -13,8 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 from cryptography import x509
+from kafka import KafkaProducer
 
-from contract.clients import reaching
+from contract.clients import arguments, reaching
 from contract.configuration import PROFILES, load
 from contract.errors import AccessDenied, TopicMissing
 from contract.settings import Producing
@@ -83,6 +86,50 @@ def test_it_keeps_authority_users_and_ports_and_tells_nobody_a_password(
             pass
     finally:
         broker.stop(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_clients_prove_who_they_are_again_and_nothing_is_lost(
+    java_17: java.Java,
+    path: list[Path],
+    tmp_path: Path,
+    prefix: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "kafka.net.connection")
+    broker.start(tmp_path, java_17, path, locked=True, session_ms=3_000)
+    try:
+        admin, topics = of(tmp_path, "admin", prefix), Topics.named(prefix)
+        give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
+        for kind in ("", "-plain"):
+            caplog.clear()
+            way = of(tmp_path, f"producer{kind}", prefix).kafka
+            with reaching(way):
+                producer = KafkaProducer(**arguments(way), enable_idempotence=True)
+            sent = []
+            while caplog.text.count("Beginning SASL re-authentication") < 4:
+                sent.append(producer.send(topics.readings, b"x"))
+                time.sleep(0.01)
+            producer.flush(60)
+            producer.close(60)
+            assert len({future.get(0)[1:3] for future in sent}) == len(sent)
+            assert not [each for each in caplog.records if each.levelno > logging.INFO]
+        with reading(of(tmp_path, "reader", prefix).kafka) as reader:
+            caplog.clear()
+            count = 0
+            while caplog.text.count("Beginning SASL re-authentication") < 4:
+                count = sum(1 for records in reader.records(topics.readings) for _ in records)
+            assert count == sum(reader.end(topics.readings).values()) > len(sent)
+    finally:
+        broker.stop(tmp_path)
+
+
+def test_a_password_has_to_be_proved_again_within_minutes(tmp_path: Path) -> None:
+    secure.prepare(tmp_path)
+    ports = dict.fromkeys(secure.LISTENERS, 1)
+    text = secure.properties(tmp_path, "localhost", ports, 2, secure.SESSION_MS)
+    assert "\nconnections.max.reauth.ms=600000\n" in text
 
 
 def test_nobody_else_may_read_what_is_secret(locked_home: Path) -> None:

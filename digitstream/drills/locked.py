@@ -1,0 +1,182 @@
+"""A drill of users whose rights or passwords are taken away while their programs run."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertion
+
+from contract import bundle
+from contract.clients import arguments, reaching
+from contract.configuration import load
+from contract.connection import Kafka
+from contract.errors import AccessDenied
+from contract.settings import Scoring
+from digitstream import broker, consumer, jars, machine, secure
+from digitstream.children import Command, CommandFailed, Commands
+from digitstream.drills.drill import NOTHING_LOST, Broken, drill
+from digitstream.drills.ground import ENGINE, Ground, until
+from digitstream.rights import PROGRAMS, Right, give, rights
+
+SESSION_MS = 3_000
+"""How soon a broker notices that a password does not count any more."""
+
+_NO_FILE = Path("no-such.toml")
+_SCORER, _PRODUCER = (("--kafka-profile", user) for user in ("scorer", "producer"))
+
+
+@drill(
+    "user-revoked",
+    "The scorer's right to write scores, then its password, and the producer's right to write "
+    "readings are taken away while they work: each stops with a sentence that says what it lacks, "
+    "nothing is lost, and it goes on once it may.",
+)
+def _user_revoked(ground: Ground) -> str:
+    with _locked(ground) as (locked, admin):
+        topics = locked.settings.topics
+        write_scores = Right("scorer", "WRITE", topics.scores)
+        sent = locked.send(1_000, *_PRODUCER)
+        revocations: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+            topics.scores: (lambda: admin.take(write_scores), lambda: admin.give(write_scores)),
+            "[Aa]uthentication": (
+                lambda: admin.lock_out("scorer"),
+                lambda: admin.let_in("scorer"),
+            ),
+        }
+        sentences = []
+        for lacking, (take, give_back) in revocations.items():
+            scorer = locked.score(*_SCORER)
+            locked.await_answers(sent, scorer)
+            take()
+            sent += locked.send(1_000, *_PRODUCER)
+            sentences.append(_sentence(scorer, rf"does not let scorer .*{lacking}.*{NOTHING_LOST}"))
+            give_back()
+            locked.score("--available-now", *_SCORER).result()
+        sent += _sending_revoked(locked, admin)
+        locked.score("--available-now", *_SCORER).result()
+        return f"it said: {sentences[0][:120]}...; then {locked.all_answered(sent)}"
+
+
+def _sending_revoked(locked: Ground, admin: _Admin) -> int:
+    """Take the producer's right away while it sends, and give it back; how many readings came."""
+    topic = locked.settings.topics.readings
+    right = Right("producer", "WRITE", topic)
+
+    def stored() -> int:
+        return sum(locked.reader.end(topic).values())
+
+    before = stored()
+    producer = locked.sending(50_000, *_PRODUCER, rate="500")
+    until(lambda: stored() > before, "a reading sent")
+    admin.take(right)
+    _sentence(producer, "[Aa]uthoriz|may not|does not let")
+    admin.give(right)
+    locked.send(500, *_PRODUCER)
+    return stored() - before
+
+
+def _sentence(command: Command, pattern: str) -> str:
+    """What a command says that ends because it lacks something; raises Broken if it does not."""
+    until(lambda: command.ended, "the end of a program without its right")
+    try:
+        command.result()
+    except CommandFailed as failure:
+        sentence = str(failure)
+    else:
+        sentence = "nothing: it ended as if all was well"
+    if re.search(pattern, sentence) is None or "Traceback" in sentence:
+        message = f"it said {sentence}"
+        raise Broken(message)
+    return sentence.partition("failed: ")[2]
+
+
+class _Admin:
+    """Who may give and take rights and passwords."""
+
+    def __init__(self, home: Path, client: KafkaAdminClient) -> None:
+        self._home, self._client = home, client
+
+    def give(self, right: Right) -> None:
+        """Give a right."""
+        self._client.create_acls([right.acl])
+
+    def take(self, right: Right) -> None:
+        """Take a right away."""
+        [(_, acls, _)] = self._client.delete_acls([right.acl])
+        if not acls:
+            message = f"{right.user} did not have the right that was to be taken"
+            raise Broken(message)
+
+    def lock_out(self, user: str) -> None:
+        """Let a user's passwords count no more."""
+        self._alter([UserScramCredentialDeletion(user, name) for name in self._mechanisms])
+
+    def let_in(self, user: str) -> None:
+        """Let the password of a user's profile count again."""
+        password = (secure.folder(self._home) / f"{user}.password").read_text()
+        self._alter(
+            [UserScramCredentialUpsertion(user, name, password) for name in self._mechanisms]
+        )
+
+    @property
+    def _mechanisms(self) -> list[str]:
+        return [name for name in secure.MECHANISMS if name.startswith("SCRAM")]
+
+    def _alter(self, alterations: list[object]) -> None:
+        faults = self._client.alter_user_scram_credentials(alterations)
+        if any(faults.values()):
+            raise AccessDenied(json.dumps(faults))
+
+
+@contextmanager
+def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
+    """A ground with a Kafka of its own that lets in only whom it knows, and who gives rights."""
+    with tempfile.TemporaryDirectory(prefix="digitstream-locked-") as name:
+        home = Path(name)
+        java, path = machine.java_17(), machine.fetched(jars.BROKER)
+        kafka = broker.start(home, java, path, locked=True, session_ms=SESSION_MS)
+        try:
+            settings = _settings(home, ground, "reader")
+            champion = bundle.load(ground.settings.registry.resolve().folder)
+            settings.registry.promote(settings.registry.register(champion, parameters={}))
+            admin = _settings(home, ground, "admin").kafka
+            users = {program: program for program in PROGRAMS}
+            topics = settings.topics
+            give(admin, [*rights(topics, users, settings.prefix, create=False)], topics, 2)
+            shared = {
+                "DIGITSTREAM_HOME": str(home),
+                "DIGITSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+                "DIGITSTREAM_MASTER": settings.master,
+                "DIGITSTREAM_DATA": ground.settings.data,
+            }
+            with (
+                Commands(home / "logs", shared) as commands,
+                consumer.reading(settings.kafka) as reader,
+                _client(admin) as client,
+            ):
+                yield Ground(settings, commands, reader), _Admin(home, client)
+        finally:
+            broker.stop(home)
+
+
+def _settings(home: Path, ground: Ground, profile: str) -> Scoring:
+    flags = {"home": home, "kafka_profile": profile, "prefix": "revoked", "name": "revoked"}
+    settings = load(Scoring, flags, {}, _NO_FILE)
+    return replace(settings, master=ground.settings.master, engine=ENGINE)
+
+
+@contextmanager
+def _client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
+    with reaching(kafka):
+        client = KafkaAdminClient(**arguments(kafka))
+    try:
+        yield client
+    finally:
+        client.close()
