@@ -36,6 +36,12 @@ class Log:
         }
         return {name: topic_id_of(id) if id != _NO_ID else None for name, id in ids.items()}
 
+    def leader(self, topic: str, partition: int) -> int:
+        """The number of the broker that leads a partition, -1 while none does."""
+        [described] = self._admin.describe_topics([topic])
+        leaders = {part["partition_index"]: part["leader_id"] for part in described["partitions"]}
+        return int(leaders.get(partition, -1))
+
     def first(self, topics: Iterable[str]) -> dict[str, dict[int, int]]:
         """The offset of each partition's oldest record that is still there."""
         return self._offsets(topics, "EARLIEST")

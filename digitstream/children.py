@@ -141,6 +141,16 @@ class Commands:
         self._logs, self._settings = logs, settings
         self._started: list[Command] = []
 
+    @property
+    def logs(self) -> Path:
+        """The folder of their logs."""
+        return self._logs
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """What comes into each one's environment."""
+        return self._settings
+
     def start(self, arguments: list[str], heard: Heard = lambda line: None) -> Command:
         """Start `digitstream ARGUMENTS`."""
         with undisturbed():

@@ -69,23 +69,32 @@ def write(
     else:
         text += OPEN.format(**names, port=ports["PLAINTEXT"], controller_port=controller_port)
     private(properties, properties_text(text))
-    (folder / "log4j2.yaml").write_text(_log4j(folder / "broker.log"), "utf-8")
+    (folder / "log4j2.yaml").write_text(log4j(folder / "broker.log"), "utf-8")
     return properties
 
 
-def _log4j(log: Path) -> str:
+def cluster_id() -> str:
+    """The identity of a new cluster."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
+def log4j(log: Path) -> str:
     """The configuration of the broker's log; a path in JSON's quotes is one in YAML's, too."""
     return LOG4J.format(log=json.dumps(str(log)), rolled=json.dumps(f"{log}.%i"))
 
 
 def format_data(
-    folder: Path, tool: list[str], properties: Path, credentials: Sequence[str]
+    folder: Path,
+    tool: list[str],
+    properties: Path,
+    credentials: Sequence[str],
+    cluster: str | None = None,
 ) -> None:
-    """Give an empty data folder the identity of a cluster and its users, once."""
+    """Give an empty data folder the identity of a cluster (else a new one) and its users, once."""
     if (folder / "data" / "meta.properties").exists():
         return
-    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    options = ["--ignore-formatted", f"--cluster-id={cluster}", "-c", str(properties)]
+    options = ["--ignore-formatted", f"--cluster-id={cluster or cluster_id()}"]
+    options += ["-c", str(properties)]
     # In a file, for everybody sees a process' arguments.
     given = folder / "format.arguments"
     private(given, "\n".join(["format", *options, *credentials]).encode())

@@ -40,7 +40,7 @@ def _broker_paused(ground: Ground) -> str:
     ground.await_answers(1_000, scorer, _STARTING_SECONDS)
     with _paused(ground):
         time.sleep(_PAUSE_SECONDS)
-    return _all_accounted(ground, sending, scorer)
+    return all_accounted(ground, _COUNT, sending, scorer)
 
 
 @drill(
@@ -60,7 +60,7 @@ def _broker_full_disk(ground: Ground) -> str:
         until(lambda: broker.status(home) is None, "Kafka's end on a full disk")
         ballast.unlink()
         broker.start(home, machine.java_17(), machine.fetched(jars.BROKER))
-        return _all_accounted(elsewhere, sending, scorer, *to)
+        return all_accounted(elsewhere, _COUNT, sending, scorer, *to)
 
 
 @contextmanager
@@ -103,11 +103,11 @@ def _small_home(ground: Ground) -> Path:
     return ground.settings.home / "small-disk"
 
 
-def _all_accounted(ground: Ground, sending: Command, scorer: Command, *to: str) -> str:
+def all_accounted(ground: Ground, count: int, sending: Command, scorer: Command, *to: str) -> str:
     """What was seen, if the producer's counts are right and each reading has its answer."""
     until(lambda: sending.ended, "the producer's end", _STUCK_SECONDS)
     acknowledged, unknown = _counted(ground, sending)
-    how = "the producer outwaited it" if acknowledged == _COUNT else "the producer ended"
+    how = "the producer outwaited it" if acknowledged == count else "the producer ended"
     try:
         ground.await_answers(acknowledged, scorer, _STUCK_SECONDS)
         scorer.stop()
