@@ -13,6 +13,9 @@ BUNDLE = "bundle"
 PLOTS = "plots"
 """The folders of a run's artifacts."""
 
+TEST = "test_"
+"""How the names of a bundle's own metrics begin."""
+
 METRICS_A_CALL = 1000
 """As many metrics as MLflow takes at once."""
 
@@ -41,13 +44,21 @@ def log(
     parameters: Mapping[str, object],
     history: Sequence[Mapping[str, float]],
 ) -> None:
-    """Keep the bundle, its plots, the parameters and the metrics, step by step and at the end."""
+    """Keep the bundle, its plots, the parameters and the metrics: those of the training step by
+    step, and the bundle's own, on images held out, once, as `test_NAME` at the last step.
+    """
     from mlflow.entities import Metric, Param  # noqa: PLC0415  (see Registry._client)
 
     now = int(time.time() * 1000)
-    steps = enumerate([*history, bundle.manifest.metrics])
     metrics = [
-        Metric(name, float(value), now, step) for step, row in steps for name, value in row.items()
+        Metric(name, float(value), now, step)
+        for step, row in enumerate(history)
+        for name, value in row.items()
+    ]
+    last = max(len(history) - 1, 0)
+    metrics += [
+        Metric(f"{TEST}{name}", float(value), now, last)
+        for name, value in bundle.manifest.metrics.items()
     ]
     settings = [Param(name, str(value)) for name, value in parameters.items()]
     client.log_batch(run, params=settings)

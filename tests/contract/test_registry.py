@@ -73,14 +73,14 @@ def test_a_registered_bundle_is_listed_promoted_and_found_again(
     assert bundle.load(found.folder).digest == second.digest
     listed = [(each.version, each.aliases, each.metrics) for each in registry.versions()]
     assert listed == [
-        ("2", ("champion",), {"accuracy": 0.75}),
-        ("1", ("previous",), {"accuracy": 0.5}),
+        ("2", ("champion",), {"test_accuracy": 0.75}),
+        ("1", ("previous",), {"test_accuracy": 0.5}),
     ]
 
 
 def test_the_run_keeps_parameters_course_and_plots(home: Path, made: Bundle) -> None:
     registry = registry_in(home, "course")
-    history = [{"loss": 1.0 / (step + 1)} for step in range(2500)]
+    history = [{"loss": 1.0 / (step + 1), "accuracy": 0.25} for step in range(2500)]
     registry.register(made, parameters={"optimizer": "SGD", "lr": 0.01}, history=history)
     [version] = registry.versions()
     client = mlflow.MlflowClient(registry.tracking_uri)
@@ -89,6 +89,10 @@ def test_the_run_keeps_parameters_course_and_plots(home: Path, made: Bundle) -> 
     assert run.data.params == {"optimizer": "SGD", "lr": "0.01"}
     course = client.get_metric_history(version.run, "loss")
     assert [point.value for point in course] == [row["loss"] for row in history]
+    # What was measured on images held out is no step of the training.
+    assert {point.value for point in client.get_metric_history(version.run, "accuracy")} == {0.25}
+    (tested,) = client.get_metric_history(version.run, "test_accuracy")
+    assert (tested.value, tested.step) == (made.manifest.metrics["accuracy"], 2499)
     assert [file.path for file in client.list_artifacts(version.run, "plots")] == ["plots/loss.png"]
 
 

@@ -66,7 +66,7 @@ def test_training_ends_with_a_registered_bundle(registry, trained, made):
     assert sum(done for _, done in seen) == 40
     assert result.history.keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
     assert result.images_per_s == pytest.approx(2000 / result.seconds)
-    assert registry.versions()[0].metrics["accuracy"] == result.evaluation.accuracy
+    assert registry.versions()[0].metrics["test_accuracy"] == result.evaluation.accuracy
 
 
 @pytest.mark.spark
