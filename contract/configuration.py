@@ -289,6 +289,7 @@ RULES: dict[str, Callable[[object], Any]] = {
     "packages": _matching(
         r"|[\w.-]+(:[\w.-]+){2,}(,\s*[\w.-]+(:[\w.-]+){2,})*", "group:artifact:version,..."
     ),
+    "query_timeout": _positive_seconds,
     "batch_records": _whole(1),
     "epochs": _whole(1),
     "batch_size": _whole(1),

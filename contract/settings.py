@@ -207,6 +207,14 @@ class History(Settings):
 
 
 @dataclass(frozen=True)
+class Asking(History):
+    """How a query of the tables is answered."""
+
+    query_timeout: float = 600.0
+    """Seconds that it may take."""
+
+
+@dataclass(frozen=True)
 class Archiving(History):
     """How the topics become tables."""
 

@@ -15,6 +15,7 @@ from types import FrameType
 import psutil
 
 from contract.errors import DigitstreamError
+from digitstream.grid import escaped
 from digitstream.processes import STOPPING, end, undisturbed
 
 Heard = Callable[[str], None]
@@ -39,9 +40,8 @@ class Command:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             encoding="utf-8",
-            errors="replace",
+            errors="backslashreplace",
             start_new_session=True,
         )
         self._reported = ""
@@ -109,12 +109,13 @@ class Command:
 
     def _listen(self, heard: Heard) -> None:
         with self._log.open("a") as log, self._process.stderr or open(os.devnull) as lines:
-            for line in lines:
-                log.write(line)
-                log.flush()
-                if line.strip():
-                    self._said.append(line.strip())
-                    heard(line.strip())
+            for line in map(str.strip, lines):
+                if line:
+                    # A terminal may show the log, too.
+                    log.write(f"{escaped(line)}\n")
+                    log.flush()
+                    self._said.append(line)
+                    heard(line)
 
     def _collect(self) -> None:
         with self._process.stdout or open(os.devnull) as report:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from contract.errors import DigitstreamError
+from digitstream import display, flags
 from digitstream.commands import (
     accounts,
     broker,
@@ -31,6 +34,8 @@ app = typer.Typer(
     help="Scores streams of sensor images with Keras models compiled to Apache SystemDS.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Rich would take [default: ...] for markup, and draw boxes into pipes.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo.demo)
@@ -51,18 +56,49 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Run a command; what a user can mend is told in one sentence, with exit code 1."""
+    display.begin()
     logging.getLogger().addFilter(_is_ours)
     try:
-        app()
+        command()()
     except (DigitstreamError, Keras2DMLError) as error:
-        sys.stderr.write(f"{error}\n")
+        display.complain(error)
         sys.exit(1)
     except SystemExit as ended:
         if ended.code == _INTERRUPTED:
-            sys.stderr.write("Stopped.\n")
+            display.complain(KeyboardInterrupt("Stopped."))
         raise
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
     """Whether a line of the log is worth showing: py4j logs a trace when Ctrl-C ends a call."""
     return "py4j" not in Path(record.pathname).parts
+
+
+def command() -> Any:
+    """The whole command line; --verbose and --quiet may stand at each of its commands."""
+    root = typer.main.get_command(app)
+    volume, version = (typer.main.get_command(shared).params for shared in (_volume, _version))
+    for each in _commands(root):
+        each.params += volume
+    root.params += version
+    return root
+
+
+_volume, _version = (typer.Typer(add_completion=False) for _ in range(2))
+
+
+@_volume.command(context_settings={"help_option_names": []})
+def _set_volume(verbose: flags.Verbose = False, quiet: flags.Quiet = False) -> None:
+    """Options of every command."""
+
+
+@_version.command(context_settings={"help_option_names": []})
+def _show_version(version: flags.Version = False) -> None:
+    """Options of the front door."""
+
+
+def _commands(command: Any) -> Iterator[Any]:
+    """A command and all below it."""
+    yield command
+    for below in getattr(command, "commands", {}).values():
+        yield from _commands(below)

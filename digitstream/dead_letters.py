@@ -105,9 +105,11 @@ def letters(reader: TopicReader, topics: Topics) -> Iterator[Stored]:
 class Listed:
     """A dead letter as it is listed; `bytes` is the size of the original value.
 
-    `replay_of` is the reading's first place if the letter answers a replay.
+    `id`, topic/partition/offset, is what `show` and `replay` take. `replay_of` is the reading's
+    first place if the letter answers a replay.
     """
 
+    id: str
     time: str
     stage: str
     reason: str
@@ -124,6 +126,7 @@ class Listed:
         """How a letter is listed."""
         letter = stored.letter
         return cls(
+            id=letter.source.id,
             time=times.stored(stored.time).isoformat(timespec="milliseconds"),
             stage=letter.stage,
             reason=letter.reason,

@@ -116,6 +116,9 @@ def _trained(commands: Commands, plan: Plan) -> dict[str, Any]:
     display.say(
         f"Trained in {trained['seconds']:.0f} s ({trained['images_per_s']:.0f} images/s): accuracy "
         f"{trained['accuracy']:.2%} on images held out. Version {trained['version']} is champion."
+        if trained["promoted"]
+        else f"{trained['accuracy']:.2%} on images held out. Version "
+        f"{trained['compared']['champion']} stays champion: {trained['compared']['reason']}."
     )
     return trained
 

@@ -1,25 +1,79 @@
-"""What a person sees: progress on stderr, reports on stdout; bars only on a terminal."""
+"""What a person sees: progress on stderr, reports on stdout; bars and boxes only on a terminal.
+
+All that a command prints goes through here, and what comes from elsewhere is escaped here.
+"""
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import IntEnum
+from types import TracebackType
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from digitstream.grid import Grid, boxed, escaped, escaped_json, plain
 
 SECONDS_A_LINE = 2.0
 """How often progress is told where it cannot be drawn."""
 
-WIDTH = 120
-"""Columns of a report that goes to a file or another program."""
-
 Advance = Callable[[int, int, str], None]
 """Called with what is done by now, with all that there is to do, and a note on it."""
+
+Picture = Grid | str | Sequence[Grid | str]
+"""A report for a person; a text is one line."""
+
+
+class Volume(IntEnum):
+    """How much is said besides reports and errors."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+_volume = Volume.NORMAL
+
+
+def begin() -> None:
+    """Get the streams ready for any text, and say as much as usual."""
+    global _volume  # noqa: PLW0603  (one process is one command)
+    _volume = Volume.NORMAL
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it
+    sys.excepthook = _crash
+
+
+def set_volume(volume: Volume) -> None:
+    """Say less or more from now on.
+
+    VERBOSE tells where an error came from, and what Python's and Java's libraries log.
+    """
+    global _volume  # noqa: PLW0603
+    _volume = volume
+    if volume is Volume.VERBOSE:
+        os.environ["KERAS2DML_LOG_LEVEL"] = "info"
+        logging.root.addHandler(_Handler())
+        logging.root.setLevel(logging.INFO)
+
+
+class _Handler(logging.Handler):
+    """Says what libraries log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for line in f"{record.levelname} {record.name}: {record.getMessage()}".splitlines():
+            say(line)
 
 
 def console() -> Console:
@@ -29,20 +83,39 @@ def console() -> Console:
 
 def say(sentence: str) -> None:
     """A line of progress."""
-    console().print(sentence, markup=False)
+    if _volume > Volume.QUIET:
+        sys.stderr.write(escaped(sentence) + "\n")
+        sys.stderr.flush()
+
+
+def complain(error: BaseException) -> None:
+    """Print an error. A list in it, lines that begin with two spaces, keeps its lines."""
+    lines = [escaped(line) for line in re.split(r"\n(?=  )", str(error))]
+    if _volume is Volume.VERBOSE:
+        frames = "".join(traceback.format_exception(error)).splitlines()
+        lines = [*map(escaped, frames), *lines]
+    sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What is left of Python for an error that nobody foresaw."""
+    lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
+    sys.stderr.write("".join(f"{escaped(line)}\n" for line in lines))
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Advance]:
     """Show how far a piece of work is, while the body runs."""
     to = console()
-    if to.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    if to.is_terminal and _volume > Volume.QUIET:
+        columns = (_column("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(
-            *columns, TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=to
+            *columns, TimeElapsedColumn(), _column("{task.fields[note]}"), console=to
         ) as bar:
-            task = bar.add_task(what, total=None, note="")
-            yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
+            task = bar.add_task(escaped(what), total=None, note="")
+            yield lambda done, total, note: bar.update(
+                task, completed=done, total=total, note=escaped(note)
+            )
         return
     told, last = time.monotonic() - SECONDS_A_LINE, ""
 
@@ -51,31 +124,62 @@ def progress(what: str) -> Iterator[Advance]:
         line = f"{what}: {done} of {total}{f', {note}' if note else ''}"
         if line != last and (time.monotonic() - told >= SECONDS_A_LINE or done == total):
             told, last = time.monotonic(), line
-            to.print(line, markup=False)
+            say(line)
 
     yield advance
+
+
+def _column(text: str) -> TextColumn:
+    return TextColumn(text, markup=False)
 
 
 @contextmanager
 def activity(what: str) -> Iterator[Callable[[str], None]]:
     """Show that something goes on whose end is not known, and its latest news."""
     to = console()
-    if to.is_terminal:
-        with to.status(what) as status:
-            yield lambda news: status.update(f"{what}: {news}")
+    if to.is_terminal and _volume > Volume.QUIET:
+        with to.status(Text(escaped(what))) as status:
+            yield lambda news: status.update(Text(escaped(f"{what}: {news}")))
         return
-    to.print(f"{what} ...", markup=False)
-    yield lambda news: to.print(f"{what}: {news}", markup=False)
+    say(f"{what} ...")
+    yield lambda news: say(f"{what}: {news}")
 
 
-def report(value: Mapping[str, Any], picture: Callable[[], RenderableType], as_json: bool) -> None:
+def report(value: Mapping[str, Any], picture: Callable[[], Picture], as_json: bool) -> None:
     """Print a report: the value as JSON, or its picture for a person."""
     if as_json:
         sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+        return
+    shown = picture()
+    before: Grid | str | None = None
+    for part in (shown,) if isinstance(shown, Grid | str) else shown:
+        if before is not None and not (isinstance(part, str) and isinstance(before, str)):
+            sys.stdout.write("\n")
+        _draw(part)
+        before = part
+
+
+def _draw(part: Grid | str) -> None:
+    if isinstance(part, str):
+        sys.stdout.write(escaped(part) + "\n")
+    elif sys.stdout.isatty():
+        Console(highlight=False, markup=False, emoji=False).print(boxed(part))
     else:
-        shown = picture()
-        if isinstance(shown, str):
-            sys.stdout.write(shown + "\n")
-        else:
-            width = None if sys.stdout.isatty() else WIDTH
-            Console(highlight=False, width=width).print(shown)
+        sys.stdout.write("\n".join(plain(part)) + "\n")
+
+
+def write(lines: Iterable[str]) -> None:
+    """Print lines of a report, as they come; each stays one line."""
+    for line in lines:
+        sys.stdout.write(escaped(line) + "\n")
+    sys.stdout.flush()
+
+
+def write_json(objects: Iterable[str]) -> None:
+    """Print JSON objects as an array, one a line, as they come."""
+    before = "[\n"
+    for text in objects:
+        sys.stdout.write(f"{before}{escaped_json(text)}")
+        before = ",\n"
+    sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
+    sys.stdout.flush()

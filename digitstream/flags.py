@@ -6,13 +6,17 @@ A flag that is not given is None: the environment, digitstream.toml or the defau
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
+from digitstream import display
+from digitstream.display import Volume
 
 if TYPE_CHECKING:
     from contract.settings import Settings
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
 else:
     S = TypeVar("S")
 
+PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
+"""Of the checkout from which digitstream runs."""
+
 Home = Annotated[
     Path | None, typer.Option(help="Folder of all that is kept. [default: .digitstream]")
 ]
@@ -28,23 +35,30 @@ BootstrapServers = Annotated[
     str | None, typer.Option(help="An existing Kafka, host:port. [default: the embedded one]")
 ]
 KafkaProfile = Annotated[
-    str | None, typer.Option(help="The profile [kafka.NAME] by which Kafka is reached.")
+    str | None,
+    typer.Option(help="The profile [kafka.NAME] by which Kafka is reached. [default: none]"),
 ]
 Master = Annotated[str | None, typer.Option(help="Spark's master. [default: local[*,4]]")]
 SparkSecretFile = Annotated[
     Path | None,
-    typer.Option(help="Holds the secret of the master's cluster: authenticates and encrypts."),
+    typer.Option(
+        help="Holds the secret of the master's cluster: authenticates and encrypts. [default: none]"
+    ),
 ]
-Prefix = Annotated[str | None, typer.Option(help="What topics' names begin with.")]
-Model = Annotated[str | None, typer.Option(help="The model's name in the registry.")]
+Prefix = Annotated[
+    str | None, typer.Option(help="What topics' names begin with. [default: digits]")
+]
+Model = Annotated[
+    str | None, typer.Option(help="The model's name in the registry. [default: digits]")
+]
 TrackingUri = Annotated[
     str | None, typer.Option(help="An MLflow server. [default: a SQLite file in HOME]")
 ]
 Data = Annotated[
     str | None, typer.Option(help='"sample", a folder of IDX files or of PNGs. [default: sample]')
 ]
-Seed = Annotated[int | None, typer.Option(help="Of everything that is drawn by chance.")]
-Partitions = Annotated[int | None, typer.Option(help="Of each topic that is made.")]
+Seed = Annotated[int | None, typer.Option(help="Seed for all random choices. [default: 28]")]
+Partitions = Annotated[int | None, typer.Option(help="Of each topic that is made. [default: 2]")]
 EngineName = Annotated[
     str | None,
     typer.Option("--engine", help="onnx, openvino, openvino-int8, systemds. [default: auto]"),
@@ -52,10 +66,10 @@ EngineName = Annotated[
 Faults = Annotated[
     str | None, typer.Option(help="Faulty on purpose: KIND=SHARE,... [default: none]")
 ]
-Rate = Annotated[str | None, typer.Option(help="Readings a second, or max.")]
-Count = Annotated[int | None, typer.Option(help="Readings to send.")]
-Devices = Annotated[int | None, typer.Option(help="Simulated devices.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training images.")]
+Rate = Annotated[str | None, typer.Option(help="Readings a second, or max. [default: max]")]
+Count = Annotated[int | None, typer.Option(help="Readings to send. [default: 10000]")]
+Devices = Annotated[int | None, typer.Option(help="Simulated devices. [default: 50]")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training images. [default: 4]")]
 Subscribe = Annotated[
     str | None, typer.Option(help="Topics to read, TOPIC,... [default: PREFIX.readings]")
 ]
@@ -67,7 +81,8 @@ Tables = Annotated[
     typer.Option(help="Folder of the tables, or hdfs://, s3a:// ... [default: HOME/tables]"),
 ]
 Packages = Annotated[
-    str | None, typer.Option(help="Maven coordinates of what Spark needs to reach the tables.")
+    str | None,
+    typer.Option(help="Maven coordinates of what Spark needs to reach the tables. [default: none]"),
 ]
 
 
@@ -80,6 +95,55 @@ class Origin(StrEnum):
 
 From = Annotated[Origin, typer.Option("--from", help="In Kafka, or in the archive.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
+
+
+def _speak(volume: Volume) -> Callable[[bool], None]:
+    def set_volume(is_given: bool) -> None:
+        if is_given:
+            display.set_volume(volume)
+
+    return set_volume
+
+
+def _print_version(is_given: bool) -> None:
+    if is_given:
+        project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
+        display.report({}, lambda: f"{project['name']} {project['version']}", False)
+        raise typer.Exit
+
+
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Say more: what libraries log, and where an error comes from.",
+        callback=_speak(Volume.VERBOSE),
+        expose_value=False,
+        is_eager=True,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Say nothing but reports and errors.",
+        callback=_speak(Volume.QUIET),
+        expose_value=False,
+        is_eager=True,
+    ),
+]
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        help="Print the version, and end.",
+        callback=_print_version,
+        expose_value=False,
+        is_eager=True,
+    ),
+]
 
 
 def loaded(kind: type[S], arguments: Mapping[str, object]) -> S:

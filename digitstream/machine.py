@@ -41,10 +41,15 @@ def connector() -> list[Path]:
 
 @contextmanager
 def tables(settings: History) -> Iterator[Place]:
-    """The tables, on a Spark session that starts soon and ends with the body."""
-    from streaming.archive.place import Place
+    """The tables, on a Spark session that starts soon and ends with the body; raises NoTables.
+
+    Where the tables would be on this machine's disk and are not, no Spark is started.
+    """
+    from digitstream.deadline import stop
+    from streaming.archive.place import Place, check_local
     from streaming.archive.session import session
 
+    check_local(settings.address)
     jars = delta()
     spark = session(
         "digitstream-tables",
@@ -57,7 +62,7 @@ def tables(settings: History) -> Iterator[Place]:
     try:
         yield Place(spark, settings.address)
     finally:
-        spark.stop()
+        stop(spark)
 
 
 def delta() -> list[Path]:

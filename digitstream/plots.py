@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from digitstream.grid import escaped
 from digitstream.report import Report
 from training.plots import CONFUSION_MATRIX, DPI, LEARNING_CURVE, confusion, learning_curve
 
@@ -23,7 +24,8 @@ def draw(report: Report, folder: Path) -> list[Path]:
         file.unlink(missing_ok=True)  # of an earlier run
     learning_curve(report.training["history"], files[0])
     if report.confusion.any():
-        confusion(report.confusion, report.classes, files[1])
+        names = [escaped(str(name)) for name in report.classes]
+        confusion(report.confusion, names, files[1])
     if len(report.scores.latency_ms):
         _latencies(report, files[2])
     return [file for file in files if file.exists()]

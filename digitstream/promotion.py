@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import bundle
-from contract.bundle import Bundle
+from contract.bundle import ONNX, Bundle
 from contract.datasets import Dataset
 from contract.errors import BundleError, NoChampion
 from contract.registry import Registered, Registry
@@ -90,7 +90,7 @@ def _difference(new: Bundle, old: Bundle) -> str:
 
 def _right(model: Bundle, held_out: Dataset) -> int:
     """How many of the images a model has right."""
-    predict = onnx.loaded(model.onnx.read_bytes())
+    predict = onnx.loaded(model.read(ONNX))
     scaling, images = model.manifest.scaling, held_out.images
     predicted = np.concatenate(
         [

@@ -19,7 +19,7 @@ class NoSuchLetter(DigitstreamError):
 
 @dataclass(frozen=True)
 class Shown:
-    """A dead letter in full. Texts are safe for a terminal: what is not printable is escaped.
+    """A dead letter in full; of bytes that are no UTF-8 texts have escapes.
 
     `picture` is the image in block characters, `dump` the bytes in hex where there is none.
     `earlier` are the letters of the same reading before this one.
@@ -67,10 +67,7 @@ def _shown(stored: Stored, earlier: list[Listed]) -> Shown:
     return Shown(
         letter=Listed.of(stored),
         reading=letter.first.id,
-        headers=[
-            (escaped(name), None if value is None else text(value))
-            for name, value in letter.headers
-        ],
+        headers=[(name, None if value is None else text(value)) for name, value in letter.headers],
         picture=picture,
         dump=pictures.dumped(letter.value) if letter.value and picture is None else None,
         value_base64=None if letter.value is None else base64.b64encode(letter.value).decode(),
@@ -79,12 +76,5 @@ def _shown(stored: Stored, earlier: list[Listed]) -> Shown:
 
 
 def text(value: bytes) -> str:
-    """Foreign bytes as text that does nothing to a terminal."""
-    return escaped(value.decode("utf-8", "backslashreplace"))
-
-
-def escaped(foreign: str) -> str:
-    """Foreign text in which all that is not printable is escaped."""
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode() for each in foreign
-    )
+    """Foreign bytes as text."""
+    return value.decode("utf-8", "backslashreplace")

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from py4j.java_gateway import is_instance_of
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.errors.exceptions.captured import CapturedException
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import ArrayType, BinaryType, DataType, MapType, StructType
+from pyspark.sql import Column, DataFrame, SparkSession, functions
+from pyspark.sql.types import ArrayType, BinaryType, MapType, StructField, StructType
 
-from contract.errors import DigitstreamError
+from digitstream import sandbox
+from digitstream.sandbox import BadQuery
 from streaming.archive.place import Place
 from streaming.archive.tables import TABLES
 from streaming.failures import last_cause
 
-_PLANS = "org.apache.spark.sql.catalyst.plans.logical"
-_TIMES = "map('timestampFormat', \"yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX\", 'ignoreNullFields', 'false')"
+LONGEST_CELL = 2_000
+"""Characters of a value that a table shows."""
+
+_TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "ignoreNullFields": "false"}
 
 ANSWERS = """
 SELECT readings.date, readings.topic, readings.partition, readings.offset, readings.id,
@@ -40,49 +41,32 @@ LEFT JOIN (
 """Every reading with what became of it: its score or dead letter, and the last label it got."""
 
 
-class BadQuery(DigitstreamError):
-    """A text that is no query, or that cannot be answered."""
-
-
-def views(place: Place) -> None:
-    """Make the tables known to the session by their names; raises NoTables."""
+def views(place: Place) -> tuple[str, ...]:
+    """Make the tables known to the session, and return the views' names; raises NoTables."""
+    names = [table.name for table in place.found]
     for table in place.found:
         place.read(table).createOrReplaceTempView(table.name)
-    if len(place.found) == len(TABLES):
+    if len(names) == len(TABLES):
         place.spark.sql(ANSWERS).createOrReplaceTempView("answers")
+        names.append("answers")
+    return tuple(names)
 
 
-def asked(spark: SparkSession, text: str) -> DataFrame:
-    """The answer to a query, not computed yet, its columns' names made different.
+def asked(spark: SparkSession, text: str, names: Sequence[str]) -> DataFrame:
+    """The answer to a query of these views, not computed yet, its columns' names made different.
 
-    Raises BadQuery for what is none, for what changes something, and for what Spark refuses.
+    Raises BadQuery for whatever does more than ask, before anything of it runs, and for what Spark
+    refuses.
     """
-    parser: Any = spark._jsparkSession.sessionState().sqlParser()
     try:
-        plan = parser.parsePlan(text)
-        if changes(spark, plan):
-            message = (
-                "That is no query. The tables are only read here: SELECT, WITH or VALUES. "
-                "`digitstream tables` compacts and vacuums them, `digitstream archive` fills them."
-            )
-            raise BadQuery(message)
-        answer = spark.sql(text)
+        answer = sandbox.analysed(spark, text, names)
     except (PySparkException, Py4JJavaError) as exc:
         raise BadQuery(refusal(exc)) from exc
-    names: list[str] = []
+    columns: list[str] = []
     for name in answer.columns:
-        same = sum(re.fullmatch(rf"{re.escape(name)}(_\d+)?", each) is not None for each in names)
-        names.append(f"{name}_{same + 1}" if same else name)
-    return answer.toDF(*names)
-
-
-def changes(spark: SparkSession, plan: Any) -> bool:
-    """Whether a statement does anything but ask."""
-    kinds = (f"{_PLANS}.Command", f"{_PLANS}.ParsedStatement")
-    if any(is_instance_of(spark.sparkContext._gateway, plan, kind) for kind in kinds):
-        return True
-    children = plan.children()
-    return any(changes(spark, children.apply(at)) for at in range(children.size()))
+        same = sum(re.fullmatch(rf"{re.escape(name)}(_\d+)?", each) is not None for each in columns)
+        columns.append(f"{name}_{same + 1}" if same else name)
+    return answer.toDF(*columns)
 
 
 def refusal(error: Exception) -> str:
@@ -91,6 +75,10 @@ def refusal(error: Exception) -> str:
     place = re.search(r"\(?;?\s*line (\d+),? pos (\d+)\)?", said)
     if isinstance(error, Py4JJavaError) or "Job aborted" in said:
         said = last_cause(said)
+    if "java.lang.OutOfMemoryError" in said:
+        return (
+            "Spark cannot answer that: it needs more memory than there is. Ask for less at a time."
+        )
     fact = re.split(r"\n|;\s*line \d|\(line \d", said.strip(), maxsplit=1)[0]
     fact = re.sub(r"^\[[\w.]+\]\s*|(\w+\.)+(?=\w+Exception: )", "", fact).strip().rstrip(".;")
     where = f" (line {place[1]}, column {int(place[2]) + 1})" if place else ""
@@ -102,37 +90,39 @@ def lines(answer: DataFrame, *, csv: bool = False) -> Iterator[str]:
 
     Bytes are base64, times RFC 3339 in UTC; in CSV what has parts is JSON.
     """
-    if csv:
-        flat = [_flat(field.name, field.dataType) for field in answer.schema.fields]
-        answer = answer.selectExpr(*flat).toDF(*answer.columns)
-    written = answer.selectExpr(f"{'to_csv' if csv else 'to_json'}(struct(*), {_TIMES}) AS line")
+    row = functions.struct(*(_column(field, flat=csv) for field in answer.schema.fields))
+    text = functions.to_csv(row, _TIMES) if csv else functions.to_json(row, _TIMES)
     try:
-        for row in written.toLocalIterator(prefetchPartitions=True):
-            yield row[0]
+        for line in answer.select(text).toLocalIterator(prefetchPartitions=True):
+            yield line[0]
     except (PySparkException, Py4JJavaError) as exc:
         raise BadQuery(refusal(exc)) from exc
 
 
 def cells(answer: DataFrame, limit: int) -> tuple[list[list[str]], bool]:
-    """The first rows of an answer as texts, and whether there are more."""
-    shown = answer.selectExpr(
-        *(
-            f"coalesce(cast({_flat(field.name, field.dataType)} AS STRING), '-')"
-            for field in answer.schema.fields
-        )
-    )
+    """The first rows of an answer as texts, and whether there are more.
+
+    Of a text that is longer than LONGEST_CELL, its beginning.
+    """
+    texts = [_column(field, flat=True).cast("string") for field in answer.schema.fields]
+    parts = [functions.substring(text, 1, LONGEST_CELL + 1) for text in texts]
+    shown = answer.select(*(functions.coalesce(part, functions.lit("-")) for part in parts))
     try:
         rows = shown.limit(limit + 1).collect()
     except (PySparkException, Py4JJavaError) as exc:
         raise BadQuery(refusal(exc)) from exc
-    return [list(row) for row in rows[:limit]], len(rows) > limit
+    return [list(map(_shortened, row)) for row in rows[:limit]], len(rows) > limit
 
 
-def _flat(name: str, kind: DataType) -> str:
-    """A column as one that has no parts."""
-    quoted = f"`{name.replace('`', '``')}`"
-    if isinstance(kind, BinaryType):
-        return f"base64({quoted})"
-    if isinstance(kind, ArrayType | MapType | StructType):
-        return f"to_json({quoted}, {_TIMES})"
-    return quoted
+def _column(field: StructField, *, flat: bool) -> Column:
+    """A column by its name; `flat` is without parts."""
+    column = functions.col(f"`{field.name.replace('`', '``')}`")
+    if flat and isinstance(field.dataType, BinaryType):
+        column = functions.base64(column)
+    elif flat and isinstance(field.dataType, ArrayType | MapType | StructType):
+        column = functions.to_json(column, _TIMES)
+    return column.alias(field.name)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_CELL else f"{text[:LONGEST_CELL]}..."

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from keras2dml.fitting import Iteration
 from keras2dml.graph import Graph, source_of
@@ -59,7 +60,7 @@ class Display:
         self._say(f"Epoch {number}/{epochs} - {said}")
 
     def _say(self, line: str) -> None:
-        self.console.print(line, highlight=False)
+        self.console.print(line, highlight=False, markup=False)
 
 
 def _measures(of: str, measures: Mapping[str, float]) -> str:
@@ -80,17 +81,23 @@ def summary(graph: Graph) -> Table:
         "Bias",
         "Top",
         "Bottom",
-        title=f"Model {graph.name!r} in DML",
+        title=Text(f"Model {graph.name!r} in DML"),
     )
     for value in graph.inputs:
         name = graph.input_name(value)
-        table.add_row(name, "Data", _shape(value.stored), "", "", name, "")
+        table.add_row(*_texts(name, "Data", _shape(value.stored), "", "", name, ""))
     for call in graph.calls:
         sizes = {weight.argument: _shape(weight.matrix) for weight in call.weights}
         below = ", ".join(graph.names[source_of(value)] for value in call.inputs)
         row = (sizes.get("W", ""), sizes.get("b", ""), graph.names[call], below)
-        table.add_row(call.layer, call.function, _shape(call.results["out"]), *row)
+        first = (call.layer, call.function, _shape(call.results["out"]))
+        table.add_row(*_texts(*first, *row))
     return table
+
+
+def _texts(*names: str) -> list[Text]:
+    """Names as they are, in which nothing is markup, and what is not printable is escaped."""
+    return [Text(name if name.isprintable() else repr(name)) for name in names]
 
 
 def _shape(sizes: Iterable[int]) -> str:

@@ -20,7 +20,7 @@ from contract.reasons import BadReading
 from contract.settings import History, Rescoring
 from contract.topics import make, there
 from streaming import source
-from streaming.archive.place import Place
+from streaming.archive.place import Place, check_local
 from streaming.archive.session import DELTA
 from streaming.archive.tables import READINGS
 from streaming.failures import cause_of
@@ -54,6 +54,8 @@ def run(
     """
     if tables is None:
         there(settings.kafka, settings.read)
+    else:
+        check_local(tables.address)
     make(settings.kafka, settings.topic, settings.partitions)
     packages = {"spark.jars.packages": tables.packages} if tables and tables.packages else {}
     more = {**DELTA, **packages} if tables else None

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 LEARNING_CURVE = "learning-curve.png"
 CONFUSION_MATRIX = "confusion-matrix.png"
 DPI = 120
+LONGEST_LABEL = 20
+"""Characters of a class' name that are drawn."""
 
 
 def learning_curve(history: Mapping[str, Sequence[float]], path: Path) -> None:
@@ -39,6 +41,7 @@ def confusion(matrix: NDArray[np.int64], classes: Sequence[object], path: Path) 
             axes.text(column, row, str(count), ha="center", va="center", weight=weight, size=8)
     ticks = range(len(classes))
     axes.set(xlabel="predicted", ylabel="true", xticks=ticks, yticks=ticks)
-    axes.set_xticklabels([str(name) for name in classes])
-    axes.set_yticklabels([str(name) for name in classes])
+    labels = [str(name)[:LONGEST_LABEL] for name in classes]
+    axes.set_xticklabels(labels, parse_math=False)
+    axes.set_yticklabels(labels, parse_math=False)
     figure.savefig(path, dpi=DPI)

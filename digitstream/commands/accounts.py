@@ -7,11 +7,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import typer
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from digitstream import display, flags
+from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from contract.transactions import OpenTransaction
@@ -101,12 +99,12 @@ def table(
     *found: Reconciliation,
     recreated: Mapping[str, str] | None = None,
     held: Sequence[OpenTransaction] = (),
-) -> Group:
+) -> list[Grid | str]:
     """Reconciliations for a person: of each topic a row each partition, one for all, the gaps; then
     the replays, which are those of all topics, what is said of topics that were `recreated`, and
     what is held back.
     """
-    parts: list[Table | Text | str] = [
+    parts: list[Grid | str] = [
         _rows(f"Readings of {each.topic}", each.partitions) for each in found
     ]
     if any(part.produced for part in found[0].replays):
@@ -129,21 +127,19 @@ def table(
             f"Deleted and made anew since the query read it: {'; '.join(recreated.values())}. "
             f"`digitstream score --skip-lost` answers the readings that are there now."
         )
-    parts.extend(Text(str(each)) for each in held)
-    return Group(*parts)
+    parts.extend(str(transaction) for transaction in held)
+    return parts
 
 
-def _rows(title: str, partitions: list[Partition]) -> Table:
-    rows = Table("partition", title=title, title_justify="left")
-    for count in COUNTS:
-        rows.add_column(count.replace("_", " "), justify="right")
-    rows.add_column("gaps")
+def _rows(title: str, partitions: list[Partition]) -> Grid:
+    names = [count.replace("_", " ") for count in COUNTS]
+    totals = [str(sum(getattr(part, count) for part in partitions)) for count in COUNTS]
+    rows = []
     for part in partitions:
         gaps = ", ".join(f"{first}-{last}" for first, last in part.gaps[:5])
         more = " ..." if len(part.gaps) > 5 else ""
         counts = (str(getattr(part, count)) for count in COUNTS)
-        rows.add_row(str(part.partition), *counts, gaps + more)
-    rows.add_section()
-    totals = (str(sum(getattr(part, count) for part in partitions)) for count in COUNTS)
-    rows.add_row("all", *totals, "")
-    return rows
+        rows.append([str(part.partition), *counts, gaps + more])
+    return Grid(
+        ("partition", *names, "gaps"), rows, title=title, right=names, last=["all", *totals, ""]
+    )

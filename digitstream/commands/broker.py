@@ -30,7 +30,10 @@ Producer = Annotated[str, typer.Option(help="The user that `produce` is.")]
 Scorer = Annotated[str, typer.Option(help="The user that `score` is.")]
 Reader = Annotated[str, typer.Option(help="The user of who only reads.")]
 Port = Annotated[
-    int | None, typer.Option(min=1, max=65535, help="[default: that of the last run, else free]")
+    int | None,
+    typer.Option(
+        min=1, max=65535, help="For clients. [default: that of the last run, else 9092, else any]"
+    ),
 ]
 
 
@@ -62,8 +65,15 @@ def stop(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
 
     settings = flags.loaded(Settings, locals())
     with display.activity("Stopping Kafka"):
-        broker.stop(settings.home)
-    _report(None, as_json)
+        stopped = broker.stop(settings.home)
+    value = {"running": False, "stopped": None if stopped is None else asdict(stopped)}
+
+    def sentence() -> str:
+        if stopped is None:
+            return f"No Kafka of {settings.home} was running."
+        return f"Kafka at {stopped.bootstrap_servers} (process {stopped.pid}) was stopped."
+
+    display.report(value, sentence, as_json)
 
 
 @app.command()
@@ -103,14 +113,14 @@ def acls(
         rights.give(settings.kafka, given, settings.topics, settings.partitions)
     value = {"applied": apply, "rights": [asdict(right) for right in given]}
 
-    def sentence() -> str:
+    def sentences() -> list[str]:
         if apply:
-            return f"Kafka at {settings.kafka} has the topics, and {len(given)} rights on them."
+            return [f"Kafka at {settings.kafka} has the topics, and {len(given)} rights on them."]
         servers = settings.bootstrap_servers or "HOST:PORT"
         tool = f"kafka-acls.sh --bootstrap-server {servers} --command-config ADMIN.properties"
-        return "\n".join(f"{tool} {right.command}" for right in given)
+        return [f"{tool} {right.command}" for right in given]
 
-    display.report(value, sentence, as_json)
+    display.report(value, sentences, as_json)
 
 
 def _way_in(home: Path) -> str:

@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from digitstream import display, flags
+from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from digitstream.dead_letters import Listed, Listing, Wanted
@@ -20,10 +18,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Readings that could not be scored.", no_args_is_help=True)
 
-Stage = Annotated[str | None, typer.Option(help="Only those of decode, validate, ...")]
-Reason = Annotated[str | None, typer.Option(help="Only those that are empty, wrong-shape, ...")]
+Stage = Annotated[
+    str | None, typer.Option(help="Only those of decode, validate, ... [default: all]")
+]
+Reason = Annotated[
+    str | None, typer.Option(help="Only those that are empty, wrong-shape, ... [default: all]")
+]
 Since = Annotated[
-    str | None, typer.Option(help="Only those since then: 30m, 2h, 7d (ago) or RFC 3339.")
+    str | None,
+    typer.Option(help="Only those since then: 30m, 2h, 7d (ago) or RFC 3339. [default: all]"),
 ]
 Last = Annotated[int, typer.Option(min=0, help="How many of the newest are listed in full.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The reading: topic/partition/offset.")]
@@ -40,6 +43,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be
 def list_(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
     stage: Stage = None,
     reason: Reason = None,
@@ -66,6 +70,7 @@ def show(
     id: Id,
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
     as_json: flags.AsJson = False,
 ) -> None:
@@ -89,6 +94,7 @@ def replay(
     ids: Ids = None,
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
+    kafka_profile: flags.KafkaProfile = None,
     prefix: flags.Prefix = None,
     stage: Stage = None,
     reason: Reason = None,
@@ -130,54 +136,51 @@ def _wanted(
     )
 
 
-def _letters(found: Listing) -> Group:
-    counts = Table("stage", "reason", title=f"{found.total} dead letters", title_justify="left")
-    counts.add_column("count", justify="right")
-    for stage, reason, count in found.by_reason:
-        counts.add_row(stage, reason, str(count))
-    newest = Table("time", "reading", "key", "bytes", "reason", title="The newest")
-    newest.title_justify = "left"
-    for letter in found.letters:
-        size = "-" if letter.bytes is None else str(letter.bytes)
-        newest.add_row(letter.time, _place(letter), _key(letter), size, Text(letter.reason))
-    return Group(counts, newest)
+def _letters(found: Listing) -> list[Grid | str]:
+    counts = [(stage, reason, str(count)) for stage, reason, count in found.by_reason]
+    newest = [
+        (letter.time, letter.id, _key(letter), _size(letter), letter.reason)
+        for letter in found.letters
+    ]
+    return [
+        Grid(
+            ("stage", "reason", "count"),
+            counts,
+            title=f"{found.total} dead letters",
+            right=("count",),
+        ),
+        Grid(("time", "id", "key", "bytes", "reason"), newest, title="The newest"),
+    ]
 
 
-def _shown(found: Shown) -> Group:
+def _shown(found: Shown) -> list[Grid | str]:
     letter = found.letter
-    facts = Table(title=f"The dead letter of {found.reading}", title_justify="left")
-    facts.add_column("what")
-    facts.add_column("value", overflow="fold")
-    rows = {"stage": letter.stage, "reason": letter.reason, "time": letter.time}
-    rows |= {"attempt": str(letter.attempt)}
+    rows = [("stage", letter.stage), ("reason", letter.reason), ("time", letter.time)]
+    rows.append(("attempt", str(letter.attempt)))
     if letter.replay_of is not None:
-        rows["replay"] = _place(letter)
-    for name, value in rows.items():
-        facts.add_row(name, Text(value))
-    facts.add_row("key", _key(letter))
-    for name, header in found.headers:
-        facts.add_row(Text(f"header {name}"), Text("null" if header is None else header))
-    facts.add_row("bytes", "none" if letter.bytes is None else str(letter.bytes))
-    parts: list[Table | Text] = [facts]
-    for each in found.earlier:
-        parts.append(Text(f"Attempt {each.attempt}, {each.time}: {each.reason}"))
-    picture = found.picture or found.dump
-    return Group(*parts, Text(picture, no_wrap=True, overflow="crop")) if picture else Group(*parts)
+        rows.append(("replay", letter.id))
+    rows.append(("key", _key(letter)))
+    rows += [
+        (f"header {name}", "null" if value is None else value) for name, value in found.headers
+    ]
+    rows.append(("bytes", _size(letter)))
+    facts = Grid(("what", "value"), rows, title=f"The dead letter of {found.reading}")
+    attempts = [f"Attempt {each.attempt}, {each.time}: {each.reason}" for each in found.earlier]
+    picture = found.picture or found.dump or ""
+    return [facts, *attempts, *picture.splitlines()]
 
 
-def _replayed(found: Replayed) -> Group:
+def _replayed(found: Replayed) -> list[str]:
     sent = "would be sent again" if found.dry_run else "were sent again"
     lines = [f"{found.sent} readings {sent}."]
     lines += [f"  {count} {reason}" for reason, count in found.by_reason.items()]
     lines += [f"{count} left: each {why}." for why, count in found.left.items()]
-    return Group(*map(Text, lines))
+    return lines
 
 
-def _place(letter: Listed) -> str:
-    return f"{letter.topic}/{letter.partition}/{letter.offset}"
+def _key(letter: Listed) -> str:
+    return "-" if letter.key is None else letter.key
 
 
-def _key(letter: Listed) -> Text:
-    from digitstream.showing import escaped
-
-    return Text("-" if letter.key is None else escaped(letter.key))
+def _size(letter: Listed) -> str:
+    return "-" if letter.bytes is None else str(letter.bytes)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.console import Group
-from rich.table import Table
-
 from digitstream import display, flags
 from digitstream.commands.accounts import table as reconciliation
+from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from digitstream.report import Report
@@ -41,10 +39,9 @@ def demo(
     whole.check(made, settings.home / "logs" / "score.log")
 
 
-def picture(made: Report) -> Group:
+def picture(made: Report) -> list[Grid | str]:
     """The report for a person."""
     value = made.to_json()
-    figures = Table("figure", "value", title="The demo's report", title_justify="left")
     train, latency = value["train"], value["latency_ms"]
     rows = {
         "training": f"{train['seconds']:.0f} s, {train['images_per_s']:.0f} images/s, "
@@ -56,22 +53,21 @@ def picture(made: Report) -> Group:
             f"{name} {milliseconds:.0f} ms" for name, milliseconds in latency.items()
         ),
     }
-    for name, text in rows.items():
-        figures.add_row(name, text)
-    letters = Table("dead letters", "count")
-    for reason, count in value["dead_letters_by_reason"].items():
-        letters.add_row(reason, str(count))
+    figures = Grid(("figure", "value"), list(rows.items()), title="The demo's report")
+    counts = [(reason, str(count)) for reason, count in value["dead_letters_by_reason"].items()]
+    letters = Grid(("dead letters", "count"), counts, right=("count",))
     note = (
         f"{value['warm_up_readings']} readings before these warmed the query up; they are in none "
         f"of the figures."
     )
-    return Group(figures, confusion(made), letters, reconciliation(made.reconciliation), note)
+    return [figures, confusion(made), letters, *reconciliation(made.reconciliation), note]
 
 
-def confusion(made: Report) -> Table:
+def confusion(made: Report) -> Grid:
     """The confusion matrix: a row for each true class."""
     classes = [str(name) for name in made.classes]
-    rows = Table("true \\ predicted", *classes)
-    for name, counts in zip(classes, made.confusion.tolist(), strict=True):
-        rows.add_row(name, *(str(count) if count else "" for count in counts))
-    return rows
+    rows = [
+        (name, *(str(count) if count else "" for count in counts))
+        for name, counts in zip(classes, made.confusion.tolist(), strict=True)
+    ]
+    return Grid(("true \\ predicted", *classes), rows, right=classes)

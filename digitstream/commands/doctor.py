@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
 
 from digitstream import display, flags
+from digitstream.grid import Grid
+
+if TYPE_CHECKING:
+    from digitstream.doctor import Finding
 
 
 def doctor(
@@ -29,13 +34,12 @@ def doctor(
         findings = examine(settings, os.environ)
     well = all(finding.ok for finding in findings)
 
-    def table() -> Table:
-        rows = Table("", "what")
-        rows.add_column("found", overflow="fold")
-        for finding in findings:
-            rows.add_row("ok" if finding.ok else "[red]no[/red]", finding.name, finding.detail)
-        return rows
-
     value = {"well": well, "findings": [asdict(finding) for finding in findings]}
-    display.report(value, table, as_json)
+    display.report(value, lambda: table(findings), as_json)
     raise typer.Exit(0 if well else 1)
+
+
+def table(findings: Sequence[Finding]) -> Grid:
+    """What was found, for a person."""
+    rows = [("ok" if finding.ok else "no", finding.name, finding.detail) for finding in findings]
+    return Grid(("", "what", "found"), rows)

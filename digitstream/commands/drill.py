@@ -6,16 +6,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from digitstream import display, flags
+from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from digitstream.drills.drill import Outcome
 
 Name = Annotated[str, typer.Argument(metavar="list|all|NAME", help="Which drill.")]
 Minutes = Annotated[float, typer.Option(min=1, help="How long a soak goes on.")]
-RESULT = {True: "kept", False: "[red]BROKEN[/red]", None: "not tried"}
+RESULT = {True: "kept", False: "BROKEN", None: "not tried"}
 
 
 def drill(
@@ -62,17 +62,16 @@ def drill(
     raise typer.Exit(0 if kept else 1)
 
 
-def _listed() -> Table:
+def _listed() -> Grid:
     from digitstream import drills
 
-    rows = Table("drill", "what is broken, and what is promised", show_lines=True)
-    for each in drills.DRILLS.values():
-        rows.add_row(each.name, each.promise)
-    return rows
+    rows = [(each.name, each.promise) for each in drills.DRILLS.values()]
+    return Grid(("drill", "what is broken, and what is promised"), rows)
 
 
-def _table(outcomes: list[Outcome]) -> Table:
-    rows = Table("drill", "promised", "seen", "promise", "s", show_lines=True)
-    for each in outcomes:
-        rows.add_row(each.name, each.promise, each.seen, RESULT[each.kept], f"{each.seconds:.0f}")
-    return rows
+def _table(outcomes: list[Outcome]) -> Grid:
+    rows = [
+        (each.name, each.promise, each.seen, RESULT[each.kept], f"{each.seconds:.0f}")
+        for each in outcomes
+    ]
+    return Grid(("drill", "promised", "seen", "promise", "s"), rows, right=("s",))

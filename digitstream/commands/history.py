@@ -10,13 +10,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
 from digitstream import display, flags
+from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from contract.settings import History
     from streaming.archive.place import Place
 
 tables = typer.Typer(help="The tables of the archive.", no_args_is_help=True)
@@ -25,11 +26,16 @@ Retain = Annotated[str, typer.Option(help="How far back versions stay readable: 
 Force = Annotated[bool, typer.Option("--force", help="Although it is not known to be safe.")]
 Query = Annotated[str, typer.Argument(metavar='"SELECT ..."', help="A query in Spark's SQL.")]
 Limit = Annotated[int, typer.Option(min=1, help="Rows of the table at most; not of JSON and CSV.")]
+QueryTimeout = Annotated[
+    str | None, typer.Option(help="Time that the query may take, like 30s or 1h. [default: 10m]")
+]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Answer as CSV.")]
 Trigger = Annotated[
     str | None, typer.Option(help="Time from one commit to the next. [default: 10s]")
 ]
-BatchRecords = Annotated[int | None, typer.Option(help="Records of a topic in a commit at most.")]
+BatchRecords = Annotated[
+    int | None, typer.Option(help="Records of a topic in a commit at most. [default: 100000]")
+]
 AvailableNow = Annotated[
     bool | None, typer.Option("--available-now", help="Archive what is there, then end.")
 ]
@@ -74,7 +80,7 @@ def list_(
     as_json: flags.AsJson = False,
 ) -> None:
     """List the tables: rows, files, bytes, Kafka's time of the newest record."""
-    with _opened("Looking", locals()) as place:
+    with _opened("Looking", _history(locals())) as place:
         from digitstream.tables import listed
 
         _report(listed(place), as_json)
@@ -91,7 +97,7 @@ def compact(
     as_json: flags.AsJson = False,
 ) -> None:
     """Join small files, also while the archive runs."""
-    with _opened("Compacting", locals()) as place:
+    with _opened("Compacting", _history(locals())) as place:
         from digitstream.tables import compacted
 
         _report(compacted(place, force=force), as_json)
@@ -109,7 +115,7 @@ def vacuum(
     as_json: flags.AsJson = False,
 ) -> None:
     """Delete the files of versions older than --retain."""
-    with _opened("Deleting", locals()) as place:
+    with _opened("Deleting", _history(locals())) as place:
         from digitstream.tables import vacuumed
 
         _report(vacuumed(place, retain, force=force), as_json)
@@ -122,33 +128,43 @@ def sql(
     spark_secret_file: flags.SparkSecretFile = None,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
+    query_timeout: QueryTimeout = None,
     limit: Limit = 50,
     as_json: flags.AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
     """Ask the tables in Spark's SQL: readings, labels, scores, dead_letters, and answers."""
-    with _opened("Asking", locals()) as place:
+    from contract.settings import Asking
+
+    settings = flags.loaded(Asking, locals())
+    with _opened("Asking", settings) as place:
+        from digitstream.deadline import within
         from digitstream.sql import asked, lines, views
 
-        views(place)
-        answer = asked(place.spark, query)
+        names = views(place)
         try:
-            if as_csv or as_json:
-                written = lines(answer, csv=as_csv)
-                sys.stdout.writelines(_csv(answer, written) if as_csv else _array(written))
-            else:
-                display.report({}, lambda: _shown(answer, limit), False)
-            sys.stdout.flush()
+            with within(place.spark, settings.query_timeout):
+                answer = asked(place.spark, query, names)
+                if as_csv:
+                    display.write(_csv(answer, lines(answer, csv=True)))
+                elif as_json:
+                    display.write_json(lines(answer))
+                else:
+                    display.report({}, lambda: _shown(answer, limit), False)
         except BrokenPipeError:  # who reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-@contextmanager
-def _opened(doing: str, arguments: dict[str, Any]) -> Iterator[Place]:
+def _history(arguments: dict[str, Any]) -> History:
     from contract.settings import History
+
+    return flags.loaded(History, arguments)
+
+
+@contextmanager
+def _opened(doing: str, settings: History) -> Iterator[Place]:
     from digitstream import machine
 
-    settings = flags.loaded(History, arguments)
     with display.activity(doing), machine.tables(settings) as place:
         yield place
 
@@ -156,45 +172,28 @@ def _opened(doing: str, arguments: dict[str, Any]) -> Iterator[Place]:
 def _report(found: Sequence[Any], as_json: bool) -> None:
     rows = [asdict(each) for each in found]
 
-    def picture() -> Table:
-        shown = Table()
-        for name in rows[0]:
-            shown.add_column(name.replace("_", " "), justify="left" if name == "table" else "right")
-        for row in rows:
-            shown.add_row(*("-" if value is None else str(value) for value in row.values()))
-        return shown
+    def picture() -> Grid:
+        names = [name.replace("_", " ") for name in rows[0]]
+        texts = [["-" if value is None else str(value) for value in row.values()] for row in rows]
+        return Grid(names, texts, right=[name for name in names if name != "table"])
 
     display.report({"tables": rows}, picture, as_json)
 
 
-def _shown(answer: DataFrame, limit: int) -> Table:
+def _shown(answer: DataFrame, limit: int) -> Grid:
     from digitstream.sql import cells
 
     rows, more = cells(answer, limit)
-    shown = Table(caption=f"The first {limit}; --limit shows more." if more else None)
-    for name in answer.columns:
-        shown.add_column(name, overflow="fold")
-    for row in rows:
-        shown.add_row(*row)
-    return shown
+    note = f"The first {limit}; --limit shows more." if more else ""
+    return Grid(answer.columns, rows, note=note)
 
 
-def _array(written: Iterator[str]) -> Iterator[str]:
-    """JSON objects as an array, one a line."""
-    before = "[\n"
-    for line in written:
-        yield f"{before}{line}"
-        before = ",\n"
-    yield "[]\n" if before == "[\n" else "\n]\n"
-
-
-def _csv(answer: DataFrame, written: Iterator[str]) -> Iterator[str]:
-    """Lines under their header."""
+def _csv(answer: DataFrame, rows: Iterator[str]) -> Iterator[str]:
+    """Rows of CSV under their header."""
     import csv
     import io
 
     header = io.StringIO()
-    csv.writer(header, lineterminator="\n").writerow(answer.columns)
+    csv.writer(header, lineterminator="").writerow(answer.columns)
     yield header.getvalue()
-    for line in written:
-        yield f"{line}\n"
+    yield from rows

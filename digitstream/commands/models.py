@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pprint import pformat
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.pretty import Pretty
-from rich.table import Table
 
 from digitstream import display, flags
+from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from contract.registry import Registry, Version
     from digitstream.comparing import Comparison
 
 app = typer.Typer(help="Registered models.", no_args_is_help=True)
 
 VersionNumber = Annotated[str, typer.Argument(metavar="VERSION", help="As `models list` has it.")]
+ACCURACY = "test_accuracy"
+"""The metric of a run that is listed: of the images that were held out."""
+
 SHOWN = 20
 """Readings of which versions differ that are listed for a person."""
 
 Compared = Annotated[
-    list[str] | None, typer.Option(help="A topic with more scores; may come several times.")
+    list[str] | None,
+    typer.Option(help="A topic with more scores; may come several times. [default: none]"),
 ]
 Alias = Annotated[str, typer.Option(help="The alias that the version gets.")]
 
@@ -69,7 +71,7 @@ def show(
     if found.aliases:
         folder = registry.resolve(found.aliases[0]).folder
         value |= {"folder": str(folder), "manifest": asdict(bundle.load(folder).manifest)}
-    display.report(value, lambda: Pretty(value, expand_all=True), as_json)
+    display.report(value, lambda: pformat(value, width=100, sort_dicts=False).splitlines(), as_json)
 
 
 @app.command()
@@ -159,35 +161,37 @@ def _registry(arguments: Mapping[str, object]) -> Registry:
     return flags.loaded(Settings, arguments).registry
 
 
-def _table(versions: list[Version]) -> Table:
-    rows = Table("version", "aliases", "accuracy", "made", "removed because")
+def _table(versions: list[Version]) -> Grid:
+    rows = []
     for each in versions:
-        accuracy = each.metrics.get("accuracy")
+        accuracy = each.metrics.get(ACCURACY)
         shown = "-" if accuracy is None else f"{accuracy:.2%}"
         made = each.created.isoformat(timespec="seconds")
-        rows.add_row(each.version, ", ".join(each.aliases), shown, made, each.removed or "")
-    return rows
+        rows.append((each.version, ", ".join(each.aliases), shown, made, each.removed or ""))
+    columns = ("version", "aliases", "accuracy", "made", "removed because")
+    return Grid(columns, rows, right=("accuracy",))
 
 
-def _comparison(found: Comparison) -> Group:
+def _comparison(found: Comparison) -> list[Grid | str]:
     """A comparison for a person: the matrix, and the first readings of which both differ."""
-    from rich.console import Group
-
     one, other = found.versions
-    matrix = Table(f"{one} \\ {other}", *(str(name) for name in found.classes))
-    for name, counts in zip(found.classes, found.matrix.tolist(), strict=True):
-        matrix.add_row(str(name), *(str(count) if count else "" for count in counts))
-    changed = Table("reading", one, other, title="They differ", title_justify="left")
-    for source, a, b in found.changed[:SHOWN]:
-        changed.add_row(source, str(a), str(b))
+    names = [str(name) for name in found.classes]
+    counts = [
+        (name, *(str(count) if count else "" for count in row))
+        for name, row in zip(names, found.matrix.tolist(), strict=True)
+    ]
+    parts: list[Grid | str] = [Grid((f"{one} \\ {other}", *names), counts, right=names)]
+    if found.changed:
+        changed = [(source, str(a), str(b)) for source, a, b in found.changed[:SHOWN]]
+        parts.append(Grid(("reading", one, other), changed, title="They differ"))
     right = ", ".join(
         f"{version} has {count / found.labelled:.2%} right"
         for version, count in zip(found.versions, found.right, strict=True)
         if found.labelled
     )
-    sentence = (
+    parts.append(
         f"Both give one class to {found.agreement:.2%} of {found.both} readings, and differ in "
         f"{len(found.changed)} (--json has them all). Of {found.labelled} with a label "
         f"{right or 'nothing is known'}."
     )
-    return Group(matrix, changed, sentence) if found.changed else Group(matrix, sentence)
+    return parts

@@ -14,27 +14,42 @@ from digitstream import display, flags
 if TYPE_CHECKING:
     from contract.registry import Registry
     from contract.settings import History, Rescoring
+    from digitstream.promotion import Promotion
     from keras2dml.fitting import Iteration
 
-Promote = Annotated[bool, typer.Option(help="Make the new version the champion.")]
+Promote = Annotated[
+    bool | None,
+    typer.Option(
+        "--promote/--no-promote",
+        help="Make the new version the champion, even if it is worse; or never. [default: unless "
+        "the champion has more of the images held out right]",
+    ),
+]
 UnlessChampion = Annotated[
     bool, typer.Option("--unless-champion", help="Do nothing if there is a champion already.")
 ]
-BatchSize = Annotated[int | None, typer.Option(help="Images in a training step.")]
+BatchSize = Annotated[int | None, typer.Option(help="Images in a training step. [default: 100]")]
 Payload = Annotated[str | None, typer.Option(help="raw, png or json. [default: raw]")]
 ClockSkew = Annotated[
     str | None, typer.Option(help="How far devices' clocks are off, like 7h. [default: 2ms]")
 ]
-LabelDelay = Annotated[float | None, typer.Option(help="Seconds from a reading to its label.")]
+LabelDelay = Annotated[
+    float | None, typer.Option(help="Seconds from a reading to its label. [default: 5]")
+]
 Largest = Annotated[
-    int | None, typer.Option("--max-offsets-per-trigger", help="Readings in a micro-batch at most.")
+    int | None,
+    typer.Option(
+        "--max-offsets-per-trigger", help="Readings in a micro-batch at most. [default: 5000]"
+    ),
 ]
 Canary = Annotated[
     str | None, typer.Option(help="Share of the devices that the challenger answers. [default: 0%]")
 ]
 Shadow = Annotated[
     str | None,
-    typer.Option(help="Share of the readings that it scores besides, to PREFIX.shadow-scores."),
+    typer.Option(
+        help="Share of the readings that it scores besides, to PREFIX.shadow-scores. [default: 0%]"
+    ),
 ]
 GuardReadings = Annotated[
     int | None, typer.Option(help="First readings by which a new model is judged. [default: 1000]")
@@ -46,13 +61,17 @@ GuardSlowness = Annotated[
     float | None, typer.Option(help="Times as long as the one before it may take. [default: 3]")
 ]
 MaxLatency = Annotated[
-    str | None, typer.Option(help="A reading waits no longer, like 500ms: micro-batches adapt.")
+    str | None,
+    typer.Option(
+        help="A reading waits no longer, like 500ms: micro-batches adapt. [default: none]"
+    ),
 ]
 Trigger = Annotated[
     str | None, typer.Option(help="Time from one micro-batch to the next. [default: 0s]")
 ]
 FromTimestamp = Annotated[
-    str | None, typer.Option(help="Where a new query begins, like 2026-01-31T09:15:00Z.")
+    str | None,
+    typer.Option(help="Where a new query begins, like 2026-01-31T09:15:00Z. [default: the oldest]"),
 ]
 ToTimestamp = Annotated[
     str | None, typer.Option(help="With --topic: where to end. [default: what is there by now]")
@@ -61,7 +80,10 @@ Version = Annotated[
     str | None, typer.Option(help="With --topic: the version that scores. [default: the champion]")
 ]
 ScoresTopic = Annotated[
-    str | None, typer.Option("--topic", help="Score the past once more, to this topic, and end.")
+    str | None,
+    typer.Option(
+        "--topic", help="Score the past once more, to this topic, and end. [default: none]"
+    ),
 ]
 SkipLost = Annotated[
     bool | None,
@@ -82,11 +104,15 @@ def train(
     seed: flags.Seed = None,
     epochs: flags.Epochs = None,
     batch_size: BatchSize = None,
-    promote: Promote = True,
+    promote: Promote = None,
     unless_champion: UnlessChampion = False,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Train LeNet with Keras2DML on SystemDS, evaluate it and register the bundle."""
+    """Train LeNet with Keras2DML on SystemDS, evaluate it and register the bundle.
+
+    It becomes the champion, unless that one is better on the same images.
+    """
+    from contract import datasets
     from contract.settings import Training
 
     settings = flags.loaded(Training, locals())
@@ -110,17 +136,30 @@ def train(
             made = program.train(settings, spark, _shown(advance))
     finally:
         spark.stop()
-    if promote:
+    compared: Promotion | None = None
+    if promote is None:
+        from digitstream.promotion import promote_unless_worse
+
+        held_out = datasets.read(settings.data, "test")
+        compared = promote_unless_worse(settings.registry, made.version, held_out)
+    elif promote:
         settings.registry.promote(made.version)
-    value: dict[str, Any] = {"version": made.version, "promoted": promote}
+    is_champion = bool(promote) if compared is None else compared.promoted
+    value: dict[str, Any] = {"version": made.version, "promoted": is_champion}
+    value["compared"] = None if compared is None else asdict(compared)
     value |= {"seconds": made.seconds, "images_per_s": made.images_per_s, **made.evaluation.metrics}
     value |= {"history": made.history, "confusion": made.evaluation.confusion.tolist()}
-    sentence = (
+    sentences = [
         f"Version {made.version} of {settings.model}: accuracy {made.evaluation.accuracy:.2%} on "
         f"images held out, trained in {made.seconds:.0f} s "
-        f"({made.images_per_s:.0f} images/s){', champion now' if promote else ''}."
-    )
-    display.report(value, lambda: sentence, as_json)
+        f"({made.images_per_s:.0f} images/s){', champion now' if is_champion else ''}."
+    ]
+    if compared is not None and not is_champion:
+        sentences.append(
+            f"Version {compared.champion} stays champion: {compared.reason}. `digitstream models "
+            f"promote {made.version}` makes this one champion all the same."
+        )
+    display.report(value, lambda: sentences, as_json)
 
 
 def _reports_champion(registry: Registry, as_json: bool) -> bool:

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from digitstream import display, flags
+from digitstream.grid import Grid
 
 if TYPE_CHECKING:
+    from contract.progress import Progress
     from digitstream.status import Status
 
 RUNNING = {True: "yes", False: "no", None: "not on this machine"}
@@ -52,31 +52,33 @@ def _value(found: Status) -> dict[str, Any]:
     return {**vars(found), "last": last, "open_transactions": held}
 
 
-def _table(found: Status) -> Table:
-    rows = Table("query", found.query, title="Scoring", title_justify="left")
+def _table(found: Status) -> Grid:
     never = found.running is None and found.last is None
-    rows.add_row("runs", "no scorer ran yet" if never else RUNNING[found.running])
-    rows.add_row("waiting by now", f"{found.waiting:,} readings (Kafka's group {found.group})")
-    for transaction in found.open_transactions:
-        rows.add_row("held back", Text(str(transaction)))
-    if found.last is None:
-        rows.add_row("last micro-batch", "none")
-        return rows
-    last, lag = found.last, found.last.lag
+    rows = [
+        ("runs", "no scorer ran yet" if never else RUNNING[found.running]),
+        ("waiting by now", f"{found.waiting:,} readings (Kafka's group {found.group})"),
+    ]
+    rows += [("held back", str(transaction)) for transaction in found.open_transactions]
+    rows += [("last micro-batch", "none")] if found.last is None else _last(found, found.last)
+    return Grid(("query", found.query), rows, title="Scoring")
+
+
+def _last(found: Status, last: Progress) -> list[tuple[str, str]]:
+    """What the query told of its last micro-batch."""
+    lag, model = last.lag, last.model
     took = last.durations_ms.get("triggerExecution", 0)
-    rows.add_row(
-        "last micro-batch",
-        f"{last.rows:,} readings in {took:,} ms, {_time(found.seconds_ago, 'not known')} ago",
-    )
-    if last.model is not None:
-        model = last.model
-        rows.add_row("model", f"{model.name} {model.version} with {model.engine}")
+    ago = _time(found.seconds_ago, "not known")
+    rows = [("last micro-batch", f"{last.rows:,} readings in {took:,} ms, {ago} ago")]
+    if model is not None:
+        rows.append(("model", f"{model.name} {model.version} with {model.engine}"))
     for step, opinion in last.opinions.items():
-        rows.add_row(step, f"same class for {opinion.agreed} of {opinion.asked}")
-    rows.add_row("lag then", f"{lag.readings:,} readings, {_time(lag.seconds, 'not known')}")
-    rows.add_row("drained in", _time(lag.drain_s, "not at this pace"))
-    rows.add_row("retention overtakes in", _time(lag.overtaken_s, "never, or not known"))
-    return rows
+        rows.append((step, f"same class for {opinion.agreed} of {opinion.asked}"))
+    return [
+        *rows,
+        ("lag then", f"{lag.readings:,} readings, {_time(lag.seconds, 'not known')}"),
+        ("drained in", _time(lag.drain_s, "not at this pace")),
+        ("retention overtakes in", _time(lag.overtaken_s, "never, or not known")),
+    ]
 
 
 def _time(seconds: float | None, otherwise: str) -> str:

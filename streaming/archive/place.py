@@ -25,6 +25,7 @@ READINGS_ID = "digitstream.readings.id"
 CHECKPOINT = "_checkpoint"
 """The folder in a table's own where its query keeps how far it got."""
 
+_LOG = "_delta_log"
 _LOCK_SECONDS = 3600.0
 
 
@@ -41,6 +42,27 @@ class NoTables(DigitstreamError):
 def property_of(topic_id: str | None) -> str:
     """A topic's id as a table's property has it."""
     return str(None if topic_id is None else uuid_of(topic_id))
+
+
+def local_folder(address: str) -> Path | None:
+    """The folder on this machine's disk that an address names; None if it is elsewhere."""
+    scheme, _, path = address.partition(":")
+    return Path("/" + path.lstrip("/")) if scheme == "file" else None
+
+
+def check_local(address: str) -> None:
+    """Raise NoTables if the address is on this machine's disk and has no table; asks no Spark."""
+    folder = local_folder(address)
+    if folder is not None and not any((folder / table.name / _LOG).is_dir() for table in TABLES):
+        raise absent(address)
+
+
+def absent(address: str) -> NoTables:
+    """The error for an address without tables."""
+    return NoTables(
+        f"There are no tables at {address}. The archive makes them. Run `digitstream archive`, or "
+        f"say with --tables where they are."
+    )
 
 
 @dataclass(frozen=True)
@@ -71,7 +93,7 @@ class Place:
     def existing(self, table: Table) -> DataFrame:
         """The table as it is now; raises NoTables if it is not there."""
         if table not in self.found:
-            raise self._none
+            raise absent(self.address)
         return self.read(table)
 
     @property
@@ -79,19 +101,12 @@ class Place:
         """The tables that are there; raises NoTables if none is."""
         there = tuple(table for table in TABLES if self.has(table))
         if not there:
-            raise self._none
+            raise absent(self.address)
         return there
-
-    @property
-    def _none(self) -> NoTables:
-        return NoTables(
-            f"There are no tables at {self.address}. The archive makes them. Run `digitstream "
-            f"archive`, or say with --tables where they are."
-        )
 
     def has(self, table: Table) -> bool:
         """Whether the table is there."""
-        return self._exists(f"{self.of(table)}/_delta_log")
+        return self._exists(f"{self.of(table)}/{_LOG}")
 
     def has_begun(self, table: Table) -> bool:
         """Whether its query has begun."""
@@ -149,8 +164,7 @@ class Place:
     @property
     def folder(self) -> Path | None:
         """The folder on this machine's disk; None if it is elsewhere."""
-        scheme, _, path = self.address.partition(":")
-        return Path("/" + path.lstrip("/")) if scheme == "file" else None
+        return local_folder(self.address)
 
     @contextmanager
     def writing(self, table: Table) -> Iterator[None]:

@@ -23,7 +23,7 @@ NAMES = ("demo", "broker", "train", "produce", "score", "status", "models", "rec
 NAMES += ("dead-letters", "archive", "tables", "sql")
 
 
-def register(home: Path, accuracy: float) -> str:
+def register(home: Path, accuracy: float, name: str = "digits") -> str:
     """Register a version of a small model; returns its number."""
     folder = home / "made"
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def register(home: Path, accuracy: float) -> str:
             labels=np.zeros(1, np.int64),
         ),
     )
-    registry: Registry = Settings(home=home).registry
+    registry: Registry = Settings(home=home, model=name).registry
     return registry.register(made, parameters={})
 
 
@@ -146,6 +146,30 @@ def test_a_champion_is_rolled_back_and_a_challenger_dismissed(run: Run, tmp_path
 
 @pytest.mark.parametrize(
     "words",
+    [
+        ("tables", "list"),
+        ("tables", "compact"),
+        ("tables", "vacuum"),
+        ("sql", "SELECT 1"),
+        ("reconcile", "--from", "tables"),
+    ],
+)
+def test_no_tables_is_one_sentence_without_spark(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))  # so that no JVM could start
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "tables" / "readings").mkdir(parents=True)
+    code, out, said = run(*words, "--tables", "tables")
+    assert (code, out) == (1, "")
+    assert said.splitlines()[-1] == (
+        f"There are no tables at file:{tmp_path}/tables. The archive makes them. Run `digitstream "
+        f"archive`, or say with --tables where they are."
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
     [("--version", "3"), ("--to-timestamp", "2026-01-31T09:15:00Z"), ("--from", "tables")],
 )
 def test_what_belongs_to_scoring_the_past_needs_a_topic(run: Run, words: tuple[str, str]) -> None:
@@ -215,8 +239,12 @@ def test_the_broker_starts_tells_where_it_is_and_stops(run: Run) -> None:
         assert (code, json.loads(report)["running"]) == (0, True)
         assert json.loads(run("broker", "status", "--json")[1]) == json.loads(report)
     finally:
-        code, report, _ = run("broker", "stop")
-    assert (code, report) == (0, "Kafka is not running.\n")
+        code, stopped, _ = run("broker", "stop")
+    servers = json.loads(report)["bootstrap_servers"]
+    assert code == 0
+    assert re.fullmatch(rf"Kafka at {servers} \(process \d+\) was stopped\.\n", stopped)
+    assert run("broker", "stop")[:2] == (0, "No Kafka of .digitstream was running.\n")
+    assert json.loads(run("broker", "stop", "--json")[1]) == {"running": False, "stopped": None}
     assert run("broker", "status")[0] == 1
 
 

@@ -250,7 +250,7 @@ def test_the_commands_take_anything_and_do_nothing_to_a_terminal(
     assert json.loads(run("dead-letters", "list", *where, "--json")[1])["total"] == 2
     code, report, _ = run("dead-letters", "show", wire.at(0).id, *where)
     assert code == 0 and "    ████    \n" in report and "\x1b" not in report
-    assert re.search(r"header x +│ \\xff", report)
+    assert re.search(r"header x +\\xff", report)
     found = json.loads(run("dead-letters", "show", wire.at(0).id, *where, "--json")[1])
     assert found["headers"][:2] == [["x", "\\xff"], ["attempt", "9"]]
     code, report, _ = run("dead-letters", "replay", wire.at(1).id, *where)

@@ -78,7 +78,7 @@ def test_the_pictures_are_drawn(tmp_path: Path) -> None:
         "latency.png",
     ]
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in files)
-    assert picture(made()).renderables
+    assert picture(made())
 
 
 def test_a_missing_reading_and_a_low_accuracy_fail_the_demo() -> None:

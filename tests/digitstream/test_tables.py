@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from deltalake import DeltaTable
 
@@ -215,11 +217,44 @@ def test_the_tables_account_for_each_reading(installation: Installation) -> None
     assert found["scored"] == MANY
 
 
-@pytest.mark.long
-def test_no_tables_is_one_sentence(installation: Installation) -> None:
-    for words in (["tables", "list"], ["sql", "SELECT 1"], ["reconcile", "--from", "tables"]):
-        code, _, said = installation.run(*words, "--tables", "nowhere")
-        assert (code, "`digitstream archive`" in said.replace("\n", " ")) == (1, True), said
+@pytest.mark.parametrize(
+    ("query", "seconds", "says"),
+    [
+        ("SELECT sum(a.id * b.id) FROM range(1000000000) a, range(1000000000) b", 2, "after 2 s"),
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (
+                # Nothing that could be cancelled: it is computed before any job begins.
+                (f"SELECT regexp_like(repeat('a', 900), '{'(.*)' * 9}b')", 2, "after 2 s"),
+                ("SELECT length(repeat('x', 2000000000))", 60, "more memory than there is"),
+            )
+        ),
+    ],
+)
+def test_a_query_has_an_end(
+    installation: Installation, query: str, seconds: int, says: str
+) -> None:
+    with installation.command("sql", query, "--query-timeout", f"{seconds}s") as process:
+        children: set[psutil.Process] = set()
+        try:
+            while process.poll() is None:
+                children |= _descendants(process.pid)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.5)
+        finally:
+            process.kill()
+        out, err = process.communicate()
+    sentences = [line for line in err.splitlines() if line != "Asking ..."]
+    assert (process.returncode, out, len(sentences)) == (1, "", 1), err
+    assert says in sentences[0]
+    gone, alive = psutil.wait_procs(list(children), 30)
+    assert gone and not alive
+
+
+def _descendants(pid: int) -> set[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return set(psutil.Process(pid).children(recursive=True))
+    return set()
 
 
 @pytest.mark.long

@@ -1,0 +1,112 @@
+"""Tables for a person: boxed on a terminal, plain columns in a file or a pipe.
+
+This is the one place where text from elsewhere becomes harmless: whatever is drawn here, and
+whatever `digitstream.display` says, goes through `escaped`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from rich.box import HEAVY_HEAD
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+GAP = "  "
+"""Between the columns of a plain table."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Rows of texts under the names of their columns; texts may be anything.
+
+    `right` names the columns that are set to the right, `last` is a row that sums the others up.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    title: str = ""
+    right: Collection[str] = field(default_factory=frozenset)
+    last: Sequence[str] | None = None
+    note: str = ""
+
+    @property
+    def lines(self) -> list[Sequence[str]]:
+        """All rows."""
+        return [*self.rows, *([] if self.last is None else [self.last])]
+
+
+def escaped(text: str) -> str:
+    """A text on one line that does nothing to a terminal.
+
+    What is not printable is written as an escape: control characters, among them line breaks and
+    tabs, those that turn the direction of writing, those that cannot be seen, and what is no
+    character. Python's own rule; a backslash stays as it is.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable()
+        else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )
+
+
+def escaped_json(text: str) -> str:
+    r"""The same JSON in printable ASCII: whatever else is in its strings becomes \uXXXX."""
+    return re.sub(r"[^\x20-\x7e]", lambda found: _units(found[0]), text)
+
+
+def _units(character: str) -> str:
+    code = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{code[at : at + 2].hex()}" for at in range(0, len(code), 2))
+
+
+def plain(grid: Grid) -> list[str]:
+    """The lines of a table in plain columns: its title, the columns' names, the rows."""
+    names = [escaped(name) for name in grid.columns]
+    rows = [names, *([escaped(text) for text in row] for row in grid.lines)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        GAP.join(
+            _padded(text, width, right=name in grid.right)
+            for text, width, name in zip(row, widths, grid.columns, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
+    title, note = ([escaped(text)] if text else [] for text in (grid.title, grid.note))
+    return [*title, *lines, *note]
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    space = " " * (width - cell_len(text))
+    return f"{space}{text}" if right else f"{text}{space}"
+
+
+def boxed(grid: Grid) -> Table:
+    """The table for a terminal of any width: long texts are folded."""
+    table = Table(
+        title=_text(grid.title) if grid.title else None,
+        caption=_text(grid.note) if grid.note else None,
+        title_justify="left",
+        caption_justify="left",
+        box=HEAVY_HEAD,
+    )
+    for name in grid.columns:
+        table.add_column(
+            _text(name), justify="right" if name in grid.right else "left", overflow="fold"
+        )
+    for row in grid.lines:
+        if row is grid.last:
+            table.add_section()
+        table.add_row(*map(_text, row))
+    return table
+
+
+def _text(foreign: str) -> Text:
+    """What rich takes as it is: in a string it looks for markup."""
+    return Text(escaped(foreign))

@@ -1,0 +1,114 @@
+"""The command line tells what it can do, and says as much as it is asked to."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contract import settings
+from contract.configuration import RULES
+from digitstream import cli, display
+from digitstream.display import Volume
+from tests.digitstream.conftest import Run
+
+ROOT = Path(__file__).parents[2]
+
+SETTINGS = {
+    "archive": settings.Archiving,
+    "produce": settings.Producing,
+    "score": settings.Rescoring,
+    "sql": settings.Asking,
+    "train": settings.Training,
+}
+"""Command -> what it is set by; all others by what is common to all."""
+
+WORDS = {
+    "bootstrap_servers": "the embedded one",
+    "from_timestamp": "the oldest",
+    "home": ".digitstream",
+    "kafka_profile": "none",
+    "max_latency": "none",
+    "packages": "none",
+    "subscribe": "PREFIX.readings",
+    "tables": "HOME/tables",
+    "to_timestamp": "what is there by now",
+    "topic": "none",
+    "tracking_uri": "a SQLite file in HOME",
+    "version": "the champion",
+    "faults": "none",
+}
+"""Settings whose default is told in words."""
+
+
+def commands() -> dict[str, Any]:
+    """Each command by its words, `broker start`, say."""
+    root = cli.command()
+    found = {}
+    for name, command in root.commands.items():
+        below = getattr(command, "commands", None)
+        found |= (
+            {f"{name} {word}": each for word, each in below.items()} if below else {name: command}
+        )
+    return found
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_shows_each_default_as_it_is(run: Run, name: str) -> None:
+    command = commands()[name]
+    shown = " ".join(run(*name.split(), "--help")[1].split())
+    kind = SETTINGS.get(name, settings.History if name.startswith("tables") else settings.Scoring)
+    defaults = {field.name: field.default for field in fields(kind)}
+    for option in command.params:
+        assert not option.help or " ".join(option.help.split()) in shown
+        is_option = option.param_type_name == "option" and not option.is_flag
+        if not is_option or option.name not in defaults:
+            continue
+        told = re.search(r"\[default: (.*?)\](?= |$)", f"{option.help} ")
+        assert told, f"{name} --{option.name}"
+        if option.name in WORDS:
+            assert told[1] == WORDS[option.name]
+        else:
+            assert RULES[option.name](told[1]) == defaults[option.name]
+
+
+@pytest.mark.parametrize("name", ["", *sorted({word.split()[0] for word in commands()})])
+def test_help_has_no_boxes_and_each_command_its_volume(run: Run, name: str) -> None:
+    code, shown, _ = run(*name.split(), "--help")
+    assert code == 0 and shown.isascii()
+    assert "--quiet" in shown and "--verbose" in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_the_version_is_that_of_the_project(run: Run) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert run("--version")[:2] == (0, f"digitstream {version}\n")
+
+
+@pytest.mark.parametrize(
+    "words", [("tables", "list"), ("tables", "-q", "list"), ("-q", "tables", "list")]
+)
+def test_quiet_says_nothing_but_the_error(run: Run, words: tuple[str, ...]) -> None:
+    code, out, said = run(*words)
+    progress = [line for line in said.splitlines() if line == "Looking ..."]
+    assert (code, out, len(progress)) == (1, "", 0 if "-q" in words else 1)
+    assert said.splitlines()[-1].startswith("There are no tables")
+
+
+def test_verbose_tells_where_an_error_comes_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS2DML_LOG_LEVEL", "warn")  # back to what it was, at the end
+    level, handlers = logging.root.level, list(logging.root.handlers)
+    try:
+        code, _, said = run("tables", "list", "-v")
+    finally:
+        display.set_volume(Volume.NORMAL)
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
+    assert code == 1 and "Traceback" in said and "check_local" in said
+    assert said.splitlines()[-1].startswith("There are no tables")
+    assert "Traceback" not in run("tables", "list")[2]
