@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
 from contract import headers as names
 from contract.headers import Header, Headers, optional, required
 from contract.messages import Message, encoded, expecting
-from contract.reasons import STAGES, Stage
-from contract.sources import Source
+from contract.reasons import REASONS, STAGES, Stage
+from contract.sources import TOPIC_ID, Source
+
+_NUMBERS = (names.PARTITION, names.OFFSET)
+_REASON = re.compile(rf"({'|'.join(REASONS)}): [ -~]+")
+_ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True)
@@ -59,22 +64,27 @@ class DeadLetter:
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The dead letter in a record; raises BadEvent if it holds none."""
+        """The dead letter in a record; raises BadEvent unless its headers are as their JSON Schema
+        has them.
+        """
         with expecting("dead letter"):
-            stage = required(headers, names.STAGE)
+            stage, reason = (required(headers, name) for name in (names.STAGE, names.REASON))
+            place = [required(headers, each) for each in (names.TOPIC, *_NUMBERS)]
+            attempt, topic_id = required(headers, names.ATTEMPT), optional(headers, names.TOPIC_ID)
             if stage not in STAGES:
                 raise ValueError(stage)
+            if _REASON.fullmatch(reason) is None:
+                raise ValueError(reason)
+            if _ATTEMPT.fullmatch(attempt) is None:
+                raise ValueError(attempt)
+            if topic_id is not None and TOPIC_ID.fullmatch(topic_id) is None:
+                raise ValueError(topic_id)
             replay_of = optional(headers, names.REPLAY_OF)
             return cls(
                 stage=stage,
-                reason=required(headers, names.REASON),
-                source=Source(
-                    required(headers, names.TOPIC),
-                    int(required(headers, names.PARTITION)),
-                    int(required(headers, names.OFFSET)),
-                    optional(headers, names.TOPIC_ID),
-                ),
-                attempt=int(required(headers, names.ATTEMPT)),
+                reason=reason,
+                source=Source.of("/".join(place))._replace(topic_id=topic_id),
+                attempt=int(attempt),
                 key=key,
                 value=value,
                 headers=tuple(

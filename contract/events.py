@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Self
 
+from contract import fields, images, reasons, remedies, structured
 from contract import headers as names
-from contract import images, reasons, remedies, structured
 from contract.dead_letters import DeadLetter
 from contract.headers import Headers, device_of, media_type, optional, required
 from contract.messages import (
@@ -20,12 +20,11 @@ from contract.messages import (
     expecting,
     json_of,
     key_of,
-    object_of,
-    text_of,
 )
 from contract.reasons import BadReading
 from contract.replays import Replay
-from contract.sources import Source
+from contract.sources import TOPIC_ID, Source
+from contract.strict_json import object_of
 from contract.times import moment, stamp
 
 __all__ = [
@@ -46,7 +45,14 @@ SCORE = "digitstream.score"
 LABELS_SOURCE = "/digitstream/labels"
 SCORING_SOURCE = "/digitstream/scoring"
 
+ENGINES = ("onnx", "openvino", "openvino-int8", "systemds")
+"""What a model may have scored with."""
+
+_LABEL = frozenset({"id", "label"})
 _PLACE = ("topic", "partition", "offset")
+_SCORE = frozenset(
+    {"id", "device", "prediction", "confidence", "probabilities", "model", "source", "times"}
+)
 
 
 @dataclass(frozen=True)
@@ -77,28 +83,25 @@ class Reading:
         """
         content_type = media_type(_content_type(headers, value))
         if content_type == structured.CONTENT_TYPE:
-            event = structured.event_of(value)
-            content_type, value = structured.data_of(event)
-            id, source, type = (
-                structured.attribute(event, name) for name in ("id", "source", "type")
-            )
-            time = structured.optional(event, "time")
-        else:
-            images.check_supported(content_type, value)
-            _check_mode(content_type, value, headers)
-            id, source, type = (
-                required(headers, name) for name in (names.ID, names.SOURCE, names.TYPE)
-            )
-            time = optional(headers, names.TIME)
-        return cls(
-            id=id,
-            device=device_of(key),
-            time=None if time is None else _device_time(time),
-            content_type=media_type(content_type),
-            payload=value,
-            source=source,
-            type=type,
+            return cls._structured(key, value)
+        images.check_supported(content_type, value)
+        _check_mode(content_type, value, headers)
+        id, source, type = (
+            required(headers, name) for name in (names.ID, names.SOURCE, names.TYPE)
         )
+        time = _device_time(optional(headers, names.TIME))
+        names.check_specversion(optional(headers, names.SPECVERSION))
+        return cls(id, device_of(key), time, content_type, value, source, type)
+
+    @classmethod
+    def _structured(cls, key: bytes | None, value: bytes | None) -> Self:
+        event = structured.event_of(value)
+        content_type, payload = structured.data_of(event)
+        id, source, type = (structured.attribute(event, name) for name in ("id", "source", "type"))
+        time = _device_time(structured.optional(event, "time"))
+        structured.check_version(event)
+        structured.check_data(event)
+        return cls(id, device_of(key), time, media_type(content_type), payload, source, type)
 
 
 @dataclass(frozen=True)
@@ -119,12 +122,15 @@ class Label:
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The label in a record; raises BadEvent if it holds none."""
+        """The label in a record; raises BadEvent unless it is as its JSON Schemas have it."""
         with expecting("label"):
-            body = object_of(value)
-            if type(body["label"]) not in (int, str):
-                raise TypeError(body["label"])
-            return cls(text_of(body["id"]), body["label"], moment(required(headers, names.TIME)))
+            attributes = names.attributes_of(headers)
+            body = fields.members(object_of(value or b""), _LABEL)
+            return cls(
+                id=fields.text(body["id"], least=1),
+                label=fields.label(body["label"]),
+                time=moment(attributes[names.TIME]),
+            )
 
 
 class Model(NamedTuple):
@@ -134,6 +140,18 @@ class Model(NamedTuple):
     version: str
     engine: str
 
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """The model that a JSON object names; raises ValueError if it names none."""
+        body = fields.members(value, _MODEL)
+        engine = fields.text(body["engine"])
+        if engine not in ENGINES:
+            message = f"{engine[:40]!r} is none of the engines {', '.join(ENGINES)}"
+            raise ValueError(message)
+        return cls(
+            fields.text(body["name"], least=1), fields.text(body["version"], least=1), engine
+        )
+
 
 class Times(NamedTuple):
     """When a reading was taken (by the device's clock), stored by Kafka, and scored."""
@@ -141,6 +159,9 @@ class Times(NamedTuple):
     device: datetime | None
     broker: datetime
     scored: datetime
+
+
+_MODEL, _TIMES = frozenset(Model._fields), frozenset(Times._fields)
 
 
 @dataclass(frozen=True)
@@ -195,29 +216,37 @@ class Score:
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The score in a record; raises BadEvent if it holds none."""
+        """The score in a record; raises BadEvent unless it is as its JSON Schemas have it."""
         with expecting("score"):
-            body = object_of(value)
-            times = {name: time and moment(time) for name, time in body.pop("times").items()}
-            place = body.pop("source")
-            if place.keys() != {*_PLACE}:
-                raise ValueError(place.keys())
-            source = Source(**place)
-            id = next((value for name, value in headers if name == names.ID), None) or b""
-            answered = source if id == b"" else Source.of(id.decode())
-            if answered.place == source.place:
-                source, replay_of = answered, None
-            else:
-                source = source._replace(topic_id=optional(headers, names.TOPIC_ID))
-                replay_of = answered
+            id = names.attributes_of(headers)[names.ID]
+            body = fields.members(object_of(value or b""), _SCORE)
+            times = fields.members(body["times"], _TIMES)
+            device, device_time = body["device"], times["device"]
+            source, answered = fields.source(body["source"]), Source.of(id)
+            is_replay = answered.place != source.place
+            source = source._replace(topic_id=_topic_id(headers)) if is_replay else answered
             return cls(
-                model=Model(**body.pop("model")),
+                id=fields.text(body["id"], least=1),
+                device=None if device is None else fields.text(device),
+                prediction=fields.label(body["prediction"]),
+                confidence=fields.number(body["confidence"], 0, 1),
+                probabilities=_probabilities(body["probabilities"]),
+                model=Model.of(body["model"]),
                 source=source,
-                replay_of=replay_of,
-                times=Times(**times),
-                probabilities=tuple(float(share) for share in body.pop("probabilities")),
-                **body,
+                times=Times(
+                    None if device_time is None else fields.time(device_time),
+                    fields.time(times["broker"]),
+                    fields.time(times["scored"]),
+                ),
+                replay_of=answered if is_replay else None,
             )
+
+
+def _topic_id(headers: Headers) -> str | None:
+    """The id of the topic in which a replay lies, as the score that answers it says."""
+    values = [value for name, value in headers if name == names.TOPIC_ID and value is not None]
+    id = values[0].decode("utf-8", "replace") if values else ""
+    return id if TOPIC_ID.fullmatch(id) else None
 
 
 def _content_type(headers: Headers, value: bytes | None) -> str:
@@ -237,7 +266,19 @@ def _check_mode(content_type: str, value: bytes | None, headers: Headers) -> Non
         raise BadReading(reasons.MISSING_HEADER, detail)
 
 
-def _device_time(text: str) -> datetime:
+def _probabilities(value: object) -> tuple[float, ...]:
+    """The probabilities of two classes or more; raises ValueError if it is anything else."""
+    if not isinstance(value, list) or len(value) < 2:
+        message = "the probabilities are no list of two or more"
+        raise ValueError(message)
+    if set(map(type, value)) == {float} and min(value) >= 0 and max(value) <= 1:
+        return tuple(value)  # all at once; what follows says which one is wrong
+    return tuple(fields.number(share, 0, 1) for share in value)
+
+
+def _device_time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
     try:
         return moment(text)
     except ValueError as exc:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from contract import reasons, remedies
 from contract.reasons import BadReading
+from contract.times import moment
 
 Header = tuple[str, bytes | None]
 Headers = Sequence[Header]
@@ -15,10 +16,17 @@ SOURCE = "ce_source"
 TYPE = "ce_type"
 TIME = "ce_time"
 SPECVERSION = "ce_specversion"
+VERSION = "1.0"
+"""Of CloudEvents: what `ce_specversion` is, where it is there."""
 CONTENT_TYPE = "content-type"
 
 REQUIRED = (ID, SOURCE, TYPE, CONTENT_TYPE)
 """What a reading in binary mode has exactly once each, as non-empty UTF-8; TIME at most once."""
+
+ATTRIBUTES = frozenset({*REQUIRED, TIME, SPECVERSION})
+"""All that we know of an event in binary mode."""
+
+_NEEDED = (*REQUIRED, TIME)
 
 STAGE = "stage"
 REASON = "reason"
@@ -50,12 +58,32 @@ def optional(headers: Headers, name: str) -> str | None:
         return None
     if len(values) > 1:
         raise BadReading(reasons.REPEATED_HEADER, f"{name} comes {len(values)} times")
-    if values[0] is None:
-        raise BadReading(reasons.BAD_HEADER, f"{name} is null")
-    try:
-        return values[0].decode("utf-8")
-    except UnicodeDecodeError as exc:
-        raise BadReading(reasons.BAD_HEADER, f"{name} is not UTF-8") from exc
+    return _text(name, values[0])
+
+
+def attributes_of(headers: Headers) -> dict[str, str]:
+    """The attributes of an event of ours in binary mode, `ce_time` among them; raises BadReading
+    unless they are as attributes.schema.json has them.
+    """
+    found: dict[str, str] = {}
+    for name, value in headers:
+        if name in ATTRIBUTES:
+            if name in found:
+                raise BadReading(reasons.REPEATED_HEADER, f"{name} comes more than once")
+            found[name] = _text(name, value)
+    for name in _NEEDED:
+        if not found.get(name):
+            raise BadReading(reasons.MISSING_HEADER, f"{name} is required, and not empty")
+    check_specversion(found.get(SPECVERSION))
+    moment(found[TIME])
+    return found
+
+
+def check_specversion(value: str | None) -> None:
+    """Raise BadReading if an event says that it is of another version of CloudEvents than ours."""
+    if value is not None and value != VERSION:
+        detail = f"{SPECVERSION} is {value[:40]!r}; it must be {VERSION}"
+        raise BadReading(reasons.BAD_HEADER, detail)
 
 
 def _instead(headers: Headers, name: str) -> str:
@@ -76,3 +104,13 @@ def media_type(content_type: str) -> str:
 def device_of(key: bytes | None) -> str | None:
     """The device that a record's key names; bytes that are no UTF-8 are shown as `\\xff`."""
     return None if key is None else key.decode("utf-8", "backslashreplace")
+
+
+def _text(name: str, value: bytes | None) -> str:
+    """The value of a header that is there once; raises BadReading unless it is UTF-8."""
+    if value is None:
+        raise BadReading(reasons.BAD_HEADER, f"{name} is null")
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise BadReading(reasons.BAD_HEADER, f"{name} is not UTF-8") from exc

@@ -6,17 +6,16 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from contract import headers as names
-from contract import strict_json
 from contract.errors import BadEvent
 from contract.headers import Header
 from contract.images import JSON
-from contract.reasons import BadReading
+from contract.reasons import BadReading, shown
 from contract.times import stamp
 
-SPECVERSION = "1.0"
+SPECVERSION = names.VERSION
 
 
 class Message(NamedTuple):
@@ -58,29 +57,14 @@ def json_of(body: Mapping[str, object]) -> bytes:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def object_of(value: bytes | None) -> dict[str, Any]:
-    """The JSON object in a record's value; raises TypeError or ValueError if there is none."""
-    body = strict_json.loads(value or b"")
-    if not isinstance(body, dict):
-        raise TypeError(body)
-    return body
-
-
-def text_of(value: object) -> str:
-    """The value if it is text; raises TypeError else."""
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
 @contextmanager
 def expecting(kind: str) -> Iterator[None]:
     """Turn whatever goes wrong while one of our own records is read into BadEvent."""
     try:
         yield
-    except (BadReading, AttributeError, KeyError, TypeError, ValueError) as exc:
+    except (BadReading, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
         message = (
-            f"A record does not hold a {kind} ({type(exc).__name__}: {exc}). Only digitstream and "
+            f"A record does not hold a {kind} ({shown(str(exc))}). Only digitstream and "
             f"clients that keep its AsyncAPI document may write to its topics. Find who else does."
         )
         raise BadEvent(message) from exc

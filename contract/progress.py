@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
+from contract import fields
 from contract.events import SCORING_SOURCE, Model
-from contract.headers import Headers
-from contract.messages import Message, attributes, expecting, json_of, object_of
-from contract.times import moment, stamp
+from contract.headers import Headers, attributes_of
+from contract.messages import Message, attributes, expecting, json_of
+from contract.strict_json import object_of
+from contract.times import stamp
+
+T = TypeVar("T")
 
 PROGRESS = "digitstream.progress"
 
@@ -20,6 +25,12 @@ class Opinion(NamedTuple):
 
     asked: int
     agreed: int
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """The opinion in a JSON object; raises ValueError if there is none."""
+        body = fields.members(value, frozenset(cls._fields))
+        return cls(fields.integer(body["asked"]), fields.integer(body["agreed"]))
 
 
 class Lag(NamedTuple):
@@ -35,6 +46,17 @@ class Lag(NamedTuple):
     """Readings between the oldest one that Kafka keeps and the query; None where it keeps all."""
     overtaken_s: float | None
     """Seconds until Kafka forgets a reading without an answer; None is never, or not known."""
+
+    @classmethod
+    def of(cls, value: object) -> Self:
+        """The lag in a JSON object; raises ValueError if there is none."""
+        body = fields.members(value, frozenset(cls._fields))
+        seconds, drain_s, overtaken_s = (
+            None if body[name] is None else fields.number(body[name])
+            for name in ("seconds", "drain_s", "overtaken_s")
+        )
+        headroom = None if body["headroom"] is None else fields.integer(body["headroom"])
+        return cls(fields.integer(body["readings"]), seconds, drain_s, headroom, overtaken_s)
 
 
 @dataclass(frozen=True)
@@ -72,14 +94,35 @@ class Progress:
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The figures in a record; raises BadEvent if it holds none."""
+        """The figures in a record; raises BadEvent unless they are as their JSON Schemas have
+        them.
+        """
         with expecting("micro-batch's progress"):
-            body = object_of(value)
-            model = body.pop("model")
+            attributes_of(headers)
+            body = fields.members(object_of(value or b""), _PROGRESS)
+            model = body["model"]
             return cls(
-                time=moment(body.pop("time")),
-                model=None if model is None else Model(**model),
-                lag=Lag(**body.pop("lag")),
-                opinions={step: Opinion(**each) for step, each in body.pop("opinions").items()},
-                **body,
+                query=fields.text(body["query"], least=1),
+                batch=fields.integer(body["batch"]),
+                time=fields.time(body["time"]),
+                rows=fields.integer(body["rows"]),
+                scored=fields.integer(body["scored"]),
+                dead_letters=fields.integer(body["dead_letters"]),
+                input_per_s=fields.number(body["input_per_s"], 0),
+                processed_per_s=fields.number(body["processed_per_s"], 0),
+                durations_ms=_by_step(body["durations_ms"], fields.integer),
+                model=None if model is None else Model.of(model),
+                lag=Lag.of(body["lag"]),
+                opinions=_by_step(body["opinions"], Opinion.of),
             )
+
+
+_PROGRESS = frozenset(each.name for each in dataclass_fields(Progress))
+
+
+def _by_step(value: object, of: Callable[[object], T]) -> dict[str, T]:
+    """An object whose members are steps, each with a value of one kind; raises ValueError."""
+    if not isinstance(value, dict):
+        message = "what should be by step is no object"
+        raise ValueError(message)
+    return {step: of(each) for step, each in value.items()}

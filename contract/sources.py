@@ -8,13 +8,22 @@ import uuid
 from functools import lru_cache
 from typing import NamedTuple, Self
 
-# Kafka's own bounds: a topic's letters, an int32 and an int64; one spelling for each number.
-_LABEL = re.compile(r"(?P<topic>.+)\.id-(?P<topic_id>[a-zA-Z0-9_-]{22})", re.ASCII)
-_PLACE = re.compile(
-    r"(?P<label>[a-zA-Z0-9._-]{1,249})/(?P<partition>0|[1-9]\d{0,9})/(?P<offset>0|[1-9]\d{0,18})",
-    re.ASCII,
-)
-_PARTITIONS, _OFFSETS = 1 << 31, 1 << 63
+TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+"""What Kafka takes for the name of a topic."""
+
+TOPIC_ID = re.compile(r"[a-zA-Z0-9_-]{22}")
+"""A topic's id as Kafka's own tools print it."""
+
+LABEL = re.compile(r"[a-zA-Z0-9._-]{1,275}")
+"""A topic as ids name it: its name, which may be followed by `.id-` and its id."""
+
+MOST_PARTITION, MOST_OFFSET = 10**9 - 1, 10**18 - 1
+"""The largest numbers that a place has; Kafka's own bounds, of 31 and 63 bits, are a little higher.
+As decimals, which ids and headers have, any of 9 and 18 digits are within both."""
+
+_WITH_ID = re.compile(rf"(?P<topic>.+)\.id-(?P<topic_id>{TOPIC_ID.pattern})")
+# One spelling for each number.
+_PLACE = re.compile(rf"({LABEL.pattern})/(0|[1-9][0-9]{{0,8}})/(0|[1-9][0-9]{{0,17}})")
 
 
 class Source(NamedTuple):
@@ -46,21 +55,17 @@ class Source(NamedTuple):
     def of(cls, id: str) -> Self:
         """The place that an id names; raises ValueError for any text that `id` never gives."""
         match = _PLACE.fullmatch(id)
-        if (
-            match is None
-            or int(match["partition"]) >= _PARTITIONS
-            or int(match["offset"]) >= _OFFSETS
-        ):
+        if match is None:
             message = f"{id[:40]!r} is not topic/partition/offset"
             raise ValueError(message)
-        topic, topic_id = topic_of(match["label"])
-        return cls(topic, int(match["partition"]), int(match["offset"]), topic_id)
+        topic, topic_id = topic_of(match[1])
+        return cls(topic, int(match[2]), int(match[3]), topic_id)
 
 
 @lru_cache(maxsize=64)
 def topic_of(label: str) -> tuple[str, str | None]:
     """The topic that ids name so, and its id if they name one."""
-    match = _LABEL.fullmatch(label)
+    match = _WITH_ID.fullmatch(label)
     return (label, None) if match is None else (match["topic"], match["topic_id"])
 
 

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from contract import reasons, strict_json
-from contract.headers import media_type
+from contract.headers import VERSION, media_type
 from contract.images import JSON
 from contract.reasons import BadReading
 
@@ -47,6 +47,18 @@ def event_of(value: bytes | None) -> dict[str, Any]:
     return event
 
 
+def check_version(event: dict[str, Any]) -> None:
+    """Raise BadReading if the event says that it is of another version of CloudEvents than ours."""
+    if event.get("specversion", VERSION) != VERSION:
+        raise BadReading(reasons.BAD_HEADER, f"specversion is not {VERSION!r}")
+
+
+def check_data(event: dict[str, Any]) -> None:
+    """Raise BadReading if the event has no data at all."""
+    if "data" not in event and "data_base64" not in event:
+        raise BadReading(reasons.EMPTY, "the event has neither data nor data_base64")
+
+
 def data_of(event: dict[str, Any]) -> tuple[str, bytes | None]:
     """The content type and bytes of an event's data; raises BadReading if they are not clear."""
     content_type = optional(event, "datacontenttype") or JSON
@@ -63,7 +75,15 @@ def data_of(event: dict[str, Any]) -> tuple[str, bytes | None]:
         case None:
             return content_type, None
         case data:
-            return content_type, json.dumps(data).encode()
+            return content_type, _json(data)
+
+
+def _json(data: object) -> bytes:
+    """Data as JSON again; raises BadReading if it is nested too deep for that."""
+    try:
+        return json.dumps(data).encode()
+    except RecursionError as exc:
+        raise BadReading(reasons.MALFORMED, "the data is nested too deep") from exc
 
 
 def _encodable(text: str) -> bool:

@@ -24,7 +24,7 @@ def decoded(frame: Frame, shape: images.Shape, topics: Topics) -> Frame:
     """
     frame = unpacked(frame, topics)
     found = Headers.of(frame.records["headers"])
-    read = {name: found.named(name) for name in (*headers.REQUIRED, headers.TIME)}
+    read = {name: found.named(name) for name in headers.ATTRIBUTES}
     plain = np.ones(len(frame.records), bool)
     for name in headers.REQUIRED:
         plain &= read[name].count == 1
@@ -32,6 +32,10 @@ def decoded(frame: Frame, shape: images.Shape, topics: Topics) -> Frame:
     for name in (headers.ID, headers.SOURCE, headers.TYPE):
         plain &= true(pc.greater(pc.binary_length(text[name]), 0))
     plain &= true(pc.equal(text[headers.CONTENT_TYPE], images.RAW))
+    version = read[headers.SPECVERSION].count
+    plain &= (version == 0) | (version == 1) & true(
+        pc.equal(text[headers.SPECVERSION], headers.VERSION)
+    )
     time, device = restamped(text[headers.TIME]), texts(frame.records["key"])
     plain &= (read[headers.TIME].count == 0) | (read[headers.TIME].count == 1) & true(
         time.is_valid()

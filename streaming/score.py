@@ -14,6 +14,9 @@ from contract.reasons import BadReading
 from streaming.bisection import Span, bisected
 from streaming.frame import Features, Frame, Probabilities
 
+# By how much a probability may miss the range from 0 to 1: an engine's rounding.
+_ROUNDING = 1e-3
+
 
 class Scorer(Protocol):
     """A model in a worker."""
@@ -49,7 +52,7 @@ def scored(
     frame: Frame, model: str, scorer: Callable[[Frame], Probabilities], classes: int
 ) -> Frame:
     """Score the good readings; raises ModelFailed, which names the `model`, unless each gets one
-    finite probability a class.
+    probability a class, from 0 to 1 but for rounding.
     """
     rows = frame.good.true_count
     if rows == 0:
@@ -115,7 +118,7 @@ def checked(
     score: Callable[[], Probabilities], model: str, shape: tuple[int, int]
 ) -> Probabilities:
     """What a model makes of some images, by this shape (N, K); raises ModelFailed unless that is a
-    finite number each.
+    finite number from 0 to 1 each; an engine's rounding is cut off.
     """
     try:
         probabilities = np.asarray(score(), np.float32)
@@ -129,7 +132,10 @@ def checked(
     if not np.isfinite(probabilities).all():
         wrong = int(np.count_nonzero(~np.isfinite(probabilities).all(axis=1)))
         raise failure(model, f"gave probabilities that are no numbers for {wrong} of {rows} images")
-    return probabilities
+    lowest, highest = probabilities.min(initial=0), probabilities.max(initial=0)
+    if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
+        raise failure(model, f"gave probabilities from {lowest:.4g} to {highest:.4g}, not 0 to 1")
+    return probabilities.clip(0, 1)
 
 
 def _scores(other: Callable[[Frame], object], frame: Frame) -> bool:

@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql.functions import expr
 
 from contract import headers, reasons
-from contract.sources import labelled
+from contract.events import ENGINES
+from contract.sources import LABEL, labelled
 from contract.structured import CONTENT_TYPE
 from contract.topics import Topics
 
@@ -152,6 +153,8 @@ LABELS = Table(
     ),
 )
 
+_LABEL = f"^{LABEL.pattern}$"
+_ENGINES = ", ".join(f"'{engine}'" for engine in ENGINES)
 _SCORE = (
     "id STRING, device STRING, prediction STRING, confidence FLOAT, probabilities ARRAY<FLOAT>, "
     "model STRUCT<name: STRING, version: STRING, engine: STRING>, "
@@ -182,11 +185,13 @@ SCORES = Table(
         ),
         (
             "*",
-            "coalesce(size(source) = 3 AND source_partition >= 0 AND source_offset >= 0 "
-            "AND body.id IS NOT NULL AND body.prediction IS NOT NULL "
-            "AND body.confidence IS NOT NULL AND body.probabilities IS NOT NULL "
-            "AND body.model.name IS NOT NULL AND body.model.version IS NOT NULL "
-            "AND body.model.engine IS NOT NULL "
+            f"coalesce(size(source) = 3 AND source[0] RLIKE '{_LABEL}' "
+            "AND source_partition >= 0 AND source_offset >= 0 "
+            "AND body.id <> '' AND body.prediction IS NOT NULL "
+            "AND body.confidence BETWEEN 0 AND 1 AND size(body.probabilities) >= 2 "
+            "AND forall(body.probabilities, p -> coalesce(p BETWEEN 0 AND 1, false)) "
+            "AND body.model.name <> '' AND body.model.version <> '' "
+            f"AND body.model.engine IN ({_ENGINES}) "
             "AND broker_time IS NOT NULL AND scored_time IS NOT NULL, false) AS readable",
         ),
         (
@@ -214,6 +219,7 @@ SCORES = Table(
     key=("topic", "partition", "offset"),
 )
 
+_REASON = f"^({'|'.join(reasons.REASONS)}): [ -~]+$"
 _STAGES = ", ".join(f"'{stage}'" for stage in reasons.STAGES)
 _ORIGINAL = (
     f"transform(filter(headers, h -> startswith(h.key, '{headers.ORIGINAL}')), "
@@ -239,9 +245,9 @@ DEAD_LETTERS = Table(
         ),
         (
             "*",
-            f"coalesce(source_topic <> '' AND source_partition >= 0 AND source_offset >= 0 "
-            f"AND attempt IS NOT NULL AND stage IN ({_STAGES}) AND reason <> '', false) "
-            "AS readable",
+            f"coalesce(source_topic RLIKE '{_LABEL}' AND source_partition >= 0 "
+            f"AND source_offset >= 0 AND attempt > 0 AND stage IN ({_STAGES}) "
+            f"AND reason RLIKE '{_REASON}', false) AS readable",
         ),
         (
             "to_date(timestamp) AS date",

@@ -158,6 +158,14 @@ def test_any_key_names_a_device(key: bytes | None, device: str | None) -> None:
     assert reading(key=key).device == device
 
 
+def test_another_version_of_cloud_events_is_refused() -> None:
+    assert reading(ce_specversion=b"1.0").id == "1"
+    for text in (b"0.3", b"1.0.2", b"", None, b"\xff"):
+        assert "specversion" in refuses(
+            "bad-header", sent=[*GOOD.items(), ("ce_specversion", text)]
+        )
+
+
 @pytest.mark.parametrize("name", headers.REQUIRED)
 def test_a_header_that_is_needed_is_there_once_and_says_something(name: str) -> None:
     others: list[Header] = [(key, text) for key, text in GOOD.items() if key != name]
@@ -194,7 +202,7 @@ def test_structured_mode_carries_everything_in_the_value() -> None:
     )
     assert (raw.content_type, raw.payload, raw.time) == ("image/png", b"\xff", None)
     assert structured(datacontenttype="text/plain", data="é").payload == "é".encode()
-    assert structured().payload is None
+    assert structured(data=None).payload is None
 
 
 @pytest.mark.parametrize(
@@ -215,6 +223,9 @@ def test_structured_mode_carries_everything_in_the_value() -> None:
         (json.dumps(EVENT | {"time": "noon"}).encode(), "bad-header"),
         (json.dumps(EVENT | {"time": 0}).encode(), "bad-header"),
         (json.dumps(EVENT | {"datacontenttype": []}).encode(), "bad-header"),
+        (json.dumps(EVENT).encode(), "empty"),
+        (json.dumps(EVENT | {"specversion": "0.3", "data": 1}).encode(), "bad-header"),
+        (json.dumps(EVENT | {"specversion": None, "data": 1}).encode(), "bad-header"),
         (json.dumps(EVENT | {"data": 1, "data_base64": ""}).encode(), "malformed"),
         (json.dumps(EVENT | {"data_base64": "a"}).encode(), "malformed"),
         (json.dumps(EVENT | {"data_base64": "é"}).encode(), "malformed"),

@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 from contract.clients import arguments
 from contract.log import looking
 from contract.messages import Message
+from contract.progress import Lag, Progress
 from contract.settings import Scoring
 from contract.topics import Topics
 from digitstream.broker import Broker
@@ -34,6 +35,8 @@ from tests.streaming.wire import make_compressed
 
 pytestmark = pytest.mark.kafka
 
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LAG = Lag(0, None, None, None, None)
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 
 
@@ -59,12 +62,15 @@ def test_every_program_reads_what_producers_and_topics_compress(
     """The topics recompress with zstd what comes in five ways, and after that nothing does."""
     topics = Topics.named(prefix)
     make_compressed(kafka_broker.kafka, topics, "zstd")
-    settings = replace(scoring, prefix=prefix)
+    settings = replace(scoring, prefix=prefix, name="compressed")
     for topic in (topics.readings, scoring.topics.readings):
         for codec in CODECS:
             bad = reading(90)._replace(value=b"what?")
             send(kafka_broker, topic, codec, [*map(reading, range(8)), bad])
     for each in (settings, scoring):
+        for codec in CODECS:
+            told = Progress(each.name, 0, NOW, 0, 0, 0, 0.0, 0.0, {}, None, LAG).message()
+            send(kafka_broker, each.topics.progress, codec, [told])
         score(spark, each, threading.Event(), print)
         flags = ("--bootstrap-servers", each.bootstrap_servers, "--prefix", each.prefix)
         with reading_topics(each.kafka) as reader, looking(each.kafka) as log:

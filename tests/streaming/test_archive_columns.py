@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from contract import structured
+from contract.errors import BadEvent
 from contract.events import DeadLetter, Label, Model, Reading, Score, Source, Times
 from contract.headers import CONTENT_TYPE, ID, TIME
 from contract.images import RAW
@@ -146,6 +147,30 @@ def test_a_score_is_read_as_the_contract_reads_it(utc: SparkSession) -> None:
     assert (str(first["date"]), first["unread"]) == ("2026-03-01", None)
     assert (second["prediction"], second["device"], second["device_time"]) == ("seven", None, None)
     assert second["unread"] is None
+
+
+NO_SCORES: list[dict[str, Any]] = [
+    {"confidence": "0.75"},
+    {"confidence": 7},
+    {"probabilities": [0.5, 10**400]},
+    {"probabilities": [0.5, None]},
+    {"probabilities": [1]},
+    {"model": {"name": "digits", "version": "3", "engine": "abacus"}},
+    {"times": {"device": None, "broker": None, "scored": "2026-03-01T00:00:00Z"}},
+    {"id": ""},
+]
+
+
+def test_what_is_no_score_for_the_contract_is_none_in_the_table(utc: SparkSession) -> None:
+    key, value, headers = ASKED.message()
+    sent = [
+        Message(key, json.dumps(json.loads(value or b"") | wrong).encode(), headers)
+        for wrong in NO_SCORES
+    ]
+    for message, row in zip(sent, rows(utc, SCORES, *sent), strict=True):
+        with pytest.raises(BadEvent):
+            Score.of(*message)
+        assert bytes(row["unread"]["value"]) == message.value
 
 
 def replace_device(times: Times) -> Times:

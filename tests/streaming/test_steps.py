@@ -223,6 +223,8 @@ def varint(number: int) -> bytes:
             lambda frame: np.full((2, 3), np.nan),
             "gave probabilities that are no numbers for 2 of 2",
         ),
+        (lambda frame: np.full((2, 3), 1.5), "gave probabilities from 1.5 to 1.5, not from 0 to 1"),
+        (lambda frame: np.full((2, 3), -0.5), "gave probabilities from -0.5 to -0.5, not"),
         (lambda frame: np.zeros((2, 4)), r"gave \(2, 4\) for 2 images of 3 classes"),
     ],
 )
@@ -231,6 +233,13 @@ def test_a_model_that_cannot_score_stops_the_stream(scorer: object, says: str) -
     frame = scaled(validated(decoded(frame, SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
     with pytest.raises(ModelFailed, match=f"Model digits 3 {says}"):
         scored(frame, "digits 3", scorer, 3)
+
+
+def test_what_an_engine_rounds_up_to_more_than_one_is_one() -> None:
+    frame = Frame.of(records([reading(1)]))
+    frame = scaled(validated(decoded(frame, SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
+    rounded = scored(frame, "digits 3", lambda frame: np.array([[1.0000002, -1e-9, 0]]), 3)
+    assert rounded.probabilities.tolist() == [[1, 0, 0]]
 
 
 def test_bad_readings_never_reach_the_model() -> None:
