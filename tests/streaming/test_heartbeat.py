@@ -28,7 +28,7 @@ def wait_for(condition: Any, seconds: float = 120) -> None:
 
 def started(spark: SparkSession, name: str, folder: Path, batch: Any) -> StreamingQuery:
     rows = spark.readStream.format("rate").option("rowsPerSecond", 5).load()
-    writer = rows.writeStream.queryName(name).foreachBatch(batch)
+    writer = rows.writeStream.queryName(name).foreachBatch(batch).trigger(processingTime="1 second")
     return writer.option("checkpointLocation", str(folder / f"checkpoint-{name}")).start()
 
 
@@ -57,7 +57,7 @@ def test_a_query_that_hangs_has_no_heartbeat(spark: SparkSession, tmp_path: Path
             hang.set()
             assert hanging.wait(120)
             jvm: Any = spark.sparkContext._jsc
-            jvm.sc().listenerBus().waitUntilEmpty()  # what was to tell of it is told
+            jvm.sc().listenerBus().waitUntilEmpty(600_000)  # what was to tell of it is told
             os.utime(files["stuck"], (0, 0))
             for _ in range(3):
                 beats_anew(files["sound"])
