@@ -27,7 +27,7 @@ from contract import arrays, files
 from contract.arrays import Form
 from contract.errors import BundleError
 from contract.images import Shape
-from contract.manifest import Class, Manifest
+from contract.manifest import Class, Colour, Manifest
 from contract.scaling import Scaling
 
 MANIFEST = "manifest.json"
@@ -119,6 +119,7 @@ def write(
     data_sha256: str,
     metrics: Mapping[str, float],
     golden: Golden,
+    colour: Colour = "refuse",
 ) -> Bundle:
     """Seal a folder that holds model.onnx and dml/ (and plots/ if any): golden set, then manifest.
 
@@ -141,6 +142,7 @@ def write(
         data_sha256=data_sha256,
         metrics=dict(metrics),
         created=datetime.now(UTC),
+        colour=colour,
     )
     draft = folder / f".{MANIFEST}"
     draft.write_bytes(manifest.to_json())

@@ -18,7 +18,9 @@ from typing import Any, TypeVar, get_args
 from contract import files, profiles
 from contract.connection import SERVERS
 from contract.errors import SettingsError
+from contract.manifest import Colour
 from contract.profiles import Tables
+from contract.scaling import Invert
 from contract.settings import Engine, Payload, Settings
 from contract.times import moment
 
@@ -293,6 +295,8 @@ RULES: dict[str, Callable[[object], Any]] = {
     "batch_records": _whole(1),
     "epochs": _whole(1),
     "batch_size": _whole(1),
+    "invert": _one_of(get_args(Invert)),
+    "colour": _one_of(get_args(Colour)),
 }
 """Every setting of every program -> its value from a text or a TOML value, or ValueError that
 says what it must be."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, get_args
 
 from contract import strict_json
 from contract.errors import BundleError
 from contract.images import Shape
-from contract.scaling import Scaling
+from contract.scaling import Ink, Invert, Scaling
 from contract.times import moment, stamp
 
 FORMAT = 2
@@ -22,6 +22,8 @@ FORMAT = 2
 SHA_256 = re.compile(r"[0-9a-f]{64}")
 
 Class = int | str
+
+Colour = Literal["refuse", "convert"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,19 @@ class Manifest:
     metrics: Mapping[str, float]
     created: datetime
     dtype: str = "uint8"
+    colour: Colour = "refuse"
+    """What becomes of a PNG in colours where images have one channel: "convert" makes it grey."""
 
     def to_json(self) -> bytes:
-        """The manifest as a file's bytes."""
+        """The manifest as a file's bytes; what is as usual in a field that may lack is left out."""
         body = {"format": FORMAT, **asdict(self), "created": stamp(self.created)}
+        if self.colour == "refuse":
+            del body["colour"]
+        scaling = asdict(self.scaling)
+        usual = {"ink": None, "invert": "never"}
+        body["scaling"] = {
+            name: value for name, value in scaling.items() if (name, value) not in usual.items()
+        }
         return (json.dumps(body, indent=2) + "\n").encode()
 
     @classmethod
@@ -62,7 +73,7 @@ class Manifest:
             raise _refused(folder, ["it is no JSON object"])
         if body.pop("format", None) != FORMAT:
             raise _refused(folder, [f"its format is not {FORMAT}, the only one known"])
-        complaints = [f"{name} is missing" for name in FIELDS.keys() - body.keys()]
+        complaints = [f"{name} is missing" for name in FIELDS.keys() - OPTIONAL - body.keys()]
         complaints += [f"{name} is unknown" for name in body.keys() - FIELDS.keys()]
         complaints += [
             f"{name} is {body[name]!r:.80}"
@@ -120,6 +131,22 @@ def _is_map(value: object, valid: Callable[[Any], bool]) -> bool:
     return isinstance(value, dict) and all(valid(item) for item in value.values())
 
 
+def _is_scaling(value: object) -> bool:
+    if not isinstance(value, dict) or not {"scale", "minimum"} <= value.keys():
+        return False
+    ink, invert = value.get("ink"), value.get("invert", "never")
+    return (
+        value.keys() <= {"scale", "minimum", "ink", "invert"}
+        and _is_finite(value["scale"])
+        and _is_finite(value["minimum"])
+        and ("ink" not in value or ink in get_args(Ink))
+        and (invert == "never" or (invert in get_args(Invert) and ink is not None))
+    )
+
+
+OPTIONAL = {"colour"}
+"""Fields that a manifest may lack: it is as usual then."""
+
 FIELDS: dict[str, Callable[[Any], bool]] = {
     "name": lambda value: isinstance(value, str) and value != "",
     "input_shape": lambda value: (
@@ -130,11 +157,12 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
         and all(type(name) in (int, str) for name in value)
         and len(set(value)) == len(value) > 1
     ),
-    "scaling": lambda value: _is_map(value, _is_finite) and value.keys() == {"scale", "minimum"},
+    "scaling": _is_scaling,
     "files": lambda value: _is_map(value, _is_digest) and all(map(_stays_inside, value)),
     "versions": lambda value: _is_map(value, lambda version: isinstance(version, str)),
     "data_sha256": _is_digest,
     "metrics": lambda value: _is_map(value, _is_finite),
     "created": _is_time,
     "dtype": lambda value: value == "uint8",
+    "colour": lambda value: value in get_args(Colour),
 }

@@ -15,7 +15,9 @@ from typing import Literal
 from contract.connection import Kafka, Security
 from contract.datasets import SAMPLE
 from contract.errors import BrokerUnavailable
+from contract.manifest import Colour
 from contract.registry import Registry
+from contract.scaling import Invert
 from contract.topics import Topics
 
 Payload = Literal["raw", "png", "json"]
@@ -251,3 +253,10 @@ class Training(Settings):
 
     batch_size: int = 100
     """Images in a step."""
+
+    invert: Invert = "never"
+    """Whether the model's bundle has dark digits on light inverted, or light ones on dark where it
+    was trained on dark ones: "auto" looks at each image's border."""
+
+    colour: Colour = "refuse"
+    """Whether the model's bundle has a PNG in colours made grey ("convert")."""

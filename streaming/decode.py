@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from contract import headers, images, reasons, times
 from contract.bounds import MOST_HEADERS
 from contract.events import Reading
+from contract.manifest import Colour
 from contract.reasons import BadReading
 from contract.topics import Topics
 from streaming.columns import Headers, restamped, texts, true
@@ -18,7 +19,7 @@ from streaming.frame import Frame, patched
 from streaming.replays import unpacked
 
 
-def decoded(frame: Frame, shape: images.Shape, topics: Topics) -> Frame:
+def decoded(frame: Frame, shape: images.Shape, topics: Topics, colour: Colour = "refuse") -> Frame:
     """Read headers and payloads. Raw images with headers as we send them are read as columns, any
     other record by the contract's own rule.
     """
@@ -45,16 +46,17 @@ def decoded(frame: Frame, shape: images.Shape, topics: Topics) -> Frame:
     columns = replace(
         frame, id=text[headers.ID], device=device, time=time, pixels=frame.records["value"]
     )
-    return _singly(columns, np.flatnonzero(~plain & true(frame.good)).tolist(), shape)
+    rows = np.flatnonzero(~plain & true(frame.good)).tolist()
+    return _singly(columns, rows, shape, colour)
 
 
-def _singly(frame: Frame, rows: list[int], shape: images.Shape) -> Frame:
+def _singly(frame: Frame, rows: list[int], shape: images.Shape, colour: Colour) -> Frame:
     """The frame with these rows read one by one."""
     readings: list[tuple[str | None, str | None, str | None, bytes | None]] = []
     faults: dict[int, BadReading] = {}
     for row in rows:
         try:
-            readings.append(_reading(frame.records, row, shape))
+            readings.append(_reading(frame.records, row, shape, colour))
         except BadReading as fault:
             faults[row] = fault
             readings.append((None, None, None, None))
@@ -70,7 +72,7 @@ def _singly(frame: Frame, rows: list[int], shape: images.Shape) -> Frame:
 
 
 def _reading(
-    records: pa.RecordBatch, row: int, shape: images.Shape
+    records: pa.RecordBatch, row: int, shape: images.Shape, colour: Colour
 ) -> tuple[str, str | None, str | None, bytes]:
     """One record's id, device, time and pixels; raises BadReading."""
     record = records.slice(row, 1).to_pylist()[0]
@@ -81,6 +83,7 @@ def _reading(
         raise BadReading(reasons.TOO_LARGE, f"{record['size']} bytes; see its topic and offset")
     listed = [(header["key"], header["value"]) for header in record["headers"] or ()]
     reading = Reading.of(record["key"], record["value"], listed)
-    pixels = images.decode(reading.payload, reading.content_type, shape)
+    is_grey = colour == "convert"
+    pixels = images.decode(reading.payload, reading.content_type, shape, grey=is_grey)
     time = None if reading.time is None else times.stamp(reading.time)
     return reading.id, reading.device, time, pixels.tobytes()

@@ -14,6 +14,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from contract.connection import Kafka
 from contract.images import Shape
+from contract.manifest import Colour
 from contract.topics import Topics
 from streaming import source
 from streaming.cast import cast
@@ -50,7 +51,8 @@ def answers(
     """The one answer to each record of a micro-batch, a score or a dead letter, for the sink; and
     the shadow's scores. `records` are as `source.bounded` gives them.
     """
-    checks = checking(line_up.champion.bundle.manifest.input_shape, topics)
+    manifest = line_up.champion.bundle.manifest
+    checks = checking(manifest.input_shape, topics, manifest.colour)
 
     def judging(loaded: Loaded, rows: Rows, to: Topics) -> Judge:
         classes = loaded.bundle.manifest.classes
@@ -63,10 +65,10 @@ def answers(
     return records.mapInArrow(through(checks, finish, figures, refuse), COLUMNS)
 
 
-def checking(shape: Shape, topics: Topics) -> dict[str, Step]:
+def checking(shape: Shape, topics: Topics, colour: Colour = "refuse") -> dict[str, Step]:
     """The steps that find out which records hold an image of this shape."""
     return {
-        "decode": partial(decoded, shape=shape, topics=topics),
+        "decode": partial(decoded, shape=shape, topics=topics, colour=colour),
         "validate": partial(validated, shape=shape),
     }
 

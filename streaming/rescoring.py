@@ -79,7 +79,7 @@ def rescore(
     topics = settings.topics.scored_to(settings.topic)
     known = _known(settings, place)
     publishing = Publishing(topics, known, loaded.model, manifest.classes, clock, figures)
-    checks = checking(manifest.input_shape, topics)
+    checks = checking(manifest.input_shape, topics, manifest.colour)
     try:
         past = _of_topics(spark, settings) if place is None else [_of_tables(place, settings)]
         source.size_batches(spark, manifest.input_shape)

@@ -61,7 +61,7 @@ def fit(
 ) -> Trained:
     """The same for images that have been read."""
     classes = _classes(history, held_out)
-    scaling = Scaling.fit(history.images)
+    scaling = Scaling.fit(history.images, settings.invert)
     model = lenet(history.shape, classes, settings.seed)
     fitted = Keras2DML(spark, model, batch_size=settings.batch_size, display=0, seed=settings.seed)
     began = time.monotonic()
@@ -88,7 +88,7 @@ def fit(
     }
     registry = settings.registry
     with tempfile.TemporaryDirectory(prefix="digitstream-bundle-") as folder:
-        made = _bundle(Path(folder), registry.model, fitted, history, held_out, scaling, evaluation)
+        made = _bundle(Path(folder), settings, fitted, history, held_out, scaling, evaluation)
         number = registry.register(made, parameters=parameters, history=_by_epoch(fitted.history))
     images = settings.epochs * len(history.images)
     return Trained(number, evaluation, seconds, images / seconds, fitted.history)
@@ -120,7 +120,7 @@ def _classes(history: Dataset, held_out: Dataset) -> int:
 
 def _bundle(
     folder: Path,
-    name: str,
+    settings: Training,
     fitted: Keras2DML,
     history: Dataset,
     held_out: Dataset,
@@ -142,7 +142,7 @@ def _bundle(
     labels = np.searchsorted(fitted.classes_, held_out.labels[:GOLDEN])
     return bundle.write(
         folder,
-        name=name,
+        name=settings.registry.model,
         input_shape=history.shape,
         classes=[int(label) for label in fitted.classes_],
         scaling=scaling,
@@ -150,6 +150,7 @@ def _bundle(
         data_sha256=history.sha256,
         metrics=evaluation.metrics,
         golden=Golden(golden, probabilities, labels),
+        colour=settings.colour,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from pprint import pformat
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ Compared = Annotated[
     list[str] | None,
     typer.Option(help="A topic with more scores; may come several times. [default: none]"),
 ]
+Folder = Annotated[Path, typer.Argument(help="Where asyncapi.yaml and schemas/ go.")]
 Alias = Annotated[str, typer.Option(help="The alias that the version gets.")]
 
 
@@ -89,6 +91,34 @@ def promote(
     value = {"model": registry.model, "version": version, "alias": alias}
     sentence = f"Version {version} of {registry.model} is {alias} now."
     display.report(value, lambda: sentence, as_json)
+
+
+@app.command()
+def asyncapi(
+    folder: Folder,
+    home: flags.Home = None,
+    tracking_uri: flags.TrackingUri = None,
+    model: flags.Model = None,
+    prefix: flags.Prefix = None,
+    as_json: flags.AsJson = False,
+) -> None:
+    """Write the AsyncAPI document for those who send readings to the champion, and its schemas."""
+    from contract import bundle, document
+    from contract.errors import SettingsError
+    from contract.settings import Settings
+
+    settings = flags.loaded(Settings, locals())
+    manifest = bundle.load(settings.registry.resolve().folder).manifest
+    expects = document.expected(manifest.input_shape, manifest.scaling, manifest.colour)
+    try:
+        file = document.write(folder, settings.prefix, expects)
+    except OSError as exc:
+        message = (
+            f"{folder} cannot be written ({exc.strerror}). The document and its schemas go there. "
+            f"Choose a folder that may be written."
+        )
+        raise SettingsError(message) from exc
+    display.report({"file": str(file), "expects": expects}, lambda: f"{file}: {expects}", as_json)
 
 
 @app.command()

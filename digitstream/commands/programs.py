@@ -28,6 +28,12 @@ Promote = Annotated[
 UnlessChampion = Annotated[
     bool, typer.Option("--unless-champion", help="Do nothing if there is a champion already.")
 ]
+Invert = Annotated[
+    str | None, typer.Option(help="auto: each image of dark on light is inverted. [default: never]")
+]
+Colour = Annotated[
+    str | None, typer.Option(help="convert: a PNG in colours becomes grey. [default: refuse]")
+]
 BatchSize = Annotated[int | None, typer.Option(help="Images in a training step. [default: 100]")]
 Payload = Annotated[str | None, typer.Option(help="raw, png or json. [default: raw]")]
 ClockSkew = Annotated[
@@ -104,6 +110,8 @@ def train(
     seed: flags.Seed = None,
     epochs: flags.Epochs = None,
     batch_size: BatchSize = None,
+    invert: Invert = None,
+    colour: Colour = None,
     promote: Promote = None,
     unless_champion: UnlessChampion = False,
     as_json: flags.AsJson = False,

@@ -14,6 +14,7 @@ import pytest
 from contract import bundle
 from contract.bundle import Bundle
 from contract.errors import BundleError
+from contract.manifest import Manifest
 from contract.scaling import Scaling
 from tests.contract.conftest import write
 
@@ -43,6 +44,17 @@ def test_a_written_bundle_loads_as_it_was_written(made: Bundle) -> None:
     assert (inputs.shape, inputs.dtype) == ((3, 8, 6, 2), "uint8")
     assert probabilities.tolist() == [[0.5, 0.5]] * 3
     assert labels.tolist() == [0, 1, 1]
+
+
+def test_a_manifest_says_only_what_is_not_as_usual(made: Bundle) -> None:
+    body = json.loads((made.folder / "manifest.json").read_text())
+    assert body["scaling"] == {"scale": 1 / 255, "minimum": 0.0}
+    assert "colour" not in body
+    assert made.manifest.colour == "refuse"
+    edit(made, colour="convert", scaling=body["scaling"] | {"ink": "light", "invert": "auto"})
+    again = bundle.load(made.folder).manifest
+    assert (again.colour, again.scaling) == ("convert", Scaling(1 / 255, 0.0, "light", "auto"))
+    assert Manifest.of(again.to_json(), made.folder) == again
 
 
 def test_writing_again_seals_the_folder_as_it_is_then(make: Make, made: Bundle) -> None:
@@ -144,6 +156,14 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
         ({"scaling": {"scale": float("inf"), "minimum": 0}}, "no JSON number"),
         ({"scaling": {"scale": 10**400, "minimum": 0}}, "scaling is"),
         ({"scaling": {"scale": 1}}, "scaling is"),
+        ({"scaling": [1, 0]}, "scaling is"),
+        ({"scaling": {"scale": 1, "minimum": 0, "ink": "red"}}, "scaling is"),
+        ({"scaling": {"scale": 1, "minimum": 0, "ink": None}}, "scaling is"),
+        ({"scaling": {"scale": 1, "minimum": 0, "invert": "auto"}}, "scaling is"),
+        ({"scaling": {"scale": 1, "minimum": 0, "ink": "dark", "invert": []}}, "scaling is"),
+        ({"scaling": {"scale": 1, "minimum": 0, "gamma": 2}}, "scaling is"),
+        ({"colour": "guess"}, "colour is"),
+        ({"colour": None}, "colour is"),
         ({"files": {"../model.onnx": "0" * 64}}, "files is"),
         ({"files": {"/etc/passwd": "0" * 64}}, "files is"),
         ({"files": {"a//b": "0" * 64}}, "files is"),
