@@ -65,7 +65,8 @@ class Progress:
 
     `rows` readings became `scored` scores and `dead_letters` dead letters. Rates are rows a second,
     `durations_ms` milliseconds by step of the batch. `opinions` are those
-    of the models that were asked besides, by their steps.
+    of the models that were asked besides, by their steps. `registry_silent_s` are seconds for which
+    the registry of models owed an answer, 0 if it owed none.
     """
 
     query: str
@@ -80,6 +81,7 @@ class Progress:
     model: Model | None
     lag: Lag
     opinions: Mapping[str, Opinion] = field(default_factory=dict)
+    registry_silent_s: float = 0.0
 
     def message(self) -> Message:
         """The figures, keyed by the query."""

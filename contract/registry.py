@@ -153,18 +153,22 @@ class Registry:
     def remove(self, version: str, alias: str, why: str, *, instead: str | None = None) -> None:
         """Take the alias from a version and note why; give it to another one, if that is said.
 
-        Nothing happens if the version does not have the alias any more.
+        Nothing happens if a third version has the alias, or this one never had it. Done again after
+        it failed halfway, it does the rest.
         """
         with self._asking(f"the version {version}"):
-            if self._holder(alias) != version:
+            holder = self._holder(alias)
+            if holder == version:
+                # First, for who has lost the alias is no longer known by it.
+                self._client.set_model_version_tag(self.model, version, REMOVED, why)
+                if instead is None:
+                    self._client.delete_registered_model_alias(self.model, alias)
+                else:
+                    self._client.set_registered_model_alias(self.model, alias, instead)
+            elif instead is None or holder != instead:
                 return
-            if instead is None:
-                self._client.delete_registered_model_alias(self.model, alias)
-            else:
-                self._client.set_registered_model_alias(self.model, alias, instead)
             if alias == CHAMPION and self._holder(PREVIOUS) is not None:
                 self._client.delete_registered_model_alias(self.model, PREVIOUS)
-            self._client.set_model_version_tag(self.model, version, REMOVED, why)
 
     def resolve(self, alias: str = CHAMPION) -> Registered:
         """The version that has the alias now, and its folder; some 2 ms from the second call on.
@@ -204,6 +208,7 @@ class Registry:
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 14 s, not four minutes
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # of a server that is silent
         import mlflow  # noqa: PLC0415  (a second, which only those who ask the registry pay)
 
         # What matters comes as an exception; the rest is about its tables and how to migrate them.

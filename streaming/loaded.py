@@ -12,7 +12,7 @@ from contract.errors import BundleError
 from contract.events import Model
 from contract.images import Pixels
 from contract.registry import Registered
-from streaming.choice import chosen
+from streaming.choice import AUTO, chosen
 from streaming.engines import Engine
 
 Tell = Callable[[str], object]
@@ -47,6 +47,28 @@ def engaged(
         tell(f"{choice.name} scores with {title}; on its golden set: {tried}.")
     model, golden = Model(found.name, found.version, choice.name), checked.golden.inputs[:1]
     return Loaded(model, checked, choice.engine, golden)
+
+
+class Loader:
+    """Loads versions for one query, each with the engine that was chosen first, if it can."""
+
+    def __init__(self, spark: SparkSession, engine: str, tell: Tell) -> None:
+        self._spark, self._tell = spark, tell
+        self._named = self._engine = engine
+
+    def load(self, found: Registered, checked: Bundle) -> Loaded:
+        """A version, whose bundle was read, with an engine that keeps to its golden set.
+
+        Raises BundleError, and SettingsError for an engine that there is not.
+        """
+        try:
+            loaded = engaged(self._spark, found, checked, self._engine, self._tell)
+        except BundleError:
+            if self._named != AUTO or self._engine == AUTO:
+                raise
+            loaded = engaged(self._spark, found, checked, AUTO, self._tell)
+        self._engine = loaded.model.engine
+        return loaded
 
 
 def alike(one: Bundle, other: Bundle) -> None:

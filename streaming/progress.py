@@ -41,12 +41,12 @@ class Reporter(StreamingQueryListener):
         """Called with the rows of each micro-batch and the seconds that it took."""
         self.beat: Callable[[], object] = lambda: None
         """Called whenever the query goes on."""
-        self._noted: dict[int, tuple[Model, Figures]] = {}
+        self._noted: dict[int, tuple[Model, Figures, float]] = {}
         self._ended = threading.Event()
 
-    def noted(self, batch: int, model: Model, figures: Figures) -> None:
+    def noted(self, batch: int, model: Model, figures: Figures, registry_silent_s: float) -> None:
         """Keep this until Spark reports the batch."""
-        self._noted[batch] = (model, figures)
+        self._noted[batch] = (model, figures, registry_silent_s)
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         """A micro-batch was committed, or none came for a while."""
@@ -54,10 +54,10 @@ class Reporter(StreamingQueryListener):
         report = json.loads(event.progress.json)
         if report["batchId"] not in self._noted:
             return
-        model, figures = self._noted.pop(report["batchId"])
+        model, figures, silent_s = self._noted.pop(report["batchId"])
         pace = _once(report, figures) * report.get("processedRowsPerSecond", 0.0)
         lag = self._follower.after(report, figures, pace)
-        told = progress(self._query, report, model, figures, lag)
+        told = progress(self._query, report, model, figures, lag, silent_s)
         self.paced(told.rows, told.durations_ms["triggerExecution"] / 1000)
         self._publish(told)
 
@@ -80,7 +80,12 @@ class Reporter(StreamingQueryListener):
 
 
 def progress(
-    query: str, report: dict[str, Any], model: Model, figures: Figures, lag: Lag
+    query: str,
+    report: dict[str, Any],
+    model: Model,
+    figures: Figures,
+    lag: Lag,
+    registry_silent_s: float = 0.0,
 ) -> Progress:
     """The figures of a micro-batch, from what Spark and its steps say of it.
 
@@ -111,6 +116,7 @@ def progress(
             for step in _HEARD
             if figures.get(asked_of(step))
         },
+        registry_silent_s=round(registry_silent_s, 3),
     )
 
 

@@ -138,7 +138,8 @@ class Query:
         with self.batches.one(batch):
             champion = self._answer(records, batch)
             self.champions.saw(self.figures.value)
-            self.reporter.noted(batch, champion.model, self.figures.value)
+            silent_s = self.champions.registry_silent_s
+            self.reporter.noted(batch, champion.model, self.figures.value, silent_s)
             for name in self.answered:
                 self.answered[name] += round(self.figures.value.get(name, 0))
 

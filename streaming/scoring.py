@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -29,7 +29,7 @@ from streaming.checkpoint import claimed
 from streaming.failures import cause_of
 from streaming.guard import Bounds
 from streaming.lag import Follower
-from streaming.loaded import Tell
+from streaming.loaded import Loader, Tell
 from streaming.pace import Pace
 from streaming.progress import Reporter
 from streaming.query import Query
@@ -78,12 +78,14 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
     spark = prepared(spark)
     bounds = Bounds(settings.guard_readings, settings.guard_agreement, settings.guard_slowness)
     roles = Roles(settings.canary, settings.shadow, bounds)
-    champions = Champions(spark, settings.registry, settings.engine, roles, tell)
+    loader = Loader(spark, settings.engine, tell)
+    champions = Champions(settings.registry, loader, roles, tell)
     folder = settings.checkpoint
     with (
         signals(stop),
         claimed(spark, folder, sleep) as checkpoint,
         _reporting(spark, settings) as reporter,
+        closing(champions),
     ):
         stands = Checkpoint.read(checkpoint)
         _check_begins(stands, settings)
@@ -120,14 +122,11 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         source.size_batches(spark, shape)
         records = source.bounded(readings, shape, settings.topics)
         running = query.started(records, settings.name, every)
-        try:
-            with watched(
-                settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed))
-            ):
-                batches.follow(running)
-            reporter.drained(_PATIENCE_SECONDS)
-        finally:
-            champions.close()
+        with watched(
+            settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed))
+        ):
+            batches.follow(running)
+        reporter.drained(_PATIENCE_SECONDS)
         try:
             batches.check(running)
         except Exception as failure:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from contract.progress import Progress
     from digitstream.status import Status
 
+SILENT_SECONDS = 5.0
+"""For how long the registry owes an answer before that is worth a line."""
+
 RUNNING = {True: "yes", False: "no", None: "not on this machine"}
 
 
@@ -71,6 +74,9 @@ def _last(found: Status, last: Progress) -> list[tuple[str, str]]:
     rows = [("last micro-batch", f"{last.rows:,} readings in {took:,} ms, {ago} ago")]
     if model is not None:
         rows.append(("model", f"{model.name} {model.version} with {model.engine}"))
+    if last.registry_silent_s >= SILENT_SECONDS:
+        silent = _time(last.registry_silent_s, "")
+        rows.append(("registry of models", f"no answer for {silent}: no version takes over"))
     for step, opinion in last.opinions.items():
         rows.append((step, f"same class for {opinion.agreed} of {opinion.asked}"))
     return [

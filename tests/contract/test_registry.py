@@ -156,6 +156,24 @@ def test_an_alias_is_only_taken_from_the_version_that_has_it(home: Path, made: B
     assert (version.aliases, version.removed) == ((), "its own")
 
 
+def test_a_removal_that_failed_halfway_is_finished_by_the_next_try(
+    home: Path, made: Bundle
+) -> None:
+    registry = registry_in(home, "halfway")
+    for _ in range(3):
+        registry.register(made, parameters={})
+    registry.promote("1")
+    registry.promote("2")
+    client = mlflow.MlflowClient(registry.tracking_uri)
+    client.set_registered_model_alias("halfway", "champion", "1")  # and no further
+    registry.remove("2", "champion", "it was worse", instead="1")
+    with pytest.raises(NoChampion, match="alias previous"):
+        registry.resolve("previous")
+    registry.promote("3")
+    registry.remove("2", "champion", "it was worse", instead="1")  # somebody chose another one
+    assert (registry.resolve().version, registry.resolve("previous").version) == ("3", "1")
+
+
 def test_another_process_sees_a_promotion_at_once(home: Path, made: Bundle) -> None:
     registry = registry_in(home, "shared")
     registry.register(made, parameters={})

@@ -274,7 +274,7 @@ def test_status_tells_what_waits_and_whether_anybody_works(
     model, lag = Model("digits", "3", "openvino"), Lag(4, 90.0, None, None, 7200.0)
     progress = Progress(
         "scoring", 7, datetime.now(UTC), 1, 1, 0, 1.0, 2.0, {"triggerExecution": 40}, model, lag,
-        {"shadow": Opinion(4, 3)},
+        {"shadow": Opinion(4, 3)}, 192.0,
     )  # fmt: skip
     key, value, headers = progress.message()
     producer.send(topics.progress, value, key, headers)
@@ -291,3 +291,4 @@ def test_status_tells_what_waits_and_whether_anybody_works(
     report = run("status", *where)[1]
     assert "digits 3 with openvino" in report and "3 readings" in report
     assert "not at this pace" in report and "2.0 h" in report and "same class for 3 of 4" in report
+    assert "no answer for 3.2 min: no version takes over" in report

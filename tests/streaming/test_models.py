@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -19,37 +17,12 @@ from contract.registry import CHALLENGER
 from contract.settings import Scoring
 from streaming.scoring import score
 from tests.contract.test_schemas import keeps
+from tests.streaming.lasting import answered, heard, running, some
 from tests.streaming.onnx_models import golden_of, linear, moody, registered_as, upsetting
 from tests.streaming.records import SHAPE, image, reading
 from tests.streaming.wire import Sent, answers, messages, send, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
-
-
-@contextmanager
-def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
-    """The query, while the body runs; what it tells comes into the list."""
-    said: list[str] = []
-    stop = threading.Event()
-    going = replace(settings, available_now=False)
-    thread = threading.Thread(target=score, args=(spark, going, stop, said.append))
-    thread.start()
-    try:
-        yield said
-    finally:
-        stop.set()
-        thread.join(60)
-
-
-def answered(settings: Scoring, *sent: Sent) -> None:
-    """Wait until as many readings are answered as were sent."""
-    until(lambda: len(answers(settings).sources) >= sum(map(len, sent)))
-
-
-def some(settings: Scoring, first: int, count: int = 30) -> Sent:
-    """Send readings of thirty devices."""
-    numbers = range(first, first + count)
-    return send(settings, [reading(n, device=f"device-{n % 30}") for n in numbers])
 
 
 def versions(found: list[Score]) -> list[str]:
@@ -68,6 +41,7 @@ def test_a_promoted_model_takes_over_while_the_query_runs(
         first = some(scoring, 0)
         answered(scoring, first)
         scoring.registry.promote(registered_as(scoring, sealed, linear()))
+        heard(said, "Version 2 of digits scores from now on.")
         second = some(scoring, 30)
         answered(scoring, first, second)
     found = answers(scoring)
@@ -76,7 +50,6 @@ def test_a_promoted_model_takes_over_while_the_query_runs(
         **dict.fromkeys(first, "1"),
         **dict.fromkeys(second, "2"),
     }
-    assert "Version 2 of digits scores from now on." in said
 
 
 @pytest.mark.parametrize("model", [linear(), b"no model at all"], ids=["others", "not-onnx"])
@@ -87,6 +60,7 @@ def test_a_model_that_fails_its_golden_set_never_takes_over(
         first = some(scoring, 0)
         answered(scoring, first)
         scoring.registry.promote(registered_as(scoring, sealed, model, sealed.golden))
+        heard(said, "Version 2 cannot be champion")
         second = some(scoring, 30)
         answered(scoring, first, second)
         third = some(scoring, 60)
@@ -106,6 +80,7 @@ def test_a_new_model_that_disagrees_is_rolled_back(
         first = some(scoring, 0)
         answered(scoring, first)
         scoring.registry.promote(registered_as(scoring, sealed, linear()))
+        heard(said, "Version 2 of digits scores from now on.")
         second = some(scoring, 30)
         until(lambda: scoring.registry.resolve().version == "1")
         third = some(scoring, 60)
@@ -127,10 +102,11 @@ def test_a_new_model_is_watched_across_a_restart(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
     watched = replace(scoring, guard_readings=20)
-    with running(spark, watched):
+    with running(spark, watched) as said:
         first = some(scoring, 0)
         answered(scoring, first)
         scoring.registry.promote(registered_as(scoring, sealed, linear()))
+        heard(said, "Version 2 of digits scores from now on.")
         second = some(scoring, 30, 5)
         answered(scoring, first, second)
     assert scoring.registry.resolve().version == "2"
@@ -166,6 +142,7 @@ def test_a_champion_of_other_images_begins_alone(
         first = some(scoring, 0)
         answered(scoring, first)
         scoring.registry.promote(registered_as(scoring, sealed, wide, golden))
+        heard(said, "Version 2 cannot be champion")
         second = some(scoring, 30)
         answered(scoring, first, second)
     assert set(versions(answers(scoring).scores)) == {"1"}
@@ -187,16 +164,17 @@ def test_a_new_model_that_agrees_stays(
         first = some(scoring, 0)
         answered(scoring, first)
         scoring.registry.promote(scoring.registry.register(sealed, parameters={}))
+        heard(said, "Version 2 of digits scores from now on.")
         later: Sent = {}
         for number in range(30, 210, 30):  # each at least a micro-batch of its own
             later |= some(scoring, number)
             answered(scoring, first, later)
+        until(lambda: scoring.registry.watching() is None)  # for every query that begins later
     found = answers(scoring)
     assert sorted(found.sources) == sorted([*first, *later])
     assert {each.model.version for each in found.scores if each.source not in first} == {"2"}
     assert said == ["Version 2 of digits scores from now on."]
     assert not told(scoring)[-1].opinions  # its first readings are over
-    assert scoring.registry.watching() is None  # for every query that begins later, too
 
 
 def test_a_new_model_that_fails_gives_its_readings_to_the_one_before(
@@ -206,6 +184,7 @@ def test_a_new_model_that_fails_gives_its_readings_to_the_one_before(
         first = some(scoring, 0)
         answered(scoring, first)
         scoring.registry.promote(registered_as(scoring, sealed, moody()))
+        heard(said, "Version 2 of digits scores from now on.")
         second = send(scoring, [reading(99, payload=images.encode(upsetting()))])
         answered(scoring, first, second)
     found = answers(scoring)

@@ -1,0 +1,46 @@
+"""A query that goes on while a test does things beside it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pyspark.sql import SparkSession
+
+from contract.settings import Scoring
+from streaming.scoring import score
+from tests.streaming.records import reading
+from tests.streaming.wire import Sent, answers, send, until
+
+
+@contextmanager
+def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
+    """The query, while the body runs; what it tells comes into the list."""
+    said: list[str] = []
+    stop = threading.Event()
+    going = replace(settings, available_now=False)
+    thread = threading.Thread(target=score, args=(spark, going, stop, said.append))
+    thread.start()
+    try:
+        yield said
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def answered(settings: Scoring, *sent: Sent) -> None:
+    """Wait until as many readings are answered as were sent."""
+    until(lambda: len(answers(settings).sources) >= sum(map(len, sent)))
+
+
+def heard(said: list[str], words: str) -> None:
+    """Wait until the query tells this: then it holds for every micro-batch that begins."""
+    until(lambda: any(sentence.startswith(words) for sentence in said))
+
+
+def some(settings: Scoring, first: int, count: int = 30) -> Sent:
+    """Send readings of thirty devices."""
+    numbers = range(first, first + count)
+    return send(settings, [reading(n, device=f"device-{n % 30}") for n in numbers])
