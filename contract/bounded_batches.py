@@ -16,7 +16,7 @@ from kafka.consumer.fetcher import Fetcher
 from kafka.record.default_records import ControlRecord, DefaultRecord, DefaultRecordBatch
 from kafka.record.util import decode_varint
 
-from contract.bounds import CUT_BYTES, CUT_HEADERS
+from contract.bounds import CUT_BYTES, CUT_HEADERS, is_cut
 from contract.headers import Header
 
 BATCH_BYTES = 64 << 20
@@ -72,6 +72,7 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ha
             return
         self._decompressed = True
         if self.compression_type == self.CODEC_NONE:
+            self._buffer = bytes(self._buffer)
             return
         self._assert_has_codec(self.compression_type)
         try:
@@ -103,48 +104,48 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ha
         Its fields say where it ends, not the size that it claims: so do brokers, which take any.
         """
         buffer = self._buffer
-        size, at = decode_varint(buffer, self._pos)
-        end = at + size
-        delta, at = decode_varint(buffer, at + 1)
+        size, begin = decode_varint(buffer, self._pos)
+        delta, at = decode_varint(buffer, begin + 1)
         time = self.max_timestamp if self.timestamp_type else self.first_timestamp + delta
         delta, at = decode_varint(buffer, at)
-        if not self._last < delta <= self.last_offset_delta:
-            message = f"a record {delta} after {self._last}"
-            raise ValueError(message)
-        key, at = _field(buffer, at, CUT_BYTES + 1)
-        value, at = _field(buffer, at, CUT_BYTES + 1)
+        length, at = decode_varint(buffer, at)
+        key = None if length < 0 else buffer[at : at + length]
+        at += max(length, 0)
+        length, at = decode_varint(buffer, at)
+        value = None if length < 0 else buffer[at : at + length]
+        at += max(length, 0)
         count, at = decode_varint(buffer, at)
-        if count < 0:
-            message = f"{count} headers"
-            raise ValueError(message)
         headers: list[Header] = []
-        room = CUT_BYTES + 1 - len(key or b"")
         for _ in range(min(count, CUT_HEADERS + 1)):
-            name, at = _field(buffer, at, room)
-            room -= len(name or b"")
-            content, at = _field(buffer, at, room)
-            room -= len(content or b"")
-            headers.append(((name or b"").decode("utf-8", "replace"), content))
-        # Millions of headers one by one would take minutes.
-        self._pos = at if count <= CUT_HEADERS + 1 else end
+            length, at = decode_varint(buffer, at)
+            if length < 0:
+                message = "a header without a name"
+                raise ValueError(message)
+            end = at + length
+            name = buffer[at:end].decode("utf-8", "replace")
+            length, at = decode_varint(buffer, end)
+            headers.append((name, None if length < 0 else buffer[at : at + length]))
+            at += max(length, 0)
+        if at > len(buffer) or count < 0 or not self._last < delta <= self.last_offset_delta:
+            message = f"record {delta} after {self._last} with {count} headers up to {at}"
+            raise ValueError(message)
         self._last = delta
+        # Millions of headers one by one would take minutes.
+        self._pos = at if count == len(headers) else max(at, begin + size)
+        if at - begin > CUT_BYTES:
+            key, value, headers = _cut(key, value, headers)
         kind = ControlRecord if self.is_control_batch else DefaultRecord
         offset = self.base_offset + delta
         return kind(size, offset, time, self.timestamp_type, key, value, headers)
 
 
-def _field(buffer: bytes, at: int, most: int) -> tuple[bytes | None, int]:
-    """The first bytes, `most` at most, of what lies there with its size before it, and its end;
-    raises IndexError if the buffer ends before.
-    """
-    size, at = decode_varint(buffer, at)
-    if size < 0:
-        return None, at
-    end = at + size
-    if end > len(buffer):
-        message = f"{size} bytes"
-        raise IndexError(message)
-    return bytes(buffer[at : min(end, at + most)]), end
+def _cut(
+    key: bytes | None, value: bytes | None, headers: list[Header]
+) -> tuple[bytes | None, bytes | None, list[Header]]:
+    """The parts of a record, each within bounds."""
+    if is_cut(key, None, headers):
+        key, headers = None, _NOTHING
+    return key, None if value is None else value[: CUT_BYTES + 1], headers
 
 
 def _ungzipped(data: bytes, most: int) -> bytes | None:

@@ -31,7 +31,6 @@ def undecoded(topic: str, exc: errors.KafkaError) -> DigitstreamError:
             f"`make setup`."
         )
     return BadEvent(
-        f"A record of {topic} cannot be read here ({exc}). kafka-python takes only records whose "
-        f"headers have names of UTF-8. Spark takes any: `digitstream reconcile --from tables` "
-        f"accounts for it, and `digitstream archive` keeps it."
+        f"Records of {topic} are damaged ({exc}). Kafka keeps a checksum of each batch, and this "
+        f"one is not what was sent. See to the disks of its brokers."
     )

@@ -11,13 +11,13 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition, erro
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
+from contract.bounded_batches import POLL_RECORDS, bounded
 from contract.clients import absent, consuming, reaching
 from contract.codecs import UNDECODED, undecoded
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError, TopicMissing
 from contract.topics import ANSWER_BYTES
 
-_RECORDS_A_POLL = 2_000
 _COMMIT_SECONDS = 1.0
 _PATIENCE_MS = 5_000
 
@@ -76,9 +76,10 @@ class Following:
                 # Where to begin is decided here, and a position that is gone is an error.
                 auto_offset_reset="none",
                 allow_auto_create_topics=False,
-                max_poll_records=_RECORDS_A_POLL,
+                max_poll_records=POLL_RECORDS,
                 max_partition_fetch_bytes=ANSWER_BYTES,
             )
+            bounded(self._consumer)
             self._partitions = self._consumer.partitions_for_topic(topic)
         if not self._partitions:
             self._consumer.close(timeout_ms=_PATIENCE_MS)

@@ -18,6 +18,9 @@ FIRST_MS, LAST_MS = 0, 253_402_300_799_999
 In a topic with `CreateTime` a client may set any 64-bit number. One outside counts as the nearest.
 """
 
+EARLIEST_US, LATEST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The times that `moment` gives, in microseconds since 1970: the years 1 to 9999."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What `stamp` writes, but for a leap second, is what Python reads by itself.

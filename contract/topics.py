@@ -58,9 +58,18 @@ class Topics:
         """Topic -> the settings with which it is created."""
         large = (self.scores, self.dead_letters, self.shadow_scores, self.replays)
         return {
-            topic: {"max.message.bytes": str(ANSWER_BYTES if topic in large else READING_BYTES)}
+            topic: _configs(ANSWER_BYTES if topic in large else READING_BYTES)
             for topic in astuple(self)
         }
+
+
+def _configs(most: int) -> dict[str, str]:
+    """The settings of a topic whose batches have so many bytes at most.
+
+    Its times are the broker's: by a client's own retention keeps or drops records as the client
+    likes, and latencies mean nothing.
+    """
+    return {"max.message.bytes": str(most), "message.timestamp.type": "LogAppendTime"}
 
 
 def ensure(
@@ -107,7 +116,7 @@ def make(kafka: Kafka, topic: str, partitions: int) -> None:
 
     from contract.clients import arguments, reaching  # noqa: PLC0415
 
-    wanted = {topic: {"max.message.bytes": str(ANSWER_BYTES)}}
+    wanted = {topic: _configs(ANSWER_BYTES)}
     with reaching(kafka):
         admin = KafkaAdminClient(**arguments(kafka))
         try:

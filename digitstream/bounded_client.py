@@ -8,9 +8,10 @@ gets has three changes in the class that reads records. docs/decisions/bounded-r
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -161,7 +162,7 @@ def _write(original: Path, place: Path, code: bytes) -> None:
 
 def _changed(original: Path, java: Java) -> bytes:
     """The code of the class with its three changes."""
-    with _javassist(java) as jvm:
+    with running(java, [_of_spark("javassist")]) as jvm:
         pool = jvm.javassist.ClassPool()
         pool.appendSystemPath()
         pool.insertClassPath(str(original))
@@ -179,23 +180,31 @@ def _changed(original: Path, java: Java) -> bytes:
 
 
 @contextmanager
-def _javassist(java: Java) -> Iterator[Any]:
-    """A Java of its own with Javassist, which is among Spark's jars, while the body runs."""
+def running(java: Java, jars: Sequence[Path], *options: str) -> Iterator[Any]:
+    """A Java of its own with these jars, as py4j reaches it, while the body runs."""
+    with open(os.devnull, "w") as nowhere:
+        port, token = launch_gateway(
+            jarpath=str(_of_spark("py4j")),
+            classpath=os.pathsep.join(map(str, jars)),
+            javaopts=list(options),
+            java_path=str(java.executable),
+            die_on_exit=True,
+            enable_auth=True,
+            redirect_stdout=nowhere,
+            redirect_stderr=nowhere,
+        )
+        gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auth_token=token))
+        try:
+            yield gateway.jvm
+        finally:
+            gateway.shutdown()
+
+
+def _of_spark(name: str) -> Path:
+    """The jar of this name among those that pyspark brings."""
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        message = "pyspark is not installed, whose Javassist is needed"
+        message = f"pyspark is not installed, whose {name} is needed"
         raise ModuleNotFoundError(message)
-    spark = Path(spec.origin).parent / "jars"
-    [py4j], [javassist] = spark.glob("py4j-*.jar"), spark.glob("javassist-*.jar")
-    port, token = launch_gateway(
-        jarpath=str(py4j),
-        classpath=str(javassist),
-        java_path=str(java.executable),
-        die_on_exit=True,
-        enable_auth=True,
-    )
-    gateway = JavaGateway(gateway_parameters=GatewayParameters(port=port, auth_token=token))
-    try:
-        yield gateway.jvm
-    finally:
-        gateway.shutdown()
+    [jar] = (Path(spec.origin).parent / "jars").glob(f"{name}-[0-9]*.jar")
+    return jar

@@ -10,6 +10,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from contract.bounded_batches import POLL_RECORDS, bounded
 from contract.checkpoint import Positions
 from contract.clients import PATIENCE_MS, absent, consuming, denied, reaching, served
 from contract.codecs import UNDECODED, undecoded
@@ -19,7 +20,6 @@ from contract.log import looking
 from contract.topics import hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
-RECORDS_A_POLL = 20_000
 PATIENCE_SECONDS = 60
 """How long Kafka may give nothing of what it has."""
 
@@ -146,11 +146,11 @@ def reading(kafka: Kafka) -> Iterator[TopicReader]:
         consumer = KafkaConsumer(
             **consuming(kafka),
             enable_auto_commit=False,
-            max_poll_records=RECORDS_A_POLL,
+            max_poll_records=POLL_RECORDS,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES,
         )
     try:
-        yield TopicReader(consumer, kafka)
+        yield TopicReader(bounded(consumer), kafka)
     finally:
         consumer.close(timeout_ms=PATIENCE_MS)

@@ -6,12 +6,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from contract.bounds import is_cut
 from contract.checkpoint import Positions
 from contract.connection import Kafka
 from contract.errors import DigitstreamError
 from contract.events import DeadLetter, Replay, Source
 from contract.headers import ID
-from contract.reasons import TOO_LARGE, BadReading
+from contract.messages import Message
+from contract.reasons import (
+    TOO_LARGE,
+    TOO_MANY_HEADERS,
+    UNANSWERABLE,
+    UNREADABLE,
+    BadReading,
+)
 from contract.topics import Topics
 from digitstream import originals
 from digitstream.consumer import TopicReader
@@ -27,6 +35,10 @@ EXHAUSTED = "was sent {most} times, the most that --most-attempts allows"
 GONE = "is no longer where it lay, and its letter was too large to hold it"
 STRAY = "came by the topic of replays without naming its reading"
 REFUSED = "is larger than the topic of replays takes"
+CROWDED = "had more headers than a reading may have"
+
+# What a letter may lack its reading's bytes for.
+_BARE = (TOO_LARGE, UNREADABLE, UNANSWERABLE)
 
 
 class ReplayFailed(DigitstreamError):
@@ -122,6 +134,8 @@ def _ruled_out(cases: dict[Source, _Case], most: int) -> Iterator[str]:
             why = STRAY
         elif case.attempt >= most:
             why = EXHAUSTED.format(most=case.attempt)
+        elif case.slug == TOO_MANY_HEADERS:
+            why = CROWDED
         else:
             continue
         del cases[first]
@@ -169,13 +183,17 @@ def _replays(
         for record in records:
             if (record.partition, record.offset) in places:
                 letter = DeadLetter.of(record.key, record.value, record.headers)
-                if letter.slug == TOO_LARGE and letter.value is None:
+                if letter.slug in _BARE and letter.value is None:
                     bare.append(letter)
                 else:
                     found.append(_again(letter))
         yield found
     for letter in bare:
-        whole = _whole(reader, letter)
+        original = originals.original(reader, letter.source)
+        if original is not None and is_cut(*original):
+            left[REFUSED] += 1
+            continue
+        whole = _whole(original, letter)
         if whole is None:
             left[GONE] += 1
         else:
@@ -186,9 +204,10 @@ def _again(letter: DeadLetter) -> Replay:
     return Replay(letter.first, letter.attempt + 1, letter.key, letter.value, letter.headers)
 
 
-def _whole(reader: TopicReader, letter: DeadLetter) -> DeadLetter | None:
-    """The letter with all that its reading held; None if it is no longer at its place."""
-    found = originals.original(reader, letter.source)
+def _whole(found: Message | None, letter: DeadLetter) -> DeadLetter | None:
+    """The letter with all that its reading held, which is what lies at its place; None if it lies
+    there no longer.
+    """
     if found is None:
         return None
     headers = tuple(found.headers)

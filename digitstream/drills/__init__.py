@@ -6,6 +6,7 @@ import difflib
 
 from contract.errors import SettingsError
 from digitstream.drills import (
+    bombs,
     checkpoint,
     clients,
     locked,
@@ -21,6 +22,7 @@ from digitstream.drills.drill import DRILLS, Drill
 
 __all__ = [
     "DRILLS",
+    "bombs",
     "checkpoint",
     "chosen",
     "clients",

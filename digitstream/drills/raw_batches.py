@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import socket
 import struct
+import time
 from collections.abc import Sequence
 
 from kafka.errors import for_code
@@ -15,7 +16,7 @@ from contract.headers import Headers
 
 GZIP, UNCOMPRESSED = DefaultRecordBatchBuilder.CODEC_GZIP, DefaultRecordBatchBuilder.CODEC_NONE
 
-_PRODUCE, _VERSION, _TIMEOUT_MS = 0, 7, 10_000
+_PRODUCE, _VERSION, _TIMEOUT_MS, _PAUSE_SECONDS = 0, 7, 10_000, 0.1
 
 
 def varint(number: int) -> bytes:
@@ -42,13 +43,13 @@ def record(
     return varint(len(body) if size is None else size) + body
 
 
-def batch(records: Sequence[bytes], *, codec: int = GZIP, time: int = 0) -> bytes:
-    """A batch of these records, whose timestamps are all `time`, in milliseconds since 1970."""
+def batch(records: Sequence[bytes], *, codec: int = GZIP, stamp: int = 0) -> bytes:
+    """A batch of these records, whose timestamps are all `stamp`, in milliseconds since 1970."""
     data = b"".join(records)
     if codec == GZIP:
         data = gzip.compress(data, mtime=0)
     last, nobody = len(records) - 1, (-1, -1, -1)
-    checked = struct.pack(">hiqqqhii", codec, last, time, time, *nobody, len(records)) + data
+    checked = struct.pack(">hiqqqhii", codec, last, stamp, stamp, *nobody, len(records)) + data
     head = struct.pack(">iBI", -1, 2, calc_crc32c(checked))
     return struct.pack(">qi", 0, len(head) + len(checked)) + head + checked
 
@@ -56,8 +57,22 @@ def batch(records: Sequence[bytes], *, codec: int = GZIP, time: int = 0) -> byte
 def send(bootstrap_servers: str, topic: str, partition: int, records: bytes) -> int:
     """Send a batch to a broker without security; returns the offset of its first record.
 
-    Raises what kafka-python has for the broker's refusal.
+    A broker that does not lead the partition yet is waited for. Raises what kafka-python has for
+    its refusal.
     """
+    deadline = time.monotonic() + _TIMEOUT_MS / 1000
+    while True:
+        error, offset = _sent(bootstrap_servers, topic, partition, records)
+        if not error:
+            return offset
+        refusal = for_code(error)
+        if not refusal.retriable or time.monotonic() > deadline:
+            raise refusal
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _sent(bootstrap_servers: str, topic: str, partition: int, records: bytes) -> tuple[int, int]:
+    """The broker's answer: an error's code, and the offset."""
     name, (host, port) = topic.encode(), bootstrap_servers.rsplit(":", 1)
     request = struct.pack(">hhihhhi", _PRODUCE, _VERSION, 1, -1, -1, -1, _TIMEOUT_MS)
     request += struct.pack(">ih", 1, len(name)) + name
@@ -68,9 +83,7 @@ def send(bootstrap_servers: str, topic: str, partition: int, records: bytes) -> 
             [size] = struct.unpack(">i", answers.read(4))
             answer = answers.read(size)
     error, offset = struct.unpack_from(">hq", answer, 4 + 4 + 2 + len(name) + 4 + 4)
-    if error:
-        raise for_code(error)
-    return int(offset)
+    return int(error), int(offset)
 
 
 def _field(data: bytes | None) -> bytes:

@@ -138,6 +138,7 @@ def _started(
     records = source.readings(
         place.spark, settings.kafka, [topic], settings.batch_records, starting=begins
     )
+    records = source.within_bounds(records)
     query = each.started(records, every=settings.trigger, available_now=settings.available_now)
     return query, each
 

@@ -30,6 +30,9 @@ _CONF = {
     # What every reader of Parquet takes for a time, and a third smaller than Snappy.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.compression.codec": "zstd",
+    # A device's clock may say any year: as it is, with the calendar that all readers take it by.
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     # A log of some files needs no fifty tasks to be read.
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.ui.enabled": "false",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql.functions import expr
 
-from contract import headers, reasons
+from contract import headers, reasons, times
 from contract.events import ENGINES
 from contract.sources import LABEL, labelled
 from contract.structured import CONTENT_TYPE
@@ -81,10 +81,27 @@ def _header(name: str) -> str:
     return _text(_once(found, "f", "if(size(f) = 1, f[0].value, null)"))
 
 
+_RFC_3339 = (
+    r"^(?!0000)\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?"
+    r"(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)$"
+)
+
+
 def _time(text: str) -> str:
-    """The moment that an RFC 3339 text names, else null."""
-    form = r"^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?(Z|[+-]\\d\\d:\\d\\d)$"
-    return _once(f"upper({text})", "t", f"if(t RLIKE '{form}', try_cast(t AS TIMESTAMP), null)")
+    """The moment that an RFC 3339 text names, as `contract.times` reads it, else null."""
+    zone = "if(endswith(t, 'Z'), 'Z', right(t, 6))"
+    # A leap second is the one after it; of a fraction six digits count.
+    leap, fraction = "substr(t, 18, 2) = '60'", "substr(t, 20, length(t) - 19 - length(zone))"
+    seconds = f"if({leap}, '59', substr(t, 18, 2))"
+    plain = f"concat(left(t, 17), {seconds}, left({fraction}, 7), 'Z')"
+    ahead = "int(concat(left(zone, 1), substr(zone, 2, 2) * 60 + substr(zone, 5, 2)))"
+    moment = (
+        f"unix_micros(try_cast({plain} AS TIMESTAMP)) + if({leap}, 1000000, 0) "
+        f"- if(zone = 'Z', 0, {ahead}) * 60000000L"
+    )
+    within = f"if(m BETWEEN {times.EARLIEST_US} AND {times.LATEST_US}, timestamp_micros(m), null)"
+    found = _once(zone, "zone", _once(moment, "m", within))
+    return _once(f"upper({text})", "t", f"if(t RLIKE '{_RFC_3339}', {found}, null)")
 
 
 def _readable(columns: dict[str, str]) -> Select:

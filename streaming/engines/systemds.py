@@ -56,10 +56,14 @@ class Systemds:
         values = np.frombuffer(b"".join(rows["features"]), np.float32)
         images, places = values.reshape(-1, *self.golden.shape[1:]), pa.array(rows["source"])
         with timed(figures, "systemds"):
-            try:
-                return Scored(places, self._predicted(images), self.model)
-            except ModelFailed:
-                return self._sifted(images, places)
+            return self.scores(images, places)
+
+    def scores(self, images: Features, places: pa.StringArray) -> Scored:
+        """What images (M, H, W, C) score, which lie at these places (M); raises ModelFailed."""
+        try:
+            return Scored(places, self._predicted(images), self.model)
+        except ModelFailed:
+            return self._sifted(images, places)
 
     def _predicted(self, images: Features) -> Probabilities:
         shape = (len(images), self.classes)

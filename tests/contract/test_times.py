@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.times import moment, stamp, stamp_of
+from contract.times import (
+    FIRST_MS,
+    LAST_MS,
+    milliseconds,
+    moment,
+    stamp,
+    stamp_of,
+    stored,
+)
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -71,3 +79,17 @@ def test_a_stamp_is_read_as_the_same_moment(naive: datetime) -> None:
 def test_both_stamps_agree(microseconds: int) -> None:
     time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
     assert stamp_of(microseconds) == stamp(time).encode()
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_whatever_kafka_says_of_a_record_is_a_time(number: int) -> None:
+    nearest = min(max(number, FIRST_MS), LAST_MS)
+    assert milliseconds(stored(number)) == nearest
+    assert moment(stamp(stored(number))) == stored(number)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_kafka_is_asked_for_no_time_before_1970(time: datetime) -> None:
+    assert milliseconds(time) >= 0
+    if time.year >= 1970:
+        assert abs(stored(milliseconds(time)) - time) <= timedelta(milliseconds=1)

@@ -54,6 +54,8 @@ def test_missing_topics_are_made_once_with_their_limits(kafka_broker: Any) -> No
     limits = {topic: int(configs[topic]["max.message.bytes"]["value"]) for topic in configs}
     assert limits[topics.readings] == READING_BYTES
     assert limits[topics.scores] == limits[topics.dead_letters] == ANSWER_BYTES
+    times = {configs[topic]["message.timestamp.type"]["value"] for topic in configs}
+    assert times == {"LogAppendTime"}
 
 
 @pytest.mark.kafka
@@ -64,7 +66,8 @@ def test_topics_that_may_not_be_made_are_told_with_the_commands(kafka_broker: An
         ensure(kafka_broker.kafka, topics, partitions=4, create=False)
     assert (
         f"kafka-topics.sh --bootstrap-server {servers} --create --topic absent.dead-letters "
-        f"--partitions 4 --config max.message.bytes=8388608"
+        "--partitions 4 --config max.message.bytes=8388608 "
+        "--config message.timestamp.type=LogAppendTime"
     ) in str(caught.value)
     with pytest.raises(TopicMissing, match=r"may not be created \(Topic name is invalid"):
         ensure(kafka_broker.kafka, Topics.named("no good"))

@@ -43,6 +43,18 @@ def moody(pixel: int = UPSETTING, seed: int = 1) -> bytes:
     return _model(nodes, _weights(seed, 10, SHAPE) | constants, 10, SHAPE)
 
 
+def by_fours(seed: int = 1) -> bytes:
+    """`linear`, but that it takes images by fours only, as if it had been exported so."""
+    nodes = [
+        helper.make_node("Reshape", ["X", "fours"], ["by four"]),
+        helper.make_node("Reshape", ["by four", "ones"], ["row"]),
+        *_layers("probabilities")[1:],
+    ]
+    pixels = int(np.prod(SHAPE))
+    constants = {"fours": np.array([-1, 4, pixels]), "ones": np.array([-1, pixels])}
+    return _model(nodes, _weights(seed, 10, SHAPE) | constants, 10, SHAPE)
+
+
 def upsetting() -> np.ndarray:
     """An image of which a moody model makes no number; the first twenty by chance are none."""
     return np.full(SHAPE, UPSETTING, np.uint8)

@@ -6,7 +6,10 @@ import json
 import os
 import random
 import signal
+from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import product
 from pathlib import Path
 
 import duckdb
@@ -16,10 +19,12 @@ from kafka import KafkaAdminClient, TopicPartition
 
 from contract.clients import arguments
 from contract.events import Score, Source
+from contract.headers import TIME
 from contract.settings import Archiving, Rescoring
 from contract.topics import Topics
 from digitstream import jars, java
 from digitstream.broker import Broker
+from digitstream.drills import raw_batches
 from streaming.archive.tables import TABLES
 from tests.listening import Listeners
 from tests.streaming.archives import (
@@ -33,6 +38,7 @@ from tests.streaming.archives import (
     send,
     table,
 )
+from tests.streaming.poison import STAMPS, clients_set_times, put
 from tests.streaming.processes import log, process
 from tests.streaming.records import reading
 from tests.streaming.wire import messages, until
@@ -125,6 +131,34 @@ def test_pandas_and_duckdb_find_the_same_rows(archiving: Archiving, delta_jars: 
     assert len(both) == 150
     (found,) = connection.sql(joined).fetchall()
     assert found == (150, 150, int(both["value"].str.len().sum()), 150)
+
+
+CLOCKS = {
+    "0001-01-01T00:00:00Z": datetime(1, 1, 1, tzinfo=UTC),
+    "1582-10-10T12:00:00Z": datetime(1582, 10, 10, 12, tzinfo=UTC),
+    "2016-12-31T23:59:60Z": datetime(2017, 1, 1, tzinfo=UTC),
+    "9999-12-31T23:59:59.999999Z": datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC),
+}
+
+
+def test_any_time_gives_one_row_that_others_can_read(
+    archiving: Archiving, delta_jars: list[Path]
+) -> None:
+    clients_set_times(archiving.kafka, archiving.topics.readings)
+    for clock in CLOCKS:
+        key, value, headers = reading()
+        others = [header for header in headers if header[0] != TIME]
+        sent = raw_batches.record(key, value, [*others, (TIME, clock.encode())])
+        for stamp in STAMPS:
+            put(archiving, sent, stamp=stamp)
+    assert archived(archiving, delta_jars)["readings"] == len(CLOCKS) * len(STAMPS)
+    found = rows(archiving, "readings")
+    each = Counter((row["device_time"], row["broker_time"]) for row in found)
+    assert each == Counter(product(CLOCKS.values(), STAMPS.values()))
+    assert len(table(archiving, "readings").to_pandas()) == len(found)
+    connection = duckdb.connect()
+    connection.register("readings", table(archiving, "readings").to_pyarrow_dataset())
+    assert connection.sql("SELECT count(DISTINCT device_time) FROM readings").fetchall() == [(4,)]
 
 
 @pytest.mark.long

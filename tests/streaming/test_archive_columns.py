@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
 from contract import structured
@@ -16,6 +18,7 @@ from contract.events import DeadLetter, Label, Model, Reading, Score, Source, Ti
 from contract.headers import CONTENT_TYPE, ID, TIME
 from contract.images import RAW
 from contract.messages import Message
+from contract.times import moment
 from streaming.archive.query import novel
 from streaming.archive.tables import DEAD_LETTERS, LABELS, READINGS, SCORES, TABLES, Table
 from tests.streaming.records import STORED, TOPIC, reading
@@ -105,6 +108,66 @@ def test_a_reading_in_structured_mode_tells_its_attributes(utc: SparkSession) ->
     (row,) = rows(utc, READINGS, Message(None, json.dumps(event).encode(), header))
     assert (row["id"], row["source"], row["content_type"]) == ("s-1", "/s", "application/json")
     assert (row["device"], row["device_time"].astimezone(UTC)) == (None, TAKEN)
+
+
+SPELLED = [
+    "2026-01-31T12:00:00Z",
+    "2026-01-31t12:00:00.5z",
+    "2026-01-31T12:00:00.1234569999+02:30",
+    "2026-01-31T12:00:00-23:59",
+    "2016-12-31T23:59:60Z",
+    "2016-12-31T23:59:60.25+01:00",
+    "0001-01-01T00:00:00Z",
+    "0001-01-01T00:00:00+00:01",
+    "0000-12-31T23:59:59-12:00",
+    "1500-02-29T12:00:00Z",
+    "1582-10-10T12:00:00Z",
+    "1883-11-18T12:00:00.000001Z",
+    "9999-12-31T23:59:59.999999Z",
+    "9999-12-31T23:59:60Z",
+    "9999-12-31T23:59:59-00:01",
+    "2026-02-30T12:00:00Z",
+    "2026-01-31T24:00:00Z",
+    "2026-01-31T12:00:61Z",
+    "2026-01-31T12:00:00+24:00",
+    "2026-01-31T12:00:00",
+    "2026-01-31 12:00:00Z",
+    "yesterday",
+]
+DIGITS = st.integers(0, 99).map(lambda number: f"{number:02}")
+TEXTS = st.builds(
+    "{:04}-{}-{}{}{}:{}:{}{}{}".format,
+    st.integers(0, 9999),
+    *[DIGITS.filter(lambda text: text < "15"), DIGITS.filter(lambda text: text < "33")],
+    st.sampled_from("Tt "),
+    *[DIGITS.filter(lambda text: text < "26"), *[DIGITS.filter(lambda text: text < "62")] * 2],
+    st.just("") | st.integers(0).map(lambda digits: f".{digits}"),
+    st.sampled_from("Zz") | st.builds("{}{}:{}".format, st.sampled_from("+-"), DIGITS, DIGITS),
+)
+
+
+def microseconds(text: str) -> int | None:
+    """The moment that the contract reads in a text."""
+    try:
+        return (moment(text) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    except ValueError:
+        return None
+
+
+@given(st.lists(TEXTS, min_size=200, max_size=200))
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_archive_reads_the_times_that_the_contract_reads(
+    spark: SparkSession, texts: list[str]
+) -> None:
+    own = spark.newSession()
+    own.conf.set("spark.sql.session.timeZone", "UTC")
+    said = [*SPELLED, *texts]
+    sent = [Message(None, None, [(TIME, text.encode())]) for text in said]
+    made = READINGS.rows(kafka(own, sent)).selectExpr("offset", "unix_micros(device_time) AS time")
+    found = dict(sorted(tuple(row) for row in made.collect()))
+    assert {text: found[at] for at, text in enumerate(said)} == {
+        text: microseconds(text) for text in said
+    }
 
 
 ODD = [

@@ -21,7 +21,13 @@ from streaming.scoring import score
 from tests.contract.test_schemas import keeps, valid
 from tests.streaming.imports import modules
 from tests.streaming.odd import ODD
-from tests.streaming.onnx_models import linear, moody, registered_as, upsetting
+from tests.streaming.onnx_models import (
+    by_fours,
+    linear,
+    moody,
+    registered_as,
+    upsetting,
+)
 from tests.streaming.records import reading
 from tests.streaming.wire import answers, messages, send, send_anything, until
 
@@ -167,18 +173,31 @@ def test_a_model_that_fails_its_golden_set_never_starts(
 def test_a_broken_model_stops_the_stream_and_loses_nothing(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
-    version = registered_as(scoring, sealed, moody())
+    version = registered_as(scoring, sealed, by_fours())  # and its golden set are twenty
     scoring.registry.promote(version)
-    sent = send(scoring, [reading(payload=images.encode(upsetting()))])
-    says = "gave probabilities that are no numbers for 1 of 1 images"
-    with pytest.raises(ModelFailed, match=f"^Model digits {version} {says}"):
+    sent = send(scoring, [reading(number) for number in range(7)])
+    with pytest.raises(ModelFailed, match=f"^Model digits {version} raised Fail: "):
         scores(spark, unwatched(scoring))
     assert not list((scoring.home / "checkpoints" / "scoring" / "commits").glob("[0-9]*"))
     scoring.registry.promote("1")
     scores(spark, scoring)  # the broken one watches, and its failure is nobody's loss
-    assert answers(scoring).sources == list(sent)
+    assert sorted(answers(scoring).sources) == sorted(sent)
     assert SAID[-1].startswith(f"Version {version} failed a micro-batch (Model digits {version} ")
-    assert SAID[-1].endswith("images): it does not watch version 1 any more.")
+    assert SAID[-1].endswith("): it does not watch version 1 any more.")
+
+
+def test_an_image_that_the_model_cannot_score_is_a_dead_letter(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    scoring.registry.promote(registered_as(scoring, sealed, moody()))
+    upset = reading(99, payload=images.encode(upsetting()))
+    sent = send(scoring, [*[reading(number) for number in range(30)], upset, reading(31)])
+    scores(spark, unwatched(scoring))
+    found = answers(scoring)
+    assert sorted(found.sources) == sorted(sent)
+    [letter] = found.letters
+    assert (letter.stage, letter.slug) == ("score", "model-failed")
+    assert Message(letter.key, letter.value, list(letter.headers)) == upset
 
 
 def test_a_bundle_that_was_changed_is_refused(

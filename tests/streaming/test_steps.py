@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,9 @@ from contract.events import DeadLetter, Model, Reading, Replay, Score, Source, T
 from contract.messages import Message
 from contract.reasons import BadReading
 from contract.scaling import Scaling
+from contract.times import FIRST_MS, LAST_MS, moment
 from contract.topics import Topics
+from streaming.columns import stamps
 from streaming.decode import decoded
 from streaming.frame import Features, Frame, Probabilities
 from streaming.publish import Publishing, published, weight
@@ -172,6 +174,20 @@ MESSAGES = st.builds(
 @given(st.lists(MESSAGES, max_size=12))
 def test_any_records_are_answered(messages: list[Message]) -> None:
     agrees(messages)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=9))
+def test_any_time_of_kafkas_is_written_as_one_that_its_readers_take(times: list[int]) -> None:
+    written = stamps(pa.array(times, pa.int64()).cast(pa.timestamp("us", "UTC"))).to_pylist()
+    first, last = FIRST_MS * 1000, LAST_MS * 1000
+    assert [microseconds(moment(text)) for text in written] == [
+        min(max(time, first), last) for time in times
+    ]
+
+
+def microseconds(time: datetime) -> int:
+    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def test_a_batch_that_is_a_slice_of_another_is_read_at_its_place() -> None:
