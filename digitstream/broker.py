@@ -10,10 +10,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -22,10 +21,12 @@ import psutil
 from contract import files
 from contract.connection import Kafka
 from contract.errors import AccessDenied, BrokerUnavailable, DigitstreamError
-from digitstream import processes, secure, server_files
+from digitstream import ports, processes, secure, server_files
 from digitstream.java import Java
 from digitstream.java_text import reason, utf8_locale
-from digitstream.server_files import HOST
+from digitstream.ports import HOST, PortTaken
+
+OPEN_DOORS = ("PLAINTEXT",)
 
 PATIENCE_SECONDS = 600.0
 """How long a broker whose process lives may take to answer: on a busy machine, minutes."""
@@ -34,10 +35,6 @@ _TAIL_BYTES = 1 << 16
 
 # Locked while a broker is started.
 _LOCK = "start.lock"
-
-
-class PortTaken(DigitstreamError):
-    """Another program listens on the port that was asked for."""
 
 
 class DoorsOpen(DigitstreamError):
@@ -103,9 +100,9 @@ def start(
     a time the first does, the others wait for it.
 
     `path` are the broker's jars. Without a port it takes the one of its last run if that is free,
-    so that clients find it again, else any free one. `locked` lets in only who comes by TLS and
-    says who it is, and again within `session_ms`; a broker that was made so stays so. Raises
-    PortTaken, DoorsOpen, and BrokerUnavailable when the broker does not come up.
+    so that clients find it again, else 9092 (unless it is locked), else any. `locked` lets in only
+    who comes by TLS and says who it is, and again within `session_ms`; a broker that was made so
+    stays so. Raises PortTaken, DoorsOpen, and BrokerUnavailable when the broker does not come up.
     """
     folder = (home / "kafka").resolve()
     _check_folder(folder)
@@ -134,7 +131,20 @@ def _started(
         return found
     if locked or secure.there(home):
         secure.prepare(home)
-    listen, control = _ports(port, _recorded(home), _doors(home))
+    try:
+        return _launch(home, folder, java, path, port, session_ms)
+    except PortTaken:
+        if port is not None:
+            raise
+        # Another program was quicker: two that start at once choose the same free port.
+        return _launch(home, folder, java, path, 0, session_ms)
+
+
+def _launch(
+    home: Path, folder: Path, java: Java, path: list[Path], port: int | None, session_ms: int
+) -> Broker:
+    """Start the process on free ports; raises PortTaken if one was taken meanwhile."""
+    listen, control = _ports(home, port)
     properties = server_files.write(home, folder, listen, control, session_ms)
     classpath = f"{path[0].parent}/*"
     tool = [
@@ -229,48 +239,37 @@ def _record(home: Path, broker: Broker) -> None:
 
 def _doors(home: Path) -> Sequence[str]:
     """The listeners for clients, the one that --port means first."""
-    return secure.LISTENERS if secure.there(home) else ("PLAINTEXT",)
+    return secure.LISTENERS if secure.there(home) else OPEN_DOORS
 
 
-def _ports(
-    asked: int | None, last: Broker | None, doors: Sequence[str]
-) -> tuple[dict[str, int], int]:
-    """A port for each door and one for the controller, all free now."""
-    usual = {} if last is None else {doors[0]: last.bootstrap_servers, **last.listeners}
-    found = {}
-    with ExitStack() as held:
-        for door in doors:
-            before = int(usual.get(door, ":0").rsplit(":", 1)[1])
-            wanted = asked if door == doors[0] else None
-            found[door] = _bound(held, (before, 0) if wanted is None else (wanted,))
-        return found, _bound(held, (0,))
+def _ports(home: Path, asked: int | None) -> tuple[dict[str, int], int]:
+    """A port for each door and one for the controller, all free now.
 
-
-def _bound(held: ExitStack, ports: Sequence[int]) -> int:
-    """The first of these ports that is free (0 is any), kept from others until `held` ends."""
-    for port in ports:
-        listen = held.enter_context(socket.socket())
-        try:
-            listen.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listen.bind((HOST, port))
-            return int(listen.getsockname()[1])
-        except OSError:
-            continue
-    message = (
-        f"Port {ports[0]} of {HOST} is taken by another program. The embedded Kafka needs it "
-        f"for itself: choose another with --port, or leave --port out to take a free one."
-    )
-    raise PortTaken(message)
+    Without `asked` the first door has that of the last run, else Kafka's usual one if it lets
+    everybody in, else any.
+    """
+    last, doors = _recorded(home), _doors(home)
+    before = {} if last is None else {doors[0]: last.bootstrap_servers, **last.listeners}
+    usual = {
+        door: [int(before[door].rsplit(":", 1)[1])] if door in before else [] for door in doors
+    }
+    if doors == OPEN_DOORS:
+        usual[doors[0]].append(ports.KAFKA)
+    wanted = {door: [*usual[door], 0] for door in doors}
+    if asked is not None:
+        wanted[doors[0]] = [asked]
+    *listen, control = ports.choose({**wanted, "CONTROLLER": [0]}).values()
+    return dict(zip(doors, listen, strict=True)), control
 
 
 def _wait(process: psutil.Process, broker: Broker, port: int) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.status() != psutil.STATUS_ZOMBIE:
-        with socket.socket() as attempt:
-            attempt.settimeout(1)
-            if attempt.connect_ex((HOST, port)) == 0:
-                return
+        if ports.is_listening(process, port):
+            return
         time.sleep(0.05)
+    if process.status() == psutil.STATUS_ZOMBIE:
+        ports.choose({"": [port]})  # raises PortTaken if that is why
     message = (
         f"The embedded Kafka did not come up on {broker.bootstrap_servers}: {_last_words(broker)}. "
         f"More is in its log {broker.log}. Correct that and start it again."

@@ -14,8 +14,7 @@ from contract.errors import BrokerUnavailable
 from digitstream import secure
 from digitstream.certificates import private
 from digitstream.java_text import properties_text, reason, utf8_locale
-
-HOST = "127.0.0.1"
+from digitstream.ports import HOST
 
 SERVER_PROPERTIES = """\
 process.roles=broker,controller

@@ -21,6 +21,7 @@ from digitstream.children import Commands
 from digitstream.drills.drill import Broken
 from digitstream.drills.ground import Ground
 from digitstream.java_text import properties_text, utf8_locale
+from digitstream.ports import HOST
 
 _START_SECONDS = 300.0
 
@@ -95,7 +96,7 @@ class Node:
 
 @contextmanager
 def cluster(
-    ground: Ground, count: int, host: str = server_files.HOST, prefix: Sequence[str] = ()
+    ground: Ground, count: int, host: str = HOST, prefix: Sequence[str] = ()
 ) -> Iterator[tuple[Ground, list[Node]]]:
     """The ground with a Kafka of so many brokers, each topic on all of them; they listen on this
     host and are started by a command that begins with `prefix`.
@@ -158,7 +159,7 @@ def _prepared(folder: Path, count: int, host: str, prefix: Sequence[str]) -> lis
 
 def _free(host: str, count: int) -> list[int]:
     """Ports that are free: on loopback as the system says, and any on a host made for a drill."""
-    if host != server_files.HOST:
+    if host != HOST:
         return [9092 + at for at in range(count)]
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]

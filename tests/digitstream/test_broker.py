@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -12,7 +13,7 @@ from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from contract.errors import BrokerUnavailable
-from digitstream import broker, jars, java
+from digitstream import broker, jars, java, ports
 from tests.listening import Listeners
 
 pytestmark = pytest.mark.kafka
@@ -68,11 +69,28 @@ def test_a_taken_port_is_named_with_the_remedy(
     java_17: java.Java, path: list[Path], tmp_path: Path
 ) -> None:
     with socket.socket() as other:
-        other.bind((broker.HOST, 0))
+        other.bind((ports.HOST, 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(broker.PortTaken, match=f"Port {port} .* --port"):
+        with pytest.raises(ports.PortTaken, match=f"Port {port} .* --port"):
             broker.start(tmp_path, java_17, path, port)
+
+
+def test_two_that_start_at_once_share_no_port_and_one_has_kafkas_own(
+    java_17: java.Java, path: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = ports.choose({"free": [0]})["free"]
+    monkeypatch.setattr(ports, "KAFKA", usual)
+    homes = [tmp_path / name for name in ("one", "other")]
+    try:
+        with ThreadPoolExecutor() as pool:
+            started = list(pool.map(lambda home: broker.start(home, java_17, path), homes))
+        addresses = {each.bootstrap_servers for each in started}
+        assert len(addresses) == 2 and f"{ports.HOST}:{usual}" in addresses
+        assert [broker.status(home) for home in homes] == started
+    finally:
+        for home in homes:
+            broker.stop(home)
 
 
 def test_a_broker_that_cannot_start_points_to_its_log(
