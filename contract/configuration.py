@@ -149,10 +149,8 @@ def _text(value: object) -> str:
 
 
 def _file_there(value: object) -> Path:
-    file = Path(_text(value)).expanduser()
-    if not file.is_file():
-        message = "a file that is there"
-        raise ValueError(message)
+    if not (file := Path(_text(value)).expanduser()).is_file():
+        raise ValueError("a file that is there")  # noqa: EM101
     return file
 
 

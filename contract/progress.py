@@ -101,7 +101,9 @@ class Progress:
         """
         with expecting("micro-batch's progress"):
             attributes_of(headers)
-            body = fields.members(object_of(value or b""), _PROGRESS)
+            # A version that did not ask the registry beside the stream says nothing of it.
+            body = {"registry_silent_s": 0.0, **object_of(value or b"")}
+            body = fields.members(body, _PROGRESS)
             model = body["model"]
             return cls(
                 query=fields.text(body["query"], least=1),
@@ -116,6 +118,7 @@ class Progress:
                 model=None if model is None else Model.of(model),
                 lag=Lag.of(body["lag"]),
                 opinions=_by_step(body["opinions"], Opinion.of),
+                registry_silent_s=fields.number(body["registry_silent_s"], 0),
             )
 
 

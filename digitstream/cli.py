@@ -22,6 +22,7 @@ from digitstream.commands import (
     history,
     models,
     programs,
+    score,
     status,
 )
 from keras2dml import Keras2DMLError
@@ -42,7 +43,7 @@ app.command()(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.command()(programs.train)
 app.command()(programs.produce)
-app.command()(programs.score)
+app.command()(score.score)
 app.command()(status.status)
 app.command()(history.archive)
 app.add_typer(models.app, name="models")

@@ -132,7 +132,7 @@ def checked(
     if not np.isfinite(probabilities).all():
         wrong = int(np.count_nonzero(~np.isfinite(probabilities).all(axis=1)))
         raise failure(model, f"gave probabilities that are no numbers for {wrong} of {rows} images")
-    lowest, highest = probabilities.min(initial=0), probabilities.max(initial=0)
+    lowest, highest = (probabilities.min(), probabilities.max()) if rows else (0, 0)
     if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
         raise failure(model, f"gave probabilities from {lowest:.4g} to {highest:.4g}, not 0 to 1")
     return probabilities.clip(0, 1)

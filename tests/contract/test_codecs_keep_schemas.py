@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 import jsonschema
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from contract import headers as names
+from contract import reasons
 from contract.errors import BadEvent
 from contract.events import ENGINES, DeadLetter, Label, Model, Reading, Replay, Score, Source, Times
 from contract.headers import Header
@@ -198,7 +199,16 @@ def test_the_engines_are_those_of_the_settings() -> None:
 @example([*READING.message().headers[1:], ("ce_specversion", b"0.3")])
 def test_a_readings_attributes(sent: list[Header]) -> None:
     valid = are_valid_headers("attributes.schema.json", sent, names.ATTRIBUTES)
-    check_agreement(Reading.of, Message(b"d", b"x", sent), valid)
+    check_agreement(supported_reading, Message(b"d", b"x", sent), valid)
+
+
+def supported_reading(key: bytes | None, value: bytes | None, headers: list[Header]) -> Reading:
+    """The reading in a record; one of a content type that is no image's is not looked at."""
+    try:
+        return Reading.of(key, value, headers)
+    except BadReading as exc:
+        assume(not exc.reason.startswith(reasons.UNSUPPORTED_CONTENT_TYPE))
+        raise
 
 
 @settings(max_examples=200, deadline=None)

@@ -12,7 +12,7 @@ import pytest
 from contract.configuration import RULES, load
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, SettingsError
-from contract.settings import Archiving, Producing, Rescoring, Scoring, Settings, Training
+from contract.settings import Archiving, Asking, Producing, Rescoring, Scoring, Settings, Training
 
 NO_FILE = Path("no-such.toml")
 
@@ -116,7 +116,7 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_setting_has_a_rule_and_obeys_it() -> None:
-    settings = [kind() for kind in (Producing, Rescoring, Archiving, Training)]
+    settings = [kind() for kind in (Producing, Rescoring, Archiving, Asking, Training)]
     defaults = {f.name: getattr(each, f.name) for each in settings for f in fields(each)}
     assert defaults.keys() - {"security"} == RULES.keys()
     for name, default in defaults.items():

@@ -35,6 +35,7 @@ WORDS = {
     "kafka_profile": "none",
     "max_latency": "none",
     "packages": "none",
+    "spark_secret_file": "none",
     "subscribe": "PREFIX.readings",
     "tables": "HOME/tables",
     "to_timestamp": "what is there by now",

@@ -96,7 +96,7 @@ def test_a_report_of_nothing_has_figures_and_no_pictures_of_it(tmp_path: Path) -
     assert not (tmp_path / "latency.png").exists()
     value = empty.to_json()
     assert (value["accuracy"], value["readings_per_s"], value["latency_ms"]["p99"]) == (0, 0, 0)
-    assert picture(empty).renderables
+    assert picture(empty)
     with pytest.raises(demo.DemoFailed, match=r"accuracy is 0\.00%.* score\.log\.$"):
         demo.check(empty, Path("score.log"))
 
