@@ -36,7 +36,8 @@ from streaming.query import Query
 from streaming.session import prepared, session
 from streaming.stopping import Batches, signals
 from streaming.tally import DEAD_LETTERS, SCORED, tally
-from streaming.topic_ids import KnownTopics, TopicRecreated, watched
+from streaming.topic_ids import KnownTopics, TopicRecreated
+from streaming.topic_watch import watched
 
 # How long the last progress events may take: readings matter, figures do not.
 _PATIENCE_SECONDS = 5

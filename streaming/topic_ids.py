@@ -8,30 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kafka.errors import KafkaError
-
 from contract import files
 from contract.checkpoint import CheckpointDamaged
-from contract.connection import Kafka
-from contract.errors import BrokerUnavailable, DigitstreamError
-from contract.log import looking
+from contract.errors import DigitstreamError
 from contract.sources import labelled
 
 TopicIds = Mapping[str, str | None]
 """Topic -> the id that Kafka gave it; None from a Kafka without ids."""
 
 
-_LOOK_SECONDS = 1.0
 # A line for each topic.
 _LARGEST_NOTE = 1 << 20
-# How long the last look may take when the query has ended.
-_PATIENCE_SECONDS = 10.0
 
 
 class TopicRecreated(DigitstreamError):
@@ -105,39 +96,3 @@ class KnownTopics:
     def label(self, topic: str) -> str:
         """The topic as the ids of its readings name it."""
         return labelled(topic, self.id_of(topic))
-
-
-@contextmanager
-def watched(
-    kafka: Kafka, known: KnownTopics, end: Callable[[Mapping[str, str]], object]
-) -> Iterator[None]:
-    """While the body runs, call `end` once with the topics that have `changed`, if some do. Kafka
-    is asked every second, beside the query; what it does not answer is no reason to end.
-    """
-    ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(kafka, known, end, ended), daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join(_PATIENCE_SECONDS)
-
-
-def _watch(
-    kafka: Kafka,
-    known: KnownTopics,
-    end: Callable[[Mapping[str, str]], object],
-    ended: threading.Event,
-) -> None:
-    """Look every second, and once more when all has ended."""
-    while True:
-        with suppress(BrokerUnavailable, KafkaError), looking(kafka) as log:
-            while True:
-                is_last = ended.wait(_LOOK_SECONDS)
-                if changed := known.changed(log.topic_ids(known.ids)):
-                    end(changed)
-                if changed or is_last:
-                    return
-        if ended.wait(_LOOK_SECONDS):
-            return

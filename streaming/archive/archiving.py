@@ -36,7 +36,8 @@ from streaming.archive.session import session
 from streaming.archive.tables import TABLES, Table
 from streaming.heartbeat import beating
 from streaming.stopping import Batches, signals
-from streaming.topic_ids import KnownTopics, TopicIds, watched
+from streaming.topic_ids import KnownTopics, TopicIds
+from streaming.topic_watch import watched
 
 _GLANCE_SECONDS = 0.2
 

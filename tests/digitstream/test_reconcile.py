@@ -121,7 +121,7 @@ def replayed(topics: Topics, offset: int, first: int, *, scored: bool) -> Messag
     if not scored:
         bad = DeadLetter("decode", "empty: no bytes", source, 2, None, b"xx", (), reading)
         return bad.message()
-    places = zip(("topic", "partition", "offset"), source, strict=True)
+    places = zip(("topic", "partition", "offset"), source.place, strict=True)
     named = [(ID, reading.id.encode()), *((name, str(part).encode()) for name, part in places)]
     return Message(None, b"{}", named)
 

@@ -129,9 +129,9 @@ def messages_of(settings: Archiving, each: Table) -> list[Message]:
 
 def identity(each: Table, message: Message) -> tuple[Any, ...]:
     if each.name == "scores":
-        return tuple(Score.of(*message).source)
+        return Score.of(*message).source.place
     found = DeadLetter.of(*message)
-    return (*found.source, found.attempt)
+    return (*found.source.place, found.attempt)
 
 
 def ids(each: Table, sent: list[Message], strays: list[Message]) -> list[str]:

@@ -245,7 +245,7 @@ def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
         said, _ = rescoring.communicate(timeout=PATIENCE)
     assert rescoring.returncode == 0, log(settings)
     found = {
-        each.source: each.times.broker
+        Source(*each.source.place): each.times.broker
         for each in (Score.of(*message) for message in messages(archiving, settings.topic))
     }
     assert found == {place: time for place, time in places.items() if begin <= time < end}

@@ -201,7 +201,7 @@ def test_what_cannot_be_read_is_kept_as_it_came(utc: SparkSession, table: Table)
 def test_a_score_is_read_as_the_contract_reads_it(utc: SparkSession) -> None:
     names = replace(ASKED, prediction="seven", device=None, times=replace_device(ASKED.times))
     first, second = rows(utc, SCORES, ASKED.message(), names.message())
-    assert (first["topic"], first["partition"], first["offset"]) == ASKED.source
+    assert (first["topic"], first["partition"], first["offset"]) == ASKED.source.place
     assert (first["prediction"], first["confidence"]) == ("7", 0.75)
     assert tuple(first["probabilities"]) == ASKED.probabilities
     assert (first["model_name"], first["model_version"], first["engine"]) == ASKED.model

@@ -26,7 +26,7 @@ from tests.streaming.test_archive import delta_jars  # noqa: F401  # a fixture
 from tests.streaming.test_models import answered, running
 from tests.streaming.test_rescoring import again, scored_to
 from tests.streaming.test_triggers import scores, told
-from tests.streaming.wire import answers, until
+from tests.streaming.wire import answers, topic_id, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 
@@ -34,8 +34,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 class Transactions:
     """Sends readings to one partition in transactions."""
 
-    def __init__(self, topic: str, producer: KafkaProducer) -> None:
-        self.topic, self.producer = topic, producer
+    def __init__(self, topic: str, topic_id: str | None, producer: KafkaProducer) -> None:
+        self.topic, self.topic_id, self.producer = topic, topic_id, producer
 
     def begin(self, numbers: range) -> dict[Source, Message]:
         """Readings in a transaction that stays open; returns where they lie."""
@@ -47,7 +47,7 @@ class Transactions:
             sent[self.producer.send(self.topic, value, key, headers, 0)] = message
         self.producer.flush()
         return {
-            Source(self.topic, 0, future.get(10).offset): message
+            Source(self.topic, 0, future.get(10).offset, self.topic_id): message
             for future, message in sent.items()
         }
 
@@ -67,7 +67,7 @@ def transactions(scoring: Scoring) -> Iterator[Transactions]:
     options = {"transactional_id": topic, "transaction_timeout_ms": 900_000, "acks": "all"}
     with KafkaProducer(**arguments(scoring.kafka), **options) as producer:
         producer.init_transactions()
-        yield Transactions(topic, producer)
+        yield Transactions(topic, topic_id(scoring, topic), producer)
 
 
 def test_committed_readings_are_scored_and_aborted_ones_are_not(
@@ -103,8 +103,8 @@ def test_readings_of_a_transaction_are_scored_when_it_is_committed(
         with KafkaProducer(**arguments(scoring.kafka)) as producer:
             key, value, headers = reading(10)
             place = producer.send(transactions.topic, value, key, headers, 0).get(10)
-        after = {Source(transactions.topic, 0, place.offset): reading(10)}
-        other = {Source(transactions.topic, 1, 0): reading(11)}
+        after = {Source(transactions.topic, 0, place.offset, transactions.topic_id): reading(10)}
+        other = {Source(transactions.topic, 1, 0, transactions.topic_id): reading(11)}
         with KafkaProducer(**arguments(scoring.kafka)) as producer:
             key, value, headers = reading(11)
             producer.send(transactions.topic, value, key, headers, 1).get(10)

@@ -23,7 +23,7 @@ from streaming.failures import ReadingsLost
 from streaming.scoring import score
 from tests.streaming.records import reading
 from tests.streaming.test_models import answered, running
-from tests.streaming.wire import Sent, answers, messages, send, until
+from tests.streaming.wire import Sent, answers, messages, send, topic_id, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 
@@ -108,7 +108,9 @@ def test_several_topics_are_read_and_each_reading_says_where_it_was(
     elsewhere.close()
     both = replace(scoring, subscribe=f"{scoring.topics.readings}, {lab}")
     scores(spark, both)
-    assert sorted(answers(scoring).sources) == sorted([*sent, Source(lab, 0, 0)])
+    assert sorted(answers(scoring).sources) == sorted(
+        [*sent, Source(lab, 0, 0, topic_id(scoring, lab))]
+    )
 
 
 def test_a_partition_that_is_new_is_read_from_its_beginning(
@@ -158,7 +160,9 @@ def test_readings_that_kafka_forgot_are_told_and_only_skipped_when_asked(
     assert len(answers(scoring).sources) == 30
     scores(spark, replace(scoring, skip_lost=True))
     found = set(answers(scoring).sources)
-    assert {Source(topic, part, ends[part] - back) for part in kept for back in (1, 2)} <= found
+    id = topic_id(scoring, topic)
+    left = {Source(topic, part, ends[part] - back, id) for part in kept for back in (1, 2)}
+    assert left <= found
     assert len(found) == 30 + sum(ends[part] - max(stood[part], kept[part]) for part in kept)
     more = send(scoring, [reading(1)])
     scores(spark, scoring)

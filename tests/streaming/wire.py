@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from contract.clients import arguments
 from contract.connection import Kafka
 from contract.events import DeadLetter, Score, Source
+from contract.log import looking
 from contract.messages import Message
 from contract.settings import Scoring
 from contract.topics import Topics
@@ -27,8 +28,7 @@ class Answers(NamedTuple):
 
     @property
     def sources(self) -> list[Source]:
-        """Where the readings lie, without their topics' ids."""
-        return [Source(*answer.source.place) for answer in (*self.scores, *self.letters)]
+        return [answer.source for answer in (*self.scores, *self.letters)]
 
 
 def send(settings: Scoring, messages: Iterable[Message], **options: Any) -> Sent:
@@ -43,7 +43,14 @@ def send(settings: Scoring, messages: Iterable[Message], **options: Any) -> Sent
     producer.flush()
     producer.close()
     found = [(message, future.get(10)) for message, future in sending]
-    return {Source(topic, at.partition, at.offset): message for message, at in found}
+    id = topic_id(settings, topic)
+    return {Source(topic, at.partition, at.offset, id): message for message, at in found}
+
+
+def topic_id(settings: Scoring, topic: str) -> str | None:
+    """The id that Kafka gave a topic."""
+    with looking(settings.kafka) as log:
+        return log.topic_ids([topic])[topic]
 
 
 def send_anything(
@@ -69,7 +76,8 @@ def send_anything(
         sending.append((message, producer.send(record)))
     producer.close()
     found = [(message, future.get()) for message, future in sending]
-    return {Source(topic, at.partition(), at.offset()): message for message, at in found}
+    id = topic_id(settings, topic)
+    return {Source(topic, at.partition(), at.offset(), id): message for message, at in found}
 
 
 def messages(settings: Scoring, topic: str) -> list[Message]:
