@@ -1,28 +1,26 @@
-"""Bounds for a query: its time, and one sentence where its JVM does not survive it."""
+"""Bounds for what Spark is asked: its time, and one sentence where its JVM does not survive it."""
 
 from __future__ import annotations
 
 import logging
-import signal
+import os
 import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psutil
 from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.sql import SparkSession
 
 from contract.errors import DigitstreamError
+from digitstream.children import stoppable
 from digitstream.processes import end
 
 GRACE_SECONDS = 5.0
 """How long a query that was cancelled may take to end before its JVM is ended."""
 
-
-# It says at length in what thread there was no memory.
-_LAST_WORDS = "org.apache.spark.util.SparkUncaughtExceptionHandler"
 _BROKEN = (Py4JNetworkError, ConnectionRefusedError, ConnectionResetError, EOFError)
 
 
@@ -31,15 +29,43 @@ class QueryStopped(DigitstreamError):
 
 
 @contextmanager
+def lasting(start: Callable[[], SparkSession]) -> Iterator[SparkSession]:
+    """A session that ends with the body, and all that it wrote to this machine's disk for itself.
+
+    Raises QueryStopped if its JVM ends before, as it does without memory.
+    """
+    before = os.environ.get("SPARK_LOCAL_DIRS")
+    with tempfile.TemporaryDirectory(prefix="digitstream-", ignore_cleanup_errors=True) as folder:
+        # A JVM that is killed, or that has no memory left, does not tidy up.
+        os.environ["SPARK_LOCAL_DIRS"] = folder
+        try:
+            spark = start()
+        finally:
+            _restore("SPARK_LOCAL_DIRS", before)
+        memory = spark.sparkContext.getConf().get("spark.driver.memory")
+        try:
+            with _without_logs():
+                yield spark
+        except Exception as exc:
+            if _has_ended(_jvm(spark), exc):
+                message = (
+                    f"Spark ended over that (exit code {_jvm(spark).returncode}). It has the "
+                    f"memory of one JVM, {memory}. Ask for less at a time."
+                )
+                raise QueryStopped(message) from exc
+            raise
+        finally:
+            with suppress(Py4JError, OSError), _without_logs():
+                spark.stop()
+
+
+@contextmanager
 def within(spark: SparkSession, seconds: float) -> Iterator[None]:
     """Let the body's queries take so many seconds, then cancel them, then end their JVM.
 
-    Raises QueryStopped for that, and if the JVM ends by itself, as it does without memory. The
-    session is of no use afterwards.
+    Raises QueryStopped for that. A signal that asks to stop ends the JVM at once.
     """
-    jvm: subprocess.Popen[bytes] = spark.sparkContext._gateway.proc  # type: ignore[union-attr]
-    memory = spark.sparkContext.getConf().get("spark.driver.memory")
-    late = threading.Event()
+    jvm, late = _jvm(spark), threading.Event()
 
     def cancel() -> None:
         late.set()
@@ -50,10 +76,8 @@ def within(spark: SparkSession, seconds: float) -> Iterator[None]:
         threading.Timer(seconds, cancel),
         threading.Timer(seconds + GRACE_SECONDS, _end, (jvm,)),
     ]
-    log4j: Any = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
-    log4j.core.config.Configurator.setLevel(_LAST_WORDS, log4j.Level.OFF)
-    # Spark's handler asks the JVM to cancel on the connection that waits for its answer.
-    with _signals(), _without_logs():
+    # Spark's own handler asks the JVM to cancel on the connection that waits for its answer.
+    with stoppable():
         try:
             for timer in timers:
                 timer.daemon = True
@@ -69,22 +93,10 @@ def within(spark: SparkSession, seconds: float) -> Iterator[None]:
                     f"take. Ask for less, or allow more with --query-timeout."
                 )
                 raise QueryStopped(message) from exc
-            if _has_ended(jvm, exc):
-                message = (
-                    f"Spark ended over the query (exit code {jvm.returncode}). A query has the "
-                    f"memory of one JVM, {memory}. Ask for less at a time."
-                )
-                raise QueryStopped(message) from exc
             raise
         finally:
             for timer in timers:
                 timer.cancel()
-
-
-def stop(spark: SparkSession) -> None:
-    """Stop a session, also one whose JVM is gone."""
-    with suppress(Py4JError, OSError), _without_logs():
-        spark.stop()
 
 
 @contextmanager
@@ -98,21 +110,19 @@ def _without_logs() -> Iterator[None]:
         logging.disable(before)
 
 
-@contextmanager
-def _signals() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt in the body, and nothing else."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _restore(name: str, value: str | None) -> None:
+    if value is None:
+        del os.environ[name]
+    else:
+        os.environ[name] = value
+
+
+def _jvm(spark: SparkSession) -> subprocess.Popen[bytes]:
+    process: subprocess.Popen[bytes] = spark.sparkContext._gateway.proc  # type: ignore[union-attr]
+    return process
 
 
 def _end(jvm: subprocess.Popen[bytes]) -> None:
-    """End a JVM; asked first, it removes its temporary files."""
     with suppress(psutil.NoSuchProcess):
         end(psutil.Process(jvm.pid), GRACE_SECONDS)
     jvm.wait()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -112,38 +112,23 @@ def _print_version(is_given: bool) -> None:
         raise typer.Exit
 
 
-Verbose = Annotated[
-    bool,
-    typer.Option(
-        "--verbose",
-        "-v",
-        help="Say more: what libraries log, and where an error comes from.",
-        callback=_speak(Volume.VERBOSE),
-        expose_value=False,
-        is_eager=True,
-    ),
-]
-Quiet = Annotated[
-    bool,
-    typer.Option(
-        "--quiet",
-        "-q",
-        help="Say nothing but reports and errors.",
-        callback=_speak(Volume.QUIET),
-        expose_value=False,
-        is_eager=True,
-    ),
-]
-Version = Annotated[
-    bool,
-    typer.Option(
-        "--version",
-        help="Print the version, and end.",
-        callback=_print_version,
-        expose_value=False,
-        is_eager=True,
-    ),
-]
+def _done_at_once(*names: str, help: str, callback: Callable[[bool], None]) -> Any:
+    """A flag that no command gets to see."""
+    return Annotated[
+        bool, typer.Option(*names, help=help, callback=callback, expose_value=False, is_eager=True)
+    ]
+
+
+Verbose = _done_at_once(
+    "--verbose",
+    "-v",
+    help="Say more: what libraries log, and where an error comes from.",
+    callback=_speak(Volume.VERBOSE),
+)
+Quiet = _done_at_once(
+    "--quiet", "-q", help="Say nothing but reports and errors.", callback=_speak(Volume.QUIET)
+)
+Version = _done_at_once("--version", help="Print the version, and end.", callback=_print_version)
 
 
 def loaded(kind: type[S], arguments: Mapping[str, object]) -> S:

@@ -12,6 +12,8 @@ from digitstream import display, jars, java
 from digitstream.java_text import utf8_locale
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from contract.settings import History
     from streaming.archive.place import Place
 
@@ -45,24 +47,25 @@ def tables(settings: History) -> Iterator[Place]:
 
     Where the tables would be on this machine's disk and are not, no Spark is started.
     """
-    from digitstream.deadline import stop
+    from digitstream.deadline import lasting
     from streaming.archive.place import Place, check_local
     from streaming.archive.session import session
 
     check_local(settings.address)
     jars = delta()
-    spark = session(
-        "digitstream-tables",
-        settings.master,
-        jars,
-        settings.packages,
-        settings.spark_secret_file,
-        quick=True,
-    )
-    try:
+
+    def start() -> SparkSession:
+        return session(
+            "digitstream-tables",
+            settings.master,
+            jars,
+            settings.packages,
+            settings.spark_secret_file,
+            quick=True,
+        )
+
+    with lasting(start) as spark:
         yield Place(spark, settings.address)
-    finally:
-        stop(spark)
 
 
 def delta() -> list[Path]:

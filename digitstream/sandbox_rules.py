@@ -29,8 +29,9 @@ PLANS = _classes(
 UNRESOLVED = _classes(
     "analysis.",
     """
-    MultiAlias UnresolvedAlias UnresolvedAttribute UnresolvedExtractValue UnresolvedHaving
-    UnresolvedInlineTable UnresolvedStar UnresolvedSubqueryColumnAliases
+    MultiAlias ResolvedInlineTable UnresolvedAlias UnresolvedAttribute UnresolvedExtractValue
+    UnresolvedHaving UnresolvedInlineTable UnresolvedStar UnresolvedSubqueryColumnAliases
+    UnresolvedTVFAliases
     """,
 )
 """What the parser leaves to the analysis. Relations and functions are looked up by name."""
@@ -110,8 +111,8 @@ AGGREGATES = _classes(
     BoolOr CollectList CollectSet Corr Count CountIf CountMinSketchAgg
     CountMinSketchAggExpressionBuilder CovPopulation CovSample First HistogramNumeric HllSketchAgg
     HllUnionAgg HyperLogLogPlusPlus Kurtosis Last Max MaxBy Median Min MinBy Mode Percentile
-    PercentileCont PercentileDisc RegrAvgX RegrAvgY RegrCount RegrIntercept RegrR2 RegrSXX RegrSXY
-    RegrSYY RegrSlope Skewness StddevPop StddevSamp Sum TryAverageExpressionBuilder
+    PercentileCont PercentileDisc PivotFirst RegrAvgX RegrAvgY RegrCount RegrIntercept RegrR2
+    RegrSXX RegrSXY RegrSYY RegrSlope Skewness StddevPop StddevSamp Sum TryAverageExpressionBuilder
     TrySumExpressionBuilder VariancePop VarianceSamp
     """,
 )

@@ -75,10 +75,6 @@ def refusal(error: Exception) -> str:
     place = re.search(r"\(?;?\s*line (\d+),? pos (\d+)\)?", said)
     if isinstance(error, Py4JJavaError) or "Job aborted" in said:
         said = last_cause(said)
-    if "java.lang.OutOfMemoryError" in said:
-        return (
-            "Spark cannot answer that: it needs more memory than there is. Ask for less at a time."
-        )
     fact = re.split(r"\n|;\s*line \d|\(line \d", said.strip(), maxsplit=1)[0]
     fact = re.sub(r"^\[[\w.]+\]\s*|(\w+\.)+(?=\w+Exception: )", "", fact).strip().rstrip(".;")
     where = f" (line {place[1]}, column {int(place[2]) + 1})" if place else ""
