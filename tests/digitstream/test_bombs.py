@@ -51,7 +51,8 @@ def test_a_stream_of_scores_tells_them_and_goes_on(kafka_broker: Broker, topics:
 
 
 def test_dead_letters_of_any_time_are_listed(kafka_broker: Broker, topics: Topics) -> None:
-    clients_set_times(kafka_broker.kafka, topics.dead_letters)
+    prefix = topics.readings.removesuffix(".readings")
+    topics = Topics.named(clients_set_times(kafka_broker.kafka, prefix))
     letter = DeadLetter("decode", "empty: x", Source(topics.readings, 0, 0), 1, b"d", b"", ())
     sent = raw_batches.record(*letter.message())
     for stamp in STAMPS:

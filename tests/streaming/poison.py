@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
 
 from contract.clients import arguments
 from contract.connection import Kafka
 from contract.events import Source
 from contract.settings import Settings
 from contract.times import moment
+from contract.topics import Topics, ensure
 from digitstream.drills import raw_batches
 
 LARGEST, SMALLEST = 2**63 - 1, -(2**63)
@@ -28,15 +28,26 @@ STAMPS = {
 """Timestamps that a client may give a record, and what comes of them."""
 
 
-def clients_set_times(kafka: Kafka, topic: str) -> None:
-    """Let clients set the times of a topic's records, any."""
-    configs = {
+def clients_set_times(kafka: Kafka, prefix: str) -> str:
+    """Make topics whose times clients set, any; returns their prefix.
+
+    They are made so: of a topic that is changed, nobody knows when a broker begins to obey.
+    """
+    named = Topics.named(f"{prefix}-create")
+    own = {
         "message.timestamp.type": "CreateTime",
         "message.timestamp.after.max.ms": str(LARGEST),
     }
     admin = KafkaAdminClient(**arguments(kafka))
-    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs)])
+    admin.create_topics(
+        {
+            topic: {"num_partitions": 2, "configs": {**configs, **own}}
+            for topic, configs in named.configs.items()
+        }
+    )
     admin.close()
+    ensure(kafka, named)
+    return f"{prefix}-create"
 
 
 def put(settings: Settings, *records: bytes, stamp: int = 0) -> Source:

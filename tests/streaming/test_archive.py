@@ -144,7 +144,8 @@ CLOCKS = {
 def test_any_time_gives_one_row_that_others_can_read(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:
-    clients_set_times(archiving.kafka, archiving.topics.readings)
+    prefix = clients_set_times(archiving.kafka, archiving.prefix)
+    archiving = replace(archiving, prefix=prefix)
     for clock in CLOCKS:
         key, value, headers = reading()
         others = [header for header in headers if header[0] != TIME]

@@ -56,7 +56,8 @@ def test_bombs_and_lies_get_one_answer_each(spark: SparkSession, scoring: Scorin
 
 
 def test_any_time_that_a_client_sets_gives_one_score(spark: SparkSession, scoring: Scoring) -> None:
-    clients_set_times(scoring.kafka, scoring.topics.readings)
+    prefix = clients_set_times(scoring.kafka, scoring.prefix)
+    scoring = replace(scoring, prefix=prefix)
     wanted: dict[Source, datetime] = {
         put(scoring, raw_batches.record(*reading(number)), stamp=time): told
         for number, (time, told) in enumerate(STAMPS.items())
