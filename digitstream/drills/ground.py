@@ -113,6 +113,15 @@ class Ground:
         """Return when the query is done with so many readings, however often it answered them."""
         _grown(self.done, count, scorer, "readings done with", PATIENCE)
 
+    def await_said(self, command: Command, words: str, often: int = 1) -> None:
+        """Return when a command has told of this so often; raises Broken after a while."""
+
+        def said() -> bool:
+            command.check()
+            return sum(words in line for line in command.said) >= often
+
+        until(said, f"`{words}` from a command")
+
     def batches(self, kind: str) -> int:
         """The number of the last micro-batch of `offsets` or `commits`, -1 if there is none."""
         return max((int(file.name) for file in (self.checkpoint / kind).glob("[0-9]*")), default=-1)

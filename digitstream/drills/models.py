@@ -28,13 +28,13 @@ Spoil = Callable[[Path, Golden], Golden]
 def _broken_model(ground: Ground) -> str:
     sent, scorer, good = _begun(ground)
     registry = ground.settings.registry
-    for spoil in (_unreadable, _another):
+    for number, spoil in enumerate((_unreadable, _another), start=1):
         _promoted(ground, good, spoil)
+        ground.await_said(scorer, "cannot be champion", number)
         sent += ground.send(1_000)
         ground.await_answers(sent, scorer)
     scorer.stop()
     registry.remove(registry.resolve().version, CHAMPION, "spoilt on purpose", instead=good)
-    _told(scorer, "cannot be champion", 2)
     return f"both were refused, loudly; {ground.all_answered(sent)}"
 
 
@@ -47,6 +47,7 @@ def _raising_model(ground: Ground) -> str:
     sent, scorer, good = _begun(ground)
     registry = ground.settings.registry
     bad = _promoted(ground, good, _by_some)
+    ground.await_said(scorer, f"Version {bad} of ")
     sent += ground.send(1_001)
     ground.await_done(sent, scorer)
     scorer.stop()

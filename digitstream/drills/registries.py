@@ -1,0 +1,186 @@
+"""Drills of a registry that does not answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+from contract import bundle
+from contract.progress import Progress
+from contract.registry import Registry
+from digitstream.children import Command
+from digitstream.drills.drill import Broken, drill
+from digitstream.drills.ground import Ground, until
+
+RATE = 20
+"""Readings a second, so that one micro-batch follows another."""
+
+BATCHES = 10
+"""Micro-batches that are compared with as many others."""
+
+SLOWER = 10
+"""How many times as long micro-batches may take meanwhile, on a machine that does other things too;
+an answer of the registry takes some hundred times as long.
+"""
+
+_GLANCE_SECONDS = 0.2
+
+_LOCK = """
+import sqlite3, sys
+database = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
+database.execute("BEGIN EXCLUSIVE")
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+@drill(
+    "slow-registry",
+    "The registry's file is locked by another process, then its server is paused (SIGSTOP): "
+    "micro-batches go on as before, and who is promoted takes over once the registry answers.",
+)
+def _slow_registry(ground: Ground) -> str:
+    file = ground.settings.registry
+    locked = _locked(ground.settings.home / "mlflow.db")
+    seen = [f"file locked: {_unhindered(ground, file, locked, (), told=True)}"]
+    file.rollback("the drill is over")
+    with _server(ground.settings.home / "server") as (address, pid):
+        served = replace(ground.settings, tracking_uri=address).registry
+        champion = bundle.load(file.resolve().folder)
+        served.promote(served.register(champion, parameters={}))
+        options = ("--tracking-uri", address)
+        paused = _unhindered(ground, served, _paused(pid), options, told=False)
+        seen.append(f"server paused: {paused}")
+    return "; ".join(seen)
+
+
+def _unhindered(
+    ground: Ground,
+    registry: Registry,
+    hindrance: AbstractContextManager[None],
+    options: Sequence[str],
+    *,
+    told: bool,
+) -> str:
+    """Compare micro-batches before the hindrance with those under it; then promote a version.
+
+    Where `told`, the hindrance lasts until the scorer has said that the registry does not answer.
+    """
+    sending = ground.sending(RATE * 3_600, rate=str(RATE))
+    scorer = ground.score(*options)
+    begun = len(ground.progress())
+    _await(scorer, lambda: len(ground.progress()) > begun + 2 * BATCHES, "micro-batches")
+    before = ground.progress()[-BATCHES:]
+    with hindrance:
+        _await(scorer, lambda: len(_waiting(ground, before)) >= BATCHES, "micro-batches meanwhile")
+        if told:
+            ground.await_said(scorer, "It is asked until it answers.")
+    meanwhile = _waiting(ground, before)
+    if told:
+        ground.await_said(scorer, "The registry answers again.")
+    version = registry.register(bundle.load(registry.resolve().folder), parameters={})
+    registry.promote(version)
+    ground.await_said(scorer, f"Version {version} of ")
+    _await(scorer, lambda: _version(ground) == version, f"version {version} at work")
+    sending.stop()
+    sent = sum(ground.reader.end(ground.settings.topics.readings).values())
+    ground.await_done(sent, scorer)
+    scorer.stop()
+    usual, then = (median(map(_milliseconds, some)) for some in (before, meanwhile))
+    seen = f"{len(meanwhile)} micro-batches took {then:.0f} ms meanwhile, {usual:.0f} ms before"
+    if then > SLOWER * usual:
+        raise Broken(seen)
+    return f"{seen}; {ground.all_answered(sent)}"
+
+
+def _await(scorer: Command, condition: Callable[[], bool], what: str) -> None:
+    """Return when the condition holds; raises CommandFailed if the scorer ends before."""
+
+    def holds() -> bool:
+        scorer.check()
+        time.sleep(_GLANCE_SECONDS)
+        return condition()
+
+    until(holds, what)
+
+
+def _waiting(ground: Ground, before: Sequence[Progress]) -> list[Progress]:
+    """The micro-batches since those before that ran while the registry owed an answer."""
+    return [
+        each
+        for each in ground.progress()
+        if each.time > before[-1].time and each.registry_silent_s > 1
+    ]
+
+
+def _milliseconds(progress: Progress) -> int:
+    return progress.durations_ms["triggerExecution"]
+
+
+def _version(ground: Ground) -> str:
+    model = ground.progress()[-1].model
+    return "" if model is None else model.version
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """A SQLite file that another process has locked while the body runs."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _LOCK, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        if other.stdout is None or other.stdout.readline() != b"locked\n":
+            message = f"{file} could not be locked"
+            raise Broken(message)
+        yield
+
+
+@contextmanager
+def _paused(pid: int) -> Iterator[None]:
+    """A group of processes that gets no time while the body runs."""
+    os.killpg(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(pid, signal.SIGCONT)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[tuple[str, int]]:
+    """An MLflow server with a registry of its own: its address, and its group of processes."""
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder.as_posix()}/mlflow.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts")]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", *command],
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        ) as server,
+    ):
+        try:
+            until(lambda: _answers(port), "the start of an MLflow server")
+            yield f"http://127.0.0.1:{port}", server.pid
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as attempt:
+        attempt.settimeout(1)
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
