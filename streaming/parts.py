@@ -130,7 +130,9 @@ def latest(records: pa.RecordBatch) -> dict[str, float]:
     """By partition the time of its last record, as a figure of the tally's."""
     table = pa.Table.from_batches([records.select(["topic", "partition", "timestamp"])])
     groups = table.group_by(["topic", "partition"]).aggregate([("timestamp", "max")])
-    times = pc.divide(groups["timestamp_max"].cast(pa.int64()).cast(pa.float64()), 1e6)
+    # A time that a client set may be one that has no exact float.
+    stored = groups["timestamp_max"].cast(pa.int64()).cast(pa.float64(), safe=False)
+    times = pc.divide(stored, 1e6)
     columns = (groups["topic"], groups["partition"], times)
     rows = zip(*(column.to_pylist() for column in columns), strict=True)
     return {until(topic, partition): time for topic, partition, time in rows}

@@ -11,6 +11,7 @@ from contract.settings import Settings
 from contract.times import moment
 from contract.topics import Topics, ensure
 from digitstream.drills import raw_batches
+from tests.streaming.wire import topic_id
 
 LARGEST, SMALLEST = 2**63 - 1, -(2**63)
 FIRST, LAST = moment("1970-01-01T00:00:00Z"), moment("9999-12-31T23:59:59.999Z")
@@ -53,4 +54,5 @@ def clients_set_times(kafka: Kafka, prefix: str) -> str:
 def put(settings: Settings, *records: bytes, stamp: int = 0) -> Source:
     """Send records in a batch of their own to the first partition; returns the first's place."""
     topic, data = settings.topics.readings, raw_batches.batch(records, stamp=stamp)
-    return Source(topic, 0, raw_batches.send(settings.kafka.servers, topic, 0, data))
+    offset = raw_batches.send(settings.kafka.servers, topic, 0, data)
+    return Source(topic, 0, offset, topic_id(settings, topic))

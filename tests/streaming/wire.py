@@ -14,7 +14,7 @@ from contract.connection import Kafka
 from contract.events import DeadLetter, Score, Source
 from contract.log import looking
 from contract.messages import Message
-from contract.settings import Scoring
+from contract.settings import Scoring, Settings
 from contract.topics import Topics
 
 Sent = dict[Source, Message]
@@ -47,7 +47,7 @@ def send(settings: Scoring, messages: Iterable[Message], **options: Any) -> Sent
     return {Source(topic, at.partition, at.offset, id): message for message, at in found}
 
 
-def topic_id(settings: Scoring, topic: str) -> str | None:
+def topic_id(settings: Settings, topic: str) -> str | None:
     """The id that Kafka gave a topic."""
     with looking(settings.kafka) as log:
         return log.topic_ids([topic])[topic]
