@@ -10,7 +10,7 @@ from contract import headers as names
 from contract.headers import Header, Headers, optional, required
 from contract.messages import Message, encoded, expecting
 from contract.reasons import REASONS, STAGES, Stage
-from contract.sources import TOPIC_ID, Source
+from contract.sources import TOPIC, TOPIC_ID, Source
 
 _NUMBERS = (names.PARTITION, names.OFFSET)
 _REASON = re.compile(rf"({'|'.join(REASONS)}): [ -~]+")
@@ -79,11 +79,14 @@ class DeadLetter:
                 raise ValueError(attempt)
             if topic_id is not None and TOPIC_ID.fullmatch(topic_id) is None:
                 raise ValueError(topic_id)
+            if TOPIC.fullmatch(place[0]) is None:
+                raise ValueError(place[0])
+            lies = Source.of("/".join(("topic", *place[1:])))
             replay_of = optional(headers, names.REPLAY_OF)
             return cls(
                 stage=stage,
                 reason=reason,
-                source=Source.of("/".join(place))._replace(topic_id=topic_id),
+                source=lies._replace(topic=place[0], topic_id=topic_id),
                 attempt=int(attempt),
                 key=key,
                 value=value,
