@@ -21,10 +21,12 @@ from contract.topics import Topics
 from streaming.columns import stamps
 from streaming.decode import decoded
 from streaming.frame import Features, Frame, Probabilities
+from streaming.parts import latest
 from streaming.publish import Publishing, published, weight
 from streaming.scale import scaled
 from streaming.score import ModelFailed, scored
 from streaming.sink import LARGEST
+from streaming.tally import until
 from streaming.topic_ids import KnownTopics
 from streaming.validate import validated
 from tests.streaming.odd import ODD
@@ -184,6 +186,16 @@ def test_any_time_of_kafkas_is_written_as_one_that_its_readers_take(times: list[
     assert [microseconds(moment(text)) for text in written] == [
         min(max(time, first), last) for time in times
     ]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=9))
+def test_the_last_record_of_a_partition_may_have_any_time(times: list[int]) -> None:
+    batch = records([reading()] * len(times))
+    at = batch.schema.get_field_index("timestamp")
+    column = pa.array(times, pa.int64()).cast(pa.timestamp("us", "UTC"))
+    found = latest(batch.set_column(at, batch.schema.field(at), column))
+    assert found == {until(TOPIC, 1): pytest.approx(max(times) / 1e6)}
 
 
 def microseconds(time: datetime) -> int:
