@@ -97,7 +97,7 @@ class Poller:
     def seats(self) -> Seats:
         """Who scores as far as is known."""
         if self._seats is None:
-            message = "the poller was begun"
+            message = "Nobody has a seat before the registry was asked: call begin() first."
             raise RuntimeError(message)
         return self._seats
 
