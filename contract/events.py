@@ -250,18 +250,21 @@ def _topic_id(headers: Headers) -> str | None:
 
 
 def _content_type(headers: Headers, value: bytes | None) -> str:
-    """The content type; without one, what a schema registry's serializer wrote is told as such."""
-    schema = remedies.schema_of(value)
-    if schema is not None and not any(name == names.CONTENT_TYPE for name, _ in headers):
-        detail = f"none is named, and {remedies.payload(value)}; send raw bytes, a PNG or JSON"
+    """The content type. Without any header of ours, what looks as if a schema registry's serializer
+    wrote it is told as such.
+    """
+    is_bare = not any(name in names.REQUIRED for name, _ in headers)
+    if is_bare and remedies.schema_of(value) is not None:
+        detail = f"none is named, and {remedies.serialized(value)}; send raw bytes, a PNG or JSON"
         raise BadReading(reasons.UNSUPPORTED_CONTENT_TYPE, detail)
     return required(headers, names.CONTENT_TYPE)
 
 
 def _check_mode(content_type: str, value: bytes | None, headers: Headers) -> None:
     """Raise BadReading if a whole event in the value is called plain JSON."""
-    has_id = any(name == names.ID for name, _ in headers)
-    if content_type == images.JSON and not has_id and remedies.is_event(value):
+    if content_type != images.JSON or any(name == names.ID for name, _ in headers):
+        return
+    if remedies.is_event(value):
         detail = f"{names.ID} is required; the value is an event: call it {structured.CONTENT_TYPE}"
         raise BadReading(reasons.MISSING_HEADER, detail)
 

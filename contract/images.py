@@ -131,7 +131,9 @@ def _from_json(payload: bytes, shape: Shape) -> Pixels:
     try:
         body = strict_json.loads(payload)
     except ValueError as exc:
-        raise BadReading(reasons.MALFORMED, _with_remedy(f"no JSON: {exc}", payload)) from exc
+        remedy = remedies.serialized(payload)
+        detail = f"no JSON: {exc}; {remedy}" if remedy else f"no JSON: {exc}"
+        raise BadReading(reasons.MALFORMED, detail) from exc
     if not isinstance(body, dict) or "pixels" not in body:
         detail = 'the JSON is not an object with "pixels"; send {"pixels": [[0, ...], ...]}'
         raise BadReading(reasons.MALFORMED, detail)

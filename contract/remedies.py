@@ -33,6 +33,7 @@ _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
 
 _CSV = re.compile(rb"\s*\d[\d\s.,;]*[,;\s][\d\s.,;]*")
 _EVENT = re.compile(rb'\s*\{[^\0]*"specversion"')
+_BASE64 = re.compile(rb"[A-Za-z0-9+/\r\n]{60,}={0,2}\s*")
 _LARGEST_SCHEMA = 1_000_000
 _LOOKED_AT = 4096
 """Bytes of a value that are looked at."""
@@ -50,10 +51,17 @@ def payload(value: bytes | None) -> str | None:
             return f"it is {what}; {remedy}"
     if _CSV.fullmatch(begin):
         return 'it is CSV; send JSON, {"pixels": [[0, ...], ...]}'
-    schema = schema_of(begin)
-    if schema is not None:
-        return f"it begins as a schema registry's serializer writes it (schema {schema})"
+    if _BASE64.fullmatch(begin):
+        return "it looks like base64 text; send the bytes that it encodes"
     return None
+
+
+def serialized(value: bytes | None) -> str | None:
+    """What a value looks like that is no raw image: that of a dark picture may begin so, too."""
+    schema = schema_of(value)
+    if schema is None or payload(value) is not None:
+        return payload(value)
+    return f"it begins as a schema registry's serializer writes it (schema {schema})"
 
 
 def content_type(name: str, value: bytes | None) -> str | None:
@@ -66,7 +74,7 @@ def content_type(name: str, value: bytes | None) -> str | None:
         return "send application/cloudevents+json, or attributes as headers (ce_id)"
     if "avro" in name or "protobuf" in name:
         return "send raw bytes, a PNG or JSON, without a schema registry's serializer"
-    return payload(value)
+    return serialized(value)
 
 
 def schema_of(value: bytes | None) -> int | None:

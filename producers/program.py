@@ -115,7 +115,12 @@ def _send(
     progress: Callable[[int], None],
 ) -> None:
     topic = settings.topics.readings
-    for number, record in enumerate(paced(records, settings.rate, stop, labels.send_due)):
+
+    def idle(seconds: float) -> None:
+        labels.send_due(seconds)
+        outbox.settle()
+
+    for number, record in enumerate(paced(records, settings.rate, stop, idle)):
         outbox.send(topic, record.message, TAGS[record.kind], record.partition)
         if record.kind == GOOD:
             labels.add(record.id, record.label)

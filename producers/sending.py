@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import kafka.errors
 from kafka import KafkaProducer
@@ -103,6 +103,15 @@ def connected(to: Kafka, **options: Any) -> Iterator[Outbox]:
         outbox.close()
 
 
+class _UnderWay(NamedTuple):
+    """A message without an answer, and when it was handed to the client."""
+
+    future: Any
+    topic: str
+    tag: object
+    sent: float
+
+
 class Outbox:
     """Sends, and keeps count: `acked` says of each tag how many messages the broker has.
 
@@ -114,7 +123,7 @@ class Outbox:
         self._client, self._departures, self._to = client, departures, to
         self._expected: Counter[str] = Counter()
         self._acknowledged: Counter[str] = Counter()
-        self._under_way: deque[tuple[Any, str, object]] = deque()
+        self._under_way: deque[_UnderWay] = deque()
         self._failure: kafka.errors.KafkaError | None = None
 
     def partitions(self, topic: str) -> int:
@@ -135,7 +144,7 @@ class Outbox:
             self._give_up(exc)
         except ValueError as exc:  # the topic was made anew with fewer partitions
             self._give_up(kafka.errors.KafkaError(str(exc)))
-        self._under_way.append((future, topic, tag))
+        self._under_way.append(_UnderWay(future, topic, tag, time.monotonic()))
 
     def count_anew(self) -> None:
         """Forget what was counted, once all is settled."""
@@ -149,8 +158,12 @@ class Outbox:
         Raises Undelivered, everything counted, if a message was lost or Kafka does not answer.
         """
         self._take_answers()
-        while self._failure is None and len(self._under_way) > leave:
-            self._await(self._under_way[0][0], OUTWAITED_MS / 1e3 + _GRACE_SECONDS)
+        while self._failure is None and self._under_way:
+            oldest = self._under_way[0]
+            patience = oldest.sent + OUTWAITED_MS / 1e3 + _GRACE_SECONDS - time.monotonic()
+            if len(self._under_way) <= leave and patience > 0:
+                break
+            self._await(oldest.future, max(0.0, patience))
             self._take_answers()
         if self._failure is not None:
             self._give_up(self._failure)
@@ -166,7 +179,7 @@ class Outbox:
         """Let the others be answered that can be, then raise Undelivered with all counts."""
         deadline = time.monotonic() + _GRACE_SECONDS
         while self._under_way and time.monotonic() < deadline:
-            self._await(self._under_way[0][0], max(0.0, deadline - time.monotonic()))
+            self._await(self._under_way[0].future, max(0.0, deadline - time.monotonic()))
             self._take_answers()
         self.close()
         self._take_answers()
@@ -181,13 +194,13 @@ class Outbox:
 
     def _take_answers(self) -> None:
         """Count what is answered, up to the first message that is not."""
-        while self._under_way and self._under_way[0][0].is_done:
-            future, topic, tag = self._under_way.popleft()
-            if future.succeeded():
-                self.acked[tag] += 1
-                self._acknowledged[topic] += 1
+        while self._under_way and self._under_way[0].future.is_done:
+            message = self._under_way.popleft()
+            if message.future.succeeded():
+                self.acked[message.tag] += 1
+                self._acknowledged[message.topic] += 1
             else:
-                self._failure = self._failure or future.exception
+                self._failure = self._failure or message.future.exception
 
     def _delivery(self, topic: str) -> Delivery:
         acknowledged = self._acknowledged[topic]

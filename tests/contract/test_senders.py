@@ -128,6 +128,9 @@ HTTP = renamed(("content-type", "Content-Type"), ("ce_id", "ce-id"), ("ce_source
             "unsupported-content-type: none is named, and it begins as a schema registry's "
             "serializer writes it (schema 17); send raw bytes, a PNG or JSON",
         ),
+        # A dark picture may begin so, too.
+        (AVRO, typed("application/octet-stream"), "45 bytes; 28 x 28 x 1 has 784"),
+        (AVRO, OURS, "missing-header: content-type is required"),
         (AVRO, typed("application/json"), "a schema registry's serializer writes it (schema 17)"),
         (event(data=1), typed("application/json")[-1:], "call it application/cloudevents+json"),
         (picture("JPEG"), typed("image/jpeg"), "it is a JPEG; convert it to a PNG"),
@@ -154,6 +157,11 @@ HTTP = renamed(("content-type", "Content-Type"), ("ce_id", "ce-id"), ("ce_source
             "base64 text of a PNG; send the bytes that it encodes",
         ),
         (f"data:image/png;base64,{TEXT}".encode(), typed("image/png"), "it is a data: URL; send"),
+        (
+            base64.b64encode(DIGIT.tobytes()),
+            typed("application/octet-stream"),
+            "1048 bytes; 28 x 28 x 1 has 784; it looks like base64 text; send the bytes",
+        ),
         (CSV, typed("text/csv"), 'it is CSV; send JSON, {"pixels": [[0, ...], ...]}'),
         (CSV, typed("application/octet-stream"), "it is CSV; send JSON"),
         (b"<svg/>", typed("image/svg+xml"), "it is XML or HTML; send raw bytes, a PNG or JSON"),
@@ -190,6 +198,13 @@ def test_what_is_not_taken_tells_its_sender_what_to_do(
     value: bytes, headers: list[Header], told: str
 ) -> None:
     assert told in reason(value, headers)
+
+
+def test_a_dark_picture_is_not_taken_for_another_kind_of_record() -> None:
+    dark = b"\0\0\1\2\0" * 100
+    assert reason(dark, OURS) == "missing-header: content-type is required"
+    raw = reason(dark, typed("application/octet-stream"))
+    assert raw == "wrong-size: 500 bytes; 28 x 28 x 1 has 784"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""One of three brokers is paused while devices send: nothing hangs, and the counts are right."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from contract.settings import Producing
+from contract.topics import ensure
+from digitstream.java import Java
+from producers.program import run
+from producers.sending import Delivery, Undelivered
+from tests.own_broker import stored
+from tests.three_brokers import leader, three_brokers
+
+COUNT = 20_000
+
+
+@pytest.mark.kafka
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_leader_that_is_paused_for_30_seconds_loses_nothing_that_is_not_told(
+    tmp_path: Path, java_17: Java
+) -> None:
+    with three_brokers(tmp_path, java_17) as brokers:
+        settings = Producing(
+            bootstrap_servers=brokers.bootstrap_servers, count=COUNT, rate=500.0, label_delay=0.0
+        )
+        topic = settings.topics.readings
+        ensure(settings.kafka, settings.topics, partitions=3)
+        node, paused = leader(settings.kafka, topic), threading.Event()
+        going_on = threading.Timer(30.0, brokers.signal, [node, signal.SIGCONT])
+
+        def pause(acknowledged: int) -> None:
+            if acknowledged >= 2_000 and not paused.is_set():
+                paused.set()
+                brokers.signal(node, signal.SIGSTOP)
+                going_on.start()
+
+        try:
+            sent = run(settings, progress=pause)
+            delivery = Delivery(sent.readings, 0, 0)
+        except Undelivered as trouble:
+            delivery = trouble.deliveries[topic]
+        going_on.join()
+        assert paused.is_set() and delivery.total == COUNT
+        held = stored(settings.kafka, topic)
+        assert delivery.acknowledged <= held <= delivery.acknowledged + delivery.unknown
