@@ -116,21 +116,22 @@ class _Admin:
 
     def lock_out(self, user: str) -> None:
         """Let a user's passwords count no more."""
-        self._alter([UserScramCredentialDeletion(user, name) for name in self._mechanisms])
+        for name in self._mechanisms:
+            self._alter(UserScramCredentialDeletion(user, name))
 
     def let_in(self, user: str) -> None:
         """Let the password of a user's profile count again."""
         password = (secure.folder(self._home) / f"{user}.password").read_text()
-        self._alter(
-            [UserScramCredentialUpsertion(user, name, password) for name in self._mechanisms]
-        )
+        for name in self._mechanisms:
+            self._alter(UserScramCredentialUpsertion(user, name, password))
 
     @property
     def _mechanisms(self) -> list[str]:
         return [name for name in secure.MECHANISMS if name.startswith("SCRAM")]
 
-    def _alter(self, alterations: list[object]) -> None:
-        faults = self._client.alter_user_scram_credentials(alterations)
+    def _alter(self, alteration: object) -> None:
+        """Kafka takes one change of a user at a time."""
+        faults = self._client.alter_user_scram_credentials([alteration])
         if any(faults.values()):
             raise AccessDenied(json.dumps(faults))
 
