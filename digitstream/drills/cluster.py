@@ -98,10 +98,28 @@ class Node:
 def cluster(
     ground: Ground, count: int, host: str = HOST, prefix: Sequence[str] = ()
 ) -> Iterator[tuple[Ground, list[Node]]]:
-    """The ground with a Kafka of so many brokers, each topic on all of them; they listen on this
-    host and are started by a command that begins with `prefix`.
-    """
+    """The ground with a Kafka of its own, as `running` starts it, and the nodes of that."""
     folder = ground.settings.home / "cluster" / ground.settings.prefix
+    with ExitStack() as cleanup:
+        nodes = cleanup.enter_context(running(folder, count, host, prefix))
+        settings = replace(ground.settings, bootstrap_servers=servers(nodes))
+        ensure(settings.kafka, settings.topics)
+        environ = {
+            **ground.commands.settings,
+            "DIGITSTREAM_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
+        }
+        commands = cleanup.enter_context(Commands(ground.commands.logs, environ))
+        reader = cleanup.enter_context(consumer.reading(settings.kafka))
+        yield replace(ground, settings=settings, commands=commands, reader=reader), nodes
+
+
+@contextmanager
+def running(
+    folder: Path, count: int, host: str = HOST, prefix: Sequence[str] = ()
+) -> Iterator[list[Node]]:
+    """A Kafka of so many brokers with their data in the folder, each topic on all of them; they
+    listen on this host and are started by a command that begins with `prefix`.
+    """
     nodes = _prepared(folder, count, host, prefix)
     with ExitStack() as cleanup:
         for node in nodes:
@@ -109,13 +127,12 @@ def cluster(
             node.start()
         for node in nodes:
             node.await_listening()
-        servers = ",".join(node.address for node in nodes)
-        settings = replace(ground.settings, bootstrap_servers=servers)
-        ensure(settings.kafka, settings.topics)
-        environ = {**ground.commands.settings, "DIGITSTREAM_BOOTSTRAP_SERVERS": servers}
-        commands = cleanup.enter_context(Commands(ground.commands.logs, environ))
-        reader = cleanup.enter_context(consumer.reading(settings.kafka))
-        yield replace(ground, settings=settings, commands=commands, reader=reader), nodes
+        yield nodes
+
+
+def servers(nodes: Sequence[Node]) -> str:
+    """The addresses of the nodes, as clients are told them."""
+    return ",".join(node.address for node in nodes)
 
 
 def leader(ground: Ground, topic: str, partition: int) -> int:

@@ -35,10 +35,10 @@ an answer of the registry takes some hundred times as long.
 _GLANCE_SECONDS = 0.2
 
 _LOCK = """
-import sqlite3, sys
+import os, sqlite3, sys
 database = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
 database.execute("BEGIN EXCLUSIVE")
-print("locked", flush=True)
+os.write(1, b"locked\n")
 sys.stdin.read()
 """
 

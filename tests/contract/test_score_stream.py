@@ -53,8 +53,12 @@ class Scores:
 
     def send(self, sent: Iterable[Message], part: int = 0) -> None:
         with KafkaProducer(**arguments(self.kafka)) as producer:
-            for each in sent:
+            futures = [
                 producer.send(self.topics.scores, each.value, each.key, each.headers, part)
+                for each in sent
+            ]
+            producer.flush()
+        assert all(future.succeeded() for future in futures)
 
     def add(self, *offsets: int, part: int = 0) -> None:
         self.send((self.score(offset).message() for offset in offsets), part)
@@ -265,7 +269,7 @@ def test_a_broker_that_restarts_is_outwaited(tmp_path: Path, java_17: Any) -> No
         ensure(Kafka(servers), topics)
         scores = Scores(servers, topics)
         scores.add(*range(300))
-        with scores.open(group="g", patience=30.0) as stream:
+        with scores.open(group="g", patience=120.0) as stream:
             found = take(stream, 150)
             broker.stop(tmp_path)
             found += take(stream, 100)
@@ -273,7 +277,7 @@ def test_a_broker_that_restarts_is_outwaited(tmp_path: Path, java_17: Any) -> No
             scores.add(*range(250, 400))
             found += take(stream, 150)
         assert Counter(found) == Counter(range(400))
-        with scores.open(group="g", patience=30.0) as stream:
+        with scores.open(group="g", patience=120.0) as stream:
             assert take(stream, 1) == [399]
     finally:
         broker.stop(tmp_path)

@@ -71,8 +71,7 @@ def test_what_no_reader_takes_whole_is_not_sent_again(kafka_broker: Broker, topi
     with sending(kafka_broker.kafka, topics.dead_letters) as sender:
         for offset, reason in enumerate(reasons):
             source = Source(topics.readings, 0, offset)
-            sender.send(DeadLetter("decode", reason, source, 1, b"d", None, ()).message())
-        sender.flush()
+            sender.send([DeadLetter("decode", reason, source, 1, b"d", None, ()).message()])
     with reading(kafka_broker.kafka) as reader:
         found = replay(reader, topics, kafka_broker.kafka, Wanted())
     assert (found.sent, found.left) == (

@@ -33,7 +33,7 @@ def test_readers_of_a_paused_broker_end_with_one_sentence(
     own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "PATIENCE_SECONDS", 3)
-    monkeypatch.setattr(consumer, "RECORDS_A_POLL", 5)
+    monkeypatch.setattr(consumer, "POLL_RECORDS", 5)
     monkeypatch.setattr(consumer, "FETCH_BYTES", 5_000)
     monkeypatch.setattr(following, "_PATIENCE_MS", 2_000)
     settings = Settings(bootstrap_servers=own_broker.start())

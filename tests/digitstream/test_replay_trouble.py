@@ -88,7 +88,7 @@ def test_a_broker_that_is_paused_for_too_long_ends_a_replay_with_exact_counts(
     own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(producing, "OUTWAITED_MS", 3_000)
-    monkeypatch.setattr(consumer, "RECORDS_A_POLL", 20)
+    monkeypatch.setattr(consumer, "POLL_RECORDS", 20)
     settings = Settings(bootstrap_servers=own_broker.start())
     kafka, topics = settings.kafka, settings.topics
     ensure(kafka, topics, partitions=1)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from pathlib import Path
 
 import pytest
 
+from contract.log import looking
 from contract.settings import Producing
 from contract.topics import ensure
-from digitstream.java import Java
+from digitstream.drills.cluster import running, servers
 from producers.program import run
 from producers.sending import Delivery, Undelivered
 from tests.own_broker import stored
-from tests.three_brokers import leader, three_brokers
 
 COUNT = 20_000
 
@@ -25,21 +24,23 @@ COUNT = 20_000
 @pytest.mark.timeout(1200)
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_leader_that_is_paused_for_30_seconds_loses_nothing_that_is_not_told(
-    tmp_path: Path, java_17: Java
+    tmp_path: Path,
 ) -> None:
-    with three_brokers(tmp_path, java_17) as brokers:
+    with running(tmp_path, 3) as nodes:
         settings = Producing(
-            bootstrap_servers=brokers.bootstrap_servers, count=COUNT, rate=500.0, label_delay=0.0
+            bootstrap_servers=servers(nodes), count=COUNT, rate=500.0, label_delay=0.0
         )
         topic = settings.topics.readings
         ensure(settings.kafka, settings.topics, partitions=3)
-        node, paused = leader(settings.kafka, topic), threading.Event()
-        going_on = threading.Timer(30.0, brokers.signal, [node, signal.SIGCONT])
+        with looking(settings.kafka) as log:
+            leader = nodes[log.leader(topic, 0) - 1].process
+        assert leader is not None
+        paused, going_on = threading.Event(), threading.Timer(30.0, leader.resume)
 
         def pause(acknowledged: int) -> None:
             if acknowledged >= 2_000 and not paused.is_set():
                 paused.set()
-                brokers.signal(node, signal.SIGSTOP)
+                leader.suspend()
                 going_on.start()
 
         try:

@@ -163,7 +163,8 @@ def test_the_archive_reads_the_times_that_the_contract_reads(
     own.conf.set("spark.sql.session.timeZone", "UTC")
     said = [*SPELLED, *texts]
     sent = [Message(None, None, [(TIME, text.encode())]) for text in said]
-    made = READINGS.rows(kafka(own, sent)).selectExpr("offset", "unix_micros(device_time) AS time")
+    rows = READINGS.rows(kafka(own, sent), TOPIC, TOPIC_ID)
+    made = rows.selectExpr("offset", "unix_micros(device_time) AS time")
     found = dict(sorted(tuple(row) for row in made.collect()))
     assert {text: found[at] for at, text in enumerate(said)} == {
         text: microseconds(text) for text in said
