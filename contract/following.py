@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import NoReturn
@@ -20,6 +21,8 @@ from contract.topics import ANSWER_BYTES
 
 _COMMIT_SECONDS = 1.0
 _PATIENCE_MS = 5_000
+_LOOK_MS = 1_000
+_NO_ID = uuid.UUID(int=0)
 
 # Another member has the partition now, and begins where this one committed last.
 _MOVED = (
@@ -78,9 +81,11 @@ class Following:
                 allow_auto_create_topics=False,
                 max_poll_records=POLL_RECORDS,
                 max_partition_fetch_bytes=ANSWER_BYTES,
+                metadata_max_age_ms=_LOOK_MS,  # Kafka's answers do not say of which topic they are
             )
             bounded(self._consumer)
             self._partitions = self._consumer.partitions_for_topic(topic)
+        self._topic_id = self._id_now()
         if not self._partitions:
             self._consumer.close(timeout_ms=_PATIENCE_MS)
             message = (
@@ -108,6 +113,7 @@ class Following:
         except errors.KafkaError as exc:
             if not exc.retriable:
                 self._refused(exc)
+        self._check_topic_id()
         for records in found.values():
             yield from records
 
@@ -146,6 +152,28 @@ class Following:
         finally:
             self._consumer.close(timeout_ms=_PATIENCE_MS)
 
+    def _id_now(self) -> uuid.UUID | None:
+        """The topic's id, as Kafka told the client a second ago at most."""
+        known: uuid.UUID | None = self._consumer._client.cluster.topic_id(self._topic)
+        return None if known == _NO_ID else known
+
+    def _check_topic_id(self) -> None:
+        """Raise RecordsLost if the topic is another one now, and commit nothing to that."""
+        now = self._id_now()
+        if now is None or now == self._topic_id:
+            return
+        if self._topic_id is None:
+            self._topic_id = now
+            return
+        self._done.clear()
+        self._dirty = False
+        message = (
+            f"The topic {self._topic} was deleted and made anew while it was read: what it held is "
+            f"gone, and its old offsets say nothing of the new one. Nothing is skipped in silence. "
+            f"Start this program again to read the new topic."
+        )
+        raise RecordsLost(message)
+
     def _begin(self, places: list[TopicPartition]) -> None:
         """Seek to where this program begins, or so far before that as is to be recalled."""
         try:
@@ -173,13 +201,18 @@ class Following:
         self._begun.update(places)
 
     def _committed_at(self, place: TopicPartition) -> int | None:
-        offset: int | None = self._consumer.committed(place, timeout_ms=_PATIENCE_MS)
-        return offset
+        """Where the group is; None if it has not begun, or only in an earlier topic of that name."""
+        kept = self._consumer.committed(place, metadata=True, timeout_ms=_PATIENCE_MS)
+        if kept is None or kept.metadata not in ("", str(self._topic_id)):
+            return None
+        return int(kept.offset)
 
     def _positions(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What is to be committed, each with the id of the topic that it is an offset of."""
         self._dirty = False
+        of = "" if self._topic_id is None else str(self._topic_id)
         return {
-            place: OffsetAndMetadata(offset, "", -1)
+            place: OffsetAndMetadata(offset, of, -1)
             for place, offset in self._done.items()
             if place in self._begun
         }

@@ -77,7 +77,7 @@ def _checkpoint_damaged(ground: Ground) -> str:
 def _topic_recreated(ground: Ground) -> str:
     ground.send(300)
     ground.score("--available-now").result()
-    _recreate(ground)
+    recreate(ground)
     sent = ground.send(500)
     complaint = _complaint(
         ground.score("--available-now").result, "the scorer went on as if it was the same topic"
@@ -94,7 +94,7 @@ def _topic_recreated(ground: Ground) -> str:
     return f"the scorer stopped; then {ground.all_answered(sent)}, answers to the old topic 300"
 
 
-def _recreate(ground: Ground) -> None:
+def recreate(ground: Ground) -> None:
     """Delete the topic of readings and make it anew."""
     settings, topic = ground.settings, ground.settings.topics.readings
     admin = KafkaAdminClient(**arguments(settings.kafka))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 
 from contract.clients import arguments
 from contract.errors import BadEvent
+from contract.following import RecordsLost
+from contract.log import looking
 from contract.messages import Message
-from contract.topics import Topics
+from contract.topics import Topics, ensure
 from digitstream.broker import Broker
 from tests.contract.test_score_stream import Scores, offsets, take
 from tests.streaming.wire import make_compressed
@@ -120,6 +124,44 @@ def test_a_header_whose_name_is_no_text_is_told_once(scores: Scores) -> None:
         with pytest.raises(BadEvent, match="/0/1: A record does not hold a score"):
             next(stream)
         assert offsets([next(stream)]) == [1]
+
+
+def test_a_damaged_batch_is_told_at_each_call(scores: Scores, kafka_broker: Broker) -> None:
+    scores.add(0)
+    [log] = Path(kafka_broker.data).rglob(f"{scores.topics.scores}-0/*.log")
+    content = bytearray(log.read_bytes())
+    content[-3] ^= 1
+    log.write_bytes(content)
+    with scores.open(patience=60.0) as stream:
+        for _ in range(2):
+            with pytest.raises(BadEvent, match="Records of .* are damaged"):
+                next(stream)
+
+
+@pytest.mark.parametrize("group", [None, "some"])
+def test_a_topic_that_is_made_anew_is_told_and_none_of_it_is_skipped(
+    scores: Scores, group: str | None
+) -> None:
+    scores.add(*range(10))
+    with scores.open(group=group, patience=60.0) as stream:
+        assert take(stream, 10) == list(range(10))
+        made_anew(scores)
+        scores.add(*range(20, 40))
+        with pytest.raises(RecordsLost, match="was deleted and made anew while it was read"):
+            list(stream)  # within a second or two: it is Kafka's client that looks
+    with scores.open(group=group, patience=60.0) as stream:
+        assert take(stream, 20) == list(range(20, 40))
+
+
+def made_anew(scores: Scores) -> None:
+    """Delete the topic of scores and make it anew."""
+    with KafkaAdminClient(**arguments(scores.kafka)) as admin:
+        admin.delete_topics([scores.topics.scores])
+    deadline = time.monotonic() + 60
+    with looking(scores.kafka) as log:
+        while log.topic_ids([scores.topics.scores]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    ensure(scores.kafka, scores.topics)
 
 
 @pytest.fixture

@@ -110,5 +110,7 @@ def test_no_jar_of_the_connector_is_one_that_pyspark_brings(spark_jars: list[Pat
     brought = {path.name.rsplit("-", 1)[0] for path in Path(spec.origin).parent.glob("jars/*.jar")}
     assert not brought & {path.name.rsplit("-", 1)[0] for path in spark_jars}
     fetched = jars.ensure(jars.CONNECTOR, java.find(os.environ), jars.cache(os.environ))
-    [(client, copy)] = [pair for pair in zip(fetched, spark_jars, strict=True) if pair[0] != pair[1]]
+    [(client, copy)] = [
+        pair for pair in zip(fetched, spark_jars, strict=True) if pair[0] != pair[1]
+    ]
     assert client.name.startswith("kafka-clients-") and copy.stem == f"{client.stem}-bounded"
