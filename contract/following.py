@@ -201,7 +201,7 @@ class Following:
         self._begun.update(places)
 
     def _committed_at(self, place: TopicPartition) -> int | None:
-        """Where the group is; None if it has not begun, or only in an earlier topic of that name."""
+        """Where the group is; None if it has not begun, or only in an earlier topic."""
         kept = self._consumer.committed(place, metadata=True, timeout_ms=_PATIENCE_MS)
         if kept is None or kept.metadata not in ("", str(self._topic_id)):
             return None

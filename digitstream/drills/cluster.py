@@ -102,12 +102,10 @@ def cluster(
     folder = ground.settings.home / "cluster" / ground.settings.prefix
     with ExitStack() as cleanup:
         nodes = cleanup.enter_context(running(folder, count, host, prefix))
-        settings = replace(ground.settings, bootstrap_servers=servers(nodes))
+        addresses = servers(nodes)
+        settings = replace(ground.settings, bootstrap_servers=addresses)
         ensure(settings.kafka, settings.topics)
-        environ = {
-            **ground.commands.settings,
-            "DIGITSTREAM_BOOTSTRAP_SERVERS": settings.bootstrap_servers,
-        }
+        environ = {**ground.commands.settings, "DIGITSTREAM_BOOTSTRAP_SERVERS": addresses}
         commands = cleanup.enter_context(Commands(ground.commands.logs, environ))
         reader = cleanup.enter_context(consumer.reading(settings.kafka))
         yield replace(ground, settings=settings, commands=commands, reader=reader), nodes

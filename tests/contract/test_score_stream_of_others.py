@@ -134,7 +134,7 @@ def test_a_damaged_batch_is_told_at_each_call(scores: Scores, kafka_broker: Brok
     log.write_bytes(content)
     with scores.open(patience=60.0) as stream:
         for _ in range(2):
-            with pytest.raises(BadEvent, match="Records of .* are damaged"):
+            with pytest.raises(BadEvent, match=r"Records of .* are damaged"):
                 next(stream)
 
 
