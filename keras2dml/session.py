@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -123,15 +124,7 @@ def _interruptible() -> Iterator[None]:
 
 def suited(spark: SparkSession) -> SparkSession:
     """The same session; InvalidSession with the settings to add if SystemDS cannot run on it."""
-    jvm: Any = spark._jvm
-    missing = []
-    if not _is_class(jvm):
-        missing.append(f"spark.jars={systemds_jar()}")
-    module = jvm.java.lang.Object().getClass().getModule()
-    unnamed = jvm.java.lang.ClassLoader.getSystemClassLoader().getUnnamedModule()
-    vector = jvm.java.lang.ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()
-    if not vector or not all(module.isOpen(name, unnamed) for name in OPENED):
-        missing.append(f"spark.driver.extraJavaOptions={JAVA_OPTIONS}")
+    missing = _missing(spark._jvm)
     if missing:
         listed = "".join(f"\n  {setting}" for setting in missing)
         message = (
@@ -141,6 +134,20 @@ def suited(spark: SparkSession) -> SparkSession:
         )
         raise InvalidSession(message)
     return spark
+
+
+@lru_cache(maxsize=1)
+def _missing(jvm: Any) -> tuple[str, ...]:
+    """The settings with which the JVM should have been started; it keeps what it has."""
+    missing = []
+    if not _is_class(jvm):
+        missing.append(f"spark.jars={systemds_jar()}")
+    module = jvm.java.lang.Object().getClass().getModule()
+    unnamed = jvm.java.lang.ClassLoader.getSystemClassLoader().getUnnamedModule()
+    vector = jvm.java.lang.ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()
+    if not vector or not all(module.isOpen(name, unnamed) for name in OPENED):
+        missing.append(f"spark.driver.extraJavaOptions={JAVA_OPTIONS}")
+    return tuple(missing)
 
 
 def _is_class(jvm: Any) -> bool:

@@ -6,7 +6,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from py4j.protocol import Py4JJavaError
@@ -50,6 +51,37 @@ class _Shared:
     programs: ClassVar[OrderedDict[object, _Program]] = OrderedDict()
 
 
+class _Classes(NamedTuple):
+    """Classes and constants of SystemDS: by its name each would take some calls to the JVM."""
+
+    api: Any
+    variables: Any
+    scalars: Mapping[type, Any]
+    matrix: Any
+    sizes: Any
+    format: Any
+    double: Any
+    binary: Any
+
+
+@lru_cache(maxsize=1)
+def _classes(jvm: Any) -> _Classes:
+    sysds = jvm.org.apache.sysds
+    runtime = sysds.runtime
+    cp = runtime.instructions.cp
+    types = "org.apache.sysds.common.Types"
+    return _Classes(
+        api=sysds.api.mlcontext,
+        variables=runtime.controlprogram.LocalVariableMap,
+        scalars={bool: cp.BooleanObject, int: cp.IntObject, float: cp.DoubleObject},
+        matrix=runtime.controlprogram.caching.MatrixObject,
+        sizes=runtime.meta.MatrixCharacteristics,
+        format=runtime.meta.MetaDataFormat,
+        double=getattr(jvm, f"{types}$ValueType").FP64,
+        binary=getattr(jvm, f"{types}$FileFormat").BINARY,
+    )
+
+
 class SystemDS(Matrices):
     """The MLContext of a session."""
 
@@ -61,15 +93,8 @@ class SystemDS(Matrices):
         self._session: Any = session._jsparkSession
         self._jvm: Any = session._jvm
         self._application = str(session.sparkContext.applicationId)
-        sysds = self._jvm.org.apache.sysds
-        runtime = sysds.runtime
-        self._api: Any = sysds.api.mlcontext
-        self._variables = runtime.controlprogram.LocalVariableMap
-        self._scalars = {
-            bool: runtime.instructions.cp.BooleanObject,
-            int: runtime.instructions.cp.IntObject,
-            float: runtime.instructions.cp.DoubleObject,
-        }
+        self._classes = _classes(self._jvm)
+        self._api: Any = self._classes.api
         self.options = Options()
         with _Shared.lock, Quiet(self._jvm, "err"):
             self._context()
@@ -207,22 +232,18 @@ class SystemDS(Matrices):
 
     def _unread(self, rows: int, columns: int) -> Any:
         """A matrix of which only the size is known."""
-        sysds = self._jvm.org.apache.sysds
-        values = getattr(self._jvm, "org.apache.sysds.common.Types$ValueType")
-        formats = getattr(self._jvm, "org.apache.sysds.common.Types$FileFormat")
-        sizes = sysds.runtime.meta.MatrixCharacteristics(rows, columns, BLOCK, -1)
-        meta = sysds.runtime.meta.MetaDataFormat(sizes, formats.BINARY)
-        kind = sysds.runtime.controlprogram.caching.MatrixObject
-        return self._api.Matrix(kind(values.FP64, "unread", meta), None)
+        known = self._classes
+        meta = known.format(known.sizes(rows, columns, BLOCK, -1), known.binary)
+        return self._api.Matrix(known.matrix(known.double, "unread", meta), None)
 
     def _bound(self, script: Script, given: Mapping[str, Any]) -> Any:
         """The variables with which a script begins."""
-        variables = self._variables()
+        variables = self._classes.variables()
         for name, value in given.items():
             if isinstance(value, Matrix):
                 variables.put(name, value.data)
             else:
-                variables.put(name, self._scalars[type(value)](value))
+                variables.put(name, self._classes.scalars[type(value)](value))
         outputs = self._jvm.java.util.HashSet()
         for name in script.outputs:
             outputs.add(name)
@@ -236,15 +257,19 @@ def _reusable(program: Any) -> Any:
     empty. What has unknown sizes is compiled by itself, on a copy.
     """
     functions = program.getFunctionProgramBlocks()
-    for name in functions:
-        functions[name].setRecompileOnce(False)
-        _general(functions[name].getChildBlocks())
+    names = functions.keySet().toArray()
+    for at in range(len(names)):
+        function = functions.get(names[at])
+        function.setRecompileOnce(False)
+        _general(function.getChildBlocks())
     _general(program.getProgramBlocks())
     return program
 
 
 def _general(blocks: Any) -> None:
-    for block in blocks or ():
+    # The end of a Java iterator is an exception, which costs dozens of calls to the JVM.
+    for at in range(0 if blocks is None else blocks.size()):
+        block = blocks.get(at)
         statement = block.getStatementBlock()
         if statement is not None:
             statement.setRecompileOnce(False)

@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 def _exact_keras() -> Iterator[None]:
     import keras
 
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     keras.config.set_floatx("float64")
     yield
     keras.config.set_floatx("float32")

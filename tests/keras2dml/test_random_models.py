@@ -32,14 +32,14 @@ KEPT = [
 
 
 def as_keras(spark, recipe: Recipe) -> None:
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     built = recipe.model()
     agrees(spark, built, rows=3, single=False)
     learns(spark, built, loss=recipe.loss, optimizer=recipe.optimized(), steps=2, rest=2)
 
 
 @pytest.mark.parametrize(
-    "part", [0, 1, 2, *(pytest.param(part, marks=pytest.mark.long) for part in range(3, PARTS))]
+    "part", [0, *(pytest.param(part, marks=pytest.mark.long) for part in range(1, PARTS))]
 )
 def test_random_models_are_as_keras(spark, part):
     @seed(part)

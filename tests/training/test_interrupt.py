@@ -14,7 +14,17 @@ import pytest
 @pytest.mark.systemds
 @pytest.mark.slow
 def test_ctrl_c_is_one_word(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "digitstream", "train", "--home", str(tmp_path)]
+    # A shell starts what runs in its background without SIGINT.
+    command = [
+        "env",
+        "--default-signal=INT",
+        sys.executable,
+        "-m",
+        "digitstream",
+        "train",
+        "--home",
+        str(tmp_path),
+    ]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
         lines = training.stderr or iter(())
         for line in lines:
