@@ -52,6 +52,7 @@ def prefix() -> str:
 
 
 @pytest.mark.spark
+@pytest.mark.long
 def test_every_program_reads_what_producers_and_topics_compress(
     spark: SparkSession,
     scoring: Scoring,  # noqa: F811

@@ -118,6 +118,7 @@ def installation(
         shell.communicate()
 
 
+@pytest.mark.long
 def test_tables_are_listed_and_compacted_beside_an_archive(installation: Installation) -> None:
     before = {each["table"]: each for each in installation.report("tables", "list")["tables"]}
     assert {name: each["rows"] for name, each in before.items()} == {

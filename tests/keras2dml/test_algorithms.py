@@ -38,8 +38,18 @@ def compiled(built: keras.Model, loss: object = "sparse_categorical_crossentropy
     return built
 
 
-@pytest.mark.parametrize("place", ["DRIVER", "SPARK"])
-@pytest.mark.parametrize("algorithm", TOGETHER)
+@pytest.mark.parametrize(
+    ("algorithm", "place"),
+    [
+        *((algorithm, "DRIVER") for algorithm in TOGETHER),
+        ("allreduce", "SPARK"),
+        *(
+            pytest.param(algorithm, "SPARK", marks=pytest.mark.long)
+            for algorithm in TOGETHER
+            if algorithm != "allreduce"
+        ),
+    ],
+)
 def test_step_is_that_of_keras_on_all_its_rows(spark, algorithm, place):
     built = compiled(image_model())
     features, labels = examples(built, ROWS), np.arange(ROWS) % 3

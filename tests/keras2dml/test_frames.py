@@ -58,8 +58,18 @@ def fitted(spark, built, *given, **how):
     return ours.fit(*given, **how)
 
 
-@pytest.mark.parametrize("column", ["features", "tensor"])
-@pytest.mark.parametrize("label", ["label", "name", "one_hot"])
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [
+        ("features", "label"),
+        ("tensor", "name"),
+        ("tensor", "one_hot"),
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (("tensor", "label"), ("features", "name"), ("features", "one_hot"))
+        ),
+    ],
+)
 def test_frame_trains_as_arrays_do(spark, frame, features, labels, column, label):
     loss = "categorical_crossentropy" if label == "one_hot" else "sparse_categorical_crossentropy"
     built = image_model(loss=loss)

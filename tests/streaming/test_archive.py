@@ -111,6 +111,7 @@ def test_a_table_without_its_checkpoint_goes_on_after_what_it_holds(
     is_as_on_the_topics(archiving)
 
 
+@pytest.mark.long
 def test_pandas_and_duckdb_find_the_same_rows(archiving: Archiving, delta_jars: list[Path]) -> None:
     filled(archiving, 200)
     added = archived(archiving, delta_jars)

@@ -187,6 +187,7 @@ def test_each_program_needs_its_own_rights_alone_and_shows_no_secret(
         assert said.count(secret) == 0, "a secret shows"
 
 
+@pytest.mark.long
 def test_java_and_spark_show_no_secret_however_much_they_say(
     installation: Installation, spark_jars: list[Path]
 ) -> None:

@@ -114,6 +114,7 @@ def test_readings_of_a_transaction_are_scored_when_it_is_committed(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_archive_has_committed_readings_alone(
     scoring: Scoring,
     transactions: Transactions,
