@@ -182,7 +182,7 @@ def _changed(original: Path, java: Java) -> bytes:
 @contextmanager
 def running(java: Java, jars: Sequence[Path], *options: str) -> Iterator[Any]:
     """A Java of its own with these jars, as py4j reaches it, while the body runs."""
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
         port, token = launch_gateway(
             jarpath=str(_of_spark("py4j")),
             classpath=os.pathsep.join(map(str, jars)),

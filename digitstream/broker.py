@@ -233,7 +233,7 @@ def _recorded(home: Path) -> Broker | None:
 
 def _record(home: Path, broker: Broker) -> None:
     draft = home / "broker.json.new"
-    draft.write_text(json.dumps(asdict(broker), indent=2) + "\n")
+    draft.write_text(json.dumps(asdict(broker), indent=2) + "\n", "utf-8")
     draft.replace(home / "broker.json")
 
 

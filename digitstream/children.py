@@ -108,7 +108,10 @@ class Command:
             thread.join()
 
     def _listen(self, heard: Heard) -> None:
-        with self._log.open("a") as log, self._process.stderr or open(os.devnull) as lines:
+        with (
+            self._log.open("a", encoding="utf-8") as log,
+            self._process.stderr or open(os.devnull, encoding="utf-8") as lines,
+        ):
             for line in map(str.strip, lines):
                 if line:
                     # A terminal may show the log, too.
@@ -118,7 +121,7 @@ class Command:
                     heard(line)
 
     def _collect(self) -> None:
-        with self._process.stdout or open(os.devnull) as report:
+        with self._process.stdout or open(os.devnull, encoding="utf-8") as report:
             self._reported = report.read()
 
 

@@ -211,7 +211,7 @@ def _reported(
         )
         plots.draw(made, settings.home / "report")
         draft = settings.home / f"{REPORT}.new"
-        draft.write_text(json.dumps(made.to_json(), indent=2) + "\n")
+        draft.write_text(json.dumps(made.to_json(), indent=2) + "\n", "utf-8")
         os.replace(draft, settings.home / REPORT)
     return made
 

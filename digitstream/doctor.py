@@ -73,7 +73,7 @@ def _packages() -> str:
         message = f"{LOCK} is missing: digitstream runs from its checkout. Run it from there."
         raise Unwell(message)
     wrong = []
-    locked = [line.split() for line in LOCK.read_text().splitlines() if "==" in line[:1000]]
+    locked = [line.split() for line in LOCK.read_text("utf-8").splitlines() if "==" in line[:1000]]
     for words in locked:
         name, _, wanted = words[0].partition("==")
         if not wanted or ";" in words:

@@ -190,14 +190,19 @@ def fetch(jars: Jars, java: Java, staging: Path, progress: Progress | None = Non
     Raises JarsUnavailable.
     """
     expected = len(jars.digests)
-    (staging / "ivy.xml").write_text(jars.ivy)
+    (staging / "ivy.xml").write_text(jars.ivy, "utf-8")
     arrived = staging / "jars"
     command = [str(java.executable), "-jar", str(_ivy()), "-ivy", str(staging / "ivy.xml")]
     command += ["-cache", str(staging / "cache"), "-confs", "default"]
     command += ["-retrieve", str(arrived / "[artifact]-[revision](-[classifier]).[ext]")]
     said = []
     with subprocess.Popen(
-        command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=staging
+        command,
+        text=True,
+        errors="backslashreplace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=staging,
     ) as ivy:
         done = 0
         for line in ivy.stdout or ():
@@ -209,7 +214,7 @@ def fetch(jars: Jars, java: Java, staging: Path, progress: Progress | None = Non
     count = len(list(arrived.glob("*.jar")))
     if ivy.returncode != 0 or count < expected:
         log = Path(tempfile.gettempdir()) / f"digitstream-{jars.name}-ivy.log"
-        log.write_text("".join(said))
+        log.write_text("".join(said), "utf-8")
         message = (
             f"{count} of the {expected} jars of {jars.name} ({', '.join(jars.modules)}) could be "
             f"fetched. They come from Maven Central the first time, which has to be reachable: "

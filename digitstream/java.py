@@ -84,7 +84,9 @@ def _identify(launcher: Path) -> tuple[str, Path]:
     """The release a launcher says it is ("" if it says nothing) and its home."""
     command = [str(launcher), "-XshowSettings:properties", "-version"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        said = subprocess.run(
+            command, capture_output=True, text=True, errors="surrogateescape", check=True
+        ).stderr
     except (OSError, subprocess.CalledProcessError):
         return "", launcher.parent.parent
     release = re.search(r"java\.specification\.version = (\S+)", said)

@@ -130,7 +130,7 @@ def profiles(home: Path, listeners: Mapping[str, str]) -> None:
         tables.append(_table(f"{user}-certificate", listeners["MTLS"], place, mutual))
     file = home / PROFILES
     draft = file.with_name(f"{file.name}.new")
-    draft.write_text("# Written by `digitstream broker start`.\n\n" + "\n".join(tables))
+    draft.write_text("# Written by `digitstream broker start`.\n\n" + "\n".join(tables), "utf-8")
     draft.replace(file)
 
 
@@ -149,4 +149,4 @@ def _password_file(place: Path, user: str) -> Path:
 
 
 def _password(place: Path, user: str) -> str:
-    return _password_file(place, user).read_text()
+    return _password_file(place, user).read_text("utf-8")

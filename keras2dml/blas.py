@@ -100,6 +100,7 @@ def found() -> Blas:
         [sys.executable, "-c", _TRIED, str(bridge), name],
         capture_output=True,
         text=True,
+        errors="backslashreplace",
         check=False,
     )
     path = _path(name)
@@ -115,6 +116,8 @@ def found() -> Blas:
 
 def _path(name: str) -> Path | None:
     """Where the loader finds a library."""
-    listed = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["ldconfig", "-p"], capture_output=True, text=True, errors="surrogateescape", check=False
+    )
     places = (line.split(" => ")[1] for line in listed.stdout.splitlines() if name in line)
     return next((Path(place) for place in places if Path(place).exists()), None)

@@ -104,7 +104,9 @@ def ensure_venv(machine: Machine) -> None:
 def install() -> None:
     """Install exactly what requirements.lock names, and this checkout itself, editable."""
     lock = ROOT / "requirements.lock"
-    total = sum("==" in line and not line.startswith(" ") for line in lock.read_text().splitlines())
+    total = sum(
+        "==" in line and not line.startswith(" ") for line in lock.read_text("utf-8").splitlines()
+    )
     say(f"Installing up to {total} packages (some minutes and 3 GB the first time).")
     counted = 0
 

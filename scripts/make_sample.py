@@ -57,7 +57,7 @@ def recovered(digits: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Images (10000, 28, 28) and labels (10000,): the package holds each byte as byte / 255."""
     images, labels = [], []
     for digit in range(10):
-        values = np.array(json.loads((digits / f"{digit}.json").read_text())["data"])
+        values = np.array(json.loads((digits / f"{digit}.json").read_text("utf-8"))["data"])
         pixels = np.round(values * 255).astype(np.uint8).reshape(-1, 28, 28)
         images.append(pixels)
         labels.append(np.full(len(pixels), digit, np.uint8))

@@ -27,7 +27,7 @@ def main() -> None:
             arrived = jars.fetch(replace(each, pins=Path(os.devnull)), java_17, Path(staging))
             for jar in sorted(arrived.glob("*.jar")):
                 lines.append(f"{files.sha256(jar, 1 << 30)}  {each.name}/{jar.name}\n")
-    jars.PINS.write_text(HEAD + "".join(lines))
+    jars.PINS.write_text(HEAD + "".join(lines), "utf-8")
     sys.stdout.write(f"{len(lines)} jars are pinned in {jars.PINS}\n")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -43,6 +44,24 @@ def test_no_file_names_a_package_index() -> None:
     assert [
         file for file in texts if INDEX.search(file.read_text()) and file != Path(__file__)
     ] == []
+
+
+TEXT = {"read_text": 0, "write_text": 1}
+"""What reads and writes text, and how many arguments come before the encoding."""
+
+
+def test_text_has_an_encoding_whatever_the_locale_is() -> None:
+    without = [
+        f"{file.relative_to(ROOT)}:{call.lineno}"
+        for file in committed(".py")
+        if "tests" not in file.parts
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and len(call.args) == TEXT.get(call.func.attr)
+        and all(keyword.arg != "encoding" for keyword in call.keywords)
+    ]
+    assert without == []
 
 
 def test_the_lock_has_a_hash_for_everything() -> None:

@@ -121,7 +121,7 @@ class _Admin:
 
     def let_in(self, user: str) -> None:
         """Let the password of a user's profile count again."""
-        password = (secure.folder(self._home) / f"{user}.password").read_text()
+        password = (secure.folder(self._home) / f"{user}.password").read_text("utf-8")
         for name in self._mechanisms:
             self._alter(UserScramCredentialUpsertion(user, name, password))
 

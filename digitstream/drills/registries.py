@@ -164,7 +164,7 @@ def _server(folder: Path) -> Iterator[tuple[str, int]]:
     command += ["--backend-store-uri", f"sqlite:///{folder.as_posix()}/mlflow.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (
-        (folder / "log").open("w") as log,
+        (folder / "log").open("w", encoding="utf-8") as log,
         subprocess.Popen(
             [sys.executable, "-m", *command],
             env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},

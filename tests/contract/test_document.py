@@ -14,7 +14,9 @@ LIGHT = Scaling(1 / 255, 0.0, ink="light")
 
 
 def readings(file: Path) -> dict[str, str]:
-    channel: dict[str, str] = yaml.safe_load(file.read_text())["channels"]["readings"]
+    channel: dict[str, str] = yaml.safe_load(file.read_text(encoding="utf-8"))["channels"][
+        "readings"
+    ]
     return channel
 
 

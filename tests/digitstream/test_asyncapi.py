@@ -22,7 +22,7 @@ def test_the_document_tells_what_the_champion_expects(run: Run, tmp_path: Path) 
     assert code == 0
     value = json.loads(report)
     assert value["expects"].startswith("The model expects 8 x 6 pixels, 8-bit grey with alpha")
-    text = Path(value["file"]).read_text()
+    text = Path(value["file"]).read_text(encoding="utf-8")
     assert value["expects"] in text and "address: plant.readings" in text
     (tmp_path / "file").write_text("")
     code, _, said = run("models", "asyncapi", str(tmp_path / "file"), "--home", str(home))

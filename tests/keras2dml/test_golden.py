@@ -33,8 +33,8 @@ def lowers_to(layers: list[keras.Layer], golden: Path, *, write: bool) -> None:
     text = Compilation.of(built).training_script().text
     statements = text[: text.index("\n\n") + 2] + text[text.index("batches = ") :]
     if write:
-        golden.write_text(statements)
-    assert statements == golden.read_text()
+        golden.write_text(statements, encoding="utf-8")
+    assert statements == golden.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", LAYERS)
