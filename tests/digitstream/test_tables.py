@@ -181,7 +181,8 @@ def test_a_query_is_answered_as_table_json_and_csv(installation: Installation) -
     code, out, _ = installation.run(
         "sql", "SELECT id FROM readings ORDER BY offset, partition", "--limit", "2"
     )
-    assert (code, "reading-1 " in out, "reading-2 " in out, "first 2" in out) == (0, 1, 0, 1)
+    assert (code, "first 2" in out) == (0, True)
+    assert "reading-1" in out.split() and "reading-2" not in out.split()
     (hour,) = installation.report("sql", "SELECT count(*) n, avg(int(correct)) a FROM answers")
     assert hour["n"] >= MANY
 
