@@ -8,6 +8,7 @@ import pickle
 import re
 import tempfile
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,7 @@ values = st.one_of(
 def test_any_change_is_refused_or_computes_by_the_library(changes: list[Any]) -> None:
     about: Any = description()
     for path, value in changes:
-        about = changed(about, path, value)
+        about = changed(about, path, deepcopy(value))
     try:
         text = loaded(about).script.text
     except InvalidData:
