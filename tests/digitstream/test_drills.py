@@ -15,7 +15,7 @@ from digitstream.drills.ground import Ground
 from tests.digitstream.conftest import Run
 
 # What shows most in least time; the others are for `make test-all` and `digitstream drill all`.
-SHORT = ("last-commit-deleted",)
+SHORT = ("kill-worker",)
 
 
 @pytest.fixture(scope="module")
