@@ -25,6 +25,7 @@ Shape = tuple[int, int]
 
 # How many compiled scripts are kept, those that were used last.
 _KEPT = 16
+_PARALLEL = "parfor"
 
 
 class ExecutionFailed(Keras2DMLError):
@@ -198,7 +199,12 @@ class SystemDS(Matrices):
             name: value.shape if isinstance(value, Matrix) else value
             for name, value in given.items()
         }
-        kinds = (shape if isinstance(shape, tuple) else type(shape) for shape in shapes.values())
+        # A parallel loop keeps the numbers with which it ran first, in place.
+        is_general = _PARALLEL not in script.text
+        kinds = (
+            type(value) if is_general and not isinstance(value, tuple) else (type(value), value)
+            for value in shapes.values()
+        )
         key, programs = (script, *kinds), _Shared.programs
         if key in programs:
             programs.move_to_end(key)

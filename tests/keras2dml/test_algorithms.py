@@ -38,6 +38,19 @@ def compiled(built: keras.Model, loss: object = "sparse_categorical_crossentropy
     return built
 
 
+@pytest.mark.parametrize("algorithm", TOGETHER)
+def test_steps_are_of_the_batch_size_that_was_asked_for_last(spark, algorithm):
+    built = compiled(image_model())
+    features, labels = examples(built, ROWS), np.arange(ROWS) % 3
+    for parts, batch_size in ((PARTS, BATCH), (PARTS, BATCH - 2), (PARTS - 1, BATCH)):
+        ours = Keras2DML(spark, built, batch_size=batch_size, display=0)
+        ours.set(train_algo=algorithm, parallel_batches=parts)
+        ours.fit(features, labels, epochs=1, shuffle=False)
+        rows = {"batch": ROWS, "looped_minibatch": parts * batch_size}
+        rows["allreduce_parallel_batches"] = rows["looped_minibatch"]
+        assert ours.iterations[0].rows == rows.get(algorithm, batch_size)
+
+
 @pytest.mark.parametrize(
     ("algorithm", "place"),
     [
