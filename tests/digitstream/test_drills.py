@@ -14,9 +14,6 @@ from digitstream.drills.drill import Broken, Drill, Impossible, tried
 from digitstream.drills.ground import Ground
 from tests.digitstream.conftest import Run
 
-# What shows most in least time; the others are for `make test-all` and `digitstream drill all`.
-SHORT = ("kill-worker",)
-
 
 @pytest.fixture(scope="module")
 def grounds(registered: Path) -> Iterator[Callable[[str], Ground]]:
@@ -28,10 +25,8 @@ def grounds(registered: Path) -> Iterator[Callable[[str], Ground]]:
 @pytest.mark.kafka
 @pytest.mark.spark
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [name if name in SHORT else pytest.param(name, marks=pytest.mark.long) for name in DRILLS],
-)
+@pytest.mark.long  # minutes each; `digitstream drill all` runs them, too
+@pytest.mark.parametrize("name", DRILLS)
 def test_each_drill_keeps_its_promise(name: str, grounds: Callable[[str], Ground]) -> None:
     found = tried(DRILLS[name], grounds(name))
     if found.kept is None:

@@ -111,7 +111,7 @@ def installation(
     home = tmp_path_factory.mktemp("tables")
     made = Installation(home, kafka_broker, home.name)
     send(made.settings, MANY)
-    made.report("archive", "--available-now", "--batch-records", "50")
+    made.report("archive", "--available-now", "--batch-records", "100")
     assert len(DeltaTable(str(made.home / "tables" / "readings")).file_uris()) > 4
     yield made
     with made.shell as shell:
