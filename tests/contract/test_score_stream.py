@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import count, islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +26,8 @@ from contract.following import RecordsLost
 from contract.messages import Message
 from contract.score_stream import BadRecord
 from contract.topics import Topics, ensure
-from digitstream import broker, jars
+from digitstream import broker
+from tests.own_broker import OwnBroker
 from tests.streaming.wire import until
 
 pytestmark = pytest.mark.kafka
@@ -263,33 +262,26 @@ def test_a_killed_program_loses_nothing(scores: Scores) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_broker_that_restarts_is_outwaited(tmp_path: Path, java_17: Any) -> None:
-    path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
-    servers = broker.start(tmp_path, java_17, path).bootstrap_servers
-    try:
-        topics = Topics.named("restart")
-        ensure(Kafka(servers), topics)
-        scores = Scores(servers, topics)
-        scores.add(*range(300))
+def test_a_broker_that_restarts_is_outwaited(own_broker: OwnBroker) -> None:
+    scores = Scores(own_broker.start(), Topics.named("restart"))
+    ensure(scores.kafka, scores.topics)
+    scores.add(*range(300))
 
-        def restarted() -> str:
-            time.sleep(3)  # the stream has taken what its client had, and waits
-            address = broker.start(tmp_path, java_17, path).bootstrap_servers
-            scores.add(*range(250, 400))
-            return address
+    def restarted() -> str:
+        time.sleep(3)  # the stream has taken what its client had, and waits
+        address = own_broker.start()
+        scores.add(*range(250, 400))
+        return address
 
-        with ThreadPoolExecutor() as pool, scores.open(group="g", patience=120.0) as stream:
-            found = take(stream, 150)
-            broker.stop(tmp_path)
-            restarting = pool.submit(restarted)
-            found += take(stream, 250)
-            assert restarting.result() == servers
-        assert Counter(found) == Counter(range(400))
-        with scores.open(group="g", patience=120.0) as stream:
-            assert take(stream, 1) == [399]
-    finally:
-        broker.stop(tmp_path)
-        gc.collect()
+    with ThreadPoolExecutor() as pool, scores.open(group="g", patience=120.0) as stream:
+        found = take(stream, 150)
+        own_broker.stop()
+        restarting = pool.submit(restarted)
+        found += take(stream, 250)
+        assert restarting.result() == scores.servers
+    assert Counter(found) == Counter(range(400))
+    with scores.open(group="g", patience=120.0) as stream:
+        assert take(stream, 1) == [399]
 
 
 def test_importing_the_contract_loads_no_client() -> None:
