@@ -15,6 +15,7 @@ from oracle import WEIGHTS, near
 pytestmark = [pytest.mark.spark, pytest.mark.systemds, pytest.mark.slow]
 
 
+@pytest.mark.long
 def test_rows_beyond_the_drivers_memory_stay_on_the_cluster(tmp_path):
     program = Path(cluster.__file__)
     done = subprocess.run(
