@@ -23,6 +23,7 @@ _COMMIT_SECONDS = 1.0
 _PATIENCE_MS = 5_000
 _LOOK_MS = 1_000
 _NO_ID = uuid.UUID(int=0)
+_OF_TOPIC = "topic-id="
 
 # Another member has the partition now, and begins where this one committed last.
 _MOVED = (
@@ -154,16 +155,15 @@ class Following:
 
     def _id_now(self) -> uuid.UUID | None:
         """The topic's id, as Kafka told the client a second ago at most."""
-        known: uuid.UUID | None = self._consumer._client.cluster.topic_id(self._topic)
-        return None if known == _NO_ID else known
+        topic_id: uuid.UUID | None = self._consumer._client.cluster.topic_id(self._topic)
+        return None if topic_id == _NO_ID else topic_id
 
     def _check_topic_id(self) -> None:
         """Raise RecordsLost if the topic is another one now, and commit nothing to that."""
-        now = self._id_now()
-        if now is None or now == self._topic_id:
-            return
+        id_now = self._id_now()
         if self._topic_id is None:
-            self._topic_id = now
+            self._topic_id = id_now
+        if id_now in (None, self._topic_id):
             return
         self._done.clear()
         self._dirty = False
@@ -201,18 +201,25 @@ class Following:
         self._begun.update(places)
 
     def _committed_at(self, place: TopicPartition) -> int | None:
-        """Where the group is; None if it has not begun, or only in an earlier topic."""
-        kept = self._consumer.committed(place, metadata=True, timeout_ms=_PATIENCE_MS)
-        if kept is None or kept.metadata not in ("", str(self._topic_id)):
+        """Where the group is: in an earlier topic of that name it has taken nothing of this one;
+        None if it has not begun.
+        """
+        position = self._consumer.committed(place, metadata=True, timeout_ms=_PATIENCE_MS)
+        if position is None:
             return None
-        return int(kept.offset)
+        is_earlier = position.metadata.startswith(_OF_TOPIC) and position.metadata != self._mark()
+        return 0 if is_earlier else int(position.offset)
+
+    def _mark(self) -> str:
+        """What says in a commit which topic it is an offset of; nothing where topics have no id."""
+        return "" if self._topic_id is None else f"{_OF_TOPIC}{self._topic_id}"
 
     def _positions(self) -> dict[TopicPartition, OffsetAndMetadata]:
         """What is to be committed, each with the id of the topic that it is an offset of."""
         self._dirty = False
-        of = "" if self._topic_id is None else str(self._topic_id)
+        mark = self._mark()
         return {
-            place: OffsetAndMetadata(offset, of, -1)
+            place: OffsetAndMetadata(offset, mark, -1)
             for place, offset in self._done.items()
             if place in self._begun
         }

@@ -201,7 +201,7 @@ def _reported(
     with display.activity("Counting"):
         state = QueryState.of(settings)
         readings, replays = (state.committed(topic) for topic in settings.topics.answered)
-        made = report.Report(
+        figures = report.Report(
             training=training,
             scores=report.scores(reader, settings.topics, since),
             dead_letters=report.dead_letters(reader, settings.topics, since),
@@ -209,11 +209,11 @@ def _reported(
             warm_up=plan.warm_up,
             rate=plan.rate,
         )
-        plots.draw(made, settings.home / "report")
+        plots.draw(figures, settings.home / "report")
         draft = settings.home / f"{REPORT}.new"
-        draft.write_text(json.dumps(made.to_json(), indent=2) + "\n", "utf-8")
+        draft.write_text(json.dumps(figures.to_json(), indent=2) + "\n", "utf-8")
         os.replace(draft, settings.home / REPORT)
-    return made
+    return figures
 
 
 def check(made: report.Report, log: Path) -> None:

@@ -195,7 +195,7 @@ def fetch(jars: Jars, java: Java, staging: Path, progress: Progress | None = Non
     command = [str(java.executable), "-jar", str(_ivy()), "-ivy", str(staging / "ivy.xml")]
     command += ["-cache", str(staging / "cache"), "-confs", "default"]
     command += ["-retrieve", str(arrived / "[artifact]-[revision](-[classifier]).[ext]")]
-    said = []
+    lines = []
     with subprocess.Popen(
         command,
         text=True,
@@ -206,7 +206,7 @@ def fetch(jars: Jars, java: Java, staging: Path, progress: Progress | None = Non
     ) as ivy:
         done = 0
         for line in ivy.stdout or ():
-            said.append(line)
+            lines.append(line)
             if "[SUCCESSFUL ]" in line:
                 done += 1
                 if progress is not None:
@@ -214,7 +214,7 @@ def fetch(jars: Jars, java: Java, staging: Path, progress: Progress | None = Non
     count = len(list(arrived.glob("*.jar")))
     if ivy.returncode != 0 or count < expected:
         log = Path(tempfile.gettempdir()) / f"digitstream-{jars.name}-ivy.log"
-        log.write_text("".join(said), "utf-8")
+        log.write_text("".join(lines), "utf-8")
         message = (
             f"{count} of the {expected} jars of {jars.name} ({', '.join(jars.modules)}) could be "
             f"fetched. They come from Maven Central the first time, which has to be reachable: "

@@ -84,13 +84,13 @@ def _identify(launcher: Path) -> tuple[str, Path]:
     """The release a launcher says it is ("" if it says nothing) and its home."""
     command = [str(launcher), "-XshowSettings:properties", "-version"]
     try:
-        said = subprocess.run(
+        properties = subprocess.run(
             command, capture_output=True, text=True, errors="surrogateescape", check=True
         ).stderr
     except (OSError, subprocess.CalledProcessError):
         return "", launcher.parent.parent
-    release = re.search(r"java\.specification\.version = (\S+)", said)
-    home = re.search(r"java\.home = (.+)", said)
+    release = re.search(r"java\.specification\.version = (\S+)", properties)
+    home = re.search(r"java\.home = (.+)", properties)
     if release is None or home is None:
         return "", launcher.parent.parent
     return release[1], Path(home[1].strip())

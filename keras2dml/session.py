@@ -124,21 +124,13 @@ def _interruptible() -> Iterator[None]:
 
 def suited(spark: SparkSession) -> SparkSession:
     """The same session; InvalidSession with the settings to add if SystemDS cannot run on it."""
-    missing = _missing(spark._jvm)
-    if missing:
-        listed = "".join(f"\n  {setting}" for setting in missing)
-        message = (
-            "This SparkSession cannot run SystemDS. Stop it and make one with"
-            " keras2dml.spark_session(), or add before"
-            f" it starts:{listed}"
-        )
-        raise InvalidSession(message)
+    _check(spark._jvm)
     return spark
 
 
-@lru_cache(maxsize=1)
-def _missing(jvm: Any) -> tuple[str, ...]:
-    """The settings with which the JVM should have been started; it keeps what it has."""
+@lru_cache(maxsize=1)  # a refusal is not kept: it is looked again once it was mended
+def _check(jvm: Any) -> None:
+    """Raise InvalidSession if the JVM was started without what SystemDS needs."""
     missing = []
     if not _is_class(jvm):
         missing.append(f"spark.jars={systemds_jar()}")
@@ -147,7 +139,14 @@ def _missing(jvm: Any) -> tuple[str, ...]:
     vector = jvm.java.lang.ModuleLayer.boot().findModule("jdk.incubator.vector").isPresent()
     if not vector or not all(module.isOpen(name, unnamed) for name in OPENED):
         missing.append(f"spark.driver.extraJavaOptions={JAVA_OPTIONS}")
-    return tuple(missing)
+    if missing:
+        listed = "".join(f"\n  {setting}" for setting in missing)
+        message = (
+            "This SparkSession cannot run SystemDS. Stop it and make one with"
+            " keras2dml.spark_session(), or add before"
+            f" it starts:{listed}"
+        )
+        raise InvalidSession(message)
 
 
 def _is_class(jvm: Any) -> bool:

@@ -238,9 +238,9 @@ class SystemDS(Matrices):
 
     def _unread(self, rows: int, columns: int) -> Any:
         """A matrix of which only the size is known."""
-        known = self._classes
-        meta = known.format(known.sizes(rows, columns, BLOCK, -1), known.binary)
-        return self._api.Matrix(known.matrix(known.double, "unread", meta), None)
+        classes = self._classes
+        meta = classes.format(classes.sizes(rows, columns, BLOCK, -1), classes.binary)
+        return self._api.Matrix(classes.matrix(classes.double, "unread", meta), None)
 
     def _bound(self, script: Script, given: Mapping[str, Any]) -> Any:
         """The variables with which a script begins."""

@@ -44,7 +44,6 @@ def test_library_quick_start(spark, tmp_path, monkeypatch):
 @pytest.mark.kafka
 @pytest.mark.spark
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
 @pytest.mark.long  # test_tiny has the same pieces in a quarter of the time
 def test_the_pieces_alone(java_17, tmp_path):
     environ = {

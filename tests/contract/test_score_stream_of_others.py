@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.structs import OffsetAndMetadata
 
 from contract.clients import arguments
 from contract.errors import BadEvent
@@ -151,6 +152,18 @@ def test_a_topic_that_is_made_anew_is_told_and_none_of_it_is_skipped(
             list(stream)  # within a second or two: it is Kafka's client that looks
     with scores.open(group=group, patience=60.0) as stream:
         assert take(stream, 20) == list(range(20, 40))
+
+
+def test_a_group_of_an_earlier_topic_takes_the_new_one_from_its_beginning(scores: Scores) -> None:
+    scores.add(*range(10))
+    place = TopicPartition(scores.topics.scores, 0)
+    for mark, first in (("", 4), (f"topic-id={uuid.uuid4()}", 0), ("of another client", 4)):
+        group = f"group-{first}-{len(mark)}"
+        with KafkaConsumer(**arguments(scores.kafka), group_id=group) as consumer:
+            consumer.assign([place])
+            consumer.commit({place: OffsetAndMetadata(4, mark, -1)})
+        with scores.open(group=group, recall=0, from_beginning=False, patience=60.0) as stream:
+            assert take(stream, 10 - first) == list(range(first, 10))
 
 
 def made_anew(scores: Scores) -> None:
