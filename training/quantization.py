@@ -57,6 +57,8 @@ def quantized(model: Path, target: Path, features: NDArray[np.float32]) -> None:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
+                # Processors without VNNI add two products in 16 bits, which full weights overflow.
+                reduce_range=True,
             )
     finally:
         logging.getLogger().setLevel(said)

@@ -99,10 +99,8 @@ def test_eight_bits_give_nearly_the_same(made):
         made.read(bundle.INT8), providers=["CPUExecutionProvider"]
     )
     found = session.run(None, {"X": made.manifest.scaling.apply(inputs)})[0]
-    errors = np.abs(found - probabilities)
-    assert errors.mean() < 0.01 and errors.max() < 0.25
-    # Forty steps leave some digits between two classes.
-    assert np.mean(found.argmax(axis=1) == probabilities.argmax(axis=1)) >= 0.98
+    np.testing.assert_allclose(found, probabilities, atol=0.1)
+    assert np.mean(found.argmax(axis=1) == probabilities.argmax(axis=1)) > 0.99
 
 
 def test_evaluation_counts_rows_of_true_classes():
