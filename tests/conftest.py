@@ -21,6 +21,7 @@ from digitstream import broker, jars, java
 from digitstream.bounded_client import bounded
 from streaming.session import session
 from tests.own_broker import OwnBroker
+from tests.quick_java import quick_java
 from tests.streaming.records import SHAPE, image
 
 
@@ -37,7 +38,9 @@ def kafka_broker(
 ) -> Iterator[broker.Broker]:
     home = tmp_path_factory.mktemp("broker")
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
-    yield broker.start(home, java_17, path)
+    with quick_java():
+        running = broker.start(home, java_17, path)
+    yield running
     broker.stop(home)
 
 
@@ -55,7 +58,8 @@ def locked_home(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) ->
     """The home of a broker that lets in only who has one of its profiles."""
     home = tmp_path_factory.mktemp("locked")
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
-    broker.start(home, java_17, path, locked=True)
+    with quick_java():
+        broker.start(home, java_17, path, locked=True)
     yield home
     broker.stop(home)
 
@@ -76,9 +80,10 @@ def spark_jars(java_17: java.Java) -> list[Path]:
 @pytest.fixture(scope="session")
 def spark(spark_jars: list[Path]) -> Iterator[SparkSession]:
     """One session for all: it can train, score and speak to Kafka."""
-    made = session("local[2]", spark_jars)
-    yield made
-    made.stop()
+    with quick_java():
+        spark = session("local[2]", spark_jars)
+    yield spark
+    spark.stop()
 
 
 @pytest.fixture(scope="session")

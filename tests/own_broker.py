@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from contract.clients import arguments
 from contract.connection import Kafka
 from digitstream import broker, jars, java
+from tests.quick_java import quick_java
 
 
 class OwnBroker:
@@ -21,7 +22,8 @@ class OwnBroker:
 
     def start(self) -> str:
         """Start it; returns its address."""
-        return broker.start(self.home, self._java, self._jars).bootstrap_servers
+        with quick_java():
+            return broker.start(self.home, self._java, self._jars).bootstrap_servers
 
     def stop(self) -> None:
         """Stop it, if it runs."""

@@ -22,6 +22,7 @@ from bench.tables import send
 from contract.settings import Settings
 from digitstream.archived import _partition
 from digitstream.broker import Broker
+from tests.quick_java import QUICK
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
 
@@ -65,15 +66,15 @@ class Installation:
             home=home, bootstrap_servers=kafka.bootstrap_servers, prefix=prefix
         )
 
-        self.shell = self._process("-c", SHELL, stdin=subprocess.PIPE, stderr=None)
+        quick = {**self.environ, **QUICK}
+        self.shell = self._process("-c", SHELL, stdin=subprocess.PIPE, stderr=None, env=quick)
 
     def _process(self, *words: str, **streams: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, *words],
-            env=self.environ,
             cwd=self.home,
             text=True,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
+            **{"env": self.environ, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
         )
 
     def command(self, *words: str) -> subprocess.Popen[str]:

@@ -55,12 +55,7 @@ def test_steps_are_of_the_batch_size_that_was_asked_for_last(spark, algorithm):
     ("algorithm", "place"),
     [
         *((algorithm, "DRIVER") for algorithm in TOGETHER),
-        ("allreduce", "SPARK"),
-        *(
-            pytest.param(algorithm, "SPARK", marks=pytest.mark.long)
-            for algorithm in TOGETHER
-            if algorithm != "allreduce"
-        ),
+        *(pytest.param(algorithm, "SPARK", marks=pytest.mark.long) for algorithm in TOGETHER),
     ],
 )
 def test_step_is_that_of_keras_on_all_its_rows(spark, algorithm, place):

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies"),
 ]
 
-COUNT, PARTS = 300, 12
+COUNT, PARTS = 300, 20
 # What was found, as small as it became.
 KEPT = [
     Recipe((2, 2, 2), (("Activation", {"activation": "leaky_relu"}),), 2, "huber", "Adagrad"),

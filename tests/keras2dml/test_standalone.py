@@ -64,7 +64,10 @@ def optimizers() -> dict[str, keras.optimizers.Optimizer]:
 
 @pytest.mark.slow
 @pytest.mark.systemds
-@pytest.mark.parametrize("optimizer", ["sgd", "averaged", "scheduled"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["scheduled", *(pytest.param(name, marks=pytest.mark.long) for name in ("sgd", "averaged"))],
+)
 def test_the_programs_score_and_train_as_keras(java_17, tmp_path, optimizer):
     built = image_model()
     loss = "sparse_categorical_crossentropy" if optimizer == "sgd" else "categorical_crossentropy"

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from contract.settings import Settings
+from tests.quick_java import QUICK
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +36,7 @@ def process(
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
-            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+            env={**os.environ, **QUICK, "PYTHONWARNINGS": "ignore"},
         ) as started,
     ):
         first = psutil.Process(started.pid)

@@ -26,6 +26,7 @@ from contract.settings import Scoring
 from digitstream import secure
 from digitstream.consumer import reading
 from digitstream.rights import PROGRAMS, give, rights
+from tests.quick_java import QUICK
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
 
@@ -96,7 +97,7 @@ class Installation:
         command = [sys.executable, "-m", "digitstream", program, *words, "--json"]
         shared = {"HOME": str(self.home), "PREFIX": self.prefix, "KAFKA_PROFILE": profile}
         environ = {f"DIGITSTREAM_{name}": value for name, value in shared.items()}
-        environ |= {"PYTHONPATH": str(ROOT), "SPARK_CONF_DIR": str(self.home / "conf")}
+        environ |= {"PYTHONPATH": str(ROOT), "SPARK_CONF_DIR": str(self.home / "conf"), **QUICK}
         with (
             (self.home / "stderr").open("a") as stderr,
             subprocess.Popen(

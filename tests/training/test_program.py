@@ -100,7 +100,12 @@ def test_eight_bits_give_nearly_the_same(made):
     )
     found = session.run(None, {"X": made.manifest.scaling.apply(inputs)})[0]
     np.testing.assert_allclose(found, probabilities, atol=0.1)
-    assert np.mean(found.argmax(axis=1) == probabilities.argmax(axis=1)) > 0.99
+    second, first = np.sort(probabilities, axis=1)[:, -2:].T
+    decided = first - second > 0.1  # the few others may fall to either class
+    assert np.mean(decided) > 0.9
+    np.testing.assert_array_equal(
+        found.argmax(axis=1)[decided], probabilities.argmax(axis=1)[decided]
+    )
 
 
 def test_evaluation_counts_rows_of_true_classes():

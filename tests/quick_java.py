@@ -1,0 +1,27 @@
+"""Java as tests want it: most of their JVMs end before code that is compiled twice pays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_OPTIONS = "JAVA_TOOL_OPTIONS"
+
+QUICK = {_OPTIONS: "-XX:TieredStopAtLevel=1"}
+"""The environment of a JVM that compiles each method once: a quarter less work in a test. It
+computes the same numbers, and says on stderr that it has this option.
+"""
+
+
+@contextmanager
+def quick_java() -> Iterator[None]:
+    """Every JVM that is started within compiles each method once."""
+    before = os.environ.get(_OPTIONS)
+    os.environ.update(QUICK)
+    try:
+        yield
+    finally:
+        del os.environ[_OPTIONS]
+        if before is not None:
+            os.environ[_OPTIONS] = before
