@@ -74,7 +74,12 @@ class Installation:
             [sys.executable, *words],
             cwd=self.home,
             text=True,
-            **{"env": self.environ, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
+            **{
+                "env": self.environ,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                **streams,
+            },
         )
 
     def command(self, *words: str) -> subprocess.Popen[str]:
