@@ -20,10 +20,10 @@ def parts(server: object, **settings: object) -> Keras2DML:
     return server.set(**algorithm)
 
 
-def rows_of_steps() -> list[np.ndarray]:
+def rows_of_steps(batch_size: int) -> list[np.ndarray]:
     """The rows of each step of an epoch: the next of every worker's share."""
     shares = np.array_split(np.arange(ROWS), [-(-ROWS // WORKERS)])
-    batches = [np.split(share, range(BATCH, len(share), BATCH)) for share in shares]
+    batches = [np.split(share, range(batch_size, len(share), batch_size)) for share in shares]
     return [np.concatenate(step) for step in zip(*batches, strict=True)]
 
 
@@ -36,9 +36,17 @@ def several() -> keras.Model:
     return seeded(keras.Model([x, y], ends))
 
 
-@pytest.mark.parametrize("accumulated", [None, 2])
-@pytest.mark.parametrize("mode", ["LOCAL", "REMOTE_SPARK"])
-def test_step_in_step_is_that_of_keras(spark, mode, accumulated):
+@pytest.mark.parametrize(
+    ("mode", "batch_size", "accumulated"),
+    [
+        ("LOCAL", BATCH, None),
+        ("LOCAL", BATCH - 1, None),  # one program serves both
+        ("LOCAL", BATCH, 2),
+        ("REMOTE_SPARK", BATCH, None),
+        ("REMOTE_SPARK", BATCH, 2),
+    ],
+)
+def test_step_in_step_is_that_of_keras(spark, mode, batch_size, accumulated):
     built = several()
     optimizer = keras.optimizers.Adam(0.02, gradient_accumulation_steps=accumulated)
     losses = ["sparse_categorical_crossentropy", "mse"]
@@ -46,11 +54,10 @@ def test_step_in_step_is_that_of_keras(spark, mode, accumulated):
     features = examples(built, ROWS)
     generator = np.random.default_rng(1)
     targets = [np.arange(ROWS) % 3, generator.normal(size=(ROWS, 2))]
-    ours = parts(
-        Keras2DML(spark, built, batch_size=BATCH, display=0), paramserv_parameters={"mode": mode}
-    )
+    server = Keras2DML(spark, built, batch_size=batch_size, display=0)
+    ours = parts(server, paramserv_parameters={"mode": mode})
     ours.fit(features, targets, epochs=2, shuffle=False)
-    for step, rows in zip(ours.iterations, rows_of_steps() * 2, strict=True):
+    for step, rows in zip(ours.iterations, rows_of_steps(batch_size) * 2, strict=True):
         measured = built.train_on_batch(
             [one[rows] for one in features], [one[rows] for one in targets], return_dict=True
         )
