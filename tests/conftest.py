@@ -6,6 +6,7 @@ import gc
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -78,9 +79,10 @@ def spark_jars(java_17: java.Java) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def spark(spark_jars: list[Path]) -> Iterator[SparkSession]:
+def spark(request: pytest.FixtureRequest, spark_jars: list[Path]) -> Iterator[SparkSession]:
     """One session for all: it can train, score and speak to Kafka."""
-    with quick_java():
+    trains = any(item.get_closest_marker("trains") for item in request.session.items)
+    with nullcontext() if trains else quick_java():
         spark = session("local[2]", spark_jars)
     yield spark
     spark.stop()

@@ -10,7 +10,8 @@ _OPTIONS = "JAVA_TOOL_OPTIONS"
 
 QUICK = {_OPTIONS: "-XX:TieredStopAtLevel=1"}
 """The environment of a JVM that compiles each method once: a quarter less work in a test. It
-computes the same numbers, and says on stderr that it has this option.
+computes the same numbers, long loops over them in ten times the time, and says on stderr that it
+has this option.
 """
 
 

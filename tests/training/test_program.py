@@ -55,6 +55,7 @@ def made(registry, trained) -> bundle.Bundle:
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
+@pytest.mark.trains
 def test_training_ends_with_a_registered_bundle(registry, trained, made):
     result, seen = trained
     with pytest.raises(NoChampion):
@@ -72,6 +73,7 @@ def test_training_ends_with_a_registered_bundle(registry, trained, made):
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
+@pytest.mark.trains
 def test_both_engines_give_the_golden_probabilities(spark, made):
     inputs, probabilities, _ = made.golden
     features = made.manifest.scaling.apply(inputs)
@@ -87,6 +89,7 @@ def test_both_engines_give_the_golden_probabilities(spark, made):
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
+@pytest.mark.trains
 def test_eight_bits_give_nearly_the_same(made):
     inputs, probabilities, labels = made.golden
     np.testing.assert_array_equal(labels, part("test", GOLDEN).labels[: len(inputs)])
