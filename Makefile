@@ -15,12 +15,12 @@ demo: $(READY) ## train, stream 10,000 readings, score and account for every one
 	$(PYTHON) -m digitstream demo
 
 test: $(READY) ## all tests but the longest
-	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and not trains"
-	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and trains"
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and not compute_bound"
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and compute_bound"
 
 test-all: $(READY) ## the longest, too: every drill, 100,000 hostile payloads
-	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not trains"
-	$(PYTHON) -m pytest -n 2 --dist worksteal -m trains
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not compute_bound"
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m compute_bound
 
 check: $(READY) ## ruff and mypy
 	$(PYTHON) -m ruff check .

@@ -81,8 +81,8 @@ def spark_jars(java_17: java.Java) -> list[Path]:
 @pytest.fixture(scope="session")
 def spark(request: pytest.FixtureRequest, spark_jars: list[Path]) -> Iterator[SparkSession]:
     """One session for all: it can train, score and speak to Kafka."""
-    trains = any(item.get_closest_marker("trains") for item in request.session.items)
-    with nullcontext() if trains else quick_java():
+    is_long = any(item.get_closest_marker("compute_bound") for item in request.session.items)
+    with nullcontext() if is_long else quick_java():
         spark = session("local[2]", spark_jars)
     yield spark
     spark.stop()

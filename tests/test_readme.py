@@ -25,7 +25,7 @@ def block(language: str, after: str) -> str:
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
-@pytest.mark.trains
+@pytest.mark.compute_bound
 def test_library_quick_start(spark, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     train, test = datasets.sample("train"), datasets.sample("test")

@@ -22,7 +22,7 @@ from training import program as training
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
-@pytest.mark.trains
+@pytest.mark.compute_bound
 @pytest.mark.parametrize("engine", [pytest.param("onnx", marks=pytest.mark.long), "systemds"])
 def test_every_reading_is_answered(
     engine: str, spark, kafka_broker: broker.Broker, topics, tmp_path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kafka import KafkaAdminClient
@@ -13,6 +14,7 @@ from contract.topics import ensure
 from digitstream.children import CommandFailed
 from digitstream.drills.drill import Broken, drill
 from digitstream.drills.ground import Ground, until
+from digitstream.status import status
 
 _IN_A_BATCH = 200
 
@@ -89,6 +91,11 @@ def _topic_recreated(ground: Ground) -> str:
         message = (
             f"{accounts.total('in_flight')} of {sent} in flight, {accounts.earlier} of 300 earlier"
         )
+        raise Broken(message)
+    with looking(ground.settings.kafka) as log:
+        waiting = status(ground.reader, log, ground.settings, datetime.now(UTC)).waiting
+    if waiting != sent:
+        message = f"the status says that {waiting} of {sent} readings wait"
         raise Broken(message)
     ground.score("--available-now", "--skip-lost").result()
     return f"the scorer stopped; then {ground.all_answered(sent)}, answers to the old topic 300"

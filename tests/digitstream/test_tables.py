@@ -66,7 +66,7 @@ class Installation:
             home=home, bootstrap_servers=kafka.bootstrap_servers, prefix=prefix
         )
 
-        quick = {**self.environ, **QUICK}
+        quick = self.environ | QUICK
         self.shell = self._process("-c", SHELL, stdin=subprocess.PIPE, stderr=None, env=quick)
 
     def _process(self, *words: str, **streams: Any) -> subprocess.Popen[str]:

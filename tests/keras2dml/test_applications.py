@@ -25,8 +25,8 @@ SIZES = {
     "NASNetMobile": 32,
     "ConvNeXtTiny": 32,
 }
-# One of each kind of layer that they are made of; the others take as long, and show little more.
-KINDS = {"VGG16": pytest.mark.trains, "MobileNetV3Small": ()}
+# A plain network and one of most kinds of layers; the others take longer, and show little more.
+MARKS = {"VGG16": pytest.mark.compute_bound, "MobileNetV3Small": ()}
 
 
 def stable(built: keras.Model) -> keras.Model:
@@ -52,7 +52,7 @@ def stable(built: keras.Model) -> keras.Model:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=KINDS.get(name, pytest.mark.long)) for name in SIZES],
+    [pytest.param(name, marks=MARKS.get(name, pytest.mark.long)) for name in SIZES],
 )
 def test_application_scores_as_keras(spark, name):
     size = SIZES[name]

@@ -55,7 +55,7 @@ def made(registry, trained) -> bundle.Bundle:
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
-@pytest.mark.trains
+@pytest.mark.compute_bound
 def test_training_ends_with_a_registered_bundle(registry, trained, made):
     result, seen = trained
     with pytest.raises(NoChampion):
@@ -73,7 +73,7 @@ def test_training_ends_with_a_registered_bundle(registry, trained, made):
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
-@pytest.mark.trains
+@pytest.mark.compute_bound
 def test_both_engines_give_the_golden_probabilities(spark, made):
     inputs, probabilities, _ = made.golden
     features = made.manifest.scaling.apply(inputs)
@@ -89,7 +89,7 @@ def test_both_engines_give_the_golden_probabilities(spark, made):
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.slow
-@pytest.mark.trains
+@pytest.mark.compute_bound
 def test_eight_bits_give_nearly_the_same(made):
     inputs, probabilities, labels = made.golden
     np.testing.assert_array_equal(labels, part("test", GOLDEN).labels[: len(inputs)])
@@ -103,12 +103,12 @@ def test_eight_bits_give_nearly_the_same(made):
     )
     found = session.run(None, {"X": made.manifest.scaling.apply(inputs)})[0]
     np.testing.assert_allclose(found, probabilities, atol=0.1)
+    assert np.abs(found - probabilities).mean() < 0.01
+    same = found.argmax(axis=1) == probabilities.argmax(axis=1)
+    assert np.mean(same) >= 0.98
     second, first = np.sort(probabilities, axis=1)[:, -2:].T
-    decided = first - second > 0.1  # the few others may fall to either class
-    assert np.mean(decided) > 0.9
-    np.testing.assert_array_equal(
-        found.argmax(axis=1)[decided], probabilities.argmax(axis=1)[decided]
-    )
+    decided = first - second > 0.1  # forty steps leave some digits between two classes
+    assert np.mean(decided) > 0.9 and same[decided].all()
 
 
 def test_evaluation_counts_rows_of_true_classes():
