@@ -77,6 +77,11 @@ class Checkpoint:
         return cls(begun, planned, planned if done == last else before)
 
 
+def lock_of(folder: Path) -> Path:
+    """The file that whoever writes to a checkpoint's folder holds locked, beside that."""
+    return folder.with_name(f"{folder.name}.lock")
+
+
 def _check_metadata(folder: Path) -> None:
     file, remedy = folder / "metadata", _anew(folder)
     if file.exists():

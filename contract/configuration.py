@@ -6,23 +6,18 @@ Only the front door calls this.
 from __future__ import annotations
 
 import difflib
-import math
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from contract import files, profiles
-from contract.connection import SERVERS
 from contract.errors import SettingsError
-from contract.manifest import Colour
 from contract.profiles import Tables
-from contract.scaling import Invert
-from contract.settings import Engine, Payload, Settings
-from contract.times import moment
+from contract.setting_rules import RULES
+from contract.settings import Settings
 
 S = TypeVar("S", bound=Settings)
 
@@ -139,162 +134,3 @@ def _toml(file: Path) -> dict[str, Any]:
         )
         raise SettingsError(message) from exc
     return given
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str | Path) or not str(value):
-        message = "some text"
-        raise ValueError(message)
-    return str(value)
-
-
-def _file_there(value: object) -> Path:
-    if not (file := Path(_text(value)).expanduser()).is_file():
-        raise ValueError("a file that is there")  # noqa: EM101
-    return file
-
-
-def _whole(least: int) -> Callable[[object], int]:
-    def rule(value: object) -> int:
-        if re.fullmatch(r"[0-9]{1,18}", str(value)) is None or int(str(value)) < least:
-            message = f"a whole number from {least} on"
-            raise ValueError(message)
-        return int(str(value))
-
-    return rule
-
-
-def _number(value: object, least: str) -> float:
-    try:
-        number = math.nan if isinstance(value, bool) else float(str(value))
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or number < 0:
-        message = least
-        raise ValueError(message)
-    return number
-
-
-_UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def _seconds(value: object) -> float:
-    wanted = "a time like 500ms, 2s, 5m, 1h, or a number of seconds"
-    found = re.fullmatch(r"(.*?)(ms|s|m|h|d)?", str(value).strip())
-    if found is None:
-        raise ValueError(wanted)
-    return _number(found[1].strip(), wanted) * _UNITS[found[2] or "s"]
-
-
-def _positive_seconds(value: object) -> float:
-    seconds = _seconds(value)
-    if seconds == 0:
-        message = "a time above 0, like 500ms"
-        raise ValueError(message)
-    return seconds
-
-
-def _moment(value: object) -> datetime:
-    if isinstance(value, datetime):
-        value = value.astimezone(UTC).isoformat()
-    try:
-        return moment(str(value))
-    except ValueError as exc:
-        message = f"a time like 2026-01-31T09:15:00Z ({exc})"
-        raise ValueError(message) from exc
-
-
-def _rate(value: object) -> float:
-    wanted = "a number of readings a second above 0, or max"
-    number = math.inf if value in ("max", math.inf) else _number(value, wanted)
-    if number == 0:
-        raise ValueError(wanted)
-    return number
-
-
-def _share(value: object) -> float:
-    wanted = "a share like 10% or 0.1, from 0 to 1"
-    text = str(value).strip()
-    number = _number(text.removesuffix("%"), wanted) / (100 if text.endswith("%") else 1)
-    if number > 1:
-        raise ValueError(wanted)
-    return number
-
-
-def _one_of(names: tuple[str, ...]) -> Callable[[object], str]:
-    def rule(value: object) -> str:
-        if value not in names:
-            raise ValueError(" or ".join(names))
-        return str(value)
-
-    return rule
-
-
-def _flag(value: object) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
-    if str(value).lower() not in known:
-        message = "true or false"
-        raise ValueError(message)
-    return known[str(value).lower()]
-
-
-def _matching(pattern: str, wanted: str) -> Callable[[object], str]:
-    def rule(value: object) -> str:
-        if re.fullmatch(pattern, str(value)) is None:
-            raise ValueError(wanted)
-        return str(value)
-
-    return rule
-
-
-_TOPIC = r"\s*[a-zA-Z0-9._-]{1,249}\s*"
-
-RULES: dict[str, Callable[[object], Any]] = {
-    "home": lambda value: Path(_text(value)),
-    "bootstrap_servers": _matching(SERVERS, "host:port, several with commas"),
-    "kafka_profile": _matching(r"[a-zA-Z0-9_-]{1,100}", "letters, digits, dashes"),
-    "master": _text,
-    "spark_secret_file": _file_there,
-    "prefix": _matching(r"[a-zA-Z0-9._-]{1,200}", "letters, digits, dots, dashes"),
-    "partitions": _whole(1),
-    "model": _matching(r"[^/:.%\"']+", "a name without / : . % or quotes"),
-    "tracking_uri": _text,
-    "data": _text,
-    "seed": _whole(0),
-    "count": _whole(1),
-    "rate": _rate,
-    "devices": _whole(1),
-    "payload": _one_of(get_args(Payload)),
-    "faults": str,
-    "clock_skew": _seconds,
-    "label_delay": _seconds,
-    "engine": _one_of(get_args(Engine)),
-    "name": _matching(r"[a-zA-Z0-9._-]{1,100}", "letters, digits, dots, dashes"),
-    "max_offsets_per_trigger": _whole(1),
-    "max_latency": _positive_seconds,
-    "trigger": _seconds,
-    "available_now": _flag,
-    "from_timestamp": _moment,
-    "to_timestamp": _moment,
-    "version": _matching(r"[0-9]{0,9}", "a number, as `digitstream models list` has it"),
-    "topic": _matching(f"({_TOPIC})?", "a topic"),
-    "skip_lost": _flag,
-    "subscribe": _matching(f"({_TOPIC}(,{_TOPIC})*)?", "topics, several with commas"),
-    "canary": _share,
-    "shadow": _share,
-    "guard_readings": _whole(0),
-    "guard_agreement": _share,
-    "guard_slowness": lambda value: _number(value, "a number"),
-    "tables": _text,
-    "packages": _matching(
-        r"|[\w.-]+(:[\w.-]+){2,}(,\s*[\w.-]+(:[\w.-]+){2,})*", "group:artifact:version,..."
-    ),
-    "query_timeout": _positive_seconds,
-    "batch_records": _whole(1),
-    "epochs": _whole(1),
-    "batch_size": _whole(1),
-    "invert": _one_of(get_args(Invert)),
-    "colour": _one_of(get_args(Colour)),
-}
-"""Every setting of every program -> its value from a text or a TOML value, or ValueError that
-says what it must be."""

@@ -69,24 +69,18 @@ class DeadLetter:
         """
         with expecting("dead letter"):
             stage, reason = (required(headers, name) for name in (names.STAGE, names.REASON))
-            place = [required(headers, each) for each in (names.TOPIC, *_NUMBERS)]
-            attempt, topic_id = required(headers, names.ATTEMPT), optional(headers, names.TOPIC_ID)
+            attempt = required(headers, names.ATTEMPT)
             if stage not in STAGES:
                 raise ValueError(stage)
             if _REASON.fullmatch(reason) is None:
                 raise ValueError(reason)
             if _ATTEMPT.fullmatch(attempt) is None:
                 raise ValueError(attempt)
-            if topic_id is not None and TOPIC_ID.fullmatch(topic_id) is None:
-                raise ValueError(topic_id)
-            if TOPIC.fullmatch(place[0]) is None:
-                raise ValueError(place[0])
-            lies = Source.of("/".join(("topic", *place[1:])))
             replay_of = optional(headers, names.REPLAY_OF)
             return cls(
                 stage=stage,
                 reason=reason,
-                source=lies._replace(topic=place[0], topic_id=topic_id),
+                source=place_of(headers),
                 attempt=int(attempt),
                 key=key,
                 value=value,
@@ -97,3 +91,16 @@ class DeadLetter:
                 ),
                 replay_of=None if replay_of is None else Source.of(replay_of),
             )
+
+
+def place_of(headers: Headers) -> Source:
+    """Where the record lies that an answer names in headers of their own, which all dead letters
+    and the scores of replays have; raises BadReading or ValueError.
+    """
+    topic, *numbers = (required(headers, name) for name in (names.TOPIC, *_NUMBERS))
+    topic_id = optional(headers, names.TOPIC_ID)
+    if TOPIC.fullmatch(topic) is None:
+        raise ValueError(topic)
+    if topic_id is not None and TOPIC_ID.fullmatch(topic_id) is None:
+        raise ValueError(topic_id)
+    return Source.of("/".join(("topic", *numbers)))._replace(topic=topic, topic_id=topic_id)

@@ -33,6 +33,7 @@ from contract.connection import (
     Security,
 )
 from contract.errors import SettingsError
+from contract.setting_rules import home_expanded
 
 KEYS = (
     "bootstrap-servers",
@@ -200,9 +201,12 @@ class _Table:
         text = self._text(key)
         if text is None:
             return None
-        file = Path(text).expanduser()
         try:
+            file = home_expanded(text)
             files.check_regular(file)
+        except ValueError as exc:
+            self._complain(f"{key} is {text!r}, but must be {exc}")
+            return None
         except OSError as exc:
             absent = isinstance(exc, FileNotFoundError | NotADirectoryError)
             why = "there is no such file" if absent else exc.strerror
@@ -212,7 +216,7 @@ class _Table:
 
     def _text(self, key: str) -> str | None:
         value = self.given.get(key)
-        if value is not None and (not isinstance(value, str) or not value.strip()):
+        if value is not None and (not isinstance(value, str) or not value.strip() or "\0" in value):
             self._complain(f"{key} must be a text that is not empty")
             return None
         return value

@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,7 +21,8 @@ from urllib.request import url2pathname
 
 from contract import runs
 from contract.bundle import Bundle
-from contract.errors import NoChampion, RegistryUnavailable
+from contract.errors import NoChampion
+from contract.registry_errors import explained
 
 CHAMPION = "champion"
 """The alias of the version that scores."""
@@ -48,9 +49,6 @@ REMEDIES = {
     "`digitstream models promote VERSION`.",
 }
 """What to do where no version has an alias."""
-
-ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""How MLflow says that there is no such model, version or alias."""
 
 
 @dataclass(frozen=True)
@@ -276,23 +274,9 @@ class Registry:
             if exc.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    @contextmanager
-    def _asking(self, wanted: str | None = None, remedy: str = LISTED) -> Iterator[None]:
+    def _asking(
+        self, wanted: str | None = None, remedy: str = LISTED
+    ) -> AbstractContextManager[None]:
         """Turn MLflow's errors into ours; NoChampion if it says that `wanted` is not there."""
-        try:
-            yield
-        except Exception as exc:  # MLflow's own, and those of what it stores its tables with
-            code = getattr(exc, "error_code", None)
-            if code is None and not type(exc).__module__.startswith(("mlflow", "sqlalchemy")):
-                raise
-            if wanted is not None and code in ABSENT:
-                message = (
-                    f"The registry {self.tracking_uri} does not have {wanted} of model "
-                    f"{self.model}. {remedy}"
-                )
-                raise NoChampion(message) from exc
-            message = (
-                f"The registry {self.tracking_uri} failed: {str(exc).splitlines()[0]}. It must be "
-                f"a SQLite file that we may write, or an MLflow server. Check --tracking-uri."
-            )
-            raise RegistryUnavailable(message) from exc
+        missing = None if wanted is None else f"{wanted} of model {self.model}. {remedy}"
+        return explained(self.tracking_uri, self.artifacts, missing)

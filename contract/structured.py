@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 from contract import reasons, strict_json
@@ -12,6 +13,9 @@ from contract.images import JSON
 from contract.reasons import BadReading
 
 CONTENT_TYPE = "application/cloudevents+json"
+
+# Base64 as the schema has it. What Python takes besides differs from one release to the next.
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 def attribute(event: dict[str, Any], name: str) -> str:
@@ -65,10 +69,10 @@ def data_of(event: dict[str, Any]) -> tuple[str, bytes | None]:
     if "data" in event and "data_base64" in event:
         raise BadReading(reasons.MALFORMED, "the event has both data and data_base64")
     if "data_base64" in event:
-        try:
-            return content_type, base64.b64decode(event["data_base64"], validate=True)
-        except (TypeError, ValueError) as exc:
-            raise BadReading(reasons.MALFORMED, f"data_base64 is no base64: {exc}") from exc
+        text = event["data_base64"]
+        if not isinstance(text, str) or _BASE64.fullmatch(text) is None:
+            raise BadReading(reasons.MALFORMED, "data_base64 is no base64")
+        return content_type, base64.b64decode(text)
     match event.get("data"):
         case str() as text if media_type(content_type) != JSON:
             return content_type, text.encode("utf-8", "surrogatepass")

@@ -11,6 +11,7 @@ import hashlib
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -19,13 +20,19 @@ from typing import Any
 
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
-from contract import bounds, times
+from contract import bounds, files, times
 from digitstream.jars import JarsUnavailable
 from digitstream.java import Java
 
 _CLIENT = "kafka-clients-"
 _CLASS = "org.apache.kafka.common.record.DefaultRecord"
+_CONTENT_SHA256 = "b9992436a5e5dbb7a93432266e59cf48a704593308e98cd8d2223f46d801f20b"
+"""Of the names and contents in the copy of kafka-clients 3.4.1, which are the same on every machine
+and from every Java; how zlib packs them is not.
+"""
+
 _BY_STREAM = f"(Ljava/io/DataInput;JJILjava/lang/Long;)L{_CLASS.replace('.', '/')};"
+_ENTRY = f"{_CLASS.replace('.', '/')}.class"
 _PACKAGES = (
     "java.io",
     "java.nio",
@@ -134,13 +141,16 @@ def _copy(original: Path, java: Java, folder: Path) -> Path:
     changes = "".join((_SKIP, _FIRST, _READ_COMPRESSED, _SOME_HEADERS, _CLAMP))
     digest = hashlib.sha256(original.read_bytes() + changes.encode()).hexdigest()
     place = folder / f"kafka-client-bounded-{digest[:12]}" / f"{original.stem}-bounded.jar"
-    if place.is_file():
+    if _is_whole(place):
         return place
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as staging:
             draft = Path(staging) / place.name
             _write(original, draft, _changed(original, java))
+            if not _is_whole(draft):
+                message = "the copy is not as expected"
+                raise ValueError(message)
             draft.replace(place)
     except Exception as exc:
         message = (
@@ -152,12 +162,25 @@ def _copy(original: Path, java: Java, folder: Path) -> Path:
     return place
 
 
+def _is_whole(copy: Path) -> bool:
+    """Whether a copy is there, and holds what it should."""
+    digest = hashlib.sha256()
+    try:
+        files.check_regular(copy)
+        with zipfile.ZipFile(copy) as jar:
+            for name in jar.namelist():
+                digest.update(f"{name}\0".encode())
+                digest.update(hashlib.sha256(jar.read(name)).digest())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        return False
+    return digest.hexdigest() == _CONTENT_SHA256
+
+
 def _write(original: Path, place: Path, code: bytes) -> None:
     """A copy of a jar with another code of the one class."""
-    name = f"{_CLASS.replace('.', '/')}.class"
     with zipfile.ZipFile(original) as old, zipfile.ZipFile(place, "w") as new:
         for entry in old.infolist():
-            new.writestr(entry, code if entry.filename == name else old.read(entry))
+            new.writestr(entry, code if entry.filename == _ENTRY else old.read(entry))
 
 
 def _changed(original: Path, java: Java) -> bytes:

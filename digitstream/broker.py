@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ PATIENCE_SECONDS = 600.0
 
 _TAIL_BYTES = 1 << 16
 
+_ADDRESS = re.compile(r"[^\s,]+:[1-9][0-9]{0,4}")
+
 # Locked while a broker is started.
 _LOCK = "start.lock"
 
@@ -53,6 +56,11 @@ class Broker:
     data: str
     log: str
     listeners: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens for clients."""
+        return [self.bootstrap_servers, *self.listeners.values()]
 
     @property
     def kafka(self) -> Kafka:
@@ -226,9 +234,16 @@ def _process(home: Path, broker: Broker) -> psutil.Process | None:
 
 def _recorded(home: Path) -> Broker | None:
     try:
-        return Broker(**json.loads(files.read_text(home / "broker.json", 1 << 16)))
-    except (OSError, ValueError, TypeError):
+        broker = Broker(**json.loads(files.read_text(home / "broker.json", 1 << 16)))
+        is_whole = (
+            type(broker.pid) is int
+            and 0 < broker.pid < 1 << 31
+            and all(isinstance(text, str) for text in (broker.data, broker.log))
+            and all(_ADDRESS.fullmatch(at) for at in broker.addresses)
+        )
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
+    return broker if is_whole else None
 
 
 def _record(home: Path, broker: Broker) -> None:

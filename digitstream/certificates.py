@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from contract import files
+from contract.errors import DigitstreamError
+
 AUTHORITY_YEARS = 10
 LEAF_DAYS = 365
 RENEWED_DAYS = 30
@@ -21,6 +24,20 @@ RENEWED_DAYS = 30
 
 HOSTS = ("localhost", "127.0.0.1", "::1")
 _SKEW = timedelta(minutes=5)
+
+
+_LARGEST = 1 << 16
+
+
+class SecretsDamaged(DigitstreamError):
+    """A file by which the embedded Kafka knows its clients is missing, or holds something else."""
+
+    def __init__(self, file: Path, fact: str) -> None:
+        super().__init__(
+            f"{file} cannot be used ({fact}). By it the embedded Kafka and its clients know each "
+            f"other, and nothing can take its place. Restore it, or remove {file.parents[1]} to "
+            f"begin with new ones: the topics in there go, too."
+        )
 
 
 @dataclass(frozen=True)
@@ -38,10 +55,10 @@ class Authority:
         """
         certificate, key = folder / "ca.pem", folder / "ca.key"
         if certificate.exists():
-            loaded = serialization.load_pem_private_key(key.read_bytes(), None)
-            if not isinstance(loaded, ec.EllipticCurvePrivateKey):
-                raise TypeError(key)
-            return cls(x509.load_pem_x509_certificate(certificate.read_bytes()), loaded)
+            try:
+                return cls._loaded(certificate, key)
+            except (OSError, ValueError, TypeError) as exc:
+                raise SecretsDamaged(key, str(exc)) from exc
         made = ec.generate_private_key(ec.SECP256R1())
         name = _named("digitstream's own authority")
         signed = (
@@ -53,6 +70,14 @@ class Authority:
         private(key, _pem(made))
         private(certificate, signed.public_bytes(serialization.Encoding.PEM))
         return cls(signed, made)
+
+    @classmethod
+    def _loaded(cls, certificate: Path, key: Path) -> Authority:
+        loaded = serialization.load_pem_private_key(files.read(key, _LARGEST), None)
+        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
+            message = f"{key.name} is no key of an elliptic curve"
+            raise ValueError(message)
+        return cls(x509.load_pem_x509_certificate(files.read(certificate, _LARGEST)), loaded)
 
     def issue(self, name: str, now: datetime, hosts: Sequence[str] = ()) -> bytes:
         """A new key and its certificate chain in one PEM: of a server if it has hosts."""
@@ -74,10 +99,13 @@ class Authority:
 
 
 def valid(file: Path, now: datetime) -> bool:
-    """Whether a certificate that was issued is there and holds for a while yet."""
-    if not file.exists():
+    """Whether a certificate that was issued is there, whole, and holds for a while yet."""
+    try:
+        content = files.read(file, _LARGEST)
+        serialization.load_pem_private_key(content, None)
+        leaf = x509.load_pem_x509_certificates(content)[0]
+    except (OSError, ValueError, TypeError):
         return False
-    leaf = x509.load_pem_x509_certificates(file.read_bytes())[0]
     return leaf.not_valid_after_utc > now + _days(RENEWED_DAYS)
 
 

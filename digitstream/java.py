@@ -5,6 +5,7 @@ Only the standard library: the bootstrap asks here before anything is installed.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import DigitstreamError
+from digitstream.java_text import utf8_locale
 
 RELEASE = 17
+_PATIENCE_SECONDS = 120.0  # of a busy machine; a launcher that says nothing by then never will
 INSTALLERS = {
     "Debian": f"apt-get install -y openjdk-{RELEASE}-jre-headless",
     "macOS": f"brew install openjdk@{RELEASE}",
@@ -85,9 +88,15 @@ def _identify(launcher: Path) -> tuple[str, Path]:
     command = [str(launcher), "-XshowSettings:properties", "-version"]
     try:
         properties = subprocess.run(
-            command, capture_output=True, text=True, errors="surrogateescape", check=True
+            command,
+            env={**os.environ, **utf8_locale(os.environ)},
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            timeout=_PATIENCE_SECONDS,
+            check=True,
         ).stderr
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return "", launcher.parent.parent
     release = re.search(r"java\.specification\.version = (\S+)", properties)
     home = re.search(r"java\.home = (.+)", properties)

@@ -43,11 +43,13 @@ def connector() -> list[Path]:
 
 @contextmanager
 def tables(settings: History) -> Iterator[Place]:
-    """The tables, on a Spark session that starts soon and ends with the body; raises NoTables.
+    """The tables, on a Spark session that starts soon and ends with the body; raises NoTables, and
+    TablesUnreadable for what Spark has against them in the body.
 
     Where the tables would be on this machine's disk and are not, no Spark is started.
     """
     from digitstream.deadline import lasting
+    from streaming.archive.failures import reached
     from streaming.archive.place import Place, check_local
     from streaming.archive.session import session
 
@@ -64,7 +66,7 @@ def tables(settings: History) -> Iterator[Place]:
             quick=True,
         )
 
-    with lasting(start) as spark:
+    with lasting(start) as spark, reached(settings.address):
         yield Place(spark, settings.address)
 
 

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from kafka.consumer.fetcher import ConsumerRecord
 
-from contract import headers
 from contract.checkpoint import Positions
+from contract.dead_letters import place_of
+from contract.headers import ID, OFFSET, REPLAY_OF, Headers, optional, required
 from contract.messages import expecting
-from contract.sources import Source, topic_of
+from contract.sources import Source
 from contract.topics import Topics
 from digitstream.consumer import TopicReader
 from digitstream.ledger import Kind, Ledger, Offsets, Partition, Spans, Topic
@@ -107,7 +108,7 @@ def reconcile(
     earlier = 0
     for kind, topic, start in kinds:
         for records in reader.records(topic, start):
-            answers = answered_places(records, topics, ids or {})
+            answers = answered_places(kind, records, topics, ids or {})
             ledger.answered(kind, answers.readings)
             ledger.replayed(kind, answers.replays)
             earlier += answers.earlier
@@ -162,17 +163,21 @@ class Answered(NamedTuple):
     """How many answer a reading of an earlier topic of that name."""
 
 
-def answered_places(records: Sequence[ConsumerRecord], topics: Topics, ids: AnswerIds) -> Answered:
-    """What these scores or dead letters answer; raises BadEvent."""
+def answered_places(
+    kind: Kind, records: Sequence[ConsumerRecord], topics: Topics, ids: AnswerIds
+) -> Answered:
+    """What these scores or dead letters answer, by their headers alone; raises BadEvent."""
 
     def is_earlier(place: Source) -> bool:
         return place.topic in ids and place.topic_id not in ids[place.topic]
 
     readings, replays, earlier = [], [], 0
-    with expecting("score or dead letter"):
+    with expecting(kind):
         for record in records:
-            named = dict(record.headers)
-            answered = _answered(named)
+            if kind == "score" and not record.value:
+                message = "it has no value"
+                raise ValueError(message)
+            answered = _answered(record.headers)
             if answered.topic not in topics.answered:
                 continue
             if is_earlier(answered):
@@ -181,8 +186,8 @@ def answered_places(records: Sequence[ConsumerRecord], topics: Topics, ids: Answ
                 readings.append(answered[1:3])
             else:
                 # What is no replay there has a dead letter that names no reading.
-                id = named.get(headers.REPLAY_OF) or named.get(headers.ID)
-                first = None if id is None else Source.of(id.decode())
+                id = optional(record.headers, REPLAY_OF) or optional(record.headers, ID)
+                first = None if id is None else Source.of(id)
                 if first is None or first.topic != topics.readings or is_earlier(first):
                     replays.append((*answered[1:3], -1, -1))
                 else:
@@ -194,19 +199,14 @@ def answered_places(records: Sequence[ConsumerRecord], topics: Topics, ids: Answ
     )
 
 
-def _answered(named: Mapping[str, bytes]) -> Source:
+def _answered(headers: Headers) -> Source:
     """The record that an answer with these headers answers."""
-    if headers.OFFSET not in named:
-        label, partition, offset = named[headers.ID].decode().rsplit("/", 2)
-        topic, id = topic_of(label)
-        return Source(topic, int(partition), int(offset), id)
-    topic_id = named.get(headers.TOPIC_ID)
-    return Source(
-        named[headers.TOPIC].decode(),
-        int(named[headers.PARTITION]),
-        int(named[headers.OFFSET]),
-        None if topic_id is None else topic_id.decode(),
-    )
+    named = dict(headers)
+    if OFFSET in named:
+        return place_of(headers)
+    if len(named) < len(headers):  # a name comes twice
+        return Source.of(required(headers, ID))
+    return Source.of((named[ID] or b"").decode())
 
 
 def _spans(reader: TopicReader, topic: str, since: Positions) -> Spans:

@@ -163,10 +163,10 @@ def _scored_already(
     ids = {first.id.encode(): first for first in cases}
     for records in reader.records(topics.scores) if cases else ():
         for record in records:
-            for name, value in record.headers:
-                if name == ID and value in ids:
-                    del cases[ids.pop(value)]
-                    yield SCORED
+            named = [value for name, value in record.headers if name == ID]
+            if record.value and len(named) == 1 and named[0] in ids:
+                del cases[ids.pop(named[0])]
+                yield SCORED
 
 
 def _replays(

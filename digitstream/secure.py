@@ -7,13 +7,17 @@ TLS). Who does neither (TLS alone) is nobody, and has the rights of nobody.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from contract import files
 from contract.configuration import PROFILES
 from digitstream import certificates
-from digitstream.certificates import Authority, private
+from digitstream.certificates import Authority, SecretsDamaged, private
+
+_LARGEST_PASSWORD = 1 << 10
 
 USERS = ("admin", "producer", "scorer", "reader")
 """Who may come in: somebody who may do everything, and one user for each program."""
@@ -66,8 +70,12 @@ def prepare(home: Path) -> None:
     for each in (place.parent, place):
         each.chmod(0o700)
     for user in USERS:
-        if not _password_file(place, user).exists():
-            private(_password_file(place, user), secrets.token_urlsafe(24).encode())
+        file = _password_file(place, user)
+        if file.exists():
+            continue
+        if (place.parent / "data" / "meta.properties").exists():
+            raise SecretsDamaged(file, "it is not there, and Kafka knows what was in it")
+        private(file, secrets.token_urlsafe(24).encode())
     authority = Authority.of(place, now)
     for name in ("broker", *USERS):
         file = place / f"{name}.pem"
@@ -149,4 +157,11 @@ def _password_file(place: Path, user: str) -> Path:
 
 
 def _password(place: Path, user: str) -> str:
-    return _password_file(place, user).read_text("utf-8")
+    file = _password_file(place, user)
+    try:
+        password = files.read_text(file, _LARGEST_PASSWORD)
+    except (OSError, ValueError) as exc:
+        raise SecretsDamaged(file, str(exc)) from exc
+    if re.fullmatch(r"[A-Za-z0-9_-]+", password) is None:
+        raise SecretsDamaged(file, "it holds no password of ours")
+    return password

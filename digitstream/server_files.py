@@ -40,6 +40,12 @@ listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port}
 """
 
+# Of what clients send no control character reaches the log, and no line but in a stack trace.
+_PATTERN = (
+    r"%d{ISO8601} %p %replace{%m}{[\p{Cc}\p{Cf}]}{?} (%c{1})%n"
+    r"%replace{%ex}{[\p{Cc}\p{Cf}&&[^\n\t]]}{?}"
+)
+
 LOG4J = """\
 Configuration:
   status: error
@@ -48,7 +54,7 @@ Configuration:
       name: file
       fileName: {log}
       filePattern: {rolled}
-      PatternLayout: {{pattern: "%d{{ISO8601}} %p %m (%c{{1}})%n"}}
+      PatternLayout: {{alwaysWriteExceptions: false, pattern: {pattern}}}
       Policies: {{SizeBasedTriggeringPolicy: {{size: 10MB}}}}
       DefaultRolloverStrategy: {{max: 2}}
   Loggers:
@@ -78,8 +84,9 @@ def cluster_id() -> str:
 
 
 def log4j(log: Path) -> str:
-    """The configuration of the broker's log; a path in JSON's quotes is one in YAML's, too."""
-    return LOG4J.format(log=json.dumps(str(log)), rolled=json.dumps(f"{log}.%i"))
+    """The configuration of the broker's log; a text in JSON's quotes is one in YAML's, too."""
+    texts = {"log": str(log), "rolled": f"{log}.%i", "pattern": _PATTERN}
+    return LOG4J.format(**{name: json.dumps(text) for name, text in texts.items()})
 
 
 def format_data(

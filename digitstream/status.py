@@ -6,7 +6,10 @@ import fcntl
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
+from contract.checkpoint import lock_of
+from contract.errors import DigitstreamError
 from contract.log import Log
 from contract.progress import Progress
 from contract.settings import Scoring
@@ -15,6 +18,10 @@ from digitstream.consumer import TopicReader
 
 # A micro-batch's figures are some hundred bytes: the last ones of any query are among these.
 _LATEST = 2_000
+
+
+class LockUnreadable(DigitstreamError):
+    """The file that tells whether a query runs cannot be opened."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     )
     return Status(
         query=settings.name,
-        running=running(settings.checkpoint.with_name(f"{settings.name}.lock")),
+        running=running(lock_of(settings.checkpoint)),
         last=last,
         seconds_ago=None if last is None else round((now - last.time).total_seconds(), 1),
         waiting=waiting,
@@ -66,13 +73,27 @@ def _topics(settings: Scoring) -> list[str]:
 
 
 def running(lock: Path) -> bool | None:
-    """Whether a process holds the lock of a checkpoint; None if there is none."""
+    """Whether a process holds the lock of a checkpoint; None if there is none.
+
+    Raises LockUnreadable if this user may not look.
+    """
     try:
-        with lock.open("rb+") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
+        with lock.open("rb") as file:
+            return _is_held(file)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError:
+    except OSError as exc:
+        message = (
+            f"Whether the query runs cannot be told: {lock} cannot be opened ({exc.strerror}). "
+            f"Whoever runs it holds this file locked. Ask as a user who may read it, or mend it."
+        )
+        raise LockUnreadable(message) from exc
+
+
+def _is_held(file: BinaryIO) -> bool:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # POSIX has one as well as the other
         return True
     return False
 

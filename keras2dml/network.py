@@ -33,6 +33,7 @@ PROTECTED = {
 standalone cluster's master and workers need the same lines."""
 
 # Spark demands the setting, but takes the secret of the environment, which shows nowhere.
+_SECRET_BYTES = 1 << 16
 _SECRET, _SECRET_VARIABLE = "spark.authenticate.secret", "_SPARK_AUTH_SECRET"
 
 # Where Spark looks for an address of its own, whatever the name of this machine resolves to.
@@ -119,7 +120,11 @@ def _set(variables: Mapping[str, str | None]) -> None:
 def _secret(file: Path) -> str:
     """The one line of the file; it goes nowhere but into the JVM's environment."""
     try:
-        text = file.read_text("utf-8").strip()
+        if not file.is_file():
+            raise FileNotFoundError
+        with file.open("rb") as opened:
+            content = opened.read(_SECRET_BYTES + 1)
+        text = content.decode("utf-8").strip() if len(content) <= _SECRET_BYTES else ""
     except (OSError, ValueError) as error:
         reason = f"cannot be read ({type(error).__name__})"
     else:

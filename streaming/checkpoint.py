@@ -11,6 +11,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from contract import files
+from contract.checkpoint import lock_of
 from contract.errors import DigitstreamError
 
 # The JVM of a process that was killed goes on for some seconds.
@@ -29,7 +30,13 @@ class CheckpointInUse(DigitstreamError):
 
 
 class CheckpointUnusable(DigitstreamError):
-    """A checkpoint's folder holds what Spark would wait for, or follow elsewhere."""
+    """A checkpoint's folder holds what Spark would wait for, or follow elsewhere, or takes no files
+    of this user.
+    """
+
+
+class LockUnusable(DigitstreamError):
+    """A file that whoever writes must hold locked cannot be opened."""
 
 
 def check_regular(folder: Path) -> None:
@@ -50,11 +57,12 @@ def check_regular(folder: Path) -> None:
 def claimed(spark: SparkSession, folder: Path, wait: Callable[[float], object]) -> Iterator[Path]:
     """The folder, which is made, for this process alone; `wait` sleeps for some seconds.
 
-    Raises CheckpointInUse, and CheckpointUnusable.
+    Raises CheckpointInUse, CheckpointUnusable and LockUnusable.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     check_regular(folder)
-    with locked(spark, folder.with_suffix(".lock"), wait, _PATIENCE_SECONDS) as got:
+    with locked(spark, lock_of(folder), wait, _PATIENCE_SECONDS) as got:
         if not got:
             message = (
                 f"Another process scores with the checkpoint {folder}. Two would answer each "
@@ -62,6 +70,20 @@ def claimed(spark: SparkSession, folder: Path, wait: Callable[[float], object]) 
             )
             raise CheckpointInUse(message)
         yield folder
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Raise CheckpointUnusable if what the body writes in a checkpoint, or beside it, fails."""
+    try:
+        yield
+    except OSError as exc:
+        message = (
+            f"The checkpoint {folder} cannot be written: {exc.strerror or exc}. A query notes how "
+            f"far it got there, so that it loses nothing. Make room, give the folder to this user, "
+            f"or choose another --home."
+        )
+        raise CheckpointUnusable(message) from exc
 
 
 @contextmanager
@@ -75,9 +97,16 @@ def locked(
     after these seconds.
 
     The session's JVM holds it, so that it lasts exactly as long as the one who writes, even where
-    this process is killed.
+    this process is killed. Raises LockUnusable.
     """
-    lock = cast(Any, spark._jvm).java.io.RandomAccessFile(str(file.resolve()), "rw")
+    try:
+        lock = cast(Any, spark._jvm).java.io.RandomAccessFile(str(file.resolve()), "rw")
+    except Py4JJavaError as exc:
+        message = (
+            f"The lock {file} cannot be opened: {exc.java_exception.getMessage()}. Whoever writes "
+            f"beside it must hold it. Give it and its folder to this user, or choose another place."
+        )
+        raise LockUnusable(message) from exc
     try:
         for _ in range(max(1, round(seconds / _PAUSE_SECONDS))):
             if got := _locks(lock):

@@ -78,12 +78,12 @@ class Follower:
 
     def _ask(self, now: float, end: Offsets) -> None:
         self._reached = end
-        if now - self._asked < _PAUSE_SECONDS:
+        if 0 <= now - self._asked < _PAUSE_SECONDS:  # the clock may have been put back
             return
         self._asked = now
         self.settle()
         try:
-            if now - self._asked_seldom > _SELDOM_SECONDS:
+            if not 0 <= now - self._asked_seldom <= _SELDOM_SECONDS:
                 self._retention = self.log.retention_s(list(end))
                 self._first = self.log.first(end)
                 self._asked_seldom = now

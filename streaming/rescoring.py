@@ -20,6 +20,7 @@ from contract.reasons import BadReading
 from contract.settings import History, Rescoring
 from contract.topics import make, there
 from streaming import source
+from streaming.archive.failures import reached
 from streaming.archive.place import Place, check_local
 from streaming.archive.session import DELTA
 from streaming.archive.tables import READINGS
@@ -50,7 +51,7 @@ def run(
     `jars` are Delta's, too. A score has the id of its reading's first one; run again, it writes
     all once more. What cannot be scored gets nothing: it has its dead letter already;
     `dead_letters` counts it. Raises NoChampion and BundleError for the version, TopicMissing and
-    BrokerUnavailable for Kafka, NoTables.
+    BrokerUnavailable for Kafka, NoTables and TablesUnreadable.
     """
     if tables is None:
         there(settings.kafka, settings.read)
@@ -125,7 +126,8 @@ def _known(settings: Rescoring, place: Place | None) -> KnownTopics:
         with looking(settings.kafka) as log:
             ids = log.topic_ids(settings.read)
     else:
-        ids = dict.fromkeys(settings.read, place.readings_id(READINGS))
+        with reached(place.address):
+            ids = dict.fromkeys(settings.read, place.readings_id(READINGS))
     begun = Checkpoint.read(settings.checkpoint).planned
     return KnownTopics.read(settings.known_topics).joined(ids, begun)
 

@@ -25,7 +25,7 @@ from contract.settings import Scoring
 from contract.topics import ensure, there
 from streaming import retention, source
 from streaming.champion import Champions, Roles
-from streaming.checkpoint import claimed
+from streaming.checkpoint import claimed, writing
 from streaming.failures import cause_of
 from streaming.guard import Bounds
 from streaming.lag import Follower
@@ -60,8 +60,8 @@ def run(
     `jars` are those of Spark's Kafka connector; `tell` takes what a person should know of models
     that take over, or may not. Raises NoChampion, BundleError and ModelFailed for the model,
     TopicMissing, TopicRecreated, AccessDenied, TlsFailed and BrokerUnavailable for Kafka,
-    CheckpointInUse, CheckpointDamaged, ReadingsLost, and ScoringStopped; readings without an
-    answer then get it when this is called again.
+    CheckpointInUse, CheckpointUnusable, LockUnusable, CheckpointDamaged, ReadingsLost, and
+    ScoringStopped; readings without an answer then get it when this is called again.
     """
     ensure(settings.kafka, settings.topics, partitions=settings.partitions, needs=_needs(settings))
     if settings.subscribe:
@@ -206,7 +206,8 @@ def _begin(
     if settings.skip_lost and (lost or recreated):
         skipped = [*lost, *recreated.values()]
         tell(f"Skipped, since Kafka no longer has them: {'; '.join(skipped)}.")
-        starting = retention.skip(partitions, folder)
+        with writing(folder):
+            starting = retention.skip(partitions, folder)
     else:
         if recreated:
             raise TopicRecreated.of(recreated)
@@ -217,7 +218,8 @@ def _begin(
                 f"{', '.join(again)}: what lies between is answered again, under the same ids."
             )
     known = known.joined(ids, stands.planned)
-    known.write(note)
+    with writing(folder):
+        known.write(note)
     return starting, known
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from contract import files
 from contract.checkpoint import CheckpointDamaged
 from contract.errors import DigitstreamError
-from contract.sources import labelled
+from contract.sources import TOPIC_ID, labelled
 
 TopicIds = Mapping[str, str | None]
 """Topic -> the id that Kafka gave it; None from a Kafka without ids."""
@@ -23,6 +23,8 @@ TopicIds = Mapping[str, str | None]
 
 # A line for each topic.
 _LARGEST_NOTE = 1 << 20
+# What goes wrong where a file holds something else.
+_NO_NOTE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class TopicRecreated(DigitstreamError):
@@ -55,11 +57,11 @@ class KnownTopics:
         """What is noted in a file; nothing if there is none. Raises CheckpointDamaged."""
         try:
             notes = json.loads(files.read_text(file, _LARGEST_NOTE))
-            ids = {str(topic): note["id"] for topic, note in notes.items()}
-            plain = frozenset(topic for topic, note in notes.items() if note["plain"])
+            ids = {topic: _id(note["id"]) for topic, note in notes.items()}
+            plain = frozenset(topic for topic, note in notes.items() if _flag(note["plain"]))
         except FileNotFoundError:
             return cls({})
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
+        except _NO_NOTE as exc:
             fact = f"it does not say which topics the query has read ({type(exc).__name__}: {exc})"
             remedy = "Restore it, or remove it if none of them was deleted and made anew since."
             raise CheckpointDamaged(file, fact, remedy) from exc
@@ -96,3 +98,19 @@ class KnownTopics:
     def label(self, topic: str) -> str:
         """The topic as the ids of its readings name it."""
         return labelled(topic, self.id_of(topic))
+
+
+def _id(value: object) -> str | None:
+    """A topic's id as it was noted; raises ValueError for what is none."""
+    if value is None or (isinstance(value, str) and TOPIC_ID.fullmatch(value)):
+        return value
+    message = f"{str(value)[:40]!r} is no topic's id"
+    raise ValueError(message)
+
+
+def _flag(value: object) -> bool:
+    """A flag as it was noted; raises ValueError for what is none."""
+    if isinstance(value, bool):
+        return value
+    message = f"{str(value)[:40]!r} is neither true nor false"
+    raise ValueError(message)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
@@ -21,6 +26,24 @@ class TablesUnwritable(DigitstreamError):
     """The folder of the tables takes no files."""
 
     retriable = True
+
+
+class TablesUnreadable(DigitstreamError):
+    """The tables are out of reach, or are not whole."""
+
+
+@contextmanager
+def reached(address: str) -> Iterator[None]:
+    """Raise TablesUnreadable for what Spark has against the tables at an address."""
+    try:
+        yield
+    except (Py4JJavaError, PySparkException) as exc:
+        message = (
+            f"The tables at {address} cannot be used: {last_cause(str(exc))}. They must be whole, "
+            f"and where Hadoop reaches them from here. Check --tables, the --packages that their "
+            f"store needs, and who may read there."
+        )
+        raise TablesUnreadable(message) from exc
 
 
 _UNWRITABLE = re.compile(

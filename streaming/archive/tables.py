@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql.functions import expr
 
-from contract import headers, reasons, times
+from contract import headers, reasons
 from contract.events import ENGINES
-from contract.sources import LABEL, labelled
+from contract.sources import LABEL, TOPIC_ID, labelled
 from contract.structured import CONTENT_TYPE
 from contract.topics import Topics
+from streaming.archive.expressions import has_attributes, header, readable, spelled, text, time
 
 _HEADERS = "ARRAY<STRUCT<key: STRING, value: BINARY>>"
 _RECORD = "STRUCT<key: BINARY, value: BINARY, headers: ARRAY<STRUCT<key: STRING, value: BINARY>>>"
@@ -64,57 +65,9 @@ def _topic(readings: str, readings_id: str | None) -> str:
     )
 
 
-def _once(value: str, name: str, then: str) -> str:
-    """An expression of `name`, which stands for a value that is computed once."""
-    return f"transform(array({value}), {name} -> {then})[0]"
-
-
-def _text(value: str) -> str:
-    """Bytes as text; null where they are no UTF-8, which other readers of the tables refuse."""
-    whole = "if(encode(decode(b, 'UTF-8'), 'UTF-8') = b, decode(b, 'UTF-8'), null)"
-    return _once(value, "b", whole)
-
-
-def _header(name: str) -> str:
-    """The value of the one header of this name as text; null unless there is exactly one."""
-    found = f"filter(headers, h -> h.key = '{name}')"
-    return _text(_once(found, "f", "if(size(f) = 1, f[0].value, null)"))
-
-
-_RFC_3339 = (
-    r"^(?!0000)\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?"
-    r"(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)$"
-)
-
-
-def _time(text: str) -> str:
-    """The moment that an RFC 3339 text names, as `contract.times` reads it, else null."""
-    zone = "if(endswith(t, 'Z'), 'Z', right(t, 6))"
-    # A leap second is the one after it; of a fraction six digits count.
-    leap, fraction = "substr(t, 18, 2) = '60'", "substr(t, 20, length(t) - 19 - length(zone))"
-    seconds = f"if({leap}, '59', substr(t, 18, 2))"
-    plain = f"concat(left(t, 17), {seconds}, left({fraction}, 7), 'Z')"
-    ahead = "int(concat(left(zone, 1), substr(zone, 2, 2) * 60 + substr(zone, 5, 2)))"
-    moment = (
-        f"unix_micros(try_cast({plain} AS TIMESTAMP)) + if({leap}, 1000000, 0) "
-        f"- if(zone = 'Z', 0, {ahead}) * 60000000L"
-    )
-    within = f"if(m BETWEEN {times.EARLIEST_US} AND {times.LATEST_US}, timestamp_micros(m), null)"
-    found = _once(zone, "zone", _once(moment, "m", within))
-    return _once(f"upper({text})", "t", f"if(t RLIKE '{_RFC_3339}', {found}, null)")
-
-
-def _readable(columns: dict[str, str]) -> Select:
-    """The columns where `readable` is true, else the record in `unread`."""
-    shown = (f"if(readable, {value}, null) AS {name}" for name, value in columns.items())
-    raw = "if(readable, null, named_struct('key', key, 'value', value, 'headers', headers))"
-    own = ("partition AS record_partition", "offset AS record_offset", "timestamp AS record_time")
-    return (*shown, *own, f"{raw} AS unread")
-
-
 _AS_IT_CAME = ("key", "value", "partition", "offset", "timestamp", "headers")
 
-_MEDIA_TYPE = f"lower(trim(substring_index({_header(headers.CONTENT_TYPE)}, ';', 1)))"
+_MEDIA_TYPE = f"lower(trim(substring_index({header(headers.CONTENT_TYPE)}, ';', 1)))"
 _EVENT = "id STRING, source STRING, type STRING, time STRING, datacontenttype STRING"
 
 READINGS = Table(
@@ -128,9 +81,9 @@ READINGS = Table(
         ("*", f"{_MEDIA_TYPE} AS media_type"),
         (
             "*",
-            f"if(media_type = '{CONTENT_TYPE}', from_json({_text('value')}, '{_EVENT}'), "
-            f"named_struct('id', {_header(headers.ID)}, 'source', {_header(headers.SOURCE)}, "
-            f"'type', {_header(headers.TYPE)}, 'time', {_header(headers.TIME)}, "
+            f"if(media_type = '{CONTENT_TYPE}', from_json({text('value')}, '{_EVENT}'), "
+            f"named_struct('id', {header(headers.ID)}, 'source', {header(headers.SOURCE)}, "
+            f"'type', {header(headers.TYPE)}, 'time', {header(headers.TIME)}, "
             "'datacontenttype', media_type)) AS event",
         ),
         (
@@ -140,8 +93,8 @@ READINGS = Table(
             "offset",
             "timestamp AS broker_time",
             "event.id AS id",
-            f"{_text('key')} AS device",
-            f"{_time('event.time')} AS device_time",
+            f"{text('key')} AS device",
+            f"{time('event.time')} AS device_time",
             "event.source AS source",
             "event.type AS type",
             "event.datacontenttype AS content_type",
@@ -159,18 +112,24 @@ LABELS = Table(
     selects=(
         (
             *_AS_IT_CAME,
-            f"from_json({_text('value')}, 'id STRING, label STRING') AS body",
-            f"{_time(_header(headers.TIME))} AS time",
+            f"from_json({text('value')}, 'id STRING, label STRING') AS body",
+            f"{time(header(headers.TIME))} AS time",
         ),
-        ("*", "body.id IS NOT NULL AND body.label IS NOT NULL AND time IS NOT NULL AS readable"),
+        (
+            "*",
+            f"coalesce({has_attributes()} AND body.id <> '' AND body.label IS NOT NULL, false) "
+            "AS readable",
+        ),
         (
             "to_date(timestamp) AS date",
-            *_readable({"id": "body.id", "label": "body.label", "label_time": "time"}),
+            *readable({"id": "body.id", "label": "body.label", "label_time": "time"}),
         ),
     ),
 )
 
-_LABEL = f"^{LABEL.pattern}$"
+_LABEL = rf"^{LABEL.pattern}\\z"
+# Decimals in the one spelling that a place has.
+_PARTITION, _OFFSET = (rf"(0|[1-9][0-9]{{0,{most}}})" for most in (8, 17))
 _ENGINES = ", ".join(f"'{engine}'" for engine in ENGINES)
 _SCORE = (
     "id STRING, device STRING, prediction STRING, confidence FLOAT, probabilities ARRAY<FLOAT>, "
@@ -189,21 +148,21 @@ SCORES = Table(
     selects=(
         (
             *_AS_IT_CAME,
-            f"split({_header(headers.ID)}, '/') AS source",
-            f"from_json({_text('value')}, '{_SCORE}') AS body",
+            f"split({header(headers.ID)}, '/') AS source",
+            f"from_json({text('value')}, '{_SCORE}') AS body",
         ),
         (
             "*",
             "try_cast(source[1] AS INT) AS source_partition",
             "try_cast(source[2] AS BIGINT) AS source_offset",
-            f"{_time('body.times.device')} AS device_time",
-            f"{_time('body.times.broker')} AS broker_time",
-            f"{_time('body.times.scored')} AS scored_time",
+            f"{time('body.times.device')} AS device_time",
+            f"{time('body.times.broker')} AS broker_time",
+            f"{time('body.times.scored')} AS scored_time",
         ),
         (
             "*",
-            f"coalesce(size(source) = 3 AND source[0] RLIKE '{_LABEL}' "
-            "AND source_partition >= 0 AND source_offset >= 0 "
+            f"coalesce({has_attributes()} AND size(source) = 3 AND source[0] RLIKE '{_LABEL}' "
+            rf"AND source[1] RLIKE '^{_PARTITION}\\z' AND source[2] RLIKE '^{_OFFSET}\\z' "
             "AND body.id <> '' AND body.prediction IS NOT NULL "
             "AND body.confidence BETWEEN 0 AND 1 AND size(body.probabilities) >= 2 "
             "AND forall(body.probabilities, p -> coalesce(p BETWEEN 0 AND 1, false)) "
@@ -213,7 +172,7 @@ SCORES = Table(
         ),
         (
             "to_date(if(readable, broker_time, timestamp)) AS date",
-            *_readable(
+            *readable(
                 {
                     "topic": "source[0]",
                     "partition": "source_partition",
@@ -236,7 +195,7 @@ SCORES = Table(
     key=("topic", "partition", "offset"),
 )
 
-_REASON = f"^({'|'.join(reasons.REASONS)}): [ -~]+$"
+_REASON = rf"^({'|'.join(reasons.REASONS)}): [ -~]+\\z"
 _STAGES = ", ".join(f"'{stage}'" for stage in reasons.STAGES)
 _ORIGINAL = (
     f"transform(filter(headers, h -> startswith(h.key, '{headers.ORIGINAL}')), "
@@ -252,13 +211,14 @@ DEAD_LETTERS = Table(
     selects=(
         (
             *_AS_IT_CAME,
-            f"{_header(headers.TOPIC)} || "
-            f"coalesce('.id-' || {_header(headers.TOPIC_ID)}, '') AS source_topic",
-            f"try_cast({_header(headers.PARTITION)} AS INT) AS source_partition",
-            f"try_cast({_header(headers.OFFSET)} AS BIGINT) AS source_offset",
-            f"try_cast({_header(headers.ATTEMPT)} AS INT) AS attempt",
-            f"{_header(headers.STAGE)} AS stage",
-            f"{_header(headers.REASON)} AS reason",
+            f"{header(headers.TOPIC)} || "
+            f"if(exists(headers, h -> h.key = '{headers.TOPIC_ID}'), "
+            f"'.id-' || {spelled(headers.TOPIC_ID, TOPIC_ID.pattern)}, '') AS source_topic",
+            f"cast({spelled(headers.PARTITION, _PARTITION)} AS INT) AS source_partition",
+            f"cast({spelled(headers.OFFSET, _OFFSET)} AS BIGINT) AS source_offset",
+            f"cast({spelled(headers.ATTEMPT, _PARTITION)} AS INT) AS attempt",
+            f"{header(headers.STAGE)} AS stage",
+            f"{header(headers.REASON)} AS reason",
         ),
         (
             "*",
@@ -268,7 +228,7 @@ DEAD_LETTERS = Table(
         ),
         (
             "to_date(timestamp) AS date",
-            *_readable(
+            *readable(
                 {
                     "topic": "source_topic",
                     "partition": "source_partition",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from streaming.engines.in_workers import Predict
 from streaming.frame import Features, Probabilities
 
+_FATAL = 4
+"""Of ONNX Runtime's levels the highest. What goes wrong comes as an exception all the same."""
+
 
 def loaded(model: bytes) -> Predict:
     """The bytes of an ONNX file as a session of one thread."""
@@ -12,6 +15,9 @@ def loaded(model: bytes) -> Predict:
 
     options = SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = (
+        _FATAL  # what it says of a bundle has names from there, as they are
+    )
     session = InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def predict(features: Features) -> Probabilities:

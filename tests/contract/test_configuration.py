@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields
+from datetime import datetime, timedelta, timezone
 from math import inf
 from pathlib import Path
 
 import pytest
 
-from contract.configuration import RULES, load
+from contract.configuration import load
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, SettingsError
+from contract.setting_rules import RULES
 from contract.settings import Archiving, Asking, Producing, Rescoring, Scoring, Settings, Training
 
 NO_FILE = Path("no-such.toml")
@@ -62,7 +64,7 @@ def test_everything_wrong_is_told_at_once_with_the_nearest_name(tmp_path: Path) 
     message = str(caught.value)
     assert f"rate in {file} is {{'fast': 1}}, but must be a number of readings a second" in message
     assert "DIGITSTREAM_COUNTS is no setting; the nearest is DIGITSTREAM_COUNT" in message
-    assert "DIGITSTREAM_SEED is 'x', but must be a whole number from 0 on" in message
+    assert "DIGITSTREAM_SEED is 'x', but must be a whole number from 0 to 4,294,967,295" in message
     assert "--engin is no setting; the nearest is --engine" in message
 
 
@@ -86,6 +88,19 @@ def test_everything_wrong_is_told_at_once_with_the_nearest_name(tmp_path: Path) 
         ("model", "a'b"),
         ("available_now", "perhaps"),
         ("home", ""),
+        ("tables", "~nosuchuser/tables"),
+        ("tables", "a\0b"),
+        ("spark_secret_file", "~nosuchuser/secret"),
+        ("from_timestamp", datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=1)))),
+        ("from_timestamp", datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-1)))),
+        ("query_timeout", "370000d"),
+        ("trigger", "1e305d"),
+        ("clock_skew", "1000000d"),
+        ("label_delay", "1e10"),
+        ("rate", "1e-300"),
+        ("seed", "5000000000"),
+        ("partitions", "3000000000"),
+        ("devices", "1000000000000"),
     ],
 )
 def test_a_value_that_cannot_be_obeyed_is_refused(name: str, value: object) -> None:

@@ -228,6 +228,8 @@ def test_structured_mode_carries_everything_in_the_value() -> None:
         (json.dumps(EVENT | {"specversion": None, "data": 1}).encode(), "bad-header"),
         (json.dumps(EVENT | {"data": 1, "data_base64": ""}).encode(), "malformed"),
         (json.dumps(EVENT | {"data_base64": "a"}).encode(), "malformed"),
+        (json.dumps(EVENT | {"data_base64": "ABCD=="}).encode(), "malformed"),
+        (json.dumps(EVENT | {"data_base64": "ABCD="}).encode(), "malformed"),
         (json.dumps(EVENT | {"data_base64": "é"}).encode(), "malformed"),
         (json.dumps(EVENT | {"data_base64": 1}).encode(), "malformed"),
     ],

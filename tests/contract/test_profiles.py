@@ -191,6 +191,8 @@ def test_everything_wrong_is_told_at_once(files: Path) -> None:
         ((*SASL, 'sasl-password-file = "/dev/zero"'), "it is a device, not a regular file"),
         ((*SASL, 'sasl-password-file = "FOLDER/huge"'), "huge cannot be read"),
         (('security-protocol = "SSL"', 'ssl-cafile = "FOLDER/pipe"'), "it is a named pipe"),
+        (('security-protocol = "SSL"', 'ssl-cafile = "~nosuchuser/ca.pem"'), "nobody's home"),
+        (('security-protocol = "SSL"', 'ssl-cafile = "a\\u0000"'), "a text that is not empty"),
         (('bootstrap-servers = "nowhere"',), "bootstrap-servers .*host:port"),
     ],
 )

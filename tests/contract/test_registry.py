@@ -56,6 +56,13 @@ def test_a_home_that_was_moved_has_its_versions_and_takes_more(make: Make, tmp_p
     assert [version.version for version in moved.versions()] == ["2", "1"]
 
 
+def test_a_folder_that_takes_no_bundles_is_one_sentence(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "artifacts").touch()
+    registry = registry_in(tmp_path, "digits")
+    with pytest.raises(RegistryUnavailable, match=r"cannot keep its bundles: .* another --home\."):
+        registry.register(make(tmp_path / "a", accuracy=0.5), parameters={})
+
+
 def test_a_registered_bundle_is_listed_promoted_and_found_again(
     home: Path, make: Make, tmp_path: Path
 ) -> None:

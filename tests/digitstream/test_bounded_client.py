@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,20 @@ def test_a_time_that_is_none_is_read_as_the_nearest(
 def test_the_second_time_asks_nobody(spark_jars: list[Path], java_17: java.Java) -> None:
     cache, nobody = jars.cache(os.environ), java.Java(Path("nowhere"))
     assert bounded(jars.ensure(jars.CONNECTOR, java_17, cache), nobody, cache) == spark_jars
+
+
+@pytest.mark.slow
+def test_a_copy_that_was_changed_is_made_anew(java_17: java.Java, tmp_path: Path) -> None:
+    found = jars.ensure(jars.CONNECTOR, java_17, jars.cache(os.environ))
+    [client] = [jar for jar in found if jar.name.startswith("kafka-clients-")]
+    [copy] = bounded([client], java_17, tmp_path)
+    with zipfile.ZipFile(copy) as jar:
+        content = {name: jar.read(name) for name in jar.namelist()}
+    with zipfile.ZipFile(copy, "a") as jar:
+        jar.writestr("org/apache/kafka/Evil.class", b"")
+    assert bounded([client], java_17, tmp_path) == [copy]
+    with zipfile.ZipFile(copy) as jar:
+        assert {name: jar.read(name) for name in jar.namelist()} == content
 
 
 def test_a_client_that_cannot_be_changed_is_one_sentence(tmp_path: Path) -> None:

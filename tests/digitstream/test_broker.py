@@ -9,11 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from contract.errors import BrokerUnavailable
-from digitstream import broker, jars, java, ports
+from digitstream import broker, jars, java, ports, server_files
+from digitstream.bounded_client import running
 from tests.listening import Listeners
 
 pytestmark = pytest.mark.kafka
@@ -63,6 +65,46 @@ def test_a_pid_that_went_to_another_program_is_left_alone(tmp_path: Path) -> Non
     (tmp_path / "broker.json").write_text(json.dumps(vars(record)))
     assert broker.status(tmp_path) is None
     assert broker.stop(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"pid": "x"},
+        {"pid": 1 << 80},
+        {"pid": True},
+        {"bootstrap_servers": "nowhere"},
+        {"log": 1},
+        {"listeners": {"SASL_SSL": 1}},
+        {"listeners": []},
+        {"more": 1},
+    ],
+)
+def test_a_note_that_is_none_of_ours_is_no_broker(tmp_path: Path, wrong: dict[str, object]) -> None:
+    note = {"bootstrap_servers": "127.0.0.1:9092", "pid": os.getpid(), "data": "d", "log": "l"}
+    (tmp_path / "broker.json").write_text(json.dumps(note | wrong), "utf-8")
+    assert broker.status(tmp_path) is None
+    assert broker.stop(tmp_path) is None
+
+
+@pytest.mark.slow
+def test_the_log_has_no_control_characters_and_no_lines_of_others(
+    java_17: java.Java, path: list[Path]
+) -> None:
+    configuration = yaml.safe_load(server_files.log4j(Path("kafka.log")))
+    layout = configuration["Configuration"]["Appenders"]["RollingFile"]["PatternLayout"]
+    with running(java_17, path) as jvm:
+        log4j = jvm.org.apache.logging.log4j
+        builder = log4j.core.layout.PatternLayout.newBuilder().withPattern(layout["pattern"])
+        made = builder.withAlwaysWriteExceptions(layout["alwaysWriteExceptions"]).build()
+        message = log4j.message.SimpleMessage("client \x1b]0;x\x07\n2026 ERROR all is lost")
+        event = log4j.core.impl.Log4jLogEvent.newBuilder().setLoggerName("kafka.x")
+        event = event.setLevel(log4j.Level.WARN).setMessage(message)
+        event = event.setThrown(jvm.java.lang.RuntimeException("gone \x1b[2J"))
+        text = made.toSerializable(event.build())
+    first, *trace = text.splitlines()
+    assert first.endswith(" WARN client ?]0;x??2026 ERROR all is lost (x)")
+    assert "RuntimeException: gone ?[2J" in trace[0] and "\x1b" not in text
 
 
 def test_a_taken_port_is_named_with_the_remedy(

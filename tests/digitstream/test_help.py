@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from contract import settings
-from contract.configuration import RULES
+from contract.setting_rules import RULES
 from digitstream import cli, display
 from digitstream.display import Volume
 from tests.digitstream.conftest import Run

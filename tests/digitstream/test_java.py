@@ -11,7 +11,8 @@ def installed(folder: Path, release: str) -> Path:
     launcher.parent.mkdir(parents=True)
     launcher.write_text(
         f"#!/bin/sh\necho '    java.home = {folder}' >&2\n"
-        f"echo '    java.specification.version = {release}' >&2\n"
+        f"echo '    java.specification.version = {release}' >&2\n",
+        "utf-8",
     )
     launcher.chmod(0o755)
     return folder
@@ -46,3 +47,25 @@ def test_a_launcher_that_does_not_run_is_passed_over(tmp_path: Path) -> None:
     (broken / "bin" / "java").write_text("#!/bin/sh\nexit 1\n")
     right = installed(tmp_path / "right", "17")
     assert java.find({"JAVA_HOME": str(broken)}, places=(str(right),)).home == right
+
+
+def test_a_launcher_that_says_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = installed(tmp_path / "silent", "17")
+    (silent / "bin" / "java").write_text("#!/bin/sh\nexec sleep 60\n")
+    right = installed(tmp_path / "right", "17")
+    monkeypatch.setattr(java, "_PATIENCE_SECONDS", 1.0)
+    assert java.find({"JAVA_HOME": str(silent)}, places=(str(right),)).home == right
+
+
+def test_a_home_of_any_name_is_found_in_any_locale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = installed(tmp_path / "m\u00fcller", "17")
+    launcher = home / "bin" / "java"
+    # As a JVM in the locale of C, which knows ASCII alone.
+    asks = 'case "$LC_ALL" in *UTF-8) ;; *) echo "    java.home = ?" >&2; exit ;; esac\n'
+    launcher.write_text(launcher.read_text("utf-8").replace("\n", f"\n{asks}", 1), "utf-8")
+    monkeypatch.setenv("LC_ALL", "C")
+    assert java.find({"JAVA_HOME": str(home)}, places=()).home == home

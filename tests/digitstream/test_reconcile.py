@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from kafka import KafkaProducer
@@ -18,7 +19,7 @@ from digitstream.broker import Broker
 from digitstream.consumer import TopicReader, reading
 from digitstream.dead_letters import listing
 from digitstream.java import Java
-from digitstream.reconcile import Mark, reconcile
+from digitstream.reconcile import Mark, answered_places, reconcile
 
 pytestmark = pytest.mark.kafka
 
@@ -177,8 +178,27 @@ def test_what_is_no_answer_is_named(
 ) -> None:
     send(producer, topics.readings, [READING])
     send(producer, topics.scores, [Message(None, b"{}", [])])
-    with pytest.raises(BadEvent, match="score or dead letter"):
+    with pytest.raises(BadEvent, match="does not hold a score"):
         reconcile(reader, topics)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        Message(None, b"{}", [(ID, b"lab.readings/0/99999999999999999999")]),
+        Message(None, b"{}", [(ID, b"lab.readings/9999999999/0")]),
+        Message(None, b"{}", [(ID, b"lab.readings/ 0 /0_1 ")]),
+        Message(None, b"{}", [(ID, "lab.readings/\u0660/\u0667".encode())]),
+        Message(None, b"{}", [(ID, b"lab.readings/0/1"), (ID, b"lab.readings/0/2")]),
+        Message(None, b"{}", [("topic", b"lab.readings"), ("partition", b"0"), ("offset", b"+1")]),
+        Message(None, None, [(ID, b"lab.readings/0/1")]),
+    ],
+    ids=lambda score: repr(score.headers)[:40],
+)
+def test_what_names_no_place_as_scores_do_answers_nothing(score: Message) -> None:
+    record = SimpleNamespace(value=score.value, headers=score.headers)
+    with pytest.raises(BadEvent, match="does not hold a score"):
+        answered_places("score", [record], Topics.named("lab"), {})
 
 
 class Foreign(str):

@@ -44,6 +44,16 @@ def test_a_secret_that_is_none_is_told_with_its_file(content: bytes | None, tmp_
     assert dict(os.environ) == before
 
 
+def test_a_secret_that_has_no_end_is_told_with_its_file(tmp_path: Path) -> None:
+    pipe, endless, huge = (tmp_path / name for name in ("pipe", "endless", "huge"))
+    os.mkfifo(pipe)
+    endless.symlink_to("/dev/zero")
+    huge.write_bytes(b"x" * (1 << 20))
+    for file in (pipe, endless, huge):
+        with pytest.raises(InvalidSession, match=f"secret, {file}, .* in one line. Mend it or"):
+            launch("no", "spark://nowhere:7077", {}, file)
+
+
 @pytest.mark.spark
 def test_nothing_of_a_local_session_listens_outside_loopback(spark: SparkSession) -> None:
     spark.sparkContext.range(2).map(str).collect()  # with Python workers

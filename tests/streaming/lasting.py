@@ -31,8 +31,8 @@ def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
 
 
 def answered(settings: Scoring, *sent: Sent) -> None:
-    """Wait until as many readings are answered as were sent."""
-    until(lambda: len(answers(settings).sources) >= sum(map(len, sent)))
+    """Wait until as many readings are answered as were sent, some of them twice maybe."""
+    until(lambda: len(set(answers(settings).sources)) >= sum(map(len, sent)))
 
 
 def heard(said: list[str], words: str) -> None:

@@ -56,7 +56,7 @@ def by_fours(seed: int = 1) -> bytes:
 
 
 def upsetting() -> np.ndarray:
-    """An image of which a moody model makes no number; the first twenty by chance are none."""
+    """An image of which a moody model makes no number. So is, by chance, image number 91."""
     return np.full(SHAPE, UPSETTING, np.uint8)
 
 

@@ -93,6 +93,15 @@ def test_retention_that_comes_near_is_told_in_time_and_readings() -> None:
     assert (found.headroom, found.overtaken_s) == (2, 600.0)
 
 
+def test_a_clock_that_was_put_back_holds_the_group_up_for_nothing() -> None:
+    broker = Broker()
+    follower = Follower(broker, "g")
+    follower.after(report((10, 20), (10, 20)), answered(p0=1), 100.0)
+    earlier = {**report((30, 40), (30, 40)), "timestamp": "2026-03-01T02:00:00.000Z"}
+    follower.after(earlier, answered(p0=1), 100.0)
+    assert broker.groups["g"] == {TOPIC: {0: 30, 1: 40}}
+
+
 def test_a_broker_that_does_not_answer_stops_nothing() -> None:
     broker = Broker(retention=60.0)
     broker.away = True

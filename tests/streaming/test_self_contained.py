@@ -5,10 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, helper, numpy_helper, onnx_ml_pb2
+from onnx import (
+    ModelProto,
+    TensorProto,
+    helper,
+    load_model_from_string,
+    numpy_helper,
+    onnx_ml_pb2,
+)
 from pyspark.sql import SparkSession
 
 from contract import bundle
@@ -16,6 +24,8 @@ from contract.bundle import Bundle
 from contract.errors import BundleError
 from contract.settings import Scoring
 from streaming.choice import AUTO, chosen
+from streaming.engines import onnx as onnx_engine
+from streaming.engines import openvino as openvino_engine
 from streaming.engines.self_contained import ReachesOutside, check_self_contained
 from streaming.engines.systemds import Systemds
 from tests.streaming.onnx_models import linear, registered_as
@@ -145,3 +155,13 @@ def test_a_script_in_a_bundle_is_never_run(
     found = engine.tried(known.scaling.apply(sealed.golden.inputs)).probabilities
     np.testing.assert_allclose(found, sealed.golden.probabilities, atol=1e-5)
     assert not owned.exists()
+
+
+@pytest.mark.parametrize("engine", [onnx_engine, openvino_engine])
+def test_names_in_a_model_are_not_said(capfd: pytest.CaptureFixture[str], engine: Any) -> None:
+    model = load_model_from_string(linear())
+    model.graph.initializer.append(
+        numpy_helper.from_array(np.zeros(2, np.float32), "W\x1b]0;x\x07\nall is lost")
+    )
+    engine.loaded(model.SerializeToString())
+    assert capfd.readouterr() == ("", "")

@@ -56,7 +56,20 @@ def test_a_kafka_without_ids_tells_nothing_apart() -> None:
     assert known.joined({TOPIC: A}, begun=[TOPIC]).label(TOPIC) == TOPIC
 
 
-@pytest.mark.parametrize("note", ["", "[]", '{"lab.readings": "x"}', '{"lab.readings": {}}', "\0"])
+@pytest.mark.parametrize(
+    "note",
+    [
+        "",
+        "[]",
+        '{"lab.readings": "x"}',
+        '{"lab.readings": {}}',
+        '{"lab.readings": {"id": 5, "plain": false}}',
+        '{"lab.readings": {"id": null, "plain": 1}}',
+        "[" * 100_000,
+        "\0",
+    ],
+    ids=lambda note: note[:40],
+)
 def test_a_damaged_note_is_told(tmp_path: Path, note: str) -> None:
     file = tmp_path / "scoring.topics.json"
     file.write_text(note)

@@ -1,0 +1,71 @@
+"""Expressions of Spark's SQL that read the parts of a record as the contract's codecs do."""
+
+from __future__ import annotations
+
+from contract import headers, times
+
+
+def once(value: str, name: str, then: str) -> str:
+    """An expression of `name`, which stands for a value that is computed once."""
+    return f"transform(array({value}), {name} -> {then})[0]"
+
+
+def text(value: str) -> str:
+    """Bytes as text; null where they are no UTF-8, which other readers of the tables refuse."""
+    whole = "if(encode(decode(b, 'UTF-8'), 'UTF-8') = b, decode(b, 'UTF-8'), null)"
+    return once(value, "b", whole)
+
+
+def header(name: str) -> str:
+    """The value of the one header of this name as text; null unless there is exactly one."""
+    found = f"filter(headers, h -> h.key = '{name}')"
+    return text(once(found, "f", "if(size(f) = 1, f[0].value, null)"))
+
+
+_RFC_3339 = (
+    r"^(?!0000)\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d+)?"
+    r"(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)\\z"
+)
+
+
+def time(text: str) -> str:
+    """The moment that an RFC 3339 text names, as `contract.times` reads it, else null."""
+    zone = "if(endswith(t, 'Z'), 'Z', right(t, 6))"
+    # A leap second is the one after it; of a fraction six digits count.
+    leap, fraction = "substr(t, 18, 2) = '60'", "substr(t, 20, length(t) - 19 - length(zone))"
+    seconds = f"if({leap}, '59', substr(t, 18, 2))"
+    plain = f"concat(left(t, 17), {seconds}, left({fraction}, 7), 'Z')"
+    ahead = "int(concat(left(zone, 1), substr(zone, 2, 2) * 60 + substr(zone, 5, 2)))"
+    moment = (
+        f"unix_micros(try_cast({plain} AS TIMESTAMP)) + if({leap}, 1000000, 0) "
+        f"- if(zone = 'Z', 0, {ahead}) * 60000000L"
+    )
+    within = f"if(m BETWEEN {times.EARLIEST_US} AND {times.LATEST_US}, timestamp_micros(m), null)"
+    found = once(zone, "zone", once(moment, "m", within))
+    return once(f"upper({text})", "t", f"if(t RLIKE '{_RFC_3339}', {found}, null)")
+
+
+def has_attributes() -> str:
+    """That an event of ours has its attributes, as `contract.headers` reads them."""
+    version = header(headers.SPECVERSION)
+    no_version = f"NOT exists(headers, h -> h.key = '{headers.SPECVERSION}')"
+    return " AND ".join(
+        [
+            *(f"{header(name)} <> ''" for name in headers.REQUIRED),
+            f"{time(header(headers.TIME))} IS NOT NULL",
+            f"({no_version} OR {version} = '{headers.VERSION}')",
+        ]
+    )
+
+
+def readable(columns: dict[str, str]) -> tuple[str, ...]:
+    """The columns where `readable` is true, else the record in `unread`."""
+    shown = (f"if(readable, {value}, null) AS {name}" for name, value in columns.items())
+    raw = "if(readable, null, named_struct('key', key, 'value', value, 'headers', headers))"
+    own = ("partition AS record_partition", "offset AS record_offset", "timestamp AS record_time")
+    return (*shown, *own, f"{raw} AS unread")
+
+
+def spelled(name: str, pattern: str) -> str:
+    """The value of a header as text; null unless the pattern matches all of it."""
+    return once(header(name), "n", rf"if(n RLIKE '^{pattern}\\z', n, null)")

@@ -1,0 +1,39 @@
+"""Whether a query runs, by the lock of its checkpoint."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from digitstream.status import LockUnreadable, running
+
+HOLD = """
+import fcntl, sys
+with open(sys.argv[1], "w") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_who_holds_the_lock_runs(tmp_path: Path) -> None:
+    lock = tmp_path / "digits.v2.lock"
+    assert running(lock) is None
+    command = [sys.executable, "-c", HOLD, str(lock)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        assert running(lock) is True
+        lock.chmod(0o444)  # who may only read may look, too
+        assert running(lock) is True
+        holder.communicate("")
+    assert running(lock) is False
+
+
+def test_a_lock_that_cannot_be_opened_is_no_sign_of_life(tmp_path: Path) -> None:
+    with pytest.raises(LockUnreadable, match=r"Whether the query runs cannot be told: .*\."):
+        running(tmp_path)
