@@ -42,7 +42,7 @@ def undisturbed() -> Iterator[None]:
 def detach(command: list[str], log: Path, environ: Mapping[str, str]) -> psutil.Process:
     """Start a process of its own session, which outlives this one; its output is added to `log`."""
     output = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    pid = os.posix_spawn(
+    pid = os.posix_spawnp(
         command[0],
         command,
         environ,

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from digitstream import processes
 from digitstream.children import Command, CommandFailed, Stopped, stoppable
 
 
@@ -56,3 +57,10 @@ def test_a_signal_ends_the_body_once_and_leaves_the_handlers(number: signal.Sign
             cleaned.append(True)
     assert cleaned == [True]
     assert signal.getsignal(number) == before
+
+
+def test_a_command_is_looked_up_as_a_shell_does(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    ended = processes.detach(["env", "PLACE=here", "printenv", "PLACE"], log, os.environ)
+    ended.wait()
+    assert log.read_text() == "here\n"
