@@ -36,6 +36,11 @@ class Log:
         }
         return {name: topic_id_of(id) if id != _NO_ID else None for name, id in ids.items()}
 
+    def partitions(self, topic: str) -> list[int]:
+        """The numbers of a topic's partitions; none if there is no such topic, or it is hidden."""
+        [described] = self._admin.describe_topics([topic])
+        return sorted(partition["partition_index"] for partition in described["partitions"])
+
     def leader(self, topic: str, partition: int) -> int:
         """The number of the broker that leads a partition, -1 while none does."""
         [described] = self._admin.describe_topics([topic])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -16,7 +16,7 @@ from contract.clients import PATIENCE_MS, absent, consuming, denied, reaching, s
 from contract.codecs import UNDECODED, undecoded
 from contract.connection import Kafka
 from contract.errors import TopicMissing
-from contract.log import looking
+from contract.log import Log, looking
 from contract.topics import hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
@@ -32,30 +32,36 @@ class TopicReader:
     is compressed in a way that this Python cannot undo.
     """
 
-    def __init__(self, consumer: KafkaConsumer, kafka: Kafka) -> None:
-        self._consumer = consumer
-        self._kafka = kafka
+    def __init__(self, log: Log, kafka: Kafka) -> None:
+        self._log, self._kafka = log, kafka
+        self._consumer = _connected(kafka)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._consumer.close(timeout_ms=PATIENCE_MS)
 
     def topic_id(self, topic: str) -> str | None:
         """The id that Kafka gave the topic; None from a Kafka without ids, or without the topic."""
-        with served(self._kafka), looking(self._kafka) as log:
-            return log.topic_ids([topic]).get(topic)
+        with served(self._kafka):
+            return self._log.topic_ids([topic]).get(topic)
 
     def first(self, topic: str) -> Positions:
         """The offset of each partition's oldest record that is still there."""
-        found: dict[TopicPartition, int]
+        places = self._of(topic)
+        offsets: dict[TopicPartition, int]
         with served(self._kafka):
-            found = self._consumer.beginning_offsets(self._of(topic))
-        return {place.partition: offset for place, offset in found.items()}
+            offsets = self._consumer.beginning_offsets(places)
+        return {place.partition: offset for place, offset in offsets.items()}
 
     def end(self, topic: str) -> Positions:
         """The offset up to which each partition can be read: that of its next record, or of the
         first record of a transaction that is still open.
         """
-        found: dict[TopicPartition, int]
+        places = self._of(topic)
+        offsets: dict[TopicPartition, int]
         with served(self._kafka):
-            found = self._consumer.end_offsets(self._of(topic))
-        return {place.partition: offset for place, offset in found.items()}
+            offsets = self._consumer.end_offsets(places)
+        return {place.partition: offset for place, offset in offsets.items()}
 
     def records(
         self,
@@ -124,8 +130,11 @@ class TopicReader:
         return [self._at(place) for place in sorted(self._consumer.assignment())]
 
     def _of(self, topic: str) -> list[TopicPartition]:
+        """The partitions that the topic has now, which the consumer knows then, too: one that runs
+        learns of new ones after minutes.
+        """
         with served(self._kafka):
-            partitions = self._consumer.partitions_for_topic(topic)
+            partitions = self._log.partitions(topic)
         if not partitions and hidden(self._kafka, topic):
             raise denied(self._kafka, f"it may not READ {topic}")
         if not partitions:
@@ -134,7 +143,12 @@ class TopicReader:
                 f"`digitstream produce` or `digitstream score`. Check --topics."
             )
             raise TopicMissing(message)
-        return [TopicPartition(topic, part) for part in sorted(partitions)]
+        with served(self._kafka):
+            is_outdated = self._consumer.partitions_for_topic(topic) != set(partitions)
+        if is_outdated:
+            self.close()
+            self._consumer = _connected(self._kafka)
+        return [TopicPartition(topic, part) for part in partitions]
 
 
 @contextmanager
@@ -142,6 +156,11 @@ def reading(kafka: Kafka) -> Iterator[TopicReader]:
     """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there, TlsFailed
     and AccessDenied.
     """
+    with looking(kafka) as log, closing(TopicReader(log, kafka)) as reader:
+        yield reader
+
+
+def _connected(kafka: Kafka) -> KafkaConsumer:
     with reaching(kafka):
         consumer = KafkaConsumer(
             **consuming(kafka),
@@ -150,7 +169,4 @@ def reading(kafka: Kafka) -> Iterator[TopicReader]:
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES,
         )
-    try:
-        yield TopicReader(bounded(consumer), kafka)
-    finally:
-        consumer.close(timeout_ms=PATIENCE_MS)
+    return bounded(consumer)

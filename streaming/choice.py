@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from contract.bundle import INT8, ONNX, Bundle, Golden
 from contract.errors import BundleError, SettingsError
 from streaming.engines import Engine, Tried, onnx, openvino
+from streaming.engines.deadline import TookTooLong
 from streaming.engines.in_workers import InWorkers, Load
 from streaming.engines.self_contained import ReachesOutside
 from streaming.engines.systemds import Systemds
@@ -136,9 +137,12 @@ def _tried(
         found = engine.tried(bundle.manifest.scaling.apply(golden.inputs))
     except ReachesOutside as exc:  # nobody who made a sound bundle did that: none of it is used
         message = (
-            f"Model {title} {exc}. A model is all in its own file. Train again, or export it so."
+            f"Model {title} {exc}. A model must be all in its own file, and must come to an end. "
+            f"Train again, or export it so."
         )
         raise BundleError(message) from exc
+    except TookTooLong as exc:
+        return engine, Trial(name, 0.0, f"is too slow: {exc}")
     except Exception as exc:  # whatever a model does is its fault, and told
         return engine, Trial(name, 0.0, f"raised {_last_line(exc)}")
     return engine, Trial(name, found.images_per_s, fault(found, golden, kind.bounds))

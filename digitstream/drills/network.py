@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -19,9 +20,14 @@ from digitstream.drills.stalled import all_accounted
 _COUNT, _RATE = 15_000, "300"
 _STARTING_SECONDS = 600.0
 _CUT_SECONDS = 30
-_STROBES, _STROBE_SECONDS = 20, 1.0
+_STROBES, _STROBE_SECONDS = 20, 2.0
 
 _HOST, _PEER = "10.213.77.2", "10.213.77.1"
+# Under libfaketime 0.9.10 `time.sleep` fails where the monotonic clock is left alone.
+_SLEEPS = """\
+import select, time
+time.sleep = lambda seconds: select.select((), (), (), seconds) and None
+"""
 _FAKETIME = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib")
 
 
@@ -63,8 +69,8 @@ def _partition(ground: Ground) -> str:
 
 @drill(
     "clock-strobe",
-    "The clocks of scorer and broker jump by hours, there and back, each second: each reading is "
-    "answered once, and nothing is lost.",
+    "The clocks of scorer and broker jump by hours, there and back, every other second: each "
+    "reading is answered once, and nothing is lost.",
 )
 def _clock_strobe(ground: Ground) -> str:
     library = next((file for at in _FAKETIME if (file := _library(at)).exists()), None)
@@ -76,12 +82,17 @@ def _clock_strobe(ground: Ground) -> str:
         raise Impossible(message)
     offset = ground.settings.home / "clock-offset"
     _jump(offset, 0)
+    (ground.settings.home / "sitecustomize.py").write_text(_SLEEPS, "utf-8")
     environ = {
+        "PYTHONPATH": os.pathsep.join(
+            [str(ground.settings.home), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
         "LD_PRELOAD": str(library),
         "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",  # seconds; else each look at a clock reads the file
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",  # else Java's waits end at once
     }
     prefix = ("env", *(f"{name}={value}" for name, value in environ.items()))
     with cluster(ground, 1, prefix=prefix) as (elsewhere, _):

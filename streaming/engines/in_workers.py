@@ -13,6 +13,7 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
 
 from streaming.engines import Tried
+from streaming.engines.deadline import deadline
 from streaming.engines.self_contained import check_self_contained
 from streaming.frame import Features, Frame, Probabilities, Step
 from streaming.tally import Tally
@@ -28,6 +29,11 @@ _ROWS = 64
 
 # Before an engine is timed, and how often: the best time is the one that nothing else disturbed.
 _WARM_UP, _TRIALS = 2 * _ROWS, 3
+
+TRIAL_SECONDS = 60.0
+"""What a model may take for its trial, in one worker first, then in all at a time. Micro-batches
+wait for the second part, and a model that nobody has tried yet may never end.
+"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,10 @@ class InWorkers:
         return self
 
     def tried(self, features: Features) -> Tried:
-        """What the workers make of these images, all of them at work at a time."""
+        """What the workers make of these images, all of them at work at a time.
+
+        Raises TookTooLong for a model that does not end: no more than one core is kept by it.
+        """
         if self.spark is None:
             message = "an engine is tried by the driver"
             raise RuntimeError(message)
@@ -72,8 +81,16 @@ class InWorkers:
                 seconds.append(perf_counter() - began)
             return (None if number else found), min(seconds)
 
-        trials = context.parallelize(range(cores), cores).map(trial).collect()
-        images.unpersist()
+        def attempt(number: int) -> int:
+            return len(predict(self, images.value))
+
+        try:
+            with deadline(context, TRIAL_SECONDS, f"{len(features)} images"):
+                context.parallelize([0], 1).map(attempt).collect()
+            with deadline(context, TRIAL_SECONDS, f"{len(features)} images in each worker"):
+                trials = context.parallelize(range(cores), cores).map(trial).collect()
+        finally:
+            images.unpersist()
         probabilities = next(found for found, _ in trials if found is not None)
         slowest = max(seconds for _, seconds in trials)
         return Tried(probabilities, cores * len(features) / slowest)

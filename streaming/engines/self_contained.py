@@ -1,7 +1,8 @@
-"""That an ONNX model is all in its own bytes, and made of ONNX's own operators.
+"""That an ONNX model is all in its own bytes, made of ONNX's own operators, and comes to an end.
 
-A tensor may name a file beside the model instead of having values, and an operator of another
-domain may be whatever a program was taught, one that reads a file among them.
+A tensor may name a file beside the model instead of having values, an operator of another domain
+may be whatever a program was taught, one that reads a file among them, and a Loop goes on for as
+long as the images that come to it say.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 from google.protobuf.message import DecodeError, Message
 
 _OWN_DOMAINS = ("", "ai.onnx")
+_ENDLESS = "Loop"
 
 
 class ReachesOutside(ValueError):
-    """A model that wants more than its own bytes."""
+    """A model that wants more than its own bytes, or may go on for ever."""
 
 
 def check_self_contained(model: bytes) -> None:
@@ -43,6 +45,9 @@ def check_self_contained(model: bytes) -> None:
         if isinstance(part, NodeProto | FunctionProto) and part.domain not in _OWN_DOMAINS:
             operator = part.op_type if isinstance(part, NodeProto) else part.name
             message = f"has the operator {operator!r:.80} of the domain {part.domain!r:.80}"
+            raise ReachesOutside(message)
+        if isinstance(part, NodeProto) and part.op_type == _ENDLESS:
+            message = f"has a {_ENDLESS}, which need not end"
             raise ReachesOutside(message)
 
 

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 
 from contract.clients import arguments
 from contract.errors import BadEvent, BrokerUnavailable, TopicMissing
@@ -225,6 +226,18 @@ def test_kafka_that_went_away_is_named(java_17: Java, tmp_path: Path) -> None:
         broker.stop(tmp_path)
         with pytest.raises(BrokerUnavailable, match="No Kafka broker answers"):
             reader.end(Topics().readings)
+
+
+def test_partitions_that_are_added_meanwhile_are_read(
+    reader: TopicReader, producer: KafkaProducer, topics: Topics, kafka_broker: Broker
+) -> None:
+    before = len(reader.end(topics.readings))
+    with closing(KafkaAdminClient(**arguments(kafka_broker.kafka))) as admin:
+        admin.create_partitions({topics.readings: before + 1})
+    with closing(KafkaProducer(**arguments(kafka_broker.kafka))) as newcomer:
+        send(newcomer, topics.readings, [READING], part=before)
+    assert reader.end(topics.readings)[before] == 1
+    assert sum(len(records) for records in reader.records(topics.readings)) == 1
 
 
 def test_dead_letters_are_counted_by_reason_and_the_newest_listed(

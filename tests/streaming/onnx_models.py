@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from contract import bundle
 from contract.bundle import Bundle, Golden
 from contract.settings import Scoring
+from streaming.engines.in_workers import Predict
+from streaming.frame import Features, Probabilities
 from tests.streaming.records import SHAPE
 
 UPSETTING = 7
@@ -53,6 +56,16 @@ def by_fours(seed: int = 1) -> bytes:
     pixels = int(np.prod(SHAPE))
     constants = {"fours": np.array([-1, 4, pixels]), "ones": np.array([-1, pixels])}
     return _model(nodes, _weights(seed, 10, SHAPE) | constants, 10, SHAPE)
+
+
+def endless(model: bytes) -> Predict:
+    """Load a model that never answers."""
+
+    def predict(features: Features) -> Probabilities:
+        while True:
+            time.sleep(1)
+
+    return predict
 
 
 def upsetting() -> np.ndarray:

@@ -12,9 +12,10 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from streaming.engines import onnx, openvino
+from streaming.engines import in_workers, onnx, openvino
+from streaming.engines.deadline import TookTooLong
 from streaming.engines.in_workers import InWorkers
-from tests.streaming.onnx_models import linear
+from tests.streaming.onnx_models import endless, linear
 from tests.streaming.records import SHAPE
 
 FEATURES = np.random.default_rng(5).random((100, *SHAPE), np.float32)
@@ -28,6 +29,18 @@ def test_two_models_of_one_program_are_not_mistaken(spark: SparkSession, load: o
         wanted = onnx.loaded(linear(seed))(FEATURES)
         found = engines[seed].tried(FEATURES).probabilities
         np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.spark
+def test_a_model_that_does_not_end_is_let_go(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_workers, "TRIAL_SECONDS", 2.0)
+    engine = InWorkers.of(spark, endless, linear())
+    with pytest.raises(TookTooLong, match=r"^100 images took longer than 2 s$"):
+        engine.tried(FEATURES)
+    monkeypatch.undo()
+    assert InWorkers.of(spark, onnx.loaded, linear()).tried(FEATURES).images_per_s > 0
 
 
 def test_openvino_may_use_any_core_while_it_works() -> None:

@@ -50,8 +50,14 @@ def named_only() -> TensorProto:
     return tensor
 
 
-def in_a_branch(tensor: TensorProto) -> onnx_ml_pb2.NodeProto:
-    inner = helper.make_graph([], "inner", [], [], [tensor])
+def endless() -> onnx_ml_pb2.NodeProto:
+    body = helper.make_graph([], "body", [], [])
+    return helper.make_node("Loop", ["", "c"], ["y"], body=body)
+
+
+def in_a_branch(part: TensorProto | onnx_ml_pb2.NodeProto) -> onnx_ml_pb2.NodeProto:
+    tensors, nodes = ([part], []) if isinstance(part, TensorProto) else ([], [part])
+    inner = helper.make_graph(nodes, "inner", [], [], tensors)
     deep = helper.make_node("If", ["c"], ["d"], then_branch=inner, else_branch=inner)
     outer = helper.make_graph([deep], "outer", [], [])
     return helper.make_node("If", ["c"], ["d"], then_branch=outer, else_branch=outer)
@@ -90,6 +96,8 @@ REACHING: dict[str, tuple[Callable[[ModelProto], object], str]] = {
         add(helper.make_node("EPContext", ["X"], ["y"], domain="com.microsoft")),
         r"has the operator 'EPContext' of the domain 'com\.microsoft'",
     ),
+    "loop": (add(endless()), "has a Loop, which need not end"),
+    "loop in a branch": (add(in_a_branch(endless())), "has a Loop, which need not end"),
     "own function": (lambda model: model.functions.append(function("own")), "'f' of the domain"),
 }
 
@@ -126,7 +134,9 @@ def test_a_bundle_whose_model_reaches_outside_is_refused_by_every_engine(
     version = registered_as(scoring, sealed, model, sealed.golden)
     hostile = bundle.load(scoring.registry.fetch(version).folder)
     for engine in ("onnx", "openvino", AUTO):
-        with pytest.raises(BundleError, match=f"Model digits 2 {OUTSIDE}. A model is all in its"):
+        with pytest.raises(
+            BundleError, match=f"Model digits 2 {OUTSIDE}. A model must be all in its"
+        ):
             chosen(spark, hostile, "digits 2", engine)
 
 

@@ -1,0 +1,45 @@
+"""Spark jobs that end, one way or the other."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark import SparkContext
+
+from contract.errors import DigitstreamError
+
+
+class TookTooLong(DigitstreamError):
+    """A job did not end in its time, and was cancelled."""
+
+
+@contextmanager
+def deadline(context: SparkContext, seconds: float, what: str) -> Iterator[None]:
+    """Cancel the jobs that this thread starts within, if they last longer than this together, and
+    the workers that run them.
+
+    Raises TookTooLong then, with `what` it was that took so long.
+    """
+    tag, late = f"deadline-{uuid.uuid4().hex}", threading.Event()
+
+    def cancel() -> None:
+        late.set()
+        context.cancelJobsWithTag(tag)
+
+    timer = threading.Timer(seconds, cancel)
+    timer.daemon = True
+    context.addJobTag(tag)
+    timer.start()
+    try:
+        yield
+    except Exception as exc:
+        if late.is_set():
+            message = f"{what} took longer than {seconds:g} s"
+            raise TookTooLong(message) from exc
+        raise
+    finally:
+        timer.cancel()
+        context.removeJobTag(tag)
