@@ -91,11 +91,12 @@ def _from_png(payload: bytes, shape: Shape, grey: bool) -> Pixels:
     if not payload.startswith(png.SIGNATURE):
         raise BadReading(reasons.NOT_AN_IMAGE, _with_remedy("no PNG signature", payload))
     about, (height, width, channels) = png.header(payload), shape
-    if (about.height, about.width) != (height, width):
-        detail = f"a PNG of {about.height} x {about.width}; expected {_size(shape)}"
-        raise BadReading(reasons.WRONG_SHAPE, detail)
     grey = grey and channels == 1 and about.colour in (png.RGB, png.PALETTE)
     fault = _bits_fault(about, channels) or (None if grey else _colour_fault(about, channels))
+    if (about.height, about.width) != (height, width):
+        also = "" if fault is None else f"; it has {fault}, too"
+        detail = f"a PNG of {about.height} x {about.width}; expected {_size(shape)}{also}"
+        raise BadReading(reasons.WRONG_SHAPE, detail)
     if fault is not None:
         raise BadReading(reasons.WRONG_SHAPE, f"a PNG of {fault}")
     return png.pixels(payload, about, grey=grey).reshape(shape)

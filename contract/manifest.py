@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from contract import strict_json
+from contract import fields, strict_json
 from contract.errors import BundleError
 from contract.images import Shape
 from contract.scaling import Ink, Invert, Scaling
@@ -104,6 +104,13 @@ def _is_count(value: object) -> bool:
     return type(value) is int and value > 0
 
 
+def _is_class(value: object) -> bool:
+    """Whether a score may have it as its prediction."""
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return type(value) is int and -fields.LARGEST - 1 <= value <= fields.LARGEST
+
+
 def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and type(value) is not bool and -1e308 < value < 1e308
 
@@ -153,9 +160,7 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
         isinstance(value, list) and len(value) == 3 and all(_is_count(extent) for extent in value)
     ),
     "classes": lambda value: (
-        isinstance(value, list)
-        and all(type(name) in (int, str) for name in value)
-        and len(set(value)) == len(value) > 1
+        isinstance(value, list) and all(map(_is_class, value)) and len(set(value)) == len(value) > 1
     ),
     "scaling": _is_scaling,
     "files": lambda value: _is_map(value, _is_digest) and all(map(_stays_inside, value)),

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,8 +21,8 @@ from urllib.request import url2pathname
 
 from contract import runs
 from contract.bundle import Bundle
-from contract.errors import NoChampion
-from contract.registry_errors import explained
+from contract.errors import BundleError, NoChampion
+from contract.registry_errors import already_there, explained
 
 CHAMPION = "champion"
 """The alias of the version that scores."""
@@ -87,6 +87,15 @@ class Registry:
         self.artifacts = artifacts.resolve()
         self.model = model
 
+    def check_writable(self) -> None:
+        """Raise RegistryUnavailable if a bundle could not be registered now."""
+        with self._asking():
+            self._experiment()
+            if self._is_file:
+                self.artifacts.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self.artifacts):
+                    pass
+
     def register(
         self,
         bundle: Bundle,
@@ -119,6 +128,7 @@ class Registry:
         """
         with self._asking(f"the version {version}"):
             found = self._client.get_model_version(self.model, version)
+            self._check_registered(found)
             before = self._holder(alias)
             self._client.set_registered_model_alias(self.model, alias, version)
             if alias == CHAMPION and before not in (None, version):
@@ -215,7 +225,7 @@ class Registry:
 
     def _experiment(self) -> str:
         own = self.artifacts.as_uri() if self._is_file else None
-        with self._already_there():
+        with already_there():
             self._client.create_experiment(self.model, artifact_location=own)
         experiment = self._client.get_experiment_by_name(self.model)
         if own is None or experiment.artifact_location == own:
@@ -231,23 +241,30 @@ class Registry:
         return self.tracking_uri.startswith("sqlite:")
 
     def _create_model(self) -> None:
-        with self._already_there():
+        with already_there():
             self._client.create_registered_model(self.model)
 
     def _listed(self, found: Any, aliases: Mapping[str, str]) -> Version:
         version = str(found.version)
+        run = found.run_id if runs.is_named(found.run_id) else ""
         return Version(
             name=self.model,
             version=version,
             aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == version)),
-            metrics=self._client.get_run(found.run_id).data.metrics,
+            metrics=self._client.get_run(found.run_id).data.metrics
+            if runs.is_named(found.run_id)
+            else {},
             created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
-            run=found.run_id,
+            run=run,
             removed=found.tags.get(REMOVED),
         )
 
     def _folder(self, found: Any) -> Path:
-        """Where the bundle lies here: the registry's own folder, or our copy of a server's."""
+        """Where the bundle lies here: the registry's own folder, or our copy of a server's.
+
+        Raises BundleError for a version that no run of ours made.
+        """
+        self._check_registered(found)
         source = urlparse(found.source)
         own: Path = self.artifacts / found.run_id / "artifacts" / runs.BUNDLE
         if self._is_file and own.exists():
@@ -263,16 +280,15 @@ class Registry:
                 Path(fetched).rename(copy)
         return copy
 
-    @contextmanager
-    def _already_there(self) -> Iterator[None]:
-        """Let a thing be made that another process, or an earlier run, may have made."""
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415  (see _client)
-
-        try:
-            yield
-        except MlflowException as exc:
-            if exc.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
+    def _check_registered(self, found: Any) -> None:
+        """Raise BundleError unless a version names the run that made it, by which it is kept."""
+        if not runs.is_named(found.run_id):
+            message = (
+                f"Version {found.version} of model {self.model} names no run of MLflow, and so has "
+                f"no bundle. A version must come from training or from `Registry.register`. Train "
+                f"again, and promote that."
+            )
+            raise BundleError(message)
 
     def _asking(
         self, wanted: str | None = None, remedy: str = LISTED

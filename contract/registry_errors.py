@@ -39,3 +39,15 @@ def explained(uri: str, artifacts: Path, missing: str | None) -> Iterator[None]:
             f"we may write, or an MLflow server. Check --tracking-uri."
         )
         raise RegistryUnavailable(message) from exc
+
+
+@contextmanager
+def already_there() -> Iterator[None]:
+    """Let a thing be made that another process, or an earlier run, may have made."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415  (a second; see Registry)
+
+    try:
+        yield
+    except MlflowException as exc:
+        if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

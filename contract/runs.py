@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,8 @@ from contract.errors import RegistryUnavailable
 BUNDLE = "bundle"
 PLOTS = "plots"
 """The folders of a run's artifacts."""
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 TEST = "test_"
 """How the names of a bundle's own metrics begin."""
@@ -67,3 +70,8 @@ def log(
     client.log_artifacts(run, str(bundle.folder), BUNDLE)
     for plot in bundle.plots:
         client.log_artifact(run, str(plot), PLOTS)
+
+
+def is_named(run: object) -> bool:
+    """Whether this is the id of a run, as MLflow makes them; it becomes the name of a folder."""
+    return isinstance(run, str) and _ID.fullmatch(run) is not None

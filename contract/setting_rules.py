@@ -7,11 +7,13 @@ would fail on them, or never end.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 from contract.connection import SERVERS
 from contract.manifest import Colour
@@ -21,6 +23,8 @@ from contract.times import moment
 
 MOST_SECONDS = 36_500 * 86_400.0
 """Of a duration: a hundred years. From any clock that is roughly right it leads to a date."""
+
+_LONGEST_NAME = 255
 
 MOST_PARTITIONS, MOST_DEVICES = 10_000, 1_000_000
 MOST_SEED = 2**32 - 1
@@ -32,6 +36,14 @@ def _text(value: object) -> str:
         message = "some text"
         raise ValueError(message)
     return str(value)
+
+
+def _path(value: object) -> Path:
+    path = Path(_text(value))
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        message = f"a path, whose names have {_LONGEST_NAME} bytes at most"
+        raise ValueError(message)
+    return path
 
 
 def home_expanded(text: str) -> Path:
@@ -46,14 +58,27 @@ def home_expanded(text: str) -> Path:
 
 
 def _file_there(value: object) -> Path:
-    if not (file := home_expanded(_text(value))).is_file():
+    if not (file := home_expanded(str(_path(value)))).is_file():
         raise ValueError("a file that is there")  # noqa: EM101
     return file
 
 
 def _address(value: object) -> str:
-    home_expanded(_text(value))
+    home_expanded(str(_path(value)))
     return _text(value)
+
+
+def _tracking_uri(value: object) -> str:
+    wanted = "a SQLite file like sqlite:////srv/mlflow.db, or the http address of an MLflow server"
+    text = _text(value)
+    try:
+        parts = urlsplit(text)
+        is_server = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError as exc:
+        raise ValueError(wanted) from exc
+    if not is_server and not (text.startswith("sqlite:///") and len(text) > len("sqlite:///")):
+        raise ValueError(wanted)
+    return text
 
 
 def _whole(least: int, most: int = 10**18 - 1) -> Callable[[object], int]:
@@ -156,7 +181,7 @@ def _matching(pattern: str, wanted: str) -> Callable[[object], str]:
 _TOPIC = r"\s*[a-zA-Z0-9._-]{1,249}\s*"
 
 RULES: dict[str, Callable[[object], Any]] = {
-    "home": lambda value: Path(_text(value)),
+    "home": _path,
     "bootstrap_servers": _matching(SERVERS, "host:port, several with commas"),
     "kafka_profile": _matching(r"[a-zA-Z0-9_-]{1,100}", "letters, digits, dashes"),
     "master": _text,
@@ -164,8 +189,8 @@ RULES: dict[str, Callable[[object], Any]] = {
     "prefix": _matching(r"[a-zA-Z0-9._-]{1,200}", "letters, digits, dots, dashes"),
     "partitions": _whole(1, MOST_PARTITIONS),
     "model": _matching(r"[^/:.%\"']+", "a name without / : . % or quotes"),
-    "tracking_uri": _text,
-    "data": _text,
+    "tracking_uri": _tracking_uri,
+    "data": _address,
     "seed": _whole(0, MOST_SEED),
     "count": _whole(1),
     "rate": _rate,
@@ -175,7 +200,11 @@ RULES: dict[str, Callable[[object], Any]] = {
     "clock_skew": _seconds,
     "label_delay": _seconds,
     "engine": _one_of(get_args(Engine)),
-    "name": _matching(r"[a-zA-Z0-9._-]{1,100}", "letters, digits, dots, dashes"),
+    "name": _matching(
+        r"(?!.*\.(?:lock|topics\.json)$)[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}",
+        "letters, digits, dashes and, not at the beginning, dots; .lock and .topics.json are the "
+        "endings of files beside a checkpoint",
+    ),
     "max_offsets_per_trigger": _whole(1),
     "max_latency": _positive_seconds,
     "trigger": _seconds,

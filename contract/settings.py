@@ -179,9 +179,11 @@ class Scoring(Settings):
         return self.home.resolve() / "checkpoints" / self.name
 
     @property
-    def known_topics(self) -> Path:
-        """The file beside it that says which topics the query has read."""
-        return self.checkpoint.with_name(f"{self.name}.topics.json")
+    def known_topics(self) -> tuple[Path, Path]:
+        """The file beside it that says which topics the query has read, and its copy within."""
+        return self.checkpoint.with_name(
+            f"{self.name}.topics.json"
+        ), self.checkpoint / "topics.json"
 
     @property
     def group(self) -> str:

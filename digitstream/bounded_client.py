@@ -171,7 +171,7 @@ def _is_whole(copy: Path) -> bool:
             for name in jar.namelist():
                 digest.update(f"{name}\0".encode())
                 digest.update(hashlib.sha256(jar.read(name)).digest())
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return False
     return digest.hexdigest() == _CONTENT_SHA256
 

@@ -201,6 +201,8 @@ def _check_folder(folder: Path) -> None:
         raise BrokerUnavailable(message)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if (folder / _LOCK).exists():
+            files.check_regular(folder / _LOCK)
         with (folder / _LOCK).open("a"):
             pass
     except OSError as exc:

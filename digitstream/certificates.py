@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -16,6 +17,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from contract import files
 from contract.errors import DigitstreamError
+
+T = TypeVar("T")
 
 AUTHORITY_YEARS = 10
 LEAF_DAYS = 365
@@ -55,10 +58,7 @@ class Authority:
         """
         certificate, key = folder / "ca.pem", folder / "ca.key"
         if certificate.exists():
-            try:
-                return cls._loaded(certificate, key)
-            except (OSError, ValueError, TypeError) as exc:
-                raise SecretsDamaged(key, str(exc)) from exc
+            return cls(_loaded(certificate, _certificate), _loaded(key, _key))
         made = ec.generate_private_key(ec.SECP256R1())
         name = _named("digitstream's own authority")
         signed = (
@@ -70,14 +70,6 @@ class Authority:
         private(key, _pem(made))
         private(certificate, signed.public_bytes(serialization.Encoding.PEM))
         return cls(signed, made)
-
-    @classmethod
-    def _loaded(cls, certificate: Path, key: Path) -> Authority:
-        loaded = serialization.load_pem_private_key(files.read(key, _LARGEST), None)
-        if not isinstance(loaded, ec.EllipticCurvePrivateKey):
-            message = f"{key.name} is no key of an elliptic curve"
-            raise ValueError(message)
-        return cls(x509.load_pem_x509_certificate(files.read(certificate, _LARGEST)), loaded)
 
     def issue(self, name: str, now: datetime, hosts: Sequence[str] = ()) -> bytes:
         """A new key and its certificate chain in one PEM: of a server if it has hosts."""
@@ -96,6 +88,26 @@ class Authority:
         chain = [builder.sign(self.key, hashes.SHA256()), self.certificate]
         pems = [each.public_bytes(serialization.Encoding.PEM) for each in chain]
         return b"".join([_pem(key), *pems])
+
+
+def _loaded(file: Path, parse: Callable[[bytes], T]) -> T:
+    """What a file of the authority holds; raises SecretsDamaged."""
+    try:
+        return parse(files.read(file, _LARGEST))
+    except (OSError, ValueError, TypeError) as exc:
+        raise SecretsDamaged(file, str(exc)) from exc
+
+
+def _certificate(content: bytes) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(content)
+
+
+def _key(content: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(content, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        message = "it holds no key of an elliptic curve"
+        raise ValueError(message)
+    return key
 
 
 def valid(file: Path, now: datetime) -> bool:

@@ -140,7 +140,7 @@ class TopicReader:
         if not partitions:
             message = (
                 f"Kafka at {self._kafka} has no topic {topic}. It is made by the first "
-                f"`digitstream produce` or `digitstream score`. Check --topics."
+                f"`digitstream produce` or `digitstream score`. Check --prefix."
             )
             raise TopicMissing(message)
         with served(self._kafka):

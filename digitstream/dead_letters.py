@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from contract import times
-from contract.errors import SettingsError
+from contract.errors import BadEvent, SettingsError
 from contract.events import DeadLetter, Source
 from contract.reasons import REASONS, STAGES
 from contract.topics import Topics
 from digitstream.consumer import TopicReader
 
+_MOST_PLACES = 10
 _AGO = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -93,11 +94,35 @@ def place(text: str) -> Source:
         raise SettingsError(message) from exc
 
 
-def letters(reader: TopicReader, topics: Topics) -> Iterator[Stored]:
-    """The dead letters that are in Kafka, each partition in order; raises BadEvent."""
+@dataclass
+class Foreign:
+    """Records on the topic of dead letters that are none: how many, and the first ones' places."""
+
+    count: int = 0
+    places: list[str] = field(default_factory=list)
+
+    def add(self, topic: str, partition: int, offset: int) -> None:
+        """Count one more."""
+        self.count += 1
+        if len(self.places) < _MOST_PLACES:
+            self.places.append(f"{topic}/{partition}/{offset}")
+
+
+def letters(
+    reader: TopicReader, topics: Topics, foreign: Foreign | None = None
+) -> Iterator[Stored]:
+    """The dead letters that are in Kafka, each partition in order; what is none goes to `foreign`.
+
+    Whoever may write to the topic must not be able to hide what else lies there.
+    """
+    foreign = Foreign() if foreign is None else foreign
     for records in reader.records(topics.dead_letters):
         for record in records:
-            letter = DeadLetter.of(record.key, record.value, record.headers)
+            try:
+                letter = DeadLetter.of(record.key, record.value, record.headers)
+            except BadEvent:
+                foreign.add(topics.dead_letters, record.partition, record.offset)
+                continue
             yield Stored(letter, int(record.timestamp), record.partition, record.offset)
 
 
@@ -142,23 +167,27 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """All dead letters by stage and reason, most frequent first, and the last ones in full."""
+    """All dead letters by stage and reason, most frequent first, and the last ones in full; and
+    what else lies on their topic.
+    """
 
     total: int
     by_reason: list[tuple[str, str, int]]
     letters: list[Listed]
+    foreign: Foreign = field(default_factory=Foreign)
 
 
 def listing(
     reader: TopicReader, topics: Topics, last: int, wanted: Wanted | None = None
 ) -> Listing:
-    """The dead letters that are wanted (else all); raises TopicMissing and BadEvent."""
+    """The dead letters that are wanted (else all); raises TopicMissing."""
     counts: Counter[tuple[str, str]] = Counter()
     newest: dict[int, deque[Listed]] = {}
-    for stored in letters(reader, topics):
+    foreign = Foreign()
+    for stored in letters(reader, topics, foreign):
         if (wanted or Wanted()).takes(stored):
             counts[stored.letter.stage, stored.letter.slug] += 1
             newest.setdefault(stored.partition, deque(maxlen=last)).append(Listed.of(stored))
     ranked = [(stage, reason, count) for (stage, reason), count in counts.most_common()]
     found = sorted((each for few in newest.values() for each in few), key=lambda each: each.time)
-    return Listing(counts.total(), ranked, found[-last:] if last else [])
+    return Listing(counts.total(), ranked, found[-last:] if last else [], foreign)

@@ -86,7 +86,7 @@ def replay(
 
     Run again it sends nothing twice: what was sent is on that topic, and what has been answered is
     on the others. Two that run at once may; the answers then have one id. Raises TopicMissing,
-    BadEvent, BrokerUnavailable and ReplayFailed.
+    BrokerUnavailable and ReplayFailed. What is no letter is passed over.
     """
     left: Counter[str] = Counter()
     cases = {first: case for first, case in _newest(reader, topics, wanted).items() if case.wanted}

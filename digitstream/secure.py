@@ -29,6 +29,7 @@ SESSION_MS = 600_000
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 _SCRAM, _PLAIN = ("org.apache.kafka.common.security." + name for name in ("scram", "plain"))
 
+_LOCKED = "authorizer.class.name="
 _PROPERTIES = """\
 listeners={listeners},CONTROLLER://{host}:{controller_port}
 advertised.listeners={listeners}
@@ -47,7 +48,7 @@ connections.max.reauth.ms={session_ms}
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config={scram}.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config={scram}.ScramLoginModule required;
 listener.name.sasl_ssl.plain.sasl.jaas.config={plain}.PlainLoginModule required {users};
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+{locked}org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:broker;User:admin
 """
 
@@ -58,13 +59,22 @@ def folder(home: Path) -> Path:
 
 
 def there(home: Path) -> bool:
-    """Whether the embedded Kafka of this home was made with locked doors; then it keeps them."""
-    return (folder(home) / "ca.pem").exists()
+    """Whether the embedded Kafka of this home was made with locked doors; then it keeps them,
+    whatever became of its files.
+    """
+    place = folder(home)
+    if place.is_dir() and any(place.iterdir()):
+        return True
+    try:
+        return _LOCKED in files.read_text(place.parent / "server.properties", 1 << 16)
+    except (OSError, ValueError):
+        return False
 
 
 def prepare(home: Path) -> None:
     """Make what is missing: authority, passwords, certificates; those that run out are renewed."""
     place, now = folder(home), certificates.now()
+    is_known = (place.parent / "data" / "meta.properties").exists()
     place.mkdir(parents=True, exist_ok=True)
     # Kafka's own data hold what passwords are checked against.
     for each in (place.parent, place):
@@ -73,9 +83,11 @@ def prepare(home: Path) -> None:
         file = _password_file(place, user)
         if file.exists():
             continue
-        if (place.parent / "data" / "meta.properties").exists():
+        if is_known:
             raise SecretsDamaged(file, "it is not there, and Kafka knows what was in it")
         private(file, secrets.token_urlsafe(24).encode())
+    if not (place / "ca.pem").exists() and (is_known or any(place.glob("*.pem"))):
+        raise SecretsDamaged(place / "ca.pem", "it is not there, and clients know it")
     authority = Authority.of(place, now)
     for name in ("broker", *USERS):
         file = place / f"{name}.pem"
@@ -91,6 +103,7 @@ def properties(
     place = folder(home)
     users = " ".join(f'user_{user}="{_password(place, user)}"' for user in USERS)
     return _PROPERTIES.format(
+        locked=_LOCKED,
         listeners=",".join(f"{name}://{host}:{port}" for name, port in ports.items()),
         host=host,
         controller_port=controller_port,

@@ -37,7 +37,7 @@ class Shown:
 def shown(reader: TopicReader, topics: Topics, id: Source) -> Shown:
     """The newest dead letter of the reading that lies, or whose replay lies, at `id`.
 
-    Raises NoSuchLetter, TopicMissing and BadEvent.
+    Raises NoSuchLetter and TopicMissing.
     """
     first = _first(reader, topics, id)
     wanted = Wanted(ids=frozenset({first}))

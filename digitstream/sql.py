@@ -71,6 +71,8 @@ def asked(spark: SparkSession, text: str, names: Sequence[str]) -> DataFrame:
 
 def refusal(error: Exception) -> str:
     """What Spark has against a query, in one sentence with the place."""
+    if "java.lang.StackOverflowError" in str(error):
+        return "Spark cannot answer that: it is nested too deeply. Ask in fewer levels."
     said = error.desc if isinstance(error, CapturedException) and error.desc else str(error)
     place = re.search(r"\(?;?\s*line (\d+),? pos (\d+)\)?", said)
     if isinstance(error, Py4JJavaError) or "Job aborted" in said:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fcntl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
+from contract import files
 from contract.checkpoint import lock_of
-from contract.errors import DigitstreamError
+from contract.errors import BadEvent, DigitstreamError
 from contract.log import Log
 from contract.progress import Progress
 from contract.settings import Scoring
@@ -18,6 +20,10 @@ from digitstream.consumer import TopicReader
 
 # A micro-batch's figures are some hundred bytes: the last ones of any query are among these.
 _LATEST = 2_000
+
+
+SILENT_SECONDS = 120.0
+"""Longer than a query that runs takes to answer something of what waits."""
 
 
 class LockUnreadable(DigitstreamError):
@@ -41,8 +47,14 @@ class Status:
 
     @property
     def runs(self) -> bool:
-        """Whether the query runs, as far as can be seen: elsewhere it may, once it ever ran."""
-        return self.last is not None if self.running is None else self.running
+        """Whether the query runs, as far as can be seen: elsewhere it may, once it ever ran, unless
+        readings wait and it has been silent.
+        """
+        if self.running is not None:
+            return self.running
+        if self.last is None or self.seconds_ago is None:
+            return False
+        return not self.waiting or self.seconds_ago < SILENT_SECONDS
 
 
 def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> Status:
@@ -60,11 +72,15 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
         query=settings.name,
         running=running(lock_of(settings.checkpoint)),
         last=last,
-        seconds_ago=None if last is None else round((now - last.time).total_seconds(), 1),
+        seconds_ago=None if last is None else _seconds_ago(last.time, now),
         waiting=waiting,
         group=settings.group,
         open_transactions=log.open_transactions(_topics(settings)),
     )
+
+
+def _seconds_ago(time: datetime, now: datetime) -> float:
+    return max(0.0, round((now - time).total_seconds(), 1))
 
 
 def _topics(settings: Scoring) -> list[str]:
@@ -78,6 +94,7 @@ def running(lock: Path) -> bool | None:
     Raises LockUnreadable if this user may not look.
     """
     try:
+        files.check_regular(lock)
         with lock.open("rb") as file:
             return _is_held(file)
     except (FileNotFoundError, NotADirectoryError):
@@ -101,10 +118,17 @@ def _is_held(file: BinaryIO) -> bool:
 def _last(reader: TopicReader, settings: Scoring) -> Progress | None:
     topic = settings.topics.progress
     start = {part: max(end - _LATEST, 0) for part, end in reader.end(topic).items()}
-    found = [
-        Progress.of(record.key, record.value, record.headers)
-        for records in reader.records(topic, start)
-        for record in records
-        if record.key == settings.name.encode()
-    ]
-    return max(found, key=lambda each: each.time, default=None)
+    newest: tuple[int, Progress] | None = None
+    for records in reader.records(topic, start):
+        for record in records:
+            if record.key != settings.name.encode():
+                continue
+            with suppress(BadEvent):  # whoever may write there must not be able to hide the rest
+                progress = Progress.of(record.key, record.value, record.headers)
+                newest = max(newest or (0, progress), (record.timestamp, progress), key=_stored)
+    return None if newest is None else newest[1]
+
+
+def _stored(event: tuple[int, Progress]) -> int:
+    """When Kafka has an event."""
+    return event[0]

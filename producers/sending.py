@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import kafka.errors
 from kafka import KafkaProducer
 
-from contract.clients import PATIENCE_MS, arguments, close_producer, reaching
+from contract.clients import PATIENCE_MS, arguments, close_producer, reaching, served
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
 from contract.messages import Message
@@ -127,8 +127,9 @@ class Outbox:
         self._failure: kafka.errors.KafkaError | None = None
 
     def partitions(self, topic: str) -> int:
-        """How many partitions the topic has."""
-        return len(self._client.partitions_for(topic))
+        """How many partitions the topic has; raises BrokerUnavailable if Kafka does not say."""
+        with served(self._to):
+            return len(self._client.partitions_for(topic))
 
     def expect(self, topic: str, count: int = 1) -> None:
         """So many more messages are to be sent to the topic: counted as lost until they are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,7 @@ def run(
     CheckpointInUse, CheckpointUnusable, LockUnusable, CheckpointDamaged, ReadingsLost, and
     ScoringStopped; readings without an answer then get it when this is called again.
     """
+    _check_subscribed(settings)
     ensure(settings.kafka, settings.topics, partitions=settings.partitions, needs=_needs(settings))
     if settings.subscribe:
         there(settings.kafka, settings.read)
@@ -72,6 +73,18 @@ def run(
         return score(spark, settings, stop or threading.Event(), tell)
     finally:
         spark.stop()
+
+
+def _check_subscribed(settings: Scoring) -> None:
+    """Raise SettingsError if the query would read what it, or its like, writes."""
+    own = set(astuple(settings.topics)) - {settings.topics.readings}
+    circular = [topic for topic in settings.read if topic in own]
+    if circular:
+        message = (
+            f"Topics of readings are read, and {', '.join(circular)} is none: answers to what lies "
+            f"there would come to lie there again, without end. Name other topics with --subscribe."
+        )
+        raise SettingsError(message)
 
 
 def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: Tell) -> Summary:
@@ -193,8 +206,7 @@ def _begin(
 
     Raises TopicRecreated and ReadingsLost unless the settings say to go on without what is lost.
     """
-    note = settings.known_topics
-    known = KnownTopics.read(note)
+    known = KnownTopics.read(settings.known_topics)
     topics = (*settings.read, settings.topics.replays)
     with looking(settings.kafka) as log:
         ids = log.topic_ids(topics)
@@ -219,7 +231,7 @@ def _begin(
             )
     known = known.joined(ids, stands.planned)
     with writing(folder):
-        known.write(note)
+        known.write(settings.known_topics)
     return starting, known
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,26 +53,43 @@ class KnownTopics:
     plain: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, file: Path) -> KnownTopics:
-        """What is noted in a file; nothing if there is none. Raises CheckpointDamaged."""
-        try:
-            notes = json.loads(files.read_text(file, _LARGEST_NOTE))
-            ids = {topic: _id(note["id"]) for topic, note in notes.items()}
-            plain = frozenset(topic for topic, note in notes.items() if _flag(note["plain"]))
-        except FileNotFoundError:
-            return cls({})
-        except _NO_NOTE as exc:
-            fact = f"it does not say which topics the query has read ({type(exc).__name__}: {exc})"
-            remedy = "Restore it, or remove it if none of them was deleted and made anew since."
-            raise CheckpointDamaged(file, fact, remedy) from exc
-        return cls(ids, plain)
+    def read(cls, notes: Sequence[Path]) -> KnownTopics:
+        """What is noted in the first of the files that is whole; nothing if there is none of them.
 
-    def write(self, file: Path) -> None:
-        """Note the topics in a file, all at once."""
-        notes = {topic: {"id": id, "plain": topic in self.plain} for topic, id in self.ids.items()}
-        draft = file.with_name(f"{file.name}.new")
-        draft.write_text(json.dumps(notes, indent=1), "utf-8")
-        os.replace(draft, file)
+        Raises CheckpointDamaged if none of those that are there is whole.
+        """
+        damage: CheckpointDamaged | None = None
+        for file in notes:
+            try:
+                return cls._of(file)
+            except FileNotFoundError:
+                continue
+            except _NO_NOTE as exc:
+                fact = "it does not say which topics the query has read"
+                remedy = (
+                    f"Restore it, or a copy of it: {' and '.join(map(str, notes))} are to be the "
+                    f"same. Without it nobody knows the ids of the answers that were given."
+                )
+                damage = CheckpointDamaged(file, fact, remedy)
+                damage.__cause__ = exc
+        if damage is not None:
+            raise damage
+        return cls({})
+
+    @classmethod
+    def _of(cls, file: Path) -> KnownTopics:
+        noted = json.loads(files.read_text(file, _LARGEST_NOTE))
+        ids = {topic: _id(note["id"]) for topic, note in noted.items()}
+        return cls(ids, frozenset(topic for topic, note in noted.items() if _flag(note["plain"])))
+
+    def write(self, notes: Sequence[Path]) -> None:
+        """Note the topics in each of the files, all at once."""
+        noted = {topic: {"id": id, "plain": topic in self.plain} for topic, id in self.ids.items()}
+        for file in notes:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft = file.with_name(f"{file.name}.new")
+            draft.write_text(json.dumps(noted, indent=1), "utf-8")
+            os.replace(draft, file)
 
     def joined(self, now: TopicIds, begun: Collection[str]) -> KnownTopics:
         """The topics as they are `now`. What was plain stays so while it is the same topic; where

@@ -61,6 +61,7 @@ def fit(
 ) -> Trained:
     """The same for images that have been read."""
     classes = _classes(history, held_out)
+    settings.registry.check_writable()
     scaling = Scaling.fit(history.images, settings.invert)
     model = lenet(history.shape, classes, settings.seed)
     fitted = Keras2DML(spark, model, batch_size=settings.batch_size, display=0, seed=settings.seed)

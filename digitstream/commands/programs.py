@@ -39,7 +39,7 @@ ClockSkew = Annotated[
     str | None, typer.Option(help="How far devices' clocks are off, like 7h. [default: 2ms]")
 ]
 LabelDelay = Annotated[
-    float | None, typer.Option(help="Seconds from a reading to its label. [default: 5]")
+    str | None, typer.Option(help="From a reading to its label, like 5s or 2m. [default: 5s]")
 ]
 
 

@@ -69,3 +69,43 @@ def readable(columns: dict[str, str]) -> tuple[str, ...]:
 def spelled(name: str, pattern: str) -> str:
     """The value of a header as text; null unless the pattern matches all of it."""
     return once(header(name), "n", rf"if(n RLIKE '^{pattern}\\z', n, null)")
+
+
+# In PERMISSIVE mode a part of another type is null; without this option 'x' would be text, too.
+_STRICT = "map('allowSingleQuotes', 'false')"
+
+
+def parsed(value: str, schema: str) -> str:
+    """The JSON of a text, as the schema has it."""
+    return f"from_json({value}, '{schema}', {_STRICT})"
+
+
+def class_of(value: str, name: str, as_text: str) -> str:
+    """The class in the member `name` of a JSON text, a number in its one spelling, as
+    `contract.fields.label` reads it, else null. `as_text` is that member, read as text.
+
+    Most are digits or a word: only what may be a number in another spelling, or no class at all, is
+    parsed once more.
+    """
+
+    def read_as(kind: str) -> str:
+        return f"{parsed(value, f'{name} {kind}')}.{name}"
+
+    whole = "c = floor(c) AND c >= -9223372036854775808D AND c < 9223372036854775808D"
+    number = once(
+        read_as("DOUBLE"),
+        "c",
+        f"if(c IS NULL, {as_text}, if({whole}, cast(cast(c AS BIGINT) AS STRING), null))",
+    )
+    integer = f"coalesce(cast({read_as('BIGINT')} AS STRING), {number})"
+    other = " OR ".join(
+        f"{read_as(kind)} IS NOT NULL" for kind in ("MAP<STRING, STRING>", "ARRAY<STRING>")
+    )
+    return (
+        f"CASE WHEN {as_text} RLIKE '^(0|[1-9][0-9]{{0,17}})\\\\z' THEN {as_text} "
+        f"WHEN {as_text} RLIKE '^-?[0-9]' THEN {integer} "
+        f"WHEN {as_text} IN ('true', 'false') "
+        f"THEN if({read_as('BOOLEAN')} IS NULL, {as_text}, null) "
+        f"WHEN {as_text} RLIKE '^[{{\\\\[]' THEN if({other}, null, {as_text}) "
+        f"ELSE {as_text} END"
+    )

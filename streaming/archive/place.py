@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from contract.errors import DigitstreamError
 from contract.sources import topic_id_of, uuid_of
+from streaming.archive.failures import TablesUnreadable
 from streaming.archive.tables import TABLES, Table
 from streaming.checkpoint import locked
 
@@ -129,7 +130,16 @@ class Place:
     def readings_id(self, table: Table) -> str | None:
         """The id of the topic of readings that a table was made for, as Kafka's tools print it."""
         id = self.properties(table).get(READINGS_ID)
-        return None if id in (None, property_of(None)) else topic_id_of(uuid.UUID(id))
+        if id in (None, property_of(None)):
+            return None
+        try:
+            return topic_id_of(uuid.UUID(id))
+        except ValueError as exc:
+            message = (
+                f"The table {self.of(table)} has {id!r:.80} for {READINGS_ID}, which must be the "
+                f"id of a topic. Only `digitstream archive` may set it. Find who else did."
+            )
+            raise TablesUnreadable(message) from exc
 
     def files(self, table: Table) -> DataFrame:
         """The files of the table as it is now, as Delta's log has them: path, date, size, stats

@@ -12,10 +12,19 @@ from pyspark.sql.functions import expr
 
 from contract import headers, reasons
 from contract.events import ENGINES
-from contract.sources import LABEL, TOPIC_ID, labelled
+from contract.sources import LABEL, TOPIC, TOPIC_ID, labelled
 from contract.structured import CONTENT_TYPE
 from contract.topics import Topics
-from streaming.archive.expressions import has_attributes, header, readable, spelled, text, time
+from streaming.archive.expressions import (
+    class_of,
+    has_attributes,
+    header,
+    parsed,
+    readable,
+    spelled,
+    text,
+    time,
+)
 
 _HEADERS = "ARRAY<STRUCT<key: STRING, value: BINARY>>"
 _RECORD = "STRUCT<key: BINARY, value: BINARY, headers: ARRAY<STRUCT<key: STRING, value: BINARY>>>"
@@ -81,7 +90,7 @@ READINGS = Table(
         ("*", f"{_MEDIA_TYPE} AS media_type"),
         (
             "*",
-            f"if(media_type = '{CONTENT_TYPE}', from_json({text('value')}, '{_EVENT}'), "
+            f"if(media_type = '{CONTENT_TYPE}', {parsed(text('value'), _EVENT)}, "
             f"named_struct('id', {header(headers.ID)}, 'source', {header(headers.SOURCE)}, "
             f"'type', {header(headers.TYPE)}, 'time', {header(headers.TIME)}, "
             "'datacontenttype', media_type)) AS event",
@@ -112,17 +121,19 @@ LABELS = Table(
     selects=(
         (
             *_AS_IT_CAME,
-            f"from_json({text('value')}, 'id STRING, label STRING') AS body",
+            f"{text('value')} AS json",
             f"{time(header(headers.TIME))} AS time",
         ),
+        ("*", f"{parsed('json', 'id STRING, label STRING')} AS body"),
+        ("*", f"{class_of('json', 'label', 'body.label')} AS label"),
         (
             "*",
-            f"coalesce({has_attributes()} AND body.id <> '' AND body.label IS NOT NULL, false) "
+            f"coalesce({has_attributes()} AND body.id <> '' AND label IS NOT NULL, false) "
             "AS readable",
         ),
         (
             "to_date(timestamp) AS date",
-            *readable({"id": "body.id", "label": "body.label", "label_time": "time"}),
+            *readable({"id": "body.id", "label": "label", "label_time": "time"}),
         ),
     ),
 )
@@ -130,11 +141,13 @@ LABELS = Table(
 _LABEL = rf"^{LABEL.pattern}\\z"
 # Decimals in the one spelling that a place has.
 _PARTITION, _OFFSET = (rf"(0|[1-9][0-9]{{0,{most}}})" for most in (8, 17))
+_PLACE = f"{LABEL.pattern}/{_PARTITION}/{_OFFSET}"
 _ENGINES = ", ".join(f"'{engine}'" for engine in ENGINES)
 _SCORE = (
     "id STRING, device STRING, prediction STRING, confidence FLOAT, probabilities ARRAY<FLOAT>, "
     "model STRUCT<name: STRING, version: STRING, engine: STRING>, "
-    "times STRUCT<device: STRING, broker: STRING, scored: STRING>"
+    "times STRUCT<device: STRING, broker: STRING, scored: STRING>, "
+    "source STRUCT<topic: STRING, partition: BIGINT, offset: BIGINT>"
 )
 
 SCORES = Table(
@@ -149,10 +162,12 @@ SCORES = Table(
         (
             *_AS_IT_CAME,
             f"split({header(headers.ID)}, '/') AS source",
-            f"from_json({text('value')}, '{_SCORE}') AS body",
+            f"{text('value')} AS json",
         ),
+        ("*", f"{parsed('json', _SCORE)} AS body"),
         (
             "*",
+            f"{class_of('json', 'prediction', 'body.prediction')} AS prediction",
             "try_cast(source[1] AS INT) AS source_partition",
             "try_cast(source[2] AS BIGINT) AS source_offset",
             f"{time('body.times.device')} AS device_time",
@@ -163,12 +178,18 @@ SCORES = Table(
             "*",
             f"coalesce({has_attributes()} AND size(source) = 3 AND source[0] RLIKE '{_LABEL}' "
             rf"AND source[1] RLIKE '^{_PARTITION}\\z' AND source[2] RLIKE '^{_OFFSET}\\z' "
-            "AND body.id <> '' AND body.prediction IS NOT NULL "
+            "AND body.id <> '' AND prediction IS NOT NULL "
             "AND body.confidence BETWEEN 0 AND 1 AND size(body.probabilities) >= 2 "
             "AND forall(body.probabilities, p -> coalesce(p BETWEEN 0 AND 1, false)) "
             "AND body.model.name <> '' AND body.model.version <> '' "
             f"AND body.model.engine IN ({_ENGINES}) "
-            "AND broker_time IS NOT NULL AND scored_time IS NOT NULL, false) AS readable",
+            "AND endswith(body.times.broker, 'Z') AND endswith(body.times.scored, 'Z') "
+            "AND broker_time IS NOT NULL AND scored_time IS NOT NULL "
+            "AND (body.times.device IS NULL "
+            "OR endswith(body.times.device, 'Z') AND device_time IS NOT NULL) "
+            f"AND body.source.topic RLIKE '^{TOPIC.pattern}\\\\z' "
+            "AND body.source.partition BETWEEN 0 AND 999999999 "
+            "AND body.source.offset BETWEEN 0 AND 999999999999999999, false) AS readable",
         ),
         (
             "to_date(if(readable, broker_time, timestamp)) AS date",
@@ -179,7 +200,7 @@ SCORES = Table(
                     "offset": "source_offset",
                     "id": "body.id",
                     "device": "body.device",
-                    "prediction": "body.prediction",
+                    "prediction": "prediction",
                     "confidence": "body.confidence",
                     "probabilities": "body.probabilities",
                     "model_name": "body.model.name",
@@ -211,7 +232,7 @@ DEAD_LETTERS = Table(
     selects=(
         (
             *_AS_IT_CAME,
-            f"{header(headers.TOPIC)} || "
+            f"{spelled(headers.TOPIC, TOPIC.pattern)} || "
             f"if(exists(headers, h -> h.key = '{headers.TOPIC_ID}'), "
             f"'.id-' || {spelled(headers.TOPIC_ID, TOPIC_ID.pattern)}, '') AS source_topic",
             f"cast({spelled(headers.PARTITION, _PARTITION)} AS INT) AS source_partition",
@@ -224,6 +245,8 @@ DEAD_LETTERS = Table(
             "*",
             f"coalesce(source_topic RLIKE '{_LABEL}' AND source_partition >= 0 "
             f"AND source_offset >= 0 AND attempt > 0 AND stage IN ({_STAGES}) "
+            f"AND (NOT exists(headers, h -> h.key = '{headers.REPLAY_OF}') "
+            f"OR {spelled(headers.REPLAY_OF, _PLACE)} IS NOT NULL) "
             f"AND reason RLIKE '{_REASON}', false) AS readable",
         ),
         (

@@ -153,6 +153,8 @@ def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
         ({"input_shape": [28, 28, True]}, "input_shape is"),
         ({"classes": ["a", "a"]}, "classes is"),
         ({"classes": [0, False]}, "classes is"),
+        ({"classes": [0, 10**30]}, "classes is"),
+        ({"classes": ["\ud800", "b"]}, "classes is"),
         ({"scaling": {"scale": float("inf"), "minimum": 0}}, "no JSON number"),
         ({"scaling": {"scale": 10**400, "minimum": 0}}, "scaling is"),
         ({"scaling": {"scale": 1}}, "scaling is"),

@@ -59,8 +59,13 @@ def test_a_home_that_was_moved_has_its_versions_and_takes_more(make: Make, tmp_p
 def test_a_folder_that_takes_no_bundles_is_one_sentence(make: Make, tmp_path: Path) -> None:
     (tmp_path / "artifacts").touch()
     registry = registry_in(tmp_path, "digits")
-    with pytest.raises(RegistryUnavailable, match=r"cannot keep its bundles: .* another --home\."):
+    told = r"cannot keep its bundles: .* another --home\."
+    with pytest.raises(RegistryUnavailable, match=told):
         registry.register(make(tmp_path / "a", accuracy=0.5), parameters={})
+    with pytest.raises(RegistryUnavailable, match=told):
+        registry.check_writable()
+    (tmp_path / "artifacts").unlink()
+    registry.check_writable()
 
 
 def test_a_registered_bundle_is_listed_promoted_and_found_again(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from digitstream.status import LockUnreadable, running
+from digitstream.status import LockUnreadable, Status, running
+from tests.contract.test_events import PROGRESS
 
 HOLD = """
 import fcntl, sys
@@ -35,5 +37,24 @@ def test_who_holds_the_lock_runs(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_cannot_be_opened_is_no_sign_of_life(tmp_path: Path) -> None:
-    with pytest.raises(LockUnreadable, match=r"Whether the query runs cannot be told: .*\."):
-        running(tmp_path)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for lock in (tmp_path, pipe):
+        with pytest.raises(LockUnreadable, match=r"Whether the query runs cannot be told: .*\."):
+            running(lock)
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "seconds_ago", "runs"),
+    [
+        (True, 9, 900.0, True),
+        (False, 0, 1.0, False),
+        (None, 9, 1.0, True),
+        (None, 0, 900.0, True),  # nothing to do
+        (None, 9, 900.0, False),
+    ],
+)
+def test_a_query_elsewhere_runs_unless_it_is_silent_while_readings_wait(
+    running: bool | None, waiting: int, seconds_ago: float, runs: bool
+) -> None:
+    assert Status("scoring", running, PROGRESS, seconds_ago, waiting, "g", []).runs is runs

@@ -40,6 +40,9 @@ NO_NUMBERS = [
     ("attempt", (b" 1",)),
     ("topic-id", (TOPIC_ID.encode(), TOPIC_ID.encode())),
     ("topic-id", (b"short",)),
+    ("topic", (b"",)),
+    ("replay-of", (b"zz",)),
+    ("replay-of", (b"lab.readings/0/1", b"lab.readings/0/1")),
 ]
 
 

@@ -33,11 +33,11 @@ TOPIC, OTHER = "lab.readings", "lab.replays"
 
 
 def test_a_topic_is_known_by_its_id(tmp_path: Path) -> None:
-    file = tmp_path / "scoring.topics.json"
-    assert KnownTopics.read(file) == KnownTopics({})
+    notes = tmp_path / "scoring.topics.json", tmp_path / "scoring" / "topics.json"
+    assert KnownTopics.read(notes) == KnownTopics({})
     known = KnownTopics({}).joined({TOPIC: A, OTHER: B}, begun=())
-    known.write(file)
-    assert KnownTopics.read(file) == known
+    known.write(notes)
+    assert KnownTopics.read(notes) == known
     assert known.label(TOPIC) == f"{TOPIC}.id-{A}"
     assert known.changed({TOPIC: A, OTHER: B}) == {}
     assert known.changed({TOPIC: B}) == {TOPIC: f"{TOPIC} had the id {A} and has the id {B}"}
@@ -73,8 +73,14 @@ def test_a_kafka_without_ids_tells_nothing_apart() -> None:
 def test_a_damaged_note_is_told(tmp_path: Path, note: str) -> None:
     file = tmp_path / "scoring.topics.json"
     file.write_text(note)
-    with pytest.raises(CheckpointDamaged, match=r"scoring\.topics\.json .*Restore it, or remove"):
-        KnownTopics.read(file)
+    copy = tmp_path / "scoring" / "topics.json"
+    with pytest.raises(CheckpointDamaged, match=r"scoring\.topics\.json .*Restore it, or a copy"):
+        KnownTopics.read([file, copy])
+    known = KnownTopics({TOPIC: A})
+    known.write([copy])
+    assert KnownTopics.read([file, copy]) == known
+    file.unlink()
+    assert KnownTopics.read([file, copy]) == known
 
 
 def recreate(settings: Scoring) -> None:
@@ -152,7 +158,8 @@ def test_a_checkpoint_of_before_goes_on_with_the_ids_that_it_gave(
 ) -> None:
     send(scoring, [reading(1)])
     scores(spark, scoring)
-    scoring.known_topics.unlink()
+    for note in scoring.known_topics:
+        note.unlink()
     send(scoring, [reading(2)])
     scores(spark, scoring)
     first, second = (dict(each.headers) for each in messages(scoring, scoring.topics.scores))
