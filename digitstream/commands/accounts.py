@@ -119,8 +119,9 @@ def table(
     for reconciliation in found:
         if reconciliation.earlier:
             parts.append(
-                f"{reconciliation.earlier} answers are to readings of an earlier topic of the name "
-                f"{reconciliation.topic}, and count for none of these."
+                f"{reconciliation.earlier} answers name another id than that of the topic "
+                f"{reconciliation.topic}, as those to an earlier topic of its name do, and count "
+                f"for none of these."
             )
     if recreated:
         parts.append(

@@ -25,8 +25,8 @@ SIZES = {
     "NASNetMobile": 32,
     "ConvNeXtTiny": 32,
 }
-# A plain network and one of most kinds of layers; the others take longer, and show little more.
-MARKS = {"VGG16": pytest.mark.compute_bound, "MobileNetV3Small": ()}
+# One of most kinds of layers; the others take longer, and show little more.
+MARKS = {"MobileNetV3Small": (), "VGG16": (pytest.mark.long, pytest.mark.compute_bound)}
 
 
 def stable(built: keras.Model) -> keras.Model:
