@@ -65,6 +65,8 @@ class Seen:
         page.used = self._new
         if self._new >= self._none_is_old_before:
             self._forget_old()
+        if len(self._pages) + len(self._resting) > self._most_pages:
+            self._forget_some()
         return is_new
 
     def __len__(self) -> int:
@@ -82,7 +84,6 @@ class Seen:
             if page is None or resting != number:
                 page = _Page(self._new)
             self._pages[place] = page
-            self._forget_some()
         self._last[partition] = number
         return page
 

@@ -46,6 +46,8 @@ def lasting(start: Callable[[], SparkSession]) -> Iterator[SparkSession]:
         try:
             with _without_logs():
                 yield spark
+        except QueryStopped:
+            raise  # its JVM may have had to be ended for that
         except Exception as exc:
             if _has_ended(_jvm(spark), exc):
                 message = (

@@ -27,6 +27,7 @@ def beating(spark: SparkSession, home: Path, program: str) -> Iterator[None]:
         yield
     finally:
         spark.streams.removeListener(listener)
+        listener.rest()
 
 
 class _Listener(StreamingQueryListener):
@@ -38,6 +39,7 @@ class _Listener(StreamingQueryListener):
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
         self._files[event.id] = heartbeat.file(self._home, self._program, str(event.name))
+        heartbeat.rest(self._files[event.id])
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         self._beat(event.progress.id)
@@ -46,7 +48,12 @@ class _Listener(StreamingQueryListener):
         self._beat(event.id)
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
-        """Its file grows old."""
+        """Its file goes with those of the others."""
+
+    def rest(self) -> None:
+        """None of the queries goes on."""
+        for file in self._files.values():
+            heartbeat.rest(file)
 
     def _beat(self, query: object) -> None:
         if query in self._files:

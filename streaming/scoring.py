@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from contract.checkpoint import Checkpoint, TopicPositions
 from contract.clients import arguments, close_producer, reaching
 from contract.errors import SettingsError
-from contract.heartbeat import beat, file
+from contract.heartbeat import beat, file, rest
 from contract.log import looking
 from contract.progress import Progress
 from contract.settings import Scoring
@@ -151,6 +151,8 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
 @contextmanager
 def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
     """A reporter of progress to its topic, heard by the session's queries while the body runs."""
+    goes_on = file(settings.home, "score", settings.name)
+    rest(goes_on)  # a process that was killed left it
     with reaching(settings.kafka):
         # Without numbered messages: a client that numbers them and loses one never sends again.
         producer = KafkaProducer(
@@ -170,11 +172,12 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
             with suppress(KafkaError):
                 log.committed(settings.group)  # a broker makes its topic of groups when first asked
             reporter = Reporter(settings.name, publish, Follower(log, settings.group))
-            reporter.beat = partial(beat, file(settings.home, "score", settings.name))
+            reporter.beat = partial(beat, goes_on)
             spark.streams.addListener(reporter)
             yield reporter
             spark.streams.removeListener(reporter)
     finally:
+        rest(goes_on)
         close_producer(producer, _PATIENCE_SECONDS)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from pprint import pformat
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,7 +72,19 @@ def show(
     if found.aliases:
         folder = registry.resolve(found.aliases[0]).folder
         value |= {"folder": str(folder), "manifest": asdict(bundle.load(folder).manifest)}
-    display.report(value, lambda: pformat(value, width=100, sort_dicts=False).splitlines(), as_json)
+    title = f"Version {version} of {registry.model}"
+    display.report(value, lambda: Grid(("what", "value"), [*_facts(value)], title=title), as_json)
+
+
+def _facts(value: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
+    """Each fact with its name, a part's after that of the whole."""
+    for name, fact in value.items():
+        if isinstance(fact, Mapping):
+            yield from _facts(fact, f"{within}{name} ")
+        elif isinstance(fact, list | tuple):
+            yield f"{within}{name}", ", ".join(map(str, fact)) or "-"
+        else:
+            yield f"{within}{name}", "-" if fact is None else str(fact)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from contract import seen as module
@@ -47,6 +47,7 @@ class Model:
         return is_new
 
 
+@example([("a/0", 0), ("a/1", 0), ("a/1", PAGE)], 1, 2)
 @given(st.lists(PLACES, max_size=80), st.integers(1, 40), st.integers(1, 20))
 def test_it_remembers_what_a_simple_model_does(
     places: list[tuple[str, int]], most: int, most_pages: int

@@ -68,11 +68,15 @@ def test_a_query_that_hangs_has_no_heartbeat(spark: SparkSession, tmp_path: Path
             hang.clear()
             for query in queries:
                 query.stop()
+    assert not any(file.exists() for file in files.values())
+
+
+ENDED = "score-a has not begun, or has ended."
 
 
 def test_whoever_looks_is_told_what_is_silent(tmp_path: Path) -> None:
     environ = {"DIGITSTREAM_HOME": str(tmp_path)}
-    assert alive.main(["score-a"], environ) == "score-a has not begun."
+    assert alive.main(["score-a"], environ) == ENDED
     heartbeat.beat(heartbeat.file(tmp_path, "score", "a"))
     assert alive.main(["score-a"], environ) is None
     file = heartbeat.file(tmp_path, "archive", "b")
@@ -97,4 +101,4 @@ def test_looking_imports_next_to_nothing() -> None:
 def test_a_heartbeat_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
     (tmp_path / "heartbeats").write_text("no folder")
     heartbeat.beat(heartbeat.file(tmp_path, "score", "a"))
-    assert alive.main(["score-a"], {"DIGITSTREAM_HOME": str(tmp_path)}) == "score-a has not begun."
+    assert alive.main(["score-a"], {"DIGITSTREAM_HOME": str(tmp_path)}) == ENDED
