@@ -88,7 +88,9 @@ class Registry:
         self.model = model
 
     def check_writable(self) -> None:
-        """Raise RegistryUnavailable if a bundle could not be registered now."""
+        """Raise RegistryUnavailable if the registry does not answer, or its own folder takes no
+        files; whether a server would take a bundle it tells when it gets one.
+        """
         with self._asking():
             self._experiment()
             if self._is_file:
@@ -251,9 +253,7 @@ class Registry:
             name=self.model,
             version=version,
             aliases=tuple(sorted(alias for alias, of in aliases.items() if str(of) == version)),
-            metrics=self._client.get_run(found.run_id).data.metrics
-            if runs.is_named(found.run_id)
-            else {},
+            metrics=self._client.get_run(run).data.metrics if run else {},
             created=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
             run=run,
             removed=found.tags.get(REMOVED),
@@ -280,12 +280,12 @@ class Registry:
                 Path(fetched).rename(copy)
         return copy
 
-    def _check_registered(self, found: Any) -> None:
+    def _check_registered(self, version: Any) -> None:
         """Raise BundleError unless a version names the run that made it, by which it is kept."""
-        if not runs.is_named(found.run_id):
+        if not runs.is_named(version.run_id):
             message = (
-                f"Version {found.version} of model {self.model} names no run of MLflow, and so has "
-                f"no bundle. A version must come from training or from `Registry.register`. Train "
+                f"Version {version.version} of model {self.model} names no run of MLflow, and so "
+                f"has no bundle. A version must come from training or from `Registry.register`. Train "
                 f"again, and promote that."
             )
             raise BundleError(message)

@@ -181,9 +181,8 @@ class Scoring(Settings):
     @property
     def known_topics(self) -> tuple[Path, Path]:
         """The file beside it that says which topics the query has read, and its copy within."""
-        return self.checkpoint.with_name(
-            f"{self.name}.topics.json"
-        ), self.checkpoint / "topics.json"
+        note = self.checkpoint.with_name(f"{self.name}.topics.json")
+        return note, self.checkpoint / "topics.json"
 
     @property
     def group(self) -> str:

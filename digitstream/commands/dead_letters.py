@@ -154,9 +154,9 @@ def _letters(found: Listing) -> list[Grid | str]:
     ]
 
 
-def _foreign(found: Listing) -> list[str]:
+def _foreign(listed: Listing) -> list[str]:
     """What lies among the dead letters and is none."""
-    foreign = found.foreign
+    foreign = listed.foreign
     if not foreign.count:
         return []
     return [

@@ -18,8 +18,8 @@ def text(value: str) -> str:
 
 def header(name: str) -> str:
     """The value of the one header of this name as text; null unless there is exactly one."""
-    found = f"filter(headers, h -> h.key = '{name}')"
-    return text(once(found, "f", "if(size(f) = 1, f[0].value, null)"))
+    same_name = f"filter(headers, h -> h.key = '{name}')"
+    return text(once(same_name, "f", "if(size(f) = 1, f[0].value, null)"))
 
 
 _RFC_3339 = (
@@ -41,8 +41,8 @@ def time(text: str) -> str:
         f"- if(zone = 'Z', 0, {ahead}) * 60000000L"
     )
     within = f"if(m BETWEEN {times.EARLIEST_US} AND {times.LATEST_US}, timestamp_micros(m), null)"
-    found = once(zone, "zone", once(moment, "m", within))
-    return once(f"upper({text})", "t", f"if(t RLIKE '{_RFC_3339}', {found}, null)")
+    parsed_time = once(zone, "zone", once(moment, "m", within))
+    return once(f"upper({text})", "t", f"if(t RLIKE '{_RFC_3339}', {parsed_time}, null)")
 
 
 def has_attributes() -> str:

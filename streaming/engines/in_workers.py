@@ -30,9 +30,9 @@ _ROWS = 64
 # Before an engine is timed, and how often: the best time is the one that nothing else disturbed.
 _WARM_UP, _TRIALS = 2 * _ROWS, 3
 
-TRIAL_SECONDS = 60.0
-"""What a model may take for its trial, in one worker first, then in all at a time. Micro-batches
-wait for the second part, and a model that nobody has tried yet may never end.
+TRIAL_SECONDS = 600.0
+"""What a model may take for its trial, in one worker first, then in all at a time: as long as a
+busy machine needs to start workers and load a sound one. One that nobody has tried may never end.
 """
 
 
@@ -64,7 +64,8 @@ class InWorkers:
     def tried(self, features: Features) -> Tried:
         """What the workers make of these images, all of them at work at a time.
 
-        Raises TookTooLong for a model that does not end: no more than one core is kept by it.
+        Raises TookTooLong for a model that does not end, after TRIAL_SECONDS with one worker. One
+        that ends there, but not beside its like, keeps all of them for as long.
         """
         if self.spark is None:
             message = "an engine is tried by the driver"
