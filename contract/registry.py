@@ -285,7 +285,7 @@ class Registry:
         if not runs.is_named(version.run_id):
             message = (
                 f"Version {version.version} of model {self.model} names no run of MLflow, and so "
-                f"has no bundle. A version must come from training or from `Registry.register`. Train "
+                f"has no bundle. A version must come from training or `Registry.register`. Train "
                 f"again, and promote that."
             )
             raise BundleError(message)
