@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import NamedTuple
 
 import numpy as np
@@ -168,4 +169,4 @@ def fault(found: Tried, golden: Golden, bounds: Bounds) -> str | None:
 def _last_line(error: Exception) -> str:
     """What an error of this process says, or the one of a worker that is in its text."""
     raised = _RAISED.findall(str(error)) or str(error).splitlines() or [type(error).__name__]
-    return " ".join(raised[-1].split())[:200].rstrip(".")
+    return shorten(raised[-1], 200, placeholder=" ...").rstrip(".")

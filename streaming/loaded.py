@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from contract.images import Pixels
 from contract.registry import Registered
 from streaming.choice import AUTO, chosen
 from streaming.engines import Engine
+from streaming.engines.deadline import until
 
 Tell = Callable[[str], object]
 """Takes a sentence that whoever runs the query should read."""
@@ -50,23 +52,26 @@ def engaged(
 
 
 class Loader:
-    """Loads versions for one query, each with the engine that was chosen first, if it can."""
+    """Loads versions for one query until `stop` is set, each with the engine that was chosen first,
+    if it can.
+    """
 
-    def __init__(self, spark: SparkSession, engine: str, tell: Tell) -> None:
-        self._spark, self._tell = spark, tell
+    def __init__(self, spark: SparkSession, engine: str, tell: Tell, stop: threading.Event) -> None:
+        self._spark, self._tell, self._stop = spark, tell, stop
         self._named = self._engine = engine
 
     def load(self, found: Registered, checked: Bundle) -> Loaded:
         """A version, whose bundle was read, with an engine that keeps to its golden set.
 
-        Raises BundleError, and SettingsError for an engine that there is not.
+        Raises BundleError, SettingsError for an engine that there is not, and Stopping.
         """
-        try:
-            loaded = engaged(self._spark, found, checked, self._engine, self._tell)
-        except BundleError:
-            if self._named != AUTO or self._engine == AUTO:
-                raise
-            loaded = engaged(self._spark, found, checked, AUTO, self._tell)
+        with until(self._spark.sparkContext, self._stop):
+            try:
+                loaded = engaged(self._spark, found, checked, self._engine, self._tell)
+            except BundleError:
+                if self._named != AUTO or self._engine == AUTO:
+                    raise
+                loaded = engaged(self._spark, found, checked, AUTO, self._tell)
         self._engine = loaded.model.engine
         return loaded
 

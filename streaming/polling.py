@@ -18,6 +18,7 @@ from contract.bundle import Bundle
 from contract.errors import BundleError, DigitstreamError, NoChampion
 from contract.registry import CHALLENGER, CHAMPION, Registered, Registry
 from streaming.loaded import Loaded, Loader, Tell, alike
+from streaming.stopping import Stopping
 
 T = TypeVar("T")
 
@@ -241,6 +242,8 @@ class Poller:
             checked = bundle.load(found.folder)
             alike(self.seats.champion.bundle, checked)
             return self._loader.load(found, checked)
+        except Stopping:
+            return None
         except Exception as error:  # whatever is wrong with it, those that score go on
             if not self._closed.is_set():
                 with self._lock:

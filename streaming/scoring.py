@@ -34,7 +34,7 @@ from streaming.pace import Pace
 from streaming.progress import Reporter
 from streaming.query import Query
 from streaming.session import prepared, session
-from streaming.stopping import Batches, signals
+from streaming.stopping import Batches, Stopping, signals
 from streaming.tally import DEAD_LETTERS, SCORED, tally
 from streaming.topic_ids import KnownTopics, TopicRecreated
 from streaming.topic_watch import watched
@@ -92,7 +92,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
     spark = prepared(spark)
     bounds = Bounds(settings.guard_readings, settings.guard_agreement, settings.guard_slowness)
     roles = Roles(settings.canary, settings.shadow, bounds)
-    loader = Loader(spark, settings.engine, tell)
+    loader = Loader(spark, settings.engine, tell, stop)
     champions = Champions(settings.registry, loader, roles, tell)
     folder = settings.checkpoint
     with (
@@ -104,7 +104,10 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         stands = Checkpoint.read(checkpoint)
         _check_begins(stands, settings)
         starting, known = _begin(checkpoint, settings, stands, tell)
-        shape = champions.current().champion.bundle.manifest.input_shape
+        try:
+            shape = champions.current().champion.bundle.manifest.input_shape
+        except Stopping:
+            return Summary(0, 0)
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
         batches = Batches(stop)
         query = Query(

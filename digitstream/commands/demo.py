@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from digitstream import display, flags
 from digitstream.commands.accounts import table as reconciliation
@@ -23,6 +25,9 @@ def demo(
     data: flags.Data = None,
     seed: flags.Seed = None,
     engine: flags.EngineName = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training images. [default: 3]")
+    ] = None,
     as_json: flags.AsJson = False,
 ) -> None:
     """Train, stream 10,000 readings, score and account for every one; then report."""
@@ -33,7 +38,8 @@ def demo(
     from digitstream.children import stoppable
 
     with stoppable():
-        made = whole.run(settings, whole.Plan())
+        plan = whole.Plan() if epochs is None else whole.Plan(epochs=epochs)
+        made = whole.run(settings, plan)
     display.report(made.to_json(), lambda: picture(made), as_json)
     display.say(f"{settings.home / whole.REPORT} has these figures, report/ their pictures.")
     whole.check(made, settings.home / "logs" / "score.log")

@@ -13,7 +13,8 @@ from keras2dml.graph import Constant, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 
-ROOT_OF_HALF = math.sqrt(0.5)
+# TensorFlow rounds this constant of `gelu` to single precision, in double precision too.
+ROOT_OF_HALF = float(np.float32(math.sqrt(0.5)))
 
 # Keras' function: the DML function of that name, and the ONNX operators.
 ELEMENTWISE: dict[Any, tuple[Node, ...]] = {

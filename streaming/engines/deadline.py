@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pyspark import SparkContext
 
 from contract.errors import DigitstreamError
+from streaming.stopping import Stopping
+
+# From one look whether a job is to end to the next.
+_GLANCE_SECONDS = 0.2
 
 
 class TookTooLong(DigitstreamError):
@@ -42,4 +46,32 @@ def deadline(context: SparkContext, seconds: float, what: str) -> Iterator[None]
         raise
     finally:
         timer.cancel()
+        context.removeJobTag(tag)
+
+
+@contextmanager
+def until(context: SparkContext, stop: threading.Event) -> Iterator[None]:
+    """Cancel the jobs that this thread starts within, as soon as `stop` is set.
+
+    Raises Stopping then, instead of what comes of a job that was cancelled.
+    """
+    tag, over = f"until-{uuid.uuid4().hex}", threading.Event()
+
+    def cancel() -> None:
+        while not over.wait(_GLANCE_SECONDS):
+            if stop.is_set():
+                context.cancelJobsWithTag(tag)
+
+    watcher = threading.Thread(target=cancel, name="until", daemon=True)
+    context.addJobTag(tag)
+    watcher.start()
+    try:
+        yield
+    except Exception as exc:
+        if stop.is_set():
+            raise Stopping from exc
+        raise
+    finally:
+        over.set()
+        watcher.join()
         context.removeJobTag(tag)

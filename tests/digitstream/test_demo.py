@@ -16,10 +16,10 @@ from tests.listening import overheard
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.systemds, pytest.mark.slow]
 
 
-def start(home: Path) -> subprocess.Popen[str]:
+def start(home: Path, *flags: str) -> subprocess.Popen[str]:
     """`digitstream demo`, as from a shell of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "digitstream", "demo", "--home", str(home)],
+        [sys.executable, "-m", "digitstream", "demo", "--home", str(home), *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -43,7 +43,7 @@ def left_behind(home: Path) -> list[str]:
 @pytest.mark.timeout(1500)
 def test_the_demo_answers_every_reading_and_reports(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with start(home) as demo, overheard(demo.pid) as listeners:
+    with start(home, "--epochs", "2") as demo, overheard(demo.pid) as listeners:
         said = demo.communicate()[0]
     assert demo.returncode == 0, said
     assert listeners.elsewhere == []

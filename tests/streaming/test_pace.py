@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from streaming.pace import LEAST, Pace
+from streaming.pace import Pace
 
 
 def settled(pace: Pace, readings_per_s: float, fixed_s: float, waiting: int = 10**9) -> float:
@@ -35,10 +36,28 @@ def test_no_limit_is_above_the_highest() -> None:
     assert pace.limit == 3_000
 
 
-def test_where_a_micro_batch_cannot_be_short_it_is_small_but_not_nothing() -> None:
-    pace = Pace(100_000, 0.1)
-    settled(pace, 10_000, 0.5)
-    assert pace.limit == LEAST
+@pytest.mark.parametrize("cold", [1.0, 5.0])
+@pytest.mark.parametrize("latency_s", [0.02, 0.5])
+@pytest.mark.parametrize("coming_per_s", [500, 1000, 2000])
+def test_a_machine_that_is_too_slow_for_the_latency_keeps_up_all_the_same(
+    coming_per_s: int, latency_s: float, cold: float
+) -> None:
+    """4,000 readings/s in large micro-batches, which cost 0.4 s each; slower when it is cold."""
+    noise = np.random.default_rng(3)
+    pace, now, answered, waiting = Pace(100_000, latency_s), 0.0, 0, 0
+    for number in range(600):
+        waiting = round(now * coming_per_s) - answered
+        rows = min(pace.limit, waiting)
+        seconds = (0.4 + rows / 4_000) * noise.lognormal(0, 0.2) * (1 + (cold - 1) * 0.7**number)
+        now += seconds
+        answered += rows
+        pace.after(rows, seconds)
+    assert waiting < 6 * coming_per_s
+
+
+def test_a_backlog_costs_a_quarter_of_the_pace_where_micro_batches_cannot_be_short() -> None:
+    seconds = settled(Pace(100_000, 0.1), 10_000, 0.5)
+    assert 1.5 < seconds < 3.0
 
 
 def test_few_readings_that_took_little_time_change_nothing() -> None:

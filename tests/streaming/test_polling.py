@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,15 +15,19 @@ import pytest
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine, event
 
-from contract import images
+from contract import bundle, images
 from contract.bundle import Bundle
 from contract.progress import Progress
 from contract.registry import CHALLENGER, CHAMPION
 from contract.settings import Scoring
+from streaming import choice
+from streaming.choice import Kind
+from streaming.engines.in_workers import InWorkers
 from streaming.loaded import Loader
 from streaming.polling import Poller
+from streaming.scoring import Summary, score
 from tests.streaming.lasting import answered, heard, running, some
-from tests.streaming.onnx_models import moody, registered_as, upsetting
+from tests.streaming.onnx_models import endless, moody, registered_as, upsetting
 from tests.streaming.records import reading
 from tests.streaming.wire import answers, messages, send, until
 
@@ -62,7 +68,7 @@ def impatient() -> Iterator[None]:
 
 @contextmanager
 def polling(spark: SparkSession, settings: Scoring, said: list[str]) -> Iterator[Poller]:
-    loader = Loader(spark, "onnx", said.append)
+    loader = Loader(spark, "onnx", said.append, threading.Event())
     poller = Poller(settings.registry, loader, said.append, lambda: None, challenged=True)
     with closing(poller):
         poller.begin(watched=True)
@@ -155,3 +161,22 @@ def test_what_the_registry_could_not_be_told_is_said_at_the_end(
         "The registry could not be told that version 2 did as well as the one before it. The next "
         "start watches it again.",
     ]
+
+
+@pytest.mark.kafka
+def test_a_trial_ends_when_the_query_is_to_stop(
+    spark: SparkSession, scoring: Scoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def make(session: SparkSession, found: Bundle, title: str) -> InWorkers:
+        tried.set()
+        return InWorkers.of(session, endless, found.read(bundle.ONNX))
+
+    monkeypatch.setattr(choice, "ENGINES", {"onnx": Kind(make)})
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        summary = pool.submit(score, spark, scoring, stop, print)
+        assert tried.wait(60)
+        stop.set()
+        assert summary.result(60) == Summary(0, 0)
