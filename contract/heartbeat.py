@@ -35,10 +35,12 @@ def rest(file: Path) -> None:
 
 
 def silent(home: Path, names: Iterable[str], seconds: float) -> Iterator[str]:
-    """A sentence for each file of these names that was not touched for so many seconds."""
+    """A sentence for each file of these names that was not touched for so many seconds, or was by a
+    clock that is so far from that of now.
+    """
     for name in names:
         try:
-            age = time.time() - (home / FOLDER / name).stat().st_mtime
+            age = abs(time.time() - (home / FOLDER / name).stat().st_mtime)
         except OSError:
             yield f"{name} has not begun, or has ended."
             continue

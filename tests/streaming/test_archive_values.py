@@ -12,7 +12,9 @@ from pyspark.sql import SparkSession
 from contract.errors import BadEvent
 from contract.events import Label, Score
 from contract.messages import Message
-from streaming.archive.tables import LABELS, SCORES
+from streaming.archive.failures import TablesUnreadable
+from streaming.archive.place import READINGS_ID, Place
+from streaming.archive.tables import LABELS, READINGS, SCORES
 from tests.streaming.test_archive_columns import ASKED, rows, utc
 
 __all__ = ["utc"]
@@ -96,3 +98,11 @@ def test_what_is_no_score_has_no_row_of_one(utc: SparkSession) -> None:
     found: list[dict[str, Any]] = rows(utc, SCORES, *messages)
     assert [row["unread"] is None for row in found] == expected
     assert any(expected) and not all(expected)
+
+
+def test_a_table_whose_topic_has_no_sound_id_is_not_read(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Place, "properties", lambda place, table: {READINGS_ID: "7' OR '1'='1"})
+    with pytest.raises(TablesUnreadable, match=r"which must be the id of a topic\. Only"):
+        Place(spark, "file:/tables").readings_id(READINGS)

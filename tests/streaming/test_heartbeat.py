@@ -74,14 +74,16 @@ def test_a_query_that_hangs_has_no_heartbeat(spark: SparkSession, tmp_path: Path
 ENDED = "score-a has not begun, or has ended."
 
 
-def test_whoever_looks_is_told_what_is_silent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [-alive.LIMIT_SECONDS - 5, alive.LIMIT_SECONDS + 5])
+def test_whoever_looks_is_told_what_is_silent(tmp_path: Path, seconds: float) -> None:
+    """Also where the clock was put back since."""
     environ = {"DIGITSTREAM_HOME": str(tmp_path)}
     assert alive.main(["score-a"], environ) == ENDED
     heartbeat.beat(heartbeat.file(tmp_path, "score", "a"))
     assert alive.main(["score-a"], environ) is None
     file = heartbeat.file(tmp_path, "archive", "b")
     heartbeat.beat(file)
-    os.utime(file, (time.time(), time.time() - alive.LIMIT_SECONDS - 5))
+    os.utime(file, (time.time(), time.time() + seconds))
     said = alive.main(["score-a", "archive-b"], environ)
     assert said is not None and said.startswith("archive-b has not gone on for 12")
     command = [sys.executable, "-m", "digitstream.alive", "score-a", "archive-b"]
