@@ -16,11 +16,11 @@ demo: $(READY) ## train, stream 10,000 readings, score and account for every one
 
 test: $(READY) ## all tests but the longest
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and not compute_bound"
-	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and compute_bound"
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not long and compute_bound"
 
 test-all: $(READY) ## the longest, too: every drill, 100,000 hostile payloads
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not compute_bound"
-	$(PYTHON) -m pytest -n 2 --dist worksteal -m compute_bound
+	$(PYTHON) -m pytest -n 2 --dist loadfile -m compute_bound
 
 check: $(READY) ## ruff and mypy
 	$(PYTHON) -m ruff check .

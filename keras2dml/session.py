@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from pyspark.sql import SparkSession
 
 from keras2dml.errors import InvalidSession
 from keras2dml.network import launch
+
+_LOG = logging.getLogger(__name__)
 
 # What SystemDS reaches into; Java 17 keeps these packages closed otherwise.
 OPENED = (
@@ -102,7 +105,18 @@ def spark_session(
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with _interruptible():
         spark = launch(app_name, master, {**settings(jars), **(conf or {})}, secret_file)
+    _end_quietly(spark)
     return suited(spark)
+
+
+def _end_quietly(spark: SparkSession) -> None:
+    """Keep the thread that takes accumulators' values from printing a trace where the JVM ends
+    before it, as on Ctrl-C.
+    """
+    context: Any = spark.sparkContext
+    context._accumulatorServer.handle_error = lambda request, address: _LOG.debug(
+        "The JVM's connection for accumulators ended.", exc_info=True
+    )
 
 
 @contextmanager

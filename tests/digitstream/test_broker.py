@@ -146,7 +146,7 @@ def test_a_broker_that_cannot_start_points_to_its_log(
     assert broker.status(tmp_path) is None
 
 
-@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("locale", ["C", pytest.param("C.UTF-8", marks=pytest.mark.long)])
 def test_a_home_may_have_any_name(
     java_17: java.Java,
     path: list[Path],

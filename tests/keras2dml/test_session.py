@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from pyspark import accumulators
 
+from keras2dml import session
 from keras2dml.session import JAVA_OPTIONS, settings, systemds_jar
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +94,15 @@ def test_a_session_of_ours_is_quiet_and_on_loopback_whatever_names_and_settings_
     assert ran.returncode == 0, ran.stderr
     noise = [line for line in ran.stderr.splitlines() if "Using incubator modules" not in line]
     assert (json.loads(ran.stdout), noise) == ([True, 5, []], [])
+
+
+def test_a_connection_for_accumulators_that_ends_early_leaves_no_trace(capfd):
+    server = accumulators._start_update_server("a token")
+    session._end_quietly(SimpleNamespace(sparkContext=SimpleNamespace(_accumulatorServer=server)))
+    try:
+        with socket.create_connection(server.server_address) as connection:
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""
+    finally:
+        server.shutdown()
+    assert capfd.readouterr().err == ""

@@ -75,6 +75,7 @@ def test_frame_trains_as_keras2dml_does(spark, iris):
     near(trained.fit(ready).keras_model.get_weights()[0], ours.to_keras().get_weights()[0], 1e-8)
 
 
+@pytest.mark.long
 def test_params_are_searched(iris, tmp_path):
     classifier = Keras2DMLClassifier(classifying(), batchSize=20, epochs=1)
     grid = ParamGridBuilder().addGrid(classifier.epochs, [1, 6]).build()

@@ -96,7 +96,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
 ) -> None:
     small = replace(scoring, max_offsets_per_trigger=50, available_now=False)
     sent = send(scoring, [reading(number) for number in range(4000)])
-    for _ in range(3):
+    for _ in range(2):
         before = scored(scoring)
         with process(PROGRAM, small, spark_jars) as scorer:
             until(lambda before=before: scored(scoring) > before + 100)
