@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from keras2dml.errors import InvalidData, InvalidSession
 from keras2dml.graph import IDENTITY
+from keras2dml.slices import Slices
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from keras2dml.objective import Objective
+    from keras2dml.optimizers import Optimizer
 
 PARAMSERV = "paramserv"
 TRAIN = (
@@ -123,7 +125,9 @@ class Algorithm:
             raise InvalidData(message)
         return self
 
-    def fits(self, objective: Objective, batch_size: int, examples: int) -> None:
+    def fits(
+        self, objective: Objective, optimizer: Optimizer, batch_size: int, examples: int
+    ) -> None:
         """InvalidData for a model or rows whose training is another one in parts."""
         if self.loop is None and self.server is None:
             return
@@ -138,6 +142,12 @@ class Algorithm:
                 for call in objective.graph.calls
                 if (call.training or IDENTITY).startswith("batch_norm")
             ]
+        slices = Slices(objective.graph, optimizer, objective.regularizers)
+        if self.server and slices.limit and slices.weights:
+            complaints.append(
+                f"The optimizer's clipvalue is for each number that {', '.join(slices.weights)} is"
+                " given, in a step of all workers."
+            )
         if complaints:
             message = (
                 f"train_algo={self.train!r} splits batches. {' '.join(complaints)} Use"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from keras2dml import dml
 from keras2dml.graph import IDENTITY, Call, Graph, Parameter, Value, source_of
 from keras2dml.rendering import INPUTS, Forward
+from keras2dml.slices import Slices
 
 
 class Backward:
@@ -16,8 +17,8 @@ class Backward:
     parameter W is in the variable `d_W`.
     """
 
-    def __init__(self, forward: Forward) -> None:
-        self.forward = forward
+    def __init__(self, forward: Forward, slices: Slices) -> None:
+        self.forward, self.slices = forward, slices
         self.used: list[str] = []
         self.lines: list[str] = []
         self._summands: dict[str, list[str]] = defaultdict(list)
@@ -47,8 +48,10 @@ class Backward:
             if self.forward.function(call) != IDENTITY:
                 self._append(call)
         for parameter in self.trained:
-            if len(self._summands[parameter.name]) > 1:
-                self.lines.append(f"d_{parameter.name} = {self._sum(parameter.name)}")
+            for name in ("", *(f"_{moment}" for moment in self.slices.moments)):
+                variable = f"{parameter.name}{name}"
+                if len(self._summands[variable]) > 1:
+                    self.lines.append(f"d_{variable} = {self._sum(variable)}")
 
     def _append(self, call: Call) -> None:
         forward, function = self.forward, self.forward.function(call)
@@ -72,9 +75,22 @@ class Backward:
         gradients["dout"] = gradients[f"d{forward.target(call).results[0]}"]
         separate = f"{function}_gradients" in dml.library()
         if separate and trained:
-            self._call(f"{function}_gradients", call, gradients, trained)
+            self._weights(function, call, gradients, trained)
         if wanted or not separate:
             self._call(f"{function}_backward", call, gradients, {**wanted, **trained})
+
+    def _weights(
+        self, function: str, call: Call, gradients: dict[str, str], trained: dict[str, str]
+    ) -> None:
+        """The gradients of a call's weights, and what is taken of those in slices."""
+        slices, sliced = self.slices, [*self.slices.weights.intersection(trained.values())]
+        if sliced:
+            gradients = {**gradients, "dout": slices.clipped(gradients["dout"])}
+        self._call(f"{function}_gradients", call, gradients, trained)
+        for weight in sliced:
+            for moment in slices.moments:
+                targets = {"sums": f"{weight}_{moment}"}
+                self._call(f"{function}_{moment}", call, gradients, targets)
 
     def _call(
         self, function: str, call: Call, gradients: dict[str, str], targets: dict[str, str]

@@ -160,7 +160,7 @@ class Keras2DML(SystemMLNames, ScikitLearn):
             data, validation = split(data, validation_split)
         elif self.test_interval and self.test_iter:
             data, tested = kept(data, self.test_iter, size)
-        algorithm.fits(self._compilation.objective(), size, data.rows)
+        algorithm.fits(self._compilation.objective(), self._compilation.optimizer, size, data.rows)
         plan = Plan.of(
             algorithm,
             data.rows,

@@ -13,6 +13,7 @@ from keras2dml.optimizers import Optimizer
 from keras2dml.regularizers import Constraint
 from keras2dml.rendering import Forward, Script, described
 from keras2dml.scoring import inputs
+from keras2dml.slices import Slices, moment_of
 from keras2dml.updates import Updates
 
 HYPERPARAMETERS = ("iteration_before", "seed", "examples")
@@ -45,10 +46,11 @@ def render(
     """
     graph = objective.graph
     forward = Forward.of(graph, training=True, split=True)
-    backward = Backward(forward)
+    slices = Slices(graph, optimizer, objective.regularizers)
+    backward = Backward(forward, slices)
     measuring = Measuring(objective, forward, backward, "{}", split=True)
     backward.run()
-    updates = Updates(optimizer, constraints, backward.trained)
+    updates = Updates(optimizer, constraints, backward.trained, slices)
     columns = sum(count for _, count, _ in objective.columns())
     draws = any("seed" in forward.target(call).arguments for call in graph.calls)
     features = {graph.input_name(value): value.size for value in graph.inputs}
@@ -80,16 +82,17 @@ def render(
         "",
         *measuring.lines,
         *backward.lines,
-        f"gradients = list({', '.join(f'd_{name}' for name in updates.weights)}, {measuring.sums})",
+        f"gradients = list({', '.join(updates.gradients)}, {measuring.sums})",
     ]
-    results = (*(f"d_{name}" for name in updates.weights), "sums")
+    squares = {moment_of(weight, "squares") for weight in updates.weights}
+    results = (*updates.gradients, "sums")
     aggregation = [
         *_unpacked("model", model, model),
         *_unpacked("gradients", results, results),
         "i = as.integer(sum(done)) + 1",
         'iteration = as.integer(as.scalar(hyperparams["iteration_before"])) + i',
         f"group = as.scalar(sums[1, {columns}])",
-        *(f"{name} = {name} / group" for name in results[:-1]),
+        *(f"{name} = {name} / group{' ^ 2' * (name in squares)}" for name in updates.gradients),
         *measuring.penalties,
         *updates.lines(),
         "done = done + 1",

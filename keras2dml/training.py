@@ -12,6 +12,7 @@ from keras2dml.optimizers import Optimizer
 from keras2dml.regularizers import Constraint
 from keras2dml.rendering import Forward, Script, described
 from keras2dml.scoring import IN_ORDER, PICKED, batches, inputs
+from keras2dml.slices import Slices
 from keras2dml.updates import Updates
 
 SCALARS = ("batch_size", "iterations", "iteration_before", "batch_before", "seed")
@@ -36,11 +37,12 @@ def render(
     """
     graph = objective.graph
     forward = Forward.of(graph, training=True, split=loop is not None)
-    backward = Backward(forward)
+    slices = Slices(graph, optimizer, objective.regularizers)
+    backward = Backward(forward, slices)
     rows = PICKED if shuffled else IN_ORDER
     measuring = Measuring(objective, forward, backward, rows, split=loop is not None)
     backward.run()
-    updates = Updates(optimizer, constraints, backward.trained)
+    updates = Updates(optimizer, constraints, backward.trained, slices)
     first = graph.input_name(graph.input)
     changed = [name for name in _assigned(forward) if name not in updates.weights]
     columns = sum(count for _, count, _ in objective.columns())
@@ -54,13 +56,12 @@ def render(
         *measuring.lines,
         *backward.lines,
     ]
-    gradients = {one.name: one.weight.matrix for one in backward.trained}
     step = [
         "iteration = iteration_before + i",
         "begin = ((batch_before + i - 1) %% batches) * batch_size + 1",
         f"end = min(begin + batch_size - 1, nrow({first}))",
         "rows = end - begin + 1",
-        *(batch if loop is None else _in_parts(batch, loop, gradients, measuring, columns)),
+        *(batch if loop is None else _in_parts(batch, loop, updates.gradients, measuring, columns)),
         *measuring.penalties,
         "",
         *updates.lines(),
@@ -110,7 +111,7 @@ def _in_parts(
         *batch,
         "",
         *(
-            f"parts_{name}[part,] = matrix(d_{name}, rows=1, cols={shape[0] * shape[1]})"
+            f"parts_{name}[part,] = matrix({name}, rows=1, cols={shape[0] * shape[1]})"
             for name, shape in gradients.items()
         ),
         f"sums[part,] = {measuring.sums}",
@@ -127,7 +128,7 @@ def _in_parts(
         f"sums = matrix(0, rows=parts, cols={columns})",
         *dml.block(loop, parts),
         *(
-            f"d_{name} = matrix(colSums(parts_{name}), rows={shape[0]}, cols={shape[1]})"
+            f"{name} = matrix(colSums(parts_{name}), rows={shape[0]}, cols={shape[1]})"
             for name, shape in gradients.items()
         ),
     ]

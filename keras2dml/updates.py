@@ -8,6 +8,7 @@ from keras2dml import dml
 from keras2dml.graph import Parameter
 from keras2dml.optimizers import Optimizer
 from keras2dml.regularizers import Constraint
+from keras2dml.slices import Slices
 
 AVERAGE = "model_variables_moving_average"
 
@@ -16,15 +17,29 @@ class Updates:
     """The statements of one step on every weight that is trained."""
 
     def __init__(
-        self, optimizer: Optimizer, constraints: Mapping[str, Constraint], trained: list[Parameter]
+        self,
+        optimizer: Optimizer,
+        constraints: Mapping[str, Constraint],
+        trained: list[Parameter],
+        slices: Slices,
     ) -> None:
-        self.optimizer, self.constraints = optimizer, constraints
+        self.optimizer, self.constraints, self.slices = optimizer, constraints, slices
+        self._shapes = {one.name: one.weight.matrix for one in trained}
         self.weights = [one.name for one in trained]
         self.decayed = {
             one.name for one in trained if optimizer.decay and optimizer.decays(one.weight.variable)
         }
         self.factors = {one.name: optimizer.factor(one.weight.variable) for one in trained}
         self.used: list[str] = []
+
+    @property
+    def gradients(self) -> dict[str, tuple[int, int]]:
+        """The variables that the step takes from the backward pass, and their sizes."""
+        return {
+            name: shape
+            for weight, shape in self._shapes.items()
+            for name in (f"d_{weight}", *self.slices.variables(weight))
+        }
 
     def kept(self) -> Iterator[str]:
         """The matrices that the optimizer keeps."""
@@ -51,20 +66,24 @@ class Updates:
 
     def _clipped(self) -> Iterator[str]:
         optimizer = self.optimizer
-        gradients = [f"d_{weight}" for weight in self.weights]
         if optimizer.global_clipnorm and not optimizer.clipnorm:
             limit = dml.literal(optimizer.global_clipnorm)
-            yield f"norm = sqrt({' + '.join(f'sum({one} ^ 2)' for one in gradients)})"
+            sums = (f"sum({self.slices.squares(weight)})" for weight in self.weights)
+            yield f"norm = sqrt({' + '.join(sums)})"
             yield f"share = {limit} * min(1 / norm, 1 / {limit})"
-            yield from (f"{one} = {one} * share" for one in gradients)
+            yield from (f"d_{weight} = d_{weight} * share" for weight in self.weights)
             return
         limit_of = {"clipped_by_norm": optimizer.clipnorm, "clipped_by_value": optimizer.clipvalue}
         function = next((name for name, limit in limit_of.items() if limit), None)
         if function:
             self.used.append(function)
             limit = dml.literal(limit_of[function] or 0.0)
-            for one in gradients:
-                yield dml.call(function, [one], {"dW": one, "limit": limit})
+            for weight in self.weights:
+                one = f"d_{weight}"
+                if weight not in self.slices.weights:
+                    yield dml.call(function, [one], {"dW": one, "limit": limit})
+                elif optimizer.clipnorm:
+                    yield from self.slices.clipped_by_norm(weight, limit)
 
     def _step(self, weight: str) -> Iterator[str]:
         optimizer, step = self.optimizer, self.optimizer.step
@@ -75,6 +94,7 @@ class Updates:
         arguments = {
             "W": weight,
             "dW": f"d_{weight}",
+            **self.slices.arguments(weight),
             "learning_rate": rate,
             "product": "product",
             "step": self._steps,

@@ -14,9 +14,7 @@ def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
     """The row of a table for each number, as Keras takes it: cut to a whole one, and from the end
     where it is negative. A number that is in no row stops the script.
 
-    The gradient is one of the whole table. Keras on TensorFlow has one for each number given, and
-    its Adam sums their squares where the square of their sum is meant: a batch with a number twice
-    trains there to other weights than here, or than Keras on its other backends.
+    Its gradient is in slices, as in Keras on TensorFlow (`keras2dml.slices`).
     """
     size = (layer.input_dim, layer.output_dim)
     onnx = (Node("Cast", ("X",), {"to": 7}, (), ("number",)), Node("Gather", ("W", "number")))

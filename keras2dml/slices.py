@@ -1,0 +1,90 @@
+"""Gradients that TensorFlow has in slices: one for each number that an embedding is given.
+
+Keras' optimizers take the squares, or the absolute values, of the slices and add them up, where
+for all other gradients they take those of the sum: a number that is given twice in a batch makes a
+difference. Keras on its other backends has one gradient of the whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+from keras2dml import dml
+from keras2dml.graph import Graph
+from keras2dml.optimizers import Optimizer
+
+MOMENTS = {"squares": "{} ^ 2", "sizes": "abs({})"}
+"""What an optimizer takes of each slice, and the expression for that of a whole gradient."""
+
+
+class Slices:
+    """Which weights of a graph have their gradients in slices, and what is taken of these.
+
+    A gradient is whole where something else is added to it: that of a penalty, of another layer
+    that uses the weight, of the iterations before. `limit` is for the numbers of each slice.
+    """
+
+    def __init__(self, graph: Graph, optimizer: Optimizer, penalized: Container[str]) -> None:
+        takes = dml.function(f"{optimizer.step.function}_update").arguments
+        whole = {
+            graph.names[weight]
+            for call in graph.calls
+            for weight in call.weights
+            if not has_slices(call.training or call.function)
+        }
+        self.weights = frozenset(
+            one.name
+            for one in graph.parameters
+            if one.name not in whole and one.name not in penalized and optimizer.accumulated == 1
+        )
+        self._joined = bool(optimizer.global_clipnorm and not optimizer.clipnorm)
+        measured = ("squares",) if optimizer.clipnorm or optimizer.global_clipnorm else ()
+        taken = () if self._joined else (name for name in MOMENTS if name in takes)
+        self.moments = [*dict.fromkeys([*measured, *taken])]
+        self.limit = None if measured else optimizer.clipvalue
+
+    def clipped(self, gradient: str) -> str:
+        """A gradient of which each slice is within the limit."""
+        if self.limit is None:
+            return gradient
+        limit = dml.literal(self.limit)
+        return f"min(max({gradient}, -{limit}), {limit})"
+
+    def variables(self, weight: str) -> list[str]:
+        """The variables of the script with sums over the slices of a weight's gradient."""
+        if weight not in self.weights:
+            return []
+        return [moment_of(weight, name) for name in self.moments]
+
+    def squares(self, weight: str) -> str:
+        """What is summed up for the norm of a weight's gradient before it is clipped."""
+        if weight in self.weights:
+            return moment_of(weight, "squares")
+        return MOMENTS["squares"].format(f"d_{weight}")
+
+    def clipped_by_norm(self, weight: str, limit: str) -> Iterator[str]:
+        """The statements that bring the norm of all slices of a weight's gradient to a limit."""
+        yield f"share = {limit} / max(sqrt(sum({moment_of(weight, 'squares')})), {limit})"
+        yield f"d_{weight} = d_{weight} * share"
+        for name in self.moments:
+            variable, power = moment_of(weight, name), " ^ 2" * (name == "squares")
+            yield f"{variable} = {variable} * share{power}"
+
+    def arguments(self, weight: str) -> dict[str, str]:
+        """What an update may take of the gradient of a weight, beside the gradient itself.
+
+        Clipping by the norm of all gradients leaves a whole one of those in slices.
+        """
+        if weight in self.weights and not self._joined:
+            return {name: moment_of(weight, name) for name in self.moments}
+        return {name: text.format(f"d_{weight}") for name, text in MOMENTS.items()}
+
+
+def moment_of(weight: str, moment: str) -> str:
+    """The variable with the sums of a moment over the slices of a weight's gradient."""
+    return f"d_{weight}_{moment}"
+
+
+def has_slices(function: str) -> bool:
+    """Whether a function's gradients of its weights are in slices."""
+    return f"{function}_squares" in dml.library()
