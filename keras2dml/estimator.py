@@ -157,9 +157,9 @@ class Keras2DML(SystemMLNames, ScikitLearn):
             rows, labels, weights, *_ = *given, None, None
             validation = self._examples(rows, labels, data.targets[0].classes, weights)
         elif validation_split:
-            data, validation = split(data, validation_split)
+            data, validation = split(data, validation_split, by_class=class_weight is not None)
         elif self.test_interval and self.test_iter:
-            data, tested = kept(data, self.test_iter, size)
+            data, tested = kept(data, self.test_iter, size, by_class=class_weight is not None)
         algorithm.fits(self._compilation.objective(), self._compilation.optimizer, size, data.rows)
         plan = Plan.of(
             algorithm,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,10 +32,12 @@ class Data:
         """The number of examples."""
         return len(self.features[0])
 
-    def part(self, rows: slice) -> Data:
-        """Some of the examples."""
+    def part(self, rows: slice, *, measured: bool = False) -> Data:
+        """Some of the examples; those that are `measured` have no weights."""
+        parts = (one[rows] for one in self.targets)
         return Data(
-            tuple(one[rows] for one in self.features), tuple(one[rows] for one in self.targets)
+            tuple(one[rows] for one in self.features),
+            tuple(replace(one, weights=None) if measured else one for one in parts),
         )
 
     def close(self) -> None:
@@ -102,19 +104,27 @@ def of_frame(
     return Data((features,), (made,))
 
 
-def split(given: Data, share: float) -> tuple[Data, Data]:
-    """The rows to train on, and the last ones, as Keras splits them for validation."""
+def split(given: Data, share: float, *, by_class: bool = False) -> tuple[Data, Data]:
+    """The rows to train on, and the last ones, as Keras splits them for validation.
+
+    Weights that are `by_class` are for training alone.
+    """
     begin = int(given.rows * (1 - share))
     if not 0 < begin < given.rows:
         message = f"validation_split={share} leaves no rows on one side: give a share between."
         raise InvalidData(message)
-    return given.part(slice(begin)), given.part(slice(begin, None))
+    return given.part(slice(begin)), given.part(slice(begin, None), measured=by_class)
 
 
-def kept(given: Data, batches: int, batch_size: int) -> tuple[Data, Data]:
-    """The rows to train on, and the first ones, which SystemML kept for its test."""
+def kept(
+    given: Data, batches: int, batch_size: int, *, by_class: bool = False
+) -> tuple[Data, Data]:
+    """The rows to train on, and the first ones, which SystemML kept for its test.
+
+    Weights that are `by_class` are for training alone.
+    """
     count = batches * batch_size
     if count >= given.rows:
         message = f"test_iter={batches} keeps {count} of {given.rows} rows for testing: lower it."
         raise InvalidData(message)
-    return given.part(slice(count, None)), given.part(slice(count))
+    return given.part(slice(count, None)), given.part(slice(count), measured=by_class)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import losses
 from keras.layers import Activation, Dense, Reshape
-from oracle import complaints, learns, model
+from oracle import complaints, examples, learns, model
 
 from keras2dml import InvalidData, Keras2DML
 
@@ -105,6 +105,23 @@ def test_classes_have_weights(spark, name):
     learns(
         spark, model((5,), Dense(3, "softmax")), loss=name, class_weight=weights, metrics=["acc"]
     )
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_classes_have_weights_in_training_alone(spark):
+    built = model((5,), Dense(3, "softmax"))
+    built.compile(
+        "sgd", "sparse_categorical_crossentropy", metrics=["acc"], weighted_metrics=["acc"]
+    )
+    arguments = {"epochs": 2, "batch_size": 4, "shuffle": False, "validation_split": 0.3}
+    arguments["class_weight"] = {0: 2.0, 2: 0.25}
+    features, labels = examples(built, 20), np.arange(20) % 3
+    ours = Keras2DML(spark, built, display=0).fit(features, labels, **arguments)
+    wanted = built.fit(features, labels, verbose=0, **arguments).history
+    assert ours.history.keys() == wanted.keys()
+    for name, values in wanted.items():
+        assert ours.history[name] == pytest.approx(values, rel=1e-6), name
 
 
 @pytest.mark.spark
