@@ -44,7 +44,8 @@ class Run:
     def go(self) -> None:
         """Train to the end of the plan, or until a callback stops it."""
         self._continued()
-        self._epoch_begins()
+        if len(self.iterations) < self.plan.iterations:
+            self._epoch_begins()
         for steps in self.training.run(self.plan, len(self.iterations)):
             self.iterations += steps
             if self.display:

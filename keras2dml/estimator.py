@@ -144,7 +144,7 @@ class Keras2DML(SystemMLNames, ScikitLearn):
 
         Returns this estimator, which has what Keras' History has: `history` and `epoch`.
         """
-        size = positive("batch_size", batch_size or self.batch_size)
+        size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
         self._systemds.options.trains()
@@ -169,7 +169,7 @@ class Keras2DML(SystemMLNames, ScikitLearn):
             epochs,
             initial_epoch,
             self.test_interval if tested else 0,
-            by_epoch=bool(epochs or validation or callbacks),
+            by_epoch=epochs is not None or bool(validation or callbacks),
         )
         training = Training(
             self._systemds,
@@ -180,7 +180,7 @@ class Keras2DML(SystemMLNames, ScikitLearn):
             self.seed,
             algorithm,
             self._policy,
-            shuffled=bool(epochs) if shuffle is None else shuffle,
+            shuffled=epochs is not None if shuffle is None else shuffle,
         )
         self._shown(training.script)
         run = Run(training, plan, tested, validation, report=report)
@@ -295,4 +295,5 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         self._changed({**{name: matrices[name] for name in self._matrices}, **averages})
         self._steps = training.steps
         self.history, self.iterations = dict(run.history), run.iterations
-        self.epoch = list(range(plan.first_epoch, plan.first_epoch + len(self.history["loss"])))
+        done = len(self.history.get("loss", ()))
+        self.epoch = list(range(plan.first_epoch, plan.first_epoch + done))

@@ -103,8 +103,8 @@ class Plan:
         together, batches = algorithm.rows(batch_size, rows), algorithm.steps(batch_size, rows)
         whole = algorithm.server is not None
         iterations = math.ceil(max_iter * batch_size / together)
-        if epochs:
-            iterations = (epochs - first_epoch) * batches
+        if epochs is not None:
+            iterations = max(0, epochs - first_epoch) * batches
         elif whole:
             iterations = math.ceil(iterations / batches) * batches
         part = algorithm.part(batch_size)

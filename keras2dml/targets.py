@@ -245,6 +245,9 @@ def _by_class(target: Targets, class_weight: Mapping[Any, float]) -> np.ndarray:
         )
         raise InvalidData(message)
     weights = np.array([float(class_weight.get(name, 1.0)) for name in names])
+    if not np.isfinite(weights).all():
+        message = f"class_weight is {dict(class_weight)}: give finite numbers."
+        raise InvalidData(message)
     return np.asarray(weights[places].reshape(-1, 1))
 
 

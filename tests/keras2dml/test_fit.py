@@ -210,3 +210,25 @@ def test_two_classes_of_one_output_have_names(run):
     wanted = np.where(ours.predict_proba(features)[:, 0] > 0, "warm", "cold")
     np.testing.assert_array_equal(ours.predict(features), wanted)
     assert ours.score(features, labels) == np.mean(wanted == labels)
+
+
+@pytest.mark.parametrize("arguments", [{"epochs": 0}, {"epochs": 2, "initial_epoch": 2}])
+def test_no_epochs_train_nothing(run, arguments):
+    built = model((7,), Dense(3, "softmax"))
+    built.compile("sgd", "sparse_categorical_crossentropy")
+    before, heard = built.get_weights(), []
+    listener = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: heard.append(epoch),
+        on_train_end=lambda logs: heard.append("end"),
+    )
+    ours = run(built).fit(*rows(), callbacks=[listener], **arguments)
+    assert (ours.history, ours.epoch, ours.iterations, heard) == ({}, [], [], ["end"])
+    same(ours.to_keras().get_weights(), before, 0)
+    assert built.fit(*rows(), verbose=0, **arguments).history == {}
+
+
+def test_a_batch_has_a_row(run):
+    built = model((7,), Dense(3, "softmax"))
+    built.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(InvalidData, match=r"^batch_size is 0: give a whole number of 1 or more"):
+        run(built).fit(*rows(), batch_size=0)

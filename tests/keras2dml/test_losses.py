@@ -158,6 +158,8 @@ def test_weights_that_do_not_fit_are_refused(spark):
         ours.fit(features, labels, sample_weight=np.ones(8), class_weight={0: 1.0})
     with pytest.raises(InvalidData, match="class_weight has the classes"):
         ours.fit(features, labels, class_weight={7: 1.0})
+    with pytest.raises(InvalidData, match=r"class_weight is .*nan.*: give finite numbers"):
+        ours.fit(features, labels, class_weight={0: float("nan")})
 
 
 @pytest.mark.parametrize(
