@@ -132,7 +132,8 @@ def _from_json(payload: bytes, shape: Shape) -> Pixels:
     try:
         body = strict_json.loads(payload)
     except ValueError as exc:
-        remedy = remedies.serialized(payload)
+        is_json = payload.lstrip()[:1] == b"{"  # and broken
+        remedy = None if is_json else remedies.serialized(payload)
         detail = f"no JSON: {exc}; {remedy}" if remedy else f"no JSON: {exc}"
         raise BadReading(reasons.MALFORMED, detail) from exc
     if not isinstance(body, dict) or "pixels" not in body:
@@ -148,7 +149,9 @@ def _from_json(payload: bytes, shape: Shape) -> Pixels:
         if isinstance(value, list):
             raise BadReading(reasons.WRONG_SHAPE, f"pixels nest deeper than {_size(shape)}")
         if type(value) not in (int, float) or not 0 <= value <= 255 or value % 1:
-            raise BadReading(reasons.OUT_OF_RANGE, f"pixel {value!r}; integers 0 to 255 only")
+            raise BadReading(
+                reasons.OUT_OF_RANGE, f"pixel {json.dumps(value)}; integers 0 to 255 only"
+            )
     return np.array(values, np.uint8).reshape(shape)
 
 

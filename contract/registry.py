@@ -21,8 +21,8 @@ from urllib.request import url2pathname
 
 from contract import runs
 from contract.bundle import Bundle
-from contract.errors import BundleError, NoChampion
-from contract.registry_errors import already_there, explained
+from contract.errors import NoChampion
+from contract.registry_errors import already_there, check_about, check_registered, explained
 
 CHAMPION = "champion"
 """The alias of the version that scores."""
@@ -130,7 +130,7 @@ class Registry:
         """
         with self._asking(f"the version {version}"):
             found = self._client.get_model_version(self.model, version)
-            self._check_registered(found)
+            check_registered(self.tracking_uri, self.model, found)
             before = self._holder(alias)
             self._client.set_registered_model_alias(self.model, alias, version)
             if alias == CHAMPION and before not in (None, version):
@@ -199,7 +199,7 @@ class Registry:
         """Every version, the newest first; none if nothing was registered yet."""
         try:
             with self._asking("any version"):
-                aliases = self._client.get_registered_model(self.model).aliases
+                aliases = self._aliases()
         except NoChampion:
             return []
         with self._asking():
@@ -209,8 +209,13 @@ class Registry:
 
     def _holder(self, alias: str) -> str | None:
         """The version that has the alias."""
-        aliases = self._client.get_registered_model(self.model).aliases
+        aliases = self._aliases()
         return str(aliases[alias]) if alias in aliases else None
+
+    def _aliases(self) -> Any:
+        return check_about(
+            self.tracking_uri, self.model, self._client.get_registered_model(self.model)
+        ).aliases
 
     @cached_property
     def _client(self) -> Any:
@@ -264,7 +269,7 @@ class Registry:
 
         Raises BundleError for a version that no run of ours made.
         """
-        self._check_registered(found)
+        check_registered(self.tracking_uri, self.model, found)
         source = urlparse(found.source)
         own: Path = self.artifacts / found.run_id / "artifacts" / runs.BUNDLE
         if self._is_file and own.exists():
@@ -279,16 +284,6 @@ class Registry:
                 fetched = self._client.download_artifacts(found.run_id, runs.BUNDLE, draft)
                 Path(fetched).rename(copy)
         return copy
-
-    def _check_registered(self, version: Any) -> None:
-        """Raise BundleError unless a version names the run that made it, by which it is kept."""
-        if not runs.is_named(version.run_id):
-            message = (
-                f"Version {version.version} of model {self.model} names no run of MLflow, and so "
-                f"has no bundle. A version must come from training or `Registry.register`. Train "
-                f"again, and promote that."
-            )
-            raise BundleError(message)
 
     def _asking(
         self, wanted: str | None = None, remedy: str = LISTED

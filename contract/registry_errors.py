@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from contract.errors import NoChampion, RegistryUnavailable
+from contract import runs
+from contract.errors import BundleError, NoChampion, RegistryUnavailable
+from contract.reasons import shown
 
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow says that there is no such model, version or alias."""
+
+# Where the errors come from of what asks a server, or a file, and reads its answer.
+_CLIENTS = ("mlflow", "sqlalchemy", "google.protobuf", "requests", "urllib3")
 
 
 @contextmanager
@@ -29,16 +35,45 @@ def explained(uri: str, artifacts: Path, missing: str | None) -> Iterator[None]:
                 f"choose another --home."
             )
             raise RegistryUnavailable(message) from exc
-        if code is None and not type(exc).__module__.startswith(("mlflow", "sqlalchemy")):
+        if code is None and not type(exc).__module__.startswith(_CLIENTS):
             raise
         if missing is not None and code in ABSENT:
             message = f"The registry {uri} does not have {missing}"
             raise NoChampion(message) from exc
         message = (
-            f"The registry {uri} failed: {str(exc).splitlines()[0]}. It must be a SQLite file that "
+            f"The registry {uri} failed: {_first_line(exc)}. It must be a SQLite file that "
             f"we may write, or an MLflow server. Check --tracking-uri."
         )
         raise RegistryUnavailable(message) from exc
+
+
+def check_about(uri: str, model: str, answer: Any) -> Any:
+    """What MLflow at `uri` answered; RegistryUnavailable unless it is about this model."""
+    if answer.name != model:
+        message = (
+            f"The registry {uri} failed: it answered nothing of the model {model} that it was "
+            f"asked for. It must be an MLflow server. Check --tracking-uri."
+        )
+        raise RegistryUnavailable(message)
+    return answer
+
+
+def check_registered(uri: str, model: str, version: Any) -> None:
+    """Raise BundleError unless a version names the run that made it, by which it is kept."""
+    check_about(uri, model, version)
+    if not runs.is_named(version.run_id):
+        message = (
+            f"Version {version.version} of model {model} names no run of MLflow, and so has no "
+            f"bundle. A version must come from training or `Registry.register`. Train again, and "
+            f"promote that."
+        )
+        raise BundleError(message)
+
+
+def _first_line(exc: Exception) -> str:
+    """What an error says, a server's text maybe, in a line that can be shown."""
+    lines = str(exc).splitlines() or [type(exc).__name__]
+    return shown(lines[0]).rstrip(".")
 
 
 @contextmanager

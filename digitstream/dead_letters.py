@@ -14,6 +14,7 @@ from contract.events import DeadLetter, Source
 from contract.reasons import REASONS, STAGES
 from contract.topics import Topics
 from digitstream.consumer import TopicReader
+from digitstream.foreign import Foreign
 
 _MOST_PLACES = 10
 _AGO = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -92,20 +93,6 @@ def place(text: str) -> Source:
             f"digits.readings/0/42. `digitstream dead-letters list` shows them."
         )
         raise SettingsError(message) from exc
-
-
-@dataclass
-class Foreign:
-    """Records on the topic of dead letters that are none: how many, and the first ones' places."""
-
-    count: int = 0
-    places: list[str] = field(default_factory=list)
-
-    def add(self, topic: str, partition: int, offset: int) -> None:
-        """Count one more."""
-        self.count += 1
-        if len(self.places) < _MOST_PLACES:
-            self.places.append(f"{topic}/{partition}/{offset}")
 
 
 def letters(

@@ -12,10 +12,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 from contract.checkpoint import Positions
 from contract.dead_letters import place_of
 from contract.headers import ID, OFFSET, REPLAY_OF, Headers, optional, required
-from contract.messages import expecting
+from contract.reasons import BadReading
 from contract.sources import Source
 from contract.topics import Topics
 from digitstream.consumer import TopicReader
+from digitstream.foreign import Foreign
 from digitstream.ledger import Kind, Ledger, Offsets, Partition, Spans, Topic
 
 AnswerIds = Mapping[str, Collection[str | None]]
@@ -71,6 +72,8 @@ class Reconciliation:
     replays: list[Partition] = field(default_factory=list)
     earlier: int = 0
     """Answers to readings of an earlier topic of that name, which count nowhere else."""
+    foreign: Foreign = field(default_factory=Foreign)
+    """Records among the answers that are none."""
 
     def total(self, count: str) -> int:
         """A count, summed over the partitions of the readings."""
@@ -94,8 +97,8 @@ def reconcile(
 
     `committed` is where the scoring query stands by its checkpoint: an unanswered reading before it
     is missing. Where that is not known, the last answer of the partition takes its place. With
-    `ids` only answers count that name one of a topic's ids. Raises TopicMissing, BadEvent and
-    BrokerUnavailable.
+    `ids` only answers count that name one of a topic's ids. What is no answer counts as
+    `foreign`. Raises TopicMissing and BrokerUnavailable.
     """
     mark = since or Mark({}, {}, {}, {})
     ledger = Ledger(
@@ -105,10 +108,10 @@ def reconcile(
         ("score", topics.scores, mark.scores),
         ("dead letter", topics.dead_letters, mark.dead_letters),
     )
-    earlier = 0
+    earlier, foreign = 0, Foreign()
     for kind, topic, start in kinds:
         for records in reader.records(topic, start):
-            answers = answered_places(kind, records, topics, ids or {})
+            answers = answered_places(kind, records, topics, ids or {}, foreign)
             ledger.answered(kind, answers.readings)
             ledger.replayed(kind, answers.replays)
             earlier += answers.earlier
@@ -120,7 +123,7 @@ def reconcile(
         committed=committed or {},
         committed_replays=committed_replays or {},
     )
-    return replace(reconciliation, earlier=earlier)
+    return replace(reconciliation, earlier=earlier, foreign=foreign)
 
 
 def counted(
@@ -164,34 +167,39 @@ class Answered(NamedTuple):
 
 
 def answered_places(
-    kind: Kind, records: Sequence[ConsumerRecord], topics: Topics, ids: AnswerIds
+    kind: Kind,
+    records: Sequence[ConsumerRecord],
+    topics: Topics,
+    ids: AnswerIds,
+    foreign: Foreign,
 ) -> Answered:
-    """What these scores or dead letters answer, by their headers alone; raises BadEvent."""
+    """What these scores or dead letters answer, by their headers alone; what is none is `foreign`.
+
+    Whoever may write to a topic must not be able to hide what else lies there.
+    """
 
     def is_earlier(place: Source) -> bool:
         return place.topic in ids and place.topic_id not in ids[place.topic]
 
     readings, replays, earlier = [], [], 0
-    with expecting(kind):
-        for record in records:
-            if kind == "score" and not record.value:
-                message = "it has no value"
-                raise ValueError(message)
-            answered = _answered(record.headers)
-            if answered.topic not in topics.answered:
-                continue
-            if is_earlier(answered):
-                earlier += answered.topic == topics.readings
-            elif answered.topic == topics.readings:
-                readings.append(answered[1:3])
-            else:
-                # What is no replay there has a dead letter that names no reading.
-                id = optional(record.headers, REPLAY_OF) or optional(record.headers, ID)
-                first = None if id is None else Source.of(id)
-                if first is None or first.topic != topics.readings or is_earlier(first):
-                    replays.append((*answered[1:3], -1, -1))
-                else:
-                    replays.append((*answered[1:3], *first[1:3]))
+    for record in records:
+        try:
+            answered = _answered(record, kind)
+            first = _first(record.headers) if answered.topic == topics.replays else None
+        except (BadReading, ArithmeticError, LookupError, TypeError, ValueError):
+            foreign.add(record.topic, record.partition, record.offset)
+            continue
+        if answered.topic not in topics.answered:
+            continue
+        if is_earlier(answered):
+            earlier += answered.topic == topics.readings
+        elif answered.topic == topics.readings:
+            readings.append(answered[1:3])
+        elif first is None or first.topic != topics.readings or is_earlier(first):
+            # What is no replay there has a dead letter that names no reading.
+            replays.append((*answered[1:3], -1, -1))
+        else:
+            replays.append((*answered[1:3], *first[1:3]))
     return Answered(
         np.array(readings, np.int64).reshape(-1, 2),
         np.array(replays, np.int64).reshape(-1, 4),
@@ -199,14 +207,24 @@ def answered_places(
     )
 
 
-def _answered(headers: Headers) -> Source:
-    """The record that an answer with these headers answers."""
+def _answered(record: ConsumerRecord, kind: Kind) -> Source:
+    """The record that an answer is for."""
+    if kind == "score" and not record.value:
+        message = "it has no value"
+        raise ValueError(message)
+    headers = record.headers
     named = dict(headers)
     if OFFSET in named:
         return place_of(headers)
     if len(named) < len(headers):  # a name comes twice
         return Source.of(required(headers, ID))
     return Source.of((named[ID] or b"").decode())
+
+
+def _first(headers: Headers) -> Source | None:
+    """The reading that a replay was at first; None where its answer names none."""
+    id = optional(headers, REPLAY_OF) or optional(headers, ID)
+    return None if id is None else Source.of(id)
 
 
 def _spans(reader: TopicReader, topic: str, since: Positions) -> Spans:

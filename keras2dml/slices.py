@@ -8,10 +8,13 @@ difference. Keras on its other backends has one gradient of the whole table.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
 
 from keras2dml import dml
 from keras2dml.graph import Graph
-from keras2dml.optimizers import Optimizer
+
+if TYPE_CHECKING:  # scoring needs no Keras
+    from keras2dml.optimizers import Optimizer
 
 MOMENTS = {"squares": "{} ^ 2", "sizes": "abs({})"}
 """What an optimizer takes of each slice, and the expression for that of a whole gradient."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from textwrap import shorten
@@ -14,7 +15,7 @@ from pyspark.sql import SparkSession
 from contract.bundle import INT8, ONNX, Bundle, Golden
 from contract.errors import BundleError, SettingsError
 from streaming.engines import Engine, Tried, onnx, openvino
-from streaming.engines.deadline import TookTooLong
+from streaming.engines.deadline import TookTooLong, check
 from streaming.engines.in_workers import InWorkers, Load
 from streaming.engines.self_contained import ReachesOutside
 from streaming.engines.systemds import Systemds
@@ -92,11 +93,13 @@ class Choice(NamedTuple):
     trials: list[Trial]
 
 
-def chosen(spark: SparkSession, bundle: Bundle, title: str, engine: str) -> Choice:
+def chosen(
+    spark: SparkSession, bundle: Bundle, title: str, engine: str, stop: threading.Event
+) -> Choice:
     """The engine of this name, or with AUTO the fastest, of those that keep to the golden set.
 
-    `title` is what errors call the model. Raises SettingsError for a name that is no engine's, and
-    BundleError if no engine is left.
+    `title` is what errors call the model. Raises SettingsError for a name that is no engine's,
+    BundleError if no engine is left, and Stopping where `stop` is set before all were tried.
     """
     if engine != AUTO and engine not in ENGINES:
         message = (
@@ -108,6 +111,7 @@ def chosen(spark: SparkSession, bundle: Bundle, title: str, engine: str) -> Choi
     trials = []
     for name in ENGINES if engine == AUTO else (engine,):
         made[name], trial = _tried(spark, bundle, title, name, golden)
+        check(stop)
         trials.append(trial)
     fit = [trial for trial in trials if trial.fault is None]
     best = max(fit, key=lambda trial: trial.images_per_s, default=None)

@@ -39,11 +39,16 @@ class Loaded:
 
 
 def engaged(
-    spark: SparkSession, found: Registered, checked: Bundle, engine: str, tell: Tell
+    spark: SparkSession,
+    found: Registered,
+    checked: Bundle,
+    engine: str,
+    tell: Tell,
+    stop: threading.Event,
 ) -> Loaded:
-    """A version with the engine of this name, or with the fastest; raises BundleError."""
+    """A version with the engine of this name, or with the fastest; raises what `chosen` does."""
     title = f"{found.name} {found.version}"
-    choice = chosen(spark, checked, title, engine)
+    choice = chosen(spark, checked, title, engine, stop)
     if len(choice.trials) > 1:
         tried = ", ".join(map(str, choice.trials))
         tell(f"{choice.name} scores with {title}; on its golden set: {tried}.")
@@ -67,13 +72,16 @@ class Loader:
         """
         with until(self._spark.sparkContext, self._stop):
             try:
-                loaded = engaged(self._spark, found, checked, self._engine, self._tell)
+                loaded = self._engaged(found, checked, self._engine)
             except BundleError:
                 if self._named != AUTO or self._engine == AUTO:
                     raise
-                loaded = engaged(self._spark, found, checked, AUTO, self._tell)
+                loaded = self._engaged(found, checked, AUTO)
         self._engine = loaded.model.engine
         return loaded
+
+    def _engaged(self, found: Registered, checked: Bundle, engine: str) -> Loaded:
+        return engaged(self._spark, found, checked, engine, self._tell, self._stop)
 
 
 def alike(one: Bundle, other: Bundle) -> None:

@@ -183,6 +183,7 @@ class Query:
             raise exc from None
 
         def answer(spans: source.Spans) -> None:
+            self.reporter.beat()
             readings = source.stored(spark, self.kafka, spans)
             records = source.bounded(readings, manifest.input_shape, self.topics)
             self._send(records, line_up)

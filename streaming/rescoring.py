@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -74,7 +75,7 @@ def rescore(
     """`run` on a session that is there, and stays."""
     spark, registry = prepared(spark), settings.registry
     found = registry.fetch(settings.version) if settings.version else registry.resolve()
-    loaded = engaged(spark, found, bundle.load(found.folder), settings.engine, tell)
+    loaded = engaged(spark, found, bundle.load(found.folder), settings.engine, tell, Event())
     manifest, figures = loaded.bundle.manifest, tally(spark.sparkContext)
     clock = partial(datetime.now, UTC)
     topics = settings.topics.scored_to(settings.topic)

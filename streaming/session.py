@@ -36,6 +36,9 @@ _REPEATING = (
     "org.apache.spark.sql.execution.streaming.MicroBatchExecution",
     "org.apache.spark.api.python.PythonRunner",
     "org.apache.spark.util.Utils",
+    "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor",
+    "org.apache.spark.sql.execution.python.ArrowPythonRunner",
+    "org.apache.spark.sql.kafka010.consumer.FetchedDataPool",
     # It is read by the thread that feeds a Python worker, and says so for every task.
     "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer",
     # They do not know that what finds secrets is used, too.

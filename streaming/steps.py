@@ -80,7 +80,7 @@ def through(
 class _Failed(Exception):
     """A step raised for some records; `slug` is the reason that each of them has to blame."""
 
-    def __init__(self, slug: str, cause: Exception) -> None:
+    def __init__(self, slug: str, cause: BaseException) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}")
         self.slug = slug
 
@@ -92,7 +92,7 @@ def _at(slug: str) -> Iterator[None]:
         yield
     except ModelFailed:
         raise
-    except Exception as exc:
+    except BaseException as exc:  # a step that exits is a record's fault, too
         raise _Failed(slug, exc) from exc
 
 

@@ -87,6 +87,7 @@ def reconcile(
         **totals,
         "earlier": sum(each.earlier for each in found),
         "recreated": [*state.recreated],
+        "foreign": asdict(found[0].foreign),
         "open_transactions": [*map(asdict, held)],
         "topics": topics,
         "replays": replays,
@@ -123,6 +124,7 @@ def table(
                 f"{reconciliation.topic}, as those to an earlier topic of its name do, and count "
                 f"for none of these."
             )
+    parts.extend(found[0].foreign.told("answers"))
     if recreated:
         parts.append(
             f"Deleted and made anew since the query read it: {'; '.join(recreated.values())}. "

@@ -150,19 +150,7 @@ def _letters(found: Listing) -> list[Grid | str]:
             right=("count",),
         ),
         Grid(("time", "id", "key", "bytes", "reason"), newest, title="The newest"),
-        *_foreign(found),
-    ]
-
-
-def _foreign(listed: Listing) -> list[str]:
-    """What lies among the dead letters and is none."""
-    foreign = listed.foreign
-    if not foreign.count:
-        return []
-    return [
-        f"No dead letters, though they lie among them: {foreign.count} ({', '.join(foreign.places)}"
-        f"{', ...' if foreign.count > len(foreign.places) else ''}). Only digitstream may write to "
-        f"this topic. Find who else does."
+        *found.foreign.told("dead letters"),
     ]
 
 

@@ -49,11 +49,17 @@ def deadline(context: SparkContext, seconds: float, what: str) -> Iterator[None]
         context.removeJobTag(tag)
 
 
+def check(stop: threading.Event) -> None:
+    """Raise Stopping if `stop` is set."""
+    if stop.is_set():
+        raise Stopping
+
+
 @contextmanager
 def until(context: SparkContext, stop: threading.Event) -> Iterator[None]:
     """Cancel the jobs that this thread starts within, as soon as `stop` is set.
 
-    Raises Stopping then, instead of what comes of a job that was cancelled.
+    Raises Stopping then, whatever else came of the body.
     """
     tag, over = f"until-{uuid.uuid4().hex}", threading.Event()
 
@@ -67,6 +73,7 @@ def until(context: SparkContext, stop: threading.Event) -> Iterator[None]:
     watcher.start()
     try:
         yield
+        check(stop)
     except Exception as exc:
         if stop.is_set():
             raise Stopping from exc

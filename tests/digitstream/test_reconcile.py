@@ -10,12 +10,13 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
 from contract.clients import arguments
-from contract.errors import BadEvent, BrokerUnavailable, TopicMissing
+from contract.errors import BrokerUnavailable, TopicMissing
 from contract.events import DeadLetter, Source
-from contract.headers import ID
+from contract.headers import ID, OFFSET
 from contract.messages import Message
 from contract.topics import Topics, ensure
 from digitstream import broker, jars
+from digitstream import foreign as others
 from digitstream.broker import Broker
 from digitstream.consumer import TopicReader, reading
 from digitstream.dead_letters import listing
@@ -174,13 +175,17 @@ def test_a_topic_that_is_not_there_is_named(reader: TopicReader) -> None:
         reconcile(reader, Topics.named("nowhere"))
 
 
-def test_what_is_no_answer_is_named(
+def test_what_is_no_answer_is_named_and_hides_none(
     reader: TopicReader, producer: KafkaProducer, topics: Topics
 ) -> None:
-    send(producer, topics.readings, [READING])
-    send(producer, topics.scores, [Message(None, b"{}", [])])
-    with pytest.raises(BadEvent, match="does not hold a score"):
-        reconcile(reader, topics)
+    send(producer, topics.readings, [READING] * 2)
+    send(producer, topics.scores, [Message(None, b"{}", []), answer(topics, 0)])
+    send(producer, topics.dead_letters, [Message(None, b"\xff", [(OFFSET, b"x")])] * 12)
+    found = reconcile(reader, topics)
+    assert (found.total("scored"), found.total("in_flight")) == (1, 1)
+    assert (found.foreign.count, len(found.foreign.places)) == (13, 10)
+    (sentence,) = found.foreign.told("answers")
+    assert sentence.startswith(f"No answers, though they lie among them: 13 ({topics.scores}/0/0, ")
 
 
 @pytest.mark.parametrize(
@@ -197,9 +202,14 @@ def test_what_is_no_answer_is_named(
     ids=lambda score: repr(score.headers)[:40],
 )
 def test_what_names_no_place_as_scores_do_answers_nothing(score: Message) -> None:
-    record = SimpleNamespace(value=score.value, headers=score.headers)
-    with pytest.raises(BadEvent, match="does not hold a score"):
-        answered_places("score", [record], Topics.named("lab"), {})
+    bad = SimpleNamespace(value=score.value, headers=score.headers)
+    good = SimpleNamespace(value=b"{}", headers=[(ID, b"lab.readings/0/7")])
+    for offset, record in enumerate(records := [bad, good]):
+        vars(record).update(topic="lab.scores", partition=0, offset=offset)
+    foreign = others.Foreign()
+    answered = answered_places("score", records, Topics.named("lab"), {}, foreign)
+    assert answered.readings.tolist() == [[0, 7]]
+    assert (foreign.count, foreign.places) == (1, ["lab.scores/0/0"])
 
 
 class Foreign(str):

@@ -173,8 +173,10 @@ def test_a_model_has_no_opinion_on_what_it_cannot_score() -> None:
     assert (counts.value["guard asked"], counts.value["guard agreed"]) == (30, 30)
 
 
-@pytest.mark.parametrize("raised", [MemoryError, RecursionError, pa.ArrowCapacityError])
-def test_a_record_for_which_a_step_raises_becomes_a_dead_letter(raised: type[Exception]) -> None:
+@pytest.mark.parametrize("raised", [MemoryError, RecursionError, pa.ArrowCapacityError, SystemExit])
+def test_a_record_for_which_a_step_raises_becomes_a_dead_letter(
+    raised: type[BaseException],
+) -> None:
     def step(frame: Frame) -> Frame:
         if "reading-7" in frame.id.to_pylist():
             message = "of this\nkind"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ def test_a_bundle_whose_model_reaches_outside_is_refused_by_every_engine(
         with pytest.raises(
             BundleError, match=f"Model digits 2 {OUTSIDE}. A model must be all in its"
         ):
-            chosen(spark, hostile, "digits 2", engine)
+            chosen(spark, hostile, "digits 2", engine, threading.Event())
 
 
 @pytest.mark.spark
