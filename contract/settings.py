@@ -133,8 +133,9 @@ class Scoring(Settings):
     """Readings in a micro-batch at most."""
 
     max_latency: float | None = None
-    """Seconds that a reading may wait for its score; micro-batches get as small as that needs. None
-    is no limit but `max_offsets_per_trigger`."""
+    """Seconds that a reading is to wait for its score at most: micro-batches get as small as that
+    needs, but never so small that the query falls behind for it. None is no limit but
+    `max_offsets_per_trigger`."""
 
     trigger: float = 0.0
     """Seconds from one micro-batch to the next; 0 begins each as soon as the last one ended."""

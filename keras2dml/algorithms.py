@@ -144,9 +144,10 @@ class Algorithm:
             ]
         slices = Slices(objective.graph, optimizer, objective.regularizers)
         if self.server and slices.limit and slices.weights:
+            tables = ", ".join(sorted(slices.weights))
             complaints.append(
-                f"The optimizer's clipvalue is for each number that {', '.join(slices.weights)} is"
-                " given, in a step of all workers."
+                f"The optimizer's clipvalue is for each number that {tables} is given, in a step of"
+                " all workers."
             )
         if complaints:
             message = (

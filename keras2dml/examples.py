@@ -34,10 +34,10 @@ class Data:
 
     def part(self, rows: slice, *, measured: bool = False) -> Data:
         """Some of the examples; those that are `measured` have no weights."""
-        parts = (one[rows] for one in self.targets)
+        targets = (target[rows] for target in self.targets)
         return Data(
-            tuple(one[rows] for one in self.features),
-            tuple(replace(one, weights=None) if measured else one for one in parts),
+            tuple(matrix[rows] for matrix in self.features),
+            tuple(replace(part, weights=None) if measured else part for part in targets),
         )
 
     def close(self) -> None:

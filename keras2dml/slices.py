@@ -35,16 +35,16 @@ class Slices:
             for weight in call.weights
             if not has_slices(call.training or call.function)
         }
+        trained = {parameter.name for parameter in graph.parameters if parameter.trainable}
+        sums_up = optimizer.accumulated > 1
         self.weights = frozenset(
-            one.name
-            for one in graph.parameters
-            if one.name not in whole and one.name not in penalized and optimizer.accumulated == 1
+            name for name in trained - whole if not sums_up and name not in penalized
         )
         self._joined = bool(optimizer.global_clipnorm and not optimizer.clipnorm)
-        measured = ("squares",) if optimizer.clipnorm or optimizer.global_clipnorm else ()
-        taken = () if self._joined else (name for name in MOMENTS if name in takes)
-        self.moments = [*dict.fromkeys([*measured, *taken])]
-        self.limit = None if measured else optimizer.clipvalue
+        for_norm = ("squares",) if optimizer.clipnorm or optimizer.global_clipnorm else ()
+        for_step = () if self._joined else (name for name in MOMENTS if name in takes)
+        self.moments = [*dict.fromkeys([*for_norm, *for_step])]
+        self.limit = None if for_norm else optimizer.clipvalue
 
     def clipped(self, gradient: str) -> str:
         """A gradient of which each slice is within the limit."""

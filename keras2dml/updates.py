@@ -24,7 +24,7 @@ class Updates:
         slices: Slices,
     ) -> None:
         self.optimizer, self.constraints, self.slices = optimizer, constraints, slices
-        self._shapes = {one.name: one.weight.matrix for one in trained}
+        self._shapes = {parameter.name: parameter.weight.matrix for parameter in trained}
         self.weights = [one.name for one in trained]
         self.decayed = {
             one.name for one in trained if optimizer.decay and optimizer.decays(one.weight.variable)
@@ -79,9 +79,9 @@ class Updates:
             self.used.append(function)
             limit = dml.literal(limit_of[function] or 0.0)
             for weight in self.weights:
-                one = f"d_{weight}"
+                gradient = f"d_{weight}"
                 if weight not in self.slices.weights:
-                    yield dml.call(function, [one], {"dW": one, "limit": limit})
+                    yield dml.call(function, [gradient], {"dW": gradient, "limit": limit})
                 elif optimizer.clipnorm:
                     yield from self.slices.clipped_by_norm(weight, limit)
 

@@ -77,9 +77,9 @@ class Pace:
         share = self.latency_s / 2 / max(seconds, 1e-3)
         is_full = rows >= _FULL * self.limit
         if rows and share < 1:
-            wanted = max(rows * share, _WORTH * self._costs.even)
+            rows_then = max(rows * share, _WORTH * self._costs.even)
             highest = self.limit * (_GROWTH if is_full else 1.0)
-            self.limit = max(LEAST, round(min(wanted, highest)))
+            self.limit = max(LEAST, round(min(rows_then, highest)))
         elif is_full:
             self.limit = round(self.limit * min(_GROWTH, share))
         self.limit = min(self.most, self.limit)

@@ -39,7 +39,7 @@ GuardSlowness = Annotated[
 MaxLatency = Annotated[
     str | None,
     typer.Option(
-        help="A reading waits no longer, like 500ms: micro-batches adapt. [default: none]"
+        help="Longest wait for a score, like 500ms, if micro-batches keep up. [default: none]"
     ),
 ]
 Trigger = Annotated[

@@ -16,6 +16,7 @@ from contract.settings import Scoring
 from contract.topics import ensure
 from digitstream import broker, jars, java
 from digitstream.drills import raw_batches
+from streaming import scoring as scoring_query
 from streaming.scoring import score
 from tests.contract.test_schemas import keeps
 from tests.streaming.poison import STAMPS, clients_set_times, put
@@ -80,7 +81,10 @@ def test_what_kafka_itself_cannot_give_any_more_is_a_dead_letter(
     java_17: java.Java,
     spark_jars: list[Path],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    beats: list[Path] = []
+    monkeypatch.setattr(scoring_query, "beat", beats.append)
     path = jars.ensure(jars.BROKER, java_17, Path(spark_jars[0]).parents[1])
     own = broker.start(tmp_path / "own", java_17, path)
     settings = replace(scoring, bootstrap_servers=own.bootstrap_servers)
@@ -101,6 +105,7 @@ def test_what_kafka_itself_cannot_give_any_more_is_a_dead_letter(
         found = answers(settings)
     finally:
         broker.stop(tmp_path / "own")
+    assert len(beats) > 8  # one for each part: whoever looks sees that it goes on
     assert sentence.startswith("Micro-batch 0 could not be answered as a whole (")
     assert sorted(each.source.offset for each in found.scores) == [*range(5), *range(10, 15)]
     assert sorted(each.source.offset for each in found.letters) == [*range(5, 10)]
