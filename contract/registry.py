@@ -222,10 +222,11 @@ class Registry:
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # it reads this when it is imported
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 14 s, not four minutes
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # of a server that is silent
         import mlflow  # noqa: PLC0415  (a second, which only those who ask the registry pay)
 
+        from contract.registry_http import bound  # noqa: PLC0415  (it needs MLflow, too)
+
+        bound()
         # What matters comes as an exception; the rest is about its tables and how to migrate them.
         logging.getLogger("mlflow").setLevel(logging.CRITICAL)
         return mlflow.MlflowClient(self.tracking_uri, self.tracking_uri)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,8 @@ def explained(uri: str, artifacts: Path, missing: str | None) -> Iterator[None]:
             message = f"The registry {uri} does not have {missing}"
             raise NoChampion(message) from exc
         message = (
-            f"The registry {uri} failed: {_first_line(exc)}. It must be a SQLite file that "
-            f"we may write, or an MLflow server. Check --tracking-uri."
+            f"The registry {uri} failed: {_reason(exc)}. It must be a SQLite file that we "
+            f"may write, or an MLflow server that runs. Check --tracking-uri."
         )
         raise RegistryUnavailable(message) from exc
 
@@ -70,10 +71,19 @@ def check_registered(uri: str, model: str, version: Any) -> None:
         raise BundleError(message)
 
 
-def _first_line(exc: Exception) -> str:
-    """What an error says, a server's text maybe, in a line that can be shown."""
-    lines = str(exc).splitlines() or [type(exc).__name__]
-    return shown(lines[0]).rstrip(".")
+def _reason(exc: BaseException) -> str:
+    """What went wrong, in a line that can be shown: some of it may be a server's text."""
+    from urllib3.exceptions import TimeoutError as Silent  # noqa: PLC0415  (who asked has it)
+
+    causes = [exc]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) and cause not in causes:
+        causes.append(cause)
+    refused = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+    if refused:
+        return f"no answer ({refused[0]})"
+    if any(isinstance(cause, (HTTPException, Silent)) for cause in causes):
+        return "no answer in time"  # or it was cut, then
+    return shown((str(exc).splitlines() or [type(exc).__name__])[0]).rstrip(".")
 
 
 @contextmanager
