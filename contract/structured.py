@@ -79,15 +79,7 @@ def data_of(event: dict[str, Any]) -> tuple[str, bytes | None]:
         case None:
             return content_type, None
         case data:
-            return content_type, _json(data)
-
-
-def _json(data: object) -> bytes:
-    """Data as JSON again; raises BadReading if it is nested too deep for that."""
-    try:
-        return json.dumps(data).encode()
-    except RecursionError as exc:
-        raise BadReading(reasons.MALFORMED, "the data is nested too deep") from exc
+            return content_type, json.dumps(data).encode()
 
 
 def _encodable(text: str) -> bool:
