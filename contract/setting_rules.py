@@ -82,7 +82,7 @@ def _tracking_uri(value: object) -> str:
 
 
 def _whole(least: int, most: int = 10**18 - 1) -> Callable[[object], int]:
-    wanted = f"a whole number from {least} " + (f"to {most:,}" if most < 10**17 else "on")
+    wanted = f"a whole number from {least} " + (f"to {most:,}" if most < 10**17 else "to 10^18 - 1")
 
     def rule(value: object) -> int:
         if re.fullmatch(r"[0-9]{1,18}", str(value)) is None or not least <= int(str(value)) <= most:
@@ -100,6 +100,13 @@ def _number(value: object, least: str) -> float:
     if not math.isfinite(number) or number < 0:
         message = least
         raise ValueError(message)
+    return number
+
+
+def _times_as_long(value: object) -> float:
+    wanted = "a number from 1 on, how many times as long"
+    if (number := _number(value, wanted)) < 1:
+        raise ValueError(wanted)
     return number
 
 
@@ -186,7 +193,7 @@ RULES: dict[str, Callable[[object], Any]] = {
     "kafka_profile": _matching(r"[a-zA-Z0-9_-]{1,100}", "letters, digits, dashes"),
     "master": _text,
     "spark_secret_file": _file_there,
-    "prefix": _matching(r"[a-zA-Z0-9._-]{1,200}", "letters, digits, dots, dashes"),
+    "prefix": _matching(r"[a-zA-Z0-9._-]{1,200}", "letters a-z and A-Z, digits, dots, dashes"),
     "partitions": _whole(1, MOST_PARTITIONS),
     "model": _matching(r"[^/:.%\"']+", "a name without / : . % or quotes"),
     "tracking_uri": _tracking_uri,
@@ -202,8 +209,8 @@ RULES: dict[str, Callable[[object], Any]] = {
     "engine": _one_of(get_args(Engine)),
     "name": _matching(
         r"(?!.*\.(?:lock|topics\.json)$)[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}",
-        "letters, digits, dashes and, not at the beginning, dots; .lock and .topics.json are the "
-        "endings of files beside a checkpoint",
+        "letters a-z and A-Z, digits, dashes and, not at the beginning, dots; .lock and "
+        ".topics.json are the endings of files beside a checkpoint",
     ),
     "max_offsets_per_trigger": _whole(1),
     "max_latency": _positive_seconds,
@@ -219,7 +226,7 @@ RULES: dict[str, Callable[[object], Any]] = {
     "shadow": _share,
     "guard_readings": _whole(0),
     "guard_agreement": _share,
-    "guard_slowness": lambda value: _number(value, "a number"),
+    "guard_slowness": _times_as_long,
     "tables": _address,
     "packages": _matching(
         r"|[\w.-]+(:[\w.-]+){2,}(,\s*[\w.-]+(:[\w.-]+){2,})*", "group:artifact:version,..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from streaming.engines.deadline import TookTooLong, check
 from streaming.engines.in_workers import InWorkers, Load
 from streaming.engines.self_contained import ReachesOutside
 from streaming.engines.systemds import Systemds
+from streaming.failures import RAISED
 from streaming.shares import least, most
 
 AUTO = "auto"
@@ -37,9 +37,6 @@ class Bounds:
 
 EXACT, ROUNDED = Bounds(1.0, 0.0), Bounds(0.999, 0.001)
 
-
-# The line below a worker's traceback.
-_RAISED = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)")
 
 Make = Callable[[SparkSession, Bundle, str], Engine | None]
 """What makes an engine of a bundle and the name that errors give its model; None where the bundle
@@ -172,5 +169,5 @@ def fault(found: Tried, golden: Golden, bounds: Bounds) -> str | None:
 
 def _last_line(error: Exception) -> str:
     """What an error of this process says, or the one of a worker that is in its text."""
-    raised = _RAISED.findall(str(error)) or str(error).splitlines() or [type(error).__name__]
+    raised = RAISED.findall(str(error)) or str(error).splitlines() or [type(error).__name__]
     return shorten(raised[-1], 200, placeholder=" ...").rstrip(".")

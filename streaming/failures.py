@@ -34,6 +34,8 @@ _DENIED = re.compile(
 )
 _NO_TLS = re.compile(r"org\.apache\.kafka\.common\.errors\.SslAuthenticationException: (.*)")
 _CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+\w+(?:Exception|Error): .*)$", re.MULTILINE)
+RAISED = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)")
+"""The line below a Python worker's traceback."""
 
 
 def cause_of(error: BaseException, kafka: Kafka) -> DigitstreamError:
@@ -92,5 +94,10 @@ def refused(text: str, kafka: Kafka) -> DigitstreamError | None:
 
 def last_cause(text: str) -> str:
     """The innermost cause that a Java or Python stack trace names."""
-    causes = _CAUSE.findall(text) or text.strip().splitlines()[:1] or ["without a word"]
+    causes = (
+        _CAUSE.findall(text)
+        or RAISED.findall(text)
+        or text.strip().splitlines()[:1]
+        or ["without a word"]
+    )
     return str(causes[-1])[:300].rstrip(".")

@@ -114,8 +114,9 @@ def table(
             sum(each.total(count) for each in found) for count in ("dead_lettered", *REPLAYED)
         )
         parts.append(
-            f"{replayed} of {dead} dead-lettered readings were sent again, and {recovered} of them "
-            f"have a score now; {repeated} scores repeat an id, which a consumer drops."
+            f"{replayed} of {dead} dead-lettered readings were sent again and answered, "
+            f"{recovered} of them with a score; {repeated} scores repeat an id, which a consumer "
+            f"drops."
         )
     for reconciliation in found:
         if reconciliation.earlier:

@@ -43,7 +43,8 @@ def list_(
     """List the versions, the newest first."""
     versions = _registry(locals()).versions()
     value = {"versions": [asdict(version) for version in versions]}
-    display.report(value, lambda: _table(versions), as_json)
+    none = "There is no version yet. `digitstream train` makes one."
+    display.report(value, lambda: _table(versions) if versions else none, as_json)
 
 
 @app.command()

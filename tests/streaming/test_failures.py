@@ -50,3 +50,12 @@ def test_a_right_or_a_password_that_counts_no_more_is_named(text: str, lacking: 
     for failure in told(text, Kafka("localhost:1")):
         assert isinstance(failure, AccessDenied)
         assert lacking in str(failure) and "Nothing is lost" in str(failure)
+
+
+def test_of_a_workers_traceback_the_last_line_is_told() -> None:
+    text = (
+        "An exception was thrown from the Python worker. Please see the stack trace below.\n"
+        'Traceback (most recent call last):\n  File "worker.py", line 9, in main\n'
+        "    process()\nGeneratorExit: of this\n"
+    )
+    assert failures.last_cause(text) == "GeneratorExit: of this"
