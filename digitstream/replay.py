@@ -24,6 +24,7 @@ from contract.topics import Topics
 from digitstream import originals
 from digitstream.consumer import TopicReader
 from digitstream.dead_letters import Wanted, letters
+from producers.pacing import stopping
 from producers.sending import Delivery, Undelivered
 
 MOST_ATTEMPTS = 5
@@ -35,6 +36,7 @@ EXHAUSTED = "was sent {most} times, the most that --most-attempts allows"
 GONE = "is no longer where it lay, and its letter was too large to hold it"
 STRAY = "came by the topic of replays without naming its reading"
 REFUSED = "is larger than the topic of replays takes"
+STOPPED = "was still to be sent when the command was stopped"
 CROWDED = "had more headers than a reading may have"
 
 # What a letter may lack its reading's bytes for.
@@ -84,7 +86,8 @@ def replay(
 ) -> Replayed:
     """Send the readings whose newest letter is wanted to the topic of replays, each once.
 
-    Run again it sends nothing twice: what was sent is on that topic, and what has been answered is
+    Ctrl-C or SIGTERM ends the sending: what was sent is awaited, the rest is left. Run again it
+    sends nothing twice: what was sent is on that topic, and what has been answered is
     on the others. Two that run at once may; the answers then have one id. Raises TopicMissing,
     BrokerUnavailable and ReplayFailed. What is no letter is passed over.
     """
@@ -94,8 +97,12 @@ def replay(
     left.update(_sent_already(reader, topics, cases))
     left.update(_scored_already(reader, topics, cases))
     reasons: Counter[str] = Counter()
-    with originals.sending(kafka, topics.replays) as sender:
+    with stopping() as stop, originals.sending(kafka, topics.replays) as sender:
         for replays in _replays(reader, topics, cases, left):
+            if stop.is_set():
+                left[STOPPED] = len(cases) - reasons.total() - left[REFUSED] - left[GONE]
+                left = +left  # without what counts none
+                break
             try:
                 taken = sender.send([] if dry_run else [again.message() for again in replays])
             except Undelivered as trouble:

@@ -23,7 +23,7 @@ from digitstream.broker import Broker
 from digitstream.consumer import TopicReader, reading
 from digitstream.dead_letters import Wanted
 from digitstream.originals import sending
-from digitstream.replay import REFUSED, SENT, ReplayFailed, replay
+from digitstream.replay import REFUSED, SENT, STOPPED, ReplayFailed, replay
 from producers import sending as producing
 from tests.own_broker import OwnBroker, stored
 
@@ -115,3 +115,22 @@ def test_a_broker_that_is_paused_for_too_long_ends_a_replay_with_exact_counts(
         rest = replay(reader, topics, kafka, Wanted())
     assert rest.sent + rest.left.get(SENT, 0) == 50
     assert stored(kafka, topics.replays) >= 50
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_replay_with_everything_counted(
+    kafka_broker: Broker, topics: Topics, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setattr(consumer, "POLL_RECORDS", 20)
+    kafka = kafka_broker.kafka
+    send_letters(kafka, topics, [letter(topics, at, b"x") for at in range(50)])
+    with reading(kafka) as reader:
+        reader.__class__ = PausingReader
+        reader.pause = lambda: signal.raise_signal(number)
+        stopped = replay(reader, topics, kafka, Wanted())
+    assert 0 < stopped.sent < 50
+    assert stopped.left == {STOPPED: 50 - stopped.sent}
+    assert stored(kafka, topics.replays) == stopped.sent
+    with reading(kafka) as reader:
+        assert replay(reader, topics, kafka, Wanted()).left == {SENT: stopped.sent}
+    assert stored(kafka, topics.replays) == 50
