@@ -26,8 +26,8 @@ Members = Callable[[list[tuple[str, Any]]], dict[str, Any]]
 
 
 def object_of(text: bytes) -> dict[str, Any]:
-    """The object in UTF-8 JSON as every reader understands it (I-JSON, RFC 7493): no name comes
-    twice, and texts are Unicode. Every failure is a ValueError.
+    """The object in UTF-8 JSON as every reader understands it (RFC 8259): no name comes twice,
+    and texts are Unicode. Every failure is a ValueError.
     """
     body = loads(text, _unique)
     if not isinstance(body, dict):

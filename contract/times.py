@@ -21,6 +21,8 @@ In a topic with `CreateTime` a client may set any 64-bit number. One outside cou
 EARLIEST_US, LATEST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
 """The times that `moment` gives, in microseconds since 1970: the years 1 to 9999."""
 
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What `stamp` writes, but for a leap second, is what Python reads by itself.
@@ -58,7 +60,8 @@ def _second(second: int) -> bytes:
 def moment(text: str) -> datetime:
     """The time that an RFC 3339 text names, in UTC; digits beyond the microsecond are dropped.
 
-    A leap second is read as the second after it. Raises ValueError for any other text.
+    A leap second is read as the second after it, and a time that its offset takes out of the years
+    1 to 9999 as the nearest within them. Raises ValueError for any other text.
     """
     if _STAMP.fullmatch(text):
         return datetime.fromisoformat(text)
@@ -74,6 +77,5 @@ def moment(text: str) -> datetime:
     try:
         named = datetime(year, month, day, hour, minute, second - leap, microsecond, zone)
         return named.astimezone(UTC) + timedelta(seconds=leap)
-    except OverflowError as exc:
-        message = "it lies outside the years 1 to 9999"
-        raise ValueError(message) from exc
+    except OverflowError:
+        return _EARLIEST if year == 1 else _LATEST

@@ -25,7 +25,7 @@ from digitstream import originals
 from digitstream.consumer import TopicReader
 from digitstream.dead_letters import Wanted, letters
 from producers.pacing import stopping
-from producers.sending import Delivery, Undelivered
+from producers.sending import OUTWAITED_MS, Delivery, Unanswered, Undelivered
 
 MOST_ATTEMPTS = 5
 """How often a reading is sent at most, its device's own time included, unless told otherwise."""
@@ -234,8 +234,10 @@ def _failed(trouble: Undelivered, taken: int, wanted: int, topic: str) -> Replay
     chunk = trouble.deliveries[topic]
     acknowledged = taken + chunk.acknowledged
     delivery = Delivery(acknowledged, wanted - acknowledged - chunk.unknown, chunk.unknown)
+    silent = f"no answer for {OUTWAITED_MS // 1000} s"
+    cause = silent if isinstance(trouble, Unanswered) else str(trouble.__cause__)
     return ReplayFailed(
-        f"Kafka stopped taking replays ({trouble.__cause__!r}): {delivery}. The dead letters are "
+        f"Kafka stopped taking replays ({cause}): {delivery}. The dead letters are "
         f"where they were, so no reading is lost. Run the same command again: it looks at what "
         f"Kafka has by then, and sends what is missing."
     )

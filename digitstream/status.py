@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,7 @@ from contract.progress import Progress
 from contract.settings import Scoring
 from contract.transactions import OpenTransaction
 from digitstream.consumer import TopicReader
+from streaming.topic_ids import KnownTopics
 
 # A micro-batch's figures are some hundred bytes: the last ones of any query are among these.
 _LATEST = 2_000
@@ -44,21 +45,28 @@ class Status:
     group: str
     open_transactions: list[OpenTransaction]
     """Those that hold readings, replays or answers back."""
+    reads: list[str] = field(default_factory=list)
+    """The topics that the query reads, by the note beside its checkpoint; empty without one."""
+    unread: list[str] = field(default_factory=list)
+    """Those of the topics asked for that it does not read."""
 
     @property
     def runs(self) -> bool:
-        """Whether the query runs, as far as can be seen: elsewhere it may, once it ever ran, unless
-        readings wait and it has been silent.
+        """Whether the query runs, as far as can be seen, and reads what was asked for: elsewhere it
+        may, once it ever ran, unless readings wait and it has been silent.
         """
         if self.running is not None:
-            return self.running
+            return self.running and not self.unread
         if self.last is None or self.seconds_ago is None:
             return False
         return not self.waiting or self.seconds_ago < SILENT_SECONDS
 
 
 def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> Status:
-    """How the query of these settings does; raises TopicMissing and BrokerUnavailable."""
+    """How the query of these settings does.
+
+    Raises TopicMissing, BrokerUnavailable and CheckpointDamaged.
+    """
     last = _last(reader, settings)
     done = log.committed(settings.group)
     topics = (*settings.read, settings.topics.replays)
@@ -68,6 +76,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
         for topic, partitions in ends.items()
         for partition, end in partitions.items()
     )
+    reads = sorted(KnownTopics.read(settings.known_topics).ids)
     return Status(
         query=settings.name,
         running=running(lock_of(settings.checkpoint)),
@@ -76,6 +85,8 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
         waiting=waiting,
         group=settings.group,
         open_transactions=log.open_transactions(_topics(settings)),
+        reads=reads,
+        unread=[topic for topic in settings.read if reads and topic not in reads],
     )
 
 

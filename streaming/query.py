@@ -181,6 +181,10 @@ class Query:
             self._answers(nothing(spark), line_up).collect()
         except Exception:
             raise exc from None
+        self.tell(
+            f"Micro-batch {batch} could not be answered as a whole ({last_cause(str(exc))}), so "
+            f"it is answered in parts; that takes minutes where a reading ends a worker."
+        )
 
         def answer(spans: source.Spans) -> None:
             self.reporter.beat()
@@ -196,7 +200,6 @@ class Query:
         refused = parts.answer(spans(self.checkpoint), answer)
         self.figures.value = added(total, {DEAD_LETTERS: refused})
         self.tell(
-            f"Micro-batch {batch} could not be answered as a whole ({last_cause(str(exc))}), so it "
-            f"was answered in parts. {refused} of its readings cannot be read at all, and are dead "
-            f"letters."
+            f"Micro-batch {batch} is answered. {refused} of its readings cannot be read at all and "
+            f"became dead letters."
         )

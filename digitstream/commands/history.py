@@ -66,8 +66,8 @@ def archive(
 
     with display.activity(f"Archiving {settings.prefix}.* to {settings.address}"):
         summary = archiving.run(settings, jars)
-    added = ", ".join(f"{rows} {name.replace('_', ' ')}" for name, rows in asdict(summary).items())
-    display.report(asdict(summary), lambda: f"Archived: {added}.", as_json)
+    added = ", ".join(f"{rows} to {name}" for name, rows in asdict(summary).items())
+    display.report(asdict(summary), lambda: f"Rows added to the tables: {added}.", as_json)
 
 
 @tables.command("list")

@@ -160,11 +160,14 @@ def produce(
     """Send images as simulated devices; reports what the broker acknowledged."""
     from contract.settings import Producing
 
-    settings = flags.connected(flags.loaded(Producing, locals()))
+    settings = flags.loaded(Producing, locals())
+    from producers.faults import Faults
     from producers.pacing import stopping
     from producers.program import run
     from producers.sending import Undelivered
 
+    Faults.parse(settings.faults)
+    settings = flags.connected(settings)
     try:
         with stopping() as stop, display.progress("Readings sent") as advance:
             sent = run(

@@ -61,6 +61,8 @@ def _table(found: Status) -> Grid:
         ("runs", "no scorer ran yet" if never else RUNNING[found.running]),
         ("waiting by now", f"{found.waiting:,} readings (Kafka's group {found.group})"),
     ]
+    if found.unread:
+        rows.append(("does not read", f"{', '.join(found.unread)}, but {', '.join(found.reads)}"))
     rows += [("held back", str(transaction)) for transaction in found.open_transactions]
     rows += [("last micro-batch", "none")] if found.last is None else _last(found, found.last)
     return Grid(("query", found.query), rows, title="Scoring")

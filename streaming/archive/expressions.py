@@ -40,7 +40,8 @@ def time(text: str) -> str:
         f"unix_micros(try_cast({plain} AS TIMESTAMP)) + if({leap}, 1000000, 0) "
         f"- if(zone = 'Z', 0, {ahead}) * 60000000L"
     )
-    within = f"if(m BETWEEN {times.EARLIEST_US} AND {times.LATEST_US}, timestamp_micros(m), null)"
+    nearest = f"least(greatest(m, {times.EARLIEST_US}), {times.LATEST_US})"
+    within = f"if(m IS NULL, null, timestamp_micros({nearest}))"
     parsed_time = once(zone, "zone", once(moment, "m", within))
     return once(f"upper({text})", "t", f"if(t RLIKE '{_RFC_3339}', {parsed_time}, null)")
 

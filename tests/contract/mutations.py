@@ -18,11 +18,12 @@ TEXTS = ("", "zz", "0.5", "1", "x" * 10_000, "\ud800", "\U0001f600", "\0", "1\n"
 TIMES_GOOD = ("2026-01-31t12:00:00.1234567Z", "2016-12-31T23:59:60Z", "2024-02-29T23:59:59Z")
 TIMES_BAD = ("2026-02-29T00:00:00Z", "2026-01-31T24:00:00Z", "2026-01-31T12:00:00Z\n", "noonZ")
 TIMES_ZONED = ("2026-01-31T12:00:00+01:00", "2026-01-31T12:00:00z", "2026-01-31T12:00:00-00:00")
+TIMES_EDGE = ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-00:01", "9999-12-31T23:59:60Z")
 PLACES = ("digits.readings/0/1", "a/00/1", "a/0/-1", "a/0/1\n", "a/1000000000/0", "/0/0")
 ODD = (None, True, False, 0, 1, -1, 0.5, 1.5, 2**63, 2**63 - 1, 10**400, -(10**400), [], {}, [0, 1])
 NAMES = st.text("aid_.\u00e9", max_size=4)
 LEAVES = st.one_of(
-    st.sampled_from([*ODD, *TEXTS, *TIMES_GOOD, *TIMES_BAD, *TIMES_ZONED, *PLACES]),
+    st.sampled_from([*ODD, *TEXTS, *TIMES_GOOD, *TIMES_BAD, *TIMES_ZONED, *TIMES_EDGE, *PLACES]),
     st.sampled_from(RAW_JSON).map(lambda text: f"<<{text}>>"),
     st.integers(),
     st.floats(0, 1),
@@ -70,7 +71,9 @@ def mutated(draw: st.DrawFn, body: dict[str, Any]) -> bytes:
 def mutated_headers(draw: st.DrawFn, headers: list[Header]) -> list[Header]:
     """Headers with some changed, gone, added or doubled."""
     changed = list(headers)
-    texts = st.sampled_from([*TEXTS, *TIMES_GOOD, *TIMES_BAD, *TIMES_ZONED, *PLACES, "1.0", "2"])
+    texts = st.sampled_from(
+        [*TEXTS, *TIMES_GOOD, *TIMES_BAD, *TIMES_ZONED, *TIMES_EDGE, *PLACES, "1.0", "2"]
+    )
     plain = texts.map(lambda text: text.encode("utf-8", "surrogatepass"))
     values = plain | st.binary(max_size=6) | st.none() | st.integers(0).map(lambda n: b"%d" % n)
     for _ in range(draw(st.integers(0, 2))):

@@ -32,6 +32,9 @@ NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
         ("2026-01-31T12:00:00.1234569999Z", NOON + timedelta(microseconds=123456)),
         ("2016-12-31T23:59:60Z", datetime(2017, 1, 1, tzinfo=UTC)),
         ("2016-12-31T23:59:60.25Z", datetime(2017, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+14:00", datetime.min.replace(tzinfo=UTC)),
+        ("9999-12-31T23:59:59-01:00", datetime.max.replace(tzinfo=UTC)),
+        ("9999-12-31T23:59:60Z", datetime.max.replace(tzinfo=UTC)),
     ],
 )
 def test_a_time_is_read_in_utc(text: str, time: datetime) -> None:
@@ -55,9 +58,6 @@ def test_a_time_is_read_in_utc(text: str, time: datetime) -> None:
         "2026-01-31T12:00:00+02:60",
         "2026-01-31T12:00:00.Z",
         "0000-01-31T12:00:00Z",
-        "0001-01-01T00:00:00+01:00",
-        "9999-12-31T23:59:59-01:00",
-        "9999-12-31T23:59:60Z",
         "\u0662\u0660\u0662\u0666-01-31T12:00:00Z",
         "2026-01-31T12:00:00Z\n",
         " 2026-01-31T12:00:00Z",

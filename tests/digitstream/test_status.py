@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from digitstream.status import LockUnreadable, Status, running
+from contract.checkpoint import lock_of
+from contract.log import looking
+from contract.settings import Scoring
+from contract.topics import Topics
+from digitstream import consumer
+from digitstream.broker import Broker
+from digitstream.status import LockUnreadable, Status, running, status
+from streaming.topic_ids import KnownTopics
 from tests.contract.test_events import PROGRESS
 
 HOLD = """
@@ -58,3 +66,29 @@ def test_a_query_elsewhere_runs_unless_it_is_silent_while_readings_wait(
     running: bool | None, waiting: int, seconds_ago: float, runs: bool
 ) -> None:
     assert Status("scoring", running, PROGRESS, seconds_ago, waiting, "g", []).runs is runs
+
+
+@pytest.mark.kafka
+def test_a_query_that_reads_other_topics_does_not_run_for_these(
+    kafka_broker: Broker, topics: Topics, tmp_path: Path
+) -> None:
+    scoring = Scoring(
+        home=tmp_path,
+        bootstrap_servers=kafka_broker.bootstrap_servers,
+        prefix=topics.readings.removesuffix(".readings"),
+    )
+    KnownTopics({"other.readings": None}).write(scoring.known_topics)
+    lock = lock_of(scoring.checkpoint)
+    command = [sys.executable, "-c", HOLD, str(lock)]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,
+        looking(scoring.kafka) as log,
+        consumer.reading(scoring.kafka) as reader,
+    ):
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        elsewhere = status(reader, log, scoring, datetime.now(UTC))
+        assert (elsewhere.running, elsewhere.runs) == (True, False)
+        assert (elsewhere.reads, elsewhere.unread) == (["other.readings"], [*scoring.read])
+        KnownTopics({scoring.read[0]: None}).write(scoring.known_topics)
+        assert status(reader, log, scoring, datetime.now(UTC)).runs is True
+        holder.communicate(b"")
