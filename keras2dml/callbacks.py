@@ -1,45 +1,62 @@
-"""Keras' callbacks at the ends of epochs: they see a Keras model with the weights as they are."""
+"""Keras' callbacks in a training run, which see and change it by way of a Keras model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 
 from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
+from keras2dml.fitting import Iteration, Plan, Training, averages
 
-BY_BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-BY_EPOCH = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
-"""The callbacks that wait for batches only where their `save_freq` is no epoch."""
+_BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+_TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
+
+_KERAS = tuple(kind for kind in vars(keras.callbacks).values() if isinstance(kind, type))
 
 
 class Callbacks:
     """The callbacks of one training run, and the Keras model that they see.
 
-    They may read and change its weights and its optimizer's learning rate, and stop the training;
-    what they put into the logs is in the history.
+    Each hook is called where `keras.Model.fit` calls it, with the weights, the optimizer's state,
+    the learning rate and the measures of that moment; what it changes of these, the training goes
+    on with. Where one waits for batches, `batches` are trained at a time, else as many as are
+    quick, and hooks that look at no weights are called for each of them afterwards.
     """
 
     def __init__(
         self,
-        callbacks: Sequence[keras.callbacks.Callback],
+        callbacks: object,
         compilation: Compilation,
-        matrices: Mapping[str, np.ndarray],
-        steps: int,
-        epochs: int,
+        training: Training,
+        plan: Plan,
+        verbose: int | str | None,
+        *,
+        resumes: bool = False,
     ) -> None:
-        """Raises InvalidData for a callback that waits for batches."""
-        _check(callbacks)
-        self._compilation = compilation
-        self.model = compilation.keras_model(matrices, steps, compiled=True)
+        """Raises InvalidData, which names the callback, for what cannot be served; in a run that
+        `resumes` from a checkpoint of ours, one that does so, too.
+        """
+        self._callbacks: list[keras.callbacks.Callback] = keras.tree.flatten(callbacks)
+        _check(self._callbacks, whole_epochs=plan.whole_epochs, resumes=resumes)
+        self._compilation, self._training = compilation, training
+        self.batches = _batches(self._callbacks, compilation.model)
+        self.model = compilation.keras_model(training.matrices(), training.steps, compiled=True)
+        self.model._symbolic_build(data_batch=_example(self.model, training))
+        self._seen = training.steps
+        self._logs: Mapping[str, float] | None = None
         self._history = keras.callbacks.History()
         self._all = keras.callbacks.CallbackList(
-            [*callbacks, self._history], model=self.model, epochs=epochs
+            [*self._callbacks, self._history],
+            model=self.model,
+            verbose="auto" if verbose is None else verbose,
+            epochs=plan.epochs,
+            steps=plan.batches,
         )
+        self._listens = any(_own(callback, _BATCH) for callback in self._callbacks)
         self.model.stop_training = False
-        self._all.on_train_begin()
 
     @property
     def stopped(self) -> bool:
@@ -47,57 +64,161 @@ class Callbacks:
         return bool(self.model.stop_training)
 
     @property
-    def rate(self) -> float | None:
+    def most(self) -> int | None:
+        """How many batches may be trained before a hook is called; None of as many as are quick.
+
+        Keras looks for a stop after batches: an epoch that begins stopped has one.
+        """
+        return self.batches or (1 if self.stopped else None)
+
+    def begin(self) -> int | None:
+        """Training begins; the epoch to begin with, if a callback knows a better one."""
+        self._call(self._all.on_train_begin)
+        return self.model._initial_epoch or None
+
+    def begin_epoch(self, epoch: int) -> None:
+        """An epoch begins, counted from 0."""
+        self._call(lambda: self._all.on_epoch_begin(epoch))
+
+    def begin_batches(self, batch: int) -> None:
+        """Those are trained next that begin with this batch of the epoch, counted from 0."""
+        if self.batches:
+            self._call(lambda: self._all.on_train_batch_begin(batch))
+
+    def end_batches(self, batch: int, epoch: Sequence[Iteration]) -> None:
+        """Those from this batch on have been trained: `epoch` has all of the epoch so far."""
+        if self.batches:
+            last = batch + self.batches - 1
+            self._call(lambda: self._all.on_train_batch_end(last, averages(epoch)))
+            return
+        for number in range(batch, len(epoch)) if self._listens else ():
+            self._all.on_train_batch_begin(number)
+            self._all.on_train_batch_end(number, averages(epoch[: number + 1]))
+
+    def measured(self, batches: int, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """What is measured after an epoch, in so many batches."""
+        self._call(self._all.on_test_begin)
+        logs = measure()
+        for batch in range(batches):
+            self._all.on_test_batch_begin(batch)
+            self._all.on_test_batch_end(batch, logs)
+        self._call(lambda: self._all.on_test_end(logs))
+        return logs
+
+    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> dict[str, float]:
+        """An epoch has ended with these measures; they with what the callbacks made of them."""
+        self._logs = dict(logs)
+        self._call(lambda: self._all.on_epoch_end(epoch, self._logs))
+        return {name: float(values[-1]) for name, values in self._history.history.items()}
+
+    def end(self) -> None:
+        """Training has ended."""
+        self.enter()
+        self._call(lambda: self._all.on_train_end(self._logs))
+
+    def enter(self) -> None:
+        """Give the model what the training has now."""
+        self._seen = self._training.steps
+        self._compilation.enter(self.model, self._training.matrices(), self._seen)
+
+    def _call(self, hook: Callable[[], object]) -> None:
+        """Call a hook of all callbacks, and take what they change."""
+        training = self._training
+        if self._seen != training.steps:
+            self.enter()
+        before = dict(self._matrices())
+        hook()
+        after = dict(self._matrices())
+        training.change(
+            {
+                name: matrix
+                for name, matrix in after.items()
+                if not np.array_equal(matrix, before[name], equal_nan=True)
+            }
+        )
+        self._seen = training.steps = int(self.model.optimizer._iterations)
+        training.rate = self._rate()
+
+    def _matrices(self) -> Iterator[tuple[str, np.ndarray]]:
+        """The weights and the optimizer's state that the model has now, as DML matrices."""
+        weights = self.model.get_weights()
+        for one in self._compilation.graph.parameters:
+            yield one.name, one.weight.to_dml(weights[one.position])
+        for name, one, variable in self._compilation.kept(self.model):
+            yield name, one.weight.to_dml(np.asarray(variable))
+
+    def _rate(self) -> float | None:
         """The learning rate that the optimizer has now; None for one that has a schedule."""
         rate = self.model.optimizer._learning_rate
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
             return None
         return float(rate)
 
-    @property
-    def logs(self) -> dict[str, float]:
-        """What the callbacks left in the history of the last epoch."""
-        return {name: float(values[-1]) for name, values in self._history.history.items()}
 
-    def enter(self, matrices: Mapping[str, np.ndarray], steps: int) -> None:
-        """Give the model the matrices that the training has now."""
-        self._compilation.enter(self.model, matrices, steps)
-
-    def began(self, epoch: int) -> dict[str, np.ndarray]:
-        """An epoch begins, counted from 0; the weights if the callbacks change them."""
-        return self._changed(lambda: self._all.on_epoch_begin(epoch))
-
-    def ended(self, epoch: int, logs: dict[str, float]) -> dict[str, np.ndarray]:
-        """An epoch has ended with these measures; the weights if the callbacks change them."""
-        return self._changed(lambda: self._all.on_epoch_end(epoch, logs))
-
-    def finished(self) -> dict[str, np.ndarray]:
-        """Training has ended; the weights if a callback puts others in their place."""
-        return self._changed(lambda: self._all.on_train_end({}))
-
-    def _changed(self, call: Callable[[], None]) -> dict[str, np.ndarray]:
-        """The weights as DML matrices, if what is called changes one of them."""
-        before = self.model.get_weights()
-        call()
-        after = self.model.get_weights()
-        if all(map(np.array_equal, before, after)):
-            return {}
-        parameters = self._compilation.graph.parameters
-        return {one.name: one.weight.to_dml(after[one.position]) for one in parameters}
+def _own(callback: keras.callbacks.Callback, hooks: Sequence[str]) -> list[str]:
+    """Those of the hooks that a callback has by itself."""
+    base = keras.callbacks.Callback
+    return [
+        name
+        for name in hooks
+        if getattr(getattr(callback, name), "__func__", None) is not getattr(base, name)
+    ]
 
 
-def _check(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+def _batches(callbacks: Sequence[keras.callbacks.Callback], model: keras.Model) -> int:
+    """How many batches are trained between two hooks for batches; 0 where none waits for them."""
+    waits = any(_own(callback, _BATCH) and not _by_epoch(callback) for callback in callbacks)
+    return int(model.steps_per_execution if model.compiled else 1) if waits else 0
+
+
+def _by_epoch(callback: keras.callbacks.Callback) -> bool:
+    """Whether a callback of Keras' own does nothing with the model at batches."""
+    if type(callback) in (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore):
+        return bool(callback.save_freq == "epoch")
+    if type(callback) is keras.callbacks.TensorBoard:
+        return callback.update_freq == "epoch" and not callback._should_trace
+    return type(callback) is keras.callbacks.ProgbarLogger
+
+
+def _check(
+    callbacks: Sequence[keras.callbacks.Callback], *, whole_epochs: bool, resumes: bool
+) -> None:
     for callback in callbacks:
-        kind = type(callback)
-        own = [
-            name
-            for name in BY_BATCH
-            if getattr(kind, name) is not getattr(keras.callbacks.Callback, name)
-        ]
-        by_epoch = isinstance(callback, BY_EPOCH) and callback.save_freq == "epoch"
-        if own and kind is not keras.callbacks.LambdaCallback and not by_epoch:
+        kind = type(callback).__name__
+        if not isinstance(callback, keras.callbacks.Callback) or isinstance(
+            callback, keras.callbacks.CallbackList
+        ):
+            message = f"{kind} is no callback of Keras: give callbacks, one or a list of them."
+            raise InvalidData(message)
+        if resumes and isinstance(callback, keras.callbacks.BackupAndRestore):
             message = (
-                f"The callback {kind.__name__} waits for batches ({', '.join(own)}). Callbacks are"
-                " called for epochs: use on_epoch_begin and on_epoch_end."
+                f"The callback {kind} goes on where a run was, as `checkpoint` does: give one of"
+                " the two."
             )
             raise InvalidData(message)
+        waits = [] if type(callback) in _KERAS else _own(callback, _TEST_BATCH)
+        if waits:
+            message = (
+                f"The callback {kind} waits for batches of the validation ({', '.join(waits)}),"
+                " which is measured at once: use on_test_begin and on_test_end."
+            )
+            raise InvalidData(message)
+        waits = _own(callback, _BATCH)
+        if waits and whole_epochs and not _by_epoch(callback):
+            message = (
+                f"The callback {kind} waits for batches ({', '.join(waits)}), which the parameter"
+                " server keeps to itself: use on_epoch_begin and on_epoch_end, or another"
+                " train_algo."
+            )
+            raise InvalidData(message)
+
+
+def _example(model: keras.Model, training: Training) -> tuple[object, object]:
+    """An example of zeros, by which Keras finds out which metrics are meant."""
+    objective = training.objective
+    x = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+    y = []
+    for tensor, goal in zip(model.outputs, objective.goals, strict=True):
+        shape = tensor.shape[1:-1] if goal.of_classes else tensor.shape[1:]
+        y.append(np.zeros((1, *shape), int if goal.of_classes else tensor.dtype))
+    return objective.graph.takes.packed(x), objective.graph.gives.packed(y)

@@ -13,7 +13,7 @@ import numpy as np
 from keras2dml import parameter_server, training
 from keras2dml.algorithms import Algorithm
 from keras2dml.check import check
-from keras2dml.configuration import Configuration, output_names
+from keras2dml.configuration import Configuration
 from keras2dml.errors import InvalidData, UnsupportedModel
 from keras2dml.graph import Graph, Parameter
 from keras2dml.losses import loss_of
@@ -23,7 +23,7 @@ from keras2dml.optimizers import Optimizer, optimizer_of
 from keras2dml.reader import last_layer, read
 from keras2dml.regularizers import Constraint, Regularizer, constraint_of, regularizer_of
 from keras2dml.rendering import Script
-from keras2dml.rules.models import stand_in
+from keras2dml.rules.models import gives_of, stand_in
 from keras2dml.targets import Targets
 from keras2dml.updates import AVERAGE
 
@@ -130,7 +130,7 @@ class Compilation:
         copy.optimizer._iterations.assign(steps)
         if self.optimizer.step.factors is not None:
             copy.optimizer._u_product.assign(self.optimizer.products(steps)[-1])
-        for name, one, variable in self._kept(copy):
+        for name, one, variable in self.kept(copy):
             variable.assign(one.weight.to_keras(matrices[name]))
 
     def state(self) -> dict[str, np.ndarray]:
@@ -141,7 +141,7 @@ class Compilation:
         if optimizer.built and self.steps:
             return {
                 name: one.weight.to_dml(np.asarray(variable))
-                for name, one, variable in self._kept(self.model)
+                for name, one, variable in self.kept(self.model)
             }
         return {
             f"{one.name}_{kept}": np.full(one.weight.matrix, value)
@@ -163,8 +163,8 @@ class Compilation:
         optimizer: Any = self.configuration.optimizer
         return int(optimizer._iterations)
 
-    def _kept(self, model: keras.Model) -> Iterator[tuple[str, Parameter, Any]]:
-        """The variables that the optimizer of a copy keeps, by the name of the matrix."""
+    def kept(self, model: keras.Model) -> Iterator[tuple[str, Parameter, Any]]:
+        """What the optimizer of a copy keeps: a matrix's name, its parameter, Keras' variable."""
         optimizer: Any = model.optimizer
         for one in self.graph.parameters:
             if one.trainable:
@@ -253,7 +253,7 @@ def _goals(
     goals, complaints = [], []
     outputs = getattr(model, "outputs", None) or ()
     wanted = zip(
-        output_names(model),
+        gives_of(model).names,
         graph.outputs if graph else map(stand_in, outputs),
         configuration.losses,
         configuration.weights,

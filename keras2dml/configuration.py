@@ -8,6 +8,9 @@ from typing import Any
 
 import keras
 
+from keras2dml.rules.models import gives_of
+from keras2dml.structure import Structure
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -22,12 +25,14 @@ class Configuration:
     metrics: tuple[tuple[Any, ...], ...]
     weighted_metrics: tuple[tuple[Any, ...], ...]
     optimizer: keras.optimizers.Optimizer
+    outputs: Structure
     complaints: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, model: keras.Model) -> Configuration:
         """The configuration of a model, with complaints about what does not fit its outputs."""
-        names = output_names(model)
+        outputs = gives_of(model)
+        names = outputs.names
         if not model.compiled:
             optimizer = keras.optimizers.SGD(learning_rate=0.01, momentum=0.95, nesterov=True)
             ones, accuracy = (1.0,) * len(names), (("accuracy",),) * len(names)
@@ -37,15 +42,30 @@ class Configuration:
                 accuracy,
                 ((),) * len(names),
                 optimizer,
+                outputs,
             )
         given = _given(model)
-        by_output = {name: _for_each(given.get(name), names) for name in MATCHED}
+        # Of a list of metrics Keras gives each to the key that is like a layer's name.
+        layers = tuple(getattr(model, "output_names", None) or names)
+        order = layers if outputs.keyed and {*layers} == {*names} else names
+        by_output = {
+            name: _for_each(given.get(name), names, order if "metrics" in name else names)
+            for name in MATCHED
+        }
         complaints = [
             f"{name} is {_shown(given[name])}. The model has the outputs {', '.join(names)}: give a"
             " list with an entry for each, or a dict by their names."
             for name, found in by_output.items()
             if found is None
         ]
+        weights, losses = given["loss_weights"], given["loss"]
+        # Keras would match them by their places in the order of the dict's names.
+        mixed = isinstance(weights, Mapping) is not isinstance(losses, Mapping)
+        if weights is not None and len(names) > 1 and mixed:
+            complaints.append(
+                f"loss_weights are {_shown(weights)}, the losses {_shown(losses)}. Give both as"
+                " lists, or both as dicts."
+            )
         found = {name: one or (None,) * len(names) for name, one in by_output.items()}
         complaints += [
             f"Output {name!r} has no loss: give it one."
@@ -61,30 +81,23 @@ class Configuration:
             tuple(_listed(metrics) for metrics in found["metrics"]),
             tuple(_listed(metrics) for metrics in found["weighted_metrics"]),
             model.optimizer,
+            outputs,
             tuple(complaints),
         )
 
     def compile(self, model: keras.Model) -> None:
         """Compile another model so, with an optimizer of its own."""
         optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
-        several = len(self.losses) > 1
         model.compile(
             optimizer=optimizer,
-            loss=list(self.losses) if several else self.losses[0],
-            loss_weights=list(self.weights) if several else self.weights[0],
-            metrics=_again(self.metrics, several=several),
-            weighted_metrics=_again(self.weighted_metrics, several=several),
+            loss=self.outputs.packed(self.losses),
+            loss_weights=self.outputs.packed(self.weights),
+            metrics=self.outputs.packed(_again(self.metrics)),
+            weighted_metrics=self.outputs.packed(_again(self.weighted_metrics)),
         )
 
 
 MATCHED = ("loss", "loss_weights", "metrics", "weighted_metrics")
-
-
-def output_names(model: keras.Model) -> tuple[str, ...]:
-    """What Keras calls the outputs: the names of their layers."""
-    named = getattr(model, "output_names", None)
-    outputs = getattr(model, "outputs", None) or ()
-    return tuple(named or (tensor._keras_history[0].name for tensor in outputs))
 
 
 def _given(model: keras.Model) -> dict[str, Any]:
@@ -102,11 +115,15 @@ def _given(model: keras.Model) -> dict[str, Any]:
 
 def _shown(given: Any) -> str:
     """What was given, without the wrappers that Keras puts around it."""
-    return repr(dict(given) if isinstance(given, Mapping) else given)
+    if isinstance(given, Mapping):
+        return repr(dict(given))
+    return repr(list(given) if isinstance(given, (list, tuple)) else given)
 
 
-def _for_each(given: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
-    """What was given for each output; None where it does not fit them."""
+def _for_each(given: Any, names: tuple[str, ...], order: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """What was given for each output, by their names or a list in an order; None where it does not
+    fit them.
+    """
     if given is None:
         return (None,) * len(names)
     if isinstance(given, Mapping):
@@ -115,7 +132,9 @@ def _for_each(given: Any, names: tuple[str, ...]) -> tuple[Any, ...] | None:
     if len(names) == 1:
         return (given,)
     if isinstance(given, (list, tuple)):
-        return tuple(given) if len(given) == len(names) else None
+        if len(given) != len(names):
+            return None
+        return tuple(given if order == names else (given[order.index(name)] for name in names))
     return (given,) * len(names)
 
 
@@ -125,13 +144,14 @@ def _listed(given: Any) -> tuple[Any, ...]:
     return tuple(given) if isinstance(given, (list, tuple)) else (given,)
 
 
-def _again(metrics: tuple[tuple[Any, ...], ...], *, several: bool) -> list[Any]:
+def _again(metrics: tuple[tuple[Any, ...], ...]) -> list[Any]:
     """The metrics for another model: objects have states, and are made anew."""
-    made = [
+    return [
         [
-            one.from_config(one.get_config()) if isinstance(one, keras.metrics.Metric) else one
-            for one in own
+            metric.from_config(metric.get_config())
+            if isinstance(metric, keras.metrics.Metric)
+            else metric
+            for metric in own
         ]
         for own in metrics
     ]
-    return made if several else made[0]

@@ -2,34 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from keras2dml.errors import InvalidData
-from keras2dml.graph import Value
+from keras2dml.graph import Graph, Value
+from keras2dml.structure import Structure
+
+Names = tuple[str, ...]
+"""Of the columns of a table."""
 
 
-def inputs(data: object, values: Mapping[str, Value]) -> dict[str, np.ndarray]:
-    """X for each input of a model by its name: `rows` of the one, or of a list or dict of several.
+def inputs(data: object, graph: Graph) -> dict[str, np.ndarray]:
+    """X for each input of a model by what scripts call it: `rows` of the one, or of a list or dict
+    of several.
 
     Raises InvalidData where one is missing, or has another number of rows than the first.
     """
-    if len(values) == 1:
-        return {name: rows(data, value) for name, value in values.items()}
-    given = [*data.values()] if isinstance(data, Mapping) else data
-    if not isinstance(given, (list, tuple)) or len(given) != len(values):
-        message = f"The model has {len(values)} inputs: give X as a list with an array for each."
-        raise InvalidData(message)
-    made = {
-        name: rows(one, value, name)
-        for (name, value), one in zip(values.items(), given, strict=True)
+    arrays = graph.takes.listed(data, "X")
+    names = {graph.input_name(value): value for value in graph.inputs}
+    if len(names) == 1:
+        return {name: rows(arrays[0], value) for name, value in names.items()}
+    matrices = {
+        name: rows(array, value, name)
+        for (name, value), array in zip(names.items(), arrays, strict=True)
     }
-    counts = {name: len(matrix) for name, matrix in made.items()}
+    counts = {name: len(matrix) for name, matrix in matrices.items()}
     if len(set(counts.values())) > 1:
         message = f"The inputs have different numbers of rows: {counts}. Give as many of each."
         raise InvalidData(message)
-    return made
+    return matrices
+
+
+def columns(X: object, takes: Structure, known: Sequence[Names | None]) -> list[Names | None]:
+    """The names of the columns of each input: those that are `known`, in whatever order they are
+    now, or others; None of what is no table of pandas, or has others than texts that differ.
+    """
+    tables = zip(map(_names, takes.listed(X, "X")), known, strict=True)
+    return [
+        before if before and {*before} == {*(names or ())} else names for names, before in tables
+    ]
+
+
+def in_columns(X: object, takes: Structure, known: Sequence[Names | None]) -> object:
+    """X with the columns of its tables in the order in which they are `known`.
+
+    Raises InvalidData where a table has others.
+    """
+    tables = zip(takes.listed(X, "X"), known, strict=True)
+    return takes.packed([_in_columns(table, names) for table, names in tables])
+
+
+def _names(table: Any) -> Names | None:
+    names = tuple(table.columns) if hasattr(table, "iloc") and hasattr(table, "columns") else ()
+    usable = all(isinstance(name, str) for name in names) and len({*names}) == len(names)
+    return names if names and usable else None
+
+
+def _in_columns(table: Any, known: Names | None) -> Any:
+    names = _names(table)
+    if names is None or known is None or names == known:
+        return table
+    if {*names} != {*known}:
+        others = sorted({*names} ^ {*known})
+        message = (
+            f"X has other columns than when the model was trained: {', '.join(others[:5])}. Give"
+            f" the {len(known)} columns of then, in any order."
+        )
+        raise InvalidData(message)
+    return table[list(known)]
 
 
 def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
@@ -67,8 +110,15 @@ def numbers(data: object, name: str) -> np.ndarray:
     matrix of SciPy; InvalidData for anything else.
     """
     dense = data.toarray() if hasattr(data, "toarray") else data
+    if isinstance(dense, np.ma.MaskedArray) and np.ma.is_masked(dense):
+        message = f"{name} is a masked array, of which numbers are missing: fill or drop them."
+        raise InvalidData(message)
     try:
-        array = np.asarray(dense, dtype=np.float64)
+        array = np.asarray(dense)
+        if array.dtype.kind == "c":
+            message = "they are complex"
+            raise TypeError(message)
+        array = array.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         message = (
             f"{name} is not an array of numbers ({error}): give numpy arrays or lists of numbers."

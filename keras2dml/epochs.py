@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -44,27 +45,33 @@ class Run:
     def go(self) -> None:
         """Train to the end of the plan, or until a callback stops it."""
         self._continued()
-        if len(self.iterations) < self.plan.iterations:
+        if self.callbacks:
+            self._begins(self.callbacks)
+        done = len(self.iterations)
+        if done < self.plan.iterations:
             self._epoch_begins()
-        for steps in self.training.run(self.plan, len(self.iterations)):
+        for steps in self.training.run(self.plan, done, self._most):
             self.iterations += steps
             if self.display:
                 self.display.show(steps)
             if self.report:
                 self.report(steps)
             self._tested()
-            if self.plan.by_epoch and self._at_end_of_epoch:
+            self._batches_end(len(steps))
+            stopped = self.callbacks is not None and self.callbacks.stopped
+            if self.plan.by_epoch and (self._at_end_of_epoch or stopped):
                 self._epoch_ends()
-                if self.callbacks and self.callbacks.stopped:
-                    break
+            if self.callbacks and self.callbacks.stopped:
+                break
             self._saved()
-            if len(self.iterations) < self.plan.iterations and self._at_end_of_epoch:
-                self._epoch_begins()
+            if len(self.iterations) < self.plan.iterations:
+                self._epoch_begins() if self._at_end_of_epoch else self._batches_begin()
         if not self.plan.by_epoch:
             for begin in range(0, len(self.iterations), self.plan.batches):
                 self._entered(averages(self.iterations[begin : begin + self.plan.batches]))
+        self.training.finish()
         if self.callbacks:
-            self.training.change(self.callbacks.finished())
+            self.callbacks.end()
         if self.checkpoint:
             self.checkpoint.remove()
 
@@ -91,7 +98,13 @@ class Run:
         ]
         self.history.update({name: list(values) for name, values in found.history.items()})
         if self.callbacks:
-            self.callbacks.enter(found.matrices, found.steps)
+            self.callbacks.enter()
+
+    def _begins(self, callbacks: Callbacks) -> None:
+        """Training begins, or goes on in the epoch that a callback knows."""
+        epoch = callbacks.begin()
+        if epoch is not None and epoch > self.plan.first_epoch and not self.iterations:
+            self.plan = self.plan.from_epoch(epoch)
 
     def _saved(self) -> None:
         """Write a checkpoint at the ends of epochs, and every minute."""
@@ -114,25 +127,48 @@ class Run:
             self.display.tested(done, measures)
 
     def _epoch_begins(self) -> None:
-        if self.callbacks is None:
-            return
-        epoch = self.plan.first_epoch + len(self.iterations) // self.plan.batches
-        self.training.change(self.callbacks.began(epoch))
-        self.training.rate = self.callbacks.rate
+        if self.callbacks:
+            batches = self.plan.batches
+            self.callbacks.begin_epoch(self.plan.first_epoch + len(self.iterations) // batches)
+            self._batches_begin()
+
+    def _batches_begin(self) -> None:
+        if self.callbacks:
+            self.callbacks.begin_batches(len(self.iterations) % self.plan.batches)
+
+    def _batches_end(self, count: int) -> None:
+        if self.callbacks:
+            epoch = self._of_epoch
+            self.callbacks.end_batches(len(epoch) - count, epoch)
+
+    def _most(self) -> int | None:
+        """How many iterations may be done at once; None of as many as are quick."""
+        return self.callbacks.most if self.callbacks else None
+
+    @property
+    def _of_epoch(self) -> list[Iteration]:
+        """The iterations of the epoch so far."""
+        return self.iterations[(self._epoch - self.plan.first_epoch) * self.plan.batches :]
 
     def _epoch_ends(self) -> None:
-        begin = (self._epoch - self.plan.first_epoch) * self.plan.batches
-        logs = averages(self.iterations[begin:])
+        logs = averages(self._of_epoch)
         if self.validation is not None:
-            held = self.training.measure(self.validation, self.plan.batch_size)
+            held = self._measured(self.validation)
             logs |= {f"val_{name}": value for name, value in held.items()}
         if self.callbacks:
-            self.callbacks.enter(self.training.matrices(), self.training.steps)
-            self.training.change(self.callbacks.ended(self._epoch, logs))
-            logs = self.callbacks.logs
+            logs = self.callbacks.end_epoch(self._epoch, logs)
         self._entered(logs)
         if self.display:
             self.display.epoch(self._epoch + 1, self.plan.epochs, logs)
+
+    def _measured(self, validation: Data) -> dict[str, float]:
+        def measure() -> dict[str, float]:
+            return self.training.measure(validation, self.plan.batch_size)
+
+        if self.callbacks is None:
+            return measure()
+        batches = math.ceil(validation.rows / self.plan.batch_size)
+        return self.callbacks.measured(batches, measure)
 
     def _entered(self, logs: dict[str, float]) -> None:
         for name, value in logs.items():

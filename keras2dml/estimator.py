@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import keras
-import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 
 from keras2dml import onnx, reporting, targets
-from keras2dml.activations import Activations
 from keras2dml.algorithms import Algorithm
 from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation, fresh
+from keras2dml.data import Names, columns
 from keras2dml.epochs import Report, Run
 from keras2dml.errors import positive
 from keras2dml.examples import kept, split
 from keras2dml.fitting import Iteration, Plan, Training
 from keras2dml.frames import Columns
 from keras2dml.policies import Policy
+from keras2dml.predicting import Predicting
 from keras2dml.scikit_learn import ScikitLearn
 from keras2dml.scorer import Scorer
 from keras2dml.systemds import SystemDS
-from keras2dml.systemml import SystemMLNames
 
 
-class Keras2DML(SystemMLNames, ScikitLearn):
+class Keras2DML(Predicting, ScikitLearn):
     """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a
     SparkSession.
 
@@ -104,11 +103,13 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         self._state = self._compilation.state()
         self._steps = self._compilation.steps
         self._scorer: Scorer | None = None
-        self._known = targets.read_labels(labels, self._compilation.goals) if labels else None
-        self.classes_: Any = targets.classes_of(self._compilation.goals[0], self._known)
+        goals = self._compilation.goals
+        self._known = targets.read_labels(labels, goals) if labels else None
+        self._classes = self._known or [targets.classes_of(goal) for goal in goals]
         self._algorithm = Algorithm()
         self._debug = False
         self._columns = Columns()
+        self._tables: list[Names | None] = [None] * len(self._graph.inputs)
         self._activations: Path | None = None
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
@@ -121,7 +122,7 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         batch_size: int | None = None,
         epochs: int | None = None,
         verbose: int | str | None = None,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
+        callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = None,
         validation_split: float = 0.0,
         validation_data: Sequence[object] | DataFrame | None = None,
         shuffle: bool | None = None,
@@ -148,6 +149,10 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
         self._systemds.options.trains()
+        tables = self._tables
+        if not isinstance(X, DataFrame):
+            tables = columns(X, self._graph.takes, tables)
+            X = self._in_columns(X, tables)
         data = self._examples(X, y, self._known, sample_weight, class_weight)
         tested = validation = None
         if validation_data is not None:
@@ -155,7 +160,9 @@ class Keras2DML(SystemMLNames, ScikitLearn):
                 (validation_data,) if isinstance(validation_data, DataFrame) else validation_data
             )
             rows, labels, weights, *_ = *given, None, None
-            validation = self._examples(rows, labels, data.targets[0].classes, weights)
+            classes = [target.classes for target in data.targets]
+            rows = self._in_columns(rows, tables)
+            validation = self._examples(rows, labels, classes, weights)
         elif validation_split:
             data, validation = split(data, validation_split, by_class=class_weight is not None)
         elif self.test_interval and self.test_iter:
@@ -185,61 +192,13 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         self._shown(training.script)
         run = Run(training, plan, tested, validation, report=report)
         with closing(data), closing(training):
-            self._carry_out(run, callbacks, verbose, checkpoint)
-        self.classes_ = data.targets[0].classes if self._known is None else self._known
+            self._run(run, callbacks, verbose, checkpoint)
+            self._tables = tables
+            self._classes = self._known or [target.classes for target in data.targets]
+            self._carry_out(run, verbose)
         if self.weights is not None:
             self.save(self.weights)
         return self
-
-    def predict(self, X: Any) -> Any:
-        """The class label of each row, (N,); of a model that is no classifier its output.
-
-        Of a DataFrame its rows with columns `prediction` and `probability`: the label, or of no
-        classifier the number, and the vector of the model's output.
-        """
-        if isinstance(X, DataFrame):
-            classes = self.classes_ if self.classifies else None
-            return self._scoring().frame(X, self._columns, classes)
-        output, loss = self.predict_proba(X), self._compilation.goals[0].loss
-        if not self.classifies:
-            return output
-        if loss.kind == "binary":
-            return np.asarray(self.classes_[(output[..., 0] > loss.threshold).astype(int)])
-        return np.asarray(self.classes_[output.argmax(axis=-1)])
-
-    def predict_proba(self, X: object) -> np.ndarray:
-        """The model's output for each row, (N, K) in the order of `classes_`."""
-        return self.outputs(X)[0]
-
-    def outputs(self, X: object) -> list[np.ndarray]:
-        """Every output of the model for each row, in Keras' order."""
-        if self._activations is not None:
-            kept = Activations(self._compilation, self._activations)
-            kept.write(self.spark, self._systemds, self._matrices, X)
-        return self._scoring().outputs(X)
-
-    def score(self, X: object, y: object = None) -> float:
-        """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
-        whose loss is no classification the coefficient of determination, R^2.
-        """
-        if isinstance(X, DataFrame):
-            label = self._columns.label if y is None else str(y)
-            said = self.predict(X).select(label, self._columns.prediction).toPandas().to_numpy()
-            return reporting.agreement(*said.T, classified=self.classifies)
-        wanted = self._examples(X, y, self.classes_).targets
-        return reporting.score(self._compilation.goals, self.outputs(X), wanted)
-
-    @property
-    def classifies(self) -> bool:
-        """Whether the model says classes."""
-        loss, value = self._compilation.goals[0].loss, self._graph.output
-        return not (loss.kind == "numbers" or (loss.kind == "binary" and value.shape[-1] > 1))
-
-    def _scoring(self) -> Scorer:
-        if self._scorer is None:
-            self._scorer = Scorer(self.spark, self.compiled(), self._systemds)
-            self._shown(self._scorer.model.script)
-        return self._scorer
 
     def summary(self, console: Console | None = None) -> None:
         """Print the compiled model: a row for each step."""
@@ -261,39 +220,45 @@ class Keras2DML(SystemMLNames, ScikitLearn):
         """
         return self.compiled().save(folder_path)
 
-    def _forget(self) -> None:
-        if self._scorer is not None:
-            self._scorer.close()
-            self._scorer = None
-
-    def _carry_out(
-        self,
-        run: Run,
-        callbacks: Sequence[keras.callbacks.Callback],
-        verbose: int | str | None,
-        checkpoint: Path | str | None,
+    def _run(
+        self, run: Run, callbacks: object, verbose: int | str | None, checkpoint: Path | str | None
     ) -> None:
-        """Carry the run out, and keep what it leaves."""
+        """Give a run its callbacks and its checkpoint."""
         plan, training = run.plan, run.training
         if checkpoint is not None:
             about = {**asdict(plan), "seed": self.seed, "script": training.fingerprint}
             run.checkpoint = Checkpoint(checkpoint, about)
         if callbacks:
-            before = {**self._matrices, **self._state}
             run.callbacks = Callbacks(
-                callbacks, self._compilation, before, self._steps, plan.epochs
+                callbacks,
+                self._compilation,
+                training,
+                plan,
+                verbose,
+                resumes=checkpoint is not None,
             )
+
+    def _carry_out(self, run: Run, verbose: int | str | None) -> None:
+        """Carry the run out, and keep what it leaves; what it has done if it is interrupted."""
         quiet = verbose == 0 if verbose is not None else not self.display
-        with ExitStack() as shown:
-            if run.report is None and not quiet:
-                every = 0 if verbose == 2 else self.display
-                run.display = shown.enter_context(reporting.Display(plan.iterations, every))
-            run.go()
-        matrices = training.matrices()
+        try:
+            with ExitStack() as shown:
+                if run.report is None and not quiet:
+                    every = 0 if verbose == 2 else self.display
+                    run.display = shown.enter_context(reporting.Display(run.plan.iterations, every))
+                run.go()
+        except BaseException:
+            with suppress(Exception):  # the session may be gone
+                self._keep(run)
+            raise
+        self._keep(run)
+
+    def _keep(self, run: Run) -> None:
+        """Take over what a run has done so far."""
+        matrices = run.training.matrices()
         self._state = {name: matrices[name] for name in self._state}
-        averages = self._compilation.averages(self._state)
-        self._changed({**{name: matrices[name] for name in self._matrices}, **averages})
-        self._steps = training.steps
+        self._changed({name: matrices[name] for name in self._matrices})
+        self._steps = run.training.steps
         self.history, self.iterations = dict(run.history), run.iterations
         done = len(self.history.get("loss", ()))
-        self.epoch = list(range(plan.first_epoch, plan.first_epoch + done))
+        self.epoch = list(range(run.plan.first_epoch, run.plan.first_epoch + done))

@@ -15,7 +15,7 @@ from keras2dml.errors import InvalidData
 from keras2dml.frames import Columns, Rows
 from keras2dml.objective import Objective
 from keras2dml.systemds import SystemDS
-from keras2dml.targets import Targets
+from keras2dml.targets import Classes, Targets
 
 Held = np.ndarray | Rows
 
@@ -65,18 +65,17 @@ def examples(
     compilation: Compilation,
     X: object,
     y: object,
-    known: np.ndarray | None = None,
+    known: Classes | None = None,
     sample_weight: object = None,
     class_weight: Mapping[Any, float] | None = None,
 ) -> Data:
     """X and y as users give them, checked; InvalidData for what does not fit the model."""
     graph = compilation.graph
-    values = {graph.input_name(value): value for value in graph.inputs}
-    features = tuple(data.inputs(X, values).values())
-    given = targets.of_outputs(
-        y, compilation.goals, len(features[0]), known, sample_weight, class_weight
+    features = tuple(data.inputs(X, graph).values())
+    made = targets.of_outputs(
+        y, graph.gives, compilation.goals, len(features[0]), known, sample_weight, class_weight
     )
-    return Data(features, given)
+    return Data(features, made)
 
 
 def of_frame(
@@ -84,7 +83,7 @@ def of_frame(
     systemds: SystemDS,
     frame: DataFrame,
     columns: Columns,
-    known: np.ndarray | None = None,
+    known: Classes | None = None,
     class_weight: object = None,
 ) -> Data:
     """The examples of a DataFrame; InvalidData for what does not fit the model."""
@@ -99,7 +98,12 @@ def of_frame(
         message = "class_weight is given with a DataFrame: give sample_weight, a column's name."
         raise InvalidData(message)
     features, made = frames.examples(
-        systemds, frame, columns, graph.input, compilation.goals[0], known
+        systemds,
+        frame,
+        columns,
+        graph.input,
+        compilation.goals[0],
+        None if known is None else known[0],
     )
     return Data((features,), (made,))
 

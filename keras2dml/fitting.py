@@ -7,8 +7,8 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -112,6 +112,11 @@ class Plan:
             rows, together, iterations, batches, part, interval, by_epoch, first_epoch, whole
         )
 
+    def from_epoch(self, epoch: int) -> Plan:
+        """The same, if it begins with a later epoch."""
+        skipped = (epoch - self.first_epoch) * self.batches
+        return replace(self, first_epoch=epoch, iterations=max(0, self.iterations - skipped))
+
     def next(self, done: int, wanted: int) -> int:
         """How many iterations to run next: at most `wanted`, and not past a stop."""
         if self.whole_epochs:
@@ -157,11 +162,15 @@ class Training:
             name: systemds.placed(matrix) for name, matrix in given.items()
         }
 
-    def run(self, plan: Plan, done: int = 0) -> Iterator[list[Iteration]]:
-        """Train as planned; yields the iterations of each piece as soon as it is done."""
+    def run(
+        self, plan: Plan, done: int = 0, most: Callable[[], int | None] = lambda: None
+    ) -> Iterator[list[Iteration]]:
+        """Train as planned; yields the iterations of each piece as soon as it is done, `most` of
+        them at a time.
+        """
         piece = 1
         while done < plan.iterations:
-            count = plan.next(done, piece)
+            count = plan.next(done, most() or piece)
             began = time.monotonic()
             yield self._iterations(plan, done, count)
             done += count
@@ -176,6 +185,11 @@ class Training:
             known = {**self._variables, **rows, "batch_size": size}
             computed = self._systemds.computed(training.evaluation(objective), known)
         return objective.measures(computed["measured"][0])
+
+    def finish(self) -> None:
+        """Put the averages of the weights in their place, where the optimizer keeps some."""
+        if self._compilation.optimizer.average is not None:
+            self.change(self._compilation.averages(self.matrices()))
 
     def close(self) -> None:
         """Give all matrices in the JVM up."""

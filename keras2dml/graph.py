@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from keras2dml.errors import InvalidGraph
+from keras2dml.structure import Structure
 
 Shape = tuple[int, ...]
 Scalar = int | float
@@ -213,7 +214,8 @@ class Graph:
     """A model: its inputs, the calls in an order in which they can run, its outputs and parameters.
 
     `names` are those of calls, weights and constants in a script, and of the calls that stand for
-    inputs; a weight that two calls share has one. A `single` model computes in float32.
+    inputs; a weight that two calls share has one. A `single` model computes in float32. Its users
+    know inputs and outputs by the names of `takes` and `gives`.
     """
 
     name: str
@@ -222,7 +224,9 @@ class Graph:
     calls: tuple[Call, ...]
     parameters: tuple[Parameter, ...]
     names: Mapping[Named, str]
-    single: bool = False
+    single: bool
+    takes: Structure
+    gives: Structure
 
     def input_name(self, value: Value) -> str:
         """What scripts call an input."""

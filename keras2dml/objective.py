@@ -30,6 +30,12 @@ class Goal:
     weighted: bool = False
 
     @property
+    def classifies(self) -> bool:
+        """Whether each vector says a class."""
+        kind = self.loss.kind
+        return not (kind == "numbers" or (kind == "binary" and self.value.shape[-1] > 1))
+
+    @property
     def vectors(self) -> int:
         """The vectors along the last axis of an example: each has a loss of its own."""
         return self.value.size // self.value.shape[-1]

@@ -23,7 +23,7 @@ from keras2dml.graph import (
 from keras2dml.rules import call
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
-from keras2dml.rules.models import stand_in
+from keras2dml.rules.models import gives_of, nested, stand_in, takes_of
 
 
 def read(model: keras.Model) -> Graph:
@@ -43,6 +43,7 @@ def read(model: keras.Model) -> Graph:
         for tensor in model.inputs
         if None in tensor.shape[1:]
     ]
+    complaints += nested(model)
     inputs = tuple(_input(model, tensor) for tensor in model.inputs)
     try:
         outputs = lowered(model, *inputs)
@@ -126,6 +127,8 @@ class _Naming:
             parameters,
             self.names,
             single=dtypes == {"float32"},
+            takes=takes_of(self.model),
+            gives=gives_of(self.model),
         )
 
     def _name(self, call: Call) -> None:

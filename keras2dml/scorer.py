@@ -176,17 +176,19 @@ class Scorer:
             name: self._systemds.matrix(matrix) for name, matrix in self.model.weights.items()
         }
 
-    def predict_proba(self, features: object) -> np.ndarray:
+    def predict_proba(self, features: object) -> Any:
         """What the model makes of features (N, *shape), or rows (N, D) in C,H,W order: (N, K)
-        float64.
+        float64; of several outputs a list, or a dict where the model was built of one.
 
         Raises InvalidData for features of another shape, and for NaN.
         """
-        return self.outputs(features)[0]
+        return self.model.graph.gives.packed(self.outputs(features))
 
     def outputs(self, features: object) -> list[np.ndarray]:
-        """Every output of the model, in Keras' order; `features` is a list for several inputs."""
-        matrices = data.inputs(features, self.model.inputs)
+        """Every output of the model, in Keras' order; `features` of several inputs are a list, or a
+        dict by Keras' names.
+        """
+        matrices = data.inputs(features, self.model.graph)
         with self._systemds.holding(matrices) as rows:
             computed = self._systemds.computed(self.model.script, {**rows, **self._weights})
         return [value.as_keras(computed[name]) for name, value in self.model.outputs.items()]

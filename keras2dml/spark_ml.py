@@ -96,7 +96,7 @@ class _Keras2DMLEstimator(
         estimator.set(train_algo=self.getOrDefault(self.trainAlgo))
         estimator.set_features_col(columns.features).set_label_col(columns.label)
         estimator.fit(dataset, epochs=self.getOrDefault(self.epochs), sample_weight=columns.weight)
-        classes = estimator.classes_ if estimator.classifies else None
+        classes = estimator._classes[0] if estimator.classifies else None
         made = Keras2DMLModel(estimator.compiled(), estimator.to_keras(), classes)
         made.history = estimator.history
         return self._copyValues(made)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from keras2dml.graph import (
     Weight,
     source_of,
 )
+from keras2dml.structure import Structure
 
 _NAME = re.compile(r"[A-Za-z]\w*", re.ASCII)
 _CALLS = 50_000
@@ -44,6 +45,8 @@ def to_json(graph: Graph) -> dict[str, Any]:
         "name": graph.name,
         "single": graph.single,
         "parameters": {one.name: list(one.weight.matrix) for one in graph.parameters},
+        "takes": _structure(graph.takes),
+        "gives": _structure(graph.gives),
         "inputs": [{"name": graph.input_name(value), **_end(value)} for value in graph.inputs],
         "calls": [
             {
@@ -91,8 +94,33 @@ def of_json(about: Mapping[str, Any]) -> Graph:
         message = "it has no input or no output"
         raise ValueError(message)
     calls = tuple(makers[len(inputs) :])
-    single = about["single"] is True
-    return Graph(str(about["name"]), inputs, outputs, calls, parameters, names, single)
+    return Graph(
+        str(about["name"]),
+        inputs,
+        outputs,
+        calls,
+        parameters,
+        names,
+        single=about["single"] is True,
+        takes=_named(about, "inputs", "takes"),
+        gives=_named(about, "outputs", "gives"),
+    )
+
+
+def _structure(structure: Structure) -> dict[str, object]:
+    return {"names": structure.names, "keyed": structure.keyed}
+
+
+def _named(about: Mapping[str, Any], kind: Literal["inputs", "outputs"], key: str) -> Structure:
+    """The names of the inputs or outputs; numbers from 1 where a version before wrote none."""
+    count = len(about[kind])
+    numbers = {"names": [str(number) for number in range(1, count + 1)], "keyed": False}
+    structure = about.get(key, numbers)
+    names = tuple(structure["names"])
+    if len(names) != count or not all(isinstance(name, str) for name in names):
+        message = f"{key!r} has no name for each of {count} {kind}"
+        raise ValueError(message)
+    return Structure(kind, names, keyed=structure["keyed"] is True)
 
 
 def _end(value: Value) -> dict[str, object]:

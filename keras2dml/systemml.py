@@ -23,6 +23,7 @@ from keras2dml.graph import Graph
 from keras2dml.rendering import Script
 from keras2dml.scorer import CompiledModel
 from keras2dml.systemds import SystemDS
+from keras2dml.targets import Classes
 
 
 class SystemMLNames:
@@ -185,7 +186,7 @@ class SystemMLNames:
         self,
         X: object,
         y: object,
-        known: np.ndarray | None,
+        known: Classes | None,
         sample_weight: object = None,
         class_weight: Mapping[Any, float] | None = None,
     ) -> Data:

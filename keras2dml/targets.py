@@ -15,6 +15,10 @@ from keras2dml.errors import InvalidData
 
 if TYPE_CHECKING:
     from keras2dml.objective import Goal
+    from keras2dml.structure import Structure
+
+Classes = Sequence[np.ndarray | None]
+"""The labels of the classes of each output; None of an output that has no classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +47,20 @@ class Targets:
 
 def of_outputs(
     labels: object,
+    outputs: Structure,
     goals: Sequence[Goal],
     examples: int,
-    known: np.ndarray | None = None,
+    known: Classes | None = None,
     sample_weight: object = None,
     class_weight: Mapping[Any, float] | None = None,
 ) -> tuple[Targets, ...]:
-    """y for each output of a model, of the one, or of a list or dict of several.
+    """y for each output of a model, of the one, or of a list or dict of several; `known` are the
+    classes of each.
 
     Raises InvalidData for labels out of range, another length, and weights that do not fit.
     """
-    given = _for_each(labels, goals, "y")
-    made = [targets(one, goal, examples, known) for one, goal in zip(given, goals, strict=True)]
+    parts = zip(outputs.listed(labels, "y"), goals, known or [None] * len(goals), strict=True)
+    made = [targets(part, goal, examples, classes) for part, goal, classes in parts]
     if class_weight is not None:
         if sample_weight is not None or len(goals) > 1:
             message = (
@@ -67,7 +73,7 @@ def of_outputs(
         return tuple(made)
     shared = isinstance(sample_weight, np.ndarray) or len(goals) == 1
     weights = (
-        [sample_weight] * len(goals) if shared else _for_each(sample_weight, goals, "sample_weight")
+        [sample_weight] * len(goals) if shared else outputs.listed(sample_weight, "sample_weight")
     )
     return tuple(
         replace(target, weights=_weights(one, goal, examples))
@@ -110,11 +116,16 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
     return Targets(places + 1.0, names, of_classes=True)
 
 
-def read_labels(file: Path | str, goals: Sequence[Goal]) -> np.ndarray:
-    """The labels of the classes from a file with lines `number,label`, from 1.
+def read_labels(file: Path | str, goals: Sequence[Goal]) -> Classes:
+    """The labels of the classes of a model's one output, from a file with lines `number,label`,
+    from 1.
 
-    Raises InvalidData for a file that cannot be read, or that does not number all classes.
+    Raises InvalidData for a file that cannot be read, or that does not number all classes, and for
+    several outputs.
     """
+    if len(goals) > 1:
+        message = f"labels are of one output, the model has {len(goals)}: leave them out."
+        raise InvalidData(message)
     classes = goals[0].value.shape[-1]
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
@@ -128,17 +139,15 @@ def read_labels(file: Path | str, goals: Sequence[Goal]) -> np.ndarray:
             f" from 1 to {classes}."
         )
         raise InvalidData(message)
-    return np.array([numbered[number] for number in range(1, classes + 1)])
+    return [np.array([numbered[number] for number in range(1, classes + 1)])]
 
 
 def _parted(line: str) -> tuple[str, str, str]:
     return line.partition(",")
 
 
-def classes_of(goal: Goal, known: np.ndarray | None = None) -> np.ndarray | None:
+def classes_of(goal: Goal) -> np.ndarray | None:
     """The classes of an output before anything was learned, if it has some."""
-    if known is not None:
-        return known
     size = goal.value.shape[-1]
     if goal.loss.kind in ("sparse", "classes"):
         return np.arange(size)
@@ -269,26 +278,6 @@ def _weights(given: object, goal: Goal, examples: int) -> np.ndarray:
         )
         raise InvalidData(message)
     return array.reshape(examples, -1)
-
-
-def _for_each(given: object, goals: Sequence[Goal], name: str) -> list[Any]:
-    """What is given for each output, in the model's order."""
-    if isinstance(given, Mapping):
-        if set(given) != {goal.name for goal in goals}:
-            message = (
-                f"{name} is a dict of {', '.join(map(str, given))}, the model's outputs are"
-                f" {', '.join(goal.name for goal in goals)}: name these."
-            )
-            raise InvalidData(message)
-        return [given[goal.name] for goal in goals]
-    if len(goals) == 1:
-        return [given]
-    if not isinstance(given, (list, tuple)) or len(given) != len(goals):
-        message = (
-            f"The model has {len(goals)} outputs: give {name} as a list with an array for each."
-        )
-        raise InvalidData(message)
-    return list(given)
 
 
 def _some(labels: np.ndarray) -> str:

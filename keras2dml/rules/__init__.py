@@ -82,7 +82,8 @@ class Lowering:
         wanted = {
             name: value
             for name, value in given.items()
-            if name not in PASSED_ON and value is not None and value is not False
+            if name not in PASSED_ON
+            and any(part is not None and part is not False for part in keras.tree.flatten(value))
         }
         refused = [
             f"{named(layer)} is called with {name}. It is compiled without: leave {name} out."

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
 import keras
 
 from keras2dml.graph import Call, Value
 from keras2dml.rules import Refusal, lowered, lowers, named
 from keras2dml.rules.layouts import arranged
+from keras2dml.structure import Structure
 
 Functional = type(keras.Model(x := keras.Input((1,), batch_size=1), x))
 
@@ -72,9 +74,12 @@ class _Walk:
 
     def _lowered(self, layer: Any, node: Any) -> tuple[Value, ...]:
         arguments, keywords = self._read(node.arguments.args), self._read(node.arguments.kwargs)
-        if len(arguments) == 1 and isinstance(arguments[0], (list, dict)):
+        if len(arguments) == 1 and isinstance(arguments[0], dict):
             first = arguments[0]
-            arguments = [*first.values()] if isinstance(first, dict) else first
+            of_model = isinstance(layer, keras.Model)
+            arguments = takes_of(layer).listed(first, "X") if of_model else [*first.values()]
+        elif len(arguments) == 1 and isinstance(arguments[0], list):
+            arguments = arguments[0]
         values = [value for value in arguments if isinstance(value, Value)]
         # A layer that is called again has one set of weights, and they one order.
         before = self.orders.setdefault(layer, tuple(values))
@@ -97,6 +102,49 @@ class _Walk:
 
     def _complain(self, *complaints: str) -> None:
         self.complaints.extend(complaints)
+
+
+def takes_of(model: keras.Model) -> Structure:
+    """The names by which a model takes its inputs."""
+    names = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
+    return _structure(model, "inputs", names)
+
+
+def gives_of(model: keras.Model) -> Structure:
+    """The names by which a model gives its outputs: those of a dict, or of their layers."""
+    tensors = getattr(model, "outputs", None) or ()
+    names = getattr(model, "output_names", None)
+    return _structure(
+        model, "outputs", names or [tensor._keras_history[0].name for tensor in tensors]
+    )
+
+
+def _structure(
+    model: keras.Model, kind: Literal["inputs", "outputs"], names: Sequence[str]
+) -> Structure:
+    paths = _paths(model, kind)
+    if any(isinstance(part, str) for path in paths for part in path):
+        return Structure(kind, tuple("/".join(map(str, path)) for path in paths), keyed=True)
+    return Structure(kind, tuple(names))
+
+
+def nested(model: keras.Model) -> Iterator[str]:
+    """Complaints about inputs or outputs whose names lie in one another."""
+    kinds: tuple[Literal["inputs", "outputs"], ...] = ("inputs", "outputs")
+    for kind in kinds:
+        paths = _paths(model, kind)
+        has_names = any(isinstance(part, str) for path in paths for part in path)
+        if has_names and any(len(path) > 1 or not isinstance(path[0], str) for path in paths):
+            yield f"The {kind} are lists or dicts in one another. Give one list, or one dict."
+
+
+def _paths(model: keras.Model, kind: Literal["inputs", "outputs"]) -> list[tuple[Any, ...]]:
+    """Where each input or output lies in the lists and dicts of which the model was built."""
+    functional: Any = model._functional if isinstance(model, keras.Sequential) else model
+    structure = getattr(functional, f"_{kind}_struct", None)
+    if structure is None:
+        return []
+    return [path for path, _ in keras.tree.flatten_with_path(structure)]
 
 
 def stand_in(tensor: Any) -> Value:

@@ -6,10 +6,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from keras2dml import Keras2DML
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -23,3 +29,11 @@ def _exact_keras() -> Iterator[None]:
     keras.config.set_floatx("float64")
     yield
     keras.config.set_floatx("float32")
+
+
+@pytest.fixture
+def run(spark: SparkSession) -> Callable[..., Keras2DML]:
+    """Keras2DML for a model, quiet."""
+    from keras2dml import Keras2DML
+
+    return lambda built, **arguments: Keras2DML(spark, built, display=0, **arguments)

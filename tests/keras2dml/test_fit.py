@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-
 import keras
 import numpy as np
 import pytest
 from keras.layers import Dense, Dropout
 from oracle import examples, model
 
-from keras2dml import InvalidData, Keras2DML
+from keras2dml import InvalidData
 from keras2dml.checkpoint import FILE
 from keras2dml.fitting import Training
 
@@ -34,12 +32,6 @@ def rows(count: int = 23) -> tuple[np.ndarray, np.ndarray]:
 def same(found: list[np.ndarray], wanted: list[np.ndarray], distance: float = 1e-8) -> None:
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=distance, atol=distance)
-
-
-@pytest.fixture
-def run(spark):
-    """Keras2DML for a model, quiet."""
-    return lambda built, **arguments: Keras2DML(spark, built, display=0, **arguments)
 
 
 def test_fit_goes_on_with_the_state_of_the_optimizer(run):
@@ -81,61 +73,6 @@ def test_rows_are_shuffled_by_seed_and_epoch(run):
 
     np.testing.assert_array_equal(weights(1), weights(1))
     assert not np.allclose(weights(1), weights(2))
-
-
-def test_callbacks_act_as_in_keras(run, tmp_path):
-    held = examples(small(), 9, seed=5), np.arange(9) % 3
-
-    def callbacks(name: str) -> list[keras.callbacks.Callback]:
-        return [
-            keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=1, min_delta=0.05),
-            keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
-            keras.callbacks.EarlyStopping(
-                patience=2, min_delta=0.03, restore_best_weights=True, start_from_epoch=1
-            ),
-            keras.callbacks.CSVLogger(str(tmp_path / f"{name}.csv")),
-            keras.callbacks.ModelCheckpoint(str(tmp_path / f"{name}-{{epoch}}.keras")),
-        ]
-
-    arguments = {"epochs": 20, "validation_data": held, **FIT}
-    built = small(keras.optimizers.SGD(0.3, momentum=0.5), metrics=["accuracy"])
-    ours = run(built).fit(*rows(), callbacks=callbacks("ours"), **arguments)
-    theirs = built.fit(*rows(), callbacks=callbacks("theirs"), verbose=0, **arguments)
-    assert 3 < len(theirs.epoch) < 20
-    assert ours.epoch == theirs.epoch
-    assert ours.history.keys() == theirs.history.keys()
-    for name, values in theirs.history.items():
-        np.testing.assert_allclose(ours.history[name], values, rtol=1e-6)
-    same(ours.to_keras().get_weights(), built.get_weights())
-    logs = [
-        list(csv.reader((tmp_path / f"{name}.csv").read_text().splitlines()))
-        for name in ("ours", "theirs")
-    ]
-    assert logs[0][0] == logs[1][0]
-    np.testing.assert_allclose(*(np.array(log[1:], float) for log in logs), rtol=1e-6)
-    kept = [keras.models.load_model(tmp_path / f"{name}-3.keras") for name in ("ours", "theirs")]
-    same(*(one.get_weights() for one in kept))
-    same(*([variable.numpy() for variable in one.optimizer.variables] for one in kept))
-
-
-def test_a_callback_of_a_user_may_change_weights(run):
-    class Halving(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            self.model.set_weights([weight / 2 for weight in self.model.get_weights()])
-
-    built = small()
-    ours = run(built).fit(*rows(), epochs=2, callbacks=[Halving()], **FIT)
-    built.fit(*rows(), epochs=2, callbacks=[Halving()], verbose=0, **FIT)
-    same(ours.to_keras().get_weights(), built.get_weights())
-
-
-def test_a_callback_that_waits_for_batches_is_refused(run):
-    class Waiting(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            pass
-
-    with pytest.raises(InvalidData, match="Waiting waits for batches"):
-        run(small()).fit(*rows(), epochs=1, callbacks=[Waiting()])
 
 
 class Killed(Exception):

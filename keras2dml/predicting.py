@@ -1,0 +1,109 @@
+"""What a trained estimator says of rows: outputs, classes and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+
+from keras2dml import data, reporting
+from keras2dml.activations import Activations
+from keras2dml.objective import Goal
+from keras2dml.scorer import Scorer
+from keras2dml.systemml import SystemMLNames
+from keras2dml.targets import Classes
+
+
+class Predicting(SystemMLNames):
+    """Scores with the weights as they are; the model stays in the JVM until they change."""
+
+    _classes: Classes
+    _tables: Sequence[data.Names | None]
+    _scorer: Scorer | None
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The names of the columns (D,) of the table of pandas that the model was trained on, by
+        which tables are taken from then on; AttributeError if it was none, as scikit-learn wants.
+        """
+        if len(self._tables) > 1 or self._tables[0] is None:
+            message = "The model was not trained on a table with names of columns."
+            raise AttributeError(message)
+        return np.array(self._tables[0], object)
+
+    @property
+    def classes_(self) -> Any:
+        """The classes, (K,), or None of an output that has none; of several outputs as `predict`
+        has them.
+        """
+        return self._compilation.graph.gives.packed(self._classes)
+
+    def predict(self, X: Any) -> Any:
+        """The class label of each row, (N,); of an output that is no classifier its numbers.
+
+        Of several outputs a list, or a dict where the model was built of one. Of a DataFrame its
+        rows with columns `prediction` and `probability`: the label, or of no classifier the number,
+        and the vector of the model's output.
+        """
+        if isinstance(X, DataFrame):
+            classes = self._classes[0] if self.classifies else None
+            return self._scoring().frame(X, self._columns, classes)
+        parts = zip(self._compilation.goals, self.outputs(X), self._classes, strict=True)
+        return self._compilation.graph.gives.packed([_predicted(*part) for part in parts])
+
+    def predict_proba(self, X: object) -> Any:
+        """The model's output for each row, (N, K) in the order of `classes_`; of several outputs a
+        list, or a dict where the model was built of one.
+        """
+        return self._compilation.graph.gives.packed(self.outputs(X))
+
+    def outputs(self, X: object) -> list[np.ndarray]:
+        """Every output of the model for each row, in Keras' order."""
+        X = self._in_columns(X, self._tables)
+        if self._activations is not None:
+            layers = Activations(self._compilation, self._activations)
+            layers.write(self.spark, self._systemds, self._matrices, X)
+        return self._scoring().outputs(X)
+
+    def score(self, X: object, y: object = None) -> float:
+        """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
+        whose loss is no classification the coefficient of determination, R^2.
+        """
+        if isinstance(X, DataFrame):
+            label = self._columns.label if y is None else str(y)
+            rows = self.predict(X).select(label, self._columns.prediction).toPandas().to_numpy()
+            return reporting.agreement(*rows.T, classified=self.classifies)
+        wanted = self._examples(self._in_columns(X, self._tables), y, self._classes).targets
+        return reporting.score(self._compilation.goals, self.outputs(X), wanted)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the model, by its first output, says classes."""
+        return self._compilation.goals[0].classifies
+
+    def _in_columns(self, X: object, tables: Sequence[data.Names | None]) -> object:
+        """X with the columns of its tables in the order of these."""
+        takes = self._compilation.graph.takes
+        return X if isinstance(X, DataFrame) else data.in_columns(X, takes, tables)
+
+    def _scoring(self) -> Scorer:
+        if self._scorer is None:
+            self._scorer = Scorer(self.spark, self.compiled(), self._systemds)
+            self._shown(self._scorer.model.script)
+        return self._scorer
+
+    def _forget(self) -> None:
+        if self._scorer is not None:
+            self._scorer.close()
+            self._scorer = None
+
+
+def _predicted(goal: Goal, output: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    """The classes of an output's rows, or of no classifier its numbers."""
+    if not goal.classifies or classes is None:
+        return output
+    if goal.loss.kind == "binary":
+        return np.asarray(classes[(output[..., 0] > goal.loss.threshold).astype(int)])
+    return np.asarray(classes[output.argmax(axis=-1)])
