@@ -9,7 +9,8 @@ import numpy as np
 
 from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
-from keras2dml.fitting import Iteration, Plan, Training, averages
+from keras2dml.fitting import Iteration, Training, averages
+from keras2dml.plan import Plan
 
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
@@ -53,7 +54,7 @@ class Callbacks:
             model=self.model,
             verbose="auto" if verbose is None else verbose,
             epochs=plan.epochs,
-            steps=plan.batches,
+            steps=plan.steps,
         )
         self._listens = any(_own(callback, _BATCH) for callback in self._callbacks)
         self.model.stop_training = False

@@ -41,11 +41,13 @@ class Compilation:
     optimizer: Optimizer
 
     @classmethod
-    def of(cls, model: keras.Model) -> Compilation:
+    def of(cls, model: keras.Model, tuned: Mapping[str, object] | None = None) -> Compilation:
         """The model compiled; UnsupportedModel with all complaints about layers, losses, metrics,
-        regularizers, constraints and optimizer.
+        regularizers, constraints and optimizer, and InvalidData for other arguments of this one
+        than it has.
         """
         configuration = Configuration.of(model)
+        configuration = configuration.tuned(tuned) if tuned else configuration
         complaints: list[str] = []
         graph: Graph | None = None
         goals: tuple[Goal, ...] = ()

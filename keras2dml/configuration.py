@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
+from keras2dml.errors import InvalidData
 from keras2dml.rules.models import gives_of
 from keras2dml.structure import Structure
 
@@ -27,6 +28,7 @@ class Configuration:
     optimizer: keras.optimizers.Optimizer
     outputs: Structure
     complaints: tuple[str, ...] = ()
+    given_loss: Any = None
 
     @classmethod
     def of(cls, model: keras.Model) -> Configuration:
@@ -83,7 +85,29 @@ class Configuration:
             model.optimizer,
             outputs,
             tuple(complaints),
+            losses,
         )
+
+    @property
+    def loss_order(self) -> tuple[str, ...]:
+        """The outputs in the order in which Keras lists their losses: of keys that of the dict."""
+        by_key = self.outputs.keyed and isinstance(self.given_loss, Mapping)
+        return tuple(self.given_loss) if by_key else self.outputs.names
+
+    def tuned(self, changes: Mapping[str, object]) -> Configuration:
+        """The same with a new optimizer of the same kind that has other arguments."""
+        config, kind = self.optimizer.get_config(), type(self.optimizer)
+        try:
+            if unknown := changes.keys() - config.keys():
+                message = f"there is no {', '.join(sorted(unknown))}"
+                raise TypeError(message)
+            return replace(self, optimizer=kind.from_config({**config, **changes}))
+        except (TypeError, ValueError) as error:
+            message = (
+                f"{kind.__name__} takes no arguments {dict(changes)} ({error}): give some of"
+                f" {', '.join(config)}."
+            )
+            raise InvalidData(message) from error
 
     def compile(self, model: keras.Model) -> None:
         """Compile another model so, with an optimizer of its own."""

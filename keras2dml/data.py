@@ -110,15 +110,10 @@ def numbers(data: object, name: str) -> np.ndarray:
     matrix of SciPy; InvalidData for anything else.
     """
     dense = data.toarray() if hasattr(data, "toarray") else data
-    if isinstance(dense, np.ma.MaskedArray) and np.ma.is_masked(dense):
-        message = f"{name} is a masked array, of which numbers are missing: fill or drop them."
-        raise InvalidData(message)
     try:
-        array = np.asarray(dense)
-        if array.dtype.kind == "c":
-            message = "they are complex"
-            raise TypeError(message)
-        array = array.astype(np.float64, copy=False)
+        array = unmasked(dense, name).astype(np.float64, copy=False)
+    except InvalidData:
+        raise
     except (TypeError, ValueError) as error:
         message = (
             f"{name} is not an array of numbers ({error}): give numpy arrays or lists of numbers."
@@ -126,5 +121,17 @@ def numbers(data: object, name: str) -> np.ndarray:
         raise InvalidData(message) from error
     if array.ndim == 0 or len(array) == 0:
         message = f"{name} is empty: give at least one row."
+        raise InvalidData(message)
+    return array
+
+
+def unmasked(data: object, name: str) -> np.ndarray:
+    """The data as an array; InvalidData for a masked one and for complex numbers, of which a part
+    would be dropped.
+    """
+    array = np.asarray(data)
+    if np.ma.is_masked(data) or array.dtype.kind == "c":
+        kind = "complex numbers" if array.dtype.kind == "c" else "numbers that are masked"
+        message = f"{name} has {kind}: give plain numbers, without those that are missing."
         raise InvalidData(message)
     return array

@@ -5,20 +5,57 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
 from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint, Progress
+from keras2dml.errors import positive
 from keras2dml.examples import Data
-from keras2dml.fitting import Iteration, Plan, Training, averages
+from keras2dml.fitting import Iteration, Training, averages
+from keras2dml.plan import Plan
 from keras2dml.reporting import Display
 
 Report = Callable[[Sequence[Iteration]], None]
 SECONDS = 60.0
 """How often a checkpoint is written at most, but for those at the ends of epochs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Validation:
+    """Examples that Keras measures after epochs, in batches, and after which epochs: each of so
+    many, or those of these numbers, counted from 1.
+    """
+
+    data: Data
+    batch_size: int
+    frequency: int | Collection[int] = 1
+
+    @classmethod
+    def of(
+        cls, data: Data, batch_size: int, steps: int | None, frequency: int | Collection[int]
+    ) -> Self:
+        """Of the examples the first `steps` batches, or all. Raises InvalidData."""
+        size = positive("validation_batch_size", batch_size)
+        if isinstance(frequency, int):
+            positive("validation_freq", frequency)
+        if steps is not None and positive("validation_steps", steps) * size < data.rows:
+            data = data.part(slice(steps * size))
+        return cls(data, size, frequency)
+
+    @property
+    def batches(self) -> int:
+        """In how many batches they are measured."""
+        return math.ceil(self.data.rows / self.batch_size)
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether they are measured after an epoch, counted from 0."""
+        if isinstance(self.frequency, int):
+            return (epoch + 1) % self.frequency == 0
+        return epoch + 1 in self.frequency
 
 
 @dataclass(eq=False)
@@ -32,7 +69,7 @@ class Run:
     training: Training
     plan: Plan
     tested: Data | None = None
-    validation: Data | None = None
+    validation: Validation | None = None
     callbacks: Callbacks | None = None
     checkpoint: Checkpoint | None = None
     display: Display | None = None
@@ -78,12 +115,11 @@ class Run:
     @property
     def _epoch(self) -> int:
         """The number of the epoch that the last iteration is in, from 0."""
-        return self.plan.first_epoch + (len(self.iterations) - 1) // self.plan.batches
+        return self.plan.first_epoch + self.plan.place(len(self.iterations) - 1)[0]
 
     @property
     def _at_end_of_epoch(self) -> bool:
-        done = len(self.iterations)
-        return done % self.plan.batches == 0 or done == self.plan.iterations
+        return self.plan.ends_epoch(len(self.iterations))
 
     def _continued(self) -> None:
         """Go on from the checkpoint, if there is one."""
@@ -128,13 +164,13 @@ class Run:
 
     def _epoch_begins(self) -> None:
         if self.callbacks:
-            batches = self.plan.batches
-            self.callbacks.begin_epoch(self.plan.first_epoch + len(self.iterations) // batches)
+            epoch = self.plan.first_epoch + self.plan.place(len(self.iterations))[0]
+            self.callbacks.begin_epoch(epoch)
             self._batches_begin()
 
     def _batches_begin(self) -> None:
         if self.callbacks:
-            self.callbacks.begin_batches(len(self.iterations) % self.plan.batches)
+            self.callbacks.begin_batches(self.plan.place(len(self.iterations))[1])
 
     def _batches_end(self, count: int) -> None:
         if self.callbacks:
@@ -148,11 +184,11 @@ class Run:
     @property
     def _of_epoch(self) -> list[Iteration]:
         """The iterations of the epoch so far."""
-        return self.iterations[(self._epoch - self.plan.first_epoch) * self.plan.batches :]
+        return self.iterations[-1 - self.plan.place(len(self.iterations) - 1)[1] :]
 
     def _epoch_ends(self) -> None:
         logs = averages(self._of_epoch)
-        if self.validation is not None:
+        if self.validation and self.validation.is_due(self._epoch):
             held = self._measured(self.validation)
             logs |= {f"val_{name}": value for name, value in held.items()}
         if self.callbacks:
@@ -161,14 +197,13 @@ class Run:
         if self.display:
             self.display.epoch(self._epoch + 1, self.plan.epochs, logs)
 
-    def _measured(self, validation: Data) -> dict[str, float]:
+    def _measured(self, validation: Validation) -> dict[str, float]:
         def measure() -> dict[str, float]:
-            return self.training.measure(validation, self.plan.batch_size)
+            return self.training.measure(validation.data, validation.batch_size)
 
         if self.callbacks is None:
             return measure()
-        batches = math.ceil(validation.rows / self.plan.batch_size)
-        return self.callbacks.measured(batches, measure)
+        return self.callbacks.measured(validation.batches, measure)
 
     def _entered(self, logs: dict[str, float]) -> None:
         for name, value in logs.items():

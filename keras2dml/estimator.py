@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +18,12 @@ from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation, fresh
 from keras2dml.data import Names, columns
-from keras2dml.epochs import Report, Run
+from keras2dml.epochs import Report, Run, Validation
 from keras2dml.errors import positive
 from keras2dml.examples import kept, split
-from keras2dml.fitting import Iteration, Plan, Training
+from keras2dml.fitting import Iteration, Training
 from keras2dml.frames import Columns
+from keras2dml.plan import Plan
 from keras2dml.policies import Policy
 from keras2dml.predicting import Predicting
 from keras2dml.scikit_learn import ScikitLearn
@@ -60,6 +61,8 @@ class Keras2DML(Predicting, ScikitLearn):
         regularization_type: str = "L2",
         lr_policy_parameters: Mapping[str, float] | None = None,
         seed: int = 42,
+        epochs: int | None = None,
+        optimizer: Mapping[str, object] | None = None,
     ) -> None:
         """`input_shape` is (C, H, W), and checked against the model's; `fit` writes its weights to
         the folder `weights`. Without `load_keras_weights` the weights are new ones of the model's
@@ -74,6 +77,9 @@ class Keras2DML(Predicting, ScikitLearn):
         or sigmoid, with gamma, step and power from `lr_policy_parameters`. `weight_decay` is the
         factor of `regularization_type`, L1 or L2, on all kernels; the gradient of L2 is it times
         the kernel. `transferUsingDF` needs no setting any more: arrays go by a mapped file.
+
+        `epochs` are those of `fit` where it is given none. `optimizer` has arguments that take the
+        place of those of the model's optimizer, which begins anew then.
 
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
@@ -94,7 +100,9 @@ class Keras2DML(Predicting, ScikitLearn):
         self.seed = seed
         self._policy = Policy.of(lr_policy, lr_policy_parameters)
         model = keras_model if load_keras_weights else fresh(keras_model)
-        self._compilation = Compilation.of(model).decayed(weight_decay, regularization_type)
+        self.epochs, self.optimizer = epochs, optimizer
+        compilation = Compilation.of(model, optimizer or {})
+        self._compilation = compilation.decayed(weight_decay, regularization_type)
         if input_shape is not None:
             self._compilation.agrees_with(input_shape)
         self._graph = self._compilation.graph
@@ -115,7 +123,7 @@ class Keras2DML(Predicting, ScikitLearn):
         self.epoch: list[int] = []
         self.iterations: list[Iteration] = []
 
-    def fit(
+    def fit(  # noqa: PLR0913, PLR0917  (Keras' arguments)
         self,
         X: object,
         y: object = None,
@@ -129,6 +137,10 @@ class Keras2DML(Predicting, ScikitLearn):
         class_weight: Mapping[Any, float] | None = None,
         sample_weight: object = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Collection[int] = 1,
         report: Report | None = None,
         checkpoint: Path | str | None = None,
     ) -> Self:
@@ -139,12 +151,15 @@ class Keras2DML(Predicting, ScikitLearn):
         `epochs` take the place of `max_iter`, and then the rows are shuffled unless `shuffle` is
         False; without they are taken in their order, as SystemML did. Of a DataFrame y and
         `sample_weight` are names of columns; it goes to the driver only where it fits. `report` is
-        called with the iterations done since its last call, instead of showing a progress bar. With
+        called with the iterations done since its last call, instead of showing a progress bar. An
+        epoch of `steps_per_epoch` batches is the next ones of a pass over the rows that are left,
+        as Keras' is. With
         a folder `checkpoint`, the same call goes on where a killed run was. Raises InvalidData,
         and InvalidSession on a GPU, before anything runs.
 
         Returns this estimator, which has what Keras' History has: `history` and `epoch`.
         """
+        epochs = self.epochs if epochs is None else epochs
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
@@ -154,7 +169,7 @@ class Keras2DML(Predicting, ScikitLearn):
             tables = columns(X, self._graph.takes, tables)
             X = self._in_columns(X, tables)
         data = self._examples(X, y, self._known, sample_weight, class_weight)
-        tested = validation = None
+        tested = held = None
         if validation_data is not None:
             given = (
                 (validation_data,) if isinstance(validation_data, DataFrame) else validation_data
@@ -162,12 +177,16 @@ class Keras2DML(Predicting, ScikitLearn):
             rows, labels, weights, *_ = *given, None, None
             classes = [target.classes for target in data.targets]
             rows = self._in_columns(rows, tables)
-            validation = self._examples(rows, labels, classes, weights)
+            held = self._examples(rows, labels, classes, weights)
         elif validation_split:
-            data, validation = split(data, validation_split, by_class=class_weight is not None)
+            data, held = split(data, validation_split, by_class=class_weight is not None)
         elif self.test_interval and self.test_iter:
             data, tested = kept(data, self.test_iter, size, by_class=class_weight is not None)
         algorithm.fits(self._compilation.objective(), self._compilation.optimizer, size, data.rows)
+        validation = None
+        if held is not None:
+            by = validation_batch_size or size, validation_steps, validation_freq
+            validation = Validation.of(held, *by)
         plan = Plan.of(
             algorithm,
             data.rows,
@@ -177,6 +196,7 @@ class Keras2DML(Predicting, ScikitLearn):
             initial_epoch,
             self.test_interval if tested else 0,
             by_epoch=epochs is not None or bool(validation or callbacks),
+            steps=steps_per_epoch,
         )
         training = Training(
             self._systemds,
@@ -227,6 +247,8 @@ class Keras2DML(Predicting, ScikitLearn):
         plan, training = run.plan, run.training
         if checkpoint is not None:
             about = {**asdict(plan), "seed": self.seed, "script": training.fingerprint}
+            if plan.steps == plan.batches:
+                del about["steps"]  # as checkpoints were before there were any
             run.checkpoint = Checkpoint(checkpoint, about)
         if callbacks:
             run.callbacks = Callbacks(

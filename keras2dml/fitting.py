@@ -5,12 +5,10 @@ the JVM.
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from keras2dml.compilation import Compilation
 from keras2dml.examples import Data
 from keras2dml.matrices import Matrix
 from keras2dml.objective import Objective
+from keras2dml.plan import Plan
 from keras2dml.policies import Policy
 from keras2dml.scoring import ROWS_AT_ONCE
 from keras2dml.systemds import SystemDS
@@ -57,72 +56,6 @@ class Iteration:
         """The accuracy on the batch, of the first output that has it."""
         found = (value for name, value in self.measures.items() if "acc" in name)
         return next(found, None)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long to train: `iterations` batches of `batch_size` rows, of `rows` in all, each in parts
-    of `part_size`; an epoch has so many `batches`.
-
-    Runs are of `whole_epochs`, or of some iterations, and then stop to be looked at every
-    `interval` of them, and at the ends of epochs if they go `by_epoch`; both count from the
-    beginning.
-    """
-
-    rows: int
-    batch_size: int
-    iterations: int
-    batches: int
-    part_size: int = 0
-    interval: int = 0
-    by_epoch: bool = False
-    first_epoch: int = 0
-    whole_epochs: bool = False
-
-    @property
-    def epochs(self) -> int:
-        """The epochs that are over when the run is, with those before it."""
-        return self.first_epoch + math.ceil(self.iterations / self.batches)
-
-    @classmethod
-    def of(
-        cls,
-        algorithm: Algorithm,
-        rows: int,
-        batch_size: int,
-        max_iter: int,
-        epochs: int | None,
-        first_epoch: int,
-        interval: int,
-        *,
-        by_epoch: bool,
-    ) -> Self:
-        """The plan for `epochs`, counted from the first of all runs, or for `max_iter` batches of
-        `batch_size`.
-        """
-        together, batches = algorithm.rows(batch_size, rows), algorithm.steps(batch_size, rows)
-        whole = algorithm.server is not None
-        iterations = math.ceil(max_iter * batch_size / together)
-        if epochs is not None:
-            iterations = max(0, epochs - first_epoch) * batches
-        elif whole:
-            iterations = math.ceil(iterations / batches) * batches
-        part = algorithm.part(batch_size)
-        return cls(
-            rows, together, iterations, batches, part, interval, by_epoch, first_epoch, whole
-        )
-
-    def from_epoch(self, epoch: int) -> Plan:
-        """The same, if it begins with a later epoch."""
-        skipped = (epoch - self.first_epoch) * self.batches
-        return replace(self, first_epoch=epoch, iterations=max(0, self.iterations - skipped))
-
-    def next(self, done: int, wanted: int) -> int:
-        """How many iterations to run next: at most `wanted`, and not past a stop."""
-        if self.whole_epochs:
-            return self.batches
-        stops = [self.interval, self.batches if self.by_epoch else 0]
-        return min(wanted, self.iterations - done, *(stop - done % stop for stop in stops if stop))
 
 
 class Training:
@@ -179,12 +112,7 @@ class Training:
 
     def measure(self, held: Data, batch_size: int) -> dict[str, float]:
         """Losses and metrics of the model as it is now on rows that it is not trained on."""
-        objective = self._compilation.objective(held.targets)
-        size = batch_size if objective.by_batch else ROWS_AT_ONCE
-        with self._systemds.holding(held.matrices(objective)) as rows:
-            known = {**self._variables, **rows, "batch_size": size}
-            computed = self._systemds.computed(training.evaluation(objective), known)
-        return objective.measures(computed["measured"][0])
+        return measured(self._systemds, self._compilation, self._variables, held, batch_size)
 
     def finish(self) -> None:
         """Put the averages of the weights in their place, where the optimizer keeps some."""
@@ -206,8 +134,13 @@ class Training:
 
     def change(self, matrices: Mapping[str, np.ndarray]) -> None:
         """Go on with other matrices in the place of those of the same names."""
+        before = [self._variables[name] for name in matrices]
         for name, matrix in matrices.items():
-            self._put(name, matrix)
+            self._variables[name] = self._systemds.matrix(matrix)
+        # A weight and its average may be one matrix.
+        used = {one.data.hashCode() for one in self._variables.values()} if before else set()
+        unused = {one.data.hashCode(): one for one in before}
+        self._systemds.free(*(one for code, one in unused.items() if code not in used))
 
     def _put(self, name: str, matrix: np.ndarray) -> None:
         if name in self._variables:
@@ -219,7 +152,8 @@ class Training:
             self._shuffle(plan.rows, plan.first_epoch + done // plan.batches)
         optimizer = self._compilation.optimizer
         schedule = optimizer.scheduled(self.steps, count, self.rate)
-        epochs = plan.first_epoch + np.arange(done, done + count) // plan.batches
+        iterations = range(done, done + count)
+        epochs = plan.first_epoch + np.array([plan.place(number)[0] for number in iterations])
         schedule[:, 0] *= self._policy.shares(epochs, plan.epochs)
         # Of few sizes, since for each one the script is compiled.
         unused = (1 << (count - 1).bit_length()) - count
@@ -257,3 +191,19 @@ class Training:
 def averages(iterations: Sequence[Iteration]) -> dict[str, float]:
     """What was measured over these iterations together, as Keras reports an epoch."""
     return iterations[0].objective.measures(np.sum([step.sums for step in iterations], axis=0))
+
+
+def measured(
+    systemds: SystemDS,
+    compilation: Compilation,
+    weights: Mapping[str, Matrix],
+    held: Data,
+    batch_size: int,
+) -> dict[str, float]:
+    """Losses and metrics of a model with these weights and constants, by Keras' names."""
+    objective = compilation.objective(held.targets)
+    size = batch_size if objective.by_batch else ROWS_AT_ONCE
+    with systemds.holding(held.matrices(objective)) as rows:
+        known = {**weights, **rows, "batch_size": size}
+        computed = systemds.computed(training.evaluation(objective), known)
+    return objective.measures(computed["measured"][0])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +50,11 @@ def save(
 def load(
     systemds: SystemDS, graph: Graph, source: Path, ignored: Collection[str]
 ) -> dict[str, np.ndarray]:
-    """The weights in `source` by name, without those of the layers `ignored`; InvalidData if one is
-    missing or of another size.
+    """The weights in `source` by name, without those of the layers `ignored`.
+
+    Where layers have names that Keras gave them, and these have other numbers in the folder, their
+    order decides, which a warning says. Raises InvalidData if a weight is missing or of another
+    size.
     """
     layers = {one.layer for one in graph.parameters}
     unknown = sorted(set(ignored) - layers)
@@ -60,30 +65,76 @@ def load(
         )
         raise InvalidData(message)
     wanted = [one for one in graph.parameters if one.layer not in ignored]
-    missing = [_file(source, one).name for one in wanted if not _file(source, one).exists()]
+    files = {one.name: _file(source, one) for one in wanted}
+    if not all(file.exists() for file in files.values()):
+        renumbered = _renumbered(source, graph.parameters)
+        files = {name: renumbered.get(name, file) for name, file in files.items()}
+    missing = [file.name for file in files.values() if not file.exists()]
     if missing:
         message = (
             f"The folder {source} lacks {', '.join(missing)}: give a folder that save() wrote,"
             " or ignore_weights=[...]."
         )
         raise InvalidData(message)
-    lines = [dml.read(one.name, _file(source, one)) for one in wanted]
-    names = tuple(one.name for one in wanted)
-    matrices = systemds.computed(Script("\n".join(lines), (), names), {})
+    lines = [dml.read(name, file) for name, file in files.items()]
+    matrices = systemds.computed(Script("\n".join(lines), (), tuple(files)), {})
     for one in wanted:
         if matrices[one.name].shape != one.weight.matrix:
-            found, own = dml.shape(matrices[one.name].shape), dml.shape(one.weight.matrix)
+            there, own = dml.shape(matrices[one.name].shape), dml.shape(one.weight.matrix)
             message = (
-                f"{_file(source, one)} is {found}, the model's {one.name} {own}: give"
-                " weights of this model."
+                f"{files[one.name]} is {there}, the model's {one.name} {own}: give weights of this"
+                " model."
             )
             raise InvalidData(message)
     return matrices
 
 
+def _renumbered(source: Path, parameters: Sequence[Parameter]) -> dict[str, Path]:
+    """The files of the same layers under other numbers, `conv2d_4` for `conv2d_8`; none where the
+    folder has other layers.
+    """
+    roles = "|".join({re.escape(_ROLES.get(one.role, one.role)) for one in parameters})
+    pattern = re.compile(rf"(.+)_(?:{roles})\.mtx")
+    there = {match[1] for match in map(pattern.fullmatch, _names(source)) if match}
+    own = dict.fromkeys(dml.identifier(one.layer) for one in parameters)
+    layers: dict[str, str] = {}
+    for kind in {_numbered(layer)[0] for layer in own}:
+        mine, theirs = (
+            sorted((layer for layer in names if _numbered(layer)[0] == kind), key=_numbered)
+            for names in (own, there)
+        )
+        if len(mine) != len(theirs):
+            return {}
+        layers |= dict(zip(mine, theirs, strict=True))
+    renamed = ", ".join(f"{layers[layer]} for {layer}" for layer in own if layers[layer] != layer)
+    warnings.warn(
+        f"The folder {source} has the weights of layers with other numbers. They are taken in their"
+        f" order: {renamed}.",
+        stacklevel=5,
+    )
+    return {
+        one.name: source.absolute() / _file_name(layers[dml.identifier(one.layer)], one.role)
+        for one in parameters
+    }
+
+
+def _names(folder: Path) -> list[str]:
+    return [file.name for file in folder.iterdir()] if folder.is_dir() else []
+
+
+def _numbered(layer: str) -> tuple[str, int]:
+    """A layer's name without its number, and that: Keras leaves 0 out."""
+    match = re.fullmatch(r"(.*?)(?:_(\d+))?", layer)
+    return (match[1], int(match[2] or 0)) if match else (layer, 0)
+
+
 def file_name(one: Parameter) -> str:
     """What the file of a parameter is called."""
-    return f"{dml.identifier(one.layer)}_{_ROLES.get(one.role, one.role)}.mtx"
+    return _file_name(dml.identifier(one.layer), one.role)
+
+
+def _file_name(layer: str, role: str) -> str:
+    return f"{layer}_{_ROLES.get(role, role)}.mtx"
 
 
 def _file(folder: Path, one: Parameter) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +115,20 @@ class Objective:
             begin += count
         del found["rows"]
         return found
+
+    def listed(self, measures: Mapping[str, float], losses: Sequence[str]) -> list[float]:
+        """What Keras reports in the order of its list: the loss, metrics by the names that they
+        have without an output's, the losses of outputs in their order, and by name whatever has
+        another one.
+        """
+        metrics = [metric for goal in self.goals for metric in goal.metrics]
+        names = [
+            "loss",
+            *(metric.name for metric in sorted(metrics, key=lambda metric: metric.weighted)),
+            *(f"{name}_loss" for name in losses if self.several),
+        ]
+        others = sorted(measures.keys() - set(names))
+        return [measures[name] for name in (*names, *others) if name in measures]
 
     def described(self) -> list[str]:
         """What the targets are, for a comment."""

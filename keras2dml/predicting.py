@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from pyspark.sql import DataFrame
 
 from keras2dml import data, reporting
 from keras2dml.activations import Activations
+from keras2dml.epochs import Validation
+from keras2dml.errors import positive
+from keras2dml.fitting import measured
 from keras2dml.objective import Goal
 from keras2dml.scorer import Scorer
 from keras2dml.systemml import SystemMLNames
@@ -41,7 +45,8 @@ class Predicting(SystemMLNames):
         return self._compilation.graph.gives.packed(self._classes)
 
     def predict(self, X: Any) -> Any:
-        """The class label of each row, (N,); of an output that is no classifier its numbers.
+        """The class label of each row, (N,); of an output that is no classifier its numbers, (N,)
+        where it has one.
 
         Of several outputs a list, or a dict where the model was built of one. Of a DataFrame its
         rows with columns `prediction` and `probability`: the label, or of no classifier the number,
@@ -54,10 +59,12 @@ class Predicting(SystemMLNames):
         return self._compilation.graph.gives.packed([_predicted(*part) for part in parts])
 
     def predict_proba(self, X: object) -> Any:
-        """The model's output for each row, (N, K) in the order of `classes_`; of several outputs a
-        list, or a dict where the model was built of one.
+        """The probability of each class for each row, (N, K) in the order of `classes_`, two of a
+        single sigmoid; the output as it is of no classifier, and where it is neither probability
+        nor logit. Of several outputs a list, or a dict where the model was built of one.
         """
-        return self._compilation.graph.gives.packed(self.outputs(X))
+        parts = zip(self._compilation.goals, self.outputs(X), strict=True)
+        return self._compilation.graph.gives.packed([_probabilities(*part) for part in parts])
 
     def outputs(self, X: object) -> list[np.ndarray]:
         """Every output of the model for each row, in Keras' order."""
@@ -67,16 +74,51 @@ class Predicting(SystemMLNames):
             layers.write(self.spark, self._systemds, self._matrices, X)
         return self._scoring().outputs(X)
 
-    def score(self, X: object, y: object = None) -> float:
+    def score(self, X: object, y: object = None, sample_weight: object = None) -> float:
         """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
-        whose loss is no classification the coefficient of determination, R^2.
+        whose loss is no classification the coefficient of determination, R^2. Rows count by
+        `sample_weight`, (N,).
         """
         if isinstance(X, DataFrame):
-            label = self._columns.label if y is None else str(y)
-            rows = self.predict(X).select(label, self._columns.prediction).toPandas().to_numpy()
+            names = [self._columns.label if y is None else str(y), self._columns.prediction]
+            names += [] if sample_weight is None else [str(sample_weight)]
+            rows = self.predict(X).select(*names).toPandas().to_numpy()
             return reporting.agreement(*rows.T, classified=self.classifies)
-        wanted = self._examples(self._in_columns(X, self._tables), y, self._classes).targets
+        X = self._in_columns(X, self._tables)
+        wanted = self._examples(X, y, self._classes, sample_weight).targets
         return reporting.score(self._compilation.goals, self.outputs(X), wanted)
+
+    def evaluate(
+        self,
+        X: object,
+        y: object = None,
+        batch_size: int | None = None,
+        sample_weight: object = None,
+        steps: int | None = None,
+        *,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Losses and metrics as Keras' `evaluate` has them: the loss, a list, or a dict.
+
+        `steps` are the batches to look at; their size is that of `fit`, and matters to losses of
+        whole batches alone.
+
+        Raises InvalidData as `fit` does.
+        """
+        size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
+        held = self._examples(self._in_columns(X, self._tables), y, self._classes, sample_weight)
+        validation = Validation.of(held, size, steps, 1)
+        constants = {name: one.matrix for name, one in self._compilation.graph.constants()}
+        with (
+            closing(held),
+            self._systemds.holding({**self._matrices, **constants}) as weights,
+        ):
+            logs = measured(self._systemds, self._compilation, weights, validation.data, size)
+        if return_dict:
+            return logs
+        losses = self._compilation.configuration.loss_order
+        listed = self._compilation.objective().listed(logs, losses)
+        return listed if len(listed) > 1 else listed[0]
 
     @property
     def classifies(self) -> bool:
@@ -103,7 +145,19 @@ class Predicting(SystemMLNames):
 def _predicted(goal: Goal, output: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
     """The classes of an output's rows, or of no classifier its numbers."""
     if not goal.classifies or classes is None:
-        return output
+        return output[:, 0] if output.shape[1:] == (1,) else output
     if goal.loss.kind == "binary":
         return np.asarray(classes[(output[..., 0] > goal.loss.threshold).astype(int)])
     return np.asarray(classes[output.argmax(axis=-1)])
+
+
+def _probabilities(goal: Goal, output: np.ndarray) -> np.ndarray:
+    """The probability of each class, where an output says some."""
+    if not goal.classifies or "hinge" in goal.loss.function:
+        return output
+    logits = not goal.loss.reads_probabilities
+    if goal.loss.kind != "binary":
+        powers = np.exp(output - output.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True) if logits else output
+    second = (1 + np.tanh(output / 2)) / 2 if logits else output  # a sigmoid, of any number
+    return np.concatenate([1 - second, second], axis=-1)

@@ -111,21 +111,45 @@ def score(
     return float(np.mean([_score(*one) for one in zip(goals, outputs, targets, strict=True)]))
 
 
-def _score(goal: Goal, found: np.ndarray, target: Targets) -> float:
-    shape, threshold = found.shape, goal.loss.threshold
+def _score(goal: Goal, output: np.ndarray, target: Targets) -> float:
+    shape, threshold = output.shape, goal.loss.threshold
+    weights = target.weights
     if target.of_classes:
-        return float(np.mean(found.argmax(axis=-1) == target.matrix.reshape(shape[:-1]) - 1))
+        right = output.argmax(axis=-1) == target.matrix.reshape(shape[:-1]) - 1
+        return _mean(right, weights)
     wanted = target.matrix.reshape(shape)
     if goal.loss.kind == "binary":
-        return float(np.mean((found > threshold) == (wanted > (wanted.min() >= 0) / 2)))
+        # A share between is neither class, and so nothing that is said is it.
+        right = np.where(output > threshold, wanted == 1, wanted == min(wanted.min(), 0))
+        return _mean(right, weights)
     if goal.loss.kind != "numbers":
-        return float(np.mean(found.argmax(axis=-1) == wanted.argmax(axis=-1)))
-    return agreement(wanted, found, classified=False)
+        return _mean(output.argmax(axis=-1) == wanted.argmax(axis=-1), weights)
+    return agreement(wanted, output, weights, classified=False)
 
 
-def agreement(wanted: np.ndarray, said: np.ndarray, *, classified: bool) -> float:
-    """The share of equal classes, or R^2 of numbers."""
+def agreement(
+    wanted: np.ndarray,
+    said: np.ndarray,
+    weights: np.ndarray | None = None,
+    *,
+    classified: bool,
+) -> float:
+    """The share of equal classes, or R^2 of numbers; rows count by their weights."""
     if classified:
-        return float(np.mean(wanted == said))
-    spread = float(((wanted - wanted.mean(axis=0)) ** 2).sum())
-    return 1 - float(((wanted - said) ** 2).sum()) / spread if spread else 0.0
+        return _mean(wanted == said, weights)
+    each = _counted(wanted, weights)
+    mean = (wanted * each).sum(axis=0) / each.sum(axis=0)
+    spread = float((each * (wanted - mean) ** 2).sum())
+    return 1 - float((each * (wanted - said) ** 2).sum()) / spread if spread else 0.0
+
+
+def _mean(right: np.ndarray, weights: np.ndarray | None) -> float:
+    return float(np.average(right, weights=_counted(right, weights)))
+
+
+def _counted(array: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """How much each element of an array counts, by the weights of its rows, or of vectors of it."""
+    if weights is None:
+        return np.ones(array.shape)
+    shape = array.shape if weights.size == array.size else (*array.shape[:-1], 1)
+    return np.broadcast_to(np.asarray(weights, float).reshape(shape), array.shape)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import inspect
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from keras2dml.errors import InvalidData
+import keras
+import numpy as np
+
+from keras2dml.errors import InvalidData, InvalidSession
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -14,34 +19,58 @@ if TYPE_CHECKING:
 
 # What `fit` alone looks at; of any other parameter an estimator is made anew.
 _OF_FIT = frozenset(
-    ("weights", "batch_size", "max_iter", "test_iter", "test_interval", "display", "seed")
+    (
+        *("weights", "batch_size", "epochs", "max_iter", "test_iter", "test_interval"),
+        *("display", "seed"),
+    )
 )
+_OPTIMIZER = "optimizer__"
 
 
 class ScikitLearn:
     """Parameters, clones and tags. A clone shares the session and the Keras model, and begins with
     the model's weights. A classifier is what has a loss of classes.
+
+    Parameters are the arguments of the constructor, and as `optimizer__NAME` those of the model's
+    optimizer.
     """
 
     _compilation: Compilation
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The arguments of the constructor, by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        """The arguments of the constructor, by name; `deep` with those of the optimizer."""
+        own = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        tuned = deep and "optimizer" in own
+        config = self._compilation.configuration.optimizer.get_config() if tuned else {}
+        plain = (bool, int, float, str, type(None))
+        return own | {
+            f"{_OPTIMIZER}{name}": value
+            for name, value in config.items()
+            if name != "name" and isinstance(value, plain)
+        }
 
     def set_params(self, **params: Any) -> Self:
-        """Change arguments of the constructor; but for those that `fit` alone looks at, the
-        estimator begins anew. Raises InvalidData.
+        """Change parameters; but for those that `fit` alone looks at, the estimator begins anew.
+
+        Raises InvalidData.
         """
-        known = self.get_params()
+        own, known = self.get_params(deep=False), self.get_params()
         unknown = sorted(params.keys() - known.keys())
         if unknown:
             message = f"There are no parameters {', '.join(unknown)}: give {', '.join(known)}."
             raise InvalidData(message)
         if params.keys() <= _OF_FIT:
             vars(self).update(params)
-        else:
-            self.__init__(**{**known, **params})  # type: ignore[misc]
+            return self
+        changed = {name: value for name, value in params.items() if name in own}
+        changes = {
+            name.removeprefix(_OPTIMIZER): value
+            for name, value in params.items()
+            if name not in own
+        }
+        if changes:
+            changed["optimizer"] = {**(own["optimizer"] or {}), **changes}
+        self.__init__(**{**own, **changed})  # type: ignore[misc]
         return self
 
     @property
@@ -49,8 +78,44 @@ class ScikitLearn:
         """The elements of an example."""
         return self._compilation.graph.input.size
 
+    @property
+    def decision_function(self) -> Callable[[object], np.ndarray]:
+        """For two classes in one output: how far each row is on the second one's side, (N,)."""
+        goal = self._compilation.goals[0]
+        if goal.loss.kind != "binary" or not goal.classifies:
+            message = "Only a model of two classes in one output has a decision_function."
+            raise AttributeError(message)
+
+        def decision_function(X: object) -> np.ndarray:
+            return np.asarray(self.outputs(X)[0][..., 0] - goal.loss.threshold)
+
+        return decision_function
+
+    def outputs(self, X: object) -> list[np.ndarray]:
+        """Every output of the model for each row."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self)).parameters
+        changed = [
+            f"{name}={_shown(value)}"
+            for name, value in self.get_params(deep=False).items()
+            if name != "spark" and _shown(value) != _shown(defaults[name].default)
+        ]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(repr(self))}</pre>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        message = (
+            f"A {type(self).__name__} lives in its Spark session, and cannot be copied or pickled:"
+            " write its weights with save(), the trained model with to_keras() or save_compiled()."
+        )
+        raise InvalidSession(message)
+
     def __sklearn_clone__(self) -> Self:
-        return type(self)(**self.get_params())
+        return type(self)(**self.get_params(deep=False))
 
     def __sklearn_is_fitted__(self) -> bool:
         return True  # a Keras model has weights
@@ -68,3 +133,9 @@ class ScikitLearn:
             input_tags=utils.InputTags(sparse=True, three_d_array=True),
             non_deterministic=False,
         )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, keras.Model):
+        return f"<{type(value).__name__} {value.name}>"
+    return repr(value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras2dml.data import numbers
+from keras2dml.data import numbers, unmasked
 from keras2dml.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
     shape, kind = goal.value.shape, goal.loss.kind
     if kind == "numbers" or (kind == "binary" and shape[-1] > 1):
         return Targets(_like(_finite(labels), shape, examples), None, of_classes=False)
-    array = np.asarray(labels)
+    array = unmasked(labels, "y")
     if (
         array.ndim == len(shape) + 1
         and array.shape[-1] == 1
@@ -158,12 +158,23 @@ def _binary(array: np.ndarray, known: np.ndarray | None) -> Targets:
     """Two classes of one output, or numbers as they are."""
     if array.dtype.kind in "iufb":
         matrix = _finite(array).reshape(len(array), -1)
-        classes = np.unique(matrix) if known is None else known
-        signed = set(classes) == {-1, 1}
+        signed = bool((matrix == -1).any()) or -1 in _numbers_among(known)
+        fits = np.isin(matrix, (-1, 1)) if signed else (matrix >= 0) & (matrix <= 1)
+        if not fits.all():
+            message = (
+                f"y has the labels {_some(np.unique(array))}. A loss of two classes in one output"
+                " takes 0 and 1 or shares between, or -1 and 1: number the classes so, or name"
+                " them with words."
+            )
+            raise InvalidData(message)
         return Targets(matrix, np.array([-1, 1]) if signed else np.arange(2), of_classes=False)
     names = _names(array, 2, known)
     places = _places(array, names).reshape(len(array), -1)
     return Targets(places.astype(np.float64), names, of_classes=False)
+
+
+def _numbers_among(known: np.ndarray | None) -> list[Any]:
+    return [] if known is None or known.dtype.kind not in "iuf" else known.tolist()
 
 
 def _places(array: np.ndarray, names: np.ndarray) -> np.ndarray:

@@ -53,7 +53,15 @@ class Lowering:
         if not isinstance(layer, keras.Layer):
             return
         defaults = _defaults(type(layer))
-        for argument, value in layer.get_config().items():
+        try:
+            config = layer.get_config()
+        except NotImplementedError:  # Keras' own, where a layer of a user's has arguments
+            yield (
+                f"{named(layer)} has no get_config(), by which its arguments are known and copies"
+                " are made: give it one."
+            )
+            return
+        for argument, value in config.items():
             if (
                 argument in self.honours
                 or argument in HARMLESS

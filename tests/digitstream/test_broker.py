@@ -181,6 +181,7 @@ def test_a_home_that_takes_no_files_is_one_sentence(
         broker.start(tmp_path / "home", java_17, path)
 
 
+@pytest.mark.long
 def test_of_several_that_start_a_broker_each_finds_the_same_one(
     java_17: java.Java, path: list[Path], tmp_path: Path
 ) -> None:

@@ -82,6 +82,7 @@ class PausingReader(TopicReader):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(180)  # it never ended
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_a_broker_that_is_paused_for_too_long_ends_a_replay_with_exact_counts(

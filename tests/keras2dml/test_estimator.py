@@ -199,3 +199,32 @@ def test_settings_that_do_not_fit_are_refused(spark):
     sparse.compile("sgd", "sparse_categorical_crossentropy")
     with pytest.raises(InvalidData, match="the loss is sparse: give class numbers"):
         Keras2DML(spark, sparse).fit(examples(sparse, 4), np.eye(4))
+
+
+def numbered(begin: int, seed: int) -> keras.Model:
+    """The same model as a notebook builds it again: its layers have other numbers."""
+    layers = [
+        Dense(4, "tanh", name=f"dense_{begin}" if begin else "dense"),
+        Dense(4, "tanh", name=f"dense_{begin + 9}"),
+        Dense(2, "softmax", name=f"dense_{begin + 10}"),
+    ]
+    return model((4,), *layers, seed=seed)
+
+
+@pytest.mark.parametrize("begin", [1, 3, 20])
+def test_weights_of_layers_with_other_numbers_are_taken_in_their_order(spark, tmp_path, begin):
+    first = numbered(0, seed=1)
+    Keras2DML(spark, first).save(tmp_path / "weights")
+    other = Keras2DML(spark, numbered(begin, seed=2))
+    with pytest.warns(UserWarning, match=f"in their order: .*dense_9 for dense_{begin + 9}"):
+        other.load(tmp_path / "weights")
+    for found, wanted in zip(other.to_keras().get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.warns(UserWarning, match="in their order"):
+        part = Keras2DML(spark, numbered(begin, seed=2)).load(
+            tmp_path / "weights", ignore_weights=[f"dense_{begin + 10}"]
+        )
+    np.testing.assert_array_equal(part.to_keras().get_weights()[0], first.get_weights()[0])
+    fewer = Keras2DML(spark, model((4,), Dense(4, "tanh", name="dense_7"), Dense(2, "softmax")))
+    with pytest.raises(InvalidData, match=r"lacks dense_7_weight\.mtx"):
+        fewer.load(tmp_path / "weights")

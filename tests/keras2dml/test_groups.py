@@ -69,14 +69,24 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("made", MODELS.values(), ids=MODELS)
+LONG = ("groups of sequences", "channels of images", "separable, of images")
+"""Of what others show as well."""
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        pytest.param(made, id=name, marks=[pytest.mark.long] if name in LONG else [])
+        for name, made in MODELS.items()
+    ],
+)
 def test_groups_score_and_learn_as_keras(spark, made):
     built = made()
     agrees(spark, built)
     learns(spark, built)
 
 
-@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize("together", [pytest.param(1, marks=pytest.mark.long), 3])
 def test_groups_of_many_channels_learn_as_keras_in_parts(spark, together, monkeypatch):
     monkeypatch.setattr("keras2dml.rules.convolution.CHANNELS_AT_ONCE", together * 2)
     learns(spark, model((4, 3, 12), Conv2D(12, 2, groups=6), *ends()))

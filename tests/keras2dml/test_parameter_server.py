@@ -43,7 +43,7 @@ def several() -> keras.Model:
         ("LOCAL", BATCH - 1, None),  # one program serves both
         ("LOCAL", BATCH, 2),
         ("REMOTE_SPARK", BATCH, None),
-        ("REMOTE_SPARK", BATCH, 2),
+        pytest.param("REMOTE_SPARK", BATCH, 2, marks=pytest.mark.long),
     ],
 )
 def test_step_in_step_is_that_of_keras(spark, mode, batch_size, accumulated):

@@ -63,10 +63,18 @@ def test_states_go_in_and_come_out_as_in_keras(spark, layer):
     ("inner", "arguments"),
     [
         (lambda: layers.LSTM(3, return_sequences=True), {}),
-        (lambda: layers.LSTM(3), {"merge_mode": "sum"}),
-        (lambda: layers.GRU(3, return_sequences=True), {"merge_mode": "mul"}),
+        pytest.param(lambda: layers.LSTM(3), {"merge_mode": "sum"}, marks=pytest.mark.long),
+        pytest.param(
+            lambda: layers.GRU(3, return_sequences=True),
+            {"merge_mode": "mul"},
+            marks=pytest.mark.long,
+        ),
         (lambda: layers.GRU(3), {"merge_mode": "ave"}),
-        (lambda: layers.SimpleRNN(3, return_sequences=True), {"merge_mode": "ave"}),
+        pytest.param(
+            lambda: layers.SimpleRNN(3, return_sequences=True),
+            {"merge_mode": "ave"},
+            marks=pytest.mark.long,
+        ),
         (lambda: layers.GRU(3), {"backward_layer": lambda: layers.LSTM(3, go_backwards=True)}),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
 from functools import partial
 
 import keras
@@ -11,14 +13,17 @@ import pytest
 import scipy.sparse
 from keras.layers import Dense
 from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_iris
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.metrics import get_scorer, roc_auc_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
-from keras2dml import InvalidData, Keras2DML
+from keras2dml import InvalidData, InvalidSession, Keras2DML
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -107,8 +112,8 @@ def test_other_parameters_begin_anew(classifier, iris):
     np.testing.assert_array_equal(ours.to_keras().get_weights()[0], trained[0])
     ours.set_params(weight_decay=0.1)
     assert not np.array_equal(ours.to_keras().get_weights()[0], trained[0])
-    with pytest.raises(InvalidData, match="no parameters epochs: give spark, keras_model"):
-        ours.set_params(epochs=3)
+    with pytest.raises(InvalidData, match="no parameters rate: give spark, keras_model"):
+        ours.set_params(rate=3)
 
 
 def test_loss_tells_classifiers_from_regressors(classifier):
@@ -129,3 +134,84 @@ def test_tables_and_sparse_matrices_are_taken(classifier, iris):
     np.testing.assert_array_equal(ours.predict_proba(scipy.sparse.csr_matrix(features)), wanted)
     np.testing.assert_array_equal(ours.predict_proba(features.tolist()), wanted)
     assert ours.score(table, names) == np.mean(ours.predict(features) == names)
+
+
+def of_two(loss: str | keras.losses.Loss, *layers: keras.Layer) -> keras.Model:
+    """A model of two classes in one output."""
+    keras.utils.set_random_seed(1)
+    made = keras.Sequential([keras.Input((4,)), *(layers or (Dense(1, "sigmoid"),))])
+    made.compile(keras.optimizers.Adam(0.05), loss)
+    return made
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_two_classes_have_two_probabilities(classifier, iris, from_logits):
+    features, labels = iris[0], iris[1] == 0
+    loss = keras.losses.BinaryCrossentropy(from_logits=from_logits)
+    ours = classifier(of_two(loss, Dense(8, "tanh"), Dense(1, None if from_logits else "sigmoid")))
+    ours.fit(features, labels, epochs=20)
+    shares = ours.predict_proba(features)
+    assert shares.shape == (150, 2)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    output = ours.to_keras().predict(features, verbose=0)[:, 0]
+    wanted = 1 / (1 + np.exp(-output)) if from_logits else output
+    np.testing.assert_allclose(shares[:, 1], wanted, rtol=1e-9)
+    np.testing.assert_array_equal(ours.predict(features), (shares[:, 1] > 0.5).astype(int))
+    assert roc_auc_score(labels, shares[:, 1]) > 0.7
+    scores = get_scorer("roc_auc")(ours, features, labels)
+    assert scores == pytest.approx(roc_auc_score(labels, ours.decision_function(features)))
+
+
+def test_classifiers_of_classifiers_take_it(classifier, iris):
+    features, labels = iris
+    one = OneVsRestClassifier(classifier(of_two("binary_crossentropy"), epochs=10))
+    assert one.fit(features, labels).predict_proba(features).shape == (150, 3)
+    calibrated = CalibratedClassifierCV(classifier(of_two("binary_crossentropy"), epochs=5), cv=2)
+    assert calibrated.fit(features, labels == 1).predict_proba(features).shape == (150, 2)
+
+
+def test_logits_of_classes_become_probabilities(classifier, iris):
+    made = keras.Sequential([keras.Input((4,)), Dense(3)])
+    made.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    shares = classifier(made).predict_proba(iris[0])
+    logits = made.predict(iris[0], verbose=0)
+    wanted = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, wanted, rtol=1e-6)
+
+
+def test_a_number_is_predicted_flat(classifier, iris):
+    features = iris[0]
+    ours = classifier(of_two("mse", Dense(1)), epochs=2).fit(features, features[:, 0])
+    assert ours.predict(features).shape == (150,)
+    assert not hasattr(ours, "decision_function")
+    residuals = cross_val_predict(clone(ours), features, features[:, 0], cv=2) - features[:, 0]
+    assert residuals.shape == (150,)
+
+
+def test_epochs_and_arguments_of_the_optimizer_are_searched(classifier, iris):
+    features, labels = iris
+    grid = {"epochs": [1, 30], "optimizer__learning_rate": [1e-5, 0.05]}
+    search = GridSearchCV(classifier(built(4, 3)), grid, cv=2).fit(features, labels)
+    assert search.best_params_ == {"epochs": 30, "optimizer__learning_rate": 0.05}
+    best = search.best_estimator_
+    assert len(best.epoch) == 30
+    assert best.get_params()["optimizer__learning_rate"] == pytest.approx(0.05)
+    assert clone(best).get_params() == best.get_params()
+    assert float(best.to_keras().optimizer.learning_rate) == pytest.approx(0.05)
+    with pytest.raises(InvalidData, match=r"Adam takes no arguments .*momentum.*: give some of"):
+        Keras2DML(classifier.args[0], built(4, 3), optimizer={"momentum": 0.5})
+
+
+def test_it_shows_what_was_changed(classifier):
+    ours = classifier(built(4, 3), epochs=3)
+    assert repr(ours) == (
+        f"Keras2DML(keras_model=<Sequential {ours.keras_model.name}>, batch_size=20, max_iter=60,"
+        " display=0, epochs=3)"
+    )
+    assert "&lt;Sequential" in ours._repr_html_()
+
+
+@pytest.mark.parametrize("copy", [pickle.dumps, deepcopy])
+def test_it_says_how_it_is_kept(classifier, copy):
+    with pytest.raises(InvalidSession, match=r"cannot be copied or pickled: .* with save\(\)"):
+        copy(classifier(built(4, 3)))

@@ -52,7 +52,13 @@ def test_a_promoted_model_takes_over_while_the_query_runs(
     }
 
 
-@pytest.mark.parametrize("model", [linear(), b"no model at all"], ids=["others", "not-onnx"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(linear(), id="others", marks=pytest.mark.long),
+        pytest.param(b"no model at all", id="not-onnx"),
+    ],
+)
 def test_a_model_that_fails_its_golden_set_never_takes_over(
     spark: SparkSession, scoring: Scoring, sealed: Bundle, model: bytes
 ) -> None:

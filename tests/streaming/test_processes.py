@@ -110,6 +110,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
         assert replace(again, times=each.times) == each
 
 
+@pytest.mark.long
 def test_executors_elsewhere_get_the_packages_and_the_model(
     scoring: Scoring, spark_jars: list[Path]
 ) -> None:

@@ -1,0 +1,136 @@
+"""The other arguments of fit, evaluate and score: Keras and scikit-learn are the oracles."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras.layers import Dense
+from oracle import model
+from sklearn.metrics import accuracy_score, r2_score
+from small_models import FIT, HELD, X, Y, both, same
+
+from keras2dml import InvalidData
+
+KERAS = "ignore:__array__ implementation doesn't accept a copy keyword"
+SHORT = "ignore:Your input ran out of data"
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.systemds,
+    pytest.mark.filterwarnings(KERAS, SHORT),
+]
+
+WEIGHTS = np.linspace(0.5, 2, 23)
+
+
+class Counter(keras.callbacks.Callback):
+    """After how many steps each epoch ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ends: list[int] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.ends.append(int(self.model.optimizer.iterations))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5, 9])
+def test_an_epoch_has_the_steps_that_keras_makes(run, steps):
+    counters = {"ours": Counter(), "theirs": Counter()}
+    ours, _ = both(run, lambda name: [counters[name]], epochs=5, steps_per_epoch=steps)
+    assert counters["ours"].ends == counters["theirs"].ends
+    assert counters["ours"].params["steps"] == counters["theirs"].params["steps"]
+    assert len(ours.iterations) == counters["ours"].ends[-1]
+
+
+def test_steps_need_epochs_that_end_with_them(run):
+    ours = run(model((7,), Dense(3, "softmax")))
+    with pytest.raises(InvalidData, match="steps_per_epoch is given without epochs"):
+        ours.fit(X, Y, steps_per_epoch=2)
+    with pytest.raises(InvalidData, match="steps_per_epoch is 0"):
+        ours.fit(X, Y, epochs=1, steps_per_epoch=0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"validation_steps": 1},
+        {"validation_steps": 2, "validation_batch_size": 2},
+        {"validation_steps": 7, "validation_freq": 2},
+        {"validation_freq": [1, 3]},
+    ],
+)
+def test_validation_is_measured_when_and_on_what_keras_does(run, arguments):
+    both(run, lambda _: [], epochs=4, **arguments)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"validation_steps": 0}, {"validation_batch_size": -1}, {"validation_freq": 0}]
+)
+def test_validation_has_batches_and_epochs(run, wrong):
+    (name,) = wrong
+    with pytest.raises(InvalidData, match=rf"^{name} is "):
+        run(model((7,), Dense(3, "softmax"))).fit(X, Y, epochs=1, validation_data=HELD, **wrong)
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "hinge"])
+def test_evaluate_says_what_keras_says(run, loss):
+    width, y = (1, (Y > 0).astype(float)) if loss == "hinge" else (3, Y)
+    built = model((7,), Dense(width, "tanh" if width == 1 else "softmax"))
+    metrics = ["mse", "mae"] if width == 1 else ["accuracy", loss]
+    built.compile("sgd", loss, metrics=metrics[:1], weighted_metrics=metrics[1:])
+    ours = run(built)
+    for arguments in ({}, {"sample_weight": WEIGHTS}, {"steps": 2}, {"return_dict": True}):
+        found = ours.evaluate(X, y, batch_size=5, **arguments)
+        wanted = built.evaluate(X, y, batch_size=5, verbose=0, **arguments)
+        if isinstance(wanted, dict):
+            assert found.keys() == wanted.keys()
+            found, wanted = ([one[name] for name in wanted] for one in (found, wanted))
+        same(found, wanted, 1e-6)
+    built.compile("sgd", loss)
+    assert run(built).evaluate(X, y, 5) == pytest.approx(built.evaluate(X, y, 5, verbose=0))
+
+
+def test_a_score_counts_rows_by_their_weights(run, spark):
+    ours = run(model((7,), Dense(3, "softmax")))
+    wanted = accuracy_score(Y, ours.predict(X), sample_weight=WEIGHTS)
+    assert ours.score(X, Y, sample_weight=WEIGHTS) == pytest.approx(wanted)
+    rows = [
+        (row.tolist(), int(label), float(weight))
+        for row, label, weight in zip(X, Y, WEIGHTS, strict=True)
+    ]
+    frame = spark.createDataFrame(rows, ["features", "label", "w"])
+    assert ours.score(frame, sample_weight="w") == pytest.approx(wanted)
+    built = model((7,), Dense(1))
+    built.compile("sgd", "mse")
+    ours = run(built)
+    wanted = r2_score(X[:, 0], ours.predict(X), sample_weight=WEIGHTS)
+    assert ours.score(X, X[:, 0], WEIGHTS) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("labels", [(1, 2), (0, 7), (0.5, 1.5), (-1, 0), (-1, 0.5)])
+@pytest.mark.parametrize("loss", ["binary_crossentropy", "hinge"])
+def test_labels_that_are_no_two_classes_are_refused(run, labels, loss):
+    built = model((7,), Dense(1, "sigmoid"))
+    built.compile("sgd", loss)
+    with pytest.raises(InvalidData, match=r"y has the labels .* in one output takes 0 and 1"):
+        run(built).fit(X, np.array(labels)[Y % 2], epochs=1)
+
+
+def test_shares_between_two_classes_train_as_in_keras_and_are_neither(run):
+    built = model((7,), Dense(1, "sigmoid"))
+    built.compile("sgd", "binary_crossentropy")
+    shares = np.where(Y == 0, 0.5, Y - 1.0)
+    ours = run(built).fit(X, shares, epochs=2, **FIT)
+    theirs = built.fit(X, shares, epochs=2, verbose=0, **FIT)
+    same(ours.history["loss"], theirs.history["loss"], 1e-6)
+    said = ours.predict(X)
+    assert ours.score(X, shares) == np.mean(said == shares)
+    assert ours.score(X, np.full(23, 0.5)) == 0
+    assert ours.score(X, said) == 1
+
+
+@pytest.mark.parametrize("y", [np.ma.masked_equal(Y, 1), Y + 1j, np.ma.masked_less(X[:, :1], 0)])
+def test_what_labels_would_lose_is_refused(run, y):
+    with pytest.raises(InvalidData, match=r"y has (complex numbers|numbers that are masked)"):
+        run(model((7,), Dense(3, "softmax"))).fit(X, y, epochs=1)
