@@ -6,7 +6,8 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +37,8 @@ def save(
         new, old = Path(made, "new"), Path(made, "old")
         new.mkdir()
         names = [one.name for one in graph.parameters]
-        lines = [dml.write(one.name, _file(new, one), kind) for one in graph.parameters]
+        files = file_names(graph)
+        lines = [dml.write(name, new.absolute() / files[name], kind) for name in names]
         with systemds.holding({name: matrices[name] for name in names}) as held:
             systemds.run(Script("\n".join(lines), tuple(names), ()), held)
         for checksum in new.glob(".*.crc"):
@@ -56,18 +58,20 @@ def load(
     order decides, which a warning says. Raises InvalidData if a weight is missing or of another
     size.
     """
-    layers = {one.layer for one in graph.parameters}
-    unknown = sorted(set(ignored) - layers)
+    layers = {one.name: {one.layer, *_path(one)} for one in graph.parameters}
+    unknown = sorted(set(ignored).difference(*layers.values()))
     if unknown:
+        named = dict.fromkeys(one.layer for one in graph.parameters)
         message = (
             f"ignore_weights names {', '.join(unknown)}; the layers with weights are"
-            f" {', '.join(layers)}."
+            f" {', '.join(named)}."
         )
         raise InvalidData(message)
-    wanted = [one for one in graph.parameters if one.layer not in ignored]
-    files = {one.name: _file(source, one) for one in wanted}
+    wanted = [one for one in graph.parameters if layers[one.name].isdisjoint(ignored)]
+    names = file_names(graph)
+    files = {one.name: source.absolute() / names[one.name] for one in wanted}
     if not all(file.exists() for file in files.values()):
-        renumbered = _renumbered(source, graph.parameters)
+        renumbered = _renumbered(source, graph)
         files = {name: renumbered.get(name, file) for name, file in files.items()}
     missing = [file.name for file in files.values() if not file.exists()]
     if missing:
@@ -89,53 +93,72 @@ def load(
     return matrices
 
 
-def _renumbered(source: Path, parameters: Sequence[Parameter]) -> dict[str, Path]:
+def file_names(graph: Graph) -> dict[str, str]:
+    """What the file of each parameter is called, by its name."""
+    layers = _layers(graph)
+    return {one.name: _file_name(layers[one.name], one.role) for one in graph.parameters}
+
+
+def _layers(graph: Graph) -> dict[str, str]:
+    """What files call the layer of each parameter: as Keras does; where several parts of the model
+    have a layer of that name, with the names of the layers around it.
+    """
+    parts = defaultdict(set)
+    for one in graph.parameters:
+        parts[one.layer].add(_path(one))
+    named = {
+        one.name: dml.identifier(one.layer if len(parts[one.layer]) == 1 else "_".join(_path(one)))
+        for one in graph.parameters
+    }
+    taken = Counter((named[one.name], one.role) for one in graph.parameters)
+    return {
+        one.name: named[one.name] if taken[named[one.name], one.role] == 1 else one.name
+        for one in graph.parameters
+    }
+
+
+def _path(one: Parameter) -> tuple[str, ...]:
+    """The layers in which a parameter is, from the outermost on."""
+    return tuple(one.weight.variable.path.split("/")[:-1])
+
+
+def _renumbered(source: Path, graph: Graph) -> dict[str, Path]:
     """The files of the same layers under other numbers, `conv2d_4` for `conv2d_8`; none where the
     folder has other layers.
     """
-    roles = "|".join({re.escape(_ROLES.get(one.role, one.role)) for one in parameters})
+    own = _layers(graph)
+    roles = "|".join({re.escape(_ROLES.get(one.role, one.role)) for one in graph.parameters})
     pattern = re.compile(rf"(.+)_(?:{roles})\.mtx")
-    there = {match[1] for match in map(pattern.fullmatch, _names(source)) if match}
-    own = dict.fromkeys(dml.identifier(one.layer) for one in parameters)
+    files = source.iterdir() if source.is_dir() else ()
+    there = {match[1] for match in (pattern.fullmatch(file.name) for file in files) if match}
     layers: dict[str, str] = {}
-    for kind in {_numbered(layer)[0] for layer in own}:
+    for kind in {_numbered(layer)[0] for layer in own.values()}:
         mine, theirs = (
             sorted((layer for layer in names if _numbered(layer)[0] == kind), key=_numbered)
-            for names in (own, there)
+            for names in ({*own.values()}, there)
         )
         if len(mine) != len(theirs):
             return {}
         layers |= dict(zip(mine, theirs, strict=True))
-    renamed = ", ".join(f"{layers[layer]} for {layer}" for layer in own if layers[layer] != layer)
+    changed = [layer for layer in dict.fromkeys(own.values()) if layers[layer] != layer]
+    if not changed:
+        return {}
     warnings.warn(
         f"The folder {source} has the weights of layers with other numbers. They are taken in their"
-        f" order: {renamed}.",
-        stacklevel=5,
+        f" order: {', '.join(f'{layers[layer]} for {layer}' for layer in changed)}.",
+        stacklevel=4,
     )
     return {
-        one.name: source.absolute() / _file_name(layers[dml.identifier(one.layer)], one.role)
-        for one in parameters
+        one.name: source.absolute() / _file_name(layers[own[one.name]], one.role)
+        for one in graph.parameters
     }
 
 
-def _names(folder: Path) -> list[str]:
-    return [file.name for file in folder.iterdir()] if folder.is_dir() else []
-
-
-def _numbered(layer: str) -> tuple[str, int]:
-    """A layer's name without its number, and that: Keras leaves 0 out."""
-    match = re.fullmatch(r"(.*?)(?:_(\d+))?", layer)
-    return (match[1], int(match[2] or 0)) if match else (layer, 0)
-
-
-def file_name(one: Parameter) -> str:
-    """What the file of a parameter is called."""
-    return _file_name(dml.identifier(one.layer), one.role)
+def _numbered(layer: str) -> tuple[str, tuple[int, ...]]:
+    """A layer's name without the numbers that Keras gave, and these; it leaves 0 out."""
+    number = r"_(\d+)(?=_|$)"
+    return re.sub(number, "", layer), tuple(map(int, re.findall(number, layer)))
 
 
 def _file_name(layer: str, role: str) -> str:
     return f"{layer}_{_ROLES.get(role, role)}.mtx"
-
-
-def _file(folder: Path, one: Parameter) -> Path:
-    return folder.absolute() / file_name(one)

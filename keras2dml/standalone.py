@@ -15,7 +15,7 @@ import numpy as np
 
 from keras2dml import dml, scoring
 from keras2dml.compilation import Compilation
-from keras2dml.folder import file_name
+from keras2dml.folder import file_names
 from keras2dml.objective import Objective
 from keras2dml.rendering import Script
 from keras2dml.updates import AVERAGE
@@ -78,7 +78,7 @@ class _Writing:
     def __init__(self, compilation: Compilation, iterations: int) -> None:
         self.compilation, self.iterations = compilation, iterations
         graph, optimizer = compilation.graph, compilation.configuration.optimizer
-        self.kept = {one.name: file_name(one) for one in graph.parameters}
+        self.kept = file_names(graph)
         self.kept |= {name: f"{name}.mtx" for name, _ in graph.constants()}
         self.constants = {name: one.matrix for name, one in graph.constants()}
         rate: Any = optimizer._learning_rate

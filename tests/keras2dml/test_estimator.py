@@ -7,8 +7,17 @@ import io
 import keras
 import numpy as np
 import pytest
-from keras.layers import Conv2D, Dense, Flatten, MaxPooling2D
-from oracle import examples, model
+from keras.layers import (
+    GRU,
+    LSTM,
+    Bidirectional,
+    Conv2D,
+    Dense,
+    Flatten,
+    MaxPooling2D,
+    MultiHeadAttention,
+)
+from oracle import examples, model, seeded
 from rich.console import Console
 
 from keras2dml import InvalidData, Keras2DML, Scorer
@@ -228,3 +237,33 @@ def test_weights_of_layers_with_other_numbers_are_taken_in_their_order(spark, tm
     fewer = Keras2DML(spark, model((4,), Dense(4, "tanh", name="dense_7"), Dense(2, "softmax")))
     with pytest.raises(InvalidData, match=r"lacks dense_7_weight\.mtx"):
         fewer.load(tmp_path / "weights")
+
+
+def repeated(seed: int) -> keras.Model:
+    """Layers whose parts have the names that parts of others have, too."""
+    x = begin = keras.Input((3, 4))
+    for _ in range(2):
+        x = LSTM(4, return_sequences=True)(x)
+        x = MultiHeadAttention(2, 2)(x, x)
+    x = Bidirectional(GRU(2))(x)
+    inner = [keras.Sequential([keras.Input((4,)), Dense(4, name="d")], name=f"in{n}") for n in "12"]
+    return seeded(keras.Model(begin, inner[1](inner[0](x))), seed)
+
+
+def test_each_weight_has_a_file_of_its_own(spark, tmp_path):
+    first = repeated(seed=1)
+    Keras2DML(spark, first).save(tmp_path / "weights")
+    assert len([*(tmp_path / "weights").glob("*.mtx")]) == len(first.weights)
+    keras.utils.clear_session(free_memory=False)
+    other = Keras2DML(spark, repeated(seed=2)).load(tmp_path / "weights")
+    for found, wanted in zip(other.to_keras().get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.warns(UserWarning, match="in their order: .*multi_head_attention"):
+        again = Keras2DML(spark, repeated(seed=2)).load(
+            tmp_path / "weights", ignore_weights=["in2"]
+        )
+    before = repeated(seed=2).get_weights()
+    for found, wanted in zip(
+        again.to_keras().get_weights(), [*first.get_weights()[:-2], *before[-2:]], strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted)
