@@ -15,15 +15,13 @@ from keras2dml.algorithms import Algorithm
 from keras2dml.check import check
 from keras2dml.configuration import Configuration
 from keras2dml.errors import InvalidData, UnsupportedModel
+from keras2dml.goals import goals_of
 from keras2dml.graph import Graph, Parameter
-from keras2dml.losses import loss_of
-from keras2dml.metrics import Metric, metric_of
 from keras2dml.objective import Goal, Objective
 from keras2dml.optimizers import Optimizer, optimizer_of
-from keras2dml.reader import last_layer, read
+from keras2dml.reader import read
 from keras2dml.regularizers import Constraint, Regularizer, constraint_of, regularizer_of
 from keras2dml.rendering import Script
-from keras2dml.rules.models import gives_of, stand_in
 from keras2dml.targets import Targets
 from keras2dml.updates import AVERAGE
 
@@ -59,7 +57,7 @@ class Compilation:
             complaints += refused.complaints
         complaints += configuration.complaints
         if not configuration.complaints:
-            goals, about = _goals(model, graph, configuration)
+            goals, about = goals_of(model, graph, configuration)
             complaints += about
         for parameter in graph.parameters if graph else ():
             complaints += _entered(parameter, regularizers, constraints)
@@ -135,16 +133,40 @@ class Compilation:
         for name, one, variable in self.kept(copy):
             variable.assign(one.weight.to_keras(matrices[name]))
 
+    def trains(self) -> None:
+        """Raise InvalidData if layers were frozen or thawed since the model was compiled: whether
+        Keras trains them then depends on what it did before.
+        """
+        before = getattr(self.model, "_compiled_trainable_state", {})
+        changed = [
+            layer.name
+            for layer in self.model._flatten_layers()
+            if before.get(layer, layer.trainable) != layer.trainable
+        ]
+        if changed:
+            message = (
+                f"trainable was changed after compile() for {', '.join(map(repr, changed))}:"
+                " compile() the model again."
+            )
+            raise InvalidData(message)
+
     def state(self) -> dict[str, np.ndarray]:
         """The optimizer's matrices by name, as the Keras model's optimizer has them, or as they are
-        at first.
+        at first. Raises InvalidData if it was made for other variables.
         """
         optimizer = self.configuration.optimizer
         if optimizer.built and self.steps:
-            return {
-                name: one.weight.to_dml(np.asarray(variable))
-                for name, one, variable in self.kept(self.model)
-            }
+            try:
+                return {
+                    name: one.weight.to_dml(np.asarray(variable))
+                    for name, one, variable in self.kept(self.model)
+                }
+            except KeyError as error:
+                message = (
+                    "The optimizer was made for other variables than this model has, as that of a"
+                    " clone or of an .h5 file: compile() the model with a new one to train it."
+                )
+                raise InvalidData(message) from error
         return {
             f"{one.name}_{kept}": np.full(one.weight.matrix, value)
             for one in self.graph.parameters
@@ -244,38 +266,6 @@ def fresh(model: keras.Model) -> keras.Model:
     if model.compiled:
         Configuration.of(model).compile(copy)
     return copy
-
-
-def _goals(
-    model: keras.Model, graph: Graph | None, configuration: Configuration
-) -> tuple[tuple[Goal, ...], list[str]]:
-    """The goal of each output, or complaints about losses and metrics, which there are of a model
-    that has no graph, too.
-    """
-    goals, complaints = [], []
-    outputs = getattr(model, "outputs", None) or ()
-    wanted = zip(
-        gives_of(model).names,
-        graph.outputs if graph else map(stand_in, outputs),
-        configuration.losses,
-        configuration.weights,
-        configuration.metrics,
-        configuration.weighted_metrics,
-        strict=True,
-    )
-    for number, (name, output, configured, weight, metrics, weighted) in enumerate(wanted):
-        loss, about = loss_of(configured, output, weight, last_layer(model, number))
-        complaints += about
-        measured: list[Metric] = []
-        kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]
-        for one, counts in kinds:
-            metric, about = metric_of(one, output, last_layer(model, number), weighted=counts)
-            complaints += about
-            measured += [metric] if metric else []
-        if loss is not None:
-            of_classes = loss.kind in ("sparse", "classes")
-            goals.append(Goal(name, output, loss, tuple(measured), of_classes))
-    return tuple(goals), complaints
 
 
 def _entered(

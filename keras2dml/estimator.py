@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import keras
+import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 
@@ -19,7 +20,7 @@ from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation, fresh
 from keras2dml.data import Names, columns
 from keras2dml.epochs import Report, Run, Validation
-from keras2dml.errors import positive
+from keras2dml.errors import InvalidData, positive
 from keras2dml.examples import kept, split
 from keras2dml.fitting import Iteration, Training
 from keras2dml.frames import Columns
@@ -108,7 +109,7 @@ class Keras2DML(Predicting, ScikitLearn):
         self._graph = self._compilation.graph
         self._systemds = SystemDS(spark)
         self._matrices = self._compilation.weights()
-        self._state = self._compilation.state()
+        self._state: dict[str, np.ndarray] | None = None  # scoring needs none
         self._steps = self._compilation.steps
         self._scorer: Scorer | None = None
         goals = self._compilation.goals
@@ -164,6 +165,8 @@ class Keras2DML(Predicting, ScikitLearn):
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
         self._systemds.options.trains()
+        self._compilation.trains()
+        state = self._compilation.state() if self._state is None else self._state
         tables = self._tables
         if not isinstance(X, DataFrame):
             tables = columns(X, self._graph.takes, tables)
@@ -201,7 +204,7 @@ class Keras2DML(Predicting, ScikitLearn):
         training = Training(
             self._systemds,
             self._compilation,
-            {**self._matrices, **self._state},
+            {**self._matrices, **state},
             data,
             self._steps,
             self.seed,
@@ -226,7 +229,11 @@ class Keras2DML(Predicting, ScikitLearn):
 
     def to_keras(self) -> keras.Model:
         """A new Keras model with the weights and the optimizer's state as they are now."""
-        return self._compilation.keras_model({**self._matrices, **self._state}, self._steps)
+        try:
+            state = self._compilation.state() if self._state is None else self._state
+        except InvalidData:  # an optimizer of other variables: the copy has a new one
+            return self._compilation.keras_model(self._matrices)
+        return self._compilation.keras_model({**self._matrices, **state}, self._steps)
 
     def to_onnx(self, path: Path | str) -> None:
         """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output
@@ -278,7 +285,7 @@ class Keras2DML(Predicting, ScikitLearn):
     def _keep(self, run: Run) -> None:
         """Take over what a run has done so far."""
         matrices = run.training.matrices()
-        self._state = {name: matrices[name] for name in self._state}
+        self._state = {name: own for name, own in matrices.items() if name not in self._matrices}
         self._changed({name: matrices[name] for name in self._matrices})
         self._steps = run.training.steps
         self.history, self.iterations = dict(run.history), run.iterations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -169,3 +171,46 @@ def test_a_batch_has_a_row(run):
     built.compile("sgd", "sparse_categorical_crossentropy")
     with pytest.raises(InvalidData, match=r"^batch_size is 0: give a whole number of 1 or more"):
         run(built).fit(*rows(), batch_size=0)
+
+
+def of_file(built: keras.Model, path: Path) -> keras.Model:
+    built.save(path / "trained.h5")
+    return keras.models.load_model(path / "trained.h5")
+
+
+def cloned(built: keras.Model, path: Path) -> keras.Model:
+    other = keras.models.clone_model(built)
+    other.set_weights(built.get_weights())
+    other.compile(built.optimizer, "sparse_categorical_crossentropy")
+    return other
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("again", [of_file, cloned])
+def test_a_model_with_an_optimizer_of_other_variables_scores_and_is_not_trained(
+    run, tmp_path, again
+):
+    built = small()
+    built.fit(*rows(), verbose=0)
+    ours = run(again(built, tmp_path))
+    np.testing.assert_allclose(
+        ours.predict_proba(rows()[0]), built.predict(rows()[0], verbose=0), rtol=1e-9
+    )
+    same(ours.to_keras().get_weights(), built.get_weights(), 0)
+    with pytest.raises(InvalidData, match=r"made for other variables .* compile\(\) the model"):
+        ours.fit(*rows(), epochs=1)
+    with pytest.raises(ValueError, match="Unknown variable"):
+        again(built, tmp_path).fit(*rows(), verbose=0)
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_layers_that_were_frozen_after_compile_are_not_trained_either_way(run, trainable):
+    built = model((7,), Dense(5, "tanh", name="first"), Dense(3, "softmax"))
+    built.layers[0].trainable = not trainable
+    built.compile("adam", "sparse_categorical_crossentropy")
+    built.fit(*rows(), verbose=0)
+    built.layers[0].trainable = trainable
+    ours = run(built)
+    assert ours.predict_proba(rows()[0]).shape == (23, 3)
+    with pytest.raises(InvalidData, match=r"trainable was changed after compile.* for 'first'"):
+        ours.fit(*rows(), epochs=1)

@@ -1,0 +1,45 @@
+"""The goals of a Keras model: what the loss and the metrics of each output are in DML."""
+
+from __future__ import annotations
+
+import keras
+
+from keras2dml.configuration import Configuration
+from keras2dml.graph import Graph
+from keras2dml.losses import loss_of
+from keras2dml.metrics import Metric, metric_of
+from keras2dml.objective import Goal
+from keras2dml.reader import last_layer
+from keras2dml.rules.models import gives_of, stand_in
+
+
+def goals_of(
+    model: keras.Model, graph: Graph | None, configuration: Configuration
+) -> tuple[tuple[Goal, ...], list[str]]:
+    """The goal of each output, or complaints about losses and metrics, which there are of a model
+    that has no graph, too.
+    """
+    goals, complaints = [], []
+    outputs = getattr(model, "outputs", None) or ()
+    wanted = zip(
+        gives_of(model).names,
+        graph.outputs if graph else map(stand_in, outputs),
+        configuration.losses,
+        configuration.weights,
+        configuration.metrics,
+        configuration.weighted_metrics,
+        strict=True,
+    )
+    for number, (name, output, configured, weight, metrics, weighted) in enumerate(wanted):
+        loss, about = loss_of(configured, output, weight, last_layer(model, number))
+        complaints += about
+        measured: list[Metric] = []
+        kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]
+        for one, counts in kinds:
+            metric, about = metric_of(one, output, last_layer(model, number), weighted=counts)
+            complaints += about
+            measured += [metric] if metric else []
+        if loss is not None:
+            of_classes = loss.kind in ("sparse", "classes")
+            goals.append(Goal(name, output, loss, tuple(measured), of_classes))
+    return tuple(goals), complaints
