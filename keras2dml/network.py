@@ -5,7 +5,8 @@ is on this one, and on a cluster whoever knows its secret.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ def launch(
     builder = SparkSession.builder.appName(app_name).master(master)
     for name, value in {**connections(master, secret_file), **conf}.items():
         builder = builder.config(name, value)
-    with _environment(master, secret_file):
+    with _environment(master, secret_file), _left_alone():
         try:
             spark = builder.getOrCreate()
         except (Py4JJavaError, PySparkRuntimeError) as error:
@@ -107,6 +108,29 @@ def _environment(master: str, secret_file: Path | None) -> Iterator[None]:
         yield
     finally:
         _set(before)
+
+
+@contextmanager
+def _left_alone() -> Iterator[None]:
+    """Let a JVM that is started meanwhile leave the signals that end a program to Python, which
+    ends it: service managers send them to all processes of a service.
+    """
+    launcher: Any = java_gateway
+    usual = launcher.Popen
+
+    def popen(command: Any, preexec_fn: Callable[[], object] = lambda: None, **options: Any) -> Any:
+        def prepare() -> None:
+            preexec_fn()
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+
+        return usual(command, preexec_fn=prepare, **options)
+
+    launcher.Popen = popen
+    try:
+        yield
+    finally:
+        launcher.Popen = usual
 
 
 def _set(variables: Mapping[str, str | None]) -> None:

@@ -140,7 +140,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         records = source.bounded(readings, shape, settings.topics)
         running = query.started(records, settings.name, every)
         with watched(
-            settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed))
+            settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed)), tell
         ):
             batches.follow(running)
         reporter.drained(_PATIENCE_SECONDS)

@@ -45,6 +45,8 @@ _REPEATING = (
     "org.apache.kafka.clients.admin.AdminClientConfig",
     "org.apache.kafka.clients.consumer.ConsumerConfig",
     "org.apache.kafka.clients.producer.ProducerConfig",
+    # That Kafka is away is told in a sentence.
+    "org.apache.kafka.clients.NetworkClient",
 )
 
 

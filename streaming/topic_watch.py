@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from kafka.errors import KafkaError
 
@@ -14,19 +16,55 @@ from contract.log import looking
 from streaming.topic_ids import KnownTopics
 
 _LOOK_SECONDS = 1.0
+# After how long it is told that Kafka does not answer: what takes less is a restart.
+_TOLD_SECONDS = 5.0
 # How long the last look may take when the query has ended.
 _PATIENCE_SECONDS = 10.0
 
 
+@dataclass(eq=False)
+class Absence:
+    """How long Kafka has not answered; once that is worth a sentence, it is told, and its end."""
+
+    kafka: Kafka
+    tell: Callable[[str], object]
+    _since: float | None = None
+    _is_told: bool = False
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note it if Kafka does not answer what the body asks."""
+        try:
+            yield
+        except (BrokerUnavailable, KafkaError):
+            self._since = time.monotonic() if self._since is None else self._since
+            if not self._is_told and time.monotonic() - self._since >= _TOLD_SECONDS:
+                self._is_told = True
+                self.tell(
+                    f"Kafka at {self.kafka} does not answer. Nothing is lost: it goes on by itself "
+                    f"when Kafka is back."
+                )
+
+    def over(self) -> None:
+        """Kafka has answered."""
+        if self._is_told:
+            self.tell(f"Kafka at {self.kafka} answers again.")
+        self._since, self._is_told = None, False
+
+
 @contextmanager
 def watched(
-    kafka: Kafka, known: KnownTopics, end: Callable[[Mapping[str, str]], object]
+    kafka: Kafka,
+    known: KnownTopics,
+    end: Callable[[Mapping[str, str]], object],
+    tell: Callable[[str], object],
 ) -> Iterator[None]:
     """While the body runs, call `end` once with the topics that have `changed`, if some do. Kafka
-    is asked every second, beside the query; what it does not answer is no reason to end.
+    is asked every second, beside the query; what it does not answer is no reason to end, but told.
     """
-    ended = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(kafka, known, end, ended), daemon=True)
+    ended, absence = threading.Event(), Absence(kafka, tell)
+    arguments = (kafka, known, end, ended, absence)
+    watcher = threading.Thread(target=_watch, args=arguments, daemon=True)
     watcher.start()
     try:
         yield
@@ -40,13 +78,16 @@ def _watch(
     known: KnownTopics,
     end: Callable[[Mapping[str, str]], object],
     ended: threading.Event,
+    absence: Absence,
 ) -> None:
     """Look every second, and once more when all has ended."""
     while True:
-        with suppress(BrokerUnavailable, KafkaError), looking(kafka) as log:
+        with absence.noted(), looking(kafka) as log:
             while True:
                 is_last = ended.wait(_LOOK_SECONDS)
-                if changed := known.changed(log.topic_ids(known.ids)):
+                changed = known.changed(log.topic_ids(known.ids))
+                absence.over()
+                if changed:
                     end(changed)
                 if changed or is_last:
                     return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -63,11 +64,19 @@ def archive(
 
     jars = machine.delta()
     from streaming.archive import archiving
+    from streaming.archive.failures import ArchiveStopped
 
+    stop = threading.Event()
     with display.activity(f"Archiving {settings.prefix}.* to {settings.address}"):
-        summary = archiving.run(settings, jars)
+        summary = archiving.run(settings, jars, stop=stop, tell=display.say)
     added = ", ".join(f"{rows} to {name}" for name, rows in asdict(summary).items())
     display.report(asdict(summary), lambda: f"Rows added to the tables: {added}.", as_json)
+    if settings.available_now and stop.is_set():
+        message = (
+            "It was stopped before all that is there was archived. Each record is archived once, "
+            "however often this is called. Run the same command again for the rest."
+        )
+        raise ArchiveStopped(message)
 
 
 @tables.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,14 +57,19 @@ class Summary:
 
 
 def run(
-    settings: Archiving, jars: Sequence[Path], *, stop: threading.Event | None = None
+    settings: Archiving,
+    jars: Sequence[Path],
+    *,
+    stop: threading.Event | None = None,
+    tell: Callable[[str], object] = lambda sentence: None,
 ) -> Summary:
     """Archive the topics until `stop` is set or SIGINT or SIGTERM arrives; then the commits that
     run are finished first. With `settings.available_now`, until all that is there is archived.
 
     `jars` are those of Spark's Kafka connector and Delta's. Raises TopicMissing, BrokerUnavailable
     and RecordsLost for Kafka, TablesUnwritable, TableBusy and OtherTopic for the tables, and
-    ArchiveStopped; what is not archived yet is then archived when this is called again.
+    ArchiveStopped; what is not archived yet is then archived when this is called again. `tell` is
+    called with a sentence when Kafka is away, and when it is back.
     """
     ensure(settings.kafka, settings.topics, partitions=settings.partitions)
     spark = session(
@@ -75,12 +80,17 @@ def run(
         settings.spark_secret_file,
     )
     try:
-        return archive(spark, settings, stop or threading.Event())
+        return archive(spark, settings, stop or threading.Event(), tell)
     finally:
         spark.stop()
 
 
-def archive(spark: SparkSession, settings: Archiving, stop: threading.Event) -> Summary:
+def archive(
+    spark: SparkSession,
+    settings: Archiving,
+    stop: threading.Event,
+    tell: Callable[[str], object] = lambda sentence: None,
+) -> Summary:
     """`run` on a session that is there, and stays."""
     place = Place(spark, settings.address)
     try:
@@ -114,7 +124,7 @@ def archive(spark: SparkSession, settings: Archiving, stop: threading.Event) -> 
             for table in TABLES:
                 with _explained(settings, place, table):
                     running.append(_started(place, table, settings, stop))
-            with watched(settings.kafka, KnownTopics(ids), end):
+            with watched(settings.kafka, KnownTopics(ids), end, tell):
                 _wait(running, stop)
         except BaseException:
             stop.set()

@@ -177,6 +177,8 @@ def test_a_signal_stops_after_the_commits_that_run(
         with archive_process(lasting, delta_jars) as second:
             assert second.wait(PATIENCE) == 1
         assert "Another process archives" in log(archiving)
+        for member in psutil.Process(archive.pid).children(recursive=True):
+            member.send_signal(signal.SIGTERM)  # as a service manager does
         archive.send_signal(signal.SIGTERM)
         said, _ = archive.communicate(timeout=PATIENCE)
     assert archive.returncode == 0, log(archiving)

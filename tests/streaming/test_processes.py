@@ -82,6 +82,8 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
         assert listeners.elsewhere == []
         assert listeners.of("pyspark.daemon") and listeners.of("pyspark-shell")
         family = psutil.Process(scorer.pid).children(recursive=True)
+        for member in family:  # as a terminal or a service manager does
+            member.send_signal(kind)
         scorer.send_signal(kind)
         assert scorer.wait(30) == 0, log(scoring)
         psutil.wait_procs(family, 10)
