@@ -44,7 +44,9 @@ class Callbacks:
         _check(self._callbacks, whole_epochs=plan.whole_epochs, resumes=resumes)
         self._compilation, self._training = compilation, training
         self.batches = _batches(self._callbacks, compilation.model)
-        self.model = compilation.keras_model(training.matrices(), training.steps, compiled=True)
+        self.model = compilation.keras_model(
+            training.matrices(), training.steps, training.rate, compiled=True
+        )
         self.model._symbolic_build(data_batch=_example(self.model, training))
         self._seen = training.steps
         self._logs: Mapping[str, float] | None = None
@@ -108,9 +110,14 @@ class Callbacks:
 
     def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> dict[str, float]:
         """An epoch has ended with these measures; they with what the callbacks made of them."""
-        self._logs = dict(logs)
+        self._logs, history = dict(logs), self._history.history
+        before = {name: len(values) for name, values in history.items()}
         self._call(lambda: self._all.on_epoch_end(epoch, self._logs))
-        return {name: float(values[-1]) for name, values in self._history.history.items()}
+        return {
+            name: values[-1]
+            for name, values in history.items()
+            if len(values) > before.get(name, 0)
+        }
 
     def end(self) -> None:
         """Training has ended."""
@@ -120,15 +127,29 @@ class Callbacks:
     def enter(self) -> None:
         """Give the model what the training has now."""
         self._seen = self._training.steps
-        self._compilation.enter(self.model, self._training.matrices(), self._seen)
+        training = self._training
+        self._compilation.enter(self.model, training.matrices(), self._seen, training.rate)
 
     def _call(self, hook: Callable[[], object]) -> None:
         """Call a hook of all callbacks, and take what they change."""
         training = self._training
         if self._seen != training.steps:
             self.enter()
-        before = dict(self._matrices())
-        hook()
+        before, rate = dict(self._matrices()), self.model.optimizer._learning_rate
+        try:
+            hook()
+        finally:  # of several callbacks one may have changed something before another one raised
+            self._take(before)
+        if self.model.optimizer._learning_rate is not rate:
+            message = (
+                "A callback gave the optimizer another schedule: set its learning_rate to a number,"
+                " or compile() the model with the schedule."
+            )
+            raise InvalidData(message)
+
+    def _take(self, before: Mapping[str, np.ndarray]) -> None:
+        """Let the training have what differs from the matrices of before."""
+        training = self._training
         after = dict(self._matrices())
         training.change(
             {
@@ -197,7 +218,10 @@ def _check(
                 " the two."
             )
             raise InvalidData(message)
-        waits = [] if type(callback) in _KERAS else _own(callback, _TEST_BATCH)
+        keras_own = type(callback) in _KERAS
+        waits = [
+            name for name in _own(callback, _TEST_BATCH) if not keras_own or name in vars(callback)
+        ]
         if waits:
             message = (
                 f"The callback {kind} waits for batches of the validation ({', '.join(waits)}),"

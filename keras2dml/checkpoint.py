@@ -29,6 +29,8 @@ class Progress:
     sums: np.ndarray
     history: Mapping[str, Sequence[float]]
     matrices: Mapping[str, np.ndarray]
+    rate: float | None = None
+    """The learning rate, where a callback gave one."""
 
 
 class Checkpoint:
@@ -46,10 +48,11 @@ class Checkpoint:
             "run": self._run,
             "done": progress.done,
             "steps": progress.steps,
+            "rate": progress.rate,
             "history": {name: list(values) for name, values in progress.history.items()},
         }
         arrays: dict[str, Any] = {
-            _ABOUT: np.array(json.dumps(about)),
+            _ABOUT: np.array(json.dumps(about, default=lambda value: np.asarray(value).tolist())),
             "sums": progress.sums,
             **{f"matrix_{name}": matrix for name, matrix in progress.matrices.items()},
         }
@@ -72,7 +75,8 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             message = f"{self._file} is no checkpoint ({error}): remove it to begin anew."
             raise InvalidData(message) from error
-        different = [name for name in self._run if about["run"].get(name) != self._run[name]]
+        names = sorted(self._run.keys() | about["run"].keys())
+        different = [name for name in names if about["run"].get(name) != self._run.get(name)]
         if different:
             message = (
                 f"{self._file} is the checkpoint of another run: {', '.join(different)} differ."
@@ -81,7 +85,8 @@ class Checkpoint:
             raise InvalidData(message)
         sums = arrays.pop("sums")
         matrices = {name.removeprefix("matrix_"): array for name, array in arrays.items()}
-        return Progress(about["done"], about["steps"], sums, about["history"], matrices)
+        done, steps, history = about["done"], about["steps"], about["history"]
+        return Progress(done, steps, sums, history, matrices, about.get("rate"))
 
     def remove(self) -> None:
         """The run has ended: nothing is to go on from."""

@@ -14,13 +14,13 @@ from keras2dml import parameter_server, training
 from keras2dml.algorithms import Algorithm
 from keras2dml.check import check
 from keras2dml.configuration import Configuration
-from keras2dml.errors import InvalidData, UnsupportedModel
+from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.goals import goals_of
 from keras2dml.graph import Graph, Parameter
 from keras2dml.objective import Goal, Objective
 from keras2dml.optimizers import Optimizer, optimizer_of
 from keras2dml.reader import read
-from keras2dml.regularizers import Constraint, Regularizer, constraint_of, regularizer_of
+from keras2dml.regularizers import Constraint, Regularizer, entered
 from keras2dml.rendering import Script
 from keras2dml.targets import Targets
 from keras2dml.updates import AVERAGE
@@ -60,7 +60,7 @@ class Compilation:
             goals, about = goals_of(model, graph, configuration)
             complaints += about
         for parameter in graph.parameters if graph else ():
-            complaints += _entered(parameter, regularizers, constraints)
+            complaints += entered(parameter, regularizers, constraints)
         optimizer, about_optimizer = optimizer_of(configuration.optimizer)
         complaints += about_optimizer
         if complaints or graph is None or optimizer is None:
@@ -103,19 +103,32 @@ class Compilation:
         }
 
     def keras_model(
-        self, matrices: Mapping[str, np.ndarray], steps: int = 0, *, compiled: bool = False
+        self,
+        matrices: Mapping[str, np.ndarray],
+        steps: int = 0,
+        rate: float | None = None,
+        *,
+        compiled: bool = False,
     ) -> keras.Model:
         """A copy of the Keras model, compiled as it was, with these weights, and with the
-        optimizer's matrices that are among them, after so many steps.
+        optimizer's matrices that are among them, after so many steps, and at this learning rate.
         """
         copy = keras.models.clone_model(self.model)
         if self.model.compiled or compiled:
             self.configuration.compile(copy)
-        self.enter(copy, matrices, steps)
+        self.enter(copy, matrices, steps, rate)
         return copy
 
-    def enter(self, copy: keras.Model, matrices: Mapping[str, np.ndarray], steps: int) -> None:
-        """Give a copy of the model these weights, and its optimizer these matrices."""
+    def enter(
+        self,
+        copy: keras.Model,
+        matrices: Mapping[str, np.ndarray],
+        steps: int,
+        rate: float | None = None,
+    ) -> None:
+        """Give a copy of the model these weights, and its optimizer these matrices and this rate,
+        if it is not the one that it was made with.
+        """
         variables = self.model.get_weights()
         for one in self.graph.parameters:
             dtype = variables[one.position].dtype
@@ -124,6 +137,8 @@ class Compilation:
         for layer in copy._flatten_layers():
             if isinstance(layer, keras.layers.Normalization):
                 layer.finalize_state()  # what was adapted is among the weights
+        if copy.compiled and rate is not None:
+            copy.optimizer.learning_rate = rate
         if not (copy.compiled and steps):
             return
         copy.optimizer.build(copy.trainable_variables)
@@ -132,6 +147,16 @@ class Compilation:
             copy.optimizer._u_product.assign(self.optimizer.products(steps)[-1])
         for name, one, variable in self.kept(copy):
             variable.assign(one.weight.to_keras(matrices[name]))
+
+    def whole(self, **steps: int | None) -> None:
+        """Raise InvalidData for steps that are not whole executions of the model's, of which Keras
+        makes no parts.
+        """
+        group = int(self.model.steps_per_execution) if self.model.compiled else 1
+        for name, count in steps.items():
+            if count is not None and positive(name, count) % group:
+                message = f"{name} is {count}: give a multiple of steps_per_execution={group}."
+                raise InvalidData(message)
 
     def trains(self) -> None:
         """Raise InvalidData if layers were frozen or thawed since the model was compiled: whether
@@ -266,18 +291,3 @@ def fresh(model: keras.Model) -> keras.Model:
     if model.compiled:
         Configuration.of(model).compile(copy)
     return copy
-
-
-def _entered(
-    parameter: Parameter,
-    regularizers: dict[str, Regularizer],
-    constraints: dict[str, Constraint],
-) -> list[str]:
-    """Enter a parameter's regularizer and constraint; complaints about them."""
-    regularizer, about_regularizer = regularizer_of(parameter)
-    constraint, about_constraint = constraint_of(parameter)
-    if regularizer:
-        regularizers[parameter.name] = regularizer
-    if constraint:
-        constraints[parameter.name] = constraint
-    return [*about_regularizer, *about_constraint]

@@ -63,7 +63,9 @@ class Configuration:
         weights, losses = given["loss_weights"], given["loss"]
         # Keras would match them by their places in the order of the dict's names.
         mixed = isinstance(weights, Mapping) is not isinstance(losses, Mapping)
-        if weights is not None and len(names) > 1 and mixed:
+        if weights is not None and len(keras.tree.flatten(weights)) != len(names):
+            complaints.append(f"loss_weights are {_shown(weights)}. Give one for each output.")
+        elif weights is not None and len(names) > 1 and mixed:
             complaints.append(
                 f"loss_weights are {_shown(weights)}, the losses {_shown(losses)}. Give both as"
                 " lists, or both as dicts."
@@ -76,10 +78,7 @@ class Configuration:
         ]
         return cls(
             found["loss"],
-            tuple(
-                1.0 if weight is None else float(*_listed(weight))
-                for weight in found["loss_weights"]
-            ),
+            tuple(float(next(iter(_listed(weight)), 1.0)) for weight in found["loss_weights"]),
             tuple(_listed(metrics) for metrics in found["metrics"]),
             tuple(_listed(metrics) for metrics in found["weighted_metrics"]),
             model.optimizer,

@@ -40,7 +40,7 @@ class Validation:
     ) -> Self:
         """Of the examples the first `steps` batches, or all. Raises InvalidData."""
         size = positive("validation_batch_size", batch_size)
-        if isinstance(frequency, int):
+        if not isinstance(frequency, Collection):
             positive("validation_freq", frequency)
         if steps is not None and positive("validation_steps", steps) * size < data.rows:
             data = data.part(slice(steps * size))
@@ -53,9 +53,9 @@ class Validation:
 
     def is_due(self, epoch: int) -> bool:
         """Whether they are measured after an epoch, counted from 0."""
-        if isinstance(self.frequency, int):
-            return (epoch + 1) % self.frequency == 0
-        return epoch + 1 in self.frequency
+        if isinstance(self.frequency, Collection):
+            return epoch + 1 in self.frequency
+        return (epoch + 1) % self.frequency == 0
 
 
 @dataclass(eq=False)
@@ -103,14 +103,18 @@ class Run:
             self._saved()
             if len(self.iterations) < self.plan.iterations:
                 self._epoch_begins() if self._at_end_of_epoch else self._batches_begin()
-        if not self.plan.by_epoch:
-            for begin in range(0, len(self.iterations), self.plan.batches):
-                self._entered(averages(self.iterations[begin : begin + self.plan.batches]))
+        self.sum_up(len(self.iterations))
         self.training.finish()
         if self.callbacks:
             self.callbacks.end()
         if self.checkpoint:
             self.checkpoint.remove()
+
+    def sum_up(self, done: int) -> None:
+        """Enter the epochs of so many iterations, unless each was entered at its end."""
+        if not self.plan.by_epoch:
+            for begin in range(0, done, self.plan.batches):
+                self._entered(averages(self.iterations[begin : begin + self.plan.batches]))
 
     @property
     def _epoch(self) -> int:
@@ -127,7 +131,7 @@ class Run:
         if found is None:
             return
         self.training.change(found.matrices)
-        self.training.steps = found.steps
+        self.training.steps, self.training.rate = found.steps, found.rate
         objective = self.training.objective
         self.iterations += [
             Iteration(number, sums, objective) for number, sums in enumerate(found.sums, 1)
@@ -139,7 +143,7 @@ class Run:
     def _begins(self, callbacks: Callbacks) -> None:
         """Training begins, or goes on in the epoch that a callback knows."""
         epoch = callbacks.begin()
-        if epoch is not None and epoch > self.plan.first_epoch and not self.iterations:
+        if epoch is not None and not self.iterations:
             self.plan = self.plan.from_epoch(epoch)
 
     def _saved(self) -> None:
@@ -148,9 +152,10 @@ class Run:
         if self.checkpoint and due and len(self.iterations) < self.plan.iterations:
             self._saved_at = time.monotonic()
             sums = np.array([step.sums for step in self.iterations])
-            matrices = self.training.matrices()
+            training, done = self.training, len(self.iterations)
+            matrices = training.matrices()
             self.checkpoint.save(
-                Progress(len(self.iterations), self.training.steps, sums, self.history, matrices)
+                Progress(done, training.steps, sums, self.history, matrices, training.rate)
             )
 
     def _tested(self) -> None:

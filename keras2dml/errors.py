@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class Keras2DMLError(Exception):
@@ -38,7 +39,15 @@ class NotFitted(Keras2DMLError):
 
 def positive(name: str, value: int) -> int:
     """The value; InvalidData if it is no count of 1 or more."""
-    if value < 1:
-        message = f"{name} is {value}: give a whole number of 1 or more."
+    if not isinstance(value, Integral) or value < 1:
+        message = f"{name} is {value!r}: give a whole number of 1 or more."
+        raise InvalidData(message)
+    return value
+
+
+def counted(name: str, value: int) -> int:
+    """The value; InvalidData if it is no count of 0 or more."""
+    if not isinstance(value, Integral) or value < 0:
+        message = f"{name} is {value!r}: give a whole number of 0 or more."
         raise InvalidData(message)
     return value

@@ -111,6 +111,7 @@ class Keras2DML(Predicting, ScikitLearn):
         self._matrices = self._compilation.weights()
         self._state: dict[str, np.ndarray] | None = None  # scoring needs none
         self._steps = self._compilation.steps
+        self._rate: float | None = None
         self._scorer: Scorer | None = None
         goals = self._compilation.goals
         self._known = targets.read_labels(labels, goals) if labels else None
@@ -166,6 +167,7 @@ class Keras2DML(Predicting, ScikitLearn):
         algorithm.runs_on(self.spark)
         self._systemds.options.trains()
         self._compilation.trains()
+        self._compilation.whole(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         state = self._compilation.state() if self._state is None else self._state
         tables = self._tables
         if not isinstance(X, DataFrame):
@@ -211,6 +213,7 @@ class Keras2DML(Predicting, ScikitLearn):
             algorithm,
             self._policy,
             shuffled=epochs is not None if shuffle is None else shuffle,
+            rate=self._rate,
         )
         self._shown(training.script)
         run = Run(training, plan, tested, validation, report=report)
@@ -233,7 +236,8 @@ class Keras2DML(Predicting, ScikitLearn):
             state = self._compilation.state() if self._state is None else self._state
         except InvalidData:  # an optimizer of other variables: the copy has a new one
             return self._compilation.keras_model(self._matrices)
-        return self._compilation.keras_model({**self._matrices, **state}, self._steps)
+        matrices = {**self._matrices, **state}
+        return self._compilation.keras_model(matrices, self._steps, self._rate)
 
     def to_onnx(self, path: Path | str) -> None:
         """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output
@@ -277,8 +281,11 @@ class Keras2DML(Predicting, ScikitLearn):
                     run.display = shown.enter_context(reporting.Display(run.plan.iterations, every))
                 run.go()
         except BaseException:
-            with suppress(Exception):  # the session may be gone
-                self._keep(run)
+            done = len(run.iterations)
+            run.sum_up(done - done % run.plan.batches)
+            if done:
+                with suppress(Exception):  # the session may be gone
+                    self._keep(run)
             raise
         self._keep(run)
 
@@ -287,7 +294,7 @@ class Keras2DML(Predicting, ScikitLearn):
         matrices = run.training.matrices()
         self._state = {name: own for name, own in matrices.items() if name not in self._matrices}
         self._changed({name: matrices[name] for name in self._matrices})
-        self._steps = run.training.steps
+        self._steps, self._rate = run.training.steps, run.training.rate
         self.history, self.iterations = dict(run.history), run.iterations
         done = len(self.history.get("loss", ()))
         self.epoch = list(range(run.plan.first_epoch, run.plan.first_epoch + done))

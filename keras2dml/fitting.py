@@ -75,6 +75,7 @@ class Training:
         policy: Policy,
         *,
         shuffled: bool = False,
+        rate: float | None = None,
     ) -> None:
         """Begin with these weights and this state of the optimizer, which has made `steps`."""
         self._systemds = systemds
@@ -83,7 +84,7 @@ class Training:
         self._workers, self._policy = algorithm.parallel, policy
         self._order = -1
         self.steps = steps
-        self.rate: float | None = None
+        self.rate = rate
         self.objective = compilation.objective(data.targets)
         self.script = compilation.training_script(
             self.objective, shuffled=shuffled, algorithm=algorithm
@@ -116,7 +117,7 @@ class Training:
 
     def finish(self) -> None:
         """Put the averages of the weights in their place, where the optimizer keeps some."""
-        if self._compilation.optimizer.average is not None:
+        if self._compilation.optimizer.average is not None and self.steps:
             self.change(self._compilation.averages(self.matrices()))
 
     def close(self) -> None:

@@ -52,7 +52,8 @@ class Optimizer:
         """What changes with the next `count` iterations, (count, 1 or 2): the learning rate, which
         may be given, and, of Nadam, the product of its schedule.
         """
-        rates = np.array([rate or self.rates(before) for before in range(done, done + count)])
+        steps = range(done, done + count)
+        rates = np.array([self.rates(before) if rate is None else rate for before in steps])
         if self.step.factors is None:
             return rates.reshape(-1, 1)
         return np.column_stack([rates, self.products(done + count)[done:]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from keras2dml.algorithms import Algorithm
-from keras2dml.errors import InvalidData, positive
+from keras2dml.errors import InvalidData, counted, positive
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Plan:
             algorithm.part(batch_size),
             interval,
             by_epoch,
-            first_epoch,
+            counted("initial_epoch", first_epoch),
             whole,
         )
-        return plan if epochs is None else plan._for(epochs - first_epoch)
+        return plan if epochs is None else plan._for(counted("epochs", epochs) - first_epoch)
 
     @property
     def epochs(self) -> int:

@@ -106,6 +106,7 @@ class Predicting(SystemMLNames):
         Raises InvalidData as `fit` does.
         """
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
+        self._compilation.whole(steps=steps)
         held = self._examples(self._in_columns(X, self._tables), y, self._classes, sample_weight)
         validation = Validation.of(held, size, steps, 1)
         constants = {name: one.matrix for name, one in self._compilation.graph.constants()}

@@ -102,3 +102,18 @@ def _norms(weight: Weight, axis: Any) -> str | None:
 
 def _named(parameter: Parameter) -> str:
     return f"Layer {parameter.layer!r}: its {parameter.role}"
+
+
+def entered(
+    parameter: Parameter,
+    regularizers: dict[str, Regularizer],
+    constraints: dict[str, Constraint],
+) -> list[str]:
+    """Enter a parameter's regularizer and constraint; complaints about them."""
+    regularizer, about_regularizer = regularizer_of(parameter)
+    constraint, about_constraint = constraint_of(parameter)
+    if regularizer:
+        regularizers[parameter.name] = regularizer
+    if constraint:
+        constraints[parameter.name] = constraint
+    return [*about_regularizer, *about_constraint]

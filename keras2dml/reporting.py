@@ -56,7 +56,10 @@ class Display:
 
     def epoch(self, number: int, epochs: int, logs: Mapping[str, float]) -> None:
         """Say what was measured in an epoch, as Keras does."""
-        said = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items())
+        said = " - ".join(
+            f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
+            for name, value in logs.items()
+        )
         self._say(f"Epoch {number}/{epochs} - {said}")
 
     def _say(self, line: str) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
     from keras2dml.compilation import Compilation
+    from keras2dml.systemds import SystemDS
 
 # What `fit` alone looks at; of any other parameter an estimator is made anew.
 _OF_FIT = frozenset(
@@ -25,6 +26,8 @@ _OF_FIT = frozenset(
     )
 )
 _OPTIMIZER = "optimizer__"
+# What SystemML's setters set, which a clone has, too.
+_SETTINGS = ("_algorithm", "_columns", "_debug", "_activations")
 
 
 class ScikitLearn:
@@ -36,6 +39,7 @@ class ScikitLearn:
     """
 
     _compilation: Compilation
+    _systemds: SystemDS
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments of the constructor, by name; `deep` with those of the optimizer."""
@@ -69,7 +73,8 @@ class ScikitLearn:
             if name not in own
         }
         if changes:
-            changed["optimizer"] = {**(own["optimizer"] or {}), **changes}
+            changed["optimizer"] = {**(changed.get("optimizer", own["optimizer"]) or {}), **changes}
+        self._forget()
         self.__init__(**{**own, **changed})  # type: ignore[misc]
         return self
 
@@ -90,6 +95,10 @@ class ScikitLearn:
             return np.asarray(self.outputs(X)[0][..., 0] - goal.loss.threshold)
 
         return decision_function
+
+    def _forget(self) -> None:
+        """Give up what is in the JVM for scoring."""
+        raise NotImplementedError
 
     def outputs(self, X: object) -> list[np.ndarray]:
         """Every output of the model for each row."""
@@ -115,7 +124,11 @@ class ScikitLearn:
         raise InvalidSession(message)
 
     def __sklearn_clone__(self) -> Self:
-        return type(self)(**self.get_params(deep=False))
+        twin = type(self)(**self.get_params(deep=False))
+        for setting in _SETTINGS:
+            setattr(twin, setting, getattr(self, setting))
+        twin._systemds.options = self._systemds.options
+        return twin
 
     def __sklearn_is_fitted__(self) -> bool:
         return True  # a Keras model has weights
