@@ -31,7 +31,7 @@ from streaming.quarantine import Quarantine, failing, nothing, spans
 from streaming.scale import scaled
 from streaming.sink import written
 from streaming.steps import through
-from streaming.stopping import Batches
+from streaming.stopping import Batches, Stopping
 from streaming.tally import DEAD_LETTERS, SCORED, Tally, added
 from streaming.topic_ids import KnownTopics
 from streaming.validate import validated
@@ -150,6 +150,8 @@ class Query:
             try:
                 self._send(records, line_up)
             except Exception as exc:
+                if self.batches.stop.is_set():  # whoever stops a service stops its workers, too
+                    raise Stopping from exc
                 cause = cause_of(exc, self.kafka)
                 unforeseen = isinstance(cause, ScoringStopped)
                 if unforeseen:

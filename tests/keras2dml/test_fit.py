@@ -119,7 +119,7 @@ def test_a_checkpoint_of_another_run_is_not_taken(run, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         run(small()).fit(*rows(), epochs=3, checkpoint=tmp_path, **FIT)
     monkeypatch.undo()
-    with pytest.raises(InvalidData, match="checkpoint of another run: batch_size, batches, iterations"):
+    with pytest.raises(InvalidData, match="another run: batch_size, batches, iterations"):
         run(small()).fit(*rows(), epochs=3, checkpoint=tmp_path, batch_size=6, shuffle=False)
     (tmp_path / FILE).write_bytes(b"half")
     with pytest.raises(InvalidData, match="is no checkpoint"):
