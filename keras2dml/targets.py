@@ -256,8 +256,7 @@ def _by_class(target: Targets, class_weight: Mapping[Any, float]) -> np.ndarray:
     else:
         single = matrix.shape[1] == 1
         # Keras rounds shares between two classes, the half one to the first.
-        second = np.round(matrix[:, 0]) > 0
-        places = second.astype(int) if single else matrix.argmax(axis=1)
+        places = (np.round(matrix[:, 0]) > 0).astype(int) if single else matrix.argmax(axis=1)
     names = [name.item() if isinstance(name, np.generic) else name for name in classes]
     unknown = set(class_weight) - set(names)
     if unknown:

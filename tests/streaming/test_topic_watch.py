@@ -1,0 +1,37 @@
+"""That Kafka is away is told once, and that it is back."""
+
+from __future__ import annotations
+
+import pytest
+
+from contract.connection import Kafka
+from contract.errors import BrokerUnavailable
+from streaming import topic_watch
+from streaming.topic_watch import Absence
+
+
+def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(topic_watch.time, "monotonic", lambda: now[0])
+    told: list[str] = []
+    absence = Absence(Kafka("broker:9092"), told.append)
+
+    def asked_at(seconds: float) -> None:
+        now[0] = seconds
+        with absence.noted():
+            raise BrokerUnavailable
+
+    asked_at(0.0)
+    absence.over()  # a restart
+    asked_at(10.0)
+    asked_at(14.0)
+    assert told == []
+    asked_at(15.0)
+    asked_at(60.0)
+    absence.over()
+    absence.over()
+    assert told == [
+        "Kafka at broker:9092 does not answer. Nothing is lost: it goes on by itself when Kafka is "
+        "back.",
+        "Kafka at broker:9092 answers again.",
+    ]
