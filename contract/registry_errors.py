@@ -23,8 +23,12 @@ _CLIENTS = ("mlflow", "sqlalchemy", "google.protobuf", "requests", "urllib3")
 def explained(uri: str, artifacts: Path, missing: str | None) -> Iterator[None]:
     """Turn the errors of MLflow at `uri`, and of the folder of its files, into ours.
 
-    NoChampion says what is `missing`, and the remedy, if MLflow says that it does not have that.
+    NoChampion says what is `missing`, and the remedy, if MLflow says that it does not have that, or
+    there is no database yet, which a question does not make.
     """
+    if missing is not None and _is_unmade(uri):
+        message = f"The registry {uri} does not have {missing}"
+        raise NoChampion(message)
     try:
         yield
     except Exception as exc:  # MLflow's own, and those of what it stores its tables with
@@ -46,6 +50,12 @@ def explained(uri: str, artifacts: Path, missing: str | None) -> Iterator[None]:
             f"may write, or an MLflow server that runs. Check --tracking-uri."
         )
         raise RegistryUnavailable(message) from exc
+
+
+def _is_unmade(uri: str) -> bool:
+    """Whether it is of a SQLite file that is not there."""
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    return path != uri and not Path(path).exists()
 
 
 def check_about(uri: str, model: str, answer: Any) -> Any:

@@ -64,7 +64,8 @@ EngineName = Annotated[
     typer.Option("--engine", help="onnx, openvino, openvino-int8, systemds. [default: auto]"),
 ]
 Faults = Annotated[
-    str | None, typer.Option(help="Faulty on purpose: KIND=SHARE,... [default: none]")
+    str | None,
+    typer.Option(help="Faulty on purpose: a share, 1%, or KIND=SHARE,... [default: none]"),
 ]
 Rate = Annotated[str | None, typer.Option(help="Readings a second, or max. [default: max]")]
 Count = Annotated[int | None, typer.Option(help="Readings to send. [default: 10000]")]

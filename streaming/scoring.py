@@ -105,7 +105,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         _check_begins(stands, settings)
         starting, known = _begin(checkpoint, settings, stands, tell)
         try:
-            shape = champions.current().champion.bundle.manifest.input_shape
+            champion = champions.current().champion
         except Stopping:
             return Summary(0, 0)
         figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
@@ -136,9 +136,11 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
             starting,
         )
         every = None if settings.available_now else settings.trigger
+        shape = champion.bundle.manifest.input_shape
         source.size_batches(spark, shape)
         records = source.bounded(readings, shape, settings.topics)
         running = query.started(records, settings.name, every)
+        tell(f"Ready: {champion.title} scores with {champion.model.engine}.")
         with watched(
             settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed)), tell
         ):

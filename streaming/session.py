@@ -5,13 +5,13 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
 from keras2dml import spark_session
 from streaming.local_files import local_files
+from streaming.loggers import quieten
 
 _ROOT = Path(__file__).parent.parent
 _PACKAGES = ("contract", "keras2dml", "streaming")
@@ -27,27 +27,6 @@ _PLANS = {
 
 # Of Spark's options for Kafka, what its plans and its page must not show.
 _SECRET = "(?i)secret|password|token|access[.]key|jaas|keystore"
-
-# What they log on the way to an exception is in the exception, and that is told once, at the end.
-_REPEATING = (
-    "org.apache.spark.executor.Executor",
-    "org.apache.spark.scheduler.TaskSetManager",
-    "org.apache.spark.sql.execution.datasources.v2.WriteToDataSourceV2Exec",
-    "org.apache.spark.sql.execution.streaming.MicroBatchExecution",
-    "org.apache.spark.api.python.PythonRunner",
-    "org.apache.spark.util.Utils",
-    "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor",
-    "org.apache.spark.sql.execution.python.ArrowPythonRunner",
-    "org.apache.spark.sql.kafka010.consumer.FetchedDataPool",
-    # It is read by the thread that feeds a Python worker, and says so for every task.
-    "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer",
-    # They do not know that what finds secrets is used, too.
-    "org.apache.kafka.clients.admin.AdminClientConfig",
-    "org.apache.kafka.clients.consumer.ConsumerConfig",
-    "org.apache.kafka.clients.producer.ProducerConfig",
-    # That Kafka is away is told in a sentence.
-    "org.apache.kafka.clients.NetworkClient",
-)
 
 
 def session(
@@ -75,7 +54,7 @@ def session(
         # Workers find our packages there; no shell is forked for the files of a checkpoint.
         conf |= {"spark.executorEnv.PYTHONPATH": str(_ROOT), **local_files(jars)}
     spark = spark_session("digitstream-score", master, jars, conf, secret_file)
-    _quieten(spark)
+    quieten(spark)
     if not local:
         _ship(spark)
     return spark
@@ -87,13 +66,6 @@ def prepared(spark: SparkSession) -> SparkSession:
     for name, value in _PLANS.items():
         own.conf.set(name, value)
     return own
-
-
-def _quieten(spark: SparkSession) -> None:
-    jvm: Any = spark._jvm
-    log4j = jvm.org.apache.logging.log4j
-    for name in _REPEATING:
-        log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
 
 
 def _ship(spark: SparkSession) -> None:

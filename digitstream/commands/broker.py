@@ -50,9 +50,10 @@ def start(
 
     settings = flags.loaded(Settings, locals())
     path = machine.fetched(jars.BROKER)
+    before = broker.status(settings.home)
     with display.activity("Starting Kafka"):
         found = broker.start(settings.home, machine.java_17(), path, port, locked=secure)
-    _report(found, as_json)
+    _report(found, as_json, "runs already" if found == before else "runs")
     if found.listeners:
         display.say(_way_in(settings.home))
 
@@ -134,12 +135,13 @@ def _way_in(home: Path) -> str:
     )
 
 
-def _report(found: Broker | None, as_json: bool) -> None:
+def _report(found: Broker | None, as_json: bool, does: str = "runs") -> None:
     value: dict[str, Any] = {"running": found is not None, **(asdict(found) if found else {})}
 
     def sentence() -> str:
         if found is None:
             return "Kafka is not running."
-        return f"Kafka runs at {found.bootstrap_servers} (process {found.pid}, log {found.log})."
+        at = f"{found.bootstrap_servers} (process {found.pid}, log {found.log})"
+        return f"Kafka {does} at {at}."
 
     display.report(value, sentence, as_json)

@@ -67,8 +67,13 @@ def archive(
     from streaming.archive.failures import ArchiveStopped
 
     stop = threading.Event()
-    with display.activity(f"Archiving {settings.prefix}.* to {settings.address}"):
-        summary = archiving.run(settings, jars, stop=stop, tell=display.say)
+    with display.activity(f"Archiving {settings.prefix}.* to {settings.address}") as news:
+
+        def progress(rows: int) -> None:
+            if settings.available_now:
+                news(f"{rows:,} rows so far")
+
+        summary = archiving.run(settings, jars, stop=stop, tell=display.say, progress=progress)
     added = ", ".join(f"{rows} to {name}" for name, rows in asdict(summary).items())
     display.report(asdict(summary), lambda: f"Rows added to the tables: {added}.", as_json)
     if settings.available_now and stop.is_set():

@@ -169,11 +169,11 @@ def produce(
     Faults.parse(settings.faults)
     settings = flags.connected(settings)
     try:
-        with stopping() as stop, display.progress("Readings sent") as advance:
+        with stopping() as stop, display.progress("Readings acknowledged") as advance:
             sent = run(
                 settings,
                 stop=stop,
-                progress=lambda done: advance(done, settings.count, "acknowledged"),
+                progress=lambda done: advance(done, settings.count, ""),
             )
     except Undelivered as trouble:
         if as_json:

@@ -125,8 +125,10 @@ def score(
         return
     connector = machine.connector()
     from streaming import scoring
+    from streaming.choice import AUTO
 
-    with display.activity(f"Scoring {', '.join(settings.read)} with {settings.engine}"):
+    engine = "" if settings.engine == AUTO else f" with {settings.engine}"
+    with display.activity(f"Scoring {', '.join(settings.read)}{engine}"):
         summary = scoring.run(settings, connector, display.say)
     sentence = f"{summary.scored} readings scored, {summary.dead_letters} dead letters."
     display.report(asdict(summary), lambda: sentence, as_json)

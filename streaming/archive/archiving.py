@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from kafka import KafkaConsumer, TopicPartition
 from pyspark.sql import SparkSession
@@ -40,6 +41,7 @@ from streaming.topic_ids import KnownTopics, TopicIds
 from streaming.topic_watch import watched
 
 _GLANCE_SECONDS = 0.2
+_NEWS_SECONDS = 10.0
 
 
 class OtherTopic(DigitstreamError):
@@ -62,6 +64,7 @@ def run(
     *,
     stop: threading.Event | None = None,
     tell: Callable[[str], object] = lambda sentence: None,
+    progress: Callable[[int], object] = lambda rows: None,
 ) -> Summary:
     """Archive the topics until `stop` is set or SIGINT or SIGTERM arrives; then the commits that
     run are finished first. With `settings.available_now`, until all that is there is archived.
@@ -69,7 +72,8 @@ def run(
     `jars` are those of Spark's Kafka connector and Delta's. Raises TopicMissing, BrokerUnavailable
     and RecordsLost for Kafka, TablesUnwritable, TableBusy and OtherTopic for the tables, and
     ArchiveStopped; what is not archived yet is then archived when this is called again. `tell` is
-    called with a sentence when Kafka is away, and when it is back.
+    called with a sentence when Kafka is away, and when it is back, `progress` now and then with the
+    rows that were added so far.
     """
     ensure(settings.kafka, settings.topics, partitions=settings.partitions)
     spark = session(
@@ -80,7 +84,7 @@ def run(
         settings.spark_secret_file,
     )
     try:
-        return archive(spark, settings, stop or threading.Event(), tell)
+        return archive(spark, settings, stop or threading.Event(), tell, progress)
     finally:
         spark.stop()
 
@@ -90,6 +94,7 @@ def archive(
     settings: Archiving,
     stop: threading.Event,
     tell: Callable[[str], object] = lambda sentence: None,
+    progress: Callable[[int], object] = lambda rows: None,
 ) -> Summary:
     """`run` on a session that is there, and stays."""
     place = Place(spark, settings.address)
@@ -125,7 +130,7 @@ def archive(
                 with _explained(settings, place, table):
                     running.append(_started(place, table, settings, stop))
             with watched(settings.kafka, KnownTopics(ids), end, tell):
-                _wait(running, stop)
+                _wait(running, stop, progress)
         except BaseException:
             stop.set()
             raise
@@ -154,9 +159,18 @@ def _started(
     return query, each
 
 
-def _wait(running: Sequence[tuple[StreamingQuery, Archive]], stop: threading.Event) -> None:
+def _wait(
+    running: Sequence[tuple[StreamingQuery, Archive]],
+    stop: threading.Event,
+    progress: Callable[[int], object],
+) -> None:
     """Return when all queries ended, or `stop` is set, which one that fails does for the others."""
+    reported, since = 0, monotonic()
     while any(query.isActive for query, _ in running) and not stop.wait(_GLANCE_SECONDS):
+        rows = sum(each.rows for _, each in running)
+        if rows > reported and monotonic() - since >= _NEWS_SECONDS:
+            reported, since = rows, monotonic()
+            progress(rows)
         if any(not query.isActive and query.exception() is not None for query, _ in running):
             stop.set()
 

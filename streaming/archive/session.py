@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pyspark.sql import SparkSession
 
 from keras2dml.network import launch
 from streaming.local_files import local_files
+from streaming.loggers import quieten
 
 _LOG = Path(__file__).parents[2] / "keras2dml" / "log4j2.properties"
 
@@ -52,22 +52,6 @@ _LOCAL = {
 # once: its own way to end is long, and may never get there.
 _QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 
-# What they log on the way to an exception is in the exception, and that is told once, at the end.
-_REPEATING = (
-    "org.apache.spark.executor.Executor",
-    "org.apache.spark.scheduler.TaskSetManager",
-    "org.apache.spark.sql.execution.datasources.FileFormatWriter",
-    "org.apache.spark.sql.execution.streaming.MicroBatchExecution",
-    # No micro-batch is planned anew while it runs.
-    "org.apache.spark.sql.execution.streaming.ResolveWriteToStream",
-    "org.apache.spark.sql.delta.commands.VacuumCommand",
-    "org.apache.spark.sql.delta.files.DelayedCommitProtocol",
-    "org.apache.spark.util.Utils",
-    "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer",
-    "org.apache.kafka.clients.admin.AdminClientConfig",
-    "org.apache.kafka.clients.NetworkClient",
-)
-
 
 def session(
     name: str,
@@ -96,9 +80,7 @@ def session(
         conf["spark.jars.packages"] = packages
     with _silent():
         spark = launch(name, master, conf, secret_file)
-    log4j: Any = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
-    for logger in _REPEATING:
-        log4j.core.config.Configurator.setLevel(logger, log4j.Level.OFF)
+    quieten(spark)
     return spark
 
 
