@@ -126,10 +126,14 @@ def numbers(data: object, name: str) -> np.ndarray:
 
 
 def unmasked(data: object, name: str) -> np.ndarray:
-    """The data as an array; InvalidData for a masked one and for complex numbers, of which a part
-    would be dropped.
+    """The data as an array; InvalidData for rows of different lengths, and for a masked array and
+    complex numbers, of which a part would be dropped.
     """
-    array = np.asarray(data)
+    try:
+        array = np.asarray(data)
+    except ValueError as error:
+        message = f"{name} has rows of different lengths: give an array, with as many in each."
+        raise InvalidData(message) from error
     if np.ma.is_masked(data) or array.dtype.kind == "c":
         kind = "complex numbers" if array.dtype.kind == "c" else "numbers that are masked"
         message = f"{name} has {kind}: give plain numbers, without those that are missing."

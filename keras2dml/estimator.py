@@ -21,7 +21,7 @@ from keras2dml.compilation import Compilation, fresh
 from keras2dml.data import Names, columns
 from keras2dml.epochs import Report, Run, Validation
 from keras2dml.errors import InvalidData, positive
-from keras2dml.examples import kept, split
+from keras2dml.examples import kept, parts, split
 from keras2dml.fitting import Iteration, Training
 from keras2dml.frames import Columns
 from keras2dml.plan import Plan
@@ -155,9 +155,8 @@ class Keras2DML(Predicting, ScikitLearn):
         `sample_weight` are names of columns; it goes to the driver only where it fits. `report` is
         called with the iterations done since its last call, instead of showing a progress bar. An
         epoch of `steps_per_epoch` batches is the next ones of a pass over the rows that are left,
-        as Keras' is. With
-        a folder `checkpoint`, the same call goes on where a killed run was. Raises InvalidData,
-        and InvalidSession on a GPU, before anything runs.
+        as Keras' is. With a folder `checkpoint`, the same call goes on where a killed run was.
+        Raises InvalidData, and InvalidSession on a GPU, before anything runs.
 
         Returns this estimator, which has what Keras' History has: `history` and `epoch`.
         """
@@ -173,51 +172,52 @@ class Keras2DML(Predicting, ScikitLearn):
         if not isinstance(X, DataFrame):
             tables = columns(X, self._graph.takes, tables)
             X = self._in_columns(X, tables)
-        data = self._examples(X, y, self._known, sample_weight, class_weight)
-        tested = held = None
-        if validation_data is not None:
-            given = (
-                (validation_data,) if isinstance(validation_data, DataFrame) else validation_data
+        with ExitStack() as stack:
+            data = stack.enter_context(
+                closing(self._examples(X, y, self._known, sample_weight, class_weight))
             )
-            rows, labels, weights, *_ = *given, None, None
-            classes = [target.classes for target in data.targets]
-            rows = self._in_columns(rows, tables)
-            held = self._examples(rows, labels, classes, weights)
-        elif validation_split:
-            data, held = split(data, validation_split, by_class=class_weight is not None)
-        elif self.test_interval and self.test_iter:
-            data, tested = kept(data, self.test_iter, size, by_class=class_weight is not None)
-        algorithm.fits(self._compilation.objective(), self._compilation.optimizer, size, data.rows)
-        validation = None
-        if held is not None:
-            by = validation_batch_size or size, validation_steps, validation_freq
-            validation = Validation.of(held, *by)
-        plan = Plan.of(
-            algorithm,
-            data.rows,
-            size,
-            self.max_iter,
-            epochs,
-            initial_epoch,
-            self.test_interval if tested else 0,
-            by_epoch=epochs is not None or bool(validation or callbacks),
-            steps=steps_per_epoch,
-        )
-        training = Training(
-            self._systemds,
-            self._compilation,
-            {**self._matrices, **state},
-            data,
-            self._steps,
-            self.seed,
-            algorithm,
-            self._policy,
-            shuffled=epochs is not None if shuffle is None else shuffle,
-            rate=self._rate,
-        )
-        self._shown(training.script)
-        run = Run(training, plan, tested, validation, report=report)
-        with closing(data), closing(training):
+            tested = held = None
+            if validation_data is not None:
+                rows, labels, weights = parts(validation_data)
+                classes = [target.classes for target in data.targets]
+                held = self._examples(self._in_columns(rows, tables), labels, classes, weights)
+                stack.enter_context(closing(held))
+            elif validation_split:
+                data, held = split(data, validation_split, by_class=class_weight is not None)
+            elif self.test_interval and self.test_iter:
+                data, tested = kept(data, self.test_iter, size, by_class=class_weight is not None)
+            optimizer, objective = self._compilation.optimizer, self._compilation.objective()
+            algorithm.fits(objective, optimizer, size, data.rows)
+            validation = None
+            if held is not None:
+                by = validation_batch_size or size, validation_steps, validation_freq
+                validation = Validation.of(held, *by)
+            plan = Plan.of(
+                algorithm,
+                data.rows,
+                size,
+                self.max_iter,
+                epochs,
+                initial_epoch,
+                self.test_interval if tested else 0,
+                by_epoch=epochs is not None or bool(validation or callbacks),
+                steps=steps_per_epoch,
+            )
+            training = Training(
+                self._systemds,
+                self._compilation,
+                {**self._matrices, **state},
+                data,
+                self._steps,
+                self.seed,
+                algorithm,
+                self._policy,
+                shuffled=epochs is not None if shuffle is None else shuffle,
+                rate=self._rate,
+            )
+            stack.enter_context(closing(training))
+            self._shown(training.script)
+            run = Run(training, plan, tested, validation, report=report)
             self._run(run, callbacks, verbose, checkpoint)
             self._tables = tables
             self._classes = self._known or [target.classes for target in data.targets]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,13 @@ Held = np.ndarray | Rows
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The examples of a run, or those that are kept from it to measure it."""
+    """The examples of a run, or those that are kept from it to measure it. What is held of
+    DataFrames is given up with the whole: that of its `parts`, too.
+    """
 
     features: tuple[Held, ...]
     targets: tuple[Targets, ...]
+    parts: list[Data] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -34,18 +37,23 @@ class Data:
 
     def part(self, rows: slice, *, measured: bool = False) -> Data:
         """Some of the examples; those that are `measured` have no weights."""
-        targets = (target[rows] for target in self.targets)
-        return Data(
+        targets = [replace(target, weights=None) if measured else target for target in self.targets]
+        part = Data(
             tuple(matrix[rows] for matrix in self.features),
-            tuple(replace(part, weights=None) if measured else part for part in targets),
+            tuple(target[rows] for target in targets),
         )
+        self.parts.append(part)
+        return part
 
     def close(self) -> None:
         """Give up what is held of DataFrames."""
-        weights = (one.weights for one in self.targets)
-        for one in (*self.features, *(one.matrix for one in self.targets), *weights):
-            if isinstance(one, Rows):
-                one.close()
+        for part in self.parts:
+            part.close()
+        targets = [target.matrix for target in self.targets]
+        weights = [target.weights for target in self.targets]
+        for matrix in (*self.features, *targets, *weights):
+            if isinstance(matrix, Rows):
+                matrix.close()
 
     def matrices(self, objective: Objective) -> dict[str, Held]:
         """Inputs, targets and weights by the names that the scripts give them."""
@@ -106,6 +114,16 @@ def of_frame(
         None if known is None else known[0],
     )
     return Data((features,), (made,))
+
+
+def parts(validation_data: Sequence[object] | DataFrame) -> tuple[Any, Any, Any]:
+    """X, y and the weights of Keras' `validation_data`: of a DataFrame X alone."""
+    whole = (validation_data,) if isinstance(validation_data, DataFrame) else validation_data
+    if not 1 <= len(whole) <= 3:
+        message = f"validation_data has {len(whole)} parts: give (X, y), or (X, y, sample_weight)."
+        raise InvalidData(message)
+    X, y, sample_weight, *_ = *whole, None, None
+    return X, y, sample_weight
 
 
 def split(given: Data, share: float, *, by_class: bool = False) -> tuple[Data, Data]:

@@ -150,7 +150,8 @@ class Training:
 
     def _iterations(self, plan: Plan, done: int, count: int) -> list[Iteration]:
         if self._shuffled:
-            self._shuffle(plan.rows, plan.first_epoch + done // plan.batches)
+            before = (self.steps - done) // plan.batches
+            self._shuffle(plan.rows, before + done // plan.batches)
         optimizer = self._compilation.optimizer
         schedule = optimizer.scheduled(self.steps, count, self.rate)
         iterations = range(done, done + count)
@@ -181,12 +182,14 @@ class Training:
             for number, sums in enumerate(history, start=done + 1)
         ]
 
-    def _shuffle(self, rows: int, epoch: int) -> None:
-        """The order of an epoch, which depends on the seed and the epoch alone."""
-        if epoch != self._order:
-            order = np.random.default_rng([self._seed, epoch]).permutation(rows)
+    def _shuffle(self, rows: int, number: int) -> None:
+        """The order of a pass over the rows, which depends on the seed and on how many passes the
+        optimizer has made before, in this call of `fit` and in others.
+        """
+        if number != self._order:
+            order = np.random.default_rng([self._seed, number]).permutation(rows)
             self._put("order", order.reshape(-1, 1) + 1.0)
-            self._order = epoch
+            self._order = number
 
 
 def averages(iterations: Sequence[Iteration]) -> dict[str, float]:

@@ -67,12 +67,12 @@ def load(
             f" {', '.join(named)}."
         )
         raise InvalidData(message)
-    wanted = [one for one in graph.parameters if layers[one.name].isdisjoint(ignored)]
+    taken = [one for one in graph.parameters if layers[one.name].isdisjoint(ignored)]
     names = file_names(graph)
-    files = {one.name: source.absolute() / names[one.name] for one in wanted}
+    files = {one.name: source.absolute() / names[one.name] for one in graph.parameters}
     if not all(file.exists() for file in files.values()):
-        renumbered = _renumbered(source, graph)
-        files = {name: renumbered.get(name, file) for name, file in files.items()}
+        files |= _renumbered(source, graph, [one.name for one in taken])
+    files = {one.name: files[one.name] for one in taken}
     missing = [file.name for file in files.values() if not file.exists()]
     if missing:
         message = (
@@ -82,7 +82,7 @@ def load(
         raise InvalidData(message)
     lines = [dml.read(name, file) for name, file in files.items()]
     matrices = systemds.computed(Script("\n".join(lines), (), tuple(files)), {})
-    for one in wanted:
+    for one in taken:
         if matrices[one.name].shape != one.weight.matrix:
             there, own = dml.shape(matrices[one.name].shape), dml.shape(one.weight.matrix)
             message = (
@@ -122,9 +122,9 @@ def _path(one: Parameter) -> tuple[str, ...]:
     return tuple(one.weight.variable.path.split("/")[:-1])
 
 
-def _renumbered(source: Path, graph: Graph) -> dict[str, Path]:
+def _renumbered(source: Path, graph: Graph, taken: Collection[str]) -> dict[str, Path]:
     """The files of the same layers under other numbers, `conv2d_4` for `conv2d_8`; none where the
-    folder has other layers.
+    folder has other layers. A warning tells those of the weights that are `taken`.
     """
     own = _layers(graph)
     roles = "|".join({re.escape(_ROLES.get(one.role, one.role)) for one in graph.parameters})
@@ -140,7 +140,8 @@ def _renumbered(source: Path, graph: Graph) -> dict[str, Path]:
         if len(mine) != len(theirs):
             return {}
         layers |= dict(zip(mine, theirs, strict=True))
-    changed = [layer for layer in dict.fromkeys(own.values()) if layers[layer] != layer]
+    used = dict.fromkeys(own[name] for name in taken)
+    changed = [layer for layer in used if layers[layer] != layer]
     if not changed:
         return {}
     warnings.warn(

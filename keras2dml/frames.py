@@ -4,7 +4,8 @@ so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -89,15 +90,14 @@ def examples(
     if columns.weight is not None:
         parts["weights"] = 1
         given.append(F.array(_column(frame, columns.weight).cast("double")))
-    both = frame.select(array_to_vector(F.concat(*given, listed)).alias("all")).persist()
-    rows = both.count()
-    if rows == 0:
-        message = "The DataFrame is empty: give at least one row."
-        raise InvalidData(message)
-    found = _split(systemds, both, rows, {**parts, "features": value.size}, order)
-    taken = {name: Rows(systemds, matrix, rows, both) for name, matrix in found.items()}
-    made = replace(about, matrix=taken["labels"], weights=taken.get("weights"))
-    return taken["features"], made
+    with _persisted(frame.select(array_to_vector(F.concat(*given, listed)).alias("all"))) as all_:
+        rows = all_.count()
+        if rows == 0:
+            message = "The DataFrame is empty: give at least one row."
+            raise InvalidData(message)
+        matrices = _split(systemds, all_, rows, {**parts, "features": value.size}, order)
+    taken = {name: Rows(systemds, matrix, rows, all_) for name, matrix in matrices.items()}
+    return taken["features"], replace(about, matrix=taken["labels"], weights=taken.get("weights"))
 
 
 def features(
@@ -106,11 +106,11 @@ def features(
     """The features of a DataFrame as a matrix, and the DataFrame with the numbers of its rows,
     which is kept until it is unpersisted.
     """
-    numbered = systemds.numbered(frame, INDEX).persist()
-    listed, order = _features(numbered, column, value)
-    vectors = numbered.select(INDEX, array_to_vector(listed).alias("all"))
-    found = _split(systemds, vectors, numbered.count(), {"features": value.size}, order)
-    return found["features"], numbered
+    with _persisted(systemds.numbered(frame, INDEX)) as numbered:
+        listed, order = _features(numbered, column, value)
+        vectors = numbered.select(INDEX, array_to_vector(listed).alias("all"))
+        matrices = _split(systemds, vectors, numbered.count(), {"features": value.size}, order)
+    return matrices["features"], numbered
 
 
 def with_predictions(
@@ -135,6 +135,17 @@ def with_predictions(
     return numbered.join(made, INDEX).drop(INDEX)
 
 
+@contextmanager
+def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
+    """A DataFrame that is kept from now on, unless the body fails."""
+    frame.persist()
+    try:
+        yield frame
+    except BaseException:
+        frame.unpersist()
+        raise
+
+
 def _split(
     systemds: SystemDS,
     frame: DataFrame,
@@ -157,14 +168,18 @@ def _split(
             "features = features %*% table(order, seq(1, nrow(order)), nrow(order), nrow(order))"
         )
     script = Script("\n".join(lines), tuple(given), (*parts, "broken"))
-    found = systemds.run(script, given)
-    broken = found.pop("broken")
+    try:
+        matrices = systemds.run(script, given)
+    finally:
+        systemds.free(*given.values())
+    broken = matrices.pop("broken")
     count = int(systemds.numpy(broken)[0, 0])
-    systemds.free(broken, *given.values())
+    systemds.free(broken)
     if count:
+        systemds.free(*matrices.values())
         message = f"The DataFrame has {count} values that are NaN or infinite: clean or drop them."
         raise InvalidData(message)
-    return found
+    return matrices
 
 
 def _features(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.ndarray | None]:

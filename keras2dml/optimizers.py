@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.optimizers.schedules import LearningRateSchedule
 
 Constants = Mapping[str, float]
 
@@ -89,6 +90,14 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
             f"The optimizer {optimizer.name!r} has loss_scale_factor="
             f"{optimizer.loss_scale_factor!r}. SystemDS computes in float64: leave it out."
         )
+    rate, plain = optimizer._learning_rate, (keras.Variable, LearningRateSchedule)
+    if callable(rate) and not isinstance(rate, plain):
+        complaints.append(
+            f"The optimizer {optimizer.name!r} has a function as its learning_rate, which Keras"
+            " calls when it traces a step, and neither copies nor saves: give a number or a"
+            " schedule."
+        )
+        return None, complaints
     return Optimizer(
         step=STEPS[type(optimizer)](optimizer),
         rates=_rates(optimizer),
@@ -105,13 +114,14 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
 
 
 def _rates(optimizer: Any) -> Callable[[int], float]:
-    """The learning rate by the number of steps done, computed by Keras' own schedule."""
+    """The learning rate by the number of steps done: the number that it is now, or one that Keras'
+    own schedule computes.
+    """
     rate = optimizer._learning_rate
-    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+    if isinstance(rate, LearningRateSchedule):
         return lambda done: float(rate(done))
-    if callable(rate) and not isinstance(rate, keras.Variable):
-        return lambda done: float(rate())
-    return lambda done: float(rate)
+    number = float(rate)
+    return lambda done: number
 
 
 def _rounded(number: float) -> float:

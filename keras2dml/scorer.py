@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -175,6 +177,8 @@ class Scorer:
         self._weights: dict[str, Matrix] = {
             name: self._systemds.matrix(matrix) for name, matrix in self.model.weights.items()
         }
+        self._release = weakref.finalize(self, _freed, self._systemds, [*self._weights.values()])
+        self._release.atexit = False  # the JVM ends, too
 
     def predict_proba(self, features: object) -> Any:
         """What the model makes of features (N, *shape), or rows (N, D) in C,H,W order: (N, K)
@@ -204,13 +208,19 @@ class Scorer:
             raise InvalidData(message)
         ((name, value),), (output,) = self.model.inputs.items(), self.model.outputs
         rows, numbered = frames.features(self._systemds, frame, columns.features, value)
-        given = {name: rows, **self._weights}
-        scores = self._systemds.frame(self.model.script, given, output)
-        made = frames.with_predictions(scores, numbered, columns, classes).localCheckpoint()
-        numbered.unpersist()
-        self._systemds.free(rows)
-        return made
+        try:
+            given = {name: rows, **self._weights}
+            scores = self._systemds.frame(self.model.script, given, output)
+            return frames.with_predictions(scores, numbered, columns, classes).localCheckpoint()
+        finally:
+            numbered.unpersist()
+            self._systemds.free(rows)
 
     def close(self) -> None:
-        """Give the weights in the JVM up; nothing is scored any more."""
-        self._systemds.free(*self._weights.values())
+        """Give the weights in the JVM up, as happens when nobody has the scorer any more."""
+        self._release()
+
+
+def _freed(systemds: SystemDS, matrices: Sequence[Matrix]) -> None:
+    with suppress(Exception):  # the session may be gone
+        systemds.free(*matrices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeGuard, TypeVar
 
 from keras2dml.errors import InvalidData
 
@@ -24,7 +24,8 @@ class Structure:
     keyed: bool = False
 
     def listed(self, values: object, argument: str) -> list[Any]:
-        """What a user gives for each: a dict by the names, a list, or for one alone as it is.
+        """What a user gives for each: a dict by the names, a list, or for one alone as it is, or
+        its array in a list.
 
         As with Keras, names besides are ignored in a dict of inputs that are not keyed. Raises
         InvalidData.
@@ -39,7 +40,7 @@ class Structure:
                 raise InvalidData(message)
             return [values[name] for name in self.names]
         if len(self.names) == 1:
-            return [values]
+            return list(values) if self._is_of_one(values) else [values]
         if isinstance(values, (list, tuple)) and len(values) == len(self.names) and not self.keyed:
             return list(values)
         form = "a dict by their names" if self.keyed else "a list with an array for each"
@@ -47,6 +48,12 @@ class Structure:
             f"The model has the {self.kind} {', '.join(self.names)}: give {argument} as {form}."
         )
         raise InvalidData(message)
+
+    def _is_of_one(self, values: Any) -> TypeGuard[Sequence[Any]]:
+        """Whether this is a list with the one array, and no list of rows."""
+        if not isinstance(values, (list, tuple)) or len(values) != 1:
+            return False
+        return getattr(values[0], "ndim", 0) >= (2 if self.kind == "inputs" else 1)
 
     def packed(self, values: Sequence[T]) -> T | list[T] | dict[str, T]:
         """What is handed out of each: a dict, a list, or one alone, as Keras does."""

@@ -71,13 +71,15 @@ def of_outputs(
         return (replace(made[0], weights=_by_class(made[0], class_weight)),)
     if sample_weight is None:
         return tuple(made)
-    shared = isinstance(sample_weight, np.ndarray) or len(goals) == 1
+    by_output = isinstance(sample_weight, (Mapping, list, tuple))
     weights = (
-        [sample_weight] * len(goals) if shared else outputs.listed(sample_weight, "sample_weight")
+        outputs.listed(sample_weight, "sample_weight")
+        if by_output
+        else [sample_weight] * len(goals)
     )
     return tuple(
-        replace(target, weights=_weights(one, goal, examples))
-        for target, one, goal in zip(made, weights, goals, strict=True)
+        target if part is None else replace(target, weights=_weights(part, goal, examples))
+        for target, part, goal in zip(made, weights, goals, strict=True)
     )
 
 
@@ -129,7 +131,8 @@ def read_labels(file: Path | str, goals: Sequence[Goal]) -> Classes:
     classes = goals[0].value.shape[-1]
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
-        numbered = {int(number): label.strip() for number, _, label in map(_parted, lines)}
+        parts = (line.partition(",") for line in lines)
+        numbered = {int(number): label.strip() for number, _, label in parts}
     except (OSError, ValueError) as error:
         message = f"The labels in {file} cannot be read ({error}): write 'number,label' lines."
         raise InvalidData(message) from error
@@ -140,10 +143,6 @@ def read_labels(file: Path | str, goals: Sequence[Goal]) -> Classes:
         )
         raise InvalidData(message)
     return [np.array([numbered[number] for number in range(1, classes + 1)])]
-
-
-def _parted(line: str) -> tuple[str, str, str]:
-    return line.partition(",")
 
 
 def classes_of(goal: Goal) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 
 import keras
@@ -141,6 +142,15 @@ def test_a_compiled_model_is_scored_from_its_folder(spark, fitted, tmp_path):
         CompiledModel.load(folder)
 
 
+def test_a_scorer_that_nobody_has_gives_its_weights_up(spark, fitted, tmp_path):
+    scorer = Scorer(spark, fitted.save_compiled(tmp_path / "compiled"))
+    weights = [matrix.data for matrix in scorer._weights.values()]
+    assert not any(matrix.isCleanupEnabled() for matrix in weights)
+    del scorer
+    gc.collect()
+    assert all(matrix.isCleanupEnabled() for matrix in weights)
+
+
 def test_progress_is_reported_every_so_many_iterations(spark, capsys):
     built = small()
     features, labels = examples(built, 40), np.arange(40) % 4
@@ -234,6 +244,12 @@ def test_weights_of_layers_with_other_numbers_are_taken_in_their_order(spark, tm
             tmp_path / "weights", ignore_weights=[f"dense_{begin + 10}"]
         )
     np.testing.assert_array_equal(part.to_keras().get_weights()[0], first.get_weights()[0])
+    # The second layer of one is called as the first of the other.
+    shifted = [Dense(4, "tanh", name="dense_9"), Dense(4, "tanh", name="dense_11")]
+    two = Keras2DML(spark, model((4,), *shifted, Dense(2, "softmax", name="dense_12"), seed=2))
+    with pytest.warns(UserWarning, match="in their order: dense for dense_9"):
+        two.load(tmp_path / "weights", ignore_weights=["dense_11", "dense_12"])
+    np.testing.assert_array_equal(two.to_keras().get_weights()[0], first.get_weights()[0])
     fewer = Keras2DML(spark, model((4,), Dense(4, "tanh", name="dense_7"), Dense(2, "softmax")))
     with pytest.raises(InvalidData, match=r"lacks dense_7_weight\.mtx"):
         fewer.load(tmp_path / "weights")

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 from keras.layers import Dense, Dropout
-from oracle import examples, model
+from oracle import model
+from small_models import FIT, rows, same
 
 from keras2dml import InvalidData
 from keras2dml.checkpoint import FILE
@@ -18,22 +19,11 @@ from keras2dml.fitting import Training
 KERAS = "ignore:__array__ implementation doesn't accept a copy keyword"
 pytestmark = [pytest.mark.spark, pytest.mark.systemds, pytest.mark.filterwarnings(KERAS)]
 
-FIT = {"batch_size": 5, "shuffle": False}
-
 
 def small(optimizer: object = "adam", **compiled: object) -> keras.Model:
     built = model((7,), Dense(5, "tanh"), Dense(3, "softmax"))
     built.compile(optimizer, "sparse_categorical_crossentropy", **compiled)
     return built
-
-
-def rows(count: int = 23) -> tuple[np.ndarray, np.ndarray]:
-    return examples(small(), count), np.arange(count) % 3
-
-
-def same(found: list[np.ndarray], wanted: list[np.ndarray], distance: float = 1e-8) -> None:
-    for one, other in zip(found, wanted, strict=True):
-        np.testing.assert_allclose(one, other, rtol=distance, atol=distance)
 
 
 def test_fit_goes_on_with_the_state_of_the_optimizer(run):
@@ -58,6 +48,14 @@ def test_keras_and_systemds_hand_a_training_to_each_other(run, tmp_path):
     last = keras.models.load_model(tmp_path / "later.keras")
     last.fit(*rows(), epochs=1, verbose=0, **FIT)
     same(last.get_weights(), wanted.get_weights())
+
+
+def test_a_loop_of_fits_takes_the_orders_of_the_epochs_of_one(run):
+    looped, whole = run(small("adam")), run(small("adam"))
+    for _ in range(3):
+        looped.fit(*rows(), batch_size=5, epochs=1)
+    whole.fit(*rows(), batch_size=5, epochs=3)
+    same(looped.to_keras().get_weights(), whole.to_keras().get_weights(), 0)
 
 
 def test_rows_are_shuffled_by_seed_and_epoch(run):

@@ -91,6 +91,48 @@ def test_evaluate_says_what_keras_says(run, loss):
     assert run(built).evaluate(X, y, 5) == pytest.approx(built.evaluate(X, y, 5, verbose=0))
 
 
+@pytest.mark.filterwarnings("ignore:(?s).*The structure of `inputs`")
+def test_a_single_array_may_come_in_a_list(run):
+    built = model((7,), Dense(3, "softmax"))
+    built.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=[])
+    ours = run(built)
+    wanted = built.evaluate([X], [Y], sample_weight=[WEIGHTS], verbose=0)
+    assert ours.evaluate([X], [Y], sample_weight=[WEIGHTS]) == pytest.approx(wanted)
+    same(ours.predict_proba((X,)), ours.predict_proba(X), 0)
+    same(ours.predict_proba([list(X[0])]), ours.predict_proba(X[:1]), 0)
+
+
+@pytest.mark.parametrize("weights", [[WEIGHTS, None], [None, WEIGHTS], WEIGHTS, WEIGHTS.tolist()])
+def test_each_output_has_weights_or_none(run, weights):
+    begin = keras.Input((7,))
+    built = keras.Model(begin, [Dense(1)(begin), Dense(1)(begin)])
+    built.compile("sgd", ["mse", "mse"])
+    numbers = X[:, :1]
+    if isinstance(weights, list) and len(weights) > 2:
+        with pytest.raises(InvalidData, match="give sample_weight as a list with an array for"):
+            run(built).evaluate(X, [numbers, numbers], sample_weight=weights)
+        return
+    wanted = built.evaluate(X, [numbers, numbers], sample_weight=weights, verbose=0)
+    found = run(built).evaluate(X, [numbers, numbers], sample_weight=weights)
+    assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_a_keyed_output_has_its_weights_by_its_name(run):
+    begin = keras.Input((7,))
+    built = keras.Model(begin, {"o": Dense(1)(begin)})
+    built.compile("sgd", "mse")
+    wanted = built.evaluate(X, {"o": X[:, :1]}, sample_weight={"o": WEIGHTS}, verbose=0)
+    found = run(built).evaluate(X, {"o": X[:, :1]}, sample_weight={"o": WEIGHTS})
+    assert found == pytest.approx(wanted, rel=1e-6)
+
+
+def test_rows_of_different_lengths_are_refused(run):
+    ours = run(model((7,), Dense(3, "softmax")))
+    for data in ((X, [[1, 0, 0], [1]]), ([[1.0, 2.0], [1.0]], Y)):
+        with pytest.raises(InvalidData, match="has rows of different lengths"):
+            ours.fit(*data, epochs=1)
+
+
 def test_a_score_counts_rows_by_their_weights(run, spark):
     ours = run(model((7,), Dense(3, "softmax")))
     wanted = accuracy_score(Y, ours.predict(X), sample_weight=WEIGHTS)

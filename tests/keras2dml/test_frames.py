@@ -10,7 +10,7 @@ from oracle import WEIGHTS, examples, model, near
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import functions as F
 
-from keras2dml import InvalidData, Keras2DML
+from keras2dml import InvalidData, Keras2DML, Keras2DMLError
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -145,6 +145,25 @@ def test_broken_numbers_are_refused(spark, frame):
     broken = frame.withColumn("weight", F.when(F.col("id") == 3, float("nan")).otherwise(1.0))
     with pytest.raises(InvalidData, match="1 values that are NaN or infinite"):
         fitted(spark, image_model(), broken, sample_weight="weight")
+
+
+def test_nothing_is_kept_of_frames(spark, frame, features, labels):
+    caches = spark._jsparkSession.sharedState().cacheManager()
+    built, broken = image_model(), frame.withColumn("weight", F.lit(float("nan")))
+    ours = fitted(spark, built, frame, epochs=1, validation_split=0.25)
+    ours.fit(frame, epochs=1, validation_data=frame, validation_steps=1, batch_size=4)
+    ours.evaluate(frame, steps=1)
+    refused = (
+        lambda: ours.fit(broken, sample_weight="weight", epochs=1),
+        lambda: ours.fit(frame, validation_data=broken.drop("label"), epochs=1),
+        lambda: ours.fit(frame, validation_split=1.5, epochs=1),
+        lambda: ours.fit(frame.limit(0), epochs=1),
+        lambda: ours.predict(frame.withColumn("features", F.array(F.lit(1.0), F.lit(2.0)))),
+    )
+    for call in refused:
+        with pytest.raises(Keras2DMLError):
+            call()
+    assert caches.isEmpty()
 
 
 def test_frame_is_not_collected_where_the_plan_is_distributed(spark, frame, features, labels):

@@ -10,7 +10,7 @@ from keras.layers import Dense
 from oracle import model
 from small_models import FIT, HELD, X, Y, same
 
-from keras2dml import InvalidData
+from keras2dml import InvalidData, UnsupportedModel
 
 KERAS = "ignore:__array__ implementation doesn't accept a copy keyword"
 pytestmark = [pytest.mark.spark, pytest.mark.systemds, pytest.mark.filterwarnings(KERAS)]
@@ -34,6 +34,20 @@ def test_a_rate_of_zero_moves_nothing(run):
         X, Y, epochs=2, callbacks=kc.LearningRateScheduler(lambda _: 0.0), **QUIET
     )
     same(ours.to_keras().get_weights(), theirs.get_weights(), 0)
+
+
+def test_the_rate_is_the_one_that_the_model_came_with(run):
+    built, theirs = plain(), plain()
+    ours = run(built)
+    built.optimizer.learning_rate = 100.0  # later, and of the Keras model alone
+    for trained in (ours, theirs):
+        trained.fit(X, Y, epochs=1, **QUIET)
+    same(ours.to_keras().get_weights(), theirs.get_weights())
+
+
+def test_a_function_as_rate_is_refused(run):
+    with pytest.raises(UnsupportedModel, match="'sgd' has a function as its learning_rate"):
+        run(plain(keras.optimizers.SGD(lambda: 0.5)))
 
 
 def test_the_next_fit_goes_on_at_the_rate_that_callbacks_left(run):
