@@ -137,5 +137,7 @@ def unmasked(data: object, name: str) -> np.ndarray:
     if np.ma.is_masked(data) or array.dtype.kind == "c":
         kind = "complex numbers" if array.dtype.kind == "c" else "numbers that are masked"
         message = f"{name} has {kind}: give plain numbers, without those that are missing."
+        if array.dtype.kind == "c":
+            message = f"Complex data not supported. {message}"  # the words of scikit-learn
         raise InvalidData(message)
     return array

@@ -78,6 +78,9 @@ def examples(
     class_weight: Mapping[Any, float] | None = None,
 ) -> Data:
     """X and y as users give them, checked; InvalidData for what does not fit the model."""
+    if y is None:
+        message = "An array X requires y to be passed, but the target y is None: give it, too."
+        raise InvalidData(message)
     graph = compilation.graph
     features = tuple(data.inputs(X, graph).values())
     made = targets.of_outputs(

@@ -143,6 +143,7 @@ class ScikitLearn:
             target_tags=utils.TargetTags(required=True, multi_output=not classifies),
             classifier_tags=utils.ClassifierTags(multi_class=several) if classifies else None,
             regressor_tags=None if classifies else utils.RegressorTags(),
+            transformer_tags=utils.TransformerTags(),
             input_tags=utils.InputTags(sparse=True, three_d_array=True),
             non_deterministic=False,
         )

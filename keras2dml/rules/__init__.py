@@ -56,10 +56,11 @@ class Lowering:
         try:
             config = layer.get_config()
         except NotImplementedError:  # Keras' own, where a layer of a user's has arguments
-            yield (
-                f"{named(layer)} has no get_config(), by which its arguments are known and copies"
-                " are made: give it one."
-            )
+            if not isinstance(layer, keras.Model):  # of which a layer within has none
+                yield (
+                    f"{named(layer)} has no get_config(), by which its arguments are known and"
+                    " copies are made: give it one."
+                )
             return
         for argument, value in config.items():
             if (

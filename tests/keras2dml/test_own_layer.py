@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import keras
 import pytest
 from oracle import agrees, learns, seeded
 
-from keras2dml import InvalidGraph, define, dml
+from keras2dml import InvalidGraph, UnsupportedModel, define, dml, lowers
+from keras2dml.compilation import Compilation
+from keras2dml.graph import Value
+from keras2dml.rules import LOWERINGS
 
 PAGE = Path(__file__).parents[2] / "docs" / "own-layer.md"
 
@@ -22,6 +26,32 @@ def test_the_layer_of_the_page_scores_and_learns_as_keras(spark, capsys):
     assert "gate_gradients(" in capsys.readouterr().out
     agrees(spark, seeded(page["model"]), single=False)
     learns(spark, page["model"], single=False)
+
+
+class Scaled(keras.Layer):
+    """A layer with an argument that Keras cannot write down, and no get_config."""
+
+    def __init__(self, factor: object, name: str) -> None:
+        super().__init__(name=name)
+        self.factor = factor
+
+    def call(self, x):
+        return x
+
+
+def test_layers_without_a_config_are_refused_by_their_names_all_at_once():
+    @lowers(Scaled)
+    def scaled(layer: Scaled, x: Value) -> Value:
+        return x
+
+    within = keras.Sequential([keras.Input((4,)), Scaled(object(), "b"), keras.layers.Lambda(abs)])
+    built = keras.Sequential([keras.Input((4,)), Scaled(object(), "a"), within])
+    with pytest.raises(UnsupportedModel) as refused:
+        Compilation.of(built, {})
+    del LOWERINGS[Scaled]
+    complaints = [line for line in str(refused.value).splitlines() if "get_config" in line]
+    assert [line.split("(")[0].strip() for line in complaints] == ["- Layer 'a'", "- Layer 'b'"]
+    assert "Layer 'lambda' (Lambda) is not compiled" in str(refused.value)
 
 
 @pytest.mark.parametrize(
