@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,16 +10,22 @@ from typing import Literal
 from kafka import KafkaAdminClient
 from kafka.admin import (
     ACL,
+    ACLFilter,
     ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
     ResourcePattern,
+    ResourcePatternFilter,
     ResourceType,
 )
 
 from contract.clients import arguments, denied, reaching
 from contract.connection import Kafka
+from contract.errors import BrokerUnavailable
 from contract.topics import Topics, ensure
+
+PATIENCE_SECONDS = 30.0
+_GLANCE_SECONDS = 0.1
 
 PROGRAMS = ("producer", "scorer", "reader")
 """Those whose rights are told; a reader is whoever reads: reconcile, dead-letters, a dashboard. Who
@@ -91,17 +98,39 @@ def rights(
 
 
 def give(kafka: Kafka, given: Sequence[Right], topics: Topics, partitions: int) -> None:
-    """Make the topics and give the rights; those that are there stay.
+    """Make the topics and give the rights; those that are there stay. Returns when they hold.
 
-    Raises AccessDenied if we may not, or if that Kafka asks nobody for rights.
+    Raises AccessDenied if we may not, or if that Kafka asks nobody for rights, and
+    BrokerUnavailable if it took them, but does not have them in half a minute.
     """
     ensure(kafka, topics, partitions=partitions)
     with reaching(kafka):
         admin = KafkaAdminClient(**arguments(kafka))
         try:
-            answer = admin.create_acls([right.acl for right in given])
+            acls = [right.acl for right in given]
+            answer = admin.create_acls(acls)
+            if answer["failed"]:
+                reasons = sorted({error.__name__ for error in answer["failed"]})
+                raise denied(kafka, f"it may not give rights ({', '.join(reasons)})")
+            _wait(admin, kafka, acls)
         finally:
             admin.close()
-    if answer["failed"]:
-        reasons = sorted({error.__name__ for error in answer["failed"]})
-        raise denied(kafka, f"it may not give rights ({', '.join(reasons)})")
+
+
+def _wait(admin: KafkaAdminClient, kafka: Kafka, acls: Sequence[ACL]) -> None:
+    """Return when the broker goes by these: it takes them from the controller some time later."""
+    pattern = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+    every = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, pattern)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        held, _ = admin.describe_acls(every)
+        if {*acls} <= {*held}:
+            return
+        if time.monotonic() > deadline:
+            message = (
+                f"Kafka at {kafka} took the rights, but does not have them after "
+                f"{PATIENCE_SECONDS:.0f} s. Its brokers take them from the controller. See whether "
+                f"that is reached, and give them again."
+            )
+            raise BrokerUnavailable(message)
+        time.sleep(_GLANCE_SECONDS)

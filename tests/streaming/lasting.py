@@ -17,11 +17,16 @@ from tests.streaming.wire import Sent, answers, send, until
 
 @contextmanager
 def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
-    """The query, while the body runs; what it tells comes into the list."""
+    """The query, while the body runs; what it tells once it is ready comes into the list."""
     said: list[str] = []
+
+    def tell(sentence: str) -> None:
+        if not sentence.startswith("Ready: "):
+            said.append(sentence)
+
     stop = threading.Event()
     going = replace(settings, available_now=False)
-    thread = threading.Thread(target=score, args=(spark, going, stop, said.append))
+    thread = threading.Thread(target=score, args=(spark, going, stop, tell))
     thread.start()
     try:
         yield said

@@ -271,6 +271,7 @@ def test_auto_takes_the_fastest_engine_that_is_right_and_says_so(
     found = answers(scoring)
     assert sorted(found.sources) == sorted(sent)
     [engine] = {each.model.engine for each in found.scores}
-    [sentence] = said
+    sentence, ready = said
+    assert ready == f"Ready: digits 1 scores with {engine}."
     assert sentence.startswith(f"{engine} scores with digits 1; on its golden set: onnx ")
     assert "openvino-int8 has no model in the bundle" in sentence
