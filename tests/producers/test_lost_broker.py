@@ -55,6 +55,7 @@ def test_a_broker_that_stays_away_is_told_with_exact_counts(
     adds_up(error.value, settings)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(120)  # it never ended
 def test_a_broker_that_is_paused_for_too_long_is_told_with_exact_counts(
     own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch

@@ -142,6 +142,7 @@ CLOCKS = {
 }
 
 
+@pytest.mark.long
 def test_any_time_gives_one_row_that_others_can_read(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:
