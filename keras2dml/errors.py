@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from numbers import Integral
 
+from keras2dml.notebook import user_traceback
+
 
 class Keras2DMLError(Exception):
     """An error that its message explains: the fact, the rule and the remedy."""
 
     retriable = False
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: where the user's code is, and the message."""
+        return user_traceback(self)
 
 
 class UnsupportedModel(Keras2DMLError):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from keras2dml import data, reporting
+from keras2dml import data, plots, reporting
 from keras2dml.activations import Activations
 from keras2dml.epochs import Validation
-from keras2dml.errors import positive
+from keras2dml.errors import InvalidData, positive
 from keras2dml.fitting import measured
 from keras2dml.objective import Goal
 from keras2dml.scorer import Scorer
@@ -23,6 +23,7 @@ from keras2dml.targets import Classes
 class Predicting(SystemMLNames):
     """Scores with the weights as they are; the model stays in the JVM until they change."""
 
+    history: dict[str, list[float]]
     _classes: Classes
     _tables: Sequence[data.Names | None]
     _scorer: Scorer | None
@@ -120,6 +121,23 @@ class Predicting(SystemMLNames):
         losses = self._compilation.configuration.loss_order
         listed = self._compilation.objective().listed(logs, losses)
         return listed if len(listed) > 1 else listed[0]
+
+    def plot_history(self) -> Any:
+        """Draw the loss and the metrics of `history` over the epochs: an array of Matplotlib's
+        Axes. Raises NotFitted before `fit`, and InvalidData without Matplotlib.
+        """
+        return plots.plot_history(self.history)
+
+    def plot_confusion(self, X: object, y: object) -> Any:
+        """Draw how often each class of `y` (rows) is predicted as each (columns), of a model with
+        one output: scikit-learn's ConfusionMatrixDisplay, whose `confusion_matrix` has the counts.
+
+        Raises InvalidData where the model says no classes, or without Matplotlib and scikit-learn.
+        """
+        if not self.classifies or len(self._classes) > 1:
+            message = "The model is no classifier of one output: there is nothing to confuse."
+            raise InvalidData(message)
+        return plots.plot_confusion(y, self.predict(X), self._classes[0])
 
     @property
     def classifies(self) -> bool:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from keras2dml.fitting import Iteration
 from keras2dml.graph import Graph, source_of
+from keras2dml.notebook import Bar
 from keras2dml.objective import Goal
 from keras2dml.targets import Targets
 
@@ -25,13 +26,16 @@ class Display:
     def __init__(self, iterations: int, every: int, console: Console | None = None) -> None:
         columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self.console = console or Console()
-        self._progress = Progress(*columns, console=self.console, transient=True)
-        self._task = self._progress.add_task("training", total=iterations)
+        self._bar: Bar | _Bar = (
+            Bar(iterations)
+            if self.console.is_jupyter
+            else _Bar(Progress(*columns, console=self.console, transient=True), iterations)
+        )
         self._every = every
 
     def __enter__(self) -> Display:
         """Show the bar."""
-        self._progress.start()
+        self._bar.start()
         return self
 
     def __exit__(
@@ -41,12 +45,12 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         """Take the bar away; the lines stay."""
-        self._progress.stop()
+        self._bar.stop()
 
     def show(self, iterations: Iterable[Iteration]) -> None:
         """Move the bar on, and say what is due."""
         for step in iterations:
-            self._progress.advance(self._task)
+            self._bar.advance()
             if self._every and step.number % self._every == 0:
                 self._say(f"Iter:{step.number}, {_measures('training', step.measures)}")
 
@@ -63,7 +67,23 @@ class Display:
         self._say(f"Epoch {number}/{epochs} - {said}")
 
     def _say(self, line: str) -> None:
-        self.console.print(line, highlight=False, markup=False)
+        if self.console.is_jupyter:
+            print(line)  # noqa: T201  (each one would be a block of HTML of its own)
+        else:
+            self.console.print(line, highlight=False, markup=False)
+
+
+class _Bar:
+    """Rich's bar in a terminal."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("training", total=total)
+        self.start, self.stop = progress.start, progress.stop
+
+    def advance(self) -> None:
+        """One more is done."""
+        self._progress.advance(self._task)
 
 
 def _measures(of: str, measures: Mapping[str, float]) -> str:

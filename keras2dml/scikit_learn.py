@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import keras
 import numpy as np
 
+from keras2dml import notebook
 from keras2dml.errors import InvalidData, InvalidSession
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class ScikitLearn:
     optimizer.
     """
 
+    keras_model: keras.Model
+    history: dict[str, list[float]]
     _compilation: Compilation
     _systemds: SystemDS
 
@@ -114,7 +116,8 @@ class ScikitLearn:
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        model = f"{type(self.keras_model).__name__} {self.keras_model.name}"
+        return notebook.estimator_html(repr(self), model, self.history)
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         message = (

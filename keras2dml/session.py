@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from keras2dml.errors import InvalidSession
 from keras2dml.network import launch
+from keras2dml.notebook import session_html
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,6 +107,8 @@ def spark_session(
     with _interruptible():
         spark = launch(app_name, master, {**settings(jars), **(conf or {})}, secret_file)
     _end_quietly(spark)
+    if spark.sparkContext.uiWebUrl is None:
+        setattr(spark, "_repr_html_", partial(session_html, spark))  # noqa: B010  (pyspark's own links to it)
     return suited(spark)
 
 

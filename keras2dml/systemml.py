@@ -18,8 +18,10 @@ from keras2dml import examples, folder
 from keras2dml.algorithms import Algorithm
 from keras2dml.compilation import Compilation
 from keras2dml.examples import Data
+from keras2dml.explaining import readable
 from keras2dml.frames import Columns
 from keras2dml.graph import Graph
+from keras2dml.notebook import PlainText
 from keras2dml.rendering import Script
 from keras2dml.scorer import CompiledModel
 from keras2dml.systemds import SystemDS
@@ -157,16 +159,18 @@ class SystemMLNames:
         self._columns = replace(self._columns, label=colName)
         return self
 
-    def explain(self, rows: int, *, training: bool = False) -> str:
+    def explain(self, rows: int, *, training: bool = False, full: bool = False) -> str:
         """How SystemDS would train on so many rows, or score them: each operator, and whether it
-        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory.
+        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory. A `full`
+        plan is SystemDS' own text, with the types of operands and the life of each variable.
         """
         script, shapes = (
             self._compilation.training_plan(rows, self.batch_size, self._algorithm)
             if training
             else self.compiled().plan(rows)
         )
-        return self._systemds.plan(script, shapes)
+        plan = self._systemds.plan(script, shapes)
+        return PlainText(plan if full else readable(plan))
 
     def close(self) -> None:
         """Give up what is in the JVM, and remove the folder of weights that `fit` wrote."""
