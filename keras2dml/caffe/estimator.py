@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
-from pyspark.sql import SparkSession
+import keras
+from pyspark.sql import DataFrame, SparkSession
 
-from keras2dml.caffe import losses, readers  # noqa: F401  (Network learns from them)
+from keras2dml import data
+from keras2dml.caffe import reader, weights
 from keras2dml.caffe.network import Network
 from keras2dml.caffe.solver import Solver
-from keras2dml.errors import UnsupportedModel
+from keras2dml.errors import InvalidData, UnsupportedModel
 from keras2dml.estimator import Keras2DML
+from keras2dml.examples import Data
+from keras2dml.graph import Shape
+from keras2dml.targets import Classes
 
 
 class Caffe2DML(Keras2DML):
     """A network of Caffe, read as a Keras model with its channels first, with the optimizer of a
     solver. Everything else is as with Keras2DML; `to_keras()` makes the Keras model.
+
+    X is what leaves the network's data layer: whoever calls `fit` and `predict` does to it what
+    that layer's transform_param says, of which a warning tells.
     """
 
     def __init__(
@@ -29,33 +40,133 @@ class Caffe2DML(Keras2DML):
         seed: int = 42,
     ) -> None:
         """`solver` is the solver's text file, `input_shape` the (C, H, W) of X, `caffemodel` a file
-        of learned weights; `fit` writes its weights to the folder `weights`.
+        of learned weights, which takes the place of the solver's; `fit` writes its weights to the
+        folder `weights`.
 
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
-        described = Solver.read(Path(solver))
-        network = Network.read(described.net, tuple(input_shape), described.decay)
-        complaints = described.complaints()
-        if complaints:
-            raise UnsupportedModel(described.path.name, complaints)
-        own, model = described.message, network.model()
-        model.compile(
-            described.optimizer(network.factors),
-            loss=network.loss or "sparse_categorical_crossentropy",
-            loss_weights=network.loss_weight,
-            metrics=["accuracy"] if network.classifies else None,
-        )
-        if caffemodel is not None:
-            network.load(Path(caffemodel))
+        described, network = read(Path(solver), tuple(input_shape))
+        self._network = network
+        model = network.model()
+        model.compile(described.optimizer(network.factors), **_objective(network))
+        _begin(network, described, caffemodel)
+        if network.source.transforms:
+            warnings.warn(
+                f"The data layer of {network.name} transforms its examples:"
+                f" {'; '.join(network.source.transforms)}. X is taken as it leaves that layer: do"
+                " so before fit and predict.",
+                stacklevel=2,
+            )
+        about, steps = described.message, max(described.message.iter_size, 1)
         super().__init__(
             spark,
             model,
             weights=weights,
-            batch_size=batch_size or network.batch_size or 64,
-            max_iter=max(own.max_iter, 1) * max(own.iter_size, 1),
+            batch_size=batch_size or network.source.batch_size or 64,
+            max_iter=max(about.max_iter, 1) * steps,
             test_iter=described.test_iter,
-            test_interval=own.test_interval,
-            display=own.display,
-            seed=own.random_seed if own.random_seed >= 0 else seed,
+            test_interval=about.test_interval * steps,
+            display=about.display * steps,
+            seed=about.random_seed if about.random_seed >= 0 else seed,
         )
         self.solver, self.input_shape, self.caffemodel = solver, input_shape, caffemodel
+
+    def fit(self, X: object, y: object = None, *args: Any, **arguments: Any) -> Self:
+        """Train as Keras2DML does. y is what the top of the data layer would be that the losses
+        learn from, (N,) or (N, D), a list of several such tops; nothing where a network learns its
+        own input. Raises InvalidData for a network without a loss, too.
+        """
+        if not self._network.heads:
+            message = (
+                f"The network {self._network.name!r} has no loss layer, by which to train it: add"
+                " one, such as SoftmaxWithLoss."
+            )
+            raise InvalidData(message)
+        return super().fit(X, y, *args, **arguments)
+
+    def _examples(
+        self,
+        X: object,
+        y: object,
+        known: Classes | None,
+        sample_weight: object = None,
+        class_weight: Mapping[Any, float] | None = None,
+    ) -> Data:
+        """X and y, checked, with the labels of each loss."""
+        labels = self._labels(X, y)
+        return super()._examples(X, labels, known, sample_weight, class_weight)
+
+    def _labels(self, X: object, y: object) -> object:
+        """y for each output."""
+        network = self._network
+        targets = [head.target for head in network.heads]
+        tops = [top for top in network.source.labels if top in targets]
+        if isinstance(X, DataFrame) or not targets or isinstance(y, dict):
+            return y
+        if None in targets and (y is not None or len(targets) > 1):
+            message = f"The network {network.name!r} learns its own input: leave y out."
+            raise InvalidData(message)
+        if None in targets:
+            return data.rows(X, self._graph.input)
+        listed = y if len(tops) > 1 else [y]
+        if not isinstance(listed, (list, tuple)) or len(listed) != len(tops):
+            message = f"The losses learn from {', '.join(tops)}: give y as a list of these."
+            raise InvalidData(message)
+        by_top = dict(zip(tops, listed, strict=True))
+        labels = [by_top[str(target)] for target in targets]
+        return labels if len(labels) > 1 else labels[0]
+
+
+def read(solver: Path, shape: Shape) -> tuple[Solver, Network]:
+    """A solver and its network, for examples of that shape. Raises UnsupportedModel with all
+    complaints about both, and InvalidData.
+    """
+    described = Solver.read(solver)
+    network = reader.read(described.networks(), shape, described.decay)
+    complaints = [*described.refusals(), *network.complaints]
+    if complaints:
+        raise UnsupportedModel(network.name, complaints)
+    return described, network
+
+
+def _objective(network: Network) -> dict[str, Any]:
+    """What the Keras model is compiled with: losses and metrics of each output."""
+    if not network.heads:
+        classes = {*map(id, network.classes)}
+        losses = [
+            "sparse_categorical_crossentropy" if id(output) in classes else "mean_squared_error"
+            for output in network.outputs
+        ]
+        return {"loss": losses if len(losses) > 1 else losses[0]}
+    metrics = [
+        ["accuracy", *map(_top, sorted(network.accuracies.get(head.scores, {1}) - {1}))]
+        if isinstance(head.loss, keras.losses.SparseCategoricalCrossentropy)
+        else []
+        for head in network.heads
+    ]
+    several, factors = len(network.heads) > 1, [head.weight for head in network.heads]
+    return {
+        "loss": [head.loss for head in network.heads] if several else network.heads[0].loss,
+        "loss_weights": factors if several else factors[0],
+        "metrics": metrics if several else metrics[0],
+    }
+
+
+def _top(count: int) -> keras.metrics.Metric:
+    return keras.metrics.SparseTopKCategoricalAccuracy(count, name=f"top_{count}_accuracy")
+
+
+def _begin(network: Network, described: Solver, caffemodel: Path | str | None) -> None:
+    """Give the network the weights that it begins with."""
+    if caffemodel is not None:
+        weights.load(network.learned, Path(caffemodel))
+        return
+    files = described.weights
+    missing = [set(weights.load(network.learned, file, partly=True)) for file in files]
+    fresh = set.intersection(*missing) if missing else set()
+    if fresh:
+        warnings.warn(
+            f"{', '.join(map(str, files))} has no blobs for {', '.join(sorted(fresh))}: they begin"
+            " with their fillers.",
+            stacklevel=3,
+        )

@@ -1,15 +1,16 @@
-"""A solver file: the optimizer that it describes, and how long it trains."""
+"""A solver file: the networks and the optimizer that it describes, and how long it trains."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from keras2dml.caffe import optimizers, schema
+from keras2dml.caffe import optimizers, phases, schema, upgrades
+from keras2dml.caffe.phases import Networks
 from keras2dml.errors import InvalidData
 
 KINDS = {
@@ -20,55 +21,116 @@ KINDS = {
     "RMSProp": optimizers.RMSProp,
     "AdaDelta": optimizers.AdaDelta,
 }
+NETS = ("net", "net_param", "train_net", "train_net_param")
+"""Where a solver may have its network: in a file, or itself."""
 
 
 @dataclass(frozen=True)
 class Solver:
-    """The message of a solver file, with what is wrong in it."""
+    """The message of a solver file, with complaints about what is not Caffe's in it."""
 
     path: Path
     message: Any
+    complaints: list[str]
 
     @classmethod
     def read(cls, path: Path) -> Solver:
         """The solver in a text file. Raises InvalidData."""
-        return cls(path, schema.parsed(path, "Solver"))
+        message, complaints = schema.parsed(path, "Solver")
+        return cls(path, message, complaints)
 
     @property
-    def net(self) -> Path:
-        """The network's file: relative to the solver's, or to the working directory as in Caffe."""
-        name = self.message.net or self.message.train_net
-        if not name:
-            told = f'{self.path} names no net: add net: "network.prototxt".'
-            raise InvalidData(told)
-        beside = self.path.parent / name
-        return beside if beside.exists() or not Path(name).exists() else Path(name)
+    def type(self) -> str:
+        """The kind of solver, by its name or the old number."""
+        by_number = self.message.HasField("solver_type")
+        return str(upgrades.SOLVERS[self.message.solver_type] if by_number else self.message.type)
+
+    def networks(self) -> Networks:
+        """The networks. Raises InvalidData where there is none."""
+        about = self.message
+        sources = [name for name in NETS if about.HasField(name)]
+        if len(sources) != 1:
+            reason = (
+                f"{self.path} has {' and '.join(sources) or 'no net'}: give it one network, as net:"
+                ' "network.prototxt".'
+            )
+            raise InvalidData(reason)
+        name, net, complaints = self._net(sources[0])
+        state = phases.state(phases.TRAIN, net.state, about.train_state)
+        tested = [phases.state(phases.TEST, net.state, when) for when in about.test_state]
+        tests = [
+            phases.layers_in(net, when)
+            for when in tested or [phases.state(phases.TEST, net.state)]
+            if sources[0] in ("net", "net_param")
+        ]
+        for test in self._test_nets():
+            tests.append(phases.layers_in(test, phases.state(phases.TEST, test.state)))
+        return Networks(net.name or name, phases.layers_in(net, state), tests, complaints)
+
+    @property
+    def weights(self) -> list[Path]:
+        """The files of weights that training begins with."""
+        names = (name for listed in self.message.weights for name in listed.split(","))
+        return [self._beside(name.strip()) for name in names if name.strip()]
 
     @property
     def test_iter(self) -> int:
-        """The batches that are kept for tests."""
-        return int(self.message.test_iter[0]) if len(self.message.test_iter) else 0
+        """The batches that are kept for tests: of several tests those of the smallest."""
+        return min(self.message.test_iter, default=0)
 
-    def complaints(self) -> list[str]:
+    def _net(self, source: str) -> tuple[str, Any, list[str]]:
+        """The name, the upgraded message and complaints of a network."""
+        complaints: list[str] = []
+        value, name = getattr(self.message, source), self.path.name
+        if isinstance(value, str):
+            path = self._beside(value)
+            value, complaints = schema.parsed(path, "Net")
+            name = path.name
+        net, older = upgrades.upgraded(value)
+        refused = [
+            f"The network has {field}, which is not compiled: leave it out."
+            for field in schema.refused(net)
+            if not field.startswith("layer.")
+        ]
+        return name, net, [*complaints, *older, *refused]
+
+    def _test_nets(self) -> Iterator[Any]:
+        """The networks of their own that are tested, of files those that are there."""
+        for name in self.message.test_net:
+            if self._beside(name).exists():
+                yield upgrades.upgraded(schema.parsed(self._beside(name), "Net").message)[0]
+        for net in self.message.test_net_param:
+            yield upgrades.upgraded(net)[0]
+
+    def _beside(self, name: str) -> Path:
+        """A file: relative to the solver's, or to the working directory as in Caffe."""
+        beside = self.path.parent / name
+        return beside if beside.exists() or not Path(name).exists() else Path(name)
+
+    def refusals(self) -> list[str]:
         """What cannot be done as Caffe does it."""
-        own, found = self.message, []
-        if own.type not in KINDS:
-            found.append(f"The solver's type is {own.type!r}: use one of {', '.join(KINDS)}.")
-        if own.lr_policy not in optimizers.POLICIES:
+        about, complaints = self.message, [*self.complaints]
+        if about.HasField("solver_type") and about.HasField("type"):
+            complaints.append("The solver has a type and the old solver_type: leave one out.")
+        if self.type not in KINDS:
+            complaints.append(f"The solver's type is {self.type!r}: use one of {', '.join(KINDS)}.")
+        if about.lr_policy not in optimizers.POLICIES:
             known = ", ".join(optimizers.POLICIES)
-            found.append(f"The solver's lr_policy is {own.lr_policy!r}: use one of {known}.")
-        if own.regularization_type not in ("L1", "L2"):
-            found.append(
-                f"The solver's regularization_type is {own.regularization_type!r}: use L1 or L2."
+            complaints.append(f"The solver's lr_policy is {about.lr_policy!r}: use one of {known}.")
+        if about.regularization_type not in ("L1", "L2"):
+            complaints.append(
+                f"The solver's regularization_type is {about.regularization_type!r}: use L1 or L2."
             )
-        if own.clip_gradients > 0 and own.weight_decay:
-            found.append(
+        if about.clip_gradients > 0 and about.weight_decay:
+            complaints.append(
                 "The solver has clip_gradients and weight_decay. Caffe clips before it decays,"
                 " Keras after: leave one of them out."
             )
-        if own.momentum and own.type in ("AdaGrad", "RMSProp"):
-            found.append(f"The solver has momentum, which {own.type} does not use: leave it out.")
-        return found
+        if about.momentum and self.type in ("AdaGrad", "RMSProp"):
+            complaints.append(
+                f"The solver has momentum, which {self.type} does not use: leave it out."
+            )
+        return complaints
 
     @property
     def decay(self) -> Callable[[float], Any]:
@@ -86,33 +148,35 @@ class Solver:
 
     def optimizer(self, factors: Mapping[str, float]) -> Any:
         """The optimizer, with the lr_mult of variables by path."""
-        own = self.message
-        kind: Any = KINDS[own.type]
+        about = self.message
+        kind: Any = KINDS[self.type]
         rate = optimizers.Policy(
-            own.lr_policy,
-            own.base_lr,
-            own.gamma,
-            own.power,
-            max(own.stepsize, 1),
-            tuple(own.stepvalue),
-            max(own.max_iter, 1),
-            max(own.iter_size, 1),
+            about.lr_policy,
+            about.base_lr,
+            about.gamma,
+            about.power,
+            max(about.stepsize, 1),
+            tuple(about.stepvalue),
+            max(about.max_iter, 1),
+            max(about.iter_size, 1),
         )
+        # Caffe clips the sum of the gradients of an iteration's batches, Keras their mean.
+        limit = about.clip_gradients / max(about.iter_size, 1)
         arguments: dict[str, Any] = {
-            optimizers.SGD: {"momentum": own.momentum, "nesterov": own.type == "Nesterov"},
+            optimizers.SGD: {"momentum": about.momentum, "nesterov": self.type == "Nesterov"},
             optimizers.Adam: {
-                "beta_1": own.momentum,
-                "beta_2": own.momentum2,
-                "epsilon": own.delta,
+                "beta_1": about.momentum,
+                "beta_2": about.momentum2,
+                "epsilon": about.delta,
             },
-            optimizers.AdaGrad: {"initial_accumulator_value": 0.0, "epsilon": own.delta},
-            optimizers.RMSProp: {"rho": own.rms_decay, "epsilon": own.delta},
-            optimizers.AdaDelta: {"rho": own.momentum, "epsilon": own.delta},
+            optimizers.AdaGrad: {"initial_accumulator_value": 0.0, "epsilon": about.delta},
+            optimizers.RMSProp: {"rho": about.rms_decay, "epsilon": about.delta},
+            optimizers.AdaDelta: {"rho": about.momentum, "epsilon": about.delta},
         }[kind]
         return kind(
             factors,
             learning_rate=rate,
-            global_clipnorm=own.clip_gradients if own.clip_gradients > 0 else None,
-            gradient_accumulation_steps=own.iter_size if own.iter_size > 1 else None,
+            global_clipnorm=limit if limit > 0 else None,
+            gradient_accumulation_steps=about.iter_size if about.iter_size > 1 else None,
             **arguments,
         )

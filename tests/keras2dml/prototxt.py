@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from keras2dml.caffe.estimator import read
 from keras2dml.caffe.network import Network
 
 DATA = 'layer { name: "data" type: "Data" top: "data" top: "label" data_param { batch_size: 4 } }\n'
@@ -14,10 +16,10 @@ def layer(name: str, kind: str, bottom: str, more: str = "", top: str = "") -> s
     return f'layer {{ name: "{name}" type: "{kind}" {bottoms} top: "{top or name}" {more} }}\n'
 
 
-def inner(name: str, bottom: str, count: int, more: str = "") -> str:
+def inner(name: str, bottom: str, count: int, more: str = "", top: str = "") -> str:
     filler = 'weight_filler { type: "gaussian" std: 0.3 } bias_filler { type: "uniform" }'
     own = f"inner_product_param {{ num_output: {count} {filler} }}"
-    return layer(name, "InnerProduct", bottom, f"{own} {more}")
+    return layer(name, "InnerProduct", bottom, f"{own} {more}", top)
 
 
 MULTIPLIED = "param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 2 decay_mult: 0 }"
@@ -44,5 +46,6 @@ def written(folder: Path, net: str, solver: str = 'base_lr: 0.1 type: "SGD"') ->
 
 
 def network(folder: Path, net: str, shape: tuple[int, ...] = SHAPE) -> Network:
-    solver = written(folder, DATA + net)
-    return Network.read(solver.parent / "net.prototxt", shape, lambda multiplier: None)
+    """The network of a text, with a data layer before it if it has none."""
+    has_data = re.search(r'Data"|"Input"|\binput:', net)
+    return read(written(folder, net if has_data else DATA + net), shape)[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from caffe_arithmetic import windows
 from oracle import examples, near
 from prototxt import CONV, DATA, LENET, MULTIPLIED, SHAPE, inner, layer, network, written
 
@@ -13,45 +14,13 @@ from keras2dml.caffe import schema
 from keras2dml.caffe.optimizers import Policy
 
 
-@pytest.fixture
-def channels_last(monkeypatch):
-    """TensorFlow has no gradient of a convolution with its channels first on a CPU."""
-
-    def convolved(self, x, kernel):
-        last = keras.ops.transpose(x, (0, 2, 3, 1))
-        out = keras.ops.conv(last, kernel, self.strides, self.padding, "channels_last")
-        return keras.ops.transpose(out, (0, 3, 1, 2))
-
-    monkeypatch.setattr(keras.layers.Conv2D, "convolution_op", convolved)
-
-
-def windows(x: np.ndarray, kernel: int, stride: int, pad: int, mean: bool) -> np.ndarray:
-    """Caffe's pooling, written after its loops."""
-    sizes = x.shape[2:]
-    counts = [-(-(size + 2 * pad - kernel) // stride) + 1 for size in sizes]
-    if pad:
-        counts = [
-            n - ((n - 1) * stride >= size + pad) for n, size in zip(counts, sizes, strict=True)
-        ]
-    out = np.zeros((*x.shape[:2], *counts))
-    for row in range(counts[0]):
-        for column in range(counts[1]):
-            begins = [row * stride - pad, column * stride - pad]
-            ends = [min(b + kernel, n + pad) for b, n in zip(begins, sizes, strict=True)]
-            area = (ends[0] - begins[0]) * (ends[1] - begins[1])
-            (top, left), (bottom, right) = np.maximum(begins, 0), np.minimum(ends, sizes)
-            part = x[:, :, top:bottom, left:right]
-            out[:, :, row, column] = part.sum((2, 3)) / area if mean else part.max((2, 3))
-    return out
-
-
 @pytest.mark.parametrize("pool", ["MAX", "AVE"])
 @pytest.mark.parametrize(("kernel", "stride", "pad"), [(2, 2, 0), (3, 2, 1), (3, 3, 2), (2, 3, 1)])
 def test_pooling_takes_caffes_windows(tmp_path, pool, kernel, stride, pad):
     own = f"pooling_param {{ pool: {pool} kernel_size: {kernel} stride: {stride} pad: {pad} }}"
     built = network(tmp_path, layer("pool", "Pooling", "data", own)).model()
     x = examples(built, 3)
-    near(np.asarray(built(x)), windows(x, kernel, stride, pad, pool == "AVE"), 1e-12)
+    near(np.asarray(built(x)), windows(x, kernel, stride, pad, mean=pool == "AVE"), 1e-12)
 
 
 def test_batch_norm_keeps_caffes_statistics(tmp_path):
@@ -108,7 +77,6 @@ CASES = [(LENET, solver) for solver in SOLVERS.values()] + [
 
 @pytest.mark.spark
 @pytest.mark.systemds
-@pytest.mark.usefixtures("channels_last")
 @pytest.mark.parametrize(("net", "solver"), CASES)
 def test_a_network_scores_and_learns_as_its_keras_model(spark, tmp_path, net, solver):
     path = written(tmp_path, net, f"base_lr: 0.1 max_iter: 2 display: 0 {solver}")

@@ -1,0 +1,168 @@
+"""Convolution and Deconvolution, padded alike on all sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras2dml.caffe.fillers import filled
+from keras2dml.caffe.layers.caffe_layer import registered
+from keras2dml.caffe.network import FIRST, Network, image_of, reads
+from keras2dml.caffe.phases import named
+from keras2dml.caffe.weights import Blob
+from keras2dml.graph import Shape
+from keras2dml.rules import LOWERINGS, Refusal
+from keras2dml.rules import layers as _rules  # noqa: F401  (they fill LOWERINGS)
+from keras2dml.rules.windows import Pair
+
+LAST, FIRST_AGAIN = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+@registered
+class CaffeConvolution(keras.layers.Conv2D):  # type: ignore[misc]
+    """A Conv2D of images with their channels first that computes with them last. On a CPU
+    TensorFlow has no gradients of others; and where images come out as wide as there are filters
+    Keras 3.15 adds the bias along the width.
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """The filtered images."""
+        return _with_bias(
+            self,
+            ops.conv(
+                ops.transpose(inputs, LAST),
+                self.kernel,
+                list(self.strides),
+                self.padding,
+                "channels_last",
+                self.dilation_rate,
+            ),
+        )
+
+
+@registered
+class CaffeDeconvolution(keras.layers.Conv2DTranspose):  # type: ignore[misc]
+    """A Conv2DTranspose of such images, for the same reasons."""
+
+    def call(self, inputs: Any) -> Any:
+        """The larger images."""
+        return _with_bias(
+            self,
+            ops.conv_transpose(
+                ops.transpose(inputs, LAST),
+                self.kernel,
+                list(self.strides),
+                self.padding,
+                self.output_padding,
+                "channels_last",
+                self.dilation_rate,
+            ),
+        )
+
+
+def _with_bias(layer: Any, out: Any) -> Any:
+    """Images with their channels last plus a bias, with their channels first."""
+    return ops.transpose(out + layer.bias if layer.use_bias else out, FIRST_AGAIN)
+
+
+# Their rules are those of the layers that they are.
+LOWERINGS[CaffeConvolution] = LOWERINGS[keras.layers.Conv2D]
+LOWERINGS[CaffeDeconvolution] = LOWERINGS[keras.layers.Conv2DTranspose]
+
+
+@reads("Convolution")
+def convolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
+    """A Conv2D of an image that is padded on all sides."""
+    about, x = layer.convolution_param, image_of(layer, inputs[0])
+    pad, strides = _pair(about, "pad", 0), _pair(about, "stride", 1)
+    channels, filters = x.shape[1], about.num_output
+    if channels % about.group or filters % about.group:
+        reason = (
+            f"{named(layer)} has group: {about.group} of {channels} channels and {filters} filters:"
+            " give a group that divides both."
+        )
+        raise Refusal(reason)
+    if any(pad):
+        around = keras.layers.ZeroPadding2D(
+            pad, data_format=FIRST, name=network.called(layer, "_pad")
+        )
+        x = around(x)
+    shape = (filters, channels // about.group, *_kernel(about))
+    keras_layer = network.sharing.keras_layer(
+        layer,
+        1 + about.bias_term,
+        lambda: CaffeConvolution(
+            filters,
+            strides=strides,
+            dilation_rate=_pair(about, "dilation", 1),
+            groups=about.group,
+            **_filters(network, layer, shape),
+        ),
+    )
+    return _entered(network, layer, keras_layer, x, shape)
+
+
+@reads("Deconvolution")
+def deconvolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
+    """A Conv2DTranspose of which the padding is cut off."""
+    about, x = layer.convolution_param, image_of(layer, inputs[0])
+    if about.group != 1 or set(about.dilation) - {1}:
+        reason = f"{named(layer)} has group or dilation. Compiled is 1: leave them out."
+        raise Refusal(reason)
+    shape = (x.shape[1], about.num_output, *_kernel(about))
+    keras_layer = network.sharing.keras_layer(
+        layer,
+        1 + about.bias_term,
+        lambda: CaffeDeconvolution(
+            about.num_output, strides=_pair(about, "stride", 1), **_filters(network, layer, shape)
+        ),
+    )
+    out = _entered(network, layer, keras_layer, x, shape)
+    pad = _pair(about, "pad", 0)
+    if any(pad):
+        cut = keras.layers.Cropping2D(pad, data_format=FIRST, name=network.called(layer, "_cut"))
+        out = cut(out)
+    return out
+
+
+def _entered(network: Network, layer: Any, keras_layer: Any, x: Any, shape: Shape) -> Any:
+    """What a layer makes of a tensor; its blobs are noted."""
+    out = keras_layer(x)
+    blobs = [Blob(keras_layer.kernel, shape, (2, 3, 1, 0))]
+    if keras_layer.use_bias:
+        filters = layer.convolution_param.num_output
+        blobs.append(Blob(keras_layer.bias, (filters,), (0,)))
+    network.learns(layer, blobs)
+    return out
+
+
+def _filters(network: Network, layer: Any, shape: Shape) -> dict[str, Any]:
+    """The arguments that both convolutions have, for a blob of that shape."""
+    about = layer.convolution_param
+    weight, bias = network.regularizers(layer)
+    return {
+        "kernel_size": shape[2:],
+        "padding": "valid",
+        "data_format": FIRST,
+        "use_bias": about.bias_term,
+        "name": network.called(layer),
+        "kernel_initializer": filled(layer, about.weight_filler, shape),
+        "bias_initializer": filled(layer, about.bias_filler, (about.num_output,)),
+        "kernel_regularizer": weight,
+        "bias_regularizer": bias,
+    }
+
+
+def _kernel(about: Any) -> Pair:
+    return _pair(about, "kernel", 0, "kernel_size")
+
+
+def _pair(about: Any, name: str, default: int, repeated: str = "") -> Pair:
+    """Height and width of what a convolution has once, twice, or by sides."""
+    if name != "dilation" and (about.HasField(f"{name}_h") or about.HasField(f"{name}_w")):
+        return int(getattr(about, f"{name}_h")), int(getattr(about, f"{name}_w"))
+    sizes = list(getattr(about, repeated or name)) or [default]
+    return int(sizes[0]), int(sizes[-1])

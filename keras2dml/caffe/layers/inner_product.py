@@ -1,0 +1,48 @@
+"""InnerProduct: a Dense layer over an example, or over the axes from one on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from keras2dml.caffe.fillers import filled
+from keras2dml.caffe.layers.shapes import CaffeFlatten
+from keras2dml.caffe.network import Network, axis_of, reads
+from keras2dml.caffe.weights import Blob
+
+
+@reads("InnerProduct")
+def inner_product(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
+    """A Dense layer along the last axis, which all axes from `axis` on are made."""
+    about, x = layer.inner_product_param, inputs[0]
+    axis = axis_of(layer, about.axis, x)
+    size, count = math.prod(x.shape[axis:]), about.num_output
+    if axis == 1 and len(x.shape) > 2:
+        x = CaffeFlatten(name=network.called(layer, "_flat"))(x)
+    elif axis < len(x.shape) - 1:
+        shape = (*x.shape[1:axis], size)
+        x = keras.layers.Reshape(shape, name=network.called(layer, "_flat"))(x)
+    shape = (size, count) if about.transpose else (count, size)
+    weight, bias = network.regularizers(layer)
+    keras_layer = network.sharing.keras_layer(
+        layer,
+        1 + about.bias_term,
+        lambda: keras.layers.Dense(
+            count,
+            use_bias=about.bias_term,
+            name=network.called(layer),
+            kernel_initializer=filled(layer, about.weight_filler, shape),
+            bias_initializer=filled(layer, about.bias_filler, (count,)),
+            kernel_regularizer=weight,
+            bias_regularizer=bias,
+        ),
+    )
+    out = keras_layer(x)
+    blobs = [Blob(keras_layer.kernel, shape, (0, 1) if about.transpose else (1, 0))]
+    if about.bias_term:
+        blobs.append(Blob(keras_layer.bias, (count,), (0,)))
+    network.learns(layer, blobs)
+    return out

@@ -1,0 +1,143 @@
+"""Which layers of a file a network has, by phase, level and stages; and whether it scores in the
+TEST phase by what it has learned in the TRAIN phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from keras2dml.caffe import schema
+
+TRAIN, TEST = 0, 1
+DATA = ("Data", "DummyData", "HDF5Data", "ImageData", "Input", "MemoryData", "WindowData")
+ENDS = ("Accuracy", "ArgMax", "HDF5Output", "Silence", "Softmax")
+"""What may be in one phase alone: it measures, or comes after what is learned; so do losses."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The layers of the TRAIN phase, and of the TEST phase of each network that is tested; with
+    complaints about their files.
+    """
+
+    name: str
+    train: list[Any]
+    tests: list[list[Any]]
+    complaints: list[str]
+
+    def differences(self) -> list[str]:
+        """Complaints about what is not the same in the TEST phase, each once."""
+        complaints = (differences(self.train, test) for test in self.tests)
+        return [*dict.fromkeys(complaint for test in complaints for complaint in test)]
+
+    def accuracies(self) -> dict[str, set[int]]:
+        """Among how many of the largest scores an Accuracy looks for the label, by the scores'
+        blob.
+        """
+        counts: dict[str, set[int]] = {}
+        for layer in (layer for part in (self.train, *self.tests) for layer in part):
+            if layer.type == "Accuracy" and layer.bottom:
+                counts.setdefault(layer.bottom[0], set()).add(int(layer.accuracy_param.top_k))
+        return counts
+
+
+def state(phase: int, *more: Any) -> Any:
+    """The state of a network of that phase: a file's own, then the solver's."""
+    merged = schema.message("State")()
+    for part in more:
+        merged.MergeFrom(part)
+    merged.phase = phase
+    return merged
+
+
+def layers_in(net: Any, when: Any) -> list[Any]:
+    """The layers that a network has in a state."""
+    return [layer for layer in net.layer if _is_in(layer, when)]
+
+
+def named(layer: Any) -> str:
+    """How a complaint names a layer."""
+    return f"Layer {layer.name!r} ({layer.type})"
+
+
+def is_loss(layer: Any) -> bool:
+    """Whether a layer is one of Caffe's losses."""
+    return bool(layer.type.endswith(("Loss", "WithLoss")))
+
+
+def differences(train: Sequence[Any], test: Sequence[Any]) -> Iterator[str]:
+    """Complaints about layers of the TEST phase that compute something else than those of the TRAIN
+    phase.
+
+    Dropout hands on in the TEST phase, and BatchNorm has its statistics, so that these may be
+    different. Layers without a data layer are no network, as where each stage has its own.
+    """
+    if not any(layer.type in DATA for layer in test):
+        return
+    numbers: dict[tuple[Any, ...], int] = {}
+    trained = {number for _, number, _ in _computing(train, numbers)}
+    strange: set[int] = set()
+    for layer, number, sources in _computing(test, numbers):
+        if number not in trained:
+            if not strange.intersection(sources):
+                yield (
+                    f"{named(layer)} is not the same in the TEST phase as in the TRAIN phase."
+                    " Compiled are networks that score as they were trained: leave its include or"
+                    " exclude out."
+                )
+            strange.add(number)
+        norm = layer.batch_norm_param
+        if norm.HasField("use_global_stats") and not norm.use_global_stats:
+            yield (
+                f"{named(layer)} has use_global_stats: false in the TEST phase, by which the score"
+                " of an example depends on the others of its batch: leave it out."
+            )
+
+
+def _computing(
+    layers: Iterable[Any], numbers: dict[tuple[Any, ...], int]
+) -> Iterator[tuple[Any, int, list[int]]]:
+    """The layers that make scores, each with its number and those of its sources; `numbers` has one
+    for each computation, by what it does to which others.
+    """
+    makers: dict[str, int] = {}
+    for layer in layers:
+        sources = [makers.get(name, -1) for name in layer.bottom]
+        if layer.type == "Dropout":
+            makers.update((top, sources[0] if sources else -1) for top in layer.top)
+            continue
+        settings = b"" if layer.type in DATA else _settings(layer)
+        for place, top in enumerate(layer.top):
+            name = top if layer.type in DATA else place
+            makers[top] = numbers.setdefault((settings, name, *sources), len(numbers))
+        if layer.top and not (layer.type in (*DATA, *ENDS) or is_loss(layer)):
+            yield layer, makers[layer.top[0]], sources
+
+
+def _settings(layer: Any) -> bytes:
+    """A layer's name, type and parameters, but for what matters to its phase or to training."""
+    bare = schema.message("Layer")()
+    bare.CopyFrom(layer)
+    for name in ("bottom", "top", "include", "exclude", "phase", "param"):
+        bare.ClearField(name)
+    bare.batch_norm_param.ClearField("use_global_stats")
+    return bytes(bare.SerializeToString(deterministic=True))
+
+
+def _is_in(layer: Any, when: Any) -> bool:
+    if layer.include:
+        return any(_meets(rule, when) for rule in layer.include)
+    return not any(_meets(rule, when) for rule in layer.exclude)
+
+
+def _meets(rule: Any, when: Any) -> bool:
+    """Whether a state meets all of a rule."""
+    return (
+        (not rule.HasField("phase") or rule.phase == when.phase)
+        and (not rule.HasField("min_level") or rule.min_level <= when.level)
+        and (not rule.HasField("max_level") or rule.max_level >= when.level)
+        and set(rule.stage) <= set(when.stage)
+        and not set(rule.not_stage) & set(when.stage)
+    )

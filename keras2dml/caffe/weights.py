@@ -1,0 +1,123 @@
+"""The learned blobs of layers: which Keras variables they are, which layers share them, and their
+numbers in a `.caffemodel`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras2dml.caffe import schema, upgrades
+from keras2dml.caffe.phases import named
+from keras2dml.errors import InvalidData
+from keras2dml.graph import Shape
+from keras2dml.rules import Refusal
+
+BEGINNINGS = ("_initializer", "_regularizer", "fillers", "decays", "name")
+"""The ends of the names of settings that layers with the same blobs may have each for itself."""
+
+
+class Blob(NamedTuple):
+    """A Keras variable, with the shape of its blob and the axes that take that to Keras' order."""
+
+    variable: Any
+    shape: Shape
+    axes: Shape
+
+
+class Owner(NamedTuple):
+    """The layer of Keras and of Caffe that has a blob, and the blob's place there."""
+
+    keras_layer: Any
+    layer: Any
+    place: int
+
+
+@dataclass
+class Sharing:
+    """Who has the blobs that have names: layers with blobs of the same names share them."""
+
+    owners: dict[str, Owner] = field(default_factory=dict)
+
+    def keras_layer(self, layer: Any, blobs: int, build: Callable[[], Any]) -> Any:
+        """The Keras layer of a layer with so many blobs: what `build` makes, or the one with whose
+        blobs it shares. May raise Refusal.
+        """
+        names = [spec.name for spec in layer.param[:blobs]]
+        owners = [self.owners.get(name) for name in names]
+        keras_layer = build()
+        owner = next((one for one in owners if one is not None), None)
+        if owner is None:
+            for place, name in enumerate(names):
+                if name:
+                    self.owners[name] = Owner(keras_layer, layer, place)
+            return keras_layer
+        places = [one.place if one and one.layer is owner.layer else None for one in owners]
+        if places != list(range(blobs)):
+            reason = (
+                f"{named(layer)} shares some of its blobs with {named(owner.layer)}. Compiled are"
+                " layers that share all of them, each in its place: name all, or none."
+            )
+            raise Refusal(reason)
+        if _settings(keras_layer) != _settings(owner.keras_layer) or _rates_differ(
+            layer, owner.layer
+        ):
+            reason = (
+                f"{named(layer)} shares its blobs with {named(owner.layer)}, and is set otherwise:"
+                " give both the same parameters, lr_mult and decay_mult."
+            )
+            raise Refusal(reason)
+        return owner.keras_layer
+
+
+def load(learned: Mapping[str, Sequence[Blob]], path: Path, *, partly: bool = False) -> list[str]:
+    """Give Keras variables the blobs of a `.caffemodel`; the names of layers that it has not, which
+    must be none unless it is taken `partly`. Raises InvalidData.
+    """
+    net, complaints = upgrades.upgraded(schema.weights(path))
+    blobs = {layer.name: layer.blobs for layer in net.layer if len(layer.blobs)}
+    missing = [name for name in learned if name not in blobs]
+    if missing and not partly:
+        complaints.append(
+            f"{path} has no blobs for {', '.join(missing)}: give weights of this network."
+        )
+    for name in learned.keys() - set(missing):
+        sizes = [len(blob.double_data) or len(blob.data) for blob in blobs[name]]
+        needed = [math.prod(blob.shape) for blob in learned[name]]
+        if sizes != needed:
+            complaints.append(
+                f"{path} has blobs of {sizes} numbers for {name!r}, the network needs {needed}:"
+                " give weights of this network."
+            )
+    if complaints:
+        raise InvalidData(" ".join(complaints))
+    for name in learned.keys() - set(missing):
+        for blob, numbers in zip(learned[name], map(_array, blobs[name]), strict=True):
+            variable = blob.variable
+            variable.assign(
+                numbers.reshape(blob.shape).transpose(blob.axes).reshape(variable.shape)
+            )
+    return missing
+
+
+def _array(blob: Any) -> np.ndarray:
+    return np.array(blob.double_data if len(blob.double_data) else blob.data, np.float64)
+
+
+def _settings(keras_layer: Any) -> dict[str, Any]:
+    config: dict[str, Any] = keras_layer.get_config()
+    return {name: value for name, value in config.items() if not name.endswith(BEGINNINGS)}
+
+
+def _rates_differ(layer: Any, owner: Any) -> bool:
+    """Whether a layer asks for other learning rates or decays than the owner of its blobs."""
+    return any(
+        spec.HasField(name) and getattr(spec, name) != getattr(first, name)
+        for spec, first in zip(layer.param, owner.param, strict=False)
+        for name in ("lr_mult", "decay_mult")
+    )
