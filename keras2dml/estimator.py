@@ -121,7 +121,7 @@ class Keras2DML(Predicting, ScikitLearn):
         self._columns = Columns()
         self._tables: list[Names | None] = [None] * len(self._graph.inputs)
         self._activations: Path | None = None
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
         self.iterations: list[Iteration] = []
 

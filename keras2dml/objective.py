@@ -10,8 +10,8 @@ import numpy as np
 
 from keras2dml.graph import Graph, Value
 from keras2dml.losses import Loss
-from keras2dml.metrics import Metric
 from keras2dml.regularizers import Regularizer
+from keras2dml.sums import Measure, Metric
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +105,9 @@ class Objective:
             taken[name] += 1
         return names
 
-    def measures(self, sums: np.ndarray) -> dict[str, float]:
+    def measures(self, sums: np.ndarray) -> dict[str, Measure]:
         """What Keras reports, by its names, of the sums of one batch or more."""
-        found: dict[str, float] = {}
+        found: dict[str, Measure] = {}
         begin = 0
         for name, count, metric in self.columns():
             own = sums[begin : begin + count]
@@ -116,7 +116,7 @@ class Objective:
         del found["rows"]
         return found
 
-    def listed(self, measures: Mapping[str, float], losses: Sequence[str]) -> list[float]:
+    def listed(self, measures: Mapping[str, Measure], losses: Sequence[str]) -> list[Measure]:
         """What Keras reports in the order of its list: the loss, metrics by the names that they
         have without an output's, the losses of outputs in their order, and by name whatever has
         another one.
