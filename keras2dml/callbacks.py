@@ -169,8 +169,8 @@ class Callbacks:
         weights = self.model.get_weights()
         for one in self._compilation.graph.parameters:
             yield one.name, one.weight.to_dml(weights[one.position])
-        for name, one, variable in self._compilation.kept(self.model):
-            yield name, one.weight.to_dml(np.asarray(variable))
+        for kept in self._compilation.kept(self.model):
+            yield kept.name, kept.to_dml()
 
     def _rate(self) -> float | None:
         """The learning rate that the optimizer has now; None for one that has a schedule."""

@@ -168,7 +168,7 @@ class Keras2DML(Predicting, ScikitLearn):
         self._systemds.options.trains()
         self._compilation.trains()
         self._compilation.whole(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
-        state = self._compilation.state() if self._state is None else self._state
+        state = self._compilation.state(self._matrices) if self._state is None else self._state
         tables = self._tables
         if not isinstance(X, DataFrame):
             tables = columns(X, self._graph.takes, tables)

@@ -82,9 +82,8 @@ class _Writing:
         self.kept |= {name: f"{name}.mtx" for name, _ in graph.constants()}
         self.constants = {name: one.matrix for name, one in graph.constants()}
         rate: Any = optimizer._learning_rate
-        step = compilation.optimizer.step
         changes = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-        self.scheduled = changes or step.factors is not None
+        self.scheduled = changes or compilation.optimizer.factors is not None
         goals = tuple(
             replace(goal, of_classes=goal.loss.kind == "sparse") for goal in compilation.goals
         )
