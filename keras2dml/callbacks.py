@@ -247,6 +247,7 @@ def _example(model: keras.Model, training: Training) -> tuple[object, object]:
     x = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
     y = []
     for tensor, goal in zip(model.outputs, objective.goals, strict=True):
-        shape = tensor.shape[1:-1] if goal.of_classes else tensor.shape[1:]
-        y.append(np.zeros((1, *shape), int if goal.of_classes else tensor.dtype))
+        by_number = goal.of_classes or goal.loss.kind == "labels"
+        shape = tensor.shape[1:-1] if by_number else tensor.shape[1:]
+        y.append(np.zeros((1, *shape), int if by_number else tensor.dtype))
     return objective.graph.takes.packed(x), objective.graph.gives.packed(y)

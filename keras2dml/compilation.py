@@ -243,7 +243,7 @@ class Compilation:
         shapes: dict[str, tuple[int, int] | int] = {
             **{graph.input_name(value): (rows, value.size) for value in graph.inputs},
             **{
-                target: (rows, goal.vectors if goal.of_classes else goal.value.size)
+                target: (rows, goal.width)
                 for target, goal in zip(objective.targets, objective.goals, strict=True)
             },
             **{one.name: one.weight.matrix for one in graph.parameters},

@@ -135,3 +135,11 @@ def unmasked(data: object, name: str) -> np.ndarray:
         message = f"{name} has {kind}: give plain numbers, without those that are missing."
         raise InvalidData(message)
     return array
+
+
+def some(labels: np.ndarray) -> str:
+    """The first few labels, for a message."""
+    shown = ", ".join(
+        f"{label:g}" if labels.dtype.kind in "iuf" else str(label) for label in labels[:5]
+    )
+    return shown + (", ..." if len(labels) > 5 else "")

@@ -32,31 +32,43 @@ def metric_of(
             " of keras.metrics."
         ]
     name = configured if isinstance(configured, str) else resolved.name
-    shown = f"The metric {name!r} ({type(resolved).__name__})"
     try:
         metric = _compiled(resolved, output, layer)
+        _check_targets(metric, kind)
+        _check_weights(metric, output, weighted=weighted)
     except Refusal as refusal:
+        shown = f"The metric {name!r} ({type(resolved).__name__})"
         return None, [f"{shown} {complaint}" for complaint in refusal.complaints]
-    if metric is None:
-        compiled = ", ".join(sorted(kind.__name__ for kind in KNOWN))
-        return None, [
-            f"{shown} is not compiled, or not with these arguments. Compiled are {compiled}, and"
-            " the losses: use one of these, or measure in a callback."
-        ]
+    return replace(metric, name=name, weighted=weighted), []
+
+
+def _check_targets(metric: Metric, kind: str | None) -> None:
+    """Raise Refusal for a metric of other targets than the loss has."""
+    if kind == "labels":
+        message = (
+            "compares targets with predictions, and the loss takes labels that say which examples"
+            " belong together: leave the metric out."
+        )
+        raise Refusal(message)
     if kind is not None and metric.by_number != (kind == "sparse"):
         takes, has = "vectors", "class numbers"
         if metric.by_number:
             takes, has = has, takes
-        return None, [
-            f"{shown} takes {takes} as targets, and the loss {has}. Keras gives both the same y:"
-            " use the other form of the metric ('sparse_' or not), or of the loss."
-        ]
+        message = (
+            f"takes {takes} as targets, and the loss {has}. Keras gives both the same y: use the"
+            " other form of the metric ('sparse_' or not), or of the loss."
+        )
+        raise Refusal(message)
+
+
+def _check_weights(metric: Metric, output: Value, *, weighted: bool) -> None:
+    """Raise Refusal for weights of numbers that only their vectors have."""
     if weighted and metric.elementwise and output.shape[-1] > 1:
-        return None, [
-            f"{shown} counts each number of an output, and a weight is for a vector of"
+        message = (
+            "counts each number of an output, and a weight is for a vector of"
             f" {output.shape[-1]}. Put it among the metrics that are not weighted."
-        ]
-    return replace(metric, name=name, weighted=weighted), []
+        )
+        raise Refusal(message)
 
 
 def _resolved(configured: Any, output: Value, kind: str | None) -> Any:
@@ -73,16 +85,28 @@ def _resolved(configured: Any, output: Value, kind: str | None) -> Any:
     return keras.metrics.MeanMetricWrapper(metric, name=getattr(metric, "__name__", str(metric)))
 
 
-def _compiled(metric: Any, output: Value, layer: str) -> Metric | None:
-    """The metric without its name; None for one that is not known. Raises Refusal."""
+def _compiled(metric: Any, output: Value, layer: str) -> Metric:
+    """The metric without its name. Raises Refusal."""
     function = getattr(metric, "_fn", None)
     rule = KNOWN.get(type(metric), NAMED.get(function))
-    if rule is not None:
-        return rule(metric, output)
+    compiled = rule(metric, output) if rule else _of_loss(metric, output, layer)
+    if compiled is None:
+        names = ", ".join(sorted(kind.__name__ for kind in KNOWN))
+        message = (
+            f"is not compiled, or not with these arguments. Compiled are {names}, and the losses:"
+            " use one of these, or measure in a callback."
+        )
+        raise Refusal(message)
+    return compiled
+
+
+def _of_loss(metric: Any, output: Value, layer: str) -> Metric | None:
+    """The mean of a loss; None of what is none that rows have by themselves."""
+    function = getattr(metric, "_fn", None)
     if function not in FUNCTIONS:
         return None
     loss, complaints = loss_of(FUNCTIONS[function](**metric._fn_kwargs), output, 1.0, layer)
-    if loss is None or complaints:
+    if loss is None or complaints or loss.kind == "labels":
         return None
     return Metric(loss.function, mean, loss.constants, loss=loss, by_number=loss.kind == "sparse")
 

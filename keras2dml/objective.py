@@ -33,12 +33,20 @@ class Goal:
     def classifies(self) -> bool:
         """Whether each vector says a class."""
         kind = self.loss.kind
-        return not (kind == "numbers" or (kind == "binary" and self.value.shape[-1] > 1))
+        numbers = kind in ("numbers", "labels")
+        return not (numbers or (kind == "binary" and self.value.shape[-1] > 1))
 
     @property
     def vectors(self) -> int:
         """The vectors along the last axis of an example: each has a loss of its own."""
         return self.value.size // self.value.shape[-1]
+
+    @property
+    def width(self) -> int:
+        """The numbers in a row of targets."""
+        if self.loss.kind == "labels":
+            return 1
+        return self.vectors if self.of_classes else self.value.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +145,7 @@ class Objective:
             kind = (
                 f"class numbers from 1 (N x {goal.vectors})"
                 if goal.of_classes
-                else f"numbers (N x {goal.value.size})"
+                else f"numbers (N x {goal.width})"
             )
             lines.append(f"{target}: {kind}; the loss is {goal.loss.name}")
         for name, goal in zip(self.names("sample_weight"), self.goals, strict=True):

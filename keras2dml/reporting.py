@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from keras2dml.errors import InvalidData
 from keras2dml.fitting import Iteration
 from keras2dml.graph import Graph, source_of
 from keras2dml.objective import Goal
@@ -123,6 +124,12 @@ def score(
 
 def _score(goal: Goal, output: np.ndarray, target: Targets) -> float:
     shape, threshold = output.shape, goal.loss.threshold
+    if goal.loss.kind == "labels":
+        message = (
+            f"The loss {goal.loss.name!r} takes labels that say which rows belong together, of"
+            " which there is no share of right ones: use evaluate()."
+        )
+        raise InvalidData(message)
     weights = target.weights
     if target.of_classes:
         right = output.argmax(axis=-1) == target.matrix.reshape(shape[:-1]) - 1

@@ -159,7 +159,7 @@ class _Writing:
             kind = (
                 f"class numbers from 0 to {goal.value.shape[-1] - 1} (N x {goal.vectors})"
                 if goal.of_classes
-                else f"numbers as Keras takes them (N x {goal.value.size})"
+                else f"numbers as Keras takes them (N x {goal.width})"
             )
             yield f"{name}: {kind}; the loss is {goal.loss.name}"
 
@@ -172,7 +172,7 @@ class _Writing:
     def _target_reads(self) -> Iterator[str]:
         for name, goal in zip(self.objective.targets, self.objective.goals, strict=True):
             yield f"{name} = read(${name}, format=format)"
-            yield _checked(name, goal.vectors if goal.of_classes else goal.value.size)
+            yield _checked(name, goal.width)
             if goal.of_classes:
                 classes = goal.value.shape[-1]
                 wrong = f"{name} has class numbers out of range: give 0 to {classes - 1}."
