@@ -160,9 +160,11 @@ class Compilation:
                 raise InvalidData(message)
 
     def trains(self) -> None:
-        """Raise InvalidData if layers were frozen or thawed since the model was compiled: whether
-        Keras trains them then depends on what it did before.
+        """Raise UnsupportedModel for layers that are compiled for scoring alone, and InvalidData if
+        layers were frozen or thawed since the model was compiled: whether Keras trains them then
+        depends on what it did before.
         """
+        self._check_trained()
         before = getattr(self.model, "_compiled_trainable_state", {})
         changed = [
             layer.name
@@ -175,6 +177,11 @@ class Compilation:
                 " compile() the model again."
             )
             raise InvalidData(message)
+
+    def _check_trained(self) -> None:
+        reasons = [call.untrained for call in self.graph.calls if call.untrained]
+        if reasons:
+            raise UnsupportedModel(self.model.name, dict.fromkeys(reasons), "trained")
 
     def state(self, weights: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """The optimizer's matrices by name, as the Keras model's optimizer has them, or as they are
@@ -227,7 +234,10 @@ class Compilation:
         shuffled: bool = False,
         algorithm: Algorithm | None = None,
     ) -> Script:
-        """The training script for such an objective; for class numbers without."""
+        """The training script for such an objective; for class numbers without. Raises
+        UnsupportedModel for layers that are compiled for scoring alone.
+        """
+        self._check_trained()
         made = objective or self.objective(), self.optimizer, self.constraints
         algorithm = algorithm or Algorithm()
         if algorithm.server:
