@@ -22,6 +22,7 @@ from keras2dml.rules import (
     sequences,
     shapes,
     transposed,
+    volumes,
 )
 
 __all__ = [
@@ -44,4 +45,5 @@ __all__ = [
     "sequences",
     "shapes",
     "transposed",
+    "volumes",
 ]
