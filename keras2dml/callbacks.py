@@ -11,6 +11,7 @@ from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
 from keras2dml.fitting import Iteration, Training, averages
 from keras2dml.plan import Plan
+from keras2dml.sums import Measure
 
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
@@ -49,7 +50,7 @@ class Callbacks:
         )
         self.model._symbolic_build(data_batch=_example(self.model, training))
         self._seen = training.steps
-        self._logs: Mapping[str, float] | None = None
+        self._logs: Mapping[str, Measure] | None = None
         self._history = keras.callbacks.History()
         self._all = keras.callbacks.CallbackList(
             [*self._callbacks, self._history],
@@ -98,7 +99,9 @@ class Callbacks:
             self._all.on_train_batch_begin(number)
             self._all.on_train_batch_end(number, averages(epoch[: number + 1]))
 
-    def measured(self, batches: int, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    def measured(
+        self, batches: int, measure: Callable[[], dict[str, Measure]]
+    ) -> dict[str, Measure]:
         """What is measured after an epoch, in so many batches."""
         self._call(self._all.on_test_begin)
         logs = measure()
@@ -108,7 +111,7 @@ class Callbacks:
         self._call(lambda: self._all.on_test_end(logs))
         return logs
 
-    def end_epoch(self, epoch: int, logs: Mapping[str, float]) -> dict[str, float]:
+    def end_epoch(self, epoch: int, logs: Mapping[str, Measure]) -> dict[str, Measure]:
         """An epoch has ended with these measures; they with what the callbacks made of them."""
         self._logs, history = dict(logs), self._history.history
         before = {name: len(values) for name, values in history.items()}
@@ -166,8 +169,8 @@ class Callbacks:
         weights = self.model.get_weights()
         for one in self._compilation.graph.parameters:
             yield one.name, one.weight.to_dml(weights[one.position])
-        for name, one, variable in self._compilation.kept(self.model):
-            yield name, one.weight.to_dml(np.asarray(variable))
+        for kept in self._compilation.kept(self.model):
+            yield kept.name, kept.to_dml()
 
     def _rate(self) -> float | None:
         """The learning rate that the optimizer has now; None for one that has a schedule."""
@@ -244,6 +247,7 @@ def _example(model: keras.Model, training: Training) -> tuple[object, object]:
     x = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
     y = []
     for tensor, goal in zip(model.outputs, objective.goals, strict=True):
-        shape = tensor.shape[1:-1] if goal.of_classes else tensor.shape[1:]
-        y.append(np.zeros((1, *shape), int if goal.of_classes else tensor.dtype))
+        by_number = goal.of_classes or goal.loss.kind == "labels"
+        shape = tensor.shape[1:-1] if by_number else tensor.shape[1:]
+        y.append(np.zeros((1, *shape), int if by_number else tensor.dtype))
     return objective.graph.takes.packed(x), objective.graph.gives.packed(y)

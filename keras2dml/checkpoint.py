@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras2dml.errors import InvalidData
+from keras2dml.sums import Measure
 
 FILE = "checkpoint.npz"
 _ABOUT = "about"
@@ -27,7 +28,7 @@ class Progress:
     done: int
     steps: int
     sums: np.ndarray
-    history: Mapping[str, Sequence[float]]
+    history: Mapping[str, Sequence[Measure]]
     matrices: Mapping[str, np.ndarray]
     rate: float | None = None
     """The learning rate, where a callback gave one."""
@@ -85,7 +86,11 @@ class Checkpoint:
             raise InvalidData(message)
         sums = arrays.pop("sums")
         matrices = {name.removeprefix("matrix_"): array for name, array in arrays.items()}
-        done, steps, history = about["done"], about["steps"], about["history"]
+        done, steps = about["done"], about["steps"]
+        history = {
+            name: [np.asarray(value) if isinstance(value, list) else value for value in values]
+            for name, values in about["history"].items()
+        }
         return Progress(done, steps, sums, history, matrices, about.get("rate"))
 
     def remove(self) -> None:

@@ -16,8 +16,9 @@ from keras2dml.check import check
 from keras2dml.configuration import Configuration
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.goals import goals_of
-from keras2dml.graph import Graph, Parameter
+from keras2dml.graph import Graph
 from keras2dml.objective import Goal, Objective
+from keras2dml.optimizer_state import Kept, begun, kept
 from keras2dml.optimizers import Optimizer, optimizer_of
 from keras2dml.reader import read
 from keras2dml.regularizers import Constraint, Regularizer, entered
@@ -143,10 +144,10 @@ class Compilation:
             return
         copy.optimizer.build(copy.trainable_variables)
         copy.optimizer._iterations.assign(steps)
-        if self.optimizer.step.factors is not None:
+        if self.optimizer.factors is not None:
             copy.optimizer._u_product.assign(self.optimizer.products(steps)[-1])
-        for name, one, variable in self.kept(copy):
-            variable.assign(one.weight.to_keras(matrices[name]))
+        for state in self.kept(copy):
+            state.enter(matrices[state.name])
 
     def whole(self, **steps: int | None) -> None:
         """Raise InvalidData for steps that are not whole executions of the model's, of which Keras
@@ -159,9 +160,11 @@ class Compilation:
                 raise InvalidData(message)
 
     def trains(self) -> None:
-        """Raise InvalidData if layers were frozen or thawed since the model was compiled: whether
-        Keras trains them then depends on what it did before.
+        """Raise UnsupportedModel for layers that are compiled for scoring alone, and InvalidData if
+        layers were frozen or thawed since the model was compiled: whether Keras trains them then
+        depends on what it did before.
         """
+        self._check_trained()
         before = getattr(self.model, "_compiled_trainable_state", {})
         changed = [
             layer.name
@@ -175,29 +178,27 @@ class Compilation:
             )
             raise InvalidData(message)
 
-    def state(self) -> dict[str, np.ndarray]:
+    def _check_trained(self) -> None:
+        reasons = [call.untrained for call in self.graph.calls if call.untrained]
+        if reasons:
+            raise UnsupportedModel(self.model.name, dict.fromkeys(reasons), "trained")
+
+    def state(self, weights: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
         """The optimizer's matrices by name, as the Keras model's optimizer has them, or as they are
-        at first. Raises InvalidData if it was made for other variables.
+        at first, for these weights or the model's. Raises InvalidData if it was made for other
+        variables.
         """
         optimizer = self.configuration.optimizer
         if optimizer.built and self.steps:
             try:
-                return {
-                    name: one.weight.to_dml(np.asarray(variable))
-                    for name, one, variable in self.kept(self.model)
-                }
+                return {one.name: one.to_dml() for one in self.kept(self.model)}
             except KeyError as error:
                 message = (
                     "The optimizer was made for other variables than this model has, as that of a"
                     " clone or of an .h5 file: compile() the model with a new one to train it."
                 )
                 raise InvalidData(message) from error
-        return {
-            f"{one.name}_{kept}": np.full(one.weight.matrix, value)
-            for one in self.graph.parameters
-            for kept, value in self.optimizer.state.items()
-            if one.trainable
-        }
+        return begun(self.graph, self.optimizer, weights or self.weights())
 
     def averages(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The averages that Keras puts in the place of the weights when training ends."""
@@ -212,15 +213,9 @@ class Compilation:
         optimizer: Any = self.configuration.optimizer
         return int(optimizer._iterations)
 
-    def kept(self, model: keras.Model) -> Iterator[tuple[str, Parameter, Any]]:
-        """What the optimizer of a copy keeps: a matrix's name, its parameter, Keras' variable."""
-        optimizer: Any = model.optimizer
-        for one in self.graph.parameters:
-            if one.trainable:
-                place = optimizer._get_variable_index(model.weights[one.position])
-                for kept in self.optimizer.state:
-                    own = getattr(optimizer, f"_{kept}", None) or getattr(optimizer, kept)
-                    yield f"{one.name}_{kept}", one, own[place]
+    def kept(self, model: keras.Model) -> Iterator[Kept]:
+        """What the optimizer of a copy keeps."""
+        return kept(self.graph, self.optimizer, model)
 
     def objective(self, targets: Sequence[Targets] | None = None) -> Objective:
         """What training makes small, for targets like these; for class numbers without."""
@@ -239,7 +234,10 @@ class Compilation:
         shuffled: bool = False,
         algorithm: Algorithm | None = None,
     ) -> Script:
-        """The training script for such an objective; for class numbers without."""
+        """The training script for such an objective; for class numbers without. Raises
+        UnsupportedModel for layers that are compiled for scoring alone.
+        """
+        self._check_trained()
         made = objective or self.objective(), self.optimizer, self.constraints
         algorithm = algorithm or Algorithm()
         if algorithm.server:
@@ -255,13 +253,13 @@ class Compilation:
         shapes: dict[str, tuple[int, int] | int] = {
             **{graph.input_name(value): (rows, value.size) for value in graph.inputs},
             **{
-                target: (rows, goal.vectors if goal.of_classes else goal.value.size)
+                target: (rows, goal.width)
                 for target, goal in zip(objective.targets, objective.goals, strict=True)
             },
             **{one.name: one.weight.matrix for one in graph.parameters},
             **{name: matrix.shape for name, matrix in self.state().items()},
             **{name: one.matrix.shape for name, one in graph.constants()},
-            "schedule": (1, 1 + (self.optimizer.step.factors is not None)),
+            "schedule": (1, 1 + (self.optimizer.factors is not None)),
             **dict.fromkeys((*training.SCALARS, *parameter_server.SCALARS), 1),
             "batch_size": algorithm.rows(batch_size, rows),
             "part_size": algorithm.part(batch_size),

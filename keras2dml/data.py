@@ -141,3 +141,11 @@ def unmasked(data: object, name: str) -> np.ndarray:
             message = f"Complex data not supported. {message}"  # the words of scikit-learn
         raise InvalidData(message)
     return array
+
+
+def some(labels: np.ndarray) -> str:
+    """The first few labels, for a message."""
+    shown = ", ".join(
+        f"{label:g}" if labels.dtype.kind in "iuf" else str(label) for label in labels[:5]
+    )
+    return shown + (", ..." if len(labels) > 5 else "")

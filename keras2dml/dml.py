@@ -159,8 +159,10 @@ def identifier(name: str) -> str:
     return cleaned if cleaned[:1].isalpha() else f"layer_{cleaned}"
 
 
-def literal(value: Scalar) -> str:
-    """A number as DML writes it, exact to the last bit."""
+def literal(value: Scalar | tuple[float, ...]) -> str:
+    """A number as DML writes it, exact to the last bit; several as a row."""
+    if isinstance(value, tuple):
+        return f"matrix({quoted(' '.join(map(repr, value)))}, rows=1, cols={len(value)})"
     return str(value).upper() if isinstance(value, bool) else repr(value)
 
 

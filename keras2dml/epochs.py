@@ -18,6 +18,7 @@ from keras2dml.examples import Data
 from keras2dml.fitting import Iteration, Training, averages
 from keras2dml.plan import Plan
 from keras2dml.reporting import Display
+from keras2dml.sums import Measure
 
 Report = Callable[[Sequence[Iteration]], None]
 SECONDS = 60.0
@@ -75,7 +76,7 @@ class Run:
     display: Display | None = None
     report: Report | None = None
     iterations: list[Iteration] = field(default_factory=list)
-    history: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    history: dict[str, list[Measure]] = field(default_factory=lambda: defaultdict(list))
 
     _saved_at: float = field(default_factory=time.monotonic)
 
@@ -202,14 +203,14 @@ class Run:
         if self.display:
             self.display.epoch(self._epoch + 1, self.plan.epochs, logs)
 
-    def _measured(self, validation: Validation) -> dict[str, float]:
-        def measure() -> dict[str, float]:
+    def _measured(self, validation: Validation) -> dict[str, Measure]:
+        def measure() -> dict[str, Measure]:
             return self.training.measure(validation.data, validation.batch_size)
 
         if self.callbacks is None:
             return measure()
         return self.callbacks.measured(validation.batches, measure)
 
-    def _entered(self, logs: dict[str, float]) -> None:
+    def _entered(self, logs: dict[str, Measure]) -> None:
         for name, value in logs.items():
             self.history[name].append(value)

@@ -19,12 +19,16 @@ class Keras2DMLError(Exception):
 
 
 class UnsupportedModel(Keras2DMLError):
-    """A model that cannot be compiled faithfully; `complaints` holds one sentence each."""
+    """A model that cannot be compiled faithfully, or not for training; `complaints` holds one
+    sentence each.
+    """
 
-    def __init__(self, model: str, complaints: Iterable[str]) -> None:
+    def __init__(
+        self, model: str, complaints: Iterable[str], refused: str = "compiled to DML"
+    ) -> None:
         self.complaints = tuple(complaints)
         listed = "\n".join(f"  - {complaint}" for complaint in self.complaints)
-        super().__init__(f"Model {model!r} cannot be compiled to DML:\n{listed}")
+        super().__init__(f"Model {model!r} cannot be {refused}:\n{listed}")
 
 
 class InvalidGraph(Keras2DMLError):

@@ -121,7 +121,7 @@ class Keras2DML(Predicting, ScikitLearn):
         self._columns = Columns()
         self._tables: list[Names | None] = [None] * len(self._graph.inputs)
         self._activations: Path | None = None
-        self.history: dict[str, list[float]] = {}
+        self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
         self.iterations: list[Iteration] = []
 
@@ -167,7 +167,7 @@ class Keras2DML(Predicting, ScikitLearn):
         self._systemds.options.trains()
         self._compilation.trains()
         self._compilation.whole(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
-        state = self._compilation.state() if self._state is None else self._state
+        state = self._compilation.state(self._matrices) if self._state is None else self._state
         tables = self._tables
         if not isinstance(X, DataFrame):
             tables = columns(X, self._graph.takes, tables)

@@ -21,6 +21,7 @@ from keras2dml.objective import Objective
 from keras2dml.plan import Plan
 from keras2dml.policies import Policy
 from keras2dml.scoring import ROWS_AT_ONCE
+from keras2dml.sums import Measure
 from keras2dml.systemds import SystemDS
 
 # How long SystemDS is left alone at most: long enough that starting a script costs little, short
@@ -42,7 +43,7 @@ class Iteration:
         return int(self.sums[-1])
 
     @cached_property
-    def measures(self) -> Mapping[str, float]:
+    def measures(self) -> Mapping[str, Measure]:
         """The losses and metrics of the batch, by Keras' names."""
         return self.objective.measures(self.sums)
 
@@ -54,8 +55,8 @@ class Iteration:
     @property
     def accuracy(self) -> float | None:
         """The accuracy on the batch, of the first output that has it."""
-        found = (value for name, value in self.measures.items() if "acc" in name)
-        return next(found, None)
+        values = (value for name, value in self.measures.items() if "acc" in name)
+        return next((value for value in values if isinstance(value, float)), None)
 
 
 class Training:
@@ -111,7 +112,7 @@ class Training:
             pace = SECONDS_A_RUN / max(time.monotonic() - began, 1e-3)
             piece = max(1, round(count * min(pace, 4.0)))
 
-    def measure(self, held: Data, batch_size: int) -> dict[str, float]:
+    def measure(self, held: Data, batch_size: int) -> dict[str, Measure]:
         """Losses and metrics of the model as it is now on rows that it is not trained on."""
         return measured(self._systemds, self._compilation, self._variables, held, batch_size)
 
@@ -192,7 +193,7 @@ class Training:
             self._order = number
 
 
-def averages(iterations: Sequence[Iteration]) -> dict[str, float]:
+def averages(iterations: Sequence[Iteration]) -> dict[str, Measure]:
     """What was measured over these iterations together, as Keras reports an epoch."""
     return iterations[0].objective.measures(np.sum([step.sums for step in iterations], axis=0))
 
@@ -203,7 +204,7 @@ def measured(
     weights: Mapping[str, Matrix],
     held: Data,
     batch_size: int,
-) -> dict[str, float]:
+) -> dict[str, Measure]:
     """Losses and metrics of a model with these weights and constants, by Keras' names."""
     objective = compilation.objective(held.targets)
     size = batch_size if objective.by_batch else ROWS_AT_ONCE

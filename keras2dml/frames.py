@@ -216,7 +216,7 @@ def _labels(
         array = vector_to_array(column) if isinstance(kind, VectorUDT) else column
         classes = np.arange(size) if goal.loss.kind == "classes" else None
         return array.cast("array<double>"), size, Targets(nothing, classes, of_classes=False)
-    if goal.loss.kind == "numbers" or (goal.loss.kind == "binary" and size > 1):
+    if goal.loss.kind in ("numbers", "labels") or (goal.loss.kind == "binary" and size > 1):
         number = F.coalesce(column.cast("double"), F.lit(float("nan")))
         return F.array(number), 1, Targets(nothing, None, of_classes=False)
     classes = known

@@ -36,7 +36,8 @@ def goals_of(
         measured: list[Metric] = []
         kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]
         for one, counts in kinds:
-            metric, about = metric_of(one, output, last_layer(model, number), weighted=counts)
+            kind = loss.kind if loss else None
+            metric, about = metric_of(one, output, last_layer(model, number), kind, weighted=counts)
             complaints += about
             measured += [metric] if metric else []
         if loss is not None:

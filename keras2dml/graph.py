@@ -177,8 +177,9 @@ class Call:
 
     Their arguments are bound by name: X, Y and Z are the inputs, `weights`, `constants` and `sizes`
     bring the rest. `results` has the stored shape of each result, the first of which is `out`.
-    `training` is the function in training, where it is another one. `onnx` is the same step for
-    prediction as ONNX operators.
+    `training` is the function in training, where it is another one, and `untrained` says why no
+    model with the call is trained, where it is so. `onnx` is the same step for prediction as ONNX
+    operators.
     """
 
     function: str
@@ -190,6 +191,7 @@ class Call:
     sizes: Mapping[str, Scalar] = field(default_factory=dict)
     onnx: tuple[Node, ...] = ()
     training: str | None = None
+    untrained: str = ""
 
 
 @dataclass(frozen=True, eq=False)

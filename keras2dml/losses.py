@@ -36,6 +36,7 @@ PLAIN = {
     keras.losses.CategoricalGeneralizedCrossEntropy: "categorical_generalized_cross_entropy",
     keras.losses.Dice: "dice",
     keras.losses.Tversky: "tversky",
+    keras.losses.Circle: "circle",
 }
 SPARSE = (
     keras.losses.SparseCategoricalCrossentropy,
@@ -69,7 +70,8 @@ class Loss:
 
     The function takes rows of predictions P and of targets Y, and returns the loss of each row and
     its gradient at P. Targets are scaled and moved by `smoothing`. `kind` says what they are:
-    "sparse" class numbers, "classes" as numbers or probabilities, "binary", or "numbers".
+    "sparse" class numbers, "classes" as numbers or probabilities, "binary", "numbers", or "labels"
+    that only say which rows belong together.
     """
 
     name: str
@@ -86,7 +88,7 @@ class Loss:
     @property
     def whole(self) -> bool:
         """Whether it is one number for a batch, and no row has one of its own."""
-        return self.function in ("dice", "tversky")
+        return self.function in ("dice", "tversky", "circle")
 
     @property
     def adds_up(self) -> bool:
@@ -128,6 +130,11 @@ def loss_of(
             f"The loss {loss.name!r} has reduction={loss.reduction!r}. Training needs one number:"
             f" use one of {', '.join(map(repr, REDUCTIONS))}."
         )
+    if type(loss) is keras.losses.Circle and len(output.shape) > 1:
+        complaints.append(
+            f"The loss {loss.name!r} takes one vector for each example. The output is (N,"
+            f" {', '.join(map(str, output.shape))}): flatten it."
+        )
     return Loss(
         loss.name,
         function,
@@ -153,6 +160,8 @@ def resolved(configured: Any, output: Value) -> object:
 
 
 def _kind(loss: object) -> str:
+    if type(loss) is keras.losses.Circle:
+        return "labels"
     if type(loss) in SPARSE:
         return "sparse"
     if type(loss) in CLASSES:
@@ -196,7 +205,7 @@ def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
     """The loss' arguments that the DML function takes, and complaints about the others."""
     defaults = signature(type(loss).__init__).parameters
     taken = dml.function(function).arguments
-    constants: dict[str, Scalar] = {}
+    constants: dict[str, Scalar] = {"total": loss.reduction == "sum"} if "total" in taken else {}
     complaints = []
     for name, value in {**loss.get_config(), **loss._fn_kwargs}.items():
         if name in taken and isinstance(value, (bool, int, float)):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from keras2dml import dml
 from keras2dml.backward import Backward
 from keras2dml.graph import PENALTY
-from keras2dml.metrics import Metric
 from keras2dml.objective import Goal, Objective
 from keras2dml.rendering import Forward
 from keras2dml.scoring import IN_ORDER
+from keras2dml.sums import Metric
 
 
 class Measuring:

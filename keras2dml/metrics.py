@@ -3,148 +3,183 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras2dml.graph import Scalar, Value
-from keras2dml.losses import FUNCTIONS, Loss, loss_of
+from keras2dml import confusion
+from keras2dml.graph import Value
+from keras2dml.losses import FUNCTIONS, loss_of
+from keras2dml.rules import Refusal
+from keras2dml.sums import Metric, mean
 
-
-@dataclass(frozen=True, eq=False)
-class Metric:
-    """A DML function of predictions, targets and constants, and the value that its sums have.
-
-    A function that gives a number for each row has two sums: of these numbers, and of the weights
-    of the rows; others give their sums themselves. Of a metric that is a loss, `loss` says what it
-    takes.
-    """
-
-    function: str
-    value: Callable[[np.ndarray], float]
-    constants: Mapping[str, Scalar] = field(default_factory=dict)
-    sums: int = 2
-    loss: Loss | None = None
-    name: str = ""
-    weighted: bool = False
-    """Whether the weights of rows count: one of Keras' `weighted_metrics`."""
+__all__ = ["KNOWN", "Metric", "metric_of"]
 
 
 def metric_of(
-    configured: Any, output: Value, layer: str, *, weighted: bool
+    configured: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
 ) -> tuple[Metric | None, list[str]]:
-    """The Metric of what `model.compile(metrics=...)` was given, or the complaints about it."""
-    metric = _resolved(configured, output)
-    name = configured if isinstance(configured, str) else metric.name
-    made = _made(metric, output, layer)
-    if made is None:
-        known = ", ".join(sorted(kind.__name__ for kind in KNOWN))
+    """The Metric of what `model.compile(metrics=...)` was given, or the complaints about it; `kind`
+    is that of the loss' targets, if the loss is compiled.
+    """
+    try:
+        resolved = _resolved(configured, output, kind)
+    except (TypeError, ValueError):
         return None, [
-            f"The metric {name!r} ({type(metric).__name__}) is not compiled, or not with these"
-            f" arguments. Compiled are {known}, and the losses: use one of these, or measure in a"
-            " callback."
+            f"The metric {configured!r} is none that Keras makes of this name alone: give an object"
+            " of keras.metrics."
         ]
-    return replace(made, name=name, weighted=weighted), []
+    name = configured if isinstance(configured, str) else resolved.name
+    try:
+        metric = _compiled(resolved, output, layer)
+        _check_targets(metric, kind)
+        _check_weights(metric, output, weighted=weighted)
+    except Refusal as refusal:
+        shown = f"The metric {name!r} ({type(resolved).__name__})"
+        return None, [f"{shown} {complaint}" for complaint in refusal.complaints]
+    return replace(metric, name=name, weighted=weighted), []
 
 
-def _resolved(configured: Any, output: Value) -> Any:
+def _check_targets(metric: Metric, kind: str | None) -> None:
+    """Raise Refusal for a metric of other targets than the loss has."""
+    if kind == "labels":
+        message = (
+            "compares targets with predictions, and the loss takes labels that say which examples"
+            " belong together: leave the metric out."
+        )
+        raise Refusal(message)
+    if kind is not None and metric.by_number != (kind == "sparse"):
+        takes, has = "vectors", "class numbers"
+        if metric.by_number:
+            takes, has = has, takes
+        message = (
+            f"takes {takes} as targets, and the loss {has}. Keras gives both the same y: use the"
+            " other form of the metric ('sparse_' or not), or of the loss."
+        )
+        raise Refusal(message)
+
+
+def _check_weights(metric: Metric, output: Value, *, weighted: bool) -> None:
+    """Raise Refusal for weights of numbers that only their vectors have."""
+    if weighted and metric.elementwise and output.shape[-1] > 1:
+        message = (
+            "counts each number of an output, and a weight is for a vector of"
+            f" {output.shape[-1]}. Put it among the metrics that are not weighted."
+        )
+        raise Refusal(message)
+
+
+def _resolved(configured: Any, output: Value, kind: str | None) -> Any:
     """The metric object of a name, a function or an object, as Keras finds it."""
-    binary = output.shape[-1] == 1
     if str(configured).lower() in ("accuracy", "acc"):
-        return keras.metrics.BinaryAccuracy() if binary else keras.metrics.CategoricalAccuracy()
-    found = keras.metrics.get(configured)
-    if isinstance(found, keras.metrics.Metric):
-        return found
-    return keras.metrics.MeanMetricWrapper(found, name=getattr(found, "__name__", str(found)))
+        if output.shape[-1] == 1:
+            return keras.metrics.BinaryAccuracy()
+        by_number = kind == "sparse"
+        metrics = keras.metrics
+        return metrics.SparseCategoricalAccuracy() if by_number else metrics.CategoricalAccuracy()
+    metric = keras.metrics.get(configured)
+    if isinstance(metric, keras.metrics.Metric):
+        return metric
+    return keras.metrics.MeanMetricWrapper(metric, name=getattr(metric, "__name__", str(metric)))
 
 
-def _made(metric: Any, output: Value, layer: str) -> Metric | None:
-    """The metric without its name; None for one that is not known."""
+def _compiled(metric: Any, output: Value, layer: str) -> Metric:
+    """The metric without its name. Raises Refusal."""
     function = getattr(metric, "_fn", None)
-    made = KNOWN.get(type(metric), NAMED.get(function))
-    if made is not None:
-        return made(metric)
+    rule = KNOWN.get(type(metric), NAMED.get(function))
+    compiled = rule(metric, output) if rule else _of_loss(metric, output, layer)
+    if compiled is None:
+        names = ", ".join(sorted(kind.__name__ for kind in KNOWN))
+        message = (
+            f"is not compiled, or not with these arguments. Compiled are {names}, and the losses:"
+            " use one of these, or measure in a callback."
+        )
+        raise Refusal(message)
+    return compiled
+
+
+def _of_loss(metric: Any, output: Value, layer: str) -> Metric | None:
+    """The mean of a loss; None of what is none that rows have by themselves."""
+    function = getattr(metric, "_fn", None)
     if function not in FUNCTIONS:
         return None
     loss, complaints = loss_of(FUNCTIONS[function](**metric._fn_kwargs), output, 1.0, layer)
-    if loss is None or complaints:
+    if loss is None or complaints or loss.kind == "labels":
         return None
-    return Metric(loss.function, _mean, loss.constants, loss=loss)
+    return Metric(loss.function, mean, loss.constants, loss=loss, by_number=loss.kind == "sparse")
 
 
-def _mean(sums: np.ndarray) -> float:
-    return float(sums[0] / sums[1]) if sums[1] else 0.0
+Rule = Callable[[Any, Value], Metric | None]
 
 
-def _share(sums: np.ndarray) -> float:
-    return float(sums[0] / sums.sum()) if sums.sum() else 0.0
+def _categorical(metric: Any, output: Value) -> Metric:
+    return Metric("categorical_accuracy", mean)
 
 
-def _categorical(metric: Any) -> Metric:
-    return Metric("categorical_accuracy", _mean)
-
-
-def _binary(metric: Any) -> Metric:
+def _binary(metric: Any, output: Value) -> Metric:
     threshold = float(metric._fn_kwargs.get("threshold", 0.5))
-    return Metric("binary_accuracy", _mean, {"threshold": threshold})
+    return Metric("binary_accuracy", mean, {"threshold": threshold})
 
 
-def _top_k(metric: Any) -> Metric | None:
+def _top_k(metric: Any, output: Value) -> Metric | None:
     if metric._fn_kwargs.get("from_sorted_ids"):
         return None
-    return Metric("top_k_accuracy", _mean, {"k": metric._fn_kwargs.get("k", 5)})
+    return Metric("top_k_accuracy", mean, {"k": metric._fn_kwargs.get("k", 5)})
 
 
-def _root_mean_squared_error(metric: Any) -> Metric:
-    return Metric("mean_squared_error", lambda sums: float(np.sqrt(_mean(sums))))
+def _by_number(rule: Rule) -> Rule:
+    """The same for targets that are class numbers."""
+
+    def sparse(metric: Any, output: Value) -> Metric | None:
+        compiled = rule(metric, output)
+        return compiled and replace(compiled, by_number=True)
+
+    return sparse
 
 
-def _share_of(function: str) -> Callable[[Any], Metric | None]:
-    def made(metric: Any) -> Metric | None:
-        if metric.top_k is not None or metric.class_id is not None or len(metric.thresholds) > 1:
-            return None
-        return Metric(function, _share, {"threshold": float(metric.thresholds[0])})
-
-    return made
+def _root_mean_squared_error(metric: Any, output: Value) -> Metric:
+    return Metric("mean_squared_error", lambda sums: float(np.sqrt(mean(sums))))
 
 
-def _auc(metric: Any) -> Metric | None:
-    """The counts by threshold; the area is Keras' own, of a metric with these counts."""
-    if metric.multi_label or metric.label_weights is not None or metric._init_from_thresholds:
-        return None
-    own, number = metric.from_config(metric.get_config()), metric.num_thresholds
+def _along_last(function: str, value: Callable[[np.ndarray], float] = mean) -> Rule:
+    """A function of the vectors along the last axis."""
 
-    def value(sums: np.ndarray) -> float:
-        positive, negative = sums.reshape(2, number)
-        found, wrong = (part[::-1].cumsum()[::-1] for part in (positive, negative))
-        own.true_positives.assign(found)
-        own.false_positives.assign(wrong)
-        own.true_negatives.assign(negative.sum() - wrong)
-        own.false_negatives.assign(positive.sum() - found)
-        return float(own.result())
+    def rule(metric: Any, output: Value) -> Metric:
+        axis = metric._fn_kwargs.get("axis", -1)
+        if axis not in (-1, len(output.shape)):
+            message = f"has axis={axis!r}. It is compiled along the last axis: give axis=-1."
+            raise Refusal(message)
+        return Metric(function, value)
 
-    constants = {"thresholds": number, "from_logits": bool(metric._from_logits)}
-    return Metric("auc_counts", value, constants, 2 * number)
+    return rule
 
 
-KNOWN: Mapping[type, Callable[[Any], Metric | None]] = {
-    keras.metrics.AUC: _auc,
+def _accuracy(metric: Any, output: Value) -> Metric:
+    return Metric("equal_numbers", mean)
+
+
+KNOWN: Mapping[type, Rule] = {
+    **confusion.KNOWN,
+    keras.metrics.Accuracy: _accuracy,
     keras.metrics.BinaryAccuracy: _binary,
     keras.metrics.CategoricalAccuracy: _categorical,
-    keras.metrics.Precision: _share_of("precision_counts"),
-    keras.metrics.Recall: _share_of("recall_counts"),
+    keras.metrics.ConcordanceCorrelation: _along_last("concordance_correlation"),
+    keras.metrics.CosineSimilarity: _along_last("cosine_similarity", lambda sums: -mean(sums)),
+    keras.metrics.PearsonCorrelation: _along_last("pearson_correlation"),
     keras.metrics.RootMeanSquaredError: _root_mean_squared_error,
-    keras.metrics.SparseCategoricalAccuracy: _categorical,
-    keras.metrics.SparseTopKCategoricalAccuracy: _top_k,
+    keras.metrics.SparseCategoricalAccuracy: _by_number(_categorical),
+    keras.metrics.SparseTopKCategoricalAccuracy: _by_number(_top_k),
     keras.metrics.TopKCategoricalAccuracy: _top_k,
 }
-NAMED = {
+NAMED: Mapping[Any, Rule] = {
     keras.metrics.binary_accuracy: _binary,
     keras.metrics.categorical_accuracy: _categorical,
-    keras.metrics.sparse_categorical_accuracy: _categorical,
-    keras.metrics.sparse_top_k_categorical_accuracy: _top_k,
+    keras.metrics.concordance_correlation: _along_last("concordance_correlation"),
+    keras.metrics.pearson_correlation: _along_last("pearson_correlation"),
+    keras.metrics.sparse_categorical_accuracy: _by_number(_categorical),
+    keras.metrics.sparse_top_k_categorical_accuracy: _by_number(_top_k),
     keras.metrics.top_k_categorical_accuracy: _top_k,
 }
 """Keras' metric functions, which its MeanMetricWrapper takes."""

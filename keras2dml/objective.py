@@ -10,8 +10,8 @@ import numpy as np
 
 from keras2dml.graph import Graph, Value
 from keras2dml.losses import Loss
-from keras2dml.metrics import Metric
 from keras2dml.regularizers import Regularizer
+from keras2dml.sums import Measure, Metric
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +33,20 @@ class Goal:
     def classifies(self) -> bool:
         """Whether each vector says a class."""
         kind = self.loss.kind
-        return not (kind == "numbers" or (kind == "binary" and self.value.shape[-1] > 1))
+        numbers = kind in ("numbers", "labels")
+        return not (numbers or (kind == "binary" and self.value.shape[-1] > 1))
 
     @property
     def vectors(self) -> int:
         """The vectors along the last axis of an example: each has a loss of its own."""
         return self.value.size // self.value.shape[-1]
+
+    @property
+    def width(self) -> int:
+        """The numbers in a row of targets."""
+        if self.loss.kind == "labels":
+            return 1
+        return self.vectors if self.of_classes else self.value.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,9 +113,9 @@ class Objective:
             taken[name] += 1
         return names
 
-    def measures(self, sums: np.ndarray) -> dict[str, float]:
+    def measures(self, sums: np.ndarray) -> dict[str, Measure]:
         """What Keras reports, by its names, of the sums of one batch or more."""
-        found: dict[str, float] = {}
+        found: dict[str, Measure] = {}
         begin = 0
         for name, count, metric in self.columns():
             own = sums[begin : begin + count]
@@ -116,7 +124,7 @@ class Objective:
         del found["rows"]
         return found
 
-    def listed(self, measures: Mapping[str, float], losses: Sequence[str]) -> list[float]:
+    def listed(self, measures: Mapping[str, Measure], losses: Sequence[str]) -> list[Measure]:
         """What Keras reports in the order of its list: the loss, metrics by the names that they
         have without an output's, the losses of outputs in their order, and by name whatever has
         another one.
@@ -137,7 +145,7 @@ class Objective:
             kind = (
                 f"class numbers from 1 (N x {goal.vectors})"
                 if goal.of_classes
-                else f"numbers (N x {goal.value.size})"
+                else f"numbers (N x {goal.width})"
             )
             lines.append(f"{target}: {kind}; the loss is {goal.loss.name}")
         for name, goal in zip(self.names("sample_weight"), self.goals, strict=True):

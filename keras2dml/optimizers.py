@@ -4,40 +4,33 @@ optimizer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
-Constants = Mapping[str, float]
+from keras2dml.graph import Weight
+from keras2dml.matrix_steps import adafactor, muon, muon_decay
+from keras2dml.steps import Step, rounded
 
-
-@dataclass(frozen=True)
-class Step:
-    """The library function `<function>_update` of one variable. `state` names the matrices that it
-    keeps for each, as the attributes of Keras' optimizer, and says what is in them at first.
-    """
-
-    function: str
-    state: Mapping[str, float] = field(default_factory=dict)
-    constants: Constants = field(default_factory=dict)
-    factors: Callable[[np.ndarray], np.ndarray] | None = None
-    """Of Nadam: its momentum's schedule, of which the product over all steps so far is taken."""
+__all__ = ["STEPS", "Optimizer", "Step", "optimizer_of"]
 
 
 @dataclass(frozen=True, eq=False)
 class Optimizer:
-    """A step, and what Keras does around it."""
+    """The step on each weight, and what Keras does around it."""
 
-    step: Step
+    step: Callable[[Weight], Step]
     rates: Callable[[int], float]
     """The learning rate of the step after so many."""
-    decay: float = 0.0
-    decays: Callable[[Any], bool] = bool
-    """Whether the weight decay is for a Keras variable."""
+    factors: Callable[[np.ndarray], np.ndarray] | None = None
+    """Of Nadam: its momentum's schedule, of which the product over all steps so far is taken."""
+    decay: Callable[[Any], float] = lambda variable: 0.0
+    """The weight decay of a Keras variable."""
     factor: Callable[[Any], float] = lambda variable: 1.0
     """By which the learning rate is multiplied for a Keras variable."""
     clipnorm: float | None = None
@@ -55,24 +48,23 @@ class Optimizer:
         """
         steps = range(done, done + count)
         rates = np.array([self.rates(before) if rate is None else rate for before in steps])
-        if self.step.factors is None:
+        if self.factors is None:
             return rates.reshape(-1, 1)
         return np.column_stack([rates, self.products(done + count)[done:]])
 
     def products(self, steps: int) -> np.ndarray:
         """Of Nadam: the product of its schedule up to each of the first steps."""
         made, rest = np.divmod(np.arange(1.0, steps + 1), self.accumulated)
-        factors = self.step.factors(made) if self.step.factors else np.ones(steps)
+        factors = self.factors(made) if self.factors else np.ones(steps)
         return np.where(rest == 0, factors, 1.0).cumprod()
 
-    @property
-    def state(self) -> dict[str, float]:
-        """The matrices kept for each variable, and what is in them at first."""
+    def state(self, weight: Weight) -> dict[str, float | None]:
+        """The matrices kept for a weight, and what is in them at first (`Step.state`)."""
         more = {
             "accumulated_gradients": self.accumulated > 1,
             "model_variables_moving_average": self.average is not None,
         }
-        return {**self.step.state, **{name: 0.0 for name, kept in more.items() if kept}}
+        return {**self.step(weight).state, **{name: 0.0 for name, kept in more.items() if kept}}
 
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
@@ -98,12 +90,14 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
             " schedule."
         )
         return None, complaints
+
+    step = STEPS[type(optimizer)](optimizer)
     return Optimizer(
-        step=STEPS[type(optimizer)](optimizer),
+        step=partial(_alike, step) if isinstance(step, Step) else step,
         rates=_rates(optimizer),
-        decay=_rounded(optimizer.weight_decay or 0.0),
-        decays=optimizer._use_weight_decay,
-        factor=getattr(optimizer, "factor", lambda variable: 1.0),
+        factors=step.factors if isinstance(step, Step) else None,
+        decay=partial(_decay, optimizer),
+        factor=partial(_factor, optimizer),
         clipnorm=optimizer.clipnorm or None,
         clipvalue=optimizer.clipvalue or None,
         global_clipnorm=optimizer.global_clipnorm or None,
@@ -111,6 +105,26 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
         average=optimizer.ema_momentum if optimizer.use_ema else None,
         overwritten=(optimizer.ema_overwrite_frequency or 0) if optimizer.use_ema else 0,
     ), complaints
+
+
+def _alike(step: Step, weight: Weight) -> Step:
+    """A step that is the same for all weights."""
+    return step
+
+
+def _decay(optimizer: Any, variable: Any) -> float:
+    """The weight decay of a variable, 0 for none."""
+    if not optimizer._use_weight_decay(variable):
+        return 0.0
+    muons = isinstance(optimizer, keras.optimizers.Muon)
+    return rounded((muon_decay(optimizer, variable) if muons else optimizer.weight_decay) or 0.0)
+
+
+def _factor(optimizer: Any, variable: Any) -> float:
+    """By which the learning rate is multiplied for a variable."""
+    if isinstance(optimizer, keras.optimizers.Muon) and optimizer._should_use_adamw(variable):
+        return float(optimizer.adam_lr_ratio)
+    return float(getattr(optimizer, "factor", lambda _: 1.0)(variable))
 
 
 def _rates(optimizer: Any) -> Callable[[int], float]:
@@ -124,21 +138,16 @@ def _rates(optimizer: Any) -> Callable[[int], float]:
     return lambda done: number
 
 
-def _rounded(number: float) -> float:
-    """A number as Keras' cast takes it, by way of float32, also for a float64 model."""
-    return float(np.float32(number))
-
-
 def _sgd(optimizer: Any) -> Step:
     if optimizer.momentum == 0:
         return Step("sgd")
     function = "sgd_nesterov" if optimizer.nesterov else "sgd_momentum"
-    return Step(function, {"momentums": 0.0}, {"momentum": _rounded(optimizer.momentum)})
+    return Step(function, {"momentums": 0.0}, {"momentum": rounded(optimizer.momentum)})
 
 
 def _betas(optimizer: Any) -> dict[str, float]:
     own = {name: float(getattr(optimizer, name)) for name in ("beta_1", "beta_2", "epsilon")}
-    return {**own, **{f"bias_{n}": _rounded(own[f"beta_{n}"]) for n in (1, 2)}}
+    return {**own, **{f"bias_{n}": rounded(own[f"beta_{n}"]) for n in (1, 2)}}
 
 
 def _adam(optimizer: Any) -> Step:
@@ -155,9 +164,9 @@ def _adamax(optimizer: Any) -> Step:
 
 def _nadam(optimizer: Any) -> Step:
     constants = {
-        "beta_1": _rounded(optimizer.beta_1),
-        "beta_2": _rounded(optimizer.beta_2),
-        "decay": _rounded(0.96),
+        "beta_1": rounded(optimizer.beta_1),
+        "beta_2": rounded(optimizer.beta_2),
+        "decay": rounded(0.96),
         "epsilon": float(optimizer.epsilon),
     }
 
@@ -204,11 +213,23 @@ def _ftrl(optimizer: Any) -> Step:
 
 
 def _lion(optimizer: Any) -> Step:
-    constants = {name: _rounded(getattr(optimizer, name)) for name in ("beta_1", "beta_2")}
+    constants = {name: rounded(getattr(optimizer, name)) for name in ("beta_1", "beta_2")}
     return Step("lion", {"momentums": 0.0}, constants)
 
 
-STEPS: dict[type, Callable[[Any], Step]] = {
+def _lamb(optimizer: Any) -> Step:
+    return Step("lamb", {"momentums": 0.0, "velocities": 0.0}, _betas(optimizer))
+
+
+def _schedule_free(optimizer: Any) -> Step:
+    """Its `momentums` are the iterate of which the weight is a mean, and begin as the weight."""
+    constants = {name: rounded(getattr(optimizer, name)) for name in ("beta_2", "epsilon")}
+    constants["beta_1"], warmup = rounded(optimizer.beta_1), float(optimizer.warmup_steps)
+    state = {"momentums": None, "velocities": 0.0}
+    return Step("schedule_free_adamw", state, {**constants, "warmup": max(warmup, 0.0)})
+
+
+STEPS: dict[type, Callable[[Any], Step | Callable[[Weight], Step]]] = {
     keras.optimizers.SGD: _sgd,
     keras.optimizers.Adam: _adam,
     keras.optimizers.AdamW: _adam,
@@ -219,4 +240,8 @@ STEPS: dict[type, Callable[[Any], Step]] = {
     keras.optimizers.Adadelta: _adadelta,
     keras.optimizers.Ftrl: _ftrl,
     keras.optimizers.Lion: _lion,
+    keras.optimizers.Lamb: _lamb,
+    keras.optimizers.ScheduleFreeAdamW: _schedule_free,
+    keras.optimizers.Adafactor: lambda optimizer: partial(adafactor, optimizer),
+    keras.optimizers.Muon: lambda optimizer: partial(muon, optimizer),
 }

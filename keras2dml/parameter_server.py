@@ -56,7 +56,7 @@ def render(
     features = {graph.input_name(value): value.size for value in graph.inputs}
     labels = {
         **{
-            target: goal.vectors if goal.of_classes else goal.value.size
+            target: goal.width
             for target, goal in zip(objective.targets, objective.goals, strict=True)
         },
         **dict.fromkeys(objective.weights, 0),

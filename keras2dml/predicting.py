@@ -16,6 +16,7 @@ from keras2dml.errors import InvalidData, positive
 from keras2dml.fitting import measured
 from keras2dml.objective import Goal
 from keras2dml.scorer import Scorer
+from keras2dml.sums import Measure
 from keras2dml.systemml import SystemMLNames
 from keras2dml.targets import Classes
 
@@ -98,7 +99,7 @@ class Predicting(SystemMLNames):
         steps: int | None = None,
         *,
         return_dict: bool = False,
-    ) -> float | list[float] | dict[str, float]:
+    ) -> Measure | list[Measure] | dict[str, Measure]:
         """Losses and metrics as Keras' `evaluate` has them: the loss, a list, or a dict.
 
         `steps` are the batches to look at; their size is that of `fit`, and matters to losses of

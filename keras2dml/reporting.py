@@ -11,10 +11,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from keras2dml.errors import InvalidData
 from keras2dml.fitting import Iteration
 from keras2dml.graph import Graph, source_of
 from keras2dml.notebook import Bar
 from keras2dml.objective import Goal
+from keras2dml.sums import Measure
 from keras2dml.targets import Targets
 
 
@@ -54,15 +56,16 @@ class Display:
             if self._every and step.number % self._every == 0:
                 self._say(f"Iter:{step.number}, {_measures('training', step.measures)}")
 
-    def tested(self, number: int, measures: Mapping[str, float]) -> None:
+    def tested(self, number: int, measures: Mapping[str, Measure]) -> None:
         """Say what was measured on rows that are kept from training."""
         self._say(f"Iter:{number}, {_measures('validation', measures)}")
 
-    def epoch(self, number: int, epochs: int, logs: Mapping[str, float]) -> None:
+    def epoch(self, number: int, epochs: int, logs: Mapping[str, Measure]) -> None:
         """Say what was measured in an epoch, as Keras does."""
+        numbers = {name: _number(value) for name, value in logs.items()}
         said = " - ".join(
             f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
-            for name, value in logs.items()
+            for name, value in numbers.items()
         )
         self._say(f"Epoch {number}/{epochs} - {said}")
 
@@ -86,12 +89,17 @@ class _Bar:
         self._progress.advance(self._task)
 
 
-def _measures(of: str, measures: Mapping[str, float]) -> str:
+def _measures(of: str, measures: Mapping[str, Measure]) -> str:
     """SystemML's line of loss and metrics."""
     return ", ".join(
         f"{of} {name}:{100 * value:.2f}" if "acc" in name else f"{of} {name}:{value:.6f}"
-        for name, value in measures.items()
+        for name, value in ((name, _number(value)) for name, value in measures.items())
     )
+
+
+def _number(value: Measure) -> float:
+    """A measure as a line shows it: of an array the mean, as Keras does."""
+    return float(value.mean()) if isinstance(value, np.ndarray) else value
 
 
 def summary(graph: Graph) -> Table:
@@ -136,6 +144,12 @@ def score(
 
 def _score(goal: Goal, output: np.ndarray, target: Targets) -> float:
     shape, threshold = output.shape, goal.loss.threshold
+    if goal.loss.kind == "labels":
+        message = (
+            f"The loss {goal.loss.name!r} takes labels that say which rows belong together, of"
+            " which there is no share of right ones: use evaluate()."
+        )
+        raise InvalidData(message)
     weights = target.weights
     if target.of_classes:
         right = output.argmax(axis=-1) == target.matrix.reshape(shape[:-1]) - 1

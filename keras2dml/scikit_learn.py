@@ -140,7 +140,7 @@ class ScikitLearn:
         from sklearn import utils  # noqa: PLC0415  (who asks has it)
 
         goal = self._compilation.goals[0]
-        classifies, several = goal.loss.kind != "numbers", goal.value.shape[-1] > 2
+        classifies, several = goal.loss.kind not in ("numbers", "labels"), goal.value.shape[-1] > 2
         return utils.Tags(
             estimator_type="classifier" if classifies else "regressor",
             target_tags=utils.TargetTags(required=True, multi_output=not classifies),

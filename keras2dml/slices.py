@@ -28,7 +28,6 @@ class Slices:
     """
 
     def __init__(self, graph: Graph, optimizer: Optimizer, penalized: Container[str]) -> None:
-        takes = dml.function(f"{optimizer.step.function}_update").arguments
         whole = {
             graph.names[weight]
             for call in graph.calls
@@ -40,6 +39,12 @@ class Slices:
         self.weights = frozenset(
             name for name in trained - whole if not sums_up and name not in penalized
         )
+        updates = (
+            dml.function(f"{optimizer.step(parameter.weight).function}_update")
+            for parameter in graph.parameters
+            if parameter.name in self.weights
+        )
+        takes = {argument for update in updates for argument in update.arguments}
         self._joined = bool(optimizer.global_clipnorm and not optimizer.clipnorm)
         for_norm = ("squares",) if optimizer.clipnorm or optimizer.global_clipnorm else ()
         for_step = () if self._joined else (name for name in MOMENTS if name in takes)

@@ -133,7 +133,7 @@ class Keras2DMLModel(Model, _Columns, MLReadable[Any], MLWritable):
         """`classes` are a classifier's labels."""
         super().__init__()
         self.compiled, self.keras_model, self.classes = compiled, keras_model, classes
-        self.history: Mapping[str, list[float]] = {}
+        self.history: Mapping[str, list[Any]] = {}
 
     def _transform(self, dataset: DataFrame) -> DataFrame:
         scorer = Scorer(dataset.sparkSession, self.compiled)

@@ -82,9 +82,8 @@ class _Writing:
         self.kept |= {name: f"{name}.mtx" for name, _ in graph.constants()}
         self.constants = {name: one.matrix for name, one in graph.constants()}
         rate: Any = optimizer._learning_rate
-        step = compilation.optimizer.step
         changes = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-        self.scheduled = changes or step.factors is not None
+        self.scheduled = changes or compilation.optimizer.factors is not None
         goals = tuple(
             replace(goal, of_classes=goal.loss.kind == "sparse") for goal in compilation.goals
         )
@@ -160,7 +159,7 @@ class _Writing:
             kind = (
                 f"class numbers from 0 to {goal.value.shape[-1] - 1} (N x {goal.vectors})"
                 if goal.of_classes
-                else f"numbers as Keras takes them (N x {goal.value.size})"
+                else f"numbers as Keras takes them (N x {goal.width})"
             )
             yield f"{name}: {kind}; the loss is {goal.loss.name}"
 
@@ -173,7 +172,7 @@ class _Writing:
     def _target_reads(self) -> Iterator[str]:
         for name, goal in zip(self.objective.targets, self.objective.goals, strict=True):
             yield f"{name} = read(${name}, format=format)"
-            yield _checked(name, goal.vectors if goal.of_classes else goal.value.size)
+            yield _checked(name, goal.width)
             if goal.of_classes:
                 classes = goal.value.shape[-1]
                 wrong = f"{name} has class numbers out of range: give 0 to {classes - 1}."

@@ -14,7 +14,7 @@ from keras2dml.losses import ENTROPIES, FUNCTIONS, PLAIN, TREATED
 from keras2dml.metrics import KNOWN
 from keras2dml.optimizers import STEPS
 from keras2dml.regularizers import NORMS, SUMS
-from keras2dml.rules import HARMLESS, LOWERINGS
+from keras2dml.rules import HARMLESS, LOWERINGS, augmentation
 from keras2dml.rules.activations import ELEMENTWISE, OTHERS
 from keras2dml.rules.layers import lowered
 
@@ -73,7 +73,7 @@ def _layers() -> Section:
     rows = []
     for kind in kinds:
         lowering = LOWERINGS.get(kind)
-        if lowering is None:
+        if lowering is None or kind in augmentation.LAYERS:
             continue
         names = [name for name in _arguments(kind) if not name.endswith(ATTACHED)]
         names = [name for name in names if name not in HARMLESS]
@@ -93,6 +93,9 @@ def _layers() -> Section:
         "| layer | arguments | only at their default |",
         "|---|---|---|",
         *rows,
+        "",
+        "For scoring alone, in which they change nothing, with all arguments:"
+        f" {', '.join(kind.__name__ for kind in augmentation.LAYERS)}.",
         "",
         _rest(kinds, LOWERINGS),
     ]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras2dml.data import numbers, unmasked
+from keras2dml.data import numbers, some, unmasked
 from keras2dml.errors import InvalidData
+from keras2dml.example_weights import by_class, of_vectors
 
 if TYPE_CHECKING:
     from keras2dml.objective import Goal
@@ -68,7 +69,7 @@ def of_outputs(
                 " sample_weight alone, a weight for each example."
             )
             raise InvalidData(message)
-        return (replace(made[0], weights=_by_class(made[0], class_weight)),)
+        return (replace(made[0], weights=by_class(made[0], class_weight)),)
     if sample_weight is None:
         return tuple(made)
     by_output = isinstance(sample_weight, (Mapping, list, tuple))
@@ -78,7 +79,7 @@ def of_outputs(
         else [sample_weight] * len(goals)
     )
     return tuple(
-        target if part is None else replace(target, weights=_weights(part, goal, examples))
+        target if part is None else replace(target, weights=of_vectors(part, goal, examples))
         for target, part, goal in zip(made, weights, goals, strict=True)
     )
 
@@ -91,6 +92,8 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
     does, and there must be K of them, or those `known`; for two classes one output will do.
     """
     shape, kind = goal.value.shape, goal.loss.kind
+    if kind == "labels":
+        return Targets(_whole(labels, examples), None, of_classes=False)
     if kind == "numbers" or (kind == "binary" and shape[-1] > 1):
         return Targets(_like(_finite(labels), shape, examples), None, of_classes=False)
     array = unmasked(labels, "y")
@@ -161,7 +164,7 @@ def _binary(array: np.ndarray, known: np.ndarray | None) -> Targets:
         fits = np.isin(matrix, (-1, 1)) if signed else (matrix >= 0) & (matrix <= 1)
         if not fits.all():
             message = (
-                f"y has the labels {_some(np.unique(array))}. A loss of two classes in one output"
+                f"y has the labels {some(np.unique(array))}. A loss of two classes in one output"
                 " takes 0 and 1 or shares between, or -1 and 1: number the classes so, or name"
                 " them with words."
             )
@@ -186,7 +189,7 @@ def _names(array: np.ndarray, classes: int, known: np.ndarray | None) -> np.ndar
     names = np.unique(array) if known is None else known
     if len(names) != classes or not np.isin(array, names).all():
         message = (
-            f"y has the labels {_some(np.unique(array))}, the model {classes} outputs: give"
+            f"y has the labels {some(np.unique(array))}, the model {classes} outputs: give"
             " each output one label."
         )
         raise InvalidData(message)
@@ -197,7 +200,7 @@ def _numbered(array: np.ndarray, classes: int) -> Targets:
     wrong = array[(array != np.floor(array)) | (array < 0) | (array >= classes)]
     if len(wrong):
         message = (
-            f"y has labels out of range: {_some(np.unique(wrong))}. A model of {classes}"
+            f"y has labels out of range: {some(np.unique(wrong))}. A model of {classes}"
             f" outputs takes 0 to {classes - 1}:"
             " number the classes so, or give the model more outputs."
         )
@@ -236,64 +239,21 @@ def _like(array: np.ndarray, shape: tuple[int, ...], examples: int) -> np.ndarra
     return array.reshape(examples, math.prod(shape))
 
 
+def _whole(labels: object, examples: int) -> np.ndarray:
+    """A whole number for each example, (N, 1)."""
+    array = _finite(labels)
+    if array.size != examples or len(array) != examples or (array != np.floor(array)).any():
+        message = (
+            f"y has shape {array.shape}, X has {examples} rows: give one whole number for each row,"
+            " the same for those that belong together."
+        )
+        raise InvalidData(message)
+    return array.reshape(examples, 1)
+
+
 def _finite(data: object) -> np.ndarray:
     array = numbers(data, "y")
     if not np.isfinite(array).all():
         message = "y has values that are NaN or infinite: clean or drop these rows."
         raise InvalidData(message)
     return array
-
-
-def _by_class(target: Targets, class_weight: Mapping[Any, float]) -> np.ndarray:
-    """The weight of each example's class; 1 for a class that is not named."""
-    matrix, classes = target.matrix, target.classes
-    if classes is None or (target.of_classes and matrix.shape[1] > 1):
-        message = "class_weight is for one class for each example: give sample_weight instead."
-        raise InvalidData(message)
-    if target.of_classes:
-        places = matrix[:, 0].astype(int) - 1
-    else:
-        single = matrix.shape[1] == 1
-        # Keras rounds shares between two classes, the half one to the first.
-        places = (np.round(matrix[:, 0]) > 0).astype(int) if single else matrix.argmax(axis=1)
-    names = [name.item() if isinstance(name, np.generic) else name for name in classes]
-    unknown = set(class_weight) - set(names)
-    if unknown:
-        message = (
-            f"class_weight has the classes {sorted(map(str, unknown))}, y has {_some(classes)}:"
-            " name these."
-        )
-        raise InvalidData(message)
-    weights = np.array([float(class_weight.get(name, 1.0)) for name in names])
-    if not np.isfinite(weights).all():
-        message = f"class_weight is {dict(class_weight)}: give finite numbers."
-        raise InvalidData(message)
-    return np.asarray(weights[places].reshape(-1, 1))
-
-
-def _weights(given: object, goal: Goal, examples: int) -> np.ndarray:
-    """The weight of each example, or of each vector of it."""
-    array: np.ndarray = numbers(given, "sample_weight")
-    leading = goal.value.shape[:-1]
-    allowed = [(examples, *leading)] if leading else [(examples,), (examples, 1)]
-    if array.shape not in allowed or not np.isfinite(array).all():
-        message = (
-            f"sample_weight has shape {array.shape}: give finite numbers of shape"
-            f" {(examples, *leading)}, one for each loss."
-        )
-        raise InvalidData(message)
-    if goal.loss.whole:
-        message = (
-            f"The loss {goal.loss.name!r} is one number for a batch, in which no example has a"
-            " weight: leave sample_weight out."
-        )
-        raise InvalidData(message)
-    return array.reshape(examples, -1)
-
-
-def _some(labels: np.ndarray) -> str:
-    """The first few labels, for a message."""
-    shown = ", ".join(
-        f"{label:g}" if labels.dtype.kind in "iuf" else str(label) for label in labels[:5]
-    )
-    return shown + (", ..." if len(labels) > 5 else "")

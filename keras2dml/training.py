@@ -83,7 +83,7 @@ def render(
         *described(graph),
         *objective.described(),
         f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
-        f"schedule (iterations x {1 + (optimizer.step.factors is not None)}): learning rates first",
+        f"schedule (iterations x {1 + (optimizer.factors is not None)}): learning rates first",
         *(["order (N x 1): the numbers of the rows in the order of an epoch"] * shuffled),
         f"scalars: {', '.join(scalars)}",
         f"history (iterations x {columns}): sums for "

@@ -26,9 +26,9 @@ class Updates:
         self.optimizer, self.constraints, self.slices = optimizer, constraints, slices
         self._shapes = {parameter.name: parameter.weight.matrix for parameter in trained}
         self.weights = [one.name for one in trained]
-        self.decayed = {
-            one.name for one in trained if optimizer.decay and optimizer.decays(one.weight.variable)
-        }
+        self.steps = {one.name: optimizer.step(one.weight) for one in trained}
+        self._state = {one.name: optimizer.state(one.weight) for one in trained}
+        self.decays = {one.name: optimizer.decay(one.weight.variable) for one in trained}
         self.factors = {one.name: optimizer.factor(one.weight.variable) for one in trained}
         self.used: list[str] = []
 
@@ -44,13 +44,13 @@ class Updates:
     def kept(self) -> Iterator[str]:
         """The matrices that the optimizer keeps."""
         for weight in self.weights:
-            yield from (f"{weight}_{state}" for state in self.optimizer.state)
+            yield from (f"{weight}_{state}" for state in self._state[weight])
 
     def lines(self) -> list[str]:
         """The statements, in Keras' order: clip, decay, step, average, constrain."""
         optimizer = self.optimizer
         lines = ["learning_rate = as.scalar(schedule[i, 1])"]
-        if optimizer.step.factors is not None:
+        if optimizer.factors is not None:
             lines.append("product = as.scalar(schedule[i, 2])")
         steps = [
             *self._clipped(),
@@ -86,9 +86,9 @@ class Updates:
                     yield from self.slices.clipped_by_norm(weight, limit)
 
     def _step(self, weight: str) -> Iterator[str]:
-        optimizer, step = self.optimizer, self.optimizer.step
-        if weight in self.decayed:
-            yield f"{weight} = {weight} - {weight} * {dml.literal(optimizer.decay)} * learning_rate"
+        step, decay = self.steps[weight], self.decays[weight]
+        if decay:
+            yield f"{weight} = {weight} - {weight} * {dml.literal(decay)} * learning_rate"
         factor = self.factors[weight]
         rate = f"learning_rate * {dml.literal(factor)}" if factor != 1 else "learning_rate"
         arguments = {

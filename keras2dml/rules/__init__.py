@@ -166,6 +166,7 @@ def call(
     sizes: Mapping[str, Scalar] | None = None,
     onnx: Node | tuple[Node, ...] = (),
     training: str | None = None,
+    untrained: str = "",
 ) -> Value:
     """What a call of a DML function makes: a value like `to`, or like the first input.
 
@@ -185,6 +186,7 @@ def call(
         sizes or {},
         nodes,
         training,
+        untrained,
     )
     return out.made_by(made)
 

@@ -150,11 +150,14 @@ def _depthwise(layer: Any, x: Value, kernel: Any, bias: tuple[Weight, ...]) -> V
 def _nodes(
     kernel: Weight, bias: tuple[Weight, ...], attributes: dict[str, object]
 ) -> tuple[Node, ...]:
-    """The convolution, of which ONNX wants the kernel's filters on one axis."""
+    """The convolution, of which ONNX wants the kernel's filters on one axis, and its channels on
+    another.
+    """
     others = tuple(weight.argument for weight in bias)
-    if kernel.stored[0] == kernel.matrix[0]:
+    cells: Any = attributes["kernel_shape"]
+    if kernel.stored[0] == kernel.matrix[0] and len(kernel.stored) == 2 + len(cells):
         return (Node("Conv", ("X", "W", *others), attributes),)
-    shape = np.array([kernel.matrix[0], -1, *kernel.stored[2:]])
+    shape = np.array([kernel.matrix[0], -1, *cells])
     merged = Node("Reshape", ("W",), {}, (shape,), ("merged",))
     return merged, Node("Conv", ("X", "merged", *others), attributes)
 

@@ -6,6 +6,7 @@ from keras2dml.rules import (
     Refusal,
     activations,
     attention,
+    augmentation,
     convolution,
     core,
     layer_norms,
@@ -21,12 +22,14 @@ from keras2dml.rules import (
     sequences,
     shapes,
     transposed,
+    volumes,
 )
 
 __all__ = [
     "Refusal",
     "activations",
     "attention",
+    "augmentation",
     "convolution",
     "core",
     "layer_norms",
@@ -42,4 +45,5 @@ __all__ = [
     "sequences",
     "shapes",
     "transposed",
+    "volumes",
 ]

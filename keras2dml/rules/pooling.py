@@ -19,8 +19,10 @@ LOWEST = float(np.finfo(np.float32).min)
 GLOBAL = {
     keras.layers.GlobalAveragePooling1D: ("channel_means", "ReduceMean"),
     keras.layers.GlobalAveragePooling2D: ("channel_means", "ReduceMean"),
+    keras.layers.GlobalAveragePooling3D: ("channel_means", "ReduceMean"),
     keras.layers.GlobalMaxPooling1D: ("channel_maxima", "ReduceMax"),
     keras.layers.GlobalMaxPooling2D: ("channel_maxima", "ReduceMax"),
+    keras.layers.GlobalMaxPooling3D: ("channel_maxima", "ReduceMax"),
 }
 
 
@@ -107,7 +109,7 @@ def global_pooling(layer: Any, x: Value) -> Value:
     function, operator = GLOBAL[type(layer)]
     to = Value.of((channels,), rows=x.rows)
     if layer.keepdims:
-        to = sized(layer, channels, (1, 1), x)
+        to = sized(layer, channels, (1,) * (rank - 1), x)
     axes = {"axes": tuple(range(2, rank + 1)), "keepdims": int(layer.keepdims)}
     return call(layer, function, x, to=to, sizes={"C": channels}, onnx=Node(operator, ("X",), axes))
 

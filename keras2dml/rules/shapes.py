@@ -39,13 +39,23 @@ def repeat_vector(layer: keras.layers.RepeatVector, x: Value) -> Value:
     return picked(layer, x, np.tile(places(x), (layer.n, 1)))
 
 
-@lowers(keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, honours="padding data_format")
+@lowers(
+    keras.layers.ZeroPadding1D,
+    keras.layers.ZeroPadding2D,
+    keras.layers.ZeroPadding3D,
+    honours="padding data_format",
+)
 def zero_padding(layer: Any, x: Value) -> Value:
     """Zeros before and after the spatial axes."""
     return picked(layer, x, np.pad(places(x), _sides(layer, layer.padding), constant_values=-1))
 
 
-@lowers(keras.layers.Cropping1D, keras.layers.Cropping2D, honours="cropping data_format")
+@lowers(
+    keras.layers.Cropping1D,
+    keras.layers.Cropping2D,
+    keras.layers.Cropping3D,
+    honours="cropping data_format",
+)
 def cropping(layer: Any, x: Value) -> Value:
     """The spatial axes without what is cut off."""
     parts = tuple(
@@ -56,7 +66,10 @@ def cropping(layer: Any, x: Value) -> Value:
 
 
 @lowers(
-    keras.layers.UpSampling1D, keras.layers.UpSampling2D, honours="size data_format interpolation"
+    keras.layers.UpSampling1D,
+    keras.layers.UpSampling2D,
+    keras.layers.UpSampling3D,
+    honours="size data_format interpolation",
 )
 def up_sampling(layer: Any, x: Value) -> Value:
     """Each element of the spatial axes several times, or what is between them."""
@@ -98,7 +111,7 @@ def _factors(interpolation: str, size: int, wanted: int) -> np.ndarray:
 
 def _spatial(layer: Any) -> tuple[int, ...]:
     """The spatial axes of an example."""
-    count = 1 if type(layer).__name__.endswith("1D") else 2
+    count = int(type(layer).__name__[-2])
     first = getattr(layer, "data_format", None) == "channels_first"
     return tuple(axis + first for axis in range(count))
 

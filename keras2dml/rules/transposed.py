@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras2dml.graph import Node, Scalar, Value, Weight
 from keras2dml.rules import call, lowers
@@ -32,22 +33,34 @@ def transposed_convolution(layer: Any, x: Value) -> Value:
     window = Window.of(layer, made, tuple(layer.kernel_size), layer.dilation_rate)
     channels, kernel = x.stored[0], layer.kernel
     weight = Weight("W", kernel, (channels, math.prod(kernel.shape) // channels), kernel_axes(x))
+    out = spread_out(layer, x, window, weight, layer.filters)
+    return activated(layer, biased(layer, out, bias_of(layer)), layer.activation)
+
+
+def spread_out(layer: Any, x: Value, window: Window, weight: Weight, filters: int) -> Value:
+    """The image of which a convolution with this window makes one like `x`."""
     dilated = window.dilation != (1, 1)
     whole = window if window.symmetric else _around(window)
-    sizes: dict[str, Scalar] = {**whole.sizes, "F": channels}
+    sizes: dict[str, Scalar] = {**whole.sizes, "F": x.stored[0]}
+    cells: Any = whole.attributes(len(x.shape))["kernel_shape"]
+    shape = np.array([x.stored[0], -1, *cells])
+    merged = (Node("Reshape", ("W",), {}, (shape,), ("merged",)),)
+    plain = len(weight.stored) == 2 + len(cells)
+    attributes = _attributes(whole, x)
     out = call(
         layer,
         "conv2d_transpose_dilated" if dilated else "conv2d_transpose",
         x,
-        to=sized(layer, layer.filters, (whole.height, whole.width), x),
+        to=sized(layer, filters, (whole.height, whole.width), x),
         weights=(weight,),
-        constants=(spaced(window, layer.filters),) if dilated else (),
+        constants=(spaced(window, filters),) if dilated else (),
         sizes=sizes,
-        onnx=Node("ConvTranspose", ("X", "W"), _attributes(whole, x)),
+        onnx=(
+            *(() if plain else merged),
+            Node("ConvTranspose", ("X", "W" if plain else "merged"), attributes),
+        ),
     )
-    if whole is not window:
-        out = _inside(layer, window, out)
-    return activated(layer, biased(layer, out, bias_of(layer)), layer.activation)
+    return out if whole is window else _inside(layer, window, out)
 
 
 def _around(window: Window) -> Window:

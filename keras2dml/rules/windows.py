@@ -123,11 +123,11 @@ def image(layer: Any, x: Value) -> Value:
     return arranged(layer, x, Value.of(x.shape, image_axes(layer, len(x.shape))))
 
 
-def sized(layer: Any, channels: int, size: Pair, x: Value) -> Value:
+def sized(layer: Any, channels: int, size: Shape, x: Value) -> Value:
     """An image value of that size, in Keras of the layer's data format, and of the rank of `x`."""
     rank = len(x.shape)
     axes = image_axes(layer, rank)
-    stored = (channels, *size[3 - rank :])
+    stored = (channels, *size[len(size) + 1 - rank :])
     return Value.of(tuple(stored[axes.index(axis)] for axis in range(rank)), axes, x.rows)
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import losses
-from keras.layers import Activation, Dense, Reshape
+from keras.layers import Activation, Dense, Reshape, UnitNormalization
 from oracle import complaints, examples, learns, model
 
 from keras2dml import InvalidData, Keras2DML
@@ -40,6 +40,7 @@ LOGITS = [
     losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.3),
 ]
 WHOLE = ("dice", "tversky")
+LONG = pytest.mark.long
 
 
 def named(loss: losses.Loss) -> str:
@@ -68,6 +69,25 @@ def test_loss_of_sequences_and_its_reduction_are_as_keras(spark, loss):
     weights = None if loss.name in WHOLE else np.arange(100.0).reshape(25, 4)
     reduction = "sum" if loss.name in WHOLE else "mean_with_sample_weight"
     learns(spark, built, loss=again(loss, reduction=reduction), sample_weight=weights)
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"gamma": 64.0, "margin": 0.25, "reduction": "sum"},
+        pytest.param(
+            {"gamma": 2.0, "margin": 0.0, "remove_diagonal": False}, marks=pytest.mark.long
+        ),
+    ],
+)
+def test_rows_that_belong_together_attract_each_other_as_in_keras(spark, arguments):
+    """Of a batch with rows that belong to no other one, and of one row."""
+    last = Activation("tanh") if arguments else UnitNormalization()
+    built = model((5,), Dense(6, "tanh"), Dense(4), last)
+    learns(spark, built, loss=losses.Circle(**arguments))
 
 
 @pytest.mark.spark
@@ -166,7 +186,6 @@ def test_weights_that_do_not_fit_are_refused(spark):
     ("loss", "match"),
     [
         ("ctc", "The loss is 'ctc'. Compiled are BinaryCrossentropy"),
-        (losses.Circle(), "Compiled are BinaryCrossentropy"),
         (losses.MeanSquaredError(reduction="none"), "has reduction='none'"),
         (losses.Dice(axis=1), "has axis=1"),
         (losses.CosineSimilarity(axis=0), "has axis=0"),
@@ -178,3 +197,23 @@ def test_other_losses_are_refused(loss, match):
     built = model((5,), Dense(3, "softmax"))
     built.compile("sgd", loss)
     assert any(match in said for said in complaints(built)), complaints(built)
+
+
+def test_labels_that_belong_together_have_one_vector_and_no_metrics():
+    built = model((4, 5), Dense(3))
+    built.compile("sgd", losses.Circle(), metrics=["mse"])
+    about = complaints(built)
+    assert "takes one vector for each example. The output is (N, 4, 3)" in about[0]
+    assert "takes labels that say which examples belong together" in about[1]
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_labels_that_belong_together_are_whole_and_have_no_score(spark):
+    built = model((5,), Dense(3))
+    built.compile("sgd", losses.Circle())
+    ours = Keras2DML(spark, built, max_iter=1, display=0)
+    with pytest.raises(InvalidData, match="give one whole number for each row"):
+        ours.fit(np.ones((8, 5)), np.arange(8) / 2)
+    with pytest.raises(InvalidData, match="no share of right ones: use evaluate"):
+        ours.score(np.ones((8, 5)), np.arange(8))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from keras import optimizers
+from keras import layers, optimizers
 from keras.layers import Dense
 from keras.optimizers import schedules
-from oracle import complaints, examples, learns, model
+from oracle import WEIGHTS, complaints, examples, learns, model, near
 
 from keras2dml import Keras2DML
 
@@ -31,6 +31,18 @@ KINDS = [
     (optimizers.Ftrl, {"l2_regularization_strength": 0.1, "learning_rate_power": -0.7}),
     (optimizers.Ftrl, {"l2_shrinkage_regularization_strength": 0.1}),
     (optimizers.Lion, {"learning_rate": 0.01}),
+    (optimizers.Lamb, {"learning_rate": 0.05, "weight_decay": 0.1}),
+    (optimizers.ScheduleFreeAdamW, {"learning_rate": 0.05, "warmup_steps": 3}),
+    (optimizers.Adafactor, {"learning_rate": 0.5, "clip_threshold": 0.7}),
+    (optimizers.Muon, {"learning_rate": 0.05, "adam_lr_ratio": 0.3, "adam_weight_decay": 0.1}),
+]
+OF_SHAPES = [
+    optimizers.Lamb(0.05),
+    optimizers.ScheduleFreeAdamW(0.05, weight_decay=0.1),
+    optimizers.Adafactor(0.05),
+    optimizers.Adafactor(0.05, gradient_accumulation_steps=2, use_ema=True),
+    optimizers.Muon(0.05, clipnorm=0.02),
+    optimizers.Muon(0.05, nesterov=False, rms_rate=None, exclude_embeddings=False),
 ]
 AROUND = [
     {"weight_decay": 0.05},
@@ -69,6 +81,39 @@ def test_optimizer_is_as_keras(spark, kind, arguments):
     learns(spark, small(), optimizer=kind(**arguments))
 
 
+@pytest.mark.long
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("kind", OF_SHAPES, ids=named)
+def test_state_of_every_shape_goes_on_as_in_keras(spark, kind):
+    """In a second fit, and in one of the Keras model that the first leaves."""
+    built = model(
+        (8,),
+        layers.Rescaling(2.0),
+        layers.Embedding(19, 3),
+        layers.Conv1D(2, 3, activation="tanh"),
+        layers.PReLU(),
+        layers.Flatten(),
+        layers.Dense(3, activation="softmax"),
+    )
+    optimizer = type(kind).from_config(kind.get_config())
+    eagerly = not kind.gradient_accumulation_steps
+    built.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=eagerly)
+    features, labels = examples(built, 36), np.arange(36) % 3
+    ours = Keras2DML(spark, built, batch_size=6, display=0)
+    ours.fit(features, labels, epochs=1, shuffle=False)
+    again = Keras2DML(spark, ours.to_keras(), batch_size=6, display=0)
+    for estimator in (ours, again):
+        estimator.fit(features, labels, epochs=1, shuffle=False)
+    for _ in range(2):
+        built.fit(features, labels, batch_size=6, shuffle=False, verbose=0)
+    for trained in (ours.to_keras(), again.to_keras()):
+        found = [*trained.get_weights(), *map(np.asarray, trained.optimizer.variables)]
+        wanted = [*built.get_weights(), *map(np.asarray, built.optimizer.variables)]
+        for ours_has, keras_has in zip(found, wanted, strict=True):
+            near(ours_has, keras_has, WEIGHTS["float64"])
+
+
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.parametrize("arguments", AROUND, ids="-".join)
@@ -105,7 +150,10 @@ def test_variables_may_be_left_out_of_the_decay(spark):
 @pytest.mark.parametrize(
     ("optimizer", "match"),
     [
-        (optimizers.Adafactor(), "The optimizer is Adafactor. Compiled are Adadelta"),
+        (
+            optimizers.LossScaleOptimizer(optimizers.SGD()),
+            "The optimizer is LossScaleOptimizer. Compiled are Adadelta, Adafactor",
+        ),
         (optimizers.SGD(loss_scale_factor=2.0), "has loss_scale_factor=2.0"),
     ],
 )

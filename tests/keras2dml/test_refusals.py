@@ -85,9 +85,10 @@ def test_all_complaints_come_at_once():
         Flatten(),
         Dense(4, glu),
     )
-    built.compile("adafactor", loss="ctc", metrics=[keras.metrics.MeanIoU(3)])
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
+    built.compile(optimizer, loss="ctc", metrics=[keras.metrics.Mean()])
     said = " ".join(complaints(built))
-    for part in ("renorm=True", "Hashing", "'glu'", "Adafactor", "'ctc'", "MeanIoU"):
+    for part in ("renorm=True", "Hashing", "'glu'", "LossScaleOptimizer", "'ctc'", "(Mean)"):
         assert part in said
 
 

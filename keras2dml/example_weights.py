@@ -1,0 +1,62 @@
+"""The weights of examples, by their classes or as users give them, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras2dml.data import numbers, some
+from keras2dml.errors import InvalidData
+
+if TYPE_CHECKING:
+    from keras2dml.objective import Goal
+    from keras2dml.targets import Targets
+
+
+def by_class(target: Targets, class_weight: Mapping[Any, float]) -> np.ndarray:
+    """The weight of each example's class; 1 for a class that is not named."""
+    matrix, classes = target.matrix, target.classes
+    if classes is None or (target.of_classes and matrix.shape[1] > 1):
+        message = "class_weight is for one class for each example: give sample_weight instead."
+        raise InvalidData(message)
+    if target.of_classes:
+        places = matrix[:, 0].astype(int) - 1
+    else:
+        single = matrix.shape[1] == 1
+        # Keras rounds shares between two classes, the half one to the first.
+        places = (np.round(matrix[:, 0]) > 0).astype(int) if single else matrix.argmax(axis=1)
+    names = [name.item() if isinstance(name, np.generic) else name for name in classes]
+    unknown = set(class_weight) - set(names)
+    if unknown:
+        message = (
+            f"class_weight has the classes {sorted(map(str, unknown))}, y has {some(classes)}:"
+            " name these."
+        )
+        raise InvalidData(message)
+    weights = np.array([float(class_weight.get(name, 1.0)) for name in names])
+    if not np.isfinite(weights).all():
+        message = f"class_weight is {dict(class_weight)}: give finite numbers."
+        raise InvalidData(message)
+    return np.asarray(weights[places].reshape(-1, 1))
+
+
+def of_vectors(given: object, goal: Goal, examples: int) -> np.ndarray:
+    """The weight of each example, or of each vector of it."""
+    array: np.ndarray = numbers(given, "sample_weight")
+    leading = goal.value.shape[:-1]
+    allowed = [(examples, *leading)] if leading else [(examples,), (examples, 1)]
+    if array.shape not in allowed or not np.isfinite(array).all():
+        message = (
+            f"sample_weight has shape {array.shape}: give finite numbers of shape"
+            f" {(examples, *leading)}, one for each loss."
+        )
+        raise InvalidData(message)
+    if goal.loss.whole:
+        message = (
+            f"The loss {goal.loss.name!r} is one number for a batch, in which no example has a"
+            " weight: leave sample_weight out."
+        )
+        raise InvalidData(message)
+    return array.reshape(examples, -1)
