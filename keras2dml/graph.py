@@ -178,7 +178,8 @@ class Call:
     Their arguments are bound by name: X, Y and Z are the inputs, `weights`, `constants` and `sizes`
     bring the rest. `results` has the stored shape of each result, the first of which is `out`.
     `training` is the function in training, where it is another one. `onnx` is the same step for
-    prediction as ONNX operators.
+    prediction as ONNX operators. A `constant` call has no backward function: to a gradient its
+    result is a constant.
     """
 
     function: str
@@ -190,6 +191,7 @@ class Call:
     sizes: Mapping[str, Scalar] = field(default_factory=dict)
     onnx: tuple[Node, ...] = ()
     training: str | None = None
+    constant: bool = False
 
 
 @dataclass(frozen=True, eq=False)
