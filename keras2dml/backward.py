@@ -123,6 +123,7 @@ def _needed(graph: Graph) -> set[Call]:
     needed: set[Call] = set()
     for call in graph.calls:
         trained = any(weight.variable.trainable for weight in call.weights)
-        if trained or any(source_of(value) in needed for value in call.inputs):
+        takes = any(source_of(value) in needed for value in call.inputs)
+        if (trained or takes) and not call.constant:
             needed.add(call)
     return needed

@@ -31,6 +31,8 @@ def goals_of(
         strict=True,
     )
     for number, (name, output, configured, weight, metrics, weighted) in enumerate(wanted):
+        if not output.shape:
+            continue  # which the model is refused for
         loss, about = loss_of(configured, output, weight, last_layer(model, number))
         complaints += about
         measured: list[Metric] = []

@@ -179,7 +179,7 @@ class Call:
     bring the rest. `results` has the stored shape of each result, the first of which is `out`.
     `training` is the function in training, where it is another one, and `untrained` says why no
     model with the call is trained, where it is so. `onnx` is the same step for prediction as ONNX
-    operators.
+    operators. A `constant` call has no backward function: to a gradient its result is a constant.
     """
 
     function: str
@@ -192,6 +192,7 @@ class Call:
     onnx: tuple[Node, ...] = ()
     training: str | None = None
     untrained: str = ""
+    constant: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,6 +49,12 @@ def read(model: keras.Model) -> Graph:
         outputs = lowered(model, *inputs)
     except Refusal as refusal:
         raise UnsupportedModel(model.name, [*complaints, *refusal.complaints]) from None
+    complaints += [
+        f"Output {name!r} is one number for each example, and has no axis: keep one, as by"
+        " keepdims=True, or put Reshape((1,)) behind it."
+        for name, value in zip(gives_of(model).names, outputs, strict=True)
+        if not value.shape
+    ]
     if complaints:
         raise UnsupportedModel(model.name, complaints)
     return _Naming(model, inputs, tuple(_in_keras_order(value) for value in outputs)).graph()

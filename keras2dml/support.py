@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from types import ModuleType
 
 import keras
@@ -41,7 +41,15 @@ _RULES = lowered
 
 def page() -> str:
     """The page, as Markdown."""
-    sections = [_layers(), _losses(), _metrics(), _optimizers(), _attached(), _activations()]
+    sections = [
+        _layers(),
+        _operations(),
+        _losses(),
+        _metrics(),
+        _optimizers(),
+        _attached(),
+        _activations(),
+    ]
     counts = [f"| {title} | {sum(done)} | {len(done)} |" for title, done, _ in sections]
     return "\n".join(
         [
@@ -161,6 +169,42 @@ def _activations() -> Section:
     lines = [", ".join(name for name in names if found[name] in known) + "."]
     lines += ["", f"Not compiled: {rest}."] if rest else []
     return "Activations", [found[name] in known for name in names], lines
+
+
+def _operations() -> Section:
+    """Every function of keras.ops that is one operation."""
+    kinds = {kind.__name__.lower(): kind for kind in _below(keras.Operation)}
+    operations = {
+        name: kinds[name.replace("_", "")]
+        for name, value in sorted(vars(keras.ops).items())
+        if inspect.isfunction(value) and name.replace("_", "") in kinds
+    }
+    done = [kind in LOWERINGS for kind in operations.values()]
+    compiled, rest = (
+        ", ".join(name for name, known in zip(operations, done, strict=True) if known is wanted)
+        for wanted in (True, False)
+    )
+    lines = [
+        "Of `keras.ops`, in models and in functions that are made of them; so are plain operators"
+        " (`+ - * / // ** @ abs()`, comparisons, `& | ^ ~`) and slices. Arrays and numbers may"
+        " stand on either side. What an operation makes of an example may not depend on other"
+        " examples. All is computed in float64, what has steps, too: a comparison of numbers that"
+        " float32 rounds to one is that of the numbers.",
+        "",
+        f"{compiled}.",
+        "",
+        f"Not compiled: {rest}.",
+    ]
+    return "Operations", done, lines
+
+
+def _below(kind: type) -> Iterator[type]:
+    """The operations that are no layers."""
+    subclasses: list[type] = kind.__subclasses__()
+    for subclass in subclasses:
+        if not issubclass(subclass, keras.Layer):
+            yield subclass
+            yield from _below(subclass)
 
 
 def _is_loss(kind: type) -> bool:

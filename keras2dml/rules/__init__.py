@@ -56,11 +56,12 @@ class Lowering:
         try:
             config = layer.get_config()
         except NotImplementedError:  # Keras' own, where a layer of a user's has arguments
-            if not isinstance(layer, keras.Model):  # of which a layer within has none
-                yield (
-                    f"{named(layer)} has no get_config(), by which its arguments are known and"
-                    " copies are made: give it one."
-                )
+            if isinstance(layer, keras.Model):
+                return  # an operation in it has an array, and the model itself no arguments
+            yield (
+                f"{named(layer)} has no get_config(), by which its arguments are known and copies"
+                " are made: give it one."
+            )
             return
         for argument, value in config.items():
             if (
@@ -127,10 +128,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     """What a layer makes of its inputs; Refusal with every complaint about it."""
     lowering = LOWERINGS.get(type(layer))
     if lowering is None:
-        layers = {known.__name__ for known in LOWERINGS if issubclass(known, keras.Layer)}
-        known = ", ".join(sorted(layers - {"Functional", "Sequential"}))
-        message = f"{named(layer)} is not compiled. Compiled are {known}: use these."
-        raise Refusal(message)
+        raise Refusal(_unknown(layer))
     complaints = list(lowering.complaints(layer))
     taken, refused = lowering.options(layer, options)
     try:
@@ -147,6 +145,15 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
         raise Refusal(*complaints, *refused)
     values = made if isinstance(made, tuple) else (made,)
     return values if penalty is None else tuple(_penalized(layer, penalty, x) for x in values)
+
+
+def _unknown(layer: Any) -> str:
+    """The complaint about a layer or an operation that has no rule, with those that have one."""
+    of_layer = isinstance(layer, keras.Layer)
+    kinds = (kind for kind in LOWERINGS if issubclass(kind, keras.Layer) is of_layer)
+    names = ", ".join(sorted({kind.__name__ for kind in kinds} - {"Functional", "Sequential"}))
+    kind = "" if of_layer else " operations"
+    return f"{named(layer)} is not compiled. Compiled{kind} are {names}: use these."
 
 
 def _penalized(layer: Any, penalty: Any, x: Value) -> Value:
@@ -167,6 +174,7 @@ def call(
     onnx: Node | tuple[Node, ...] = (),
     training: str | None = None,
     untrained: str = "",
+    constant: bool = False,
 ) -> Value:
     """What a call of a DML function makes: a value like `to`, or like the first input.
 
@@ -187,6 +195,7 @@ def call(
         nodes,
         training,
         untrained,
+        constant,
     )
     return out.made_by(made)
 
@@ -226,8 +235,9 @@ def _is_number(text: str) -> bool:
 
 
 def named(layer: Any) -> str:
-    """How a complaint names a layer."""
-    return f"Layer {layer.name!r} ({type(layer).__name__})"
+    """How a complaint names a layer or an operation."""
+    kind = "Layer" if isinstance(layer, keras.Layer) else "Operation"
+    return f"{kind} {layer.name!r} ({type(layer).__name__})"
 
 
 def _defaults(layer: type) -> dict[str, object]:

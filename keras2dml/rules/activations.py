@@ -112,7 +112,7 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
     ceiling = math.inf if layer.max_value is None else float(layer.max_value)
     slope, threshold = float(layer.negative_slope), float(layer.threshold)
     if (ceiling, threshold) == (math.inf, 0.0):
-        return _leaky(layer, x, slope) if slope else activated(layer, x, keras.activations.relu)
+        return leaky(layer, x, slope) if slope else activated(layer, x, keras.activations.relu)
     highest = min(ceiling, float(np.finfo(np.float32).max))
     sizes = {"threshold": threshold, "ceiling": highest, "slope": slope}
     onnx = nodes(
@@ -131,13 +131,13 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
 @lowers(keras.layers.LeakyReLU, honours="negative_slope")
 def leaky_relu(layer: keras.layers.LeakyReLU, x: Value) -> Value:
     """A slope below 0."""
-    return _leaky(layer, x, float(layer.negative_slope))
+    return leaky(layer, x, float(layer.negative_slope))
 
 
 @lowers(keras.layers.ELU, honours="alpha")
 def elu(layer: keras.layers.ELU, x: Value) -> Value:
     """An exponential below 0."""
-    return _elu(layer, x, float(layer.alpha))
+    return elu_of(layer, x, float(layer.alpha))
 
 
 @lowers(keras.layers.PReLU, honours="shared_axes")
@@ -164,21 +164,29 @@ def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
     )
 
 
-def _leaky(layer: Any, x: Value, slope: float) -> Value:
+def leaky(layer: Any, x: Value, slope: float) -> Value:
+    """A slope below 0."""
     sizes = {"slope": float(np.float32(slope))}  # TensorFlow's operator takes it so
     onnx = Node("LeakyRelu", ("X",), {"alpha": slope})
     return call(layer, "leaky_relu", x, sizes=sizes, onnx=onnx)
 
 
-def _elu(layer: Any, x: Value, alpha: float) -> Value:
+def elu_of(layer: Any, x: Value, alpha: float) -> Value:
+    """An exponential below 0."""
     return call(layer, "elu", x, sizes={"alpha": alpha}, onnx=Node("Elu", ("X",), {"alpha": alpha}))
 
 
-def _sparsemax(layer: Any, x: Value) -> Value:
-    """What is left of the last axis over a threshold, which Keras takes from other sums than the
+def celu(layer: Any, x: Value, alpha: float) -> Value:
+    """An exponential below 0 that is as steep there as the line above."""
+    onnx = Node("Celu", ("X",), {"alpha": alpha})
+    return call(layer, "celu", x, sizes={"alpha": alpha}, onnx=onnx)
+
+
+def sparsemax(layer: Any, x: Value, axis: int = -1) -> Value:
+    """What is left of an axis over a threshold, which Keras takes from other sums than the
     paper's: those up to each of the largest elements, added up.
     """
-    rows = vectors(layer, x)
+    rows = vectors(layer, x, axis)
     numbers, last = np.arange(1, rows.size + 1, dtype=np.float32), np.array([-1])
     keep = {"keepdims": 1}
     onnx = (
@@ -191,7 +199,7 @@ def _sparsemax(layer: Any, x: Value) -> Value:
         Node("ReduceSum", ("support",), keep, (last,), ("count",)),
         *nodes("Sub sum 1 > over", "Div over count > tau", "Sub X tau > left", "Relu left"),
     )
-    return of_vectors(layer, call(layer, "sparsemax", rows, onnx=onnx), x)
+    return of_vectors(layer, call(layer, "sparsemax", rows, onnx=onnx), x, axis)
 
 
 # Functions that are a layer with other defaults, or work along an axis.
@@ -200,8 +208,8 @@ OTHERS: dict[Any, Callable[[Any, Value], Value]] = {
     keras.activations.log_softmax: lambda layer, x: along(
         layer, x, keras.activations.log_softmax, -1
     ),
-    keras.activations.sparsemax: _sparsemax,
-    keras.activations.leaky_relu: lambda layer, x: _leaky(layer, x, 0.2),
-    keras.activations.elu: lambda layer, x: _elu(layer, x, 1.0),
-    keras.activations.celu: lambda layer, x: _elu(layer, x, 1.0),
+    keras.activations.sparsemax: sparsemax,
+    keras.activations.leaky_relu: lambda layer, x: leaky(layer, x, 0.2),
+    keras.activations.elu: lambda layer, x: elu_of(layer, x, 1.0),
+    keras.activations.celu: lambda layer, x: celu(layer, x, 1.0),
 }

@@ -24,26 +24,40 @@ from keras2dml.rules import (
     transposed,
     volumes,
 )
+from keras2dml.rules.operations import (
+    arithmetic,
+    elementwise,
+    moving,
+    neural,
+    reductions,
+)
+from keras2dml.rules.operations import products as tensors
 
 __all__ = [
     "Refusal",
     "activations",
+    "arithmetic",
     "attention",
     "augmentation",
     "convolution",
     "core",
+    "elementwise",
     "layer_norms",
     "lowered",
     "merging",
     "models",
+    "moving",
+    "neural",
     "noise",
     "normalization",
     "pooling",
     "preprocessing",
     "products",
     "recurrent",
+    "reductions",
     "sequences",
     "shapes",
+    "tensors",
     "transposed",
     "volumes",
 ]

@@ -31,8 +31,11 @@ def _before(x: Value) -> Value | None:
     """What `x` was before its columns were gathered, if all of them were, each once."""
     if x.source is None or x.source.function != "linear":
         return None
-    before, columns = x.source.inputs[0], x.source.constants[0].matrix[:, 0] - 1
-    if before.size != x.size or not np.array_equal(np.sort(columns), np.arange(x.size)):
+    before, cells = x.source.inputs[0], x.source.constants[0].matrix
+    columns, places = cells[:, 0] - 1, np.arange(x.size)
+    if before.size != x.size or not np.array_equal(np.sort(columns), places):
+        return None
+    if not np.array_equal(cells[:, 1] - 1, places) or (cells[:, 2] != 1).any():
         return None
     return before.seen_as(x.shape, x.stored, x.order[columns.argsort()])
 
@@ -150,6 +153,20 @@ def spread(layer: Any, x: Value, shape: Shape, like: Value | None = None) -> Val
     places = np.broadcast_to(np.arange(x.size).reshape(x.shape), shape)
     to = Value.of(shape) if like is None else like
     return gathered(layer, x, x.order.argsort()[places.ravel()[to.order]], _alone(to, x.rows))
+
+
+def broadcast(layer: Any, *values: Value, shape: Shape) -> tuple[Value, ...]:
+    """Values of one rank repeated to `shape`, to which theirs broadcast, with their elements where
+    the first that has this shape has them.
+    """
+    like = next((value for value in values if value.shape == shape), None)
+    if like is None:
+        like = spread(layer, values[0], shape)
+        values = (like, *values[1:])
+    return tuple(
+        arranged(layer, value, like) if value.shape == shape else spread(layer, value, shape, like)
+        for value in values
+    )
 
 
 def picked(layer: Any, x: Value, places: np.ndarray) -> Value:

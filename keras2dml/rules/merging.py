@@ -1,4 +1,4 @@
-"""Merging layers and Keras' operators: elementwise functions of values, and their concatenation."""
+"""Merging layers: elementwise functions of values, and their concatenation."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.ops import numpy as operators
 
 from keras2dml.graph import Node, Value
 from keras2dml.rules import Refusal, call, lowers, named
-from keras2dml.rules.layouts import arranged, spread
+from keras2dml.rules.layouts import broadcast
 
-# Keras' layer or operator: the DML function of two values and the ONNX operator.
+# Keras' layer: the DML function of two values and the ONNX operator.
 ELEMENTWISE = {
     keras.layers.Add: ("add", "Add"),
     keras.layers.Average: ("add", "Add"),
@@ -21,11 +20,6 @@ ELEMENTWISE = {
     keras.layers.Multiply: ("multiply", "Mul"),
     keras.layers.Maximum: ("maximum", "Max"),
     keras.layers.Minimum: ("minimum", "Min"),
-}
-OPERATORS = {
-    operators.Add: ("add", "Add"),
-    operators.Subtract: ("subtract", "Sub"),
-    operators.Multiply: ("multiply", "Mul"),
 }
 
 
@@ -37,24 +31,6 @@ def merged(layer: Any, *inputs: Value) -> Value:
     if isinstance(layer, keras.layers.Average):
         return rescaled(layer, out, 1 / len(inputs), 0.0)
     return out
-
-
-@lowers(*OPERATORS)
-def operated(layer: Any, x: Any, y: Any) -> Value:
-    """Two values, or a value and a number: x + y, x - y, x * y."""
-    function, operator = OPERATORS[type(layer)]
-    if isinstance(x, Value) and isinstance(y, Value):
-        return pairwise(layer, x, y, function, operator)
-    value, number = (x, y) if isinstance(x, Value) else (y, x)
-    if np.ndim(number) != 0:
-        message = f"{named(layer)} takes an array. Give it a number, or a layer's output."
-        raise Refusal(message)
-    if function == "multiply":
-        return rescaled(layer, value, float(number), 0.0)
-    if function == "add":
-        return rescaled(layer, value, 1.0, float(number))
-    sign = 1.0 if value is x else -1.0
-    return rescaled(layer, value, sign, -sign * float(number))
 
 
 def rescaled(layer: Any, x: Value, scale: float, offset: float) -> Value:
@@ -100,7 +76,5 @@ def pairwise(layer: Any, x: Value, y: Value, function: str, operator: str) -> Va
     if len(x.shape) != len(y.shape) or not shape:
         message = f"{named(layer)} gets the shapes {x.shape} and {y.shape}. Give it equal ones."
         raise Refusal(message)
-    if x.shape != shape:
-        x = spread(layer, x, shape, y if y.shape == shape else None)
-    y = arranged(layer, y, x) if y.shape == shape else spread(layer, y, shape, x)
+    x, y = broadcast(layer, x, y, shape=shape)
     return call(layer, function, x, y, onnx=Node(operator))

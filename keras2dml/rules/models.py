@@ -10,6 +10,7 @@ import keras
 from keras2dml.graph import Call, Value
 from keras2dml.rules import Refusal, lowered, lowers, named
 from keras2dml.rules.layouts import arranged
+from keras2dml.rules.operations import types
 from keras2dml.structure import Structure
 
 Functional = type(keras.Model(x := keras.Input((1,), batch_size=1), x))
@@ -58,14 +59,13 @@ class _Walk:
 
     def _lower(self, layer: Any, node: Any) -> None:
         """Enter what a layer makes; stand-ins where it is refused, so that the rest is checked."""
-        for output in node.output_tensors:
-            if None in output.shape[1:]:
-                self._complain(
-                    f"{named(layer)} has the open shape {tuple(output.shape[1:])}. Every size but"
-                    " the batch must be given."
-                )
+        if not isinstance(layer, keras.Layer):
+            self._complain(*types.complaints(layer, node))
+            if isinstance(self.model, keras.Model):
+                self._complain(*types.uncopied(layer))
         try:
             made = self._lowered(layer, node)
+            self._complain(*_open(layer, node))
         except Refusal as refusal:
             self._complain(*refusal.complaints)
             made = tuple(stand_in(output) for output in node.output_tensors)
@@ -78,7 +78,7 @@ class _Walk:
             first = arguments[0]
             of_model = isinstance(layer, keras.Model)
             arguments = takes_of(layer).listed(first, "X") if of_model else [*first.values()]
-        elif len(arguments) == 1 and isinstance(arguments[0], list):
+        elif len(arguments) == 1 and isinstance(arguments[0], (list, tuple)):
             arguments = arguments[0]
         values = [value for value in arguments if isinstance(value, Value)]
         # A layer that is called again has one set of weights, and they one order.
@@ -96,12 +96,22 @@ class _Walk:
             return self.values[given._keras_history]
         if isinstance(given, dict):
             return {name: self._read(value) for name, value in given.items()}
-        if isinstance(given, (list, tuple)):
-            return [self._read(value) for value in given]
-        return given
+        if isinstance(given, tuple):
+            return tuple(self._read(value) for value in given)
+        return [self._read(value) for value in given] if isinstance(given, list) else given
 
     def _complain(self, *complaints: str) -> None:
         self.complaints.extend(complaints)
+
+
+def _open(layer: Any, node: Any) -> Iterator[str]:
+    """Complaints about sizes of a layer's results that are not known."""
+    for output in node.output_tensors:
+        if None in output.shape[1:]:
+            yield (
+                f"{named(layer)} has the open shape {tuple(output.shape[1:])}. Every size but the"
+                " batch must be given."
+            )
 
 
 def takes_of(model: keras.Model) -> Structure:

@@ -20,7 +20,7 @@ def rescaling(layer: Any, x: Value) -> Value:
         return rescaled(layer, x, float(scale), float(offset))
     if scale.ndim and keras.config.image_data_format() == "channels_first":
         scale = scale.reshape(scale.shape + (1,) * (3 - scale.ndim))
-    return _affine(layer, x, np.zeros(()), scale, offset)
+    return affine(layer, x, np.zeros(()), scale, offset)
 
 
 @lowers(keras.layers.Normalization, honours="axis mean variance invert")
@@ -30,8 +30,8 @@ def normalization(layer: Any, x: Value) -> Value:
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
     nothing = np.zeros(())
     if layer.invert:
-        return _affine(layer, x, nothing, deviation, mean)
-    return _affine(layer, x, -mean, 1 / deviation, nothing)
+        return affine(layer, x, nothing, deviation, mean)
+    return affine(layer, x, -mean, 1 / deviation, nothing)
 
 
 def _cast(given: Any) -> np.ndarray:
@@ -40,9 +40,7 @@ def _cast(given: Any) -> np.ndarray:
     return array.astype(np.float64)
 
 
-def _affine(
-    layer: Any, x: Value, before: np.ndarray, scale: np.ndarray, after: np.ndarray
-) -> Value:
+def affine(layer: Any, x: Value, before: np.ndarray, scale: np.ndarray, after: np.ndarray) -> Value:
     """`(x + before) * scale + after`, of arrays that broadcast to an example."""
     names = ("before", "scale", "after")
     rows = [np.broadcast_to(one, x.shape).ravel()[x.order] for one in (before, scale, after)]

@@ -1,0 +1,166 @@
+"""The activations among Keras' operations: those that layers have too, with other arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.activations.activations import Mish, ReLU
+from keras.src.ops import nn
+from keras.src.ops import numpy as operations
+
+from keras2dml.graph import Node, Value
+from keras2dml.rules import call, lowers, nodes
+from keras2dml.rules.activations import (
+    activated,
+    along,
+    celu,
+    elu_of,
+    leaky,
+    relu,
+    sparsemax,
+)
+from keras2dml.rules.layouts import picked, places
+from keras2dml.rules.merging import pairwise
+from keras2dml.rules.operations.reductions import axes
+
+# Keras' operation: the activation that it is.
+ACTIVATIONS = {
+    Mish: keras.activations.mish,
+    nn.HardSigmoid: keras.activations.hard_sigmoid,
+    nn.HardSilu: keras.activations.hard_silu,
+    nn.HardTanh: keras.activations.hard_tanh,
+    nn.LogSigmoid: keras.activations.log_sigmoid,
+    nn.Relu: keras.activations.relu,
+    nn.Relu6: keras.activations.relu6,
+    nn.Selu: keras.activations.selu,
+    nn.Sigmoid: keras.activations.sigmoid,
+    nn.Silu: keras.activations.silu,
+    nn.Softplus: keras.activations.softplus,
+    nn.Softsign: keras.activations.softsign,
+    nn.SparsePlus: keras.activations.sparse_plus,
+    nn.SparseSigmoid: keras.activations.sparse_sigmoid,
+    nn.TanhShrink: keras.activations.tanh_shrink,
+    operations.Exp: keras.activations.exponential,
+    operations.Tanh: keras.activations.tanh,
+}
+PROBABILITIES = {
+    nn.Softmax: keras.activations.softmax,
+    nn.LogSoftmax: keras.activations.log_softmax,
+}
+
+
+@lowers(*ACTIVATIONS)
+def activation(layer: Any, x: Value) -> Value:
+    """An activation without arguments."""
+    return activated(layer, x, ACTIVATIONS[type(layer)])
+
+
+lowers(ReLU)(relu)
+
+
+@lowers(nn.LeakyRelu)
+def leaky_relu(layer: Any, x: Value) -> Value:
+    """A slope below 0."""
+    return leaky(layer, x, float(layer.negative_slope))
+
+
+@lowers(nn.Elu)
+def elu(layer: Any, x: Value) -> Value:
+    """An exponential below 0."""
+    return elu_of(layer, x, float(layer.alpha))
+
+
+@lowers(nn.Celu)
+def celu_of(layer: Any, x: Value) -> Value:
+    """An exponential below 0 that is as steep there as the line above."""
+    return celu(layer, x, float(layer.alpha))
+
+
+@lowers(nn.Gelu)
+def gelu(layer: Any, x: Value) -> Value:
+    """Each element times the share of a normal distribution below it, or times what is near it."""
+    if not layer.approximate:
+        return activated(layer, x, keras.activations.gelu)
+    onnx = nodes(
+        "Mul X X > square",
+        "Mul square X > cube",
+        "Mul cube 0.044715 > part",
+        "Add X part > sum",
+        "Mul sum 0.7978845608 > scaled",
+        "Tanh scaled > tanh",
+        "Add tanh 1 > gate",
+        "Mul X gate > both",
+        "Mul both 0.5",
+    )
+    return call(layer, "gelu_by_tanh", x, onnx=onnx)
+
+
+@lowers(nn.Threshold)
+def thresholded(layer: Any, x: Value) -> Value:
+    """A number in the place of what is not over the threshold."""
+    limit, value = float(layer.threshold), float(layer.default_value)
+    onnx = (
+        Node("Greater", ("X",), {}, (np.array(limit, np.float32),), ("over",)),
+        Node("Where", ("over", "X"), {}, (np.array(value, np.float32),)),
+    )
+    sizes = {"threshold": limit, "value": value}
+    return call(layer, "thresholded", x, sizes=sizes, onnx=onnx)
+
+
+@lowers(nn.HardShrink)
+def hard_shrink(layer: Any, x: Value) -> Value:
+    """0 in the place of what is near it."""
+    return _shrunk(layer, x, "hard", 0.0)
+
+
+@lowers(nn.SoftShrink)
+def soft_shrink(layer: Any, x: Value) -> Value:
+    """Each element nearer to 0, and what is near it as 0."""
+    return _shrunk(layer, x, "soft", float(layer.threshold))
+
+
+def _shrunk(layer: Any, x: Value, kind: str, bias: float) -> Value:
+    width = float(layer.threshold)
+    onnx = Node("Shrink", ("X",), {"lambd": width, "bias": bias})
+    return call(layer, f"{kind}_shrink_by", x, sizes={"width": width}, onnx=onnx)
+
+
+@lowers(nn.Squareplus)
+def squareplus(layer: Any, x: Value) -> Value:
+    """A smooth relu, the bend of which is as wide as the root of `b`."""
+    if layer.b == 4:
+        return activated(layer, x, keras.activations.squareplus)
+    width = float(layer.b)
+    onnx = nodes(
+        "Mul X X > square",
+        f"Add square {width} > more",
+        "Sqrt more > root",
+        "Add X root > both",
+        "Mul both 0.5",
+    )
+    return call(layer, "squareplus_by", x, sizes={"width": width}, onnx=onnx)
+
+
+@lowers(*PROBABILITIES)
+def probabilities(layer: Any, x: Value) -> Value:
+    """Probabilities along an axis, or their logarithms."""
+    (axis,) = axes(layer, x)
+    return along(layer, x, PROBABILITIES[type(layer)], axis)
+
+
+@lowers(nn.Sparsemax)
+def sparsemax_along(layer: Any, x: Value) -> Value:
+    """Sparse probabilities along an axis."""
+    (axis,) = axes(layer, x)
+    return sparsemax(layer, x, axis)
+
+
+@lowers(nn.Glu)
+def glu(layer: Any, x: Value) -> Value:
+    """One half of an axis, times the sigmoid of the other."""
+    (axis,) = axes(layer, x)
+    first, second = (picked(layer, x, part) for part in np.split(places(x), 2, axis))
+    gate = activated(layer, second, keras.activations.sigmoid)
+    return pairwise(layer, first, gate, "multiply", "Mul")

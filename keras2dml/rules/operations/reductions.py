@@ -1,0 +1,191 @@
+"""Operations that make one number of all along some axes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.ops import linalg, nn
+from keras.src.ops import math as more
+from keras.src.ops import numpy as operations
+
+from keras2dml.graph import Node, Shape, Value
+from keras2dml.rules import Refusal, call, lowers, named, nodes
+from keras2dml.rules.layer_norms import unit
+from keras2dml.rules.layouts import axes_of, of_vectors, unfolded, vectors
+from keras2dml.rules.merging import pairwise
+from keras2dml.rules.operations.arithmetic import bounded
+from keras2dml.rules.operations.operands import array
+
+LAST = {"axes": (-1,), "keepdims": 1}
+
+
+SOME = nodes("Equal X 0 > none", "Not none > not_zero", "Cast not_zero > some")
+
+
+def _reduce(operator: str, of: str = "X") -> tuple[Node, ...]:
+    return (Node(operator, (of,), LAST),)
+
+
+def _summed(of: str) -> Node:
+    return Node("ReduceSum", (of,), {"keepdims": 1}, (np.array([-1]),))
+
+
+# Keras' operation: the DML function of rows, and the ONNX operators.
+REDUCTIONS: dict[Any, tuple[str, tuple[Node, ...]]] = {
+    operations.Sum: ("row_sums", (_summed("X"),)),
+    operations.Mean: ("row_means", _reduce("ReduceMean")),
+    operations.Max: ("row_maxima", _reduce("ReduceMax")),
+    operations.Amax: ("row_maxima", _reduce("ReduceMax")),
+    operations.Min: ("row_minima", _reduce("ReduceMin")),
+    operations.Amin: ("row_minima", _reduce("ReduceMin")),
+    operations.Prod: ("row_product", _reduce("ReduceProd")),
+    operations.Var: (
+        "row_variances",
+        nodes(
+            "ReduceMean X > mean", "Sub X mean > off", "Mul off off > square", "ReduceMean square"
+        ),
+    ),
+    more.Logsumexp: ("row_log_sums", _reduce("ReduceLogSumExp")),
+}
+# Those whose results are constants to gradients.
+COUNTS: dict[Any, tuple[str, tuple[Node, ...]]] = {
+    operations.Any: ("row_any", (*SOME, *_reduce("ReduceMax", "some"))),
+    operations.All: ("row_all", (*SOME, *_reduce("ReduceMin", "some"))),
+    operations.CountNonzero: ("row_counts", (*SOME, _summed("some"))),
+}
+
+
+def axes(layer: Any, x: Value) -> Shape:
+    """The axes of an example that an operation goes over."""
+    if layer.axis is None:
+        message = (
+            f"{named(layer)} goes over all axes, and so over the examples. Give it the axes of an"
+            " example."
+        )
+        raise Refusal(message)
+    return axes_of(layer, x, layer.axis)
+
+
+@lowers(*REDUCTIONS)
+def reduced(layer: Any, x: Value) -> Value:
+    """One number of all along some axes."""
+    function, onnx = REDUCTIONS[type(layer)]
+    result = _along(layer, x, function, onnx, keepdims=layer.keepdims)
+    if not isinstance(layer, (operations.Max, operations.Min)) or layer.initial is None:
+        return result
+    bound = "maximum" if function == "row_maxima" else "minimum"
+    return bounded(layer, bound, result, array(layer, layer.initial))
+
+
+@lowers(*COUNTS)
+def counted(layer: Any, x: Value) -> Value:
+    """Whether any element along some axes is not 0, whether all are, or how many."""
+    function, onnx = COUNTS[type(layer)]
+    keepdims = type(layer) is not operations.CountNonzero and layer.keepdims
+    return _along(layer, x, function, onnx, keepdims=keepdims, constant=True)
+
+
+@lowers(operations.Argmax, operations.Argmin)
+def place(layer: Any, x: Value) -> Value:
+    """The place of the largest or the smallest element along an axis; of equal ones the first."""
+    largest = isinstance(layer, operations.Argmax)
+    operator = "ArgMax" if largest else "ArgMin"
+    onnx = (
+        Node(operator, ("X",), {"axis": -1, "keepdims": 1}, (), ("place",)),
+        *nodes("Cast place"),
+    )
+    function = "row_places_of_maxima" if largest else "row_places_of_minima"
+    return _along(layer, x, function, onnx, keepdims=layer.keepdims, constant=True)
+
+
+@lowers(operations.Average)
+def average(layer: Any, x: Value, weights: Any = None) -> Value:
+    """The mean along an axis."""
+    if weights is not None:
+        message = f"{named(layer)} has weights. Multiply by them, and take the sum."
+        raise Refusal(message)
+    return _along(layer, x, *REDUCTIONS[operations.Mean], keepdims=False)
+
+
+@lowers(operations.Std)
+def deviation(layer: Any, x: Value) -> Value:
+    """The root of the variance."""
+    return _root(layer, _along(layer, x, *REDUCTIONS[operations.Var], keepdims=layer.keepdims))
+
+
+@lowers(operations.Ptp)
+def extent(layer: Any, x: Value) -> Value:
+    """The largest element less the smallest one."""
+    largest, smallest = (
+        _along(layer, x, *REDUCTIONS[kind], keepdims=layer.keepdims)
+        for kind in (operations.Max, operations.Min)
+    )
+    return pairwise(layer, largest, smallest, "subtract", "Sub")
+
+
+@lowers(linalg.Norm)
+def norm(layer: Any, x: Value) -> Value:
+    """The length of vectors, the sum or the largest of the sizes of their elements, or the root of
+    the sum of a matrix' squares.
+    """
+    of_vectors = len(axes(layer, x)) == 1
+    if layer.ord in ((None, 2) if of_vectors else (None, "fro")):
+        squares = call(layer, "square", x, onnx=nodes("Mul X X"))
+        kind = operations.Sum
+        return _root(layer, _along(layer, squares, *REDUCTIONS[kind], keepdims=layer.keepdims))
+    if not of_vectors or layer.ord not in (1, math.inf):
+        message = (
+            f"{named(layer)} has ord={layer.ord!r}. Compiled are 1, 2 and infinity of vectors, and"
+            " 'fro' of matrices: use one of these."
+        )
+        raise Refusal(message)
+    kind = operations.Sum if layer.ord == 1 else operations.Max
+    sizes = call(layer, "absolute", x, onnx=nodes("Abs X"))
+    return _along(layer, sizes, *REDUCTIONS[kind], keepdims=layer.keepdims)
+
+
+@lowers(nn.Normalize)
+def normalized(layer: Any, x: Value) -> Value:
+    """To a length of 1 along some axes."""
+    if layer.order != 2:
+        message = f"{named(layer)} has order={layer.order}. It is compiled with order=2: use that."
+        raise Refusal(message)
+    epsilon = keras.config.epsilon() if layer.epsilon is None else layer.epsilon
+    over = axes(layer, x)
+    return of_vectors(layer, unit(layer, vectors(layer, x, over), float(epsilon)), x, over)
+
+
+def _root(layer: Any, x: Value) -> Value:
+    return call(layer, "square_root", x, onnx=nodes("Sqrt X"))
+
+
+def total(layer: Any, x: Value, over: Shape) -> Value:
+    """The sum along axes of an example."""
+    return _along(layer, x, *REDUCTIONS[operations.Sum], keepdims=False, over=over)
+
+
+def _along(
+    layer: Any,
+    x: Value,
+    function: str,
+    onnx: tuple[Node, ...],
+    *,
+    keepdims: bool,
+    constant: bool = False,
+    over: Shape | None = None,
+) -> Value:
+    """What a function makes of each vector along axes, the operation's own where no others are
+    given: (R, K) to (R, 1).
+    """
+    over = axes(layer, x) if over is None else over
+    rows = vectors(layer, x, over)
+    to = Value.of((1,), rows=rows.rows)
+    results = call(layer, function, rows, to=to, onnx=onnx, constant=constant)
+    kept = tuple(size for axis, size in enumerate(x.shape) if axis not in over)
+    shape = kept
+    if keepdims:
+        shape = tuple(1 if axis in over else size for axis, size in enumerate(x.shape))
+    return unfolded(layer, results, kept).seen_as(shape, shape)
