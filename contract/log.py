@@ -146,9 +146,9 @@ class Log:
 
 
 @contextmanager
-def looking(kafka: Kafka) -> Iterator[Log]:
+def looking(kafka: Kafka, patience_ms: int | None = None) -> Iterator[Log]:
     """A look at that Kafka's topics; raises BrokerUnavailable if nobody answers there, or not any
-    more in the body.
+    more in the body. A question may take `patience_ms`, else what kafka-python allows.
     """
     # Spark's workers know this module by name and have no Kafka client to load.
     from kafka import KafkaAdminClient  # noqa: PLC0415
@@ -156,7 +156,8 @@ def looking(kafka: Kafka) -> Iterator[Log]:
     from contract.clients import arguments, reaching, served  # noqa: PLC0415
 
     with reaching(kafka):
-        admin = KafkaAdminClient(**arguments(kafka))
+        patience = {} if patience_ms is None else {"request_timeout_ms": patience_ms}
+        admin = KafkaAdminClient(**arguments(kafka), **patience)
     try:
         with served(kafka):
             yield Log(admin)

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
-from contract import runs
+from contract import runs, telemetry
 from contract.bundle import Bundle
 from contract.errors import NoChampion
 from contract.registry_errors import already_there, check_about, check_registered, explained
@@ -95,8 +95,8 @@ class Registry:
             self._experiment()
             if self._is_file:
                 self.artifacts.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryFile(dir=self.artifacts):
-                    pass
+                with tempfile.TemporaryFile(dir=self.artifacts) as file:
+                    file.write(bytes(1 << 16))  # a full disk takes empty files
 
     def register(
         self,
@@ -219,7 +219,7 @@ class Registry:
 
     @cached_property
     def _client(self) -> Any:
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # it reads this when it is imported
+        telemetry.disable()
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
         import mlflow  # noqa: PLC0415  (a second, which only those who ask the registry pay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -16,7 +17,13 @@ ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow says that there is no such model, version or alias."""
 
 # Where the errors come from of what asks a server, or a file, and reads its answer.
-_CLIENTS = ("mlflow", "sqlalchemy", "google.protobuf", "requests", "urllib3")
+_CLIENTS = ("alembic", "mlflow", "sqlalchemy", "google.protobuf", "requests", "urllib3")
+
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "One process writes to it at a time, and another one holds it locked. Run "
+    "it again when that has ended.",
+    sqlite3.SQLITE_FULL: "It must have room to write. Make some on its disk.",
+}
 
 
 @contextmanager
@@ -26,9 +33,16 @@ def explained(uri: str, artifacts: Path, missing: str | None) -> Iterator[None]:
     NoChampion says what is `missing`, and the remedy, if MLflow says that it does not have that, or
     there is no database yet, which a question does not make.
     """
-    if missing is not None and _is_unmade(uri):
+    file = _file(uri)
+    if file is not None and missing is not None and not file.exists():
         message = f"The registry {uri} does not have {missing}"
         raise NoChampion(message)
+    if file is not None and file.exists() and not file.is_file():
+        message = (
+            f"The registry {uri} cannot be opened: {file} is no regular file. It must be a SQLite "
+            f"file, or an MLflow server. Move it away, or check --tracking-uri."
+        )
+        raise RegistryUnavailable(message)
     try:
         yield
     except Exception as exc:  # MLflow's own, and those of what it stores its tables with
@@ -45,17 +59,29 @@ def explained(uri: str, artifacts: Path, missing: str | None) -> Iterator[None]:
         if missing is not None and code in ABSENT:
             message = f"The registry {uri} does not have {missing}"
             raise NoChampion(message) from exc
-        message = (
-            f"The registry {uri} failed: {_reason(exc)}. It must be a SQLite file that we "
-            f"may write, or an MLflow server that runs. Check --tracking-uri."
-        )
+        message = f"The registry {uri} failed: {_reason(exc)}. {_remedy(exc)}"
         raise RegistryUnavailable(message) from exc
 
 
-def _is_unmade(uri: str) -> bool:
-    """Whether it is of a SQLite file that is not there."""
+def _file(uri: str) -> Path | None:
+    """The SQLite file that it is of, if it is of one."""
     path = uri.removeprefix("sqlite:///").partition("?")[0]
-    return path != uri and not Path(path).exists()
+    return Path(path) if path != uri else None
+
+
+def _remedy(exc: BaseException) -> str:
+    """What to do about it, by what SQLite says, if it does."""
+    causes = _causes(exc)
+    codes = {
+        cause.sqlite_errorcode for cause in causes if isinstance(cause, sqlite3.OperationalError)
+    }
+    for code, remedy in _REMEDIES.items():
+        if any(number & 0xFF == code for number in codes):  # the rest of it says more
+            return remedy
+    return (
+        "It must be a SQLite file that we may write, or an MLflow server that runs. Check "
+        "--tracking-uri."
+    )
 
 
 def check_about(uri: str, model: str, answer: Any) -> Any:
@@ -81,13 +107,19 @@ def check_registered(uri: str, model: str, version: Any) -> None:
         raise BundleError(message)
 
 
+def _causes(exc: BaseException) -> list[BaseException]:
+    """An error and those that led to it."""
+    causes = [exc]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) and cause not in causes:
+        causes.append(cause)
+    return causes
+
+
 def _reason(exc: BaseException) -> str:
     """What went wrong, in a line that can be shown: some of it may be a server's text."""
     from urllib3.exceptions import TimeoutError as Silent  # noqa: PLC0415  (who asked has it)
 
-    causes = [exc]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) and cause not in causes:
-        causes.append(cause)
+    causes = _causes(exc)
     refused = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
     if refused:
         return f"no answer ({refused[0]})"

@@ -113,8 +113,8 @@ def start(
     stays so. Raises PortTaken, DoorsOpen, and BrokerUnavailable when the broker does not come up.
     """
     folder = (home / "kafka").resolve()
-    _check_folder(folder)
-    with _starting(folder):
+    _check_name(folder)
+    with _taking_files(folder), _starting(folder):
         return _started(home, folder, java, path, port, locked, session_ms)
 
 
@@ -191,31 +191,35 @@ def _last_words(broker: Broker) -> str:
     return "it said nothing"
 
 
-def _check_folder(folder: Path) -> None:
-    """Make the folder; raises BrokerUnavailable if it takes no files, or has a name for none."""
+def _check_name(folder: Path) -> None:
+    """Raise BrokerUnavailable if the folder has a name that Kafka takes for several."""
     if "," in str(folder):
         message = (
             f"The folder {folder} has a comma in its name. Kafka takes commas to separate folders. "
             f"Choose another --home."
         )
         raise BrokerUnavailable(message)
+
+
+@contextmanager
+def _taking_files(folder: Path) -> Iterator[None]:
+    """Raise BrokerUnavailable if the body cannot write there."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / _LOCK).exists():
-            files.check_regular(folder / _LOCK)
-        with (folder / _LOCK).open("a"):
-            pass
+        yield
     except OSError as exc:
         message = (
             f"The folder {folder} takes no files ({exc.strerror}). The embedded Kafka keeps its "
-            f"data there. Make it writable for this user, or choose another --home."
+            f"data there. Make room and let this user write there, or choose another --home."
         )
         raise BrokerUnavailable(message) from exc
 
 
 @contextmanager
 def _starting(folder: Path) -> Iterator[None]:
-    """Be the only one who starts the broker of this folder while the body runs."""
+    """Be the only one who starts the broker of this folder, which is made, while the body runs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / _LOCK).exists():
+        files.check_regular(folder / _LOCK)
     with (folder / _LOCK).open("a") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
         yield

@@ -113,10 +113,12 @@ def _environment(master: str, secret_file: Path | None) -> Iterator[None]:
 @contextmanager
 def _left_alone() -> Iterator[None]:
     """Let a JVM that is started meanwhile leave the signals that end a program to Python, which
-    ends it: service managers send them to all processes of a service.
+    ends it: service managers send them to all processes of a service. One whose start is
+    interrupted is ended at once: nobody could speak to it any more.
     """
     launcher: Any = java_gateway
     usual = launcher.Popen
+    launched: list[Any] = []
 
     def popen(command: Any, preexec_fn: Callable[[], object] = lambda: None, **options: Any) -> Any:
         def prepare() -> None:
@@ -124,11 +126,18 @@ def _left_alone() -> Iterator[None]:
             for number in (signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
 
-        return usual(command, preexec_fn=prepare, **options)
+        launched.append(usual(command, preexec_fn=prepare, **options))
+        return launched[-1]
 
     launcher.Popen = popen
     try:
         yield
+    except BaseException:
+        gateway: Any = SparkContext._gateway
+        for process in launched if gateway is None else ():
+            process.kill()
+            process.wait()
+        raise
     finally:
         launcher.Popen = usual
 

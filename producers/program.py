@@ -71,7 +71,9 @@ def run(
     with connected(settings.kafka) as outbox:
         outbox.expect(names.readings, settings.count)
         labels = Labels(settings.topics.labels, settings.label_delay, outbox, clock)
-        records = _records(settings, data, faults, outbox.partitions(names.readings), clock)
+        # Of both topics now: later the client would wait for it in the middle of the readings.
+        partitions, _ = (outbox.partitions(topic) for topic in (names.readings, names.labels))
+        records = _records(settings, data, faults, partitions, clock)
         began = time.monotonic()
         _send(settings, records, outbox, labels, stop, progress)
         seconds = time.monotonic() - began

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import kafka.errors
 from kafka import KafkaProducer
 
-from contract.clients import PATIENCE_MS, arguments, close_producer, reaching, served
+from contract.clients import arguments, close_producer, reaching, served
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
 from contract.messages import Message
@@ -90,7 +90,7 @@ def connected(to: Kafka, **options: Any) -> Iterator[Outbox]:
             batch_size=1 << 18,
             request_timeout_ms=min(_REQUEST_MS, OUTWAITED_MS // 3),
             delivery_timeout_ms=OUTWAITED_MS,
-            max_block_ms=PATIENCE_MS,
+            max_block_ms=OUTWAITED_MS,
             allow_auto_create_topics=False,
             metrics_enabled=False,
             kafka_client=partial(WatchedClient, departures),

@@ -32,6 +32,8 @@ _QUIET = (
     "org.apache.kafka.clients.producer.ProducerConfig",
     # That Kafka is away is told in a sentence.
     "org.apache.kafka.clients.NetworkClient",
+    "org.apache.spark.sql.kafka010.KafkaOffsetReaderAdmin",
+    "org.apache.spark.sql.kafka010.KafkaOffsetReaderConsumer",
 )
 
 

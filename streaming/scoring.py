@@ -143,8 +143,8 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         tell(f"Ready: {champion.title} scores with {champion.model.engine}.")
         with watched(
             settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed)), tell
-        ):
-            batches.follow(running)
+        ) as absence:
+            batches.follow(running, absence.ends_waiting)
         reporter.drained(_PATIENCE_SECONDS)
         try:
             batches.check(running)

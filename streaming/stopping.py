@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class Batches:
 
     stop: threading.Event
     failure: Exception | None = None
+    _let_go: bool = False
     _running: bool = False
     _finished: int = -1
 
@@ -39,7 +41,8 @@ class Batches:
             yield
             self._finished = batch
         except Exception as exc:
-            self.failure = self.failure or exc
+            # Whoever stops a service stops its workers, too.
+            self.failure = self.failure or (Stopping() if self.stop.is_set() else exc)
             raise
         finally:
             self._running = False
@@ -49,17 +52,22 @@ class Batches:
         self.failure = self.failure or failure
         self.stop.set()
 
-    def follow(self, query: StreamingQuery) -> None:
-        """Return when the query ended by itself, or was stopped after the micro-batch that ran."""
+    def follow(self, query: StreamingQuery, is_in_vain: Callable[[], bool] = lambda: False) -> None:
+        """Return when the query ended by itself, or was stopped after the micro-batch that ran; if
+        it `is_in_vain` to wait for that, it is let go, and done again at the next start.
+        """
         while query.isActive and not self.stop.wait(4 * _GLANCE_SECONDS):
             pass
         while query.isActive and not self._between(query):
-            threading.Event().wait(_GLANCE_SECONDS)
+            if is_in_vain():
+                self._let_go = True
+                break
+            time.sleep(_GLANCE_SECONDS)
         query.stop()
 
     def check(self, query: StreamingQuery) -> None:
         """Raise what ended the query, unless it was asked to stop."""
-        ended = self.failure or query.exception()
+        ended = self.failure or (None if self._let_go else query.exception())
         if ended is not None and not isinstance(ended, Stopping):
             raise ended
 

@@ -18,6 +18,10 @@ from streaming.topic_ids import KnownTopics
 _LOOK_SECONDS = 1.0
 # After how long it is told that Kafka does not answer: what takes less is a restart.
 _TOLD_SECONDS = 5.0
+# How long a broker may take to answer: one that hangs answers nothing.
+_ANSWER_MS = 3_000
+# How long a micro-batch is waited for that cannot end: service managers wait for ten seconds.
+_GRACE_SECONDS = 5.0
 # How long the last look may take when the query has ended.
 _PATIENCE_SECONDS = 10.0
 
@@ -30,6 +34,8 @@ class Absence:
     tell: Callable[[str], object]
     _since: float | None = None
     _is_told: bool = False
+    _waits_since: float | None = None
+    _let_go: bool = False
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -45,6 +51,22 @@ class Absence:
                     f"when Kafka is back."
                 )
 
+    def ends_waiting(self) -> bool:
+        """Whether a micro-batch is to be let go that has been waited for since this was first
+        asked: for some seconds, and Kafka is away. That is told once.
+        """
+        if self._waits_since is None:
+            self._waits_since = time.monotonic()
+        if not self._is_told or time.monotonic() - self._waits_since < _GRACE_SECONDS:
+            return False
+        if not self._let_go:
+            self._let_go = True
+            self.tell(
+                "Kafka is still away: the micro-batch that runs is let go, and done at the next "
+                "start."
+            )
+        return True
+
     def over(self) -> None:
         """Kafka has answered."""
         if self._is_told:
@@ -58,16 +80,17 @@ def watched(
     known: KnownTopics,
     end: Callable[[Mapping[str, str]], object],
     tell: Callable[[str], object],
-) -> Iterator[None]:
+) -> Iterator[Absence]:
     """While the body runs, call `end` once with the topics that have `changed`, if some do. Kafka
-    is asked every second, beside the query; what it does not answer is no reason to end, but told.
+    is asked every second, beside the query; what it does not answer is no reason to end, but told,
+    and the body gets to know it.
     """
     ended, absence = threading.Event(), Absence(kafka, tell)
     arguments = (kafka, known, end, ended, absence)
     watcher = threading.Thread(target=_watch, args=arguments, daemon=True)
     watcher.start()
     try:
-        yield
+        yield absence
     finally:
         ended.set()
         watcher.join(_PATIENCE_SECONDS)
@@ -82,7 +105,7 @@ def _watch(
 ) -> None:
     """Look every second, and once more when all has ended."""
     while True:
-        with absence.noted(), looking(kafka) as log:
+        with absence.noted(), looking(kafka, _ANSWER_MS) as log:
             while True:
                 is_last = ended.wait(_LOOK_SECONDS)
                 changed = known.changed(log.topic_ids(known.ids))

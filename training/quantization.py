@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
+
+from contract import telemetry
+
+telemetry.disable()
+from onnxruntime.quantization import (  # noqa: E402
     CalibrationDataReader,
     QuantFormat,
     QuantType,
     quantize_static,
 )
-from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: E402
 
 CALIBRATION = 512
 """Images that show how large each value of the network gets."""

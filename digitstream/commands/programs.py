@@ -72,6 +72,7 @@ def train(
     from digitstream import machine
 
     machine.java_17()
+    settings.registry.check_writable()
     # TensorFlow, which only builds the model here, reads these when it is imported, and is silent.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

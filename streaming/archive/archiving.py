@@ -116,7 +116,7 @@ def archive(
             raise TableBusy(message)
         with looking(settings.kafka) as log:
             ids = log.topic_ids(table.topic(settings.topics) for table in TABLES)
-        for table in TABLES:
+        for table in _until(stop):
             with _explained(settings, place, table):
                 _open(place, table, settings, ids)
         running: list[tuple[StreamingQuery, Archive]] = []
@@ -126,11 +126,13 @@ def archive(
                 each.batches.end(_recreated(place, changed))
 
         try:
-            for table in TABLES:
+            for table in _until(stop):
                 with _explained(settings, place, table):
                     running.append(_started(place, table, settings, stop))
-            with watched(settings.kafka, KnownTopics(ids), end, tell):
+            with watched(settings.kafka, KnownTopics(ids), end, tell) as absence:
                 _wait(running, stop, progress)
+                for query, each in running:
+                    each.batches.follow(query, absence.ends_waiting)
         except BaseException:
             stop.set()
             raise
@@ -140,7 +142,16 @@ def archive(
         for query, each in running:
             with _explained(settings, place, each.table):
                 each.batches.check(query)
-        return Summary(**{each.table.name: each.rows for _, each in running})
+        rows = {each.table.name: each.rows for _, each in running}
+        return Summary(**{table.name: rows.get(table.name, 0) for table in TABLES})
+
+
+def _until(stop: threading.Event) -> Iterator[Table]:
+    """The tables, until it is set."""
+    for table in TABLES:
+        if stop.is_set():
+            return
+        yield table
 
 
 def _started(

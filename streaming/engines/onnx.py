@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contract import telemetry
 from streaming.engines.in_workers import Predict
 from streaming.frame import Features, Probabilities
 
@@ -11,6 +12,7 @@ _FATAL = 4
 
 def loaded(model: bytes) -> Predict:
     """The bytes of an ONNX file as a session of one thread."""
+    telemetry.disable()
     from onnxruntime import InferenceSession, SessionOptions  # noqa: PLC0415  (workers only)
 
     options = SessionOptions()

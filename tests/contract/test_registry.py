@@ -108,14 +108,6 @@ def test_the_run_keeps_parameters_course_and_plots(home: Path, made: Bundle) -> 
     assert [file.path for file in client.list_artifacts(version.run, "plots")] == ["plots/loss.png"]
 
 
-def test_a_question_makes_no_database(tmp_path: Path) -> None:
-    registry = registry_in(tmp_path / "none", "digits")
-    assert registry.versions() == []
-    with pytest.raises(NoChampion, match="does not have the alias champion"):
-        registry.resolve()
-    assert not (tmp_path / "none").exists()
-
-
 @pytest.mark.parametrize("version", ["7", "seven", ""])
 def test_only_a_version_that_exists_can_be_promoted(home: Path, made: Bundle, version: str) -> None:
     registry = registry_in(home, "unknown")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -114,3 +117,19 @@ def _until_closed(stranger: socket.socket) -> bytes:
         return stranger.recv(1 << 10)
     except ConnectionResetError:
         return b""
+
+
+@pytest.mark.spark
+def test_a_start_that_is_interrupted_leaves_no_jvm() -> None:
+    code = "from keras2dml import spark_session; spark_session('interrupted', 'local[1]')"
+    command = ["env", "--default-signal=INT", sys.executable, "-c", code]
+    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    us, launched = psutil.Process(program.pid), []
+    while not launched:
+        launched = us.children(recursive=True)
+        assert program.poll() is None
+    program.send_signal(signal.SIGINT)
+    _, said = program.communicate(timeout=60)
+    assert said.rstrip().endswith("KeyboardInterrupt") and "\tat " not in said
+    _, left = psutil.wait_procs(launched, timeout=10)
+    assert left == []

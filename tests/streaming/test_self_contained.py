@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -176,3 +179,17 @@ def test_names_in_a_model_are_not_said(capfd: pytest.CaptureFixture[str], engine
     )
     engine.loaded(model.SerializeToString())
     assert capfd.readouterr() == ("", "")
+
+
+def test_nothing_is_told_to_the_makers_of_onnx_runtime(tmp_path: Path) -> None:
+    code = (
+        "from training import quantization; from streaming.engines import onnx\n"
+        "try: onnx.loaded(b'none')\n"
+        "except Exception: pass\n"
+        "import onnxruntime"
+    )
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    for variable in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"):
+        environment.pop(variable, None)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not [*tmp_path.rglob("*nnx*")]

@@ -35,3 +35,20 @@ def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPat
         "back.",
         "Kafka at broker:9092 answers again.",
     ]
+
+
+def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(topic_watch.time, "monotonic", lambda: now[0])
+    told: list[str] = []
+    absence = Absence(Kafka("broker:9092"), told.append)
+    assert not absence.ends_waiting()
+    now[0] = 60.0
+    assert not absence.ends_waiting()  # Kafka is there: it is waited for
+    for now[0] in (61.0, 70.0):
+        with absence.noted():
+            raise BrokerUnavailable
+    assert absence.ends_waiting() and absence.ends_waiting()
+    assert [sentence[:20] for sentence in told] == ["Kafka at broker:9092", "Kafka is still away:"]
