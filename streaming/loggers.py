@@ -14,6 +14,7 @@ _QUIET = (
     "org.apache.spark.scheduler.TaskSetManager",
     "org.apache.spark.sql.delta.commands.VacuumCommand",
     "org.apache.spark.sql.delta.files.DelayedCommitProtocol",
+    "org.apache.spark.sql.delta.files.DeltaFileFormatWriter",
     "org.apache.spark.sql.execution.datasources.FileFormatWriter",
     "org.apache.spark.sql.execution.datasources.v2.WriteToDataSourceV2Exec",
     "org.apache.spark.sql.execution.python.ArrowPythonRunner",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,8 +132,9 @@ def archive(
                     running.append(_started(place, table, settings, stop))
             with watched(settings.kafka, KnownTopics(ids), end, tell) as absence:
                 _wait(running, stop, progress)
-                for query, each in running:
-                    each.batches.follow(query, absence.ends_waiting)
+                with ThreadPoolExecutor(len(TABLES)) as each_at_once:
+                    for query, each in running:
+                        each_at_once.submit(each.batches.follow, query, absence.ends_waiting)
         except BaseException:
             stop.set()
             raise
