@@ -268,13 +268,16 @@ class Compilation:
         return self.training_script(objective, algorithm=algorithm), shapes
 
     def agrees_with(self, input_shape: tuple[int, ...]) -> None:
-        """InvalidData if the model's input is another one than `input_shape`, (C, H, W)."""
+        """InvalidData if the model's input is another one than `input_shape`, (C, H, W), or (T, D)
+        of sequences, which SystemML called (T, D, 1).
+        """
         if len(self.graph.inputs) > 1:
             count = len(self.graph.inputs)
             message = f"input_shape is of one input, the model has {count}: leave it out."
             raise InvalidData(message)
         stored, size = self.graph.input.stored, self.graph.input.size
-        if tuple(input_shape) == stored or (len(stored) == 1 and math.prod(input_shape) == size):
+        shapes = {(*shape, *[1] * (3 - len(shape))) for shape in (tuple(input_shape), stored)}
+        if len(shapes) == 1 or (len(stored) == 1 and math.prod(input_shape) == size):
             return
         message = (
             f"input_shape is {tuple(input_shape)}, in the order C,H,W; the model takes"

@@ -65,10 +65,10 @@ class Keras2DML(Predicting, ScikitLearn):
         epochs: int | None = None,
         optimizer: Mapping[str, object] | None = None,
     ) -> None:
-        """`input_shape` is (C, H, W), and checked against the model's; `fit` writes its weights to
-        the folder `weights`. Without `load_keras_weights` the weights are new ones of the model's
-        initializers. `labels` is a file with a line `number,label` for each class, from 1;
-        `predict` then gives labels.
+        """`input_shape` is (C, H, W), of sequences (T, D, 1), and checked against the model's;
+        `fit` writes its weights to the folder `weights`. Without `load_keras_weights` the weights
+        are new ones of the model's initializers. `labels` is a file with a line `number,label` for
+        each class, from 1; `predict` then gives labels.
 
         `max_iter` counts mini-batches of `batch_size`. Every `test_interval` of them the loss and
         accuracy of the first `test_iter` mini-batches are measured, which are kept from training; 0

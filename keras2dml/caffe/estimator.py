@@ -48,15 +48,9 @@ class Caffe2DML(Keras2DML):
         described, network = read(Path(solver), tuple(input_shape))
         self._network = network
         model = network.model()
-        model.compile(described.optimizer(network.factors), **_objective(network))
-        _begin(network, described, caffemodel)
-        if network.source.transforms:
-            warnings.warn(
-                f"The data layer of {network.name} transforms its examples:"
-                f" {'; '.join(network.source.transforms)}. X is taken as it leaves that layer: do"
-                " so before fit and predict.",
-                stacklevel=2,
-            )
+        model.compile(described.optimizer(network.factors), **objective(network))
+        load_weights(network, described, caffemodel)
+        warn_of_transforms(network)
         about, steps = described.message, max(described.message.iter_size, 1)
         super().__init__(
             spark,
@@ -129,7 +123,7 @@ def read(solver: Path, shape: Shape) -> tuple[Solver, Network]:
     return described, network
 
 
-def _objective(network: Network) -> dict[str, Any]:
+def objective(network: Network) -> dict[str, Any]:
     """What the Keras model is compiled with: losses and metrics of each output."""
     if not network.heads:
         classes = {*map(id, network.classes)}
@@ -156,8 +150,10 @@ def _top(count: int) -> keras.metrics.Metric:
     return keras.metrics.SparseTopKCategoricalAccuracy(count, name=f"top_{count}_accuracy")
 
 
-def _begin(network: Network, described: Solver, caffemodel: Path | str | None) -> None:
-    """Give the network the weights that it begins with."""
+def load_weights(network: Network, described: Solver, caffemodel: Path | str | None) -> None:
+    """Give the network the weights that it begins with: all of a file's, or what the solver's files
+    have, with a warning about layers that begin with their fillers. Raises InvalidData.
+    """
     if caffemodel is not None:
         weights.load(network.learned, Path(caffemodel))
         return
@@ -168,5 +164,16 @@ def _begin(network: Network, described: Solver, caffemodel: Path | str | None) -
         warnings.warn(
             f"{', '.join(map(str, files))} has no blobs for {', '.join(sorted(fresh))}: they begin"
             " with their fillers.",
+            stacklevel=3,
+        )
+
+
+def warn_of_transforms(network: Network) -> None:
+    """Say what the data layer does to examples, which X has behind it."""
+    if network.source.transforms:
+        warnings.warn(
+            f"The data layer of {network.name} transforms its examples:"
+            f" {'; '.join(network.source.transforms)}. X is taken as it leaves that layer: do so"
+            " before fit and predict.",
             stacklevel=3,
         )

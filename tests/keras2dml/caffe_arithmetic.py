@@ -202,6 +202,12 @@ def _reshape(layer: Any, bottoms: Blobs, blobs: Blobs) -> np.ndarray:
     return x.reshape(*x.shape[:begin], *sizes, *x.shape[end:])
 
 
+def _padding(layer: Any, bottoms: Blobs, blobs: Blobs) -> np.ndarray:
+    about = layer.padding_param
+    edges = ((about.top_pad, about.bottom_pad), (about.left_pad, about.right_pad))
+    return np.pad(bottoms[0], ((0, 0), (0, 0), *edges))
+
+
 def _power(layer: Any, bottoms: Blobs, blobs: Blobs) -> np.ndarray:
     about = layer.power_param
     return (about.shift + about.scale * bottoms[0]) ** about.power
@@ -255,6 +261,7 @@ KINDS: dict[str, Callable[[Any, Blobs, Blobs], Any]] = {
     "PReLU": lambda layer, bottoms, blobs: np.where(
         bottoms[0] > 0, bottoms[0], bottoms[0] * _by_channel(blobs[0], bottoms[0])
     ),
+    "Padding": _padding,
     "Pooling": _pooling,
     "Power": _power,
     "ReLU": lambda layer, bottoms, blobs: np.where(

@@ -17,13 +17,14 @@ from keras2dml.rules import Refusal
 
 
 def contrastive(y_true: Any, y_pred: Any, margin: float = 1.0, legacy: bool = False) -> Any:
-    """Of squared distances (N, 1): half of them where y is not 0, and elsewhere half of the square
-    of what they lack to the margin; for `legacy` half of what the squares lack to it.
+    """The loss of squared distances (N, 1) and of y (N,): half of a square where y is not 0, and
+    elsewhere half of the square of what the distance lacks to the margin; for `legacy` half of what
+    the square lacks to it.
 
     The gradient is Caffe's, which divides by the distance and 0.0001 more.
     """
     squares = ops.convert_to_tensor(y_pred)
-    y_true = ops.cast(y_true, squares.dtype)
+    y_true = ops.reshape(ops.cast(y_true, squares.dtype), ops.shape(squares))
     distance = ops.sqrt(ops.stop_gradient(squares))
     alike = ops.cast(ops.abs(y_true) >= 1, squares.dtype)
     lack = ops.maximum(margin - (ops.square(distance) if legacy else distance), 0.0)

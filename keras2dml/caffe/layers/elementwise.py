@@ -192,7 +192,7 @@ def eltwise(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     for place, coefficient in enumerate(about.coeff):
         if coefficient != 1:
             name = network.called(layer, f"_coeff_{place + 1}")
-            scaled[place] = keras.layers.Rescaling(coefficient, name=name)(scaled[place])
+            scaled[place] = CaffePower(scale=coefficient, name=name)(scaled[place])
     if about.operation == MAX:
         # Where two are as large the gradient goes to Caffe's second, and Keras' first.
         scaled[:2] = scaled[1::-1]
@@ -272,9 +272,8 @@ def exponential(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A power of e, or of another base, whose exponents are rescaled elements."""
     about = layer.exp_param
     unit = math.log(about.base) if about.base > 0 else 1.0
-    scaled = keras.layers.Rescaling(
-        about.scale * unit, about.shift * unit, name=network.called(layer, "_scaled")
-    )(inputs[0])
+    name = network.called(layer, "_scaled")
+    scaled = CaffePower(scale=about.scale * unit, shift=about.shift * unit, name=name)(inputs[0])
     return keras.layers.Activation("exponential", name=network.called(layer))(scaled)
 
 
