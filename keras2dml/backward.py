@@ -107,8 +107,11 @@ class Backward:
     def _gradient(self, variable: str, by: str) -> str:
         """A variable for one more gradient of `variable`."""
         summands = self._summands[variable]
-        summands.append(f"d_{variable}_by_{by}" if summands else f"d_{variable}")
-        return summands[-1]
+        name = f"d_{variable}_by_{by}" if summands else f"d_{variable}"
+        if name in summands:  # one call, or several losses, may take a value more than once
+            name = f"{name}_{len(summands)}"
+        summands.append(name)
+        return name
 
     def _sum(self, variable: str) -> str:
         return " + ".join(self._summands[variable])

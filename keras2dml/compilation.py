@@ -14,6 +14,7 @@ from keras2dml import parameter_server, training
 from keras2dml.algorithms import Algorithm
 from keras2dml.check import check
 from keras2dml.configuration import Configuration
+from keras2dml.copies import copied
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.goals import goals_of
 from keras2dml.graph import Graph
@@ -114,7 +115,7 @@ class Compilation:
         """A copy of the Keras model, compiled as it was, with these weights, and with the
         optimizer's matrices that are among them, after so many steps, and at this learning rate.
         """
-        copy = keras.models.clone_model(self.model)
+        copy = copied(self.model)
         if self.model.compiled or compiled:
             self.configuration.compile(copy)
         self.enter(copy, matrices, steps, rate)
@@ -288,7 +289,7 @@ class Compilation:
 
 def fresh(model: keras.Model) -> keras.Model:
     """The model compiled as it is, with new weights of its initializers."""
-    copy = keras.models.clone_model(model)
+    copy = copied(model)
     if model.compiled:
         Configuration.of(model).compile(copy)
     return copy

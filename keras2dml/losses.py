@@ -125,6 +125,11 @@ def loss_of(
     classes = 2 if type(loss) in BINARY else output.shape[-1]
     function, takes = _function(loss, output, layer)
     constants, complaints = _constants(loss, function)
+    if _looks(loss) and _looked_through(output, layer) is None and _is_softmax(output, layer):
+        complaints.append(
+            f"The loss {loss.name!r} is one of a softmax over another axis than the last, whose"
+            " input Keras takes for logits along the last axis: put Permute before the softmax."
+        )
     if loss.reduction not in REDUCTIONS:
         complaints.append(
             f"The loss {loss.name!r} has reduction={loss.reduction!r}. Training needs one number:"
@@ -178,16 +183,21 @@ def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
     if type(loss) in PLAIN:
         return PLAIN[type(loss)], output
     name = ENTROPIES[type(loss)]
-    looks = type(loss) is not keras.losses.CategoricalFocalCrossentropy
-    through = _looked_through(output, layer) if looks else None
-    if type(loss) is keras.losses.BinaryFocalCrossentropy and loss._fn_kwargs["from_logits"]:
-        through = None
+    through = _looked_through(output, layer) if _looks(loss) else None
     if through is not None:
         return f"{name}_of_logits", through
     if loss._fn_kwargs["from_logits"]:
         return f"{name}_of_logits", output
     sparse = "sparse_" if type(loss) is keras.losses.SparseCategoricalCrossentropy else ""
     return f"{sparse}{name}_of_probabilities", output
+
+
+def _looks(loss: Any) -> bool:
+    """Whether a loss takes what went into a final softmax or sigmoid."""
+    kind = type(loss)
+    if kind is keras.losses.BinaryFocalCrossentropy and loss._fn_kwargs["from_logits"]:
+        return False
+    return kind in ENTROPIES and kind is not keras.losses.CategoricalFocalCrossentropy
 
 
 def _looked_through(output: Value, layer: str) -> Value | None:
@@ -197,8 +207,17 @@ def _looked_through(output: Value, layer: str) -> Value | None:
         last = source_of(last.inputs[0])
     if last.function == "unfold" and source_of(last.inputs[0]).function == "softmax":
         last = source_of(last.inputs[0])
-    made = last.layer == layer and last.function in ("softmax", "sigmoid")
-    return last.inputs[0] if made else None
+    along = last.function == "softmax" and last.inputs[0].size == output.shape[-1]
+    looks = last.layer == layer and (along or last.function == "sigmoid")
+    return last.inputs[0] if looks else None
+
+
+def _is_softmax(output: Value, layer: str) -> bool:
+    """Whether a softmax makes the output, along whatever axis."""
+    last = source_of(output)
+    while last.layer == layer and last.function in ("linear", "fold", "unfold"):
+        last = source_of(last.inputs[0])
+    return last.layer == layer and last.function == "softmax"
 
 
 def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
+from keras.src.ops.core import Cast, ConvertToTensor
 
 from keras2dml import dml
 from keras2dml.errors import UnsupportedModel
@@ -69,7 +70,7 @@ def last_layer(model: keras.Model, output: int = 0) -> str:
             tensor = layer.outputs[place]
             continue
         linear = getattr(layer, "activation", None) is keras.activations.linear
-        hands_on = isinstance(layer, keras.layers.Identity) or (
+        hands_on = isinstance(layer, (keras.layers.Identity, Cast, ConvertToTensor)) or (
             isinstance(layer, keras.layers.Activation) and linear
         )
         if not hands_on:

@@ -159,16 +159,20 @@ def _attached() -> Section:
 
 def _activations() -> Section:
     known = {keras.activations.linear, *ELEMENTWISE, *OTHERS}
+    traced = {keras.activations.glu, keras.activations.threshold}
     found = {
         value.__name__: value
         for name, value in vars(keras.activations).items()
         if inspect.isfunction(value) and name not in ("get", "serialize", "deserialize")
     }
     names = sorted(found)
-    rest = ", ".join(name for name in names if found[name] not in known)
-    lines = [", ".join(name for name in names if found[name] in known) + "."]
-    lines += ["", f"Not compiled: {rest}."] if rest else []
-    return "Activations", [found[name] in known for name in names], lines
+    lines = [
+        f"{', '.join(name for name in names if found[name] in known)}; and functions that are made"
+        " of operations, which `glu` is, and `threshold` with its arguments. Keras counts on it"
+        " that an activation keeps the shape: what follows one that does not is refused. A Lambda"
+        " is compiled likewise, if operations are all that it holds, and the same each time."
+    ]
+    return "Activations", [found[name] in known | traced for name in names], lines
 
 
 def _operations() -> Section:

@@ -54,10 +54,8 @@ class Lowering:
             return
         defaults = _defaults(type(layer))
         try:
-            config = layer.get_config()
+            config = {} if isinstance(layer, keras.Model) else config_of(layer)
         except NotImplementedError:  # Keras' own, where a layer of a user's has arguments
-            if isinstance(layer, keras.Model):
-                return  # an operation in it has an array, and the model itself no arguments
             yield (
                 f"{named(layer)} has no get_config(), by which its arguments are known and copies"
                 " are made: give it one."
@@ -232,6 +230,25 @@ def nodes(*steps: str) -> tuple[Node, ...]:
 
 def _is_number(text: str) -> bool:
     return text[0] in "-0123456789"
+
+
+def config_of(layer: Any) -> dict[str, Any]:
+    """A layer's arguments, with an activation that has no name as it is: Keras warns of it, and
+    fails where its text cannot be found.
+    """
+    nameless = {
+        part: part.activation
+        for part in (layer._flatten_layers() if isinstance(layer, keras.Layer) else ())
+        if getattr(getattr(part, "activation", None), "__name__", "") == "<lambda>"
+    }
+    for part in nameless:
+        part.activation = keras.activations.linear
+    try:
+        config: dict[str, Any] = layer.get_config()
+    finally:
+        for part, activation in nameless.items():
+            part.activation = activation
+    return {**config, "activation": nameless[layer]} if layer in nameless else config
 
 
 def named(layer: Any) -> str:

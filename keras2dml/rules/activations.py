@@ -10,8 +10,9 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Scalar, Shape, Value, Weight
-from keras2dml.rules import Refusal, call, lowers, named, nodes
+from keras2dml.rules import call, lowers, named, nodes
 from keras2dml.rules.layouts import axes_of, of_vectors, vectors
+from keras2dml.rules.tracing import traced
 
 # TensorFlow rounds this constant of `gelu` to single precision, in double precision too.
 ROOT_OF_HALF = float(np.float32(math.sqrt(0.5)))
@@ -77,20 +78,28 @@ def activation(layer: keras.layers.Activation, x: Value) -> Value:
 
 
 def activated(layer: Any, x: Value, function: Any) -> Value:
-    """`x` after one of Keras' activation functions, with that function's own defaults."""
+    """`x` after one of Keras' activation functions, with that function's own defaults, or after a
+    function that is made of Keras' operations.
+    """
     if function is keras.activations.linear:
         return x
     if function in ELEMENTWISE:
         return call(layer, function.__name__, x, onnx=ELEMENTWISE[function])
     if function in OTHERS:
         return OTHERS[function](layer, x)
-    known = ", ".join(repr(known.__name__) for known in (*ELEMENTWISE, *OTHERS))
-    wanted = getattr(function, "__name__", repr(function))
-    message = (
-        f"{named(layer)} has activation {wanted!r}. Compiled are 'linear', {known}: use one of"
-        " these."
-    )
-    raise Refusal(message)
+    told = f"{named(layer)} has the activation {label(function)}"
+    (out,) = traced(function, x, told=told, name=layer.name, dtype=layer.compute_dtype)
+    return out
+
+
+def is_of_keras(function: Any) -> bool:
+    """Whether an activation is one of Keras' with a rule: of elements, or along the last axis."""
+    return function is keras.activations.linear or function in ELEMENTWISE or function in OTHERS
+
+
+def label(function: Any) -> str:
+    """How complaints name a function."""
+    return repr(getattr(function, "__name__", function))
 
 
 def along(layer: Any, x: Value, function: Any, axis: int | Shape) -> Value:

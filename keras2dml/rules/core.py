@@ -10,7 +10,7 @@ import numpy as np
 
 from keras2dml.graph import Constant, Node, Scalar, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
-from keras2dml.rules.activations import activated
+from keras2dml.rules.activations import activated, is_of_keras
 from keras2dml.rules.layouts import of_vectors, permuted, vectors
 
 
@@ -31,7 +31,9 @@ def dense(layer: keras.layers.Dense, x: Value) -> Value:
         weights=(kernel, *bias),
         onnx=Node("Gemm" if layer.use_bias else "MatMul"),
     )
-    return of_vectors(layer, activated(layer, out, layer.activation), x)
+    if is_of_keras(layer.activation):
+        return of_vectors(layer, activated(layer, out, layer.activation), x)
+    return activated(layer, of_vectors(layer, out, x), layer.activation)
 
 
 @lowers(keras.layers.Flatten, honours="data_format")

@@ -19,13 +19,18 @@ Functional = type(keras.Model(x := keras.Input((1,), batch_size=1), x))
 @lowers(keras.Sequential, Functional, honours="layers input_layers output_layers build_input_shape")
 def model(layer: keras.Model, *inputs: Value) -> tuple[Value, ...]:
     """Every layer on the way from the inputs to the outputs; all that are refused at once."""
-    return _Walk(layer, inputs).outputs()
+    return outputs_of(layer, inputs)
+
+
+def outputs_of(model: keras.Function, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
+    """What a model, or a function of symbolic tensors, makes of its inputs."""
+    return _Walk(model, inputs).outputs()
 
 
 class _Walk:
     """One walk from a model's outputs to its inputs."""
 
-    def __init__(self, model: keras.Model, inputs: tuple[Value, ...]) -> None:
+    def __init__(self, model: keras.Function, inputs: tuple[Value, ...]) -> None:
         self.model = model
         self.complaints: list[str] = []
         self.values: dict[Any, Value] = {
@@ -64,6 +69,8 @@ class _Walk:
             if isinstance(self.model, keras.Model):
                 self._complain(*types.uncopied(layer))
         try:
+            for tensor in node.input_tensors:
+                _check_shape(layer, tensor, self.values[tensor._keras_history])
             made = self._lowered(layer, node)
             self._complain(*_open(layer, node))
         except Refusal as refusal:
@@ -102,6 +109,17 @@ class _Walk:
 
     def _complain(self, *complaints: str) -> None:
         self.complaints.extend(complaints)
+
+
+def _check_shape(layer: Any, tensor: Any, value: Value) -> None:
+    """Refusal for what has another shape than Keras told the layer that takes it."""
+    told = tuple(tensor.shape[1:])
+    if None not in told and told != value.shape and value.rows == 1:
+        message = (
+            f"{named(layer)} takes examples of {value.shape}, and was built for {told}: a function"
+            " before it changes the shape. Put that function into operations of the model."
+        )
+        raise Refusal(message)
 
 
 def _open(layer: Any, node: Any) -> Iterator[str]:

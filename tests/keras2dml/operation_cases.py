@@ -239,6 +239,7 @@ COMMON = {
     "joined": lambda h, g: (
         ops.concatenate([h[..., :2], g], -1)[..., :3] + ops.stack([g, h], 1)[:, 0]
     ),
+    "twice": lambda h, g: ops.concatenate([h, h], -1)[..., 1:4],
     "reduced": lambda h, g: ops.mean(h, axis=-1) + ops.sum(g, axis=2) + ops.max(h, axis=(-1,)),
     "multiplied": lambda h, g: ops.matmul(h, KERNEL) + ops.einsum("bij,jk->bik", g, KERNEL),
     "elements": lambda h, g: (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 import pytest
-from keras.activations import glu
+from keras.activations import threshold
 from keras.layers import (
     LSTM,
     BatchNormalization,
@@ -19,6 +19,7 @@ from keras.layers import (
     MultiHeadAttention,
     RMSNormalization,
     SimpleRNN,
+    Softmax,
     TimeDistributed,
     UnitNormalization,
 )
@@ -28,8 +29,8 @@ IMAGE = (8, 6, 2)
 REFUSED = [
     (
         IMAGE,
-        Conv2D(3, 3, activation=keras.activations.glu),
-        "has activation 'glu'. Compiled are 'linear'",
+        Conv2D(3, 3, activation=threshold),
+        "has the activation 'threshold', which could not be read",
     ),
     ((7,), Dense(3, dtype="mixed_float16"), "dtype 'mixed_float16'"),
     ((7,), Dropout(0.2, noise_shape=(1, 7)), r"noise_shape=\(1, 7\). Masks are"),
@@ -83,12 +84,12 @@ def test_all_complaints_come_at_once():
         BatchNormalization(renorm=True),
         Hashing(7),
         Flatten(),
-        Dense(4, glu),
+        Dense(4, threshold),
     )
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
     built.compile(optimizer, loss="ctc", metrics=[keras.metrics.Mean()])
     said = " ".join(complaints(built))
-    for part in ("renorm=True", "Hashing", "'glu'", "LossScaleOptimizer", "'ctc'", "(Mean)"):
+    for part in ("renorm=True", "Hashing", "'threshold'", "LossScaleOptimizer", "'ctc'", "(Mean)"):
         assert part in said
 
 
@@ -106,6 +107,12 @@ def test_what_fits_no_output_is_refused(how, match):
     built = model((7,), Dense(3, "softmax", name="last"))
     built.compile("sgd", **how)
     assert match in " ".join(complaints(built))
+
+
+def test_a_softmax_of_which_keras_takes_other_logits_is_refused():
+    built = model((4, 3), Softmax(axis=1))
+    built.compile("sgd", "categorical_crossentropy")
+    assert "is one of a softmax over another axis than the last" in complaints(built)[0]
 
 
 def test_shapes_of_models_are_refused():

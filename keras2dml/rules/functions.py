@@ -1,0 +1,33 @@
+"""Functions as layers."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+
+from keras2dml.graph import Value
+from keras2dml.rules import Refusal, lowers, named
+from keras2dml.rules.activations import label
+from keras2dml.rules.tracing import traced
+
+
+@lowers(keras.layers.Lambda, honours="function output_shape arguments")
+def lambda_(layer: Any, *inputs: Value) -> tuple[Value, ...]:
+    """A function of Keras' operations."""
+    parameters = inspect.signature(layer.function).parameters
+    asked = [name for name in ("mask", "training") if name in parameters]
+    if asked:
+        message = (
+            f"{named(layer)} has a function that takes {' and '.join(asked)}. It is compiled"
+            " without: leave the argument out."
+        )
+        raise Refusal(message)
+    several = len(inputs) > 1
+
+    def function(*tensors: Any) -> Any:
+        return layer.function([*tensors] if several else tensors[0], **(layer.arguments or {}))
+
+    told = f"{named(layer)} has the function {label(layer.function)}"
+    return traced(function, *inputs, told=told, name=layer.name, dtype=layer.compute_dtype)

@@ -1,0 +1,93 @@
+"""Functions of a user's, made of Keras' operations: run on symbolic tensors, and read as models."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+
+from keras2dml.graph import Value, calls_of
+from keras2dml.rules import Refusal
+from keras2dml.rules.models import outputs_of
+
+NAMES = "object_name_uids"
+
+
+def traced(
+    function: Callable[..., Any], *values: Value, told: str, name: str, dtype: str
+) -> tuple[Value, ...]:
+    """What a function makes of values.
+
+    `told` begins complaints about the function, `name` is what its operations are called, and
+    `dtype` the type of the tensors that it takes. Raises Refusal for a function that does something
+    else than Keras' operations, or not the same each time.
+    """
+    results, again = (_read(function, values, told, name, dtype) for _ in range(2))
+    if _numbers(results) != _numbers(again):
+        message = (
+            f"{told}, which takes other numbers each time that it is called. Put what is drawn by"
+            " chance into layers, as Dropout or GaussianNoise."
+        )
+        raise Refusal(message)
+    return results
+
+
+def _read(
+    function: Callable[..., Any], values: tuple[Value, ...], told: str, name: str, dtype: str
+) -> tuple[Value, ...]:
+    graph = _symbolic(function, values, told, dtype)
+    for operation in graph.operations:
+        if isinstance(operation, keras.Layer) and operation.variables:
+            message = (
+                f"{told}, which calls the layer {operation.name!r} with variables that the model"
+                " has not: put the layer into the model."
+            )
+            raise Refusal(message)
+        operation.name = name
+    try:
+        return outputs_of(graph, values)
+    except Refusal as refusal:
+        raise Refusal(*(f"{told}: {complaint}" for complaint in refusal.complaints)) from None
+
+
+def _symbolic(
+    function: Callable[..., Any], values: tuple[Value, ...], told: str, dtype: str
+) -> keras.Function:
+    with _names_anew():
+        inputs = [keras.Input(value.shape, dtype=dtype) for value in values]
+        try:
+            return keras.Function(inputs, keras.tree.flatten(function(*inputs)))
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
+            message = (
+                f"{told}, which could not be read ({type(error).__name__}: {reason}). Make it of"
+                " what keras.ops, operators and slices do to its arguments alone."
+            )
+            raise Refusal(message) from error
+
+
+def _numbers(values: tuple[Value, ...]) -> list[object]:
+    """What calls compute, and with which numbers."""
+    return [
+        (
+            call.function,
+            dict(call.sizes),
+            [(constant.argument, constant.matrix.tobytes()) for constant in call.constants],
+        )
+        for call in calls_of(values)
+    ]
+
+
+@contextmanager
+def _names_anew() -> Iterator[None]:
+    """Names of layers and operations begin anew, and those of the session stay as they are."""
+    names = global_state.get_global_attribute(NAMES)
+    global_state.set_global_attribute(NAMES, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(NAMES, names)
