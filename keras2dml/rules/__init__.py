@@ -102,6 +102,16 @@ class Lowering:
 
 
 LOWERINGS: dict[type, Lowering] = {}
+REMEDIES = dict.fromkeys(
+    (
+        keras.layers.StringLookup,
+        keras.layers.TextVectorization,
+        keras.layers.Hashing,
+        keras.layers.HashedCrossing,
+    ),
+    "Matrices hold numbers: let the layer make numbers of X first, and begin the model with these.",
+)
+"""What to do about layers of texts, of which no other layer takes the place."""
 
 
 def lowers(*layers: type, honours: str = "") -> Callable[[Rule], Rule]:
@@ -128,7 +138,8 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     if lowering is None:
         layers = {known.__name__ for known in LOWERINGS if issubclass(known, keras.Layer)}
         known = ", ".join(sorted(layers - {"Functional", "Sequential"}))
-        message = f"{named(layer)} is not compiled. Compiled are {known}: use these."
+        remedy = REMEDIES.get(type(layer), f"Compiled are {known}: use these.")
+        message = f"{named(layer)} is not compiled. {remedy}"
         raise Refusal(message)
     complaints = list(lowering.complaints(layer))
     taken, refused = lowering.options(layer, options)
