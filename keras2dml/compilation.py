@@ -136,9 +136,11 @@ class Compilation:
             dtype = variables[one.position].dtype
             variables[one.position] = one.weight.to_keras(matrices[one.name]).astype(dtype)
         copy.set_weights(variables)
-        for layer in copy._flatten_layers():
+        for layer, before in zip(copy._flatten_layers(), self.model._flatten_layers(), strict=True):
             if isinstance(layer, keras.layers.Normalization):
                 layer.finalize_state()  # what was adapted is among the weights
+            if isinstance(layer, keras.layers.IntegerLookup) and not layer._has_input_vocabulary:
+                layer.set_vocabulary(before.get_vocabulary())  # and here it is not
         if copy.compiled and rate is not None:
             copy.optimizer.learning_rate = rate
         if not (copy.compiled and steps):

@@ -102,6 +102,16 @@ class Lowering:
 
 
 LOWERINGS: dict[type, Lowering] = {}
+REMEDIES = dict.fromkeys(
+    (
+        keras.layers.StringLookup,
+        keras.layers.TextVectorization,
+        keras.layers.Hashing,
+        keras.layers.HashedCrossing,
+    ),
+    "Matrices hold numbers: let the layer make numbers of X first, and begin the model with these.",
+)
+"""What to do about layers of texts, of which no other layer takes the place."""
 
 
 def lowers(*layers: type, honours: str = "") -> Callable[[Rule], Rule]:
@@ -151,7 +161,8 @@ def _unknown(layer: Any) -> str:
     kinds = (kind for kind in LOWERINGS if issubclass(kind, keras.Layer) is of_layer)
     names = ", ".join(sorted({kind.__name__ for kind in kinds} - {"Functional", "Sequential"}))
     kind = "" if of_layer else " operations"
-    return f"{named(layer)} is not compiled. Compiled{kind} are {names}: use these."
+    remedy = REMEDIES.get(type(layer), f"Compiled{kind} are {names}: use these.")
+    return f"{named(layer)} is not compiled. {remedy}"
 
 
 def _penalized(layer: Any, penalty: Any, x: Value) -> Value:

@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.graph import Node, Value
+from keras2dml.graph import Value
 from keras2dml.rules import lowers
-from keras2dml.rules.layouts import mapped, permuted, picked, places
-from keras2dml.rules.windows import image, sized
+from keras2dml.rules.layouts import permuted, picked, places
+from keras2dml.rules.resizing import up_sampled
+from keras2dml.rules.windows import image
 
 
 @lowers(keras.layers.Identity)
@@ -75,38 +76,11 @@ def up_sampling(layer: Any, x: Value) -> Value:
     """Each element of the spatial axes several times, or what is between them."""
     sizes = (layer.size,) if isinstance(layer.size, int) else tuple(layer.size)
     if getattr(layer, "interpolation", "nearest") != "nearest":
-        return _interpolated(layer, image(layer, x), sizes)
+        return up_sampled(layer, image(layer, x), sizes)
     found = places(x)
     for axis, size in zip(_spatial(layer), sizes, strict=True):
         found = np.repeat(found, size, axis)
     return picked(layer, x, found)
-
-
-def _interpolated(layer: Any, x: Value, sizes: tuple[int, ...]) -> Value:
-    """An image of which each pixel is a weighted sum of pixels of `x`, by Keras' own factors."""
-    channels, height, width = x.stored
-    down, along = (
-        _factors(layer.interpolation, size, size * factor)
-        for size, factor in zip((height, width), sizes, strict=True)
-    )
-    both = np.kron(down, along)
-    pixel, result = np.nonzero(both)
-    plane = np.column_stack([pixel, result, both[pixel, result]])
-    step = np.array([height * width, both.shape[1], 0])
-    cells = np.concatenate([plane + step * channel for channel in range(channels)])
-    to = sized(layer, channels, (down.shape[1], along.shape[1]), x)
-    between = down.astype(np.float32), along.astype(np.float32)
-    onnx = (Node("Einsum", ("X",), {"equation": "nchw,hk,wv->nckv"}, between),)
-    return mapped(layer, x, cells, to, onnx)
-
-
-def _factors(interpolation: str, size: int, wanted: int) -> np.ndarray:
-    """What each of `size` pixels of a line gives to each of those `wanted`, (size, wanted)."""
-    lines = np.eye(size, dtype=np.float32).reshape(size, size, 1, 1)
-    made = keras.ops.image.resize(
-        lines, (wanted, 1), interpolation=interpolation, data_format="channels_last"
-    )
-    return np.asarray(made, dtype=np.float64).reshape(size, wanted)
 
 
 def _spatial(layer: Any) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import pytest
 from keras.activations import threshold
 from keras.layers import (
     LSTM,
+    AutoContrast,
     BatchNormalization,
     Bidirectional,
     Conv2D,
@@ -42,7 +43,8 @@ REFUSED = [
     ((4, 3), SimpleRNN(2, activation="gelu"), "has activation 'gelu'. Compiled for recurrent"),
     ((4, 3), Bidirectional(LSTM(2, "swish", name="s")), r"'forward_s' \(LSTM\) has activation"),
     ((4, 3), TimeDistributed(BatchNormalization(name="n")), "a layer 'n' that learns from each"),
-    ((4, 7), Hashing(7), r"\(Hashing\) is not compiled. Compiled are Activation, ActivityReg"),
+    (IMAGE, AutoContrast(), r"\(AutoContrast\) is not compiled. Compiled are Activation, Activity"),
+    ((4, 7), Hashing(7), r"\(Hashing\) is not compiled. Matrices hold numbers: let the layer"),
     ((None, 6, 2), MaxPooling2D(), r"open shape \(None, 6, 2\). Every size but the batch"),
 ]
 

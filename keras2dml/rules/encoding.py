@@ -1,0 +1,151 @@
+"""Layers that make categories of numbers: the places of numbers, and how often there are such."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Constant, Node, Value
+from keras2dml.rules import Refusal, call, lowers, named
+from keras2dml.rules.layouts import in_keras_order
+
+# How far apart the lowest and the highest number of a vocabulary are at most: the table has a row
+# for each number between.
+WIDEST = 1_000_000
+
+
+@lowers(keras.layers.CategoryEncoding, honours="num_tokens output_mode")
+def category_encoding(
+    layer: keras.layers.CategoryEncoding, x: Value, count_weights: Value | None = None
+) -> Value:
+    """Whole numbers as rows of 0 and 1, or as counts."""
+    if count_weights is not None:
+        message = f"{named(layer)} is called with count_weights. It is compiled without."
+        raise Refusal(message)
+    if layer.sparse:
+        message = f"{named(layer)} has sparse=True. Its numbers are the same without: leave it out."
+        raise Refusal(message)
+    return _encoded(layer, x, layer.output_mode, layer.num_tokens)
+
+
+@lowers(keras.layers.Discretization, honours="bin_boundaries num_bins epsilon output_mode")
+def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
+    """The bin of each number, which TensorFlow compares with boundaries in float32."""
+    if layer.bin_boundaries is None:
+        message = f"{named(layer)} has no bins yet: give bin_boundaries, or call adapt()."
+        raise Refusal(message)
+    boundaries = np.asarray(layer.bin_boundaries, np.float32)
+    row = Constant("boundaries", boundaries.astype(np.float64).reshape(1, -1))
+    onnx = (
+        Node("Unsqueeze", ("X",), {}, (np.array([-1]),), ("column",)),
+        Node("GreaterOrEqual", ("column",), {}, (boundaries,), ("reached",)),
+        Node("Cast", ("reached",), {"to": 1}, (), ("numbers",)),
+        Node("ReduceSum", ("numbers",), {"keepdims": 0}, (np.array([-1]),)),
+    )
+    bins = call(layer, "digitized", x, constants=(row,), onnx=onnx)
+    return _encoded(layer, bins, layer.output_mode, boundaries.size + 1)
+
+
+@lowers(
+    keras.layers.IntegerLookup,
+    honours="max_tokens num_oov_indices mask_token oov_token vocabulary idf_weights output_mode"
+    " pad_to_max_tokens vocabulary_size",
+)
+def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
+    """The place of each number in a vocabulary; those that are not there have places before it."""
+    tokens = np.asarray(layer.get_vocabulary(include_special_tokens=False), dtype=np.int64)
+    if not tokens.size:
+        message = f"{named(layer)} has no vocabulary yet: give it one, or call adapt()."
+        raise Refusal(message)
+    start = layer._token_start_index()
+    places = dict(zip(tokens.tolist(), range(start, start + tokens.size), strict=True))
+    plain = layer.output_mode == "int"
+    depth = layer.max_tokens if layer.pad_to_max_tokens else start + tokens.size
+    if layer.mask_token is not None:
+        places[int(layer.mask_token)] = 0 if plain else depth
+    lowest, highest = min(places), max(places)
+    if highest - lowest >= WIDEST:
+        message = (
+            f"{named(layer)} has a vocabulary from {lowest} to {highest}. Numbers may be"
+            f" {WIDEST:,} apart: number them anew."
+        )
+        raise Refusal(message)
+    table = np.zeros((highest - lowest + 1, 1))
+    numbers = np.array(list(places))
+    table[numbers - lowest, 0] = np.array(list(places.values())) + 1
+    others, first = layer.num_oov_indices, layer._oov_start_index()
+    found = call(
+        layer,
+        "looked_up",
+        x,
+        constants=(Constant("places", table),),
+        sizes={"lowest": lowest, "others": others, "start": first},
+        onnx=_lookup_nodes(numbers, np.array(list(places.values())), others, first),
+    )
+    mode = "count" if layer.output_mode == "tf_idf" else layer.output_mode
+    counts = _encoded(layer, found, mode, depth)
+    if layer.output_mode != "tf_idf":
+        return counts
+    weights = np.asarray(layer.idf_weights_const, dtype=np.float64)
+    row = Constant("factors", weights.reshape(1, -1))
+    onnx = Node("Mul", ("X",), {}, (weights.astype(np.float32),))
+    return call(layer, "column_scaled", counts, constants=(row,), onnx=onnx)
+
+
+def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
+    """Numbers from 0 as they are, as rows of 0 and 1, or as counts of those of an example."""
+    if mode == "int":
+        return x
+    x = in_keras_order(layer, x)
+    x = x.seen_as(x.shape, x.shape)
+    if mode == "one_hot":
+        shape = (*(x.shape[:-1] if x.shape[-1] == 1 else x.shape), depth)
+        onnx = (*_hits(depth), Node("Reshape", ("hits",), {}, (np.array([0, *shape]),)))
+        to = Value.of(shape, rows=x.rows)
+        return call(layer, "one_hot", x, to=to, sizes={"depth": depth}, onnx=onnx)
+    if len(x.shape) > 1:
+        message = (
+            f"{named(layer)} has output_mode={mode!r} and takes {x.shape}. Keras counts along"
+            " another axis there than it says: give it one axis."
+        )
+        raise Refusal(message)
+    binary = mode == "multi_hot"
+    counted = Node("ReduceMax", ("hits",), {"axes": (1,), "keepdims": 0})
+    if not binary:
+        counted = Node("ReduceSum", ("hits",), {"keepdims": 0}, (np.array([1]),))
+    sizes = {"depth": depth, "binary": binary}
+    to = Value.of((depth,), rows=x.rows)
+    return call(layer, "category_counts", x, to=to, sizes=sizes, onnx=(*_hits(depth), counted))
+
+
+def _hits(depth: int) -> tuple[Node, ...]:
+    """ONNX: for each number, a row of 0 and 1."""
+    return (
+        Node("Cast", ("X",), {"to": 7}, (), ("whole",)),
+        Node("Unsqueeze", ("whole",), {}, (np.array([-1]),), ("column",)),
+        Node("Equal", ("column",), {}, (np.arange(depth),), ("equal",)),
+        Node("Cast", ("equal",), {"to": 1}, (), ("hits",)),
+    )
+
+
+def _lookup_nodes(
+    numbers: np.ndarray, places: np.ndarray, others: int, start: int
+) -> tuple[Node, ...]:
+    """ONNX: the places of numbers; of others the rest by their count, from `start` on."""
+    last = (np.array([-1]),)
+    return (
+        Node("Cast", ("X",), {"to": 7}, (), ("whole",)),
+        Node("Unsqueeze", ("whole",), {}, last, ("column",)),
+        Node("Equal", ("column",), {}, (numbers,), ("equal",)),
+        Node("Cast", ("equal",), {"to": 7}, (), ("hits",)),
+        Node("Mul", ("hits",), {}, (places,), ("products",)),
+        Node("ReduceSum", ("products",), {"keepdims": 0}, last, ("place",)),
+        Node("ReduceMax", ("hits",), {"axes": (-1,), "keepdims": 0}, (), ("known",)),
+        Node("Mod", ("whole",), {}, (np.array(max(others, 1)),), ("rest",)),
+        Node("Add", ("rest",), {}, (np.array(start),), ("other",)),
+        Node("Cast", ("known",), {"to": 9}, (), ("is_known",)),
+        Node("Where", ("is_known", "place", "other"), {}, (), ("index",)),
+        Node("Cast", ("index",), {"to": 1}),
+    )
