@@ -1,4 +1,4 @@
-# Every recipe works from a fresh clone on a machine with Python 3.11+ and Java 17.
+# Every recipe works from a fresh clone on a machine with Python 3.11 to 3.13 and Java 17.
 
 PYTHON := .venv/bin/python
 READY := .venv/ready

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from keras2dml import dml
 from keras2dml.errors import InvalidData
 from keras2dml.fitting import Iteration
 from keras2dml.graph import Graph, source_of
@@ -118,7 +119,7 @@ def summary(graph: Graph) -> Table:
         name = graph.input_name(value)
         table.add_row(*_texts(name, "Data", _shape(value.stored), "", "", name, ""))
     for call in graph.calls:
-        sizes = {weight.argument: _shape(weight.matrix) for weight in call.weights}
+        sizes = {weight.argument: dml.shape(weight.matrix) for weight in call.weights}
         below = ", ".join(graph.names[source_of(value)] for value in call.inputs)
         row = (sizes.get("W", ""), sizes.get("b", ""), graph.names[call], below)
         first = (call.layer, call.function, _shape(call.results["out"]))

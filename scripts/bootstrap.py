@@ -107,7 +107,7 @@ def install() -> None:
     total = sum(
         "==" in line and not line.startswith(" ") for line in lock.read_text("utf-8").splitlines()
     )
-    say(f"Installing up to {total} packages (some minutes and 3 GB the first time).")
+    say(f"Installing up to {total} packages (some minutes and 4 GB the first time).")
     counted = 0
 
     def progress(line: str) -> None:
@@ -120,7 +120,10 @@ def install() -> None:
             elif counted % 25 == 0:
                 say(f"{counted} of {total} packages found")
         if line.startswith("Installing collected packages"):
-            say(("\n" if sys.stdout.isatty() else "") + "All found; unpacking them.")
+            say(
+                ("\n" if sys.stdout.isatty() else "")
+                + "All found; unpacking them, which takes some minutes."
+            )
 
     pip("--require-hashes", "-r", str(lock), heard=progress)
     pip("--no-build-isolation", "-e", str(ROOT), heard=lambda line: None)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from pyspark.sql import SparkSession
 
-from contract import bundle, datasets
+from contract import bundle
 from contract.bundle import Bundle, Golden
 from contract.datasets import Dataset
 from contract.errors import DataError
@@ -45,21 +45,14 @@ class Trained:
     history: dict[str, list[float]] = field(repr=False)
 
 
-def train(settings: Training, spark: SparkSession, report: Report) -> Trained:
-    """Train LeNet on the historical images of `settings.data`, evaluate it on those held out, and
-    register the bundle; it is not promoted.
-
-    Raises DataError if the data cannot be read or its two parts do not belong together, and
-    RegistryUnavailable.
-    """
-    history, held_out = (datasets.read(settings.data, split) for split in ("train", "test"))
-    return fit(settings, spark, history, held_out, report)
-
-
 def fit(
     settings: Training, spark: SparkSession, history: Dataset, held_out: Dataset, report: Report
 ) -> Trained:
-    """The same for images that have been read."""
+    """Train LeNet on the images of `history`, evaluate it on those `held_out`, and register the
+    bundle; it is not promoted.
+
+    Raises DataError if the two do not belong together, and RegistryUnavailable.
+    """
     classes = _classes(history, held_out)
     settings.registry.check_writable()
     scaling = Scaling.fit(history.images, settings.invert)

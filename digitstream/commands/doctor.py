@@ -41,5 +41,5 @@ def doctor(
 
 def table(findings: Sequence[Finding]) -> Grid:
     """What was found, for a person."""
-    rows = [("ok" if finding.ok else "no", finding.name, finding.detail) for finding in findings]
+    rows = [("ok" if finding.ok else "FAIL", finding.name, finding.detail) for finding in findings]
     return Grid(("", "what", "found"), rows)

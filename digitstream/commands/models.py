@@ -30,7 +30,7 @@ Compared = Annotated[
     typer.Option(help="A topic with more scores; may come several times. [default: none]"),
 ]
 Folder = Annotated[Path, typer.Argument(help="Where asyncapi.yaml and schemas/ go.")]
-Alias = Annotated[str, typer.Option(help="The alias that the version gets.")]
+Alias = Annotated[str, typer.Option(help="What the version becomes: champion or challenger.")]
 
 
 @app.command("list")
@@ -41,7 +41,8 @@ def list_(
     as_json: flags.AsJson = False,
 ) -> None:
     """List the versions, the newest first."""
-    versions = _registry(locals()).versions()
+    with display.activity("Asking the registry"):
+        versions = _registry(locals()).versions()
     value = {"versions": [asdict(version) for version in versions]}
     none = "There is no version yet. `digitstream train` makes one."
     display.report(value, lambda: _table(versions) if versions else none, as_json)
@@ -60,7 +61,8 @@ def show(
     from contract.errors import NoChampion
 
     registry = _registry(locals())
-    known = registry.versions()
+    with display.activity("Asking the registry"):
+        known = registry.versions()
     found = next((each for each in known if each.version == version), None)
     if found is None:
         there = ", ".join(each.version for each in known) or "none"
@@ -98,8 +100,18 @@ def promote(
     as_json: flags.AsJson = False,
 ) -> None:
     """Make a version the champion; a running query takes it from its next micro-batch on."""
+    from contract.errors import SettingsError
+    from contract.registry import CHALLENGER, CHAMPION
+
+    if alias not in (CHAMPION, CHALLENGER):
+        message = (
+            f"--alias {alias} is none that scoring knows: it must be {CHAMPION} or {CHALLENGER}. "
+            f"Give one of these."
+        )
+        raise SettingsError(message)
     registry = _registry(locals())
-    registry.promote(version, alias)
+    with display.activity("Promoting"):
+        registry.promote(version, alias)
     value = {"model": registry.model, "version": version, "alias": alias}
     sentence = f"Version {version} of {registry.model} is {alias} now."
     display.report(value, lambda: sentence, as_json)
@@ -142,7 +154,8 @@ def rollback(
 ) -> None:
     """Make the version champion again that was it before this one."""
     registry = _registry(locals())
-    gone, back = registry.rollback()
+    with display.activity("Rolling back"):
+        gone, back = registry.rollback()
     value = {"model": registry.model, "version": back, "rolled_back": gone}
     sentence = f"Version {back} of {registry.model} is champion again, {gone} no longer."
     display.report(value, lambda: sentence, as_json)
@@ -159,8 +172,9 @@ def dismiss(
     from contract.registry import CHALLENGER
 
     registry = _registry(locals())
-    version = registry.resolve(CHALLENGER).version
-    registry.remove(version, CHALLENGER, "dismissed by hand")
+    with display.activity("Dismissing"):
+        version = registry.resolve(CHALLENGER).version
+        registry.remove(version, CHALLENGER, "dismissed by hand")
     value = {"model": registry.model, "version": version, "alias": CHALLENGER}
     sentence = f"Version {version} of {registry.model} is challenger no longer."
     display.report(value, lambda: sentence, as_json)

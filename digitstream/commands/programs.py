@@ -61,7 +61,7 @@ def train(
 ) -> None:
     """Train LeNet with Keras2DML on SystemDS, evaluate it and register the bundle.
 
-    It becomes the champion, unless that one is better on the same images.
+    It becomes the champion, unless the current champion does better on the same images.
     """
     from contract import datasets
     from contract.settings import Training
@@ -73,6 +73,7 @@ def train(
 
     machine.java_17()
     settings.registry.check_writable()
+    images = [datasets.read(settings.data, split) for split in ("train", "test")]
     # TensorFlow, which only builds the model here, reads these when it is imported, and is silent.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -85,15 +86,14 @@ def train(
         )
     try:
         with display.progress("Training steps") as advance:
-            made = program.train(settings, spark, _shown(advance))
+            made = program.fit(settings, spark, *images, _shown(advance))
     finally:
         spark.stop()
     compared: Promotion | None = None
     if promote is None:
         from digitstream.promotion import promote_unless_worse
 
-        held_out = datasets.read(settings.data, "test")
-        compared = promote_unless_worse(settings.registry, made.version, held_out)
+        compared = promote_unless_worse(settings.registry, made.version, images[1])
     elif promote:
         settings.registry.promote(made.version)
     is_champion = bool(promote) if compared is None else compared.promoted
@@ -136,7 +136,8 @@ def _shown(advance: display.Advance) -> Any:
         done += len(iterations)
         if iterations:
             loss, accuracy = iterations[-1].loss, iterations[-1].accuracy
-            advance(done, planned, f"loss {loss:.3f}, accuracy {accuracy:.0%}")
+            then = "" if done < planned else "; evaluating and registering"
+            advance(done, planned, f"loss {loss:.3f}, accuracy {accuracy:.0%}{then}")
 
     return report
 

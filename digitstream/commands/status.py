@@ -30,7 +30,7 @@ def status(
     name: flags.Name = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Tell how the scoring query does and how far it is behind; exits with 1 if it does not run."""
+    """Report how the scoring query does and how far it is behind; exits with 1 if it is down."""
     from datetime import UTC, datetime
 
     from contract.log import looking
@@ -59,7 +59,7 @@ def _table(found: Status) -> Grid:
     never = found.running is None and found.last is None
     rows = [
         ("runs", "no scorer ran yet" if never else RUNNING[found.running]),
-        ("waiting by now", f"{found.waiting:,} readings (Kafka's group {found.group})"),
+        ("waiting now", f"{found.waiting:,} readings (Kafka's group {found.group})"),
     ]
     if found.unread:
         rows.append(("does not read", f"{', '.join(found.unread)}, but {', '.join(found.reads)}"))
@@ -84,8 +84,8 @@ def _last(found: Status, last: Progress) -> list[tuple[str, str]]:
     return [
         *rows,
         ("lag then", f"{lag.readings:,} readings, {_time(lag.seconds, 'not known')}"),
-        ("drained in", _time(lag.drain_s, "not at this pace")),
-        ("retention overtakes in", _time(lag.overtaken_s, "never, or not known")),
+        ("backlog cleared in", _time(lag.drain_s, "not at this pace")),
+        ("retention overtakes", _time(lag.overtaken_s, "never, or not known")),
     ]
 
 

@@ -16,7 +16,7 @@ from contract.registry import Registry
 from contract.settings import Training
 from keras2dml import Scorer
 from training.evaluation import Evaluation
-from training.program import GOLDEN, fit, train
+from training.program import GOLDEN, fit
 
 
 def part(split: datasets.Split, count: int) -> Dataset:
@@ -117,11 +117,6 @@ def test_evaluation_counts_rows_of_true_classes():
     assert evaluation.accuracy == pytest.approx(2 / 3)
     assert evaluation.loss == pytest.approx(-np.log([0.9, 0.8, 0.4]).mean())
     assert evaluation.confusion.tolist() == [[1, 0], [1, 1]]
-
-
-def test_a_folder_that_is_not_there_is_refused():
-    with pytest.raises(DataError, match="There is no folder nowhere"):
-        train(Training(data="nowhere"), None, report=None)
 
 
 def test_data_sets_that_do_not_belong_together_are_refused():
