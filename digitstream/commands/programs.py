@@ -73,7 +73,7 @@ def train(
 
     machine.java_17()
     settings.registry.check_writable()
-    images = [datasets.read(settings.data, split) for split in ("train", "test")]
+    history, held_out = (datasets.read(settings.data, split) for split in ("train", "test"))
     # TensorFlow, which only builds the model here, reads these when it is imported, and is silent.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -86,14 +86,14 @@ def train(
         )
     try:
         with display.progress("Training steps") as advance:
-            made = program.fit(settings, spark, *images, _shown(advance))
+            made = program.fit(settings, spark, history, held_out, _shown(advance))
     finally:
         spark.stop()
     compared: Promotion | None = None
     if promote is None:
         from digitstream.promotion import promote_unless_worse
 
-        compared = promote_unless_worse(settings.registry, made.version, images[1])
+        compared = promote_unless_worse(settings.registry, made.version, held_out)
     elif promote:
         settings.registry.promote(made.version)
     is_champion = bool(promote) if compared is None else compared.promoted
