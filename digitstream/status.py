@@ -69,14 +69,16 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     """
     last = _last(reader, settings)
     done = log.committed(settings.group)
-    topics = (*settings.read, settings.topics.replays)
+    reads = sorted(KnownTopics.read(settings.known_topics).ids)
+    unread = [topic for topic in settings.read if reads and topic not in reads]
+    # For what a query does not read, nobody waits.
+    topics = (*(topic for topic in settings.read if topic not in unread), settings.topics.replays)
     first, ends = log.first(topics), log.readable(topics)
     waiting = sum(
         max(end - max(done.get(topic, {}).get(partition, 0), first[topic][partition]), 0)
         for topic, partitions in ends.items()
         for partition, end in partitions.items()
     )
-    reads = sorted(KnownTopics.read(settings.known_topics).ids)
     return Status(
         query=settings.name,
         running=running(lock_of(settings.checkpoint)),
@@ -86,7 +88,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
         group=settings.group,
         open_transactions=log.open_transactions(_topics(settings)),
         reads=reads,
-        unread=[topic for topic in settings.read if reads and topic not in reads],
+        unread=unread,
     )
 
 

@@ -35,10 +35,13 @@ def status(
 
     from contract.log import looking
     from contract.settings import Scoring
+    from contract.topics import there
     from digitstream import consumer
     from digitstream import status as figures
 
     settings = flags.connected(flags.loaded(Scoring, locals()))
+    if settings.subscribe:
+        there(settings.kafka, settings.read)
     with (
         display.activity("Looking"),
         looking(settings.kafka) as log,
