@@ -38,7 +38,13 @@ def goals_of(
         measured: list[Metric] = []
         kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]
         for one, counts in kinds:
-            metric, about = metric_of(one, output, last_layer(model, number), weighted=counts)
+            metric, about = metric_of(
+                one,
+                output,
+                last_layer(model, number),
+                weighted=counts,
+                sparse=loss is not None and loss.kind == "sparse",
+            )
             complaints += about
             measured += [metric] if metric else []
         if loss is not None:

@@ -8,9 +8,13 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.utils.naming import get_object_name
 
+from keras2dml.functions import written
 from keras2dml.graph import Scalar, Value
-from keras2dml.losses import FUNCTIONS, Loss, loss_of
+from keras2dml.losses import FUNCTIONS, Loss, is_function, logits_of_last, loss_of
+from keras2dml.rules import Refusal
+from keras2dml.rules.activations import label
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +34,25 @@ class Metric:
     name: str = ""
     weighted: bool = False
     """Whether the weights of rows count: one of Keras' `weighted_metrics`."""
+    takes: Value | None = None
+    """What the function is taken of, where that is neither the output nor what a loss takes."""
+    by_batch: bool = False
+    """Whether it is one number for a batch, and the mean of those of several."""
+    literal: bool = False
+    """Whether it sees the targets in the shape in which users give them."""
 
 
 def metric_of(
-    configured: Any, output: Value, layer: str, *, weighted: bool
+    configured: Any, output: Value, layer: str, *, weighted: bool, sparse: bool = False
 ) -> tuple[Metric | None, list[str]]:
-    """The Metric of what `model.compile(metrics=...)` was given, or the complaints about it."""
+    """The Metric of what `model.compile(metrics=...)` was given, or the complaints about it.
+
+    `sparse` tells that the targets are class numbers.
+    """
     metric = _resolved(configured, output)
     name = configured if isinstance(configured, str) else metric.name
+    if type(metric) is keras.metrics.MeanMetricWrapper and is_function(metric._fn):
+        return _of_function(metric, output, layer, weighted=weighted, sparse=sparse)
     made = _made(metric, output, layer)
     if made is None:
         known = ", ".join(sorted(kind.__name__ for kind in KNOWN))
@@ -57,7 +72,42 @@ def _resolved(configured: Any, output: Value) -> Any:
     found = keras.metrics.get(configured)
     if isinstance(found, keras.metrics.Metric):
         return found
-    return keras.metrics.MeanMetricWrapper(found, name=getattr(found, "__name__", str(found)))
+    return keras.metrics.MeanMetricWrapper(found, name=get_object_name(found))
+
+
+def _of_function(
+    metric: Any, output: Value, layer: str, *, weighted: bool, sparse: bool
+) -> tuple[Metric | None, list[str]]:
+    """The Metric of a function that is made of Keras' operations."""
+    told = f"A metric is {label(metric._fn)}"
+    if sparse:
+        return None, [
+            f"{told}, and the targets are class numbers, of which it may see one axis or two. Train"
+            " with 'categorical_crossentropy' and a column for each class."
+        ]
+
+    def function(targets: Any, predictions: Any) -> Any:
+        return metric._fn(targets, predictions, **metric._fn_kwargs)
+
+    logits = logits_of_last(output, layer)
+    try:
+        made = written(function, output, logits, told, metric.dtype, name=f"metric_{metric.name}")
+    except Refusal as refusal:
+        return None, list(refusal.complaints)
+    if weighted and not made.by_vector:
+        return None, [
+            f"{told}, which gives no number for each vector of the output, and examples have"
+            " weights: put it among the metrics without."
+        ]
+    return Metric(
+        made.name,
+        _mean,
+        name=metric.name,
+        weighted=weighted,
+        takes=made.takes,
+        by_batch=made.scalar,
+        literal=True,
+    ), []
 
 
 def _made(metric: Any, output: Value, layer: str) -> Metric | None:

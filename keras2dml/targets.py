@@ -90,8 +90,10 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
     """
     shape, kind = goal.value.shape, goal.loss.kind
     if kind == "numbers" or (kind == "binary" and shape[-1] > 1):
-        return Targets(_like(_finite(labels), shape, examples), None, of_classes=False)
+        return Targets(_like(_finite(labels), goal, examples), None, of_classes=False)
     array = unmasked(labels, "y")
+    if goal.literal and kind == "binary":
+        _like(array, goal, examples)
     if (
         array.ndim == len(shape) + 1
         and array.shape[-1] == 1
@@ -129,7 +131,8 @@ def read_labels(file: Path | str, goals: Sequence[Goal]) -> Classes:
     classes = goals[0].value.shape[-1]
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
-        numbered = {int(number): label.strip() for number, _, label in map(_parted, lines)}
+        parts = (line.partition(",") for line in lines)
+        numbered = {int(number): label.strip() for number, _, label in parts}
     except (OSError, ValueError) as error:
         message = f"The labels in {file} cannot be read ({error}): write 'number,label' lines."
         raise InvalidData(message) from error
@@ -140,10 +143,6 @@ def read_labels(file: Path | str, goals: Sequence[Goal]) -> Classes:
         )
         raise InvalidData(message)
     return [np.array([numbered[number] for number in range(1, classes + 1)])]
-
-
-def _parted(line: str) -> tuple[str, str, str]:
-    return line.partition(",")
 
 
 def classes_of(goal: Goal) -> np.ndarray | None:
@@ -223,11 +222,11 @@ def _probabilities(array: np.ndarray, classes: int, *, sparse: bool) -> Targets:
     return Targets(matrix.reshape(len(matrix), -1), np.arange(classes), of_classes=False)
 
 
-def _like(array: np.ndarray, shape: tuple[int, ...], examples: int) -> np.ndarray:
-    """Numbers for every element of an output; a last axis of 1 may be left out."""
-    allowed = [(examples, *shape)]
-    if shape[-1] == 1:
-        allowed.append((examples, *shape[:-1]))
+def _like(array: np.ndarray, goal: Goal, examples: int) -> np.ndarray:
+    """Numbers for every element of an output; a last axis of 1 may be left out, if nobody sees."""
+    shape = goal.value.shape
+    exact = goal.literal or shape[-1] != 1
+    allowed = [(examples, *shape), *([] if exact else [(examples, *shape[:-1])])]
     if array.shape not in allowed:
         message = (
             f"y has shape {array.shape}, the model's output {(examples, *shape)}: give a number for"
@@ -283,10 +282,10 @@ def _weights(given: object, goal: Goal, examples: int) -> np.ndarray:
             f" {(examples, *leading)}, one for each loss."
         )
         raise InvalidData(message)
-    if goal.loss.whole:
+    if not goal.loss.weighable:
         message = (
-            f"The loss {goal.loss.name!r} is one number for a batch, in which no example has a"
-            " weight: leave sample_weight out."
+            f"The loss {goal.loss.name!r} gives no single number for each of these weights:"
+            " leave sample_weight out."
         )
         raise InvalidData(message)
     return array.reshape(examples, -1)

@@ -26,6 +26,7 @@ from keras2dml.rules import (
 from keras2dml.rules.operations import (
     arithmetic,
     elementwise,
+    entropies,
     moving,
     neural,
     reductions,
@@ -40,6 +41,7 @@ __all__ = [
     "convolution",
     "core",
     "elementwise",
+    "entropies",
     "functions",
     "layer_norms",
     "lowered",
