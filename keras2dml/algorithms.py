@@ -136,6 +136,12 @@ class Algorithm:
             for goal in objective.goals
             if not goal.loss.adds_up or (self.server and goal.loss.reduction == "sum")
         ]
+        complaints += [
+            f"The metric {metric.name!r} is one number for a batch, and not made up of its parts'."
+            for goal in objective.goals
+            for metric in goal.metrics
+            if metric.by_batch
+        ]
         if self.train != "looped_minibatch":
             complaints += [
                 f"Layer {call.layer!r} takes statistics of the whole batch in training."

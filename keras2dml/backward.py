@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 
 from keras2dml import dml
 from keras2dml.graph import IDENTITY, Call, Graph, Parameter, Value, source_of
@@ -11,18 +12,21 @@ from keras2dml.slices import Slices
 
 
 class Backward:
-    """The statements that take gradients back to every trainable weight, and no further.
+    """The statements that take gradients back to every trainable weight, and to the inputs that are
+    `wanted`, and no further.
 
     `add` enters a gradient that is known; `run` then writes the statements. The gradient of the
-    parameter W is in the variable `d_W`.
+    parameter W is in the variable `d_W`, and `of` tells that of an input.
     """
 
-    def __init__(self, forward: Forward, slices: Slices) -> None:
+    def __init__(
+        self, forward: Forward, slices: Slices | None = None, wanted: Iterable[Value] = ()
+    ) -> None:
         self.forward, self.slices = forward, slices
         self.used: list[str] = []
         self.lines: list[str] = []
         self._summands: dict[str, list[str]] = defaultdict(list)
-        self._needed = _needed(forward.graph)
+        self._needed = _needed(forward.graph, wanted)
 
     @property
     def trained(self) -> list[Parameter]:
@@ -38,6 +42,11 @@ class Backward:
         """The variable for one more gradient of a variable of the script."""
         return self._gradient(variable, "loss")
 
+    def of(self, value: Value) -> str:
+        """The gradient of an input, once the statements are written."""
+        variable = self.forward[value]
+        return self._sum(variable) or _zeros(variable)
+
     def known(self, variable: str, share: str) -> None:
         """Enter that the loss has `variable` in it, with this share."""
         self._summands[variable].append(share)
@@ -48,7 +57,8 @@ class Backward:
             if self.forward.function(call) != IDENTITY:
                 self._append(call)
         for parameter in self.trained:
-            for name in ("", *(f"_{moment}" for moment in self.slices.moments)):
+            moments = self.slices.moments if self.slices else ()
+            for name in ("", *(f"_{moment}" for moment in moments)):
                 variable = f"{parameter.name}{name}"
                 if len(self._summands[variable]) > 1:
                     self.lines.append(f"d_{variable} = {self._sum(variable)}")
@@ -83,12 +93,13 @@ class Backward:
         self, function: str, call: Call, gradients: dict[str, str], trained: dict[str, str]
     ) -> None:
         """The gradients of a call's weights, and what is taken of those in slices."""
-        slices, sliced = self.slices, [*self.slices.weights.intersection(trained.values())]
-        if sliced:
+        slices = self.slices
+        sliced = [*slices.weights.intersection(trained.values())] if slices else []
+        if slices and sliced:
             gradients = {**gradients, "dout": slices.clipped(gradients["dout"])}
         self._call(f"{function}_gradients", call, gradients, trained)
         for weight in sliced:
-            for moment in slices.moments:
+            for moment in slices.moments if slices else ():
                 targets = {"sums": f"{weight}_{moment}"}
                 self._call(f"{function}_{moment}", call, gradients, targets)
 
@@ -121,9 +132,11 @@ def _zeros(variable: str) -> str:
     return f"matrix(0, rows=nrow({variable}), cols=ncol({variable}))"
 
 
-def _needed(graph: Graph) -> set[Call]:
-    """The calls on whose results a trainable weight has an influence: only they need a gradient."""
-    needed: set[Call] = set()
+def _needed(graph: Graph, wanted: Iterable[Value]) -> set[Call]:
+    """The calls on whose results a trainable weight, or an input that is wanted, has an influence:
+    only they need a gradient.
+    """
+    needed = {source_of(value) for value in wanted}
     for call in graph.calls:
         trained = any(weight.variable.trainable for weight in call.weights)
         takes = any(source_of(value) in needed for value in call.inputs)

@@ -12,9 +12,14 @@ from keras2dml.rules.activations import is_of_keras
 
 def copied(model: keras.Model) -> keras.Model:
     """A copy with weights of its own, that is not compiled."""
-    if not has_functions(model):
-        return keras.models.clone_model(model)
-    return keras.models.clone_model(model, clone_function=_copied)
+    compiled = model.compiled
+    model.compiled = False  # or Keras looks for the loss' and the metrics' functions by their names
+    try:
+        if not has_functions(model):
+            return keras.models.clone_model(model)
+        return keras.models.clone_model(model, clone_function=_copied)
+    finally:
+        model.compiled = compiled
 
 
 def _copied(layer: Any) -> Any:

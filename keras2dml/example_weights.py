@@ -53,10 +53,10 @@ def of_vectors(given: object, goal: Goal, examples: int) -> np.ndarray:
             f" {(examples, *leading)}, one for each loss."
         )
         raise InvalidData(message)
-    if goal.loss.whole:
+    if not goal.loss.weighable:
         message = (
-            f"The loss {goal.loss.name!r} is one number for a batch, in which no example has a"
-            " weight: leave sample_weight out."
+            f"The loss {goal.loss.name!r} gives no single number for each of these weights:"
+            " leave sample_weight out."
         )
         raise InvalidData(message)
     return array.reshape(examples, -1)

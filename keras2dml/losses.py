@@ -8,9 +8,15 @@ from inspect import signature
 from typing import Any
 
 import keras
+from keras.src.losses.losses import LossFunctionWrapper
+from keras.src.utils.naming import get_object_name
 
 from keras2dml import dml
+from keras2dml.functions import written
 from keras2dml.graph import PENALTY, Scalar, Value, source_of
+from keras2dml.rules import Refusal
+from keras2dml.rules.activations import label
+from keras2dml.rules.layouts import logits_of
 
 # Keras' loss: the library's function of probabilities or numbers, of logits where there is one.
 ENTROPIES = {
@@ -56,7 +62,7 @@ BINARY = (
     keras.losses.Hinge,
     keras.losses.SquaredHinge,
 )
-WHOLE = (keras.losses.Dice, keras.losses.Tversky)
+WHOLE = (keras.losses.Dice, keras.losses.Tversky, keras.losses.Circle)
 """The losses that are one number for a whole batch."""
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
 FUNCTIONS = {kind().fn: kind for kind in {**ENTROPIES, **PLAIN}}
@@ -84,11 +90,12 @@ class Loss:
     weight: float = 1.0
     reads_probabilities: bool = True
     """Whether the output is a probability, and no logit or signed number."""
-
-    @property
-    def whole(self) -> bool:
-        """Whether it is one number for a batch, and no row has one of its own."""
-        return self.function in ("dice", "tversky", "circle")
+    whole: bool = False
+    """Whether it is one number for a batch, and no mean of those of its parts."""
+    weighable: bool = True
+    """Whether each row has a loss of its own, which may have a weight."""
+    literal: bool = False
+    """Whether it sees the targets in the shape in which users give them."""
 
     @property
     def adds_up(self) -> bool:
@@ -115,17 +122,19 @@ def loss_of(
     """
     loss: Any = resolved(configured, output)
     known = {**ENTROPIES, **PLAIN}
+    if is_function(loss):
+        return _of_function(loss, output, weight, layer)
     if type(loss) not in known:
         names = ", ".join(sorted(kind.__name__ for kind in known))
         return None, [
             f"The loss is {configured!r}. Compiled are {names}: compile() the model with one of"
-            " these."
+            " these, or with a function made of keras.ops."
         ]
     smoothing = float(getattr(loss, "_fn_kwargs", {}).get("label_smoothing") or 0.0)
     classes = 2 if type(loss) in BINARY else output.shape[-1]
     function, takes = _function(loss, output, layer)
     constants, complaints = _constants(loss, function)
-    if _looks(loss) and _looked_through(output, layer) is None and _is_softmax(output, layer):
+    if _looks(loss) and logits_of_last(output, layer) is None and _is_softmax(output, layer):
         complaints.append(
             f"The loss {loss.name!r} is one of a softmax over another axis than the last, whose"
             " input Keras takes for logits along the last axis: put Permute before the softmax."
@@ -150,7 +159,60 @@ def loss_of(
         loss.reduction,
         weight,
         not (function.endswith("of_logits") and takes is output) and "hinge" not in function,
+        whole=type(loss) in WHOLE,
+        weighable=type(loss) not in WHOLE,
     ), complaints
+
+
+def is_function(configured: object) -> bool:
+    """Whether a loss or a metric is a function of a user's, or a loss of a user's class."""
+    if isinstance(configured, keras.losses.Loss):
+        kind = type(configured)
+        return kind is LossFunctionWrapper or not kind.__module__.startswith("keras.")
+    module = getattr(configured, "__module__", "")
+    return callable(configured) and not str(module).startswith("keras.")
+
+
+def _of_function(
+    configured: Any, output: Value, weight: float, layer: str
+) -> tuple[Loss | None, list[str]]:
+    """The Loss of a function, or of the call() of a class, made of Keras' operations."""
+    name = get_object_name(configured)
+    given = isinstance(configured, keras.losses.Loss)
+    loss = configured if given else LossFunctionWrapper(configured, name=name)
+    told = f"The loss is {label(configured)}"
+    reductions = REDUCTIONS[:3]
+    if loss.reduction not in reductions or type(loss).__call__ is not keras.losses.Loss.__call__:
+        return None, [
+            f"{told}, with reduction={loss.reduction!r}, or a __call__ of its own. Compiled is what"
+            f" call() gives, with one of {', '.join(map(repr, reductions))}: use one of these."
+        ]
+    summed = loss.reduction == "sum"
+    logits = logits_of_last(output, layer)
+    try:
+        made = written(
+            loss.call,
+            output,
+            logits,
+            told,
+            loss.dtype,
+            name=f"loss_{name}",
+            as_loss=True,
+            summed=summed,
+        )
+    except Refusal as refusal:
+        return None, list(refusal.complaints)
+    return Loss(
+        name,
+        made.name,
+        made.takes,
+        "numbers",
+        reduction="sum" if summed and not made.scalar else "sum_over_batch_size",
+        weight=weight,
+        whole=made.whole,
+        weighable=made.one_each,
+        literal=type(loss) is not LossFunctionWrapper,
+    ), []
 
 
 def resolved(configured: Any, output: Value) -> object:
@@ -183,7 +245,7 @@ def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
     if type(loss) in PLAIN:
         return PLAIN[type(loss)], output
     name = ENTROPIES[type(loss)]
-    through = _looked_through(output, layer) if _looks(loss) else None
+    through = logits_of_last(output, layer) if _looks(loss) else None
     if through is not None:
         return f"{name}_of_logits", through
     if loss._fn_kwargs["from_logits"]:
@@ -200,16 +262,11 @@ def _looks(loss: Any) -> bool:
     return kind in ENTROPIES and kind is not keras.losses.CategoricalFocalCrossentropy
 
 
-def _looked_through(output: Value, layer: str) -> Value | None:
+def logits_of_last(output: Value, layer: str) -> Value | None:
     """What went into the softmax or sigmoid that makes the output, if that is its last layer."""
-    last = source_of(output)
-    while last.training == PENALTY:
-        last = source_of(last.inputs[0])
-    if last.function == "unfold" and source_of(last.inputs[0]).function == "softmax":
-        last = source_of(last.inputs[0])
-    along = last.function == "softmax" and last.inputs[0].size == output.shape[-1]
-    looks = last.layer == layer and (along or last.function == "sigmoid")
-    return last.inputs[0] if looks else None
+    while source_of(output).training == PENALTY:
+        output = source_of(output).inputs[0]
+    return logits_of(output) if source_of(output).layer == layer else None
 
 
 def _is_softmax(output: Value, layer: str) -> bool:

@@ -114,7 +114,7 @@ class Measuring:
             self.lines.append(f"{gradient} = {found}{divided}{share}")
 
     def _metric(self, goal: Goal, metric: Metric, name: str, target: str, weights: str) -> None:
-        taken = metric.loss.takes if metric.loss else goal.value
+        taken = metric.takes or (metric.loss.takes if metric.loss else goal.value)
         variable = self.forward[taken]
         predicted = _rows(variable, goal) if taken.rows != goal.vectors else variable
         scale, offset = metric.loss.smoothing if metric.loss else (1.0, 0.0)

@@ -8,11 +8,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.utils.naming import get_object_name
 
 from keras2dml import confusion
+from keras2dml.functions import written
 from keras2dml.graph import Value
-from keras2dml.losses import FUNCTIONS, loss_of
+from keras2dml.losses import FUNCTIONS, is_function, logits_of_last, loss_of
 from keras2dml.rules import Refusal
+from keras2dml.rules.activations import label
 from keras2dml.sums import Metric, mean
 
 __all__ = ["KNOWN", "Metric", "metric_of"]
@@ -32,6 +35,8 @@ def metric_of(
             " of keras.metrics."
         ]
     name = configured if isinstance(configured, str) else resolved.name
+    if type(resolved) is keras.metrics.MeanMetricWrapper and is_function(resolved._fn):
+        return _of_function(resolved, output, layer, kind, weighted=weighted)
     try:
         metric = _compiled(resolved, output, layer)
         _check_targets(metric, kind)
@@ -82,7 +87,42 @@ def _resolved(configured: Any, output: Value, kind: str | None) -> Any:
     metric = keras.metrics.get(configured)
     if isinstance(metric, keras.metrics.Metric):
         return metric
-    return keras.metrics.MeanMetricWrapper(metric, name=getattr(metric, "__name__", str(metric)))
+    return keras.metrics.MeanMetricWrapper(metric, name=get_object_name(metric))
+
+
+def _of_function(
+    metric: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
+) -> tuple[Metric | None, list[str]]:
+    """The Metric of a function that is made of Keras' operations."""
+    told = f"A metric is {label(metric._fn)}"
+    if kind == "sparse":
+        return None, [
+            f"{told}, and the targets are class numbers, of which it may see one axis or two. Train"
+            " with 'categorical_crossentropy' and a column for each class."
+        ]
+
+    def function(targets: Any, predictions: Any) -> Any:
+        return metric._fn(targets, predictions, **metric._fn_kwargs)
+
+    logits = logits_of_last(output, layer)
+    try:
+        made = written(function, output, logits, told, metric.dtype, name=f"metric_{metric.name}")
+    except Refusal as refusal:
+        return None, list(refusal.complaints)
+    if weighted and not made.by_vector:
+        return None, [
+            f"{told}, which gives no number for each vector of the output, and examples have"
+            " weights: put it among the metrics without."
+        ]
+    return Metric(
+        made.name,
+        mean,
+        name=metric.name,
+        weighted=weighted,
+        takes=made.takes,
+        by_batch=made.scalar,
+        literal=True,
+    ), []
 
 
 def _compiled(metric: Any, output: Value, layer: str) -> Metric:

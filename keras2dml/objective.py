@@ -37,6 +37,11 @@ class Goal:
         return not (numbers or (kind == "binary" and self.value.shape[-1] > 1))
 
     @property
+    def literal(self) -> bool:
+        """Whether a function of a user's sees the targets in the shape in which they are given."""
+        return self.loss.literal or any(metric.literal for metric in self.metrics)
+
+    @property
     def vectors(self) -> int:
         """The vectors along the last axis of an example: each has a loss of its own."""
         return self.value.size // self.value.shape[-1]
@@ -81,8 +86,11 @@ class Objective:
 
     @property
     def by_batch(self) -> bool:
-        """Whether the loss of all rows is another one than the mean of its parts."""
-        return any(goal.loss.by_batch for goal in self.goals)
+        """Whether the loss or a metric of all rows is another one than the mean of its parts."""
+        return any(
+            goal.loss.by_batch or any(metric.by_batch for metric in goal.metrics)
+            for goal in self.goals
+        )
 
     def columns(self) -> Iterator[tuple[str, int, Metric | None]]:
         """What is counted of each batch: Keras' name, the number of sums, and its metric.

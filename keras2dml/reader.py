@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
-from keras.src.ops.core import Cast, ConvertToTensor
 
 from keras2dml import dml
 from keras2dml.errors import UnsupportedModel
@@ -24,7 +23,7 @@ from keras2dml.graph import (
 from keras2dml.rules import call
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
-from keras2dml.rules.models import gives_of, nested, stand_in, takes_of
+from keras2dml.rules.models import HANDING_ON, gives_of, nested, stand_in, takes_of
 
 
 def read(model: keras.Model) -> Graph:
@@ -70,7 +69,7 @@ def last_layer(model: keras.Model, output: int = 0) -> str:
             tensor = layer.outputs[place]
             continue
         linear = getattr(layer, "activation", None) is keras.activations.linear
-        hands_on = isinstance(layer, (keras.layers.Identity, Cast, ConvertToTensor)) or (
+        hands_on = isinstance(layer, HANDING_ON) or (
             isinstance(layer, keras.layers.Activation) and linear
         )
         if not hands_on:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras2dml.graph import Scalar
+from keras2dml.graph import Scalar, Value
 from keras2dml.losses import Loss
 
 Measure = float | np.ndarray
@@ -36,6 +36,12 @@ class Metric:
     by_number: bool = False
     elementwise: bool = False
     """Whether each number of an output counts by itself, of which none has a weight of its own."""
+    takes: Value | None = None
+    """What the function is taken of, where that is neither the output nor what a loss takes."""
+    by_batch: bool = False
+    """Whether it is one number for a batch, and the mean of those of several."""
+    literal: bool = False
+    """Whether it sees the targets in the shape in which users give them."""
 
 
 def mean(sums: np.ndarray) -> float:

@@ -121,14 +121,21 @@ def _losses() -> Section:
         own = [name for name in names if name in taken]
         rows.append(f"| {kind.__name__} | {_listed(own)} | {_listed(default)} |")
     head = ["| loss | arguments | only at their default |", "|---|---|---|"]
-    return "Losses", [kind in known for kind in kinds], [*head, *rows, "", _rest(kinds, known)]
+    functions = (
+        "Functions of targets and predictions, and the `call()` of classes of your own, that are"
+        " made of operations. They may make one number of a whole batch, by sums, means, maxima and"
+        " minima over all, or over the examples; targets have the shape of the output."
+    )
+    lines = [*head, *rows, "", functions, "", _rest(kinds, known)]
+    return "Losses", [kind in known for kind in kinds], lines
 
 
 def _metrics() -> Section:
     kinds = _classes(keras.metrics, keras.metrics.Metric)
     known = [kind for kind in kinds if kind in KNOWN or _is_loss(kind)]
     names = ", ".join(kind.__name__ for kind in known)
-    lines = [f"{names}; and every loss as a function.", "", _rest(kinds, known)]
+    functions = "every loss as a function, and functions that are made of operations, as losses are"
+    lines = [f"{names}; {functions}.", "", _rest(kinds, known)]
     return "Metrics", [kind in known for kind in kinds], lines
 
 

@@ -95,8 +95,10 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
     if kind == "labels":
         return Targets(_whole(labels, examples), None, of_classes=False)
     if kind == "numbers" or (kind == "binary" and shape[-1] > 1):
-        return Targets(_like(_finite(labels), shape, examples), None, of_classes=False)
+        return Targets(_like(_finite(labels), goal, examples), None, of_classes=False)
     array = unmasked(labels, "y")
+    if goal.literal and kind == "binary":
+        _like(array, goal, examples)
     if (
         array.ndim == len(shape) + 1
         and array.shape[-1] == 1
@@ -225,11 +227,11 @@ def _probabilities(array: np.ndarray, classes: int, *, sparse: bool) -> Targets:
     return Targets(matrix.reshape(len(matrix), -1), np.arange(classes), of_classes=False)
 
 
-def _like(array: np.ndarray, shape: tuple[int, ...], examples: int) -> np.ndarray:
-    """Numbers for every element of an output; a last axis of 1 may be left out."""
-    allowed = [(examples, *shape)]
-    if shape[-1] == 1:
-        allowed.append((examples, *shape[:-1]))
+def _like(array: np.ndarray, goal: Goal, examples: int) -> np.ndarray:
+    """Numbers for every element of an output; a last axis of 1 may be left out, if nobody sees."""
+    shape = goal.value.shape
+    exact = goal.literal or shape[-1] != 1
+    allowed = [(examples, *shape), *([] if exact else [(examples, *shape[:-1])])]
     if array.shape not in allowed:
         message = (
             f"y has shape {array.shape}, the model's output {(examples, *shape)}: give a number for"

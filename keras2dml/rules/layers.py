@@ -30,6 +30,7 @@ from keras2dml.rules import (
 from keras2dml.rules.operations import (
     arithmetic,
     elementwise,
+    entropies,
     moving,
     neural,
     reductions,
@@ -46,6 +47,7 @@ __all__ = [
     "core",
     "elementwise",
     "encoding",
+    "entropies",
     "functions",
     "layer_norms",
     "lowered",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Shape, Value
+from keras2dml.graph import Call, Constant, Node, Shape, Value, source_of
 from keras2dml.rules import Refusal, call, named
 
 
@@ -199,3 +199,27 @@ def _axes(x: Value) -> Shape | None:
 
 def _alone(value: Value, rows: int) -> Value:
     return Value(value.shape, value.stored, value.order, rows)
+
+
+def squashed_by(output: Value) -> Call | None:
+    """The softmax or sigmoid whose elements a value has, in whatever order."""
+    last = source_of(output)
+    if last.function == "unfold":
+        last = source_of(last.inputs[0])
+    return last if last.function in ("softmax", "sigmoid") else None
+
+
+def logits_of(output: Value) -> Value | None:
+    """What went into the sigmoid, or the softmax along the last axis, that makes this very value:
+    Keras takes it for logits. Where each vector is a row it is these rows.
+    """
+    made = squashed_by(output)
+    if made is None:
+        return None
+    last, before = source_of(output), made.inputs[0]
+    if last is made:
+        same = output.shape == before.shape and output.has_order(before.order)
+    else:
+        same = output.shape == last.results["out"] and output.in_keras_order
+        same = same and before.size == output.shape[-1]
+    return before if same else None

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import keras
+from keras.src.ops.core import Cast, ConvertToTensor
 
-from keras2dml.graph import Call, Value
-from keras2dml.rules import Refusal, lowered, lowers, named
-from keras2dml.rules.layouts import arranged
+from keras2dml.graph import IDENTITY, Call, Value, source_of
+from keras2dml.rules import Refusal, call, lowered, lowers, named
+from keras2dml.rules.layouts import arranged, squashed_by
 from keras2dml.rules.operations import types
 from keras2dml.structure import Structure
 
+HANDING_ON = (keras.layers.Identity, Cast, ConvertToTensor)
+"""What gives the tensor that it takes."""
 Functional = type(keras.Model(x := keras.Input((1,), batch_size=1), x))
 
 
@@ -77,7 +80,18 @@ class _Walk:
             self._complain(*refusal.complaints)
             made = tuple(stand_in(output) for output in node.output_tensors)
         for output, value in zip(node.output_tensors, made, strict=True):
-            self.values[output._keras_history] = value
+            self.values[output._keras_history] = self._anew(layer, node, value)
+
+    def _anew(self, layer: Any, node: Any, value: Value) -> Value:
+        """A value that an operation puts into another shape as one of its own: Keras knows no
+        longer which softmax or sigmoid made it.
+        """
+        of_model = isinstance(layer, keras.Layer) and isinstance(self.model, keras.Model)
+        taken = {source_of(self.values[tensor._keras_history]) for tensor in node.input_tensors}
+        hands_on = isinstance(layer, HANDING_ON)
+        if of_model or hands_on or source_of(value) not in taken or not squashed_by(value):
+            return value
+        return call(layer, IDENTITY, value)
 
     def _lowered(self, layer: Any, node: Any) -> tuple[Value, ...]:
         arguments, keywords = self._read(node.arguments.args), self._read(node.arguments.kwargs)

@@ -12,7 +12,8 @@ from keras.src.ops import numpy as operations
 from keras2dml.graph import Constant, Node, Value
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.merging import rescaled
-from keras2dml.rules.operations.operands import beside, operands, row_of, together
+from keras2dml.rules.operations.batches import is_whole
+from keras2dml.rules.operations.operands import Operand, beside, operands, row_of, together
 from keras2dml.rules.preprocessing import affine
 
 TRUTHS = nodes("Equal X 0 > no_x", "Not no_x > x", "Equal Y 0 > no_y", "Not no_y > y")
@@ -97,6 +98,8 @@ def paired(layer: Any, x1: Any, x2: Any) -> Value:
             return bounded(layer, BOUNDS[type(layer)], y, x, ties=0.0)
     if isinstance(x, Value) and isinstance(y, np.ndarray):
         return _with_numbers(layer, x, y)
+    if type(layer) is operations.Add and isinstance(x, Value) and is_whole(y):
+        _check_bias(layer, x, y)
     function, onnx = {**PAIRED, **COMPARISONS}[type(layer)]
     constant = type(layer) in COMPARISONS
     return call(layer, function, *together(layer, x, y), onnx=onnx, constant=constant)
@@ -121,17 +124,18 @@ def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
     return _with_row(layer, function, x, y, onnx_of_two, constant=kind in COMPARISONS)
 
 
-def _check_bias(layer: Any, x: Value, y: np.ndarray) -> None:
+def _check_bias(layer: Any, x: Value, y: Operand) -> None:
     """Refusal for numbers that Keras takes for a bias of another axis than theirs."""
+    shape = x.shape if is_whole(x) else (0, *x.shape)
     places = [place for place, size in enumerate(y.shape) if size > 1]
-    if len(places) != 1 or not x.shape:
+    if len(places) != 1 or len(shape) < 2:
         return
-    size, axis = y.shape[places[0]], len(x.shape) - y.ndim + places[0]
-    ends = [end for end in (len(x.shape) - 1, 0) if x.shape[end] == size]
+    size, axis = y.shape[places[0]], len(shape) - len(y.shape) + places[0]
+    ends = [end for end in (len(shape) - 1, 1) if shape[end] == size]
     if ends and ends[0] != axis:
         message = (
-            f"{named(layer)} adds {y.shape} to examples of {x.shape}. Keras on TensorFlow adds it"
-            f" along axis {ends[0] + 1}, and not {axis + 1}: repeat it to the shape of an example."
+            f"{named(layer)} adds {y.shape} to {shape[1:]}. Keras on TensorFlow adds it along axis"
+            f" {ends[0]}, and not {axis}: repeat it to the shape of an example."
         )
         raise Refusal(message)
 

@@ -19,6 +19,7 @@ from keras2dml.rules import Refusal, lowers, named
 from keras2dml.rules.layouts import picked, places
 from keras2dml.rules.merging import joined
 from keras2dml.rules.operations.arithmetic import scaled
+from keras2dml.rules.operations.batches import check_examples, flattened
 from keras2dml.rules.operations.operands import array
 
 MOVING = (
@@ -64,7 +65,22 @@ COUNTS = (5, 7)
 @lowers(*MOVING)
 def moved(layer: Any, x: Value, *arguments: Any, **keywords: Any) -> tuple[Value, ...]:
     """The elements of an example, each once, several times or not at all."""
+    if isinstance(layer, operations.Reshape):
+        among_examples = flattened(layer, x, _sizes(layer.newshape))
+        if among_examples is not None:
+            return (among_examples,)
     return tuple(moved_to(layer, x, part) for part in _places(layer, x, arguments, keywords))
+
+
+@lowers(operations.Ravel)
+def raveled(layer: Any, x: Value) -> Value:
+    """All elements of all examples."""
+    among_examples = flattened(layer, x, (-1,))
+    if among_examples is not None:
+        return among_examples
+    if x.shape:
+        raise Refusal(_changes_examples(layer))
+    return x
 
 
 @lowers(operations.Pad)
@@ -121,6 +137,7 @@ def _places(layer: Any, x: Value, arguments: Any, keywords: Any) -> list[np.ndar
     if any(isinstance(part, Value) for part in keras.tree.flatten((arguments, keywords))):
         message = f"{named(layer)} takes places that layers compute. Give it numbers."
         raise Refusal(message)
+    check_examples(layer, x)
     _check_axes(layer, x, *arguments)
     parts = [_of_examples(layer, x, count, arguments, keywords) for count in COUNTS]
     for few, more in zip(*parts, strict=True):
@@ -186,6 +203,7 @@ def _values(layer: Any, inputs: Any) -> list[Value]:
             f"{named(layer)} takes an array beside the outputs of layers. Give it these alone."
         )
         raise Refusal(message)
+    check_examples(layer, *inputs)
     return list(inputs)
 
 
@@ -194,6 +212,10 @@ def _axis(layer: Any, axis: int | None, rank: int) -> int:
     if axis is None or axis % (rank + 1) == 0:
         raise Refusal(_changes_examples(layer))
     return axis % (rank + 1) - 1
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
 def _joined(layer: Any, values: list[Value], axis: int) -> Value:

@@ -10,6 +10,7 @@ import numpy as np
 from keras2dml.graph import Constant, Node, Shape, Value
 from keras2dml.rules import Refusal, call, named
 from keras2dml.rules.layouts import broadcast
+from keras2dml.rules.operations.batches import is_whole, repeated
 
 Operand = Value | np.ndarray
 
@@ -41,22 +42,30 @@ def together(layer: Any, *parts: Operand) -> tuple[Value, ...]:
     """The operands as values of the one shape to which theirs broadcast, with their elements in the
     same places.
     """
-    arrays, shape = _fitted(layer, parts)
-    values = broadcast(layer, *(part for part in parts if isinstance(part, Value)), shape=shape)
-    remaining = iter(values)
+    fitted, shape = _fitted(layer, parts)
+    values = [part for part in fitted if isinstance(part, Value)]
+    of_examples = [value for value in values if not is_whole(value)] or values
+    like, *_ = broadcast(layer, *of_examples, shape=shape)
     return tuple(
-        rows(layer, arrays[place], values[0]) if place in arrays else next(remaining)
-        for place, _ in enumerate(parts)
+        _placed(layer, part, like) if isinstance(part, Value) else rows(layer, part, like)
+        for part in fitted
     )
+
+
+def _placed(layer: Any, x: Value, like: Value) -> Value:
+    """A value repeated to the shape of another one, and in its order."""
+    if is_whole(x) and not is_whole(like):
+        x = repeated(layer, x, like)
+    return broadcast(layer, like, x, shape=like.shape)[1]
 
 
 def beside(layer: Any, x: Value, numbers: np.ndarray) -> tuple[Value, np.ndarray]:
     """A value in the shape to which it and an array broadcast, and the array without an axis for
     the examples.
     """
-    arrays, shape = _fitted(layer, (x, numbers))
+    (x, numbers), shape = _fitted(layer, (x, numbers))
     (x,) = broadcast(layer, x, shape=shape)
-    return x, arrays[1]
+    return x, numbers
 
 
 def row_of(numbers: np.ndarray, like: Value) -> np.ndarray:
@@ -81,26 +90,34 @@ def rows(layer: Any, numbers: np.ndarray, like: Value) -> Value:
     )
 
 
-def _fitted(layer: Any, parts: tuple[Operand, ...]) -> tuple[dict[int, np.ndarray], Shape]:
-    """The arrays among operands, by their places, without an axis for the examples, and the shape
-    of an example to which all broadcast.
+def _fitted(layer: Any, parts: tuple[Operand, ...]) -> tuple[list[Any], Shape]:
+    """The operands, those that are the same for every example without an axis for these, and the
+    shape of an example to which all broadcast.
     """
-    ranks = {len(part.shape) for part in parts if isinstance(part, Value)}
-    rank = max(ranks)
-    arrays = {
-        place: part[0] if part.ndim == rank + 1 and part.shape[0] == 1 else part
-        for place, part in enumerate(parts)
-        if not isinstance(part, Value)
-    }
-    shapes = [arrays.get(place, part).shape for place, part in enumerate(parts)]
+    of_examples = [part for part in parts if isinstance(part, Value) and not is_whole(part)]
+    kinds = {(len(value.shape), value.rows) for value in of_examples}
+    rank = max((rank for rank, _ in kinds), default=None)
+    fitted = [
+        part if isinstance(part, Value) and not is_whole(part) else _inner(part, rank)
+        for part in parts
+    ]
+    shapes = [part.shape for part in fitted]
     try:
         shape = np.broadcast_shapes(*shapes)
     except ValueError:
         shape = ()
-    if len(ranks) > 1 or len(shape) != rank:
+        rank = -1
+    if len(kinds) > 1 or (rank is not None and len(shape) != rank):
         message = (
             f"{named(layer)} takes examples of the shapes {' and '.join(map(str, shapes))}. Give it"
             " values of one rank, whose shapes broadcast to that of an example."
         )
         raise Refusal(message)
-    return arrays, shape
+    return fitted, shape
+
+
+def _inner(part: Any, rank: int | None) -> Any:
+    """What is the same for every example, without an axis of size 1 for these."""
+    if rank is None or len(part.shape) != rank + 1 or part.shape[0] != 1:
+        return part
+    return part.seen_as(part.shape[1:], part.stored) if isinstance(part, Value) else part[0]

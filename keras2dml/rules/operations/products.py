@@ -11,6 +11,7 @@ from keras.src.ops import numpy as operations
 from keras2dml.graph import Value
 from keras2dml.rules import Refusal, lowers, named
 from keras2dml.rules.merging import rescaled
+from keras2dml.rules.operations.batches import check_examples
 from keras2dml.rules.operations.operands import Operand, operands
 from keras2dml.rules.operations.sums import Axes, summed
 
@@ -99,6 +100,7 @@ def _product(layer: Any, terms: Sequence[tuple[Axes, Operand]], out: Axes) -> Va
     """The sums of products over the axes that are not in `out`; the first axis of values, and no
     other, is that of the examples.
     """
+    check_examples(layer, *(operand for _, operand in terms))
     examples = next(names[0] for names, operand in terms if isinstance(operand, Value))
     parts = [_of_example(layer, names, operand, examples) for names, operand in terms]
     inside = {name for names, _ in parts for name in names}

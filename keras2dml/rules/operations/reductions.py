@@ -14,9 +14,17 @@ from keras.src.ops import numpy as operations
 from keras2dml.graph import Node, Shape, Value
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layer_norms import unit
-from keras2dml.rules.layouts import axes_of, of_vectors, unfolded, vectors
+from keras2dml.rules.layouts import axes_of, folded, of_vectors, unfolded, vectors
 from keras2dml.rules.merging import pairwise
 from keras2dml.rules.operations.arithmetic import bounded
+from keras2dml.rules.operations.batches import (
+    OF_BATCHES,
+    axes_of_whole,
+    inner_axes,
+    is_whole,
+    over_examples,
+    spans,
+)
 from keras2dml.rules.operations.operands import array
 
 LAST = {"axes": (-1,), "keepdims": 1}
@@ -60,6 +68,8 @@ COUNTS: dict[Any, tuple[str, tuple[Node, ...]]] = {
 
 def axes(layer: Any, x: Value) -> Shape:
     """The axes of an example that an operation goes over."""
+    if is_whole(x):
+        return axes_of_whole(x, layer.axis)
     if layer.axis is None:
         message = (
             f"{named(layer)} goes over all axes, and so over the examples. Give it the axes of an"
@@ -73,11 +83,35 @@ def axes(layer: Any, x: Value) -> Shape:
 def reduced(layer: Any, x: Value) -> Value:
     """One number of all along some axes."""
     function, onnx = REDUCTIONS[type(layer)]
-    result = _along(layer, x, function, onnx, keepdims=layer.keepdims)
+    if type(layer) in OF_BATCHES and spans(layer, x, layer.axis):
+        result = _of_batch(layer, x, OF_BATCHES[type(layer)])
+    else:
+        result = _along(layer, x, function, onnx, keepdims=layer.keepdims)
     if not isinstance(layer, (operations.Max, operations.Min)) or layer.initial is None:
         return result
     bound = "maximum" if function == "row_maxima" else "minimum"
     return bounded(layer, bound, result, array(layer, layer.initial))
+
+
+def _of_batch(layer: Any, x: Value, kind: str) -> Value:
+    """One number of all along the axis of the examples, and along others."""
+    inner = inner_axes(x, layer.axis)
+    kept = tuple(size for axis, size in enumerate(x.shape) if axis not in inner)
+    shape = kept
+    if layer.keepdims:
+        shape = (1, *(1 if axis in inner else size for axis, size in enumerate(x.shape)))
+    if inner and kind in ("sums", "means"):
+        reduction = REDUCTIONS[operations.Sum if kind == "sums" else operations.Mean]
+        x = _along(layer, x, *reduction, keepdims=False, over=inner)
+    elif inner and kept:
+        message = (
+            f"{named(layer)} goes over the examples and some of their axes. Compiled are the"
+            " examples alone, and all: take one axis after another."
+        )
+        raise Refusal(message)
+    elif inner:
+        x = folded(layer, x, len(x.shape))
+    return over_examples(layer, kind, x).seen_as(shape, shape)
 
 
 @lowers(*COUNTS)

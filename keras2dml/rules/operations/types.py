@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 from keras.src.ops import core
 from keras.src.ops import numpy as operations
 
 from keras2dml.rules import named
+from keras2dml.rules.operations.batches import are_whole_batches
 from keras2dml.rules.operations.moving import MOVING
 
 EXACT = frozenset(("bool", "int32", "int64", "float32", "float64"))
@@ -34,8 +36,19 @@ def complaints(operation: Any, node: Any) -> Iterator[str]:
                 f"{named(operation)} computes in {kind}, whose numbers end or are rounded early."
                 " SystemDS computes in float64: cast what goes in to 'float32' or 'float64'."
             )
+        if isinstance(operation, (operations.Mean, operations.Var)) and _is_rounded(taken, kinds):
+            yield (
+                f"{named(operation)} makes float32 of whole numbers, where all else is float64:"
+                " cast them to 'float64' first."
+            )
         if isinstance(operation, operations.FullLike) and not kinds <= {"float32", "float64"}:
             yield f"{named(operation)} makes numbers of {kinds.pop()}. Give it dtype='float32'."
+
+
+def _is_rounded(taken: set[str], kinds: set[str]) -> bool:
+    """Whether Keras computes in float32 what a model in float64 takes."""
+    exact = keras.config.floatx() == "float64" and not are_whole_batches()
+    return exact and kinds == {"float32"} and not any("float" in kind for kind in taken)
 
 
 def uncopied(operation: Any) -> Iterator[str]:

@@ -1,0 +1,112 @@
+"""What is made of a whole batch: numbers that losses and metrics have, and models have not.
+
+Such a value has one row for all examples, which its shape has no axis for; its `rows` are -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from keras.src.ops import numpy as operations
+
+from keras2dml.graph import Shape, Value
+from keras2dml.rules import Refusal, call, named
+from keras2dml.rules.layouts import folded
+
+OF_BATCHES = {
+    operations.Sum: "sums",
+    operations.Mean: "means",
+    operations.Max: "maxima",
+    operations.Amax: "maxima",
+    operations.Min: "minima",
+    operations.Amin: "minima",
+}
+"""Keras' operations that may go over the examples: what their functions are called."""
+_ALLOWED: ContextVar[bool] = ContextVar("whole_batches", default=False)
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Operations may go over the examples, as those of losses and metrics."""
+    token = _ALLOWED.set(True)
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(token)
+
+
+def are_whole_batches() -> bool:
+    """Whether what is read is a loss or a metric."""
+    return _ALLOWED.get()
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is one for a whole batch."""
+    return isinstance(value, Value) and value.rows < 0
+
+
+def check_examples(layer: Any, *values: Any) -> None:
+    """Refusal for what is not of single examples."""
+    if any(is_whole(value) for value in values):
+        message = (
+            f"{named(layer)} takes what is made of a whole batch. Compiled of that are elementwise"
+            " operations and sums, means, maxima and minima: use these."
+        )
+        raise Refusal(message)
+
+
+def spans(layer: Any, x: Value, axis: Any) -> bool:
+    """Whether an operation goes over the examples, and may."""
+    if is_whole(x) or not _ALLOWED.get():
+        return False
+    return axis is None or any(one % (len(x.shape) + 1) == 0 for one in _listed(axis))
+
+
+def axes_of_whole(x: Value, axis: Any) -> Shape:
+    """The axes of a value of a whole batch that an operation goes over."""
+    rank = len(x.shape)
+    return (
+        tuple(range(rank)) if axis is None else tuple(sorted(one % rank for one in _listed(axis)))
+    )
+
+
+def inner_axes(x: Value, axis: Any) -> Shape:
+    """Of the axes that an operation goes over those of an example."""
+    rank = len(x.shape)
+    if axis is None:
+        return tuple(range(rank))
+    return tuple(sorted(one % (rank + 1) - 1 for one in _listed(axis) if one % (rank + 1)))
+
+
+def over_examples(layer: Any, function: str, x: Value) -> Value:
+    """What a function makes of each column of all examples."""
+    return call(layer, f"column_{function}", x, to=replace(x, rows=-1))
+
+
+def flattened(layer: Any, x: Value, shape: Shape) -> Value | None:
+    """A value with the first axes of an example among its examples; None for another shape, or
+    where that is not allowed.
+    """
+    if not _ALLOWED.get() or is_whole(x) or shape[:1] != (-1,):
+        return None
+    inner = shape[1:]
+    leading = len(x.shape) - len(inner)
+    if leading < 1 or x.shape[leading:] != inner or np.prod(x.shape[:leading]) == 1:
+        return None
+    return folded(layer, x, leading)
+
+
+def repeated(layer: Any, x: Value, like: Value) -> Value:
+    """A value of a whole batch as one of each example of `like`, of its rank."""
+    shape = (*(1 for _ in like.shape[len(x.shape) :]), *x.shape)
+    rows = call(layer, "repeated_over_examples", x, like, to=replace(x, rows=like.rows))
+    return rows.seen_as(shape, rows.stored)
+
+
+def _listed(axis: Any) -> tuple[int, ...]:
+    return (axis,) if isinstance(axis, int) else tuple(axis)

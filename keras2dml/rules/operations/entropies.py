@@ -1,0 +1,110 @@
+"""Cross-entropies as operations. As Keras does they look through a softmax or a sigmoid at what
+went in, and take that for logits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.ops import nn
+
+from keras2dml.graph import Node, Value
+from keras2dml.rules import Refusal, call, lowers, named, nodes
+from keras2dml.rules.layouts import logits_of, of_vectors, unfolded, vectors
+from keras2dml.rules.operations.batches import check_examples
+from keras2dml.rules.operations.operands import operands, together
+
+ENTROPIES = {
+    nn.BinaryCrossentropy: "binary_entropy",
+    nn.CategoricalCrossentropy: "categorical_entropy",
+}
+"""Keras' operation: its DML function of probabilities."""
+SUMMED = Node("ReduceSum", ("products",), {"keepdims": 1}, (np.array([-1]),), ("sum",))
+
+
+@lowers(nn.BinaryCrossentropy)
+def binary(layer: Any, target: Any, output: Any) -> Value:
+    """Each number by itself: the logarithm of its probability to be the target, 0 or 1."""
+    target, output = _arguments(layer, target, output)
+    logits = _logits(layer, output)
+    of_logits = logits is not None or layer.from_logits
+    x, y = together(layer, output if logits is None else logits, target)
+    if of_logits:
+        onnx = nodes(
+            "Relu X > over",
+            "Mul X Y > product",
+            "Sub over product > line",
+            "Abs X > size",
+            "Neg size > below",
+            "Exp below > power",
+            "Add power 1 > more",
+            "Log more > bend",
+            "Add line bend",
+        )
+        return call(layer, "binary_entropy_of_logits", x, y, onnx=onnx)
+    epsilon = float(keras.config.epsilon())
+    onnx = nodes(
+        f"Clip X {epsilon} {1 - epsilon} > kept",
+        "Log kept > yes",
+        "Mul Y yes > first",
+        "Neg kept > minus",
+        "Add minus 1 > other",
+        "Log other > no",
+        "Neg Y > less",
+        "Add less 1 > rest",
+        "Mul rest no > second",
+        "Add first second > both",
+        "Neg both",
+    )
+    return call(layer, "binary_entropy", x, y, sizes={"epsilon": epsilon}, onnx=onnx)
+
+
+@lowers(nn.CategoricalCrossentropy)
+def categorical(layer: Any, target: Any, output: Any) -> Value:
+    """Of each vector along the last axis the logarithm of the target's probability."""
+    target, output = _arguments(layer, target, output)
+    if layer.axis not in (-1, len(output.shape)):
+        message = f"{named(layer)} has axis={layer.axis}. It is compiled with the last one: use -1."
+        raise Refusal(message)
+    logits = _logits(layer, output)
+    of_logits = logits is not None or layer.from_logits
+    x, y = together(layer, output if logits is None else logits, target)
+    leading = x.shape[:-1]
+    x, y = vectors(layer, x), vectors(layer, y)
+    to = Value.of((1,), rows=x.rows)
+    if of_logits:
+        onnx = (*nodes("LogSoftmax X > logarithms", "Mul Y logarithms > products"), SUMMED)
+        out = call(
+            layer, "categorical_entropy_of_logits", x, y, to=to, onnx=(*onnx, *nodes("Neg sum"))
+        )
+    else:
+        epsilon = float(keras.config.epsilon())
+        onnx = (
+            Node("ReduceSum", ("X",), {"keepdims": 1}, (np.array([-1]),), ("total",)),
+            *nodes("Div X total > scaled", f"Clip scaled {epsilon} {1 - epsilon} > kept"),
+            *nodes("Log kept > logarithms", "Mul Y logarithms > products"),
+            SUMMED,
+            *nodes("Neg sum"),
+        )
+        sizes = {"epsilon": epsilon}
+        out = call(layer, "categorical_entropy", x, y, to=to, sizes=sizes, onnx=onnx)
+    return unfolded(layer, out, leading).seen_as(leading, leading)
+
+
+def _arguments(layer: Any, target: Any, output: Any) -> tuple[Any, Value]:
+    target, output = operands(layer, target, output)
+    check_examples(layer, target, output)
+    if not isinstance(output, Value):
+        message = f"{named(layer)} takes an array for the output. Give it what layers compute."
+        raise Refusal(message)
+    return target, output
+
+
+def _logits(layer: Any, output: Value) -> Value | None:
+    """What went into the softmax or sigmoid that makes a value, in its shape."""
+    rows = logits_of(output)
+    if rows is None or rows.rows == output.rows:
+        return rows
+    return of_vectors(layer, rows, output)
