@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml import parameter_server, training
+from keras2dml import kinks, parameter_server, training
 from keras2dml.algorithms import Algorithm
 from keras2dml.check import check
 from keras2dml.configuration import Configuration
@@ -160,7 +160,7 @@ class Compilation:
 
     def trains(self) -> None:
         """Raise InvalidData if layers were frozen or thawed since the model was compiled: whether
-        Keras trains them then depends on what it did before.
+        Keras trains them then depends on what it did before; UnsupportedModel for `kinks`.
         """
         before = getattr(self.model, "_compiled_trainable_state", {})
         changed = [
@@ -174,6 +174,9 @@ class Compilation:
                 " compile() the model again."
             )
             raise InvalidData(message)
+        losses = [goal.loss for goal in self.goals]
+        if complaints := [*kinks.complaints(self.graph, losses, self.regularizers)]:
+            raise UnsupportedModel(self.model.name, complaints)
 
     def state(self) -> dict[str, np.ndarray]:
         """The optimizer's matrices by name, as the Keras model's optimizer has them, or as they are

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras2dml import dml
+from keras2dml import backend, dml
 from keras2dml.graph import PENALTY, Scalar, Value, source_of
 
 # Keras' loss: the library's function of probabilities or numbers, of logits where there is one.
@@ -123,6 +123,11 @@ def loss_of(
     classes = 2 if type(loss) in BINARY else output.shape[-1]
     function, takes = _function(loss, output, layer)
     constants, complaints = _constants(loss, function)
+    if function == "binary_focal_cross_entropy_of_logits" and not backend.is_tensorflow():
+        complaints.append(
+            f"The loss {loss.name!r} has from_logits=True, for which Keras on {backend.backend()}"
+            " clips probabilities: end the model with a sigmoid, and leave from_logits out."
+        )
     if loss.reduction not in REDUCTIONS:
         complaints.append(
             f"The loss {loss.name!r} has reduction={loss.reduction!r}. Training needs one number:"
@@ -163,13 +168,15 @@ def _kind(loss: object) -> str:
 def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
     """The DML function and the value that it takes.
 
-    Keras looks through a final softmax or sigmoid at what went in, and takes that for logits; only
-    where the output is neither are probabilities clipped. Its categorical focal loss does not look.
+    On TensorFlow Keras looks through a final softmax or sigmoid at what went in, and takes that for
+    logits; only where the output is neither are probabilities clipped. Its categorical focal loss
+    does not look, and on JAX and PyTorch none does.
     """
     if type(loss) in PLAIN:
         return PLAIN[type(loss)], output
     name = ENTROPIES[type(loss)]
-    looks = type(loss) is not keras.losses.CategoricalFocalCrossentropy
+    tensorflow = backend.is_tensorflow()
+    looks = tensorflow and type(loss) is not keras.losses.CategoricalFocalCrossentropy
     through = _looked_through(output, layer) if looks else None
     if type(loss) is keras.losses.BinaryFocalCrossentropy and loss._fn_kwargs["from_logits"]:
         through = None
@@ -177,8 +184,8 @@ def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
         return f"{name}_of_logits", through
     if loss._fn_kwargs["from_logits"]:
         return f"{name}_of_logits", output
-    sparse = "sparse_" if type(loss) is keras.losses.SparseCategoricalCrossentropy else ""
-    return f"{sparse}{name}_of_probabilities", output
+    sparse = tensorflow and type(loss) is keras.losses.SparseCategoricalCrossentropy
+    return f"{'sparse_' * sparse}{name}_of_probabilities", output
 
 
 def _looked_through(output: Value, layer: str) -> Value | None:

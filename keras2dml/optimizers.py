@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
+from keras2dml import backend
+
 Constants = Mapping[str, float]
 
 
@@ -48,6 +50,8 @@ class Optimizer:
     """The momentum of the average of each weight, if there is one."""
     overwritten: int = 0
     """How often the averages take the weights' place; 0 for only at the end."""
+    slices: bool = True
+    """Whether Keras has an embedding's gradient in slices."""
 
     def scheduled(self, done: int, count: int, rate: float | None = None) -> np.ndarray:
         """What changes with the next `count` iterations, (count, 1 or 2): the learning rate, which
@@ -77,11 +81,12 @@ class Optimizer:
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
     """The Optimizer that does what Keras' does, or the complaints about it."""
-    if type(optimizer) not in STEPS:
+    kind = backend.kind_of(optimizer)
+    if kind not in STEPS:
         names = (kind.__name__ for kind in STEPS)
         known = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
         return None, [
-            f"The optimizer is {type(optimizer).__name__}. Compiled are {known}: compile() the"
+            f"The optimizer is {kind.__name__}. Compiled are {known}: compile() the"
             " model with one of these."
         ]
     complaints = []
@@ -99,7 +104,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
         )
         return None, complaints
     return Optimizer(
-        step=STEPS[type(optimizer)](optimizer),
+        step=STEPS[kind](optimizer),
         rates=_rates(optimizer),
         decay=_rounded(optimizer.weight_decay or 0.0),
         decays=optimizer._use_weight_decay,
@@ -110,6 +115,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
         accumulated=optimizer.gradient_accumulation_steps or 1,
         average=optimizer.ema_momentum if optimizer.use_ema else None,
         overwritten=(optimizer.ema_overwrite_frequency or 0) if optimizer.use_ema else 0,
+        slices=backend.is_tensorflow(),
     ), complaints
 
 
@@ -125,8 +131,8 @@ def _rates(optimizer: Any) -> Callable[[int], float]:
 
 
 def _rounded(number: float) -> float:
-    """A number as Keras' cast takes it, by way of float32, also for a float64 model."""
-    return float(np.float32(number))
+    """A number as Keras' cast takes it, on TensorFlow by way of float32 for float64 models, too."""
+    return float(np.float32(number)) if backend.is_tensorflow() else float(number)
 
 
 def _sgd(optimizer: Any) -> Step:
