@@ -122,7 +122,7 @@ def loss_of(
     """
     loss: Any = resolved(configured, output)
     known = {**ENTROPIES, **PLAIN}
-    if is_function(loss):
+    if type(loss) not in known and is_function(loss):
         return _of_function(loss, output, weight, layer)
     if type(loss) not in known:
         names = ", ".join(sorted(kind.__name__ for kind in known))
