@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from keras2dml import dml
 from keras2dml.graph import IDENTITY, Call, Graph, Parameter, Value, source_of
-from keras2dml.rendering import INPUTS, Forward
+from keras2dml.rendering import Forward
 from keras2dml.slices import Slices
 
 
@@ -58,7 +58,7 @@ class Backward:
         results = forward.results(call)
         wanted = {
             f"d{name}": forward[value]
-            for name, value in zip(INPUTS, call.inputs, strict=False)
+            for name, value in zip(call.arguments, call.inputs, strict=False)
             if source_of(value) in self._needed
         }
         trained = {

@@ -10,15 +10,27 @@ import keras
 from keras2dml.graph import Call, Value
 from keras2dml.rules import Refusal, lowered, lowers, named
 from keras2dml.rules.layouts import arranged
+from keras2dml.rules.masks import TakenOff
 from keras2dml.structure import Structure
+
+DOUBTFUL = (
+    "{} has or gets a tensor of which MultiHeadAttention takes the mask off, in Keras, or does not,"
+    " as layers between hand it on. Give both the same tensor, or leave the mask out."
+)
 
 Functional = type(keras.Model(x := keras.Input((1,), batch_size=1), x))
 
 
-@lowers(keras.Sequential, Functional, honours="layers input_layers output_layers build_input_shape")
+@lowers(
+    keras.Sequential,
+    Functional,
+    honours="layers input_layers output_layers build_input_shape",
+    masks=True,
+)
 def model(layer: keras.Model, *inputs: Value) -> tuple[Value, ...]:
     """Every layer on the way from the inputs to the outputs; all that are refused at once."""
-    return _Walk(layer, inputs).outputs()
+    known = tuple(value.with_masks(value.mask, None) for value in inputs)
+    return tuple(value.with_masks(value.mask, None) for value in _Walk(layer, known).outputs())
 
 
 class _Walk:
@@ -31,13 +43,22 @@ class _Walk:
             tensor._keras_history: value for tensor, value in zip(model.inputs, inputs, strict=True)
         }
         self.orders: dict[Any, tuple[Value, ...]] = {}
+        self.taken_off = TakenOff(model)
 
     def outputs(self) -> tuple[Value, ...]:
         """What the model makes of its inputs, or all complaints."""
-        outputs = tuple(self._value(tensor) for tensor in self.model.outputs)
+        outputs = tuple(self._output(tensor) for tensor in self.model.outputs)
         if self.complaints:
             raise Refusal(*dict.fromkeys(self.complaints))
         return outputs
+
+    def _output(self, tensor: Any) -> Value:
+        """The value of an output, with the mask that it has at the end."""
+        value, place = self._value(tensor), tensor._keras_history
+        if value.mask and place in self.taken_off.unclear - self.taken_off.gone:
+            self._complain(DOUBTFUL.format(named(place[0])))
+        lost = place in self.taken_off.gone
+        return value.with_masks(None if lost else value.mask, value.recorded)
 
     def _value(self, tensor: Any) -> Value:
         """The value of a Keras tensor; reads what it comes from first."""
@@ -48,7 +69,11 @@ class _Walk:
                 pending.pop()
                 continue
             node = layer._inbound_nodes[node]
-            sources = node.input_tensors
+            recorded = (
+                keras.tree.flatten(node.arguments.kwargs["mask"]) if _is_recorded(node) else []
+            )
+            masks = {id(tensor) for tensor in recorded}
+            sources = [tensor for tensor in node.input_tensors if id(tensor) not in masks]
             missing = [source for source in sources if source._keras_history not in self.values]
             if missing:
                 pending.extend(missing)
@@ -58,12 +83,6 @@ class _Walk:
 
     def _lower(self, layer: Any, node: Any) -> None:
         """Enter what a layer makes; stand-ins where it is refused, so that the rest is checked."""
-        for output in node.output_tensors:
-            if None in output.shape[1:]:
-                self._complain(
-                    f"{named(layer)} has the open shape {tuple(output.shape[1:])}. Every size but"
-                    " the batch must be given."
-                )
         try:
             made = self._lowered(layer, node)
         except Refusal as refusal:
@@ -73,7 +92,12 @@ class _Walk:
             self.values[output._keras_history] = value
 
     def _lowered(self, layer: Any, node: Any) -> tuple[Value, ...]:
-        arguments, keywords = self._read(node.arguments.args), self._read(node.arguments.kwargs)
+        given = dict(node.arguments.kwargs)
+        recorded = _is_recorded(node)
+        if recorded:
+            del given["mask"]
+        arguments = self._read(node.arguments.args, node, recorded=recorded)
+        keywords = self._read(given, node, recorded=recorded)
         if len(arguments) == 1 and isinstance(arguments[0], dict):
             first = arguments[0]
             of_model = isinstance(layer, keras.Model)
@@ -90,18 +114,53 @@ class _Walk:
         arguments = [next(again, one) if isinstance(one, Value) else one for one in arguments]
         return lowered(layer, *arguments, **keywords)
 
-    def _read(self, given: Any) -> Any:
-        """The arguments of a call, with values in the place of tensors."""
+    def _read(self, given: Any, node: Any, *, recorded: bool) -> Any:
+        """The arguments of a call, with values in the place of tensors: with the masks that they
+        have then, or those that were entered when the model was made.
+        """
         if isinstance(given, keras.KerasTensor):
-            return self.values[given._keras_history]
+            value = self.values[given._keras_history]
+            if recorded:
+                return value.with_masks(value.recorded, value.recorded)
+            place = id(node), given._keras_history
+            if place in self.taken_off.doubtful and value.mask and _looks_for_masks(node):
+                self._complain(DOUBTFUL.format(named(node.operation)))
+            lost = place in self.taken_off.lost
+            return value.with_masks(None if lost else value.mask, value.recorded)
         if isinstance(given, dict):
-            return {name: self._read(value) for name, value in given.items()}
+            return {
+                name: self._read(value, node, recorded=recorded) for name, value in given.items()
+            }
         if isinstance(given, (list, tuple)):
-            return [self._read(value) for value in given]
+            return [self._read(value, node, recorded=recorded) for value in given]
         return given
 
     def _complain(self, *complaints: str) -> None:
         self.complaints.extend(complaints)
+
+
+def _is_recorded(node: Any) -> bool:
+    """Whether Keras entered the mask of a call itself: it is that of the first argument."""
+    if node.arguments.kwargs.get("mask") is None:
+        return False
+    masks = [
+        getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(node.arguments.args)
+    ]
+    given = keras.tree.flatten(node.arguments.kwargs["mask"])
+    return len(masks) == len(given) and all(
+        one is other for one, other in zip(masks, given, strict=True)
+    )
+
+
+def _looks_for_masks(node: Any) -> bool:
+    """Whether a layer does something about a mask that is attached to what it gets."""
+    layer = node.operation
+    names = getattr(layer, "call_signature_parameters", ())
+    return bool(
+        getattr(layer, "supports_masking", False)
+        or isinstance(layer, keras.Model)
+        or any(name.endswith("mask") for name in names)
+    )
 
 
 def takes_of(model: keras.Model) -> Structure:
