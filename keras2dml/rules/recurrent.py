@@ -67,7 +67,7 @@ def recurrent(
     masks = (mask, mask) if mask is not None else (x.mask, x.recorded)
     x = x.with_masks(mask if initial_state else masks[0], None)
     cells = getattr(layer.cell, "cells", (layer.cell,))
-    states = _states(layer, initial_state, sum(map(_state_count, cells)))
+    states = states_of(layer, initial_state, sum(map(_state_count, cells)))
     reading, last = Reading.of(layer), []
     for number, cell in enumerate(cells):
         count = _state_count(cell)
@@ -92,7 +92,7 @@ def cell(layer: Any, *inputs: Value) -> Value:
 
 def _simple_rnn(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple[Value, ...]:
     """One state, which is also what comes out."""
-    (activation, operator), bias = _activation(way.layer, cell.activation), _bias(cell, 1)
+    (activation, operator), bias = activation_of(way.layer, cell.activation), _bias(cell, 1)
     weights, kinds = _weights(cell, 1), {"activation": activation}
     onnx = "RNN", activations(operator)
     return _read(way, cell, "simple_rnn", x, states, weights, bias, kinds, onnx)
@@ -103,8 +103,8 @@ def _lstm(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple
     order.
     """
     order = np.arange(4 * cell.units).reshape(4, -1)[[0, 3, 1, 2]].ravel()
-    activation, operator = _activation(way.layer, cell.activation)
-    opening, opener = _activation(way.layer, cell.recurrent_activation)
+    activation, operator = activation_of(way.layer, cell.activation)
+    opening, opener = activation_of(way.layer, cell.recurrent_activation)
     weights, bias = _weights(cell, 4, order), _bias(cell, 4, order)
     kinds = {"activation": activation, "recurrent_activation": opening}
     onnx = "LSTM", activations(opener, operator, operator)
@@ -113,8 +113,8 @@ def _lstm(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple
 
 def _gru(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple[Value, ...]:
     """One state, which the gates update and reset; the reset before or after the kernel."""
-    activation, operator = _activation(way.layer, cell.activation)
-    opening, opener = _activation(way.layer, cell.recurrent_activation)
+    activation, operator = activation_of(way.layer, cell.activation)
+    opening, opener = activation_of(way.layer, cell.recurrent_activation)
     after = bool(cell.reset_after)
     weights, bias = _weights(cell, 3), _bias(cell, 3, several=after)
     kinds = {"activation": activation, "recurrent_activation": opening}
@@ -221,7 +221,7 @@ def _untrained(layer: Any, cell: Any) -> str:
     )
 
 
-def _states(layer: Any, given: Any, count: int) -> tuple[Value, ...]:
+def states_of(layer: Any, given: Any, count: int) -> tuple[Value, ...]:
     """The states before the first step, as they were given in the call."""
     states = [given] if isinstance(given, Value) else keras.tree.flatten(given or ())
     if not all(isinstance(state, Value) for state in states) or len(states) not in (0, count):
@@ -267,7 +267,8 @@ def _bias(
     return Weight("b", cell.bias, shape, (1, 0) if several else None, order)
 
 
-def _activation(layer: Any, function: Any) -> tuple[int, str]:
+def activation_of(layer: Any, function: Any) -> tuple[int, str]:
+    """The number of an activation in the DML library, and ONNX' name; Refusal for others."""
     if function not in ACTIVATIONS:
         known = ", ".join(repr(known.__name__) for known in ACTIVATIONS)
         wanted = getattr(function, "__name__", repr(function))
