@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
+
 from keras2dml.caffe import inputs, phases, schema
 from keras2dml.caffe.inputs import Absent
 from keras2dml.caffe.layers.losses import classes_last
-from keras2dml.caffe.network import READERS, Decay, Network
+from keras2dml.caffe.network import READERS, Decay, Network, axis_of
 from keras2dml.caffe.phases import Networks, named
 from keras2dml.graph import Shape
 from keras2dml.rules import Refusal
@@ -59,8 +61,10 @@ def read(networks: Networks, shape: Shape, decay: Decay) -> Network:
 def _tops(network: Network, layer: Any, consumed: set[int]) -> Sequence[Any]:
     """What a layer makes of its bottoms."""
     if layer.type == "Accuracy":
-        if layer.accuracy_param.axis not in (1, -1):
-            reason = f"{named(layer)} has axis: {layer.accuracy_param.axis}. Classes are axis 1."
+        scores = network.blobs.get(layer.bottom[0]) if layer.bottom else None
+        axis = layer.accuracy_param.axis
+        if keras.backend.is_keras_tensor(scores) and axis_of(layer, axis, scores) != 1:
+            reason = f"{named(layer)} has axis: {axis}. Classes are axis 1."
             raise Refusal(reason)
         return [MEASURE] * len(layer.top)
     if layer.type not in READERS:

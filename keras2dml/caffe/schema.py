@@ -41,7 +41,6 @@ def parsed(path: Path, name: str) -> Parsed:
     """The message in a text file. Raises InvalidData if it is no such file."""
     text = _content(path).decode("utf-8", errors="replace")
     try:
-        # A parser of Google's in C knows no way to go on after a field that it does not know.
         read = text_format.Parse(text, message(name)(), allow_unknown_field=True)
     except text_format.ParseError as error:
         reason = f"{path} is not read: {error}. Correct that line."

@@ -18,8 +18,8 @@ from keras2dml.errors import InvalidData
 from keras2dml.graph import Shape
 from keras2dml.rules import Refusal
 
-BEGINNINGS = ("_initializer", "_regularizer", "fillers", "decays", "name")
-"""The ends of the names of settings that layers with the same blobs may have each for itself."""
+APART = ("_initializer", "_regularizer", "fillers", "decays", "name")
+"""How settings end that layers with the same blobs need not share."""
 
 
 class Blob(NamedTuple):
@@ -111,7 +111,7 @@ def _array(blob: Any) -> np.ndarray:
 
 def _settings(keras_layer: Any) -> dict[str, Any]:
     config: dict[str, Any] = keras_layer.get_config()
-    return {name: value for name, value in config.items() if not name.endswith(BEGINNINGS)}
+    return {name: value for name, value in config.items() if not name.endswith(APART)}
 
 
 def _rates_differ(layer: Any, owner: Any) -> bool:

@@ -120,35 +120,48 @@ def loaded(folder: Path, text: str) -> tuple[keras.Model, list[np.ndarray], np.n
     return model, [blob for name, blob in blobs.items() if name not in taken], x
 
 
-@pytest.mark.spark
-@pytest.mark.systemds
-def test_layers_score_as_caffes_arithmetic(spark, tmp_path):
-    """And SystemDS and ONNX as Keras, of rows that are dense, sparse, and of single precision."""
+def test_layers_are_caffes_arithmetic(tmp_path):
     text = DATA + "".join(branch(name, "data") for name, branch in BRANCHES.items())
     model, blobs, x = loaded(tmp_path, text)
     outputs = listed(model(x, training=False))
     assert len(outputs) == len(BRANCHES)
     for output, blob in zip(outputs, blobs, strict=True):
         near(output, blob, 1e-12)
-    agrees(spark, model, rows=3)
+
+
+FEW = ("lrn", "lrn_within", "norm/global", "prelu", "power", "weighted", "sliced")
+PARTS = pytest.mark.parametrize(
+    "names",
+    [FEW, pytest.param((*BRANCHES,), marks=pytest.mark.long)],
+    ids=["few", "all"],
+)
 
 
 @pytest.mark.spark
 @pytest.mark.systemds
-def test_layers_learn_as_keras(spark, tmp_path):
+@PARTS
+def test_layers_score_as_keras(spark, tmp_path, names):
+    """By SystemDS and by ONNX, of rows that are dense, sparse, and of single precision."""
+    text = DATA + "".join(BRANCHES[name](name, "data") for name in names)
+    agrees(spark, loaded(tmp_path, text)[0], rows=3, sparse=len(names) > len(FEW))
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@PARTS
+def test_layers_learn_as_keras(spark, tmp_path, names):
     """Each one after a convolution, so that gradients go through it and to its own blobs."""
-    branches = {name: branch for name, branch in BRANCHES.items() if name not in UNTRAINED}
+    trained = [name for name in names if name not in UNTRAINED]
     text = DATA + layer("stem", "Convolution", "data", CONV.replace("3", "2", 1))
-    text += "".join(branch(name, "stem") for name, branch in branches.items())
-    text += "".join(layer(f"{name}.flat", "Flatten", name) for name in branches)
-    flat = " ".join(f"{name}.flat" for name in branches)
-    text += layer("all", "Concat", flat) + inner("ip", "all", 3)
-    text += layer("loss", "SoftmaxWithLoss", "ip label")
+    text += "".join(BRANCHES[name](name, "stem") for name in trained)
+    text += "".join(layer(f"{name}.flat", "Flatten", name) for name in trained)
+    text += layer("all", "Concat", " ".join(f"{name}.flat" for name in trained))
+    text += inner("ip", "all", 3) + layer("loss", "SoftmaxWithLoss", "ip label")
     ours = Caffe2DML(spark, written(tmp_path, text, TWO_STEPS), (2, 5, 4))
     model = ours.to_keras()
     x, y = examples(model, 8), np.arange(8) % 3
     ours.fit(x, y)
     for begin in (0, 4):
         model.train_on_batch(x[begin : begin + 4], y[begin : begin + 4])
-    for trained, weight in zip(ours.to_keras().get_weights(), model.get_weights(), strict=True):
-        near(trained, weight, 1e-8)
+    for end, weight in zip(ours.to_keras().get_weights(), model.get_weights(), strict=True):
+        near(end, weight, 1e-8)

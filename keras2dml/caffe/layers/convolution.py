@@ -30,17 +30,14 @@ class CaffeConvolution(keras.layers.Conv2D):  # type: ignore[misc]
 
     def call(self, inputs: Any) -> Any:
         """The filtered images."""
-        return _with_bias(
-            self,
-            ops.conv(
-                ops.transpose(inputs, LAST),
-                self.kernel,
-                list(self.strides),
-                self.padding,
-                "channels_last",
-                self.dilation_rate,
-            ),
-        )
+        last, kernel, convolved = ops.transpose(inputs, LAST), self.kernel, ops.conv
+        channels = inputs.shape[1]
+        if self.groups == channels > 1 and self.strides[0] == self.strides[1]:
+            # The same, of which TensorFlow makes one step on a CPU.
+            kernel = ops.reshape(kernel, (*kernel.shape[:2], channels, self.filters // channels))
+            convolved = ops.depthwise_conv
+        settings = (self.strides, self.padding, "channels_last", self.dilation_rate)
+        return _with_bias(self, convolved(last, kernel, *settings))
 
 
 @registered
