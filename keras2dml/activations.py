@@ -66,7 +66,8 @@ def _made(model: keras.Model) -> Iterator[tuple[str, Any]]:
             number = f"_{calls[layer.name]}" if calls[layer.name] > 1 else ""
             several = len(node.outputs) > 1
             for place, tensor in enumerate(node.outputs):
-                yield f"{layer.name}{number}{f'_output_{place + 1}' if several else ''}", tensor
+                column = tensor if len(tensor.shape) > 1 else keras.ops.expand_dims(tensor, -1)
+                yield f"{layer.name}{number}{f'_output_{place + 1}' if several else ''}", column
 
 
 def _places(model: keras.Model) -> dict[int, int]:

@@ -62,6 +62,7 @@ BINARY = (
     keras.losses.Hinge,
     keras.losses.SquaredHinge,
 )
+HINGES = ("hinge", "squared_hinge", "categorical_hinge")
 WHOLE = (keras.losses.Dice, keras.losses.Tversky, keras.losses.Circle)
 """The losses that are one number for a whole batch."""
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
@@ -100,7 +101,7 @@ class Loss:
     @property
     def adds_up(self) -> bool:
         """Whether the loss of a batch is the sum of its parts' shares."""
-        return not (self.by_batch and self.reduction != "sum") and "hinge" not in self.function
+        return not (self.by_batch and self.reduction != "sum") and self.function not in HINGES
 
     @property
     def threshold(self) -> float:
@@ -110,7 +111,7 @@ class Loss:
     @property
     def by_batch(self) -> bool:
         """Whether the loss of all rows is another one than the mean of its parts."""
-        return self.whole or "hinge" in self.function or self.reduction not in REDUCTIONS[:2]
+        return self.whole or self.function in HINGES or self.reduction not in REDUCTIONS[:2]
 
 
 def loss_of(
@@ -158,7 +159,7 @@ def loss_of(
         (1 - smoothing, smoothing / classes),
         loss.reduction,
         weight,
-        not (function.endswith("of_logits") and takes is output) and "hinge" not in function,
+        not (function.endswith("of_logits") and takes is output) and function not in HINGES,
         whole=type(loss) in WHOLE,
         weighable=type(loss) not in WHOLE,
     ), complaints

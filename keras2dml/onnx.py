@@ -90,7 +90,7 @@ class _Export:
         """The tensor of a value in its stored shape."""
         made = source_of(value)
         if made.function == "identity":
-            return self._tensor(made.inputs[0])
+            return self._tensor(made.inputs[0].seen_as(value.shape, value.stored, value.order))
         key = made, value.result, value.stored
         if key not in self.tensors:
             first = self.tensors[made, value.result, made.results[value.result]]

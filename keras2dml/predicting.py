@@ -14,6 +14,7 @@ from keras2dml.activations import Activations
 from keras2dml.epochs import Validation
 from keras2dml.errors import InvalidData, positive
 from keras2dml.fitting import measured
+from keras2dml.losses import HINGES
 from keras2dml.objective import Goal
 from keras2dml.scorer import Scorer
 from keras2dml.sums import Measure
@@ -173,7 +174,7 @@ def _predicted(goal: Goal, output: np.ndarray, classes: np.ndarray | None) -> np
 
 def _probabilities(goal: Goal, output: np.ndarray) -> np.ndarray:
     """The probability of each class, where an output says some."""
-    if not goal.classifies or "hinge" in goal.loss.function:
+    if not goal.classifies or goal.loss.function in HINGES:
         return output
     logits = not goal.loss.reads_probabilities
     if goal.loss.kind != "binary":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from itertools import permutations
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -135,12 +136,12 @@ def _count(axis: int | Shape) -> int:
 
 def axes_of(layer: Any, x: Value, axis: Any) -> Shape:
     """Keras' `axis`, a number or several, as axes of an example in ascending order."""
-    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    given = (axis,) if isinstance(axis, Integral) else tuple(axis)
     rank = len(x.shape) + 1
     if any(one % rank == 0 for one in given):
         message = f"{named(layer)} has axis={axis!r}, and 0 are the examples. Give other axes."
         raise Refusal(message)
-    return tuple(sorted(one % rank - 1 for one in given))
+    return tuple(sorted(int(one) % rank - 1 for one in given))
 
 
 def aligned(layer: Any, x: Value, *others: Value) -> tuple[Value, ...]:

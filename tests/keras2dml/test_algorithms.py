@@ -148,17 +148,19 @@ def test_plan_tells_where_operators_run(spark):
 def test_activations_of_every_layer_are_written(spark, tmp_path):
     x = keras.Input((4, 3))
     shared = Dense(3, "tanh", name="shared")
-    built = keras.Model(
-        x, Dense(2, "softmax", name="last")(Flatten(name="flat")(shared(shared(x))))
-    )
+    flat = Flatten(name="flat")(shared(shared(x)))
+    centered = flat - keras.ops.expand_dims(keras.ops.mean(flat, axis=-1), -1)
+    built = keras.Model(x, Dense(2, "softmax", name="last")(centered))
     features = examples(built, 5)
     Keras2DML(spark, built).set(output_activations=tmp_path).predict(features)
     assert {path.name for path in tmp_path.iterdir()} == {
-        f"{name}.csv" for name in ("shared", "shared_2", "flat", "last")
+        f"{name}.csv"
+        for name in ("shared", "shared_2", "flat", "mean", "expand_dims", "subtract", "last")
     }
     twice = np.asarray(shared(shared(features))).reshape(5, -1)
     for name in ("shared_2", "flat"):
         near(np.loadtxt(tmp_path / f"{name}.csv", delimiter=","), twice, 1e-9)
+    near(np.loadtxt(tmp_path / "mean.csv", delimiter=","), twice.mean(axis=-1), 1e-9)
 
 
 def test_scripts_plans_and_statistics_are_printed(spark, capfd):

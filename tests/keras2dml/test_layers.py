@@ -97,7 +97,7 @@ def test_images_of_one_channel_score_as_keras(spark):
 
 
 def test_dropout_does_nothing_at_prediction(spark):
-    agrees(spark, model((7,), Dropout(0.4), Dense(3)))
+    agrees(spark, model((4, 3, 2), Conv2D(3, 2), Dropout(0.4), Flatten(), Dropout(0.2), Dense(3)))
 
 
 @pytest.mark.parametrize("arguments", CONVOLUTIONS, ids=named)

@@ -29,16 +29,16 @@ def ended(built):
     return keras.Model(built.input, ops.softmax(layers.Add()(sums) if len(sums) > 1 else sums[0]))
 
 
-def follows_keras(spark, cases):
+def follows_keras(spark, cases, *, sparse=True):
     built = seeded(sides(cases, [*cases]))
-    agrees(spark, built, single=False)
+    agrees(spark, built, sparse=sparse, single=False)
     learns(spark, seeded(ended(built)), single=False, steps=3)
 
 
 @pytest.mark.spark
 @pytest.mark.systemds
 def test_common_operations_score_and_learn_as_keras(spark):
-    follows_keras(spark, COMMON)
+    follows_keras(spark, COMMON, sparse=False)
 
 
 @pytest.mark.long

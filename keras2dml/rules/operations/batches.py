@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -109,4 +110,4 @@ def repeated(layer: Any, x: Value, like: Value) -> Value:
 
 
 def _listed(axis: Any) -> tuple[int, ...]:
-    return (axis,) if isinstance(axis, int) else tuple(axis)
+    return (int(axis),) if isinstance(axis, Integral) else tuple(axis)
