@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,9 @@ standalone cluster's master and workers need the same lines."""
 # Spark demands the setting, but takes the secret of the environment, which shows nowhere.
 _SECRET_BYTES = 1 << 16
 _SECRET, _SECRET_VARIABLE = "spark.authenticate.secret", "_SPARK_AUTH_SECRET"
+
+# The signals that end a program. PySpark itself keeps Ctrl-C from its JVM.
+_ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 # Where Spark looks for an address of its own, whatever the name of this machine resolves to.
 _ADDRESS_VARIABLE, _NAME_VARIABLE = "SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"
@@ -123,10 +127,11 @@ def _left_alone() -> Iterator[None]:
     def popen(command: Any, preexec_fn: Callable[[], object] = lambda: None, **options: Any) -> Any:
         def prepare() -> None:
             preexec_fn()
-            for number in (signal.SIGTERM, signal.SIGHUP):
+            for number in _ENDING - {signal.SIGINT}:
                 signal.signal(number, signal.SIG_IGN)
 
-        launched.append(usual(command, preexec_fn=prepare, **options))
+        with _signals_deferred():
+            launched.append(usual(command, preexec_fn=prepare, **options))
         return launched[-1]
 
     launcher.Popen = popen
@@ -140,6 +145,28 @@ def _left_alone() -> Iterator[None]:
         raise
     finally:
         launcher.Popen = usual
+
+
+@contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Deliver the signals that come meanwhile at the end: a handler that raises while a process is
+    launched would lose the process, which runs by then.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in _ENDING}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda number, _: received.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in received:
+            signal.raise_signal(number)
 
 
 def _set(variables: Mapping[str, str | None]) -> None:

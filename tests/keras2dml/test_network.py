@@ -9,12 +9,15 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from py4j.java_gateway import JavaObject
+from pyspark import SparkContext, java_gateway
 from pyspark.sql import SparkSession
 
+from keras2dml import network
 from keras2dml.errors import InvalidSession
 from keras2dml.network import LOOPBACK, PROTECTED, connections, launch
 from tests.listening import Listeners
@@ -123,13 +126,31 @@ def _until_closed(stranger: socket.socket) -> bytes:
 def test_a_start_that_is_interrupted_leaves_no_jvm() -> None:
     code = "from keras2dml import spark_session; spark_session('interrupted', 'local[1]')"
     command = ["env", "--default-signal=INT", sys.executable, "-c", code]
-    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    us, launched = psutil.Process(program.pid), []
-    while not launched:
-        launched = us.children(recursive=True)
-        assert program.poll() is None
-    program.send_signal(signal.SIGINT)
-    _, said = program.communicate(timeout=60)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as program:
+        us, launched = psutil.Process(program.pid), []
+        try:
+            while not launched:
+                launched = us.children(recursive=True)
+                assert program.poll() is None
+            program.send_signal(signal.SIGINT)
+            _, said = program.communicate(timeout=60)
+        finally:
+            program.kill()
     assert said.rstrip().endswith("KeyboardInterrupt") and "\tat " not in said
     _, left = psutil.wait_procs(launched, timeout=10)
     assert left == []
+
+
+def test_an_interrupt_while_the_jvm_is_launched_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[subprocess.Popen[bytes]] = []
+
+    def interrupted_popen(command: object, **options: Any) -> subprocess.Popen[bytes]:
+        launched.append(subprocess.Popen(["sleep", "600"], **options))
+        signal.raise_signal(signal.SIGINT)
+        return launched[-1]
+
+    monkeypatch.setattr(java_gateway, "Popen", interrupted_popen)
+    monkeypatch.setattr(SparkContext, "_gateway", None)
+    with pytest.raises(KeyboardInterrupt), network._left_alone():
+        java_gateway.Popen("spark-submit")
+    assert [process.returncode for process in launched] == [-signal.SIGKILL]
