@@ -134,7 +134,7 @@ class Algorithm:
         complaints = [
             f"The loss {goal.loss.name!r} of a batch is not the sum of those of its parts."
             for goal in objective.goals
-            if not goal.loss.adds_up or (self.server and goal.loss.reduction == "sum")
+            if not goal.adds_up or (self.server and goal.loss.reduction == "sum")
         ]
         complaints += [
             f"The metric {metric.name!r} is one number for a batch, and not made up of its parts'."

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from keras2dml import dml
 from keras2dml.graph import IDENTITY, Call, Graph, Parameter, Value, source_of
-from keras2dml.rendering import INPUTS, Forward
+from keras2dml.rendering import Forward
 from keras2dml.slices import Slices
 
 
@@ -68,7 +68,7 @@ class Backward:
         results = forward.results(call)
         wanted = {
             f"d{name}": forward[value]
-            for name, value in zip(INPUTS, call.inputs, strict=False)
+            for name, value in zip(call.arguments, call.inputs, strict=False)
             if source_of(value) in self._needed
         }
         trained = {

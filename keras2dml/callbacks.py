@@ -244,10 +244,11 @@ def _check(
 def _example(model: keras.Model, training: Training) -> tuple[object, object]:
     """An example of zeros, by which Keras finds out which metrics are meant."""
     objective = training.objective
-    x = [np.zeros((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+    values = zip(model.inputs, objective.graph.inputs, strict=True)
+    x = [np.zeros((1, *value.shape), tensor.dtype) for tensor, value in values]
     y = []
     for tensor, goal in zip(model.outputs, objective.goals, strict=True):
         by_number = goal.of_classes or goal.loss.kind == "labels"
-        shape = tensor.shape[1:-1] if by_number else tensor.shape[1:]
+        shape = goal.value.shape[:-1] if by_number else goal.value.shape
         y.append(np.zeros((1, *shape), int if by_number else tensor.dtype))
     return objective.graph.takes.packed(x), objective.graph.gives.packed(y)

@@ -42,6 +42,17 @@ def goals_of(
             metric, about = metric_of(one, output, last_layer(model, number), kind, weighted=counts)
             complaints += about
             measured += [metric] if metric else []
+        mask = output.mask
+        if (
+            loss is not None
+            and mask
+            and (loss.whole or mask.size * output.shape[-1] != output.size)
+        ):
+            complaints.append(
+                f"The output {name!r} has a mask of shape {mask.shape}, and the loss {loss.name!r}"
+                " has no number for each of its elements: take another loss, or leave Masking or"
+                " mask_zero out."
+            )
         if loss is not None:
             of_classes = loss.kind in ("sparse", "classes")
             goals.append(Goal(name, output, loss, tuple(measured), of_classes))

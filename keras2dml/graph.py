@@ -21,6 +21,9 @@ from keras2dml.structure import Structure
 Shape = tuple[int, ...]
 Scalar = int | float
 
+INPUTS = ("X", "Y", "Z")
+"""What the DML functions call the inputs of a call, unless it says otherwise."""
+
 INPUT, IDENTITY, PENALTY = "input", "identity", "activity_penalty"
 """The functions of a call that stands for an input of the model, of one that hands its input on,
 and of one that adds a penalty for it to the loss.
@@ -33,7 +36,9 @@ class Value:
 
     `shape` is Keras' shape of one row, `stored` the shape in which DML holds it, and `order[j]` the
     position in Keras' flattened row of the element in DML column j. `source` is the call that makes
-    it, under the name `result`.
+    it, under the name `result`. `mask` tells by 1 and 0 which steps Keras regards, if it attaches a
+    mask to the tensor when the model runs, and `recorded` is the mask that Keras entered when the
+    model was made.
     """
 
     shape: Shape
@@ -42,6 +47,8 @@ class Value:
     rows: int = 1
     source: Call | None = None
     result: str = "out"
+    mask: Value | None = None
+    recorded: Value | None = None
 
     @classmethod
     def of(cls, shape: Shape, axes: Shape | None = None, rows: int = 1) -> Self:
@@ -53,6 +60,12 @@ class Value:
     def made_by(self, call: Call, result: str = "out") -> Value:
         """The value like this one that `call` makes."""
         return replace(self, source=call, result=result)
+
+    def with_masks(self, mask: Value | None, recorded: Value | None) -> Value:
+        """The same value with these masks, or with none."""
+        if self.mask is mask and self.recorded is recorded:
+            return self
+        return replace(self, mask=mask, recorded=recorded)
 
     def seen_as(self, shape: Shape, stored: Shape, order: np.ndarray | None = None) -> Value:
         """The same cells under another shape: what flattening and reshaping do."""
@@ -175,11 +188,12 @@ class Call:
     """One step of the model: the functions `<function>_forward`, `_backward` and `_gradients` of
     the DML library.
 
-    Their arguments are bound by name: X, Y and Z are the inputs, `weights`, `constants` and `sizes`
-    bring the rest. `results` has the stored shape of each result, the first of which is `out`.
-    `training` is the function in training, where it is another one, and `untrained` says why no
-    model with the call is trained, where it is so. `onnx` is the same step for prediction as ONNX
-    operators. A `constant` call has no backward function: to a gradient its result is a constant.
+    Their arguments are bound by name: `arguments` are the inputs, `weights`, `constants` and
+    `sizes` bring the rest. `results` has the stored shape of each result, the first of which is
+    `out`. `training` is the function in training, where it is another one, and `untrained` says why
+    no model with the call is trained, where it is so. `onnx` is the same step for prediction as
+    ONNX operators, of which some calls have none. A `constant` call has no backward function: to a
+    gradient its result is a constant.
     """
 
     function: str
@@ -192,6 +206,7 @@ class Call:
     onnx: tuple[Node, ...] = ()
     training: str | None = None
     untrained: str = ""
+    arguments: tuple[str, ...] = INPUTS
     constant: bool = False
 
 

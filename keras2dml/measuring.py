@@ -57,10 +57,12 @@ class Measuring:
         self._targets(goal, target)
         if weights:
             self._weights(goal, weights)
-        self._loss(goal, target, weights)
+        mask = self._mask(goal, target)
+        self._loss(goal, target, weights, mask)
         for number, metric in enumerate(goal.metrics, 1):
             name = f"{target}_sums_{number}"
-            self._metric(goal, metric, name, target, weights if metric.weighted else "")
+            own = weights if metric.weighted else "", mask if metric.masked else ""
+            self._metric(goal, metric, name, target, _product(*own))
             self._sums.append(name)
 
     def _targets(self, goal: Goal, target: str) -> None:
@@ -81,8 +83,16 @@ class Measuring:
             rows = f"matrix({rows}, rows=rows * {goal.vectors}, cols=1)"
         self.wanted.append(f"{weights} = {rows}")
 
-    def _loss(self, goal: Goal, target: str, weights: str) -> None:
-        loss = goal.loss
+    def _mask(self, goal: Goal, target: str) -> str:
+        """The variable with 1 for each vector of the output that is regarded, if it has a mask."""
+        if goal.value.mask is None:
+            return ""
+        mask = self.forward[goal.value.mask]
+        self.lines.append(f"{target}_mask = matrix({mask}, rows=rows * {goal.vectors}, cols=1)")
+        return f"{target}_mask"
+
+    def _loss(self, goal: Goal, target: str, weights: str, mask: str) -> None:
+        loss, weights = goal.loss, _product(weights, mask)
         taken = self.forward[loss.takes]
         folds = loss.takes.rows != goal.vectors
         scale, offset = loss.smoothing
@@ -100,6 +110,8 @@ class Measuring:
             divisor = ""
         elif loss.reduction == "mean_with_sample_weight" and weights:
             divisor = f"max(sum({weights}), 1e-300)"
+        elif mask:
+            divisor = f"max(sum({mask}), 1e-300)"
         divided = f" / {divisor}" if divisor else ""
         weighted = f" * {weights}" if weights else ""
         share = f" * {dml.literal(loss.weight)}" if loss.weight != 1 else ""
@@ -167,6 +179,12 @@ class Measuring:
                 f"penalty = {' + '.join(f'{one}_penalty' for one in regularizers)}"
             )
         return bool(regularizers)
+
+
+def _product(*factors: str) -> str:
+    """The product of those factors that there are."""
+    given = [factor for factor in factors if factor]
+    return f"({' * '.join(given)})" if len(given) > 1 else "".join(given)
 
 
 def _rows(variable: str, goal: Goal) -> str:

@@ -44,7 +44,8 @@ def metric_of(
     except Refusal as refusal:
         shown = f"The metric {name!r} ({type(resolved).__name__})"
         return None, [f"{shown} {complaint}" for complaint in refusal.complaints]
-    return replace(metric, name=name, weighted=weighted), []
+    masked = isinstance(resolved, keras.metrics.MeanMetricWrapper)
+    return replace(metric, name=name, weighted=weighted, masked=masked), []
 
 
 def _check_targets(metric: Metric, kind: str | None) -> None:

@@ -47,6 +47,16 @@ class Goal:
         return self.value.size // self.value.shape[-1]
 
     @property
+    def masked(self) -> bool:
+        """Whether the loss regards some vectors alone, by a mask that the output has."""
+        return self.value.mask is not None
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the loss of a batch is the sum of its parts' shares."""
+        return self.loss.adds_up and not (self.masked and self.loss.reduction != "sum")
+
+    @property
     def width(self) -> int:
         """The numbers in a row of targets."""
         if self.loss.kind == "labels":
@@ -88,7 +98,7 @@ class Objective:
     def by_batch(self) -> bool:
         """Whether the loss or a metric of all rows is another one than the mean of its parts."""
         return any(
-            goal.loss.by_batch or any(metric.by_batch for metric in goal.metrics)
+            goal.loss.by_batch or goal.masked or any(metric.by_batch for metric in goal.metrics)
             for goal in self.goals
         )
 

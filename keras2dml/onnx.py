@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
+from keras2dml.errors import UnsupportedModel
 from keras2dml.graph import Call, Graph, Node, Shape, Value, source_of
-from keras2dml.rendering import INPUTS
 
 OPSET = 17
 IR_VERSION = 8
@@ -101,8 +101,14 @@ class _Export:
     def _append(self, call: Call) -> None:
         if call.function == "identity":
             return
+        if not call.onnx:
+            message = (
+                f"Layer {call.layer!r} computes {call.function!r}, which is not written as ONNX:"
+                " score the model with SystemDS."
+            )
+            raise UnsupportedModel(self.graph.name, [message], "written as ONNX")
         name = self.graph.names[call]
-        known = dict(zip(INPUTS, map(self._tensor, call.inputs), strict=False))
+        known = dict(zip(call.arguments, map(self._tensor, call.inputs), strict=False))
         own = {weight.argument: self.graph.names[weight] for weight in call.weights}
         for weight in call.weights:
             matrix = self.weights[self.graph.names[weight]]

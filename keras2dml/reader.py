@@ -57,7 +57,8 @@ def read(model: keras.Model) -> Graph:
     ]
     if complaints:
         raise UnsupportedModel(model.name, complaints)
-    return _Naming(model, inputs, tuple(_in_keras_order(value) for value in outputs)).graph()
+    ordered = tuple(_in_keras_order(value).with_masks(value.mask, None) for value in outputs)
+    return _Naming(model, inputs, ordered).graph()
 
 
 def last_layer(model: keras.Model, output: int = 0) -> str:
@@ -119,7 +120,9 @@ class _Naming:
         for value in self.inputs:
             made = source_of(value)
             self.names[made] = self._unused(made.layer)
-        calls = calls_of(self.outputs)
+        # Losses regard the masks of outputs.
+        masks = tuple(value.mask for value in self.outputs if value.mask)
+        calls = calls_of((*self.outputs, *masks))
         for made in calls:
             self._name(made)
         parameters = tuple(self.parameters.values())

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from keras2dml import dml
 from keras2dml.graph import IDENTITY, INPUT, PENALTY, Call, Graph, Value, source_of
 
-INPUTS = ("X", "Y", "Z")
-"""What the DML functions call the inputs of a call."""
-
 
 @dataclass(frozen=True)
 class Script:
@@ -84,7 +81,7 @@ class Forward:
         """What the functions of a call may take, by the names that the library gives it."""
         names, results = self.graph.names, self.target(call).results
         return {
-            **dict(zip(INPUTS, (self[value] for value in call.inputs), strict=False)),
+            **dict(zip(call.arguments, (self[value] for value in call.inputs), strict=False)),
             **dict(zip(results, self.results(call), strict=True)),
             "out": names[call],
             **{weight.argument: names[weight] for weight in call.weights},

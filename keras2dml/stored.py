@@ -15,6 +15,7 @@ import numpy as np
 
 from keras2dml.graph import (
     INPUT,
+    INPUTS,
     Call,
     Constant,
     Graph,
@@ -53,6 +54,7 @@ def to_json(graph: Graph) -> dict[str, Any]:
                 "name": graph.names[call],
                 "function": call.function,
                 "inputs": [place(value) for value in call.inputs],
+                **({} if call.arguments == INPUTS else {"arguments": list(call.arguments)}),
                 "weights": {one.argument: graph.names[one] for one in call.weights},
                 "constants": [_constant(graph.names[one], one) for one in call.constants],
                 "sizes": dict(call.sizes),
@@ -162,6 +164,7 @@ def _call(
         tuple(weights),
         tuple(constants),
         _sizes(about["sizes"]),
+        arguments=tuple(_name(name) for name in about.get("arguments", INPUTS)),
     )
 
 

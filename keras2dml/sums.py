@@ -34,6 +34,8 @@ class Metric:
     weighted: bool = False
     """Whether the weights of rows count: one of Keras' `weighted_metrics`."""
     by_number: bool = False
+    masked: bool = False
+    """Whether it regards the mask of an output, as Keras' means of functions do."""
     elementwise: bool = False
     """Whether each number of an output counts by itself, of which none has a weight of its own."""
     takes: Value | None = None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from keras2dml.graph import (
     IDENTITY,
+    INPUTS,
     PENALTY,
     Call,
     Constant,
@@ -22,6 +22,7 @@ from keras2dml.graph import (
     source_of,
 )
 from keras2dml.regularizers import strengths
+from keras2dml.rules.operators import nodes as nodes
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
@@ -47,6 +48,7 @@ class Lowering:
 
     rule: Rule
     honours: frozenset[str]
+    masks: bool = False
 
     def complaints(self, layer: Any) -> Iterator[str]:
         """Every argument of `layer` that differs from Keras' default and that the rule ignores."""
@@ -114,9 +116,10 @@ REMEDIES = dict.fromkeys(
 """What to do about layers of texts, of which no other layer takes the place."""
 
 
-def lowers(*layers: type, honours: str = "") -> Callable[[Rule], Rule]:
+def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[Rule], Rule]:
     """Make the decorated function the rule of `layers`; `honours` lists the arguments that it takes
-    into account.
+    into account. A rule with `masks` gets values with their masks, and returns them so; others are
+    spared them, and what they return has the masks that Keras attaches by default.
 
     The rule is called with the Keras layer and the Values that go in, and with those keywords of
     the layer's call that it names. It returns the Value that comes out, or a tuple of them; `call`
@@ -126,7 +129,7 @@ def lowers(*layers: type, honours: str = "") -> Callable[[Rule], Rule]:
 
     def register(rule: Rule) -> Rule:
         for layer in layers:
-            LOWERINGS[layer] = Lowering(rule, frozenset(honours.split()))
+            LOWERINGS[layer] = Lowering(rule, frozenset(honours.split()), masks)
         return rule
 
     return register
@@ -139,8 +142,14 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
         raise Refusal(_unknown(layer))
     complaints = list(lowering.complaints(layer))
     taken, refused = lowering.options(layer, options)
+    plain: Sequence[Any] = inputs if lowering.masks else [_unmasked(value) for value in inputs]
+    if not lowering.masks and _regards_masks(layer) and any(map(_is_masked, inputs)):
+        complaints.append(
+            f"{named(layer)} gets a mask of a layer before it, and is compiled without. Leave"
+            " Masking or mask_zero out, or put it behind this layer."
+        )
     try:
-        made = lowering.rule(layer, *inputs, **taken)
+        made = lowering.rule(layer, *plain, **taken)
     except Refusal as refusal:
         raise Refusal(*complaints, *refused, *refusal.complaints) from None
     penalty = getattr(layer, "activity_regularizer", None)
@@ -152,7 +161,26 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     if complaints or refused:
         raise Refusal(*complaints, *refused)
     values = made if isinstance(made, tuple) else (made,)
+    if not lowering.masks and inputs and getattr(layer, "supports_masking", False):
+        first = inputs[0]
+        values = (values[0].with_masks(first.mask, first.recorded), *values[1:])
     return values if penalty is None else tuple(_penalized(layer, penalty, x) for x in values)
+
+
+def _unmasked(value: Any) -> Any:
+    return value.with_masks(None, None) if isinstance(value, Value) else value
+
+
+def _is_masked(value: Any) -> bool:
+    return isinstance(value, Value) and value.mask is not None
+
+
+def _regards_masks(layer: Any) -> bool:
+    """Whether a layer computes something else of what has a mask, or makes another one of it."""
+    if not isinstance(layer, keras.Layer):
+        return False
+    default = type(layer).compute_mask is keras.Layer.compute_mask
+    return not default or any(name.endswith("mask") for name in layer.call_signature_parameters)
 
 
 def _unknown(layer: Any) -> str:
@@ -183,6 +211,7 @@ def call(
     onnx: Node | tuple[Node, ...] = (),
     training: str | None = None,
     untrained: str = "",
+    arguments: tuple[str, ...] = INPUTS,
     constant: bool = False,
 ) -> Value:
     """What a call of a DML function makes: a value like `to`, or like the first input.
@@ -204,6 +233,7 @@ def call(
         nodes,
         training,
         untrained,
+        arguments,
         constant,
     )
     return out.made_by(made)
@@ -212,35 +242,6 @@ def call(
 def result(value: Value, name: str, like: Value) -> Value:
     """Another result, like `like`, of the call that made `value`."""
     return like.made_by(source_of(value), name)
-
-
-NODE_ATTRIBUTES: Mapping[str, Mapping[str, object]] = {
-    "Cast": {"to": 1},
-    "Softmax": {"axis": -1},
-    "LogSoftmax": {"axis": -1},
-    "ReduceMean": {"axes": (-1,), "keepdims": 1},
-    "ReduceL2": {"axes": (-1,), "keepdims": 1},
-}
-"""What operators of `nodes` are given: numbers become floats, and axes are the last one."""
-
-
-def nodes(*steps: str) -> tuple[Node, ...]:
-    """ONNX operators, each written as `Operator inputs > output`; numbers are constants, and come
-    last. The last one's output is the call's.
-    """
-    made = []
-    for step in steps:
-        taken, _, output = step.partition(" > ")
-        operator, *inputs = taken.split()
-        names = tuple(name for name in inputs if not _is_number(name))
-        numbers = tuple(np.array(float(name), np.float32) for name in inputs if _is_number(name))
-        attributes = NODE_ATTRIBUTES.get(operator, {})
-        made.append(Node(operator, names, attributes, numbers, (output or "out",)))
-    return tuple(made)
-
-
-def _is_number(text: str) -> bool:
-    return text[0] in "-0123456789"
 
 
 def config_of(layer: Any) -> dict[str, Any]:

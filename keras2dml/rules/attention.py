@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -23,161 +23,91 @@ from keras2dml.rules.layouts import (
     unfolded,
     vectors,
 )
-from keras2dml.rules.merging import pairwise, rescaled
+from keras2dml.rules.masks import selected, together, without
+from keras2dml.rules.merging import pairwise
 from keras2dml.rules.products import product
 
 # What is added to the score of a step that is not to be seen; its exponential is 0.
 UNSEEN = -1e9
 
 
-@lowers(keras.layers.Attention, honours="use_scale score_mode dropout seed")
+@lowers(keras.layers.Attention, honours="use_scale score_mode dropout seed", masks=True)
 def attention(
     layer: keras.layers.Attention,
     query: Value,
     value: Value,
     key: Value | None = None,
     *,
+    mask: list[Value | None] | None = None,
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
 ) -> tuple[Value, ...]:
     """Scores by the product of query and key, or by the sum of the tanh of their sum."""
+    masks = _masks(layer, query, value, mask)
     key = value if key is None else key
     leading = query.shape[:-2]
-    query, value, key = (folded(layer, one, len(leading)) for one in (query, value, key))
+    query, value, key = (folded(layer, without(one), len(leading)) for one in (query, value, key))
     if layer.score_mode == "dot":
         scores = _scaled(layer, product(layer, query, key), layer.scale)
     else:
         sums = _scaled(layer, _sums(layer, query, key), layer.scale)
         scores = _scaled(layer, _summed(layer, _tanh(layer, sums)), layer.concat_score_weight)
-    weights = _weights(layer, scores, causal=use_causal_mask)
-    return _attended(layer, weights, value, leading, with_scores=return_attention_scores)
+    weights = _weights(layer, scores, masks.values, causal=use_causal_mask)
+    return _attended(layer, weights, value, leading, masks, with_scores=return_attention_scores)
 
 
-@lowers(keras.layers.AdditiveAttention, honours="use_scale dropout seed")
+@lowers(keras.layers.AdditiveAttention, honours="use_scale dropout seed", masks=True)
 def additive_attention(
     layer: keras.layers.AdditiveAttention,
     query: Value,
     value: Value,
     key: Value | None = None,
     *,
+    mask: list[Value | None] | None = None,
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
 ) -> tuple[Value, ...]:
     """Scores by the sum, with learned factors, of the tanh of the sums of query and key."""
+    masks = _masks(layer, query, value, mask)
     key = value if key is None else key
     leading = query.shape[:-2]
-    query, value, key = (folded(layer, one, len(leading)) for one in (query, value, key))
+    query, value, key = (folded(layer, without(one), len(leading)) for one in (query, value, key))
     tanh = _tanh(layer, _sums(layer, query, key))
     scores = _factored(layer, tanh) if layer.use_scale else _summed(layer, tanh)
-    weights = _weights(layer, scores, causal=use_causal_mask)
-    return _attended(layer, weights, value, leading, with_scores=return_attention_scores)
-
-
-@lowers(
-    keras.layers.MultiHeadAttention,
-    honours="num_heads key_dim value_dim dropout use_bias output_shape attention_axes seed",
-)
-def multi_head_attention(
-    layer: keras.layers.MultiHeadAttention,
-    query: Value,
-    value: Value,
-    key: Value | None = None,
-    *,
-    use_causal_mask: bool = False,
-    return_attention_scores: bool = False,
-) -> tuple[Value, ...]:
-    """Attention by several heads, each with its own part of what Dense makes of queries, keys and
-    values; another Dense makes one of what they find.
-    """
-    key = value if key is None else key
-    steps, seen = query.shape[:-1], value.shape[:-1]
-    if tuple(layer.attention_axes) != tuple(range(1, len(query.shape))):
-        message = (
-            f"{named(layer)} has attention_axes={layer.attention_axes!r}. It is compiled with all"
-            " axes but the last: leave the argument out."
-        )
-        raise Refusal(message)
-    widths = {layer.key_dim, layer.value_dim}
-    if layer.use_bias and 1 in widths and layer.num_heads in {query.shape[0], key.shape[0]} - {1}:
-        message = (
-            f"{named(layer)} has a key_dim or value_dim of 1 and as many heads as there are steps."
-            " Keras on TensorFlow adds the heads' biases to the steps there: use a width of 2 or"
-            " more, or use_bias=False."
-        )
-        raise Refusal(message)
-    if use_causal_mask and return_attention_scores:
-        message = (
-            f"{named(layer)} is called with use_causal_mask and return_attention_scores. Keras"
-            " masks the scores for the layers that take them: leave one of the two out."
-        )
-        raise Refusal(message)
-    factor = float(np.float32(1 / math.sqrt(layer.key_dim)))  # Keras casts it by way of float32
-    queries = rescaled(layer, _projected(layer, query, layer.query_dense, 1), factor, 0.0)
-    scores = product(
-        layer,
-        _of_heads(layer, queries),
-        _of_heads(layer, _projected(layer, key, layer.key_dense, 1)),
-    )
-    weights = along(layer, _masked(layer, scores, causal=use_causal_mask), SOFTMAX, -1)
-    values = _of_heads(layer, _projected(layer, value, layer.value_dense, 1))
-    found = product(layer, dropped(layer, weights, layer.dropout), permuted(values, (1, 0)))
-    heads = permuted(unfolded(layer, found, (layer.num_heads,)), (1, 0, 2))
-    flat = heads.seen_as((heads.shape[0], math.prod(heads.shape[1:])), heads.stored)
-    made = _projected(layer, flat, layer.output_dense, 2)
-    shape = (*steps, *layer.output_dense.kernel.shape[2:])
-    made = made.seen_as(shape, shape)
-    if not return_attention_scores:
-        return (made,)
-    shape = (layer.num_heads, *steps, *seen)
-    return made, unfolded(layer, weights, (layer.num_heads,)).seen_as(shape, shape)
+    weights = _weights(layer, scores, masks.values, causal=use_causal_mask)
+    return _attended(layer, weights, value, leading, masks, with_scores=return_attention_scores)
 
 
 SOFTMAX = keras.activations.softmax
 
 
-def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
-    """Dense over the last axis: (T, D) to (T, M), whatever axes the kernel has; its first `axes`
-    ones are those of x.
+def _weights(layer: Any, scores: Value, mask: Value | None, *, causal: bool) -> Value:
+    """What each query gets of each value: nothing of those that the mask (S) of the values leaves
+    out, or that come after it.
     """
-    shape = tuple(inner.kernel.shape)
-    inputs, outputs = math.prod(shape[:axes]), math.prod(shape[axes:])
-    rows = vectors(layer, x.seen_as((x.size // inputs, inputs), x.stored))
-    kernel = Weight("W", inner.kernel, (inputs, outputs))
-    bias: tuple[Weight, ...] = ()
-    onnx = [Node("Reshape", ("W",), {}, (np.array([inputs, outputs]),), ("kernel",))]
-    if layer.use_bias:
-        bias = (Weight("b", inner.bias, (1, outputs)),)
-        onnx.append(Node("Reshape", ("b",), {}, (np.array([outputs]),), ("bias",)))
-    operator = Node("Gemm", ("X", "kernel", "bias")) if bias else Node("MatMul", ("X", "kernel"))
-    made = call(
-        layer,
-        "dense" if bias else "dense_unbiased",
-        rows,
-        to=Value.of((outputs,), rows=rows.rows),
-        weights=(kernel, *bias),
-        onnx=(*onnx, operator),
-    )
-    return unfolded(layer, made, (x.size // inputs,))
-
-
-def _of_heads(layer: Any, x: Value) -> Value:
-    """(T, H * D) as rows (T, D), one for each head."""
-    steps, width = x.shape
-    shape = (steps, layer.num_heads, width // layer.num_heads)
-    return folded(layer, permuted(x.seen_as(shape, shape), (1, 0, 2)), 1)
-
-
-def _weights(layer: Any, scores: Value, *, causal: bool) -> Value:
-    made = along(layer, _masked(layer, scores, causal=causal), SOFTMAX, -1)
-    return dropped(layer, made, layer.dropout)
-
-
-def _masked(layer: Any, scores: Value, *, causal: bool) -> Value:
-    """Scores (T, S), without those of the steps after a query's own if it is causal."""
-    if not causal:
-        return scores
     steps, seen = scores.shape
-    offsets = UNSEEN * (1 - np.tri(steps, seen))
+    if mask is None:
+        lowered = shifted(layer, scores, UNSEEN * (1 - np.tri(steps, seen))) if causal else scores
+    else:
+        constant = np.tri(steps, seen) if causal else np.ones((steps, seen))
+        regarded = together(layer, (steps, seen), constant, [mask.seen_as((1, seen), (1, seen))])
+        lowered = _lowered(layer, in_keras_order(layer, scores), regarded)
+    return dropped(layer, along(layer, lowered, SOFTMAX, -1), layer.dropout)
+
+
+def _lowered(layer: Any, scores: Value, regarded: Value) -> Value:
+    """Scores, lower by what takes them to 0 where they are not regarded."""
+    onnx = (
+        Node("Sub", ("Y",), {}, (np.array(1, np.float32),), ("unseen",)),
+        Node("Mul", ("unseen",), {}, (np.array(-UNSEEN, np.float32),), ("offsets",)),
+        Node("Add", ("X", "offsets")),
+    )
+    scores = scores.seen_as(scores.shape, scores.shape)
+    return call(layer, "lowered", scores, regarded, sizes={"offset": UNSEEN}, onnx=onnx)
+
+
+def shifted(layer: Any, scores: Value, offsets: np.ndarray) -> Value:
+    """Scores plus numbers that are the same for all examples."""
     onnx = Node("Add", ("X",), {}, (offsets.astype(np.float32),))
     row = Constant("offsets", offsets.reshape(1, -1))
     scores = in_keras_order(layer, scores)
@@ -186,11 +116,41 @@ def _masked(layer: Any, scores: Value, *, causal: bool) -> Value:
 
 
 def _attended(
-    layer: Any, weights: Value, value: Value, leading: tuple[int, ...], *, with_scores: bool
+    layer: Any,
+    weights: Value,
+    value: Value,
+    leading: tuple[int, ...],
+    masks: _Masks,
+    *,
+    with_scores: bool,
 ) -> tuple[Value, ...]:
-    """The means of the values (S, D) by weights (T, S), and these themselves."""
+    """The means of the values (S, D) by weights (T, S), 0 for queries that are masked; and the
+    weights themselves.
+    """
     made = unfolded(layer, product(layer, weights, permuted(value, (1, 0))), leading)
+    if masks.queries is not None:
+        made = selected(layer, made, masks.queries)
+    made = made.with_masks(masks.queries, masks.recorded)
     return (made, unfolded(layer, weights, leading)) if with_scores else (made,)
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """The masks of queries, as they are attached and as Keras recorded them, and of values."""
+
+    queries: Value | None
+    recorded: Value | None
+    values: Value | None
+
+
+def _masks(layer: Any, query: Value, value: Value, given: list[Value | None] | None) -> _Masks:
+    attached, values = (query.mask, value.mask) if given is None else given[:2]
+    if len(query.shape) > 2 and (attached is not None or values is not None):
+        message = (
+            f"{named(layer)} gets masks and {query.shape}. It takes them for one axis of steps."
+        )
+        raise Refusal(message)
+    return _Masks(attached, query.recorded if given is None else attached, values)
 
 
 def _sums(layer: Any, query: Value, key: Value) -> Value:

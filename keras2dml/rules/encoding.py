@@ -44,7 +44,7 @@ def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
         Node("Cast", ("reached",), {"to": 1}, (), ("numbers",)),
         Node("ReduceSum", ("numbers",), {"keepdims": 0}, (np.array([-1]),)),
     )
-    bins = call(layer, "digitized", x, constants=(row,), onnx=onnx)
+    bins = call(layer, "digitized", x, constants=(row,), onnx=onnx, constant=True)
     return _encoded(layer, bins, layer.output_mode, boundaries.size + 1)
 
 
@@ -104,7 +104,7 @@ def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
         shape = (*(x.shape[:-1] if x.shape[-1] == 1 else x.shape), depth)
         onnx = (*_hits(depth), Node("Reshape", ("hits",), {}, (np.array([0, *shape]),)))
         to = Value.of(shape, rows=x.rows)
-        return call(layer, "one_hot", x, to=to, sizes={"depth": depth}, onnx=onnx)
+        return call(layer, "one_hot", x, to=to, sizes={"depth": depth}, onnx=onnx, constant=True)
     if len(x.shape) > 1:
         message = (
             f"{named(layer)} has output_mode={mode!r} and takes {x.shape}. Keras counts along"
@@ -117,7 +117,15 @@ def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
         counted = Node("ReduceSum", ("hits",), {"keepdims": 0}, (np.array([1]),))
     sizes = {"depth": depth, "binary": binary}
     to = Value.of((depth,), rows=x.rows)
-    return call(layer, "category_counts", x, to=to, sizes=sizes, onnx=(*_hits(depth), counted))
+    return call(
+        layer,
+        "category_counts",
+        x,
+        to=to,
+        sizes=sizes,
+        onnx=(*_hits(depth), counted),
+        constant=True,
+    )
 
 
 def _hits(depth: int) -> tuple[Node, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from keras2dml.graph import Node, Value
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.layouts import broadcast
+from keras2dml.rules.masks import either, without
 
 # Keras' layer: the DML function of two values and the ONNX operator.
 ELEMENTWISE = {
@@ -23,9 +24,24 @@ ELEMENTWISE = {
 }
 
 
-@lowers(*ELEMENTWISE)
+@lowers(*ELEMENTWISE, masks=True)
 def merged(layer: Any, *inputs: Value) -> Value:
-    """The elements of all inputs, two by two; axes of size 1 are repeated."""
+    """The elements of all inputs, two by two; axes of size 1 are repeated. What is regarded of any
+    input is so of the result.
+    """
+    function, _ = ELEMENTWISE[type(layer)]
+    if any(value.mask for value in inputs) and function not in ("add", "subtract"):
+        message = (
+            f"{named(layer)} gets masks, and leaves out what they do not regard. It is compiled"
+            " without: leave Masking or mask_zero out, or use Add."
+        )
+        raise Refusal(message)
+    masks = _either(layer, inputs)
+    inputs = tuple(without(value) for value in inputs)
+    return _merged(layer, *inputs).with_masks(*masks)
+
+
+def _merged(layer: Any, *inputs: Value) -> Value:
     function, operator = ELEMENTWISE[type(layer)]
     out = reduce(lambda x, y: pairwise(layer, x, y, function, operator), inputs)
     if isinstance(layer, keras.layers.Average):
@@ -42,7 +58,14 @@ def rescaled(layer: Any, x: Value, scale: float, offset: float) -> Value:
     return call(layer, "rescaled", x, sizes={"scale": scale, "offset": offset}, onnx=onnx)
 
 
-@lowers(keras.layers.Concatenate, honours="axis")
+def _either(layer: Any, inputs: tuple[Value, ...]) -> tuple[Value | None, Value | None]:
+    """What any input regards: by the masks that are attached, and by those that are recorded."""
+    attached, recorded = [value.mask for value in inputs], [value.recorded for value in inputs]
+    together = either(layer, attached)
+    return together, together if attached == recorded else either(layer, recorded)
+
+
+@lowers(keras.layers.Concatenate, honours="axis", masks=True)
 def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
     """The columns of all inputs one after another: nothing moves, whatever the axis, since the
     result carries where each of its elements is.
@@ -50,8 +73,16 @@ def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
     if layer.axis == 0:
         message = f"{named(layer)} has axis=0, the examples. Give another axis."
         raise Refusal(message)
-    axis = layer.axis if layer.axis < 0 else layer.axis - 1
-    return reduce(lambda x, y: joined(layer, x, y, axis % len(x.shape)), inputs)
+    axis = (layer.axis if layer.axis < 0 else layer.axis - 1) % len(inputs[0].shape)
+    if any(value.mask for value in inputs) and axis != len(inputs[0].shape) - 1:
+        message = (
+            f"{named(layer)} gets masks, and puts one behind the other along axis={layer.axis}. It"
+            " is compiled without: leave Masking or mask_zero out, or put it behind this layer."
+        )
+        raise Refusal(message)
+    masks = _either(layer, inputs)
+    inputs = tuple(without(value) for value in inputs)
+    return reduce(lambda x, y: joined(layer, x, y, axis), inputs).with_masks(*masks)
 
 
 def joined(layer: Any, x: Value, y: Value, axis: int) -> Value:

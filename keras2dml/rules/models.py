@@ -11,18 +11,31 @@ from keras.src.ops.core import Cast, ConvertToTensor
 from keras2dml.graph import IDENTITY, Call, Value, source_of
 from keras2dml.rules import Refusal, call, lowered, lowers, named
 from keras2dml.rules.layouts import arranged, squashed_by
+from keras2dml.rules.masks import TakenOff
 from keras2dml.rules.operations import types
 from keras2dml.structure import Structure
 
 HANDING_ON = (keras.layers.Identity, Cast, ConvertToTensor)
 """What gives the tensor that it takes."""
+
+DOUBTFUL = (
+    "{} has or gets a tensor of which MultiHeadAttention takes the mask off, in Keras, or does not,"
+    " as layers between hand it on. Give both the same tensor, or leave the mask out."
+)
+
 Functional = type(keras.Model(x := keras.Input((1,), batch_size=1), x))
 
 
-@lowers(keras.Sequential, Functional, honours="layers input_layers output_layers build_input_shape")
+@lowers(
+    keras.Sequential,
+    Functional,
+    honours="layers input_layers output_layers build_input_shape",
+    masks=True,
+)
 def model(layer: keras.Model, *inputs: Value) -> tuple[Value, ...]:
     """Every layer on the way from the inputs to the outputs; all that are refused at once."""
-    return outputs_of(layer, inputs)
+    known = tuple(value.with_masks(value.mask, None) for value in inputs)
+    return tuple(value.with_masks(value.mask, None) for value in outputs_of(layer, known))
 
 
 def outputs_of(model: keras.Function, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -40,13 +53,22 @@ class _Walk:
             tensor._keras_history: value for tensor, value in zip(model.inputs, inputs, strict=True)
         }
         self.orders: dict[Any, tuple[Value, ...]] = {}
+        self.taken_off = TakenOff(model)
 
     def outputs(self) -> tuple[Value, ...]:
         """What the model makes of its inputs, or all complaints."""
-        outputs = tuple(self._value(tensor) for tensor in self.model.outputs)
+        outputs = tuple(self._output(tensor) for tensor in self.model.outputs)
         if self.complaints:
             raise Refusal(*dict.fromkeys(self.complaints))
         return outputs
+
+    def _output(self, tensor: Any) -> Value:
+        """The value of an output, with the mask that it has at the end."""
+        value, place = self._value(tensor), tensor._keras_history
+        if value.mask and place in self.taken_off.unclear - self.taken_off.gone:
+            self._complain(DOUBTFUL.format(named(place[0])))
+        lost = place in self.taken_off.gone
+        return value.with_masks(None if lost else value.mask, value.recorded)
 
     def _value(self, tensor: Any) -> Value:
         """The value of a Keras tensor; reads what it comes from first."""
@@ -57,7 +79,7 @@ class _Walk:
                 pending.pop()
                 continue
             node = layer._inbound_nodes[node]
-            sources = node.input_tensors
+            sources = _sources(node)
             missing = [source for source in sources if source._keras_history not in self.values]
             if missing:
                 pending.extend(missing)
@@ -72,10 +94,9 @@ class _Walk:
             if isinstance(self.model, keras.Model):
                 self._complain(*types.uncopied(layer))
         try:
-            for tensor in node.input_tensors:
+            for tensor in _sources(node):
                 _check_shape(layer, tensor, self.values[tensor._keras_history])
             made = self._lowered(layer, node)
-            self._complain(*_open(layer, node))
         except Refusal as refusal:
             self._complain(*refusal.complaints)
             made = tuple(stand_in(output) for output in node.output_tensors)
@@ -94,7 +115,12 @@ class _Walk:
         return call(layer, IDENTITY, value)
 
     def _lowered(self, layer: Any, node: Any) -> tuple[Value, ...]:
-        arguments, keywords = self._read(node.arguments.args), self._read(node.arguments.kwargs)
+        given = dict(node.arguments.kwargs)
+        recorded = _is_recorded(node)
+        if recorded:
+            del given["mask"]
+        arguments = self._read(node.arguments.args, node, recorded=recorded)
+        keywords = self._read(given, node, recorded=recorded)
         if len(arguments) == 1 and isinstance(arguments[0], dict):
             first = arguments[0]
             of_model = isinstance(layer, keras.Model)
@@ -111,18 +137,60 @@ class _Walk:
         arguments = [next(again, one) if isinstance(one, Value) else one for one in arguments]
         return lowered(layer, *arguments, **keywords)
 
-    def _read(self, given: Any) -> Any:
-        """The arguments of a call, with values in the place of tensors."""
+    def _read(self, given: Any, node: Any, *, recorded: bool) -> Any:
+        """The arguments of a call, with values in the place of tensors: with the masks that they
+        have then, or those that were entered when the model was made.
+        """
         if isinstance(given, keras.KerasTensor):
-            return self.values[given._keras_history]
+            value = self.values[given._keras_history]
+            if recorded:
+                return value.with_masks(value.recorded, value.recorded)
+            place = id(node), given._keras_history
+            if place in self.taken_off.doubtful and value.mask and _looks_for_masks(node):
+                self._complain(DOUBTFUL.format(named(node.operation)))
+            lost = place in self.taken_off.lost
+            return value.with_masks(None if lost else value.mask, value.recorded)
         if isinstance(given, dict):
-            return {name: self._read(value) for name, value in given.items()}
-        if isinstance(given, tuple):
-            return tuple(self._read(value) for value in given)
-        return [self._read(value) for value in given] if isinstance(given, list) else given
+            return {
+                name: self._read(value, node, recorded=recorded) for name, value in given.items()
+            }
+        if isinstance(given, (list, tuple)):
+            return type(given)(self._read(value, node, recorded=recorded) for value in given)
+        return given
 
     def _complain(self, *complaints: str) -> None:
         self.complaints.extend(complaints)
+
+
+def _is_recorded(node: Any) -> bool:
+    """Whether Keras entered the mask of a call itself: it is that of the first argument."""
+    if node.arguments.kwargs.get("mask") is None:
+        return False
+    masks = [
+        getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(node.arguments.args)
+    ]
+    given = keras.tree.flatten(node.arguments.kwargs["mask"])
+    return len(masks) == len(given) and all(
+        one is other for one, other in zip(masks, given, strict=True)
+    )
+
+
+def _sources(node: Any) -> list[Any]:
+    """The tensors that a call takes, without the mask that Keras entered itself."""
+    entered = keras.tree.flatten(node.arguments.kwargs["mask"]) if _is_recorded(node) else []
+    masks = {id(tensor) for tensor in entered}
+    return [tensor for tensor in node.input_tensors if id(tensor) not in masks]
+
+
+def _looks_for_masks(node: Any) -> bool:
+    """Whether a layer does something about a mask that is attached to what it gets."""
+    layer = node.operation
+    names = getattr(layer, "call_signature_parameters", ())
+    return bool(
+        getattr(layer, "supports_masking", False)
+        or isinstance(layer, keras.Model)
+        or any(name.endswith("mask") for name in names)
+    )
 
 
 def _check_shape(layer: Any, tensor: Any, value: Value) -> None:
@@ -134,16 +202,6 @@ def _check_shape(layer: Any, tensor: Any, value: Value) -> None:
             " before it changes the shape. Put that function into operations of the model."
         )
         raise Refusal(message)
-
-
-def _open(layer: Any, node: Any) -> Iterator[str]:
-    """Complaints about sizes of a layer's results that are not known."""
-    for output in node.output_tensors:
-        if None in output.shape[1:]:
-            yield (
-                f"{named(layer)} has the open shape {tuple(output.shape[1:])}. Every size but the"
-                " batch must be given."
-            )
 
 
 def takes_of(model: keras.Model) -> Structure:

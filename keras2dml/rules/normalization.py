@@ -8,16 +8,29 @@ import numpy as np
 from keras2dml.graph import Constant, Node, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.layouts import arranged, last
+from keras2dml.rules.masks import without
 
 
 @lowers(
     keras.layers.BatchNormalization,
     honours="axis momentum epsilon center scale",
+    masks=True,
 )
-def batch_normalization(layer: keras.layers.BatchNormalization, x: Value) -> Value:
+def batch_normalization(
+    layer: keras.layers.BatchNormalization, x: Value, mask: Value | None = None
+) -> Value:
     """By the moving mean and variance; in training by those of the batch, which the moving ones
     follow. A layer that is not trainable keeps them, and uses them in training too.
     """
+    masks = (x.mask, x.recorded) if mask is None else (mask, mask)
+    untrained = ""
+    if masks[0] is not None and layer.trainable:
+        untrained = (
+            f"{named(layer)} gets a mask of a layer before it, and in training has statistics of"
+            " what that regards. It is compiled for scoring; to train it, leave Masking or"
+            " mask_zero out."
+        )
+    x = without(x)
     if isinstance(layer.axis, (list, tuple)):
         message = f"{named(layer)} has axis={layer.axis!r}. Give one axis."
         raise Refusal(message)
@@ -34,7 +47,7 @@ def batch_normalization(layer: keras.layers.BatchNormalization, x: Value) -> Val
     }
     neutral = {"gamma": np.ones, "beta": np.zeros}
     epsilon = float(layer.epsilon)
-    return call(
+    out = call(
         layer,
         "batch_norm",
         x,
@@ -51,4 +64,6 @@ def batch_normalization(layer: keras.layers.BatchNormalization, x: Value) -> Val
         sizes={"C": channels, "momentum": float(layer.momentum), "epsilon": epsilon},
         onnx=Node("BatchNormalization", ("X", *given), {"epsilon": epsilon}),
         training="batch_norm_training" if layer.trainable else None,
+        untrained=untrained,
     )
+    return out.with_masks(*masks)

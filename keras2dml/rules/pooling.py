@@ -10,6 +10,9 @@ import numpy as np
 
 from keras2dml.graph import Constant, Node, Value, source_of
 from keras2dml.rules import call, lowers
+from keras2dml.rules.layouts import in_keras_order, permuted
+from keras2dml.rules.masks import selected, without
+from keras2dml.rules.merging import rescaled
 from keras2dml.rules.windows import Window, image, padded, sized
 
 # What pads the input of a max-pooling: the lowest float32, so that it is never the largest element
@@ -17,7 +20,6 @@ from keras2dml.rules.windows import Window, image, padded, sized
 LOWEST = float(np.finfo(np.float32).min)
 
 GLOBAL = {
-    keras.layers.GlobalAveragePooling1D: ("channel_means", "ReduceMean"),
     keras.layers.GlobalAveragePooling2D: ("channel_means", "ReduceMean"),
     keras.layers.GlobalAveragePooling3D: ("channel_means", "ReduceMean"),
     keras.layers.GlobalMaxPooling1D: ("channel_maxima", "ReduceMax"),
@@ -99,14 +101,37 @@ def averaged(layer: Any, window: Window, x: Value, inside: np.ndarray) -> Value:
     return call(layer, "column_scaled", out, constants=(row,), onnx=onnx)
 
 
+@lowers(keras.layers.GlobalAveragePooling1D, honours="data_format keepdims", masks=True)
+def average_of_steps(layer: keras.layers.GlobalAveragePooling1D, x: Value) -> Value:
+    """The mean of the steps of each channel, or of those that a mask regards."""
+    mask, x = x.mask, without(x)
+    if mask is None:
+        return _of_channels(layer, x)
+    first = layer.data_format == "channels_first"
+    turned = permuted(x, (1, 0)) if first else x
+    kept = selected(layer, turned, mask)
+    means = _of_channels(layer, permuted(kept, (1, 0)) if first else kept)
+    sums = rescaled(layer, means, float(mask.size), 0.0)
+    onnx = (
+        Node("ReduceSum", ("Y",), {"keepdims": 1}, (np.array([-1]),), ("count",)),
+        Node("Reshape", ("count",), {}, (np.array([-1, *(1 for _ in sums.stored)]),), ("counts",)),
+        Node("Div", ("X", "counts")),
+    )
+    return call(layer, "divided_by_counts", sums, in_keras_order(layer, mask), onnx=onnx)
+
+
 @lowers(*GLOBAL, honours="data_format keepdims")
 def global_pooling(layer: Any, x: Value) -> Value:
     """The mean or the largest element of each channel; of several that are as large, each gets its
     share of the gradient, as in TensorFlow.
     """
+    return _of_channels(layer, x)
+
+
+def _of_channels(layer: Any, x: Value) -> Value:
     x = image(layer, x)
     channels, rank = x.stored[0], len(x.shape)
-    function, operator = GLOBAL[type(layer)]
+    function, operator = GLOBAL.get(type(layer), ("channel_means", "ReduceMean"))
     to = Value.of((channels,), rows=x.rows)
     if layer.keepdims:
         to = sized(layer, channels, (1,) * (rank - 1), x)

@@ -12,13 +12,15 @@ from keras2dml.graph import Node, Value
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.layer_norms import unit
 from keras2dml.rules.layouts import in_keras_order, last, of_vectors, permuted, vectors
+from keras2dml.rules.masks import without
 
 
-@lowers(keras.layers.Dot, honours="axes normalize")
+@lowers(keras.layers.Dot, honours="axes normalize", masks=True)
 def dot(layer: keras.layers.Dot, x: Value, y: Value) -> Value:
     """Sums over an axis of each of two values: the other axes of the first, then those of the
-    second.
+    second. It regards no masks, and has none.
     """
+    x, y = without(x), without(y)
     given = (layer.axes, layer.axes) if isinstance(layer.axes, int) else tuple(layer.axes)
     axes = [axis % (len(value.shape) + 1) - 1 for axis, value in zip(given, (x, y), strict=True)]
     if min(axes) < 0:

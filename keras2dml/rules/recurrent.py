@@ -1,17 +1,20 @@
-"""Recurrent layers: SimpleRNN, LSTM and GRU, one way or both."""
+"""Recurrent layers: SimpleRNN, LSTM, GRU, and RNN over their cells."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Scalar, Value, Weight
-from keras2dml.rules import Refusal, call, lowered, lowers, named, result
+from keras2dml.rules import Refusal, call, lowers, named, result
 from keras2dml.rules.core import dropped
-from keras2dml.rules.layouts import flipped, in_keras_order
-from keras2dml.rules.merging import joined, pairwise, rescaled
+from keras2dml.rules.layouts import flipped, gathered, in_keras_order
+from keras2dml.rules.masks import without
+from keras2dml.rules.recurrent_nodes import activations, recurrent_nodes
 
 # Keras' activation: its number in `gate` of recurrent.dml, and what ONNX calls it.
 ACTIVATIONS: dict[Any, tuple[int, str]] = {
@@ -23,174 +26,251 @@ ACTIVATIONS: dict[Any, tuple[int, str]] = {
     keras.activations.softsign: (5, "Softsign"),
     keras.activations.elu: (6, "Elu"),
 }
-# The numbers that some of ONNX' activations take.
-ALPHA = {"Affine": 1.0, "HardSigmoid": 1 / 6, "Elu": 1.0}
-BETA = {"Affine": 0.0, "HardSigmoid": 0.5}
 
 HONOURED = (
     "units activation recurrent_activation use_bias unit_forget_bias return_sequences return_state"
-    " go_backwards unroll reset_after dropout seed zero_output_for_mask"
+    " go_backwards unroll reset_after dropout recurrent_dropout seed zero_output_for_mask cell"
 )
+CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell)
 
 
-@lowers(keras.layers.SimpleRNN, honours=HONOURED)
-def simple_rnn(
-    layer: keras.layers.SimpleRNN, x: Value, initial_state: Any = None
+@dataclass(frozen=True)
+class Reading:
+    """How a layer reads a sequence, and what it shows of it."""
+
+    layer: Any
+    sequences: bool
+    backwards: bool
+    zeroed: bool
+
+    @classmethod
+    def of(cls, layer: Any) -> Self:
+        """As a layer of Keras says it."""
+        zeroed = bool(layer.zero_output_for_mask)
+        return cls(layer, layer.return_sequences, layer.go_backwards, zeroed)
+
+
+@lowers(
+    keras.layers.SimpleRNN,
+    keras.layers.LSTM,
+    keras.layers.GRU,
+    keras.layers.RNN,
+    honours=HONOURED,
+    masks=True,
+)
+def recurrent(
+    layer: keras.layers.RNN, x: Value, initial_state: Any = None, mask: Any = None
 ) -> tuple[Value, ...]:
+    """One cell after another at each step; the states of all of them if they are asked for. Steps
+    that a mask leaves out change no state: Keras looks for one by itself where no states are given.
+    """
+    masks = (mask, mask) if mask is not None else (x.mask, x.recorded)
+    x = x.with_masks(mask if initial_state else masks[0], None)
+    cells = getattr(layer.cell, "cells", (layer.cell,))
+    states = states_of(layer, initial_state, sum(map(_state_count, cells)))
+    reading, last = Reading.of(layer), []
+    for number, cell in enumerate(cells):
+        count = _state_count(cell)
+        begun, states = states[:count], states[count:]
+        shows = number == len(cells) - 1
+        way = reading if shows else replace(reading, sequences=True, zeroed=False)
+        out, *after = RULES[type(cell)](way, cell, x, begun)
+        last += after
+        if not shows:
+            steps = flipped(x.mask, 0) if x.mask and reading.backwards else x.mask
+            x, reading = out.with_masks(steps, None), replace(reading, backwards=False)
+    shown = out.with_masks(*(masks if layer.return_sequences else (None, None)))
+    return (shown, *last) if layer.return_state else (shown,)
+
+
+@lowers(*CELLS, keras.layers.StackedRNNCells)
+def cell(layer: Any, *inputs: Value) -> Value:
+    """What RNN takes; never a layer of a model by itself."""
+    message = f"{named(layer)} is a cell, which makes one step: put it into RNN."
+    raise Refusal(message)
+
+
+def _simple_rnn(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple[Value, ...]:
     """One state, which is also what comes out."""
-    (activation, operator), bias = _activation(layer, layer.activation), _bias(layer, 1)
-    return _recurrent(
-        layer,
-        "simple_rnn",
-        x,
-        _states(layer, initial_state, 1),
-        weights=_weights(layer, 1),
-        bias=bias,
-        kinds={"activation": activation},
-        onnx=("RNN", {**_activations(operator)}),
-    )
+    (activation, operator), bias = activation_of(way.layer, cell.activation), _bias(cell, 1)
+    weights, kinds = _weights(cell, 1), {"activation": activation}
+    onnx = "RNN", activations(operator)
+    return _read(way, cell, "simple_rnn", x, states, weights, bias, kinds, onnx)
 
 
-@lowers(keras.layers.LSTM, honours=HONOURED)
-def lstm(layer: keras.layers.LSTM, x: Value, initial_state: Any = None) -> tuple[Value, ...]:
+def _lstm(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple[Value, ...]:
     """A state and a memory cell; Keras' gates input, forget, candidate and output are put in ONNX'
     order.
     """
-    order = np.arange(4 * layer.units).reshape(4, -1)[[0, 3, 1, 2]].ravel()
-    activation, operator = _activation(layer, layer.activation)
-    opening, opener = _activation(layer, layer.recurrent_activation)
-    return _recurrent(
-        layer,
-        "lstm",
-        x,
-        _states(layer, initial_state, 2),
-        weights=_weights(layer, 4, order),
-        bias=_bias(layer, 4, order),
-        kinds={"activation": activation, "recurrent_activation": opening},
-        onnx=("LSTM", _activations(opener, operator, operator)),
-    )
+    order = np.arange(4 * cell.units).reshape(4, -1)[[0, 3, 1, 2]].ravel()
+    activation, operator = activation_of(way.layer, cell.activation)
+    opening, opener = activation_of(way.layer, cell.recurrent_activation)
+    weights, bias = _weights(cell, 4, order), _bias(cell, 4, order)
+    kinds = {"activation": activation, "recurrent_activation": opening}
+    onnx = "LSTM", activations(opener, operator, operator)
+    return _read(way, cell, "lstm", x, states, weights, bias, kinds, onnx)
 
 
-@lowers(keras.layers.GRU, honours=HONOURED)
-def gru(layer: keras.layers.GRU, x: Value, initial_state: Any = None) -> tuple[Value, ...]:
+def _gru(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple[Value, ...]:
     """One state, which the gates update and reset; the reset before or after the kernel."""
-    activation, operator = _activation(layer, layer.activation)
-    opening, opener = _activation(layer, layer.recurrent_activation)
-    after = bool(layer.reset_after)
-    return _recurrent(
-        layer,
-        "gru" if after else "gru_reset_before",
-        x,
-        _states(layer, initial_state, 1),
-        weights=_weights(layer, 3),
-        bias=_bias(layer, 3, several=after),
-        kinds={"activation": activation, "recurrent_activation": opening},
-        onnx=("GRU", {**_activations(opener, operator), "linear_before_reset": int(after)}),
-    )
+    activation, operator = activation_of(way.layer, cell.activation)
+    opening, opener = activation_of(way.layer, cell.recurrent_activation)
+    after = bool(cell.reset_after)
+    weights, bias = _weights(cell, 3), _bias(cell, 3, several=after)
+    kinds = {"activation": activation, "recurrent_activation": opening}
+    onnx = "GRU", {**activations(opener, operator), "linear_before_reset": int(after)}
+    function = "gru" if after else "gru_reset_before"
+    return _read(way, cell, function, x, states, weights, bias, kinds, onnx)
 
 
-@lowers(keras.layers.Bidirectional, honours="layer backward_layer merge_mode")
-def bidirectional(
-    layer: keras.layers.Bidirectional, x: Value, initial_state: Any = None
-) -> tuple[Value, ...]:
-    """A layer that reads forwards and one that reads backwards, and what they make as one."""
-    given = list(initial_state or ())
-    half = len(given) // 2
-    ahead, *states = lowered(layer.forward_layer, x, initial_state=given[:half] or None)
-    back, *others = lowered(layer.backward_layer, x, initial_state=given[half:] or None)
-    if layer.return_sequences:
-        back = flipped(back, 0)
-    if layer.merge_mode is None:
-        return (ahead, back, *states, *others)
-    if layer.merge_mode == "concat":
-        merged = joined(layer, ahead, back, len(ahead.shape) - 1)
-    elif layer.merge_mode == "mul":
-        merged = pairwise(layer, ahead, back, "multiply", "Mul")
-    else:
-        merged = pairwise(layer, ahead, back, "add", "Add")
-    if layer.merge_mode == "ave":
-        merged = rescaled(layer, merged, 0.5, 0.0)
-    return (merged, *states, *others)
+RULES: dict[type, Callable[..., tuple[Value, ...]]] = dict(
+    zip(CELLS, (_simple_rnn, _lstm, _gru), strict=True)
+)
 
 
-def _recurrent(
-    layer: Any,
+def _read(
+    way: Reading,
+    cell: Any,
     function: str,
     x: Value,
     states: tuple[Value, ...],
-    *,
     weights: tuple[Weight, ...],
     bias: Weight | Constant,
     kinds: dict[str, int],
     onnx: tuple[str, dict[str, object]],
 ) -> tuple[Value, ...]:
-    """What comes out, and the last states if they are asked for; `onnx` is the operator and its
-    attributes.
+    """What comes out, and the last states; `onnx` is the operator and its attributes.
+
+    Masks, and what training leaves out of states, are for another function of the library.
     """
-    x = in_keras_order(layer, x)
+    layer, mask = way.layer, x.mask
+    x = in_keras_order(layer, without(x))
     # What is left out of an example is so at all of its steps.
-    x = dropped(layer, x.seen_as(x.shape, x.shape), layer.dropout, (1, None))
-    steps, units = x.shape[0], layer.units
-    names = ("hidden", "cell")[: 2 if function == "lstm" else 1]
+    x = dropped(layer, x.seen_as(x.shape, x.shape), cell.dropout, (1, None))
+    steps, units = x.shape[0], cell.units
+    names = ("hidden", "cell")[: _state_count(cell)]
     state = Value.of((units,), rows=x.rows)
-    # Without states given, one row of zeros is the state of all examples.
-    empty = () if states else tuple(Constant(name, np.zeros((1, units))) for name in "YZ")
-    learned = isinstance(bias, Weight)
-    first: dict[str, Scalar] = {"first": 1, "stride": 1}
-    if layer.go_backwards:
-        first = {"first": steps, "stride": -1}
+    constants: tuple[Constant, ...] = () if isinstance(bias, Weight) else (bias,)
+    inputs = {"X": x, **dict(zip("YZ", states, strict=False))}
+    if not states:  # one row of zeros is the state of all examples
+        constants += tuple(Constant(name, np.zeros((1, units))) for name in "YZ"[: len(names)])
+    sizes: dict[str, Scalar] = {"T": steps, "first": 1, "stride": 1, **kinds}
+    if way.backwards:
+        sizes |= {"first": steps, "stride": -1}
+    drops = cell.recurrent_dropout > 0
+    if mask is not None or drops:
+        sizes |= {"masked": mask is not None, "zeroed": way.zeroed, "dropping": drops}
+        given = {"M": mask and in_keras_order(layer, mask), "R": _left_over(cell, layer, x)}
+        inputs |= {name: value for name, value in given.items() if value is not None}
+        absent = [name for name, value in given.items() if value is None]
+        constants += tuple(Constant(name, np.ones((1, 1))) for name in absent)
+    biased = isinstance(bias, Weight)
+    nodes = recurrent_nodes(cell, steps, bool(states), biased, way.backwards, names, *onnx)
     out = call(
         layer,
-        function,
-        x,
-        *states,
+        function if mask is None else f"{function}_masked",
+        *inputs.values(),
         to=Value.of((steps, units), rows=x.rows),
         others=dict.fromkeys(names, state),
         weights=(*weights, bias) if isinstance(bias, Weight) else weights,
-        constants=(*empty[: len(names)], *(() if isinstance(bias, Weight) else (bias,))),
-        sizes={"T": steps, **first, **kinds},
-        onnx=_nodes(layer, steps, bool(states), learned, names, *onnx),
+        constants=constants,
+        sizes=sizes,
+        onnx=nodes if mask is None else (),
+        training=f"{function}_masked" if drops else None,
+        untrained=_untrained(layer, cell),
+        arguments=tuple(inputs),
     )
     last = tuple(result(out, name, state) for name in names)
-    shown = out if layer.return_sequences else last[0]
-    return (shown, *last) if layer.return_state else (shown,)
+    return (out if way.sequences else _last(way, out, last, mask), *last)
 
 
-def _states(layer: Any, given: Any, count: int) -> tuple[Value, ...]:
+def _last(way: Reading, out: Value, states: tuple[Value, ...], mask: Value | None) -> Value:
+    """What is shown after the last step: the state, but for a mask that shows something else."""
+    if mask is None:
+        return states[0]
+    steps, units = out.shape
+    columns = np.arange((steps - 1) * units, steps * units)
+    return gathered(way.layer, out, columns, Value.of((units,), rows=out.rows))
+
+
+def _left_over(cell: Any, layer: Any, x: Value) -> Value | None:
+    """What training leaves of each state, for each gate; all of it at prediction."""
+    if not cell.recurrent_dropout:
+        return None
+    columns = cell.recurrent_kernel.shape[1]
+    row = np.ones((1, columns), np.float32)
+    onnx = (
+        Node("Reshape", ("X",), {}, (np.array([0, -1]),), ("flat",)),
+        Node("ReduceSum", ("flat",), {"keepdims": 1}, (np.array([1]),), ("sum",)),
+        Node("Mul", ("sum",), {}, (np.array(0, np.float32),), ("zero",)),
+        Node("Add", ("zero",), {}, (row,)),
+    )
+    sizes = {"columns": columns, "rate": float(cell.recurrent_dropout)}
+    to = Value.of((columns,), rows=x.rows)
+    return call(
+        layer, "ones", x, to=to, sizes=sizes, onnx=onnx, training="left_over", constant=True
+    )
+
+
+def _untrained(layer: Any, cell: Any) -> str:
+    """Why a layer is not trained, if it leaves something else out for each gate."""
+    if not (cell.dropout and getattr(cell, "implementation", 2) == 1):
+        return ""
+    return (
+        f"{named(layer)} has dropout beside recurrent_dropout, or implementation=1, and so leaves"
+        " other inputs out for each gate. It is compiled for scoring; to train it, leave one of the"
+        " two out."
+    )
+
+
+def states_of(layer: Any, given: Any, count: int) -> tuple[Value, ...]:
     """The states before the first step, as they were given in the call."""
-    states = [given] if isinstance(given, Value) else list(given or ())
+    states = [given] if isinstance(given, Value) else keras.tree.flatten(given or ())
     if not all(isinstance(state, Value) for state in states) or len(states) not in (0, count):
         message = (
             f"{named(layer)} has an initial_state that is not the output of layers: give {count}"
             " of these, or leave it out."
         )
         raise Refusal(message)
-    return tuple(in_keras_order(layer, state) for state in states)
+    return tuple(in_keras_order(layer, without(state)) for state in states)
 
 
-def _weights(layer: Any, gates: int, order: np.ndarray | None = None) -> tuple[Weight, ...]:
+def _state_count(cell: Any) -> int:
+    """The states of a cell; Refusal for one that is not compiled."""
+    if type(cell) not in CELLS:
+        compiled = ", ".join(kind.__name__ for kind in CELLS)
+        message = (
+            f"The cell {cell.name!r} ({type(cell).__name__}) is not compiled. Compiled are"
+            f" {compiled}, and StackedRNNCells of these."
+        )
+        raise Refusal(message)
+    return 2 if isinstance(cell, keras.layers.LSTMCell) else 1
+
+
+def _weights(cell: Any, gates: int, order: np.ndarray | None = None) -> tuple[Weight, ...]:
     """The kernels with a row for each unit of each gate, as ONNX has them."""
-    inputs, units = layer.cell.kernel.shape[0], layer.units
+    inputs, units = cell.kernel.shape[0], cell.units
     return (
-        Weight("W", layer.cell.kernel, (gates * units, inputs), (1, 0), order),
-        Weight("U", layer.cell.recurrent_kernel, (gates * units, units), (1, 0), order),
+        Weight("W", cell.kernel, (gates * units, inputs), (1, 0), order),
+        Weight("U", cell.recurrent_kernel, (gates * units, units), (1, 0), order),
     )
 
 
 def _bias(
-    layer: Any, gates: int, order: np.ndarray | None = None, *, several: bool = False
+    cell: Any, gates: int, order: np.ndarray | None = None, *, several: bool = False
 ) -> Weight | Constant:
     """The bias of the inputs, or zeros; where there are `several`, a column each for inputs and
     states.
     """
-    size = gates * layer.units
+    size = gates * cell.units
     shape = (size, 2) if several else (1, size)
-    if not layer.use_bias:
+    if not cell.use_bias:
         return Constant("b", np.zeros(shape))
-    return Weight("b", layer.cell.bias, shape, (1, 0) if several else None, order)
+    return Weight("b", cell.bias, shape, (1, 0) if several else None, order)
 
 
-def _activation(layer: Any, function: Any) -> tuple[int, str]:
+def activation_of(layer: Any, function: Any) -> tuple[int, str]:
+    """The number of an activation in the DML library, and ONNX' name; Refusal for others."""
     if function not in ACTIVATIONS:
         known = ", ".join(repr(known.__name__) for known in ACTIVATIONS)
         wanted = getattr(function, "__name__", repr(function))
@@ -200,70 +280,3 @@ def _activation(layer: Any, function: Any) -> tuple[int, str]:
         )
         raise Refusal(message)
     return ACTIVATIONS[function]
-
-
-def _activations(*operators: str) -> dict[str, object]:
-    alpha = [ALPHA[operator] for operator in operators if operator in ALPHA]
-    beta = [BETA[operator] for operator in operators if operator in BETA]
-    given = {"activation_alpha": alpha, "activation_beta": beta}
-    return {"activations": operators, **{name: values for name, values in given.items() if values}}
-
-
-def _nodes(
-    layer: Any,
-    steps: int,
-    begun: bool,
-    biased: bool,
-    names: tuple[str, ...],
-    operator: str,
-    attributes: dict[str, object],
-) -> tuple[Node, ...]:
-    """ONNX' operator with its steps first and one direction."""
-    swap = {"perm": (1, 0, 2)}
-    first, second = (np.array([0]),), (np.array([1]),)
-    backwards = (np.arange(steps)[::-1].copy(),)
-    made = [
-        Node("Transpose", ("X",), swap, (), ("steps",)),
-        Node("Unsqueeze", ("W",), {}, first, ("kernel",)),
-        Node("Unsqueeze", ("U",), {}, first, ("recurrent",)),
-    ]
-    if layer.go_backwards:
-        made.append(Node("Gather", ("steps",), {"axis": 0}, backwards, ("reversed",)))
-    if biased:
-        made += _bias_nodes(layer)
-    if begun:
-        made.append(Node("Unsqueeze", ("Y",), {}, first, ("initial_h",)))
-    if begun and len(names) > 1:
-        made.append(Node("Unsqueeze", ("Z",), {}, first, ("initial_c",)))
-    taken = (
-        "reversed" if layer.go_backwards else "steps",
-        "kernel",
-        "recurrent",
-        "bias" if biased else "",
-        "",
-        *(("initial_h", "initial_c")[: len(names)] if begun else ()),
-    )
-    outputs = ("sequence", *(f"last_{name}" for name in names))
-    sizes = {"hidden_size": layer.units, **attributes}
-    return (
-        *made,
-        Node(operator, taken, sizes, (), outputs),
-        Node("Squeeze", ("sequence",), {}, second, ("made",)),
-        Node("Transpose", ("made",), swap),
-        *(Node("Squeeze", (f"last_{name}",), {}, first, (name,)) for name in names),
-    )
-
-
-def _bias_nodes(layer: Any) -> list[Node]:
-    """ONNX' bias: that of the inputs, then that of the states, which only GRU has."""
-    if len(layer.cell.bias.shape) > 1:
-        flat = (np.array([1, -1]),)
-        return [
-            Node("Transpose", ("b",), {"perm": (1, 0)}, (), ("biases",)),
-            Node("Reshape", ("biases",), {}, flat, ("bias",)),
-        ]
-    zeros = (np.zeros(layer.cell.bias.shape[0], np.float32),)
-    return [
-        Node("Concat", ("b",), {"axis": 0}, zeros, ("biases",)),
-        Node("Unsqueeze", ("biases",), {}, (np.array([0]),), ("bias",)),
-    ]

@@ -7,15 +7,18 @@ import keras
 from keras2dml.graph import Node, Value, Weight, calls_of
 from keras2dml.rules import Refusal, call, lowered, lowers, named
 from keras2dml.rules.layouts import folded, unfolded
+from keras2dml.rules.masks import nonzero, without
 
 
-@lowers(keras.layers.Embedding, honours="input_dim output_dim")
+@lowers(keras.layers.Embedding, honours="input_dim output_dim mask_zero", masks=True)
 def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
     """The row of a table for each number, as Keras takes it: cut to a whole one, and from the end
     where it is negative. A number that is in no row stops the script.
 
     Its gradient is in slices, as in Keras on TensorFlow (`keras2dml.slices`).
     """
+    x = without(x)
+    mask = nonzero(layer, x) if layer.mask_zero else None
     size = (layer.input_dim, layer.output_dim)
     onnx = (Node("Cast", ("X",), {"to": 7}, (), ("number",)), Node("Gather", ("W", "number")))
     rows = call(
@@ -26,13 +29,19 @@ def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
         weights=(Weight("W", layer.embeddings, size),),
         onnx=onnx,
     )
-    return unfolded(layer, rows, x.shape)
+    return unfolded(layer, rows, x.shape).with_masks(mask, mask)
 
 
-@lowers(keras.layers.TimeDistributed, honours="layer")
+@lowers(keras.layers.TimeDistributed, honours="layer", masks=True)
 def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
     """The inner layer, with the steps of all examples as its examples."""
-    steps = folded(layer, x, 1)
+    if x.mask is not None and layer.layer._call_has_mask_arg:
+        message = (
+            f"{named(layer)} gets a mask of a layer before it, and hands it to its layer"
+            f" {layer.layer.name!r}. It is compiled without: leave Masking or mask_zero out."
+        )
+        raise Refusal(message)
+    steps = folded(layer, without(x), 1)
     (made,) = lowered(layer.layer, steps)
     own = set(calls_of((made,))) - set(calls_of((steps,)) if steps.source else ())
     if any(step.training and step.weights for step in own):
@@ -41,4 +50,4 @@ def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
             " itself. Put it after TimeDistributed, where it learns from all steps."
         )
         raise Refusal(message)
-    return unfolded(layer, made, x.shape[:1])
+    return unfolded(layer, without(made), x.shape[:1]).with_masks(x.mask, x.recorded)

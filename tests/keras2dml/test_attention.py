@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 from oracle import agrees, learns, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
+
+LONG = pytest.mark.long
+ALMOST_NONE = 1e-12  # of dropout, so that nothing is drawn
+SEEN = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 1], [1, 0, 0]])  # the second query sees nothing
 
 
 def ending(*values: keras.KerasTensor) -> list[keras.KerasTensor]:
@@ -71,6 +76,15 @@ def test_attention_scores_and_learns_as_keras(spark, made, how):
             {"num_heads": 2, "key_dim": 2, "output_shape": 3, "attention_axes": 1},
             {"return_attention_scores": True},
         ),
+        pytest.param(
+            {"num_heads": 2, "key_dim": 3, "sliding_window": 2, "use_gate": True}, {}, marks=LONG
+        ),
+        pytest.param({"num_heads": 2, "key_dim": 3}, {"attention_mask": SEEN}, marks=LONG),
+        pytest.param(
+            {"num_heads": 2, "key_dim": 3, "dropout": ALMOST_NONE},
+            {"attention_mask": SEEN[None]},
+            marks=LONG,
+        ),
     ],
 )
 def test_multi_head_attention_scores_and_learns_as_keras(spark, arguments, how):
@@ -83,6 +97,25 @@ def test_multi_head_attention_scores_and_learns_as_keras(spark, arguments, how):
     built = seeded(keras.Model([query, value], ending(*found)))
     agrees(spark, built)
     learns(spark, built)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"num_key_value_heads": 2, "use_gate": True},
+        pytest.param(
+            {"num_key_value_heads": 1, "sliding_window": 2, "use_bias": False}, marks=LONG
+        ),
+        pytest.param({"num_key_value_heads": 4, "dropout": ALMOST_NONE}, marks=LONG),
+    ],
+)
+def test_heads_that_share_keys_score_and_learn_as_keras(spark, arguments):
+    query, value = keras.Input((4, 3)), keras.Input((4, 3))
+    attention = layers.GroupQueryAttention(3, 4, **arguments)
+    both = attention(query, layers.Dense(3)(value)), attention(query, query, use_causal_mask=True)
+    built = seeded(keras.Model([query, value], ending(*both)))
+    agrees(spark, built, single=False)
+    learns(spark, built, steps=3, single=False)
 
 
 def test_attention_within_images_scores_and_learns_as_keras(spark):

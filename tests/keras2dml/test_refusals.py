@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 import pytest
 from keras.activations import threshold
 from keras.layers import (
     LSTM,
+    RNN,
     AutoContrast,
     BatchNormalization,
     Bidirectional,
     Conv2D,
     Dense,
     Dropout,
-    Embedding,
     Flatten,
     Hashing,
+    Masking,
     MaxPooling2D,
     MultiHeadAttention,
     RMSNormalization,
     SimpleRNN,
+    SimpleRNNCell,
     Softmax,
     TimeDistributed,
     UnitNormalization,
@@ -27,6 +30,12 @@ from keras.layers import (
 from oracle import complaints, model
 
 IMAGE = (8, 6, 2)
+
+
+class OwnCell(SimpleRNNCell):
+    """A cell of a user's."""
+
+
 REFUSED = [
     (
         IMAGE,
@@ -38,8 +47,12 @@ REFUSED = [
     (IMAGE, BatchNormalization(renorm=True, name="bn"), r"'bn' \(BatchNormalization\) has renorm"),
     ((4, 3), UnitNormalization(axis=0), r"axis=0, and 0 are the examples"),
     ((4, 4), RMSNormalization(axis=1), r"axis=\[1\], but its scale goes along the last axes"),
-    ((4,), Embedding(5, 3, mask_zero=True), "has mask_zero=True"),
-    ((4, 3), LSTM(2, recurrent_dropout=0.1), "has recurrent_dropout=0.1"),
+    (
+        (4, 3),
+        RNN(OwnCell(2)),
+        r"The cell .* \(OwnCell\) is not compiled. Compiled are SimpleRNNCell",
+    ),
+    ((4,), Masking(), "is compiled for the steps of sequences"),
     ((4, 3), SimpleRNN(2, activation="gelu"), "has activation 'gelu'. Compiled for recurrent"),
     ((4, 3), Bidirectional(LSTM(2, "swish", name="s")), r"'forward_s' \(LSTM\) has activation"),
     ((4, 3), TimeDistributed(BatchNormalization(name="n")), "a layer 'n' that learns from each"),
@@ -62,15 +75,10 @@ def test_layer_is_refused(shape, layer, match):
     ("arguments", "how", "match"),
     [
         ({"attention_axes": 2}, {}, r"has attention_axes=\(2,\)"),
-        ({"use_gate": True}, {}, "has use_gate=True"),
         ({"value_dim": 1}, {}, "adds the heads' biases to the steps"),
-        ({"sliding_window": 2}, {}, "has sliding_window=2"),
-        (
-            {},
-            {"use_causal_mask": True, "return_attention_scores": True},
-            "leave one of the two out",
-        ),
-        ({}, {"attention_mask": keras.ops.ones((1, 2, 2))}, "is called with attention_mask"),
+        ({}, {"query_mask": np.ones((1, 2))}, "is called with query_mask"),
+        ({}, {"attention_mask": np.tri(2)[None].repeat(3, 0)}, "begin its shape with 1"),
+        ({}, {"attention_mask": np.tri(2)[None, None].repeat(2, 1)}, "differs between heads"),
     ],
 )
 def test_attention_is_refused(arguments, how, match):

@@ -1,0 +1,49 @@
+"""A recurrent layer that reads forwards, and one that reads backwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from keras2dml.graph import Value
+from keras2dml.rules import lowered, lowers
+from keras2dml.rules.layouts import flipped
+from keras2dml.rules.masks import without
+from keras2dml.rules.merging import joined, pairwise, rescaled
+
+
+@lowers(keras.layers.Bidirectional, honours="layer backward_layer merge_mode", masks=True)
+def bidirectional(
+    layer: keras.layers.Bidirectional, x: Value, initial_state: Any = None, mask: Any = None
+) -> tuple[Value, ...]:
+    """What both make, as one."""
+    masks = (mask, mask) if mask is not None else (x.mask, x.recorded)
+    x = x.with_masks(mask if initial_state else masks[0], None)
+    given = list(initial_state or ())
+    half = len(given) // 2
+    ahead, *states = _one_way(layer.forward_layer, x, given[:half])
+    back, *others = _one_way(layer.backward_layer, x, given[half:])
+    ahead, back = without(ahead), without(back)
+    if layer.return_sequences:
+        back = flipped(back, 0)
+    else:
+        masks = (None, None)
+    if layer.merge_mode is None:
+        return (ahead.with_masks(*masks), back.with_masks(*masks), *states, *others)
+    if layer.merge_mode == "concat":
+        merged = joined(layer, ahead, back, len(ahead.shape) - 1)
+    elif layer.merge_mode == "mul":
+        merged = pairwise(layer, ahead, back, "multiply", "Mul")
+    else:
+        merged = pairwise(layer, ahead, back, "add", "Add")
+    if layer.merge_mode == "ave":
+        merged = rescaled(layer, merged, 0.5, 0.0)
+    return (merged.with_masks(*masks), *states, *others)
+
+
+def _one_way(layer: Any, x: Value, states: list[Any]) -> tuple[Value, ...]:
+    """What a layer of one direction makes, with the mask that it is given."""
+    if states:
+        return lowered(layer, without(x), initial_state=states, mask=x.mask)
+    return lowered(layer, x)

@@ -1,0 +1,83 @@
+"""EinsumDense: products of axes of an example with a kernel, by an equation."""
+
+from __future__ import annotations
+
+import math
+from string import ascii_letters
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Node, Value, Weight
+from keras2dml.rules import Refusal, call, lowers, named
+from keras2dml.rules.activations import activated
+from keras2dml.rules.layer_norms import learned
+from keras2dml.rules.layouts import arranged, folded, permuted, unfolded
+
+
+@lowers(keras.layers.EinsumDense, honours="equation output_shape activation bias_axes")
+def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
+    """The axes that the kernel sums over come last and are one, as are those that it makes."""
+    taken, kernel, made = _labels(layer, len(x.shape) + 1)
+    summed = [label for label in kernel if label not in made]
+    new = [label for label in made if label not in taken]
+    kept = [label for label in taken if label in made]
+    if set(kept) & set(kernel) or len(kept) + len(summed) != len(taken):
+        message = (
+            f"{named(layer)} has the equation {layer.equation!r}. It is compiled where each axis is"
+            " either one that the kernel sums over or one that stays, and none is both or neither."
+        )
+        raise Refusal(message)
+    sizes = dict(zip(taken, x.shape, strict=True))
+    turned = permuted(x, tuple(taken.index(label) for label in (*kept, *summed)))
+    rows = folded(layer, turned, len(kept))
+    inputs = math.prod(sizes[label] for label in summed)
+    extents = dict(zip(kernel, layer.kernel.shape, strict=True))
+    outputs = math.prod(extents[label] for label in new)
+    places = tuple(kernel.index(label) for label in (*summed, *new))
+    weight = Weight("W", layer.kernel, (inputs, outputs), places)
+    out = call(
+        layer,
+        "dense_unbiased",
+        rows.seen_as((inputs,), (inputs,)),
+        to=Value.of((outputs,), rows=rows.rows),
+        weights=(weight,),
+        onnx=(
+            Node("Reshape", ("W",), {}, (np.array([inputs, outputs]),), ("kernel",)),
+            Node("MatMul", ("X", "kernel")),
+        ),
+    )
+    wide = unfolded(layer, out, tuple(sizes[label] for label in kept))
+    shape = tuple({**sizes, **extents}[label] for label in (*kept, *new))
+    order = [*kept, *new]
+    result = permuted(wide.seen_as(shape, wide.stored), tuple(order.index(label) for label in made))
+    if layer.bias is not None:
+        result = _biased(layer, result, made)
+    return activated(layer, result, layer.activation)
+
+
+def _biased(layer: Any, x: Value, made: list[str]) -> Value:
+    """`x` plus a number for each element along the axes of the bias."""
+    first = [axis for axis, label in enumerate(made) if label in layer.bias_axes]
+    rest = [axis for axis in range(len(made)) if axis not in first]
+    moved = arranged(layer, x, Value.of(x.shape, (*first, *rest)))
+    count = math.prod(x.shape[axis] for axis in first)
+    flat = moved.seen_as(moved.shape, (count, x.size // count))
+    return learned(layer, flat, None, layer.bias).seen_as(moved.shape, moved.stored)
+
+
+def _labels(layer: Any, rank: int) -> tuple[list[str], list[str], list[str]]:
+    """The labels of the axes of an example, of the kernel and of the result."""
+    inputs, outputs = layer.equation.replace(" ", "").split("->")
+    example, kernel = inputs.split(",")
+    unused = [letter for letter in ascii_letters if letter not in layer.equation]
+    elided = "".join(unused[: rank - len(example.replace("...", ""))])
+    taken, made = (labels.replace("...", elided) for labels in (example, outputs))
+    if taken[:1] != made[:1] or taken[0] in kernel or not made[1:]:
+        message = (
+            f"{named(layer)} has the equation {layer.equation!r}. Its first axis, of the examples,"
+            " must stay the first, with others behind it."
+        )
+        raise Refusal(message)
+    return list(taken[1:]), list(kernel), list(made[1:])

@@ -1,0 +1,294 @@
+"""Attention by several heads, each with its own part of what queries, keys and values are made
+into.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Constant, Node, Value, Weight
+from keras2dml.rules import Refusal, call, lowers, named
+from keras2dml.rules.activations import activated, along
+from keras2dml.rules.attention import SOFTMAX, UNSEEN, shifted
+from keras2dml.rules.core import dropped
+from keras2dml.rules.layouts import folded, in_keras_order, permuted, spread, unfolded, vectors
+from keras2dml.rules.masks import nonzero, selected, together, without
+from keras2dml.rules.merging import pairwise, rescaled
+from keras2dml.rules.products import product
+
+SIGMOID = keras.activations.sigmoid
+
+
+@lowers(
+    keras.layers.MultiHeadAttention,
+    honours="num_heads key_dim value_dim dropout use_bias output_shape attention_axes seed"
+    " sliding_window use_gate",
+    masks=True,
+)
+def multi_head_attention(
+    layer: keras.layers.MultiHeadAttention,
+    query: Value,
+    value: Value,
+    key: Value | None = None,
+    *,
+    value_mask: Value | None = None,
+    key_mask: Value | None = None,
+    attention_mask: Any = None,
+    use_causal_mask: bool = False,
+    return_attention_scores: bool = False,
+) -> tuple[Value, ...]:
+    """Each head has queries, keys and values of its own."""
+    if tuple(layer.attention_axes) != tuple(range(1, len(query.shape))):
+        message = (
+            f"{named(layer)} has attention_axes={layer.attention_axes!r}. It is compiled with all"
+            " axes but the last: leave the argument out."
+        )
+        raise Refusal(message)
+    keyed = value if key is None else key
+    widths = {layer.key_dim, layer.value_dim}
+    if layer.use_bias and 1 in widths and layer.num_heads in {query.shape[0], keyed.shape[0]} - {1}:
+        message = (
+            f"{named(layer)} has a key_dim or value_dim of 1 and as many heads as there are steps."
+            " Keras on TensorFlow adds the heads' biases to the steps there: use a width of 2 or"
+            " more, or use_bias=False."
+        )
+        raise Refusal(message)
+    parts = [query.mask, value_mask or value.mask, key_mask or (key.mask if key else None)]
+    heads = _Heads(layer, layer.num_heads, layer.key_dim, layer._sliding_window)
+    mask = heads.mask(query, keyed, parts, attention_mask, causal=use_causal_mask)
+    x, y, z = without(query), without(keyed), without(value)
+    attended = heads.attended(
+        _projected(layer, x, layer.query_dense, 1),
+        _projected(layer, y, layer.key_dense, 1),
+        _projected(layer, z, layer.value_dense, 1),
+        mask,
+        with_scores=return_attention_scores,
+    )
+    return heads.results(
+        attended,
+        query,
+        keyed,
+        _projected(layer, x, layer._gate_dense, 1) if layer._use_gate else None,
+        layer.output_dense,
+        with_scores=return_attention_scores,
+    )
+
+
+@lowers(
+    keras.layers.GroupQueryAttention,
+    honours="head_dim num_query_heads num_key_value_heads dropout use_bias sliding_window use_gate"
+    " seed",
+    masks=True,
+)
+def grouped_query_attention(
+    layer: keras.layers.GroupQueryAttention,
+    query: Value,
+    value: Value,
+    key: Value | None = None,
+    *,
+    query_mask: Value | None = None,
+    value_mask: Value | None = None,
+    key_mask: Value | None = None,
+    attention_mask: Any = None,
+    use_causal_mask: bool = False,
+    return_attention_scores: bool = False,
+) -> tuple[Value, ...]:
+    """Several heads of queries have the same keys and values."""
+    keyed = value if key is None else key
+    parts = [query_mask or query.mask, value_mask or value.mask]
+    parts.append(key_mask or (key.mask if key else None))
+    heads = _Heads(layer, layer.num_query_heads, layer.head_dim, layer.sliding_window)
+    mask = heads.mask(query, keyed, parts, attention_mask, causal=use_causal_mask)
+    x, y, z = without(query), without(keyed), without(value)
+    attended = heads.attended(
+        _projected(layer, x, layer._query_dense, 1),
+        heads.repeated(_projected(layer, y, layer._key_dense, 1), layer.num_repeats),
+        heads.repeated(_projected(layer, z, layer._value_dense, 1), layer.num_repeats),
+        mask,
+        with_scores=return_attention_scores,
+    )
+    return heads.results(
+        attended,
+        query,
+        keyed,
+        _projected(layer, x, layer._gate_dense, 1) if layer.use_gate else None,
+        layer._output_dense,
+        with_scores=return_attention_scores,
+    )
+
+
+class _Heads:
+    """`count` heads of one layer, with keys of a `width`. Masks are values of the shape (heads, T,
+    S), or constants.
+    """
+
+    def __init__(self, layer: Any, count: int, width: int, window: int | None) -> None:
+        self.layer, self.count, self.window = layer, count, window
+        # Keras casts it by way of float32.
+        self._factor = float(np.float32(1 / math.sqrt(width)))
+
+    def mask(
+        self,
+        query: Value,
+        key: Value,
+        parts: list[Value | None],
+        given: Any,
+        *,
+        causal: bool,
+    ) -> Value | np.ndarray | None:
+        """What each query sees: by the masks of queries, values and keys, and by what the call
+        says.
+        """
+        steps, seen = query.shape[0], key.shape[0]
+        regarded = [part for part in parts if part is not None]
+        if len(query.shape) > 2 and (regarded or given is not None or causal or self.window):
+            if causal and not regarded and given is None and not self.window:
+                steps, seen = math.prod(query.shape[:-1]), math.prod(key.shape[:-1])
+                return np.tri(steps, seen)[None]
+            message = (
+                f"{named(self.layer)} gets masks and {query.shape}. It takes them for one axis of"
+                " steps."
+            )
+            raise Refusal(message)
+        constant = np.ones((1, steps, seen))
+        if causal:
+            constant = constant * np.tri(steps, seen)
+        if self.window:
+            apart = np.abs(np.arange(steps)[:, None] - np.arange(seen))
+            constant = constant * (apart < self.window)
+        values = [
+            part.seen_as(shape, shape)
+            for part, shape in zip(parts, [(1, steps, 1), (1, 1, seen), (1, 1, seen)], strict=True)
+            if part is not None
+        ]
+        if isinstance(given, Value):
+            shape = given.shape if len(given.shape) == 3 else (1, *given.shape)
+            bits = in_keras_order(self.layer, nonzero(self.layer, given))
+            values.append(bits.seen_as(shape, shape))
+        elif given is not None:
+            array = np.asarray(given) != 0
+            if array.ndim > 2 and array.shape[0] != 1:
+                message = (
+                    f"{named(self.layer)} has an attention_mask of shape {array.shape}, the same"
+                    " for all examples: begin its shape with 1."
+                )
+                raise Refusal(message)
+            own = array.reshape(array.shape[array.ndim > 2 :])
+            constant = constant * own.reshape((1,) * (3 - own.ndim) + own.shape)
+        if not values:
+            return None if constant.all() else constant
+        count = max(constant.shape[0], *(value.shape[0] for value in values))
+        return together(self.layer, (count, steps, seen), constant, values)
+
+    def repeated(self, x: Value, times: int) -> Value:
+        """(T, H * D) with each head several times, one after another."""
+        layer = self.layer
+        kept = self.count // times
+        steps, width = x.shape
+        apart = x.seen_as((steps, kept, 1, width // kept), x.stored)
+        wide = spread(layer, apart, (steps, kept, times, width // kept))
+        return wide.seen_as((steps, width * times), wide.stored)
+
+    def attended(
+        self, queries: Value, keys: Value, values: Value, mask: Any, *, with_scores: bool
+    ) -> tuple[Value, Value]:
+        """What each head finds, and by what weights; rows are those of heads.
+
+        A query that sees nothing finds the mean of all values where Keras computes it in one step,
+        and nothing where it drops weights or returns them.
+        """
+        layer, dropout = self.layer, float(self.layer.dropout)
+        scores = product(
+            layer,
+            self._folded(rescaled(layer, queries, self._factor, 0.0)),
+            self._folded(keys),
+        )
+        weights = along(layer, self._masked(scores, mask, UNSEEN), SOFTMAX, -1)
+        if dropout or with_scores:
+            weights = self._masked(weights, mask, 0.0)
+        used = dropped(layer, weights, dropout)
+        return product(layer, used, permuted(self._folded(values), (1, 0))), weights
+
+    def results(
+        self,
+        attended: tuple[Value, Value],
+        query: Value,
+        key: Value,
+        gate: Value | None,
+        output: Any,
+        *,
+        with_scores: bool,
+    ) -> tuple[Value, ...]:
+        """What another Dense makes of what the heads found, and the weights if they are wanted."""
+        layer, (found, weights) = self.layer, attended
+        steps, seen = query.shape[:-1], key.shape[:-1]
+        heads = permuted(unfolded(layer, found, (self.count,)), (1, 0, 2))
+        flat = heads.seen_as((heads.shape[0], math.prod(heads.shape[1:])), heads.stored)
+        if gate is not None:
+            flat = pairwise(layer, flat, activated(layer, gate, SIGMOID), "multiply", "Mul")
+        made = _projected(layer, flat, output, 2)
+        shape = (*steps, *output.kernel.shape[2:])
+        made = made.seen_as(shape, shape).with_masks(query.mask, query.recorded)
+        if not with_scores:
+            return (made,)
+        shape = (self.count, *steps, *seen)
+        return made, unfolded(layer, weights, (self.count,)).seen_as(shape, shape)
+
+    def _masked(self, rows: Value, mask: Any, value: float) -> Value:
+        """Rows of heads (T, S) where the mask is 1, and a number elsewhere."""
+        layer = self.layer
+        if mask is None:
+            return rows
+        rows = in_keras_order(layer, rows)
+        rows = rows.seen_as(rows.shape, rows.shape)
+        if isinstance(mask, Value):
+            wide = spread(layer, mask, (self.count, *mask.shape[1:]))
+            return selected(layer, rows, folded(layer, wide, 1), value)
+        if mask.shape[0] > 1:
+            message = (
+                f"{named(layer)} has an attention_mask that differs between heads. It is compiled"
+                " with one for all of them, or with one that is an input of the model."
+            )
+            raise Refusal(message)
+        bits = mask[0].astype(np.float64)
+        if bits.any(axis=-1).all():  # what is so low gets a weight of 0
+            return shifted(layer, rows, value * (1 - bits)) if value else rows
+        onnx = Node("Mul", ("X",), {}, (bits.astype(np.float32),))
+        row = Constant("factors", bits.reshape(1, -1))
+        kept = call(layer, "column_scaled", rows, constants=(row,), onnx=onnx)
+        return shifted(layer, kept, value * (1 - bits)) if value else kept
+
+    def _folded(self, x: Value) -> Value:
+        """(T, H * D) as rows (T, D), one for each head."""
+        steps, width = x.shape
+        shape = (steps, self.count, width // self.count)
+        return folded(self.layer, permuted(x.seen_as(shape, shape), (1, 0, 2)), 1)
+
+
+def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
+    """Dense over the last axis: (T, D) to (T, M), whatever axes the kernel has; its first `axes`
+    ones are those of x.
+    """
+    shape = tuple(inner.kernel.shape)
+    inputs, outputs = math.prod(shape[:axes]), math.prod(shape[axes:])
+    rows = vectors(layer, x.seen_as((x.size // inputs, inputs), x.stored))
+    kernel = Weight("W", inner.kernel, (inputs, outputs))
+    bias: tuple[Weight, ...] = ()
+    onnx = [Node("Reshape", ("W",), {}, (np.array([inputs, outputs]),), ("kernel",))]
+    if layer.use_bias:
+        bias = (Weight("b", inner.bias, (1, outputs)),)
+        onnx.append(Node("Reshape", ("b",), {}, (np.array([outputs]),), ("bias",)))
+    operator = Node("Gemm", ("X", "kernel", "bias")) if bias else Node("MatMul", ("X", "kernel"))
+    made = call(
+        layer,
+        "dense" if bias else "dense_unbiased",
+        rows,
+        to=Value.of((outputs,), rows=rows.rows),
+        weights=(kernel, *bias),
+        onnx=(*onnx, operator),
+    )
+    return unfolded(layer, made, (x.size // inputs,))

@@ -1,0 +1,164 @@
+"""Masks: which steps Keras regards, where they come from, and where it takes them off.
+
+Keras attaches a mask to a tensor while the model runs, and enters it in the call of a layer with a
+`mask` argument when the model is made. MultiHeadAttention takes the masks off the tensors that it
+gets: layers that run later find none there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Constant, Node, Shape, Value
+from keras2dml.rules import Refusal, call, lowers, named, nodes
+from keras2dml.rules.layouts import arranged, in_keras_order, spread, unfolded, vectors
+
+TAKING = (keras.layers.MultiHeadAttention,)
+"""The layers that take masks off what they get."""
+
+PASSING = (
+    keras.layers.ActivityRegularization,
+    keras.layers.AlphaDropout,
+    keras.layers.Dropout,
+    keras.layers.GaussianDropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+    keras.layers.SpatialDropout1D,
+    keras.layers.SpatialDropout2D,
+    keras.layers.SpatialDropout3D,
+    keras.layers.Activation,
+)
+"""Layers that may hand on the very tensor that they get, with whatever happens to its mask."""
+
+
+@lowers(keras.layers.Masking, honours="mask_value", masks=True)
+def masking(layer: keras.layers.Masking, x: Value) -> Value:
+    """The steps that are `mask_value` in all of their elements become 0, and are masked."""
+    if len(x.shape) < 2 or np.ndim(layer.mask_value) != 0:
+        message = (
+            f"{named(layer)} is compiled for the steps of sequences and a number as mask_value:"
+            f" it has mask_value={layer.mask_value!r}, and takes {x.shape}."
+        )
+        raise Refusal(message)
+    rows = vectors(layer, x.with_masks(None, None))
+    onnx = (
+        *_unequal(float(layer.mask_value)),
+        Node("ReduceMax", ("differs",), {"axes": (-1,), "keepdims": 1}),
+    )
+    sizes = {"value": float(layer.mask_value)}
+    to = Value.of((1,), rows=rows.rows)
+    steps = call(layer, "any_differs", rows, to=to, sizes=sizes, onnx=onnx, constant=True)
+    mask = unfolded(layer, steps, x.shape[:-1]).seen_as(x.shape[:-1], x.shape[:-1])
+    return selected(layer, x.with_masks(None, None), mask).with_masks(mask, mask)
+
+
+def nonzero(layer: Any, x: Value) -> Value:
+    """The mask of the elements that are not 0."""
+    onnx = (*_unequal(0.0), Node("Identity", ("differs",)))
+    return call(layer, "differs", x, sizes={"value": 0.0}, onnx=onnx, constant=True)
+
+
+def selected(layer: Any, x: Value, mask: Value, value: float = 0.0) -> Value:
+    """`x` where its mask, of its leading axes, is 1, and a number elsewhere."""
+    shape = (*mask.shape, *(1 for _ in x.shape[len(mask.shape) :]))
+    wide = mask.seen_as(shape, shape)
+    along = arranged(layer, wide, x) if shape == x.shape else spread(layer, wide, x.shape, x)
+    onnx = (
+        Node("Cast", ("Y",), {"to": 9}, (), ("regarded",)),
+        Node("Where", ("regarded", "X"), {}, (np.array(value, np.float32),)),
+    )
+    return call(layer, "selected", x, along, sizes={"value": value}, onnx=onnx)
+
+
+def either(layer: Any, masks: list[Value | None]) -> Value | None:
+    """A mask of what any of several masks regards; None if one of them is none."""
+    together, *others = masks
+    for mask in others:
+        if together is None or mask is None:
+            return None
+        onnx = nodes("Max X Y")
+        together = call(
+            layer, "either", together, arranged(layer, mask, together), onnx=onnx, constant=True
+        )
+    return together
+
+
+def together(layer: Any, shape: Shape, constant: np.ndarray, masks: list[Value]) -> Value:
+    """What all masks regard, each of a shape that is spread to this one, and a constant mask."""
+    wide = [
+        in_keras_order(layer, mask) if mask.shape == shape else spread(layer, mask, shape)
+        for mask in masks
+    ]
+    product = wide[0].seen_as(shape, shape)
+    for mask in wide[1:]:
+        more = mask.seen_as(shape, shape)
+        product = call(layer, "both", product, more, onnx=nodes("Mul X Y"), constant=True)
+    if constant.all():
+        return product
+    factors = np.broadcast_to(constant, shape).astype(np.float64)
+    row = Constant("factors", factors.reshape(1, -1))
+    onnx = Node("Mul", ("X",), {}, (factors.astype(np.float32),))
+    return call(layer, "column_scaled", product, constants=(row,), onnx=onnx)
+
+
+def without(value: Value) -> Value:
+    """A value that has no mask."""
+    return value.with_masks(None, None)
+
+
+class TakenOff:
+    """Where the tensors of a model have lost their masks, by the order in which Keras runs it.
+
+    `lost` has the node and the tensor for which it is certain, `doubtful` those for which it
+    depends on whether another layer hands on the tensor itself; `gone` and `unclear` are the
+    tensors for which it is so at the end.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.lost: set[tuple[int, Any]] = set()
+        self.doubtful: set[tuple[int, Any]] = set()
+        self.gone: set[Any] = set()
+        self.unclear: set[Any] = set()
+        gone, unclear = self.gone, self.unclear
+        alike: dict[Any, set[Any]] = {}
+        for node in _in_order(model):
+            taken = [tensor._keras_history for tensor in node.input_tensors]
+            self.lost |= {(id(node), tensor) for tensor in taken if tensor in gone}
+            self.doubtful |= {(id(node), tensor) for tensor in taken if tensor in unclear - gone}
+            if isinstance(node.operation, TAKING):
+                gone.update(taken)
+                unclear.update(*(alike.get(tensor, ()) for tensor in taken))
+            elif isinstance(node.operation, keras.Model) and _takes_off(node.operation):
+                unclear.update(taken)
+            elif isinstance(node.operation, PASSING):
+                group = alike.setdefault(taken[0], {taken[0]})
+                for output in node.output_tensors:
+                    group.add(output._keras_history)
+                    alike[output._keras_history] = group
+
+
+def _in_order(model: keras.Model) -> Iterator[Any]:
+    """The nodes of a model in the order in which they run."""
+    graph: Any = model._functional if isinstance(model, keras.Sequential) else model
+    for depth in sorted(getattr(graph, "_nodes_by_depth", {}), reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if not node.is_input:
+                yield node
+
+
+def _takes_off(model: keras.Model) -> bool:
+    """Whether a model within takes masks off something."""
+    return any(isinstance(layer, TAKING) for layer in model._flatten_layers() if layer is not model)
+
+
+def _unequal(value: float) -> tuple[Node, ...]:
+    """ONNX: 1 where X is another number."""
+    return (
+        Node("Equal", ("X",), {}, (np.array(value, np.float32),), ("equal",)),
+        Node("Not", ("equal",), {}, (), ("unequal",)),
+        Node("Cast", ("unequal",), {"to": 1}, (), ("differs",)),
+    )
