@@ -5,11 +5,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from keras2dml.backend import check_backend
 from keras2dml.errors import (
     InvalidData,
     InvalidGraph,
     InvalidSession,
     Keras2DMLError,
+    NoBackend,
     NotFitted,
     UnsupportedModel,
 )
@@ -35,6 +37,7 @@ __all__ = [
     "Keras2DMLError",
     "Keras2DMLModel",
     "Keras2DMLRegressor",
+    "NoBackend",
     "NotFitted",
     "Scorer",
     "UnsupportedModel",
@@ -56,10 +59,13 @@ _HOMES = {
     "lowers": "keras2dml.rules",
     "spark_session": "keras2dml.session",
 }
+_WITHOUT_KERAS = frozenset(("Scorer", "define", "spark_session"))
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         message = f"module 'keras2dml' has no attribute {name!r}"
         raise AttributeError(message)
+    if name not in _WITHOUT_KERAS:
+        check_backend()
     return getattr(import_module(_HOMES[name]), name)

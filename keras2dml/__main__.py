@@ -9,8 +9,10 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
+from keras2dml.backend import check_backend
 from keras2dml.errors import InvalidData, Keras2DMLError
 
 
@@ -47,14 +49,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def support(_: argparse.Namespace) -> None:
-    """`support`."""
+    """`support`. Raises NoBackend."""
+    check_backend()
     from keras2dml.support import page  # noqa: PLC0415
 
     sys.stdout.write(page())
 
 
 def compile_model(given: argparse.Namespace) -> None:
-    """`compile`. Raises InvalidData, UnsupportedModel."""
+    """`compile`. Raises InvalidData, NoBackend, UnsupportedModel."""
     out: Path = given.out
     if out.exists() and not out.is_dir():
         message = f"{out} is a file: give -o a folder."
@@ -65,13 +68,23 @@ def compile_model(given: argparse.Namespace) -> None:
     if given.iterations < 1:
         message = f"--iterations is {given.iterations}: give a whole number of 1 or more."
         raise InvalidData(message)
+    check_backend()
     model = _loaded(given.model)
 
     from keras2dml.compilation import Compilation  # noqa: PLC0415
+    from keras2dml.session import systemds_jar  # noqa: PLC0415
     from keras2dml.standalone import Programs  # noqa: PLC0415
 
-    Programs.of(Compilation.of(model), given.iterations).save(out)
-    sys.stdout.write(f"Wrote {out}/score.dml, {out}/train.dml and {out}/weights.\n")
+    compilation = Compilation.of(model)
+    compilation.trains()
+    programs = Programs.of(compilation, given.iterations)
+    jar = systemds_jar()
+    programs.save(out)
+    sys.stdout.write(
+        f"Wrote {out}/score.dml, {out}/train.dml and {out}/weights. To score and to train with Java"
+        f" 17, from files of rows:\n\ncd {quote(str(out))}\n"
+        f"{programs.scoring.command(jar)}\n{programs.training.command(jar)}\n"
+    )
 
 
 def _loaded(path: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml import parameter_server, training
+from keras2dml import kinks, parameter_server, training
 from keras2dml.algorithms import Algorithm
 from keras2dml.check import check
 from keras2dml.configuration import Configuration
@@ -163,9 +163,9 @@ class Compilation:
                 raise InvalidData(message)
 
     def trains(self) -> None:
-        """Raise UnsupportedModel for layers that are compiled for scoring alone, and InvalidData if
-        layers were frozen or thawed since the model was compiled: whether Keras trains them then
-        depends on what it did before.
+        """Raise UnsupportedModel for layers that are compiled for scoring alone and for `kinks`;
+        InvalidData if layers were frozen or thawed since the model was compiled: whether Keras
+        trains them then depends on what it did before.
         """
         self._check_trained()
         before = getattr(self.model, "_compiled_trainable_state", {})
@@ -180,6 +180,9 @@ class Compilation:
                 " compile() the model again."
             )
             raise InvalidData(message)
+        losses = [goal.loss for goal in self.goals]
+        if complaints := [*kinks.complaints(self.graph, losses, self.regularizers)]:
+            raise UnsupportedModel(self.model.name, complaints, "trained")
 
     def _check_trained(self) -> None:
         reasons = [call.untrained for call in self.graph.calls if call.untrained]

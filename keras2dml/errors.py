@@ -43,6 +43,10 @@ class InvalidSession(Keras2DMLError):
     """A SparkSession on which SystemDS cannot run."""
 
 
+class NoBackend(Keras2DMLError, ImportError):
+    """Keras that cannot be imported here, or that computes with a backend which trains nothing."""
+
+
 class NotFitted(Keras2DMLError):
     """A question that only a trained model can answer."""
 

@@ -11,7 +11,7 @@ import keras
 from keras.src.losses.losses import LossFunctionWrapper
 from keras.src.utils.naming import get_object_name
 
-from keras2dml import dml
+from keras2dml import backend, dml
 from keras2dml.functions import written
 from keras2dml.graph import PENALTY, Scalar, Value, source_of
 from keras2dml.rules import Refusal
@@ -135,10 +135,16 @@ def loss_of(
     classes = 2 if type(loss) in BINARY else output.shape[-1]
     function, takes = _function(loss, output, layer)
     constants, complaints = _constants(loss, function)
-    if _looks(loss) and logits_of_last(output, layer) is None and _is_softmax(output, layer):
+    softmax = _is_softmax(output, layer) and logits_of_last(output, layer) is None
+    if backend.is_tensorflow() and _looks(loss) and softmax:
         complaints.append(
             f"The loss {loss.name!r} is one of a softmax over another axis than the last, whose"
             " input Keras takes for logits along the last axis: put Permute before the softmax."
+        )
+    if function == "binary_focal_cross_entropy_of_logits" and not backend.is_tensorflow():
+        complaints.append(
+            f"The loss {loss.name!r} has from_logits=True, and Keras on {backend.backend()} clips"
+            " its probabilities: end the model with a sigmoid, and leave from_logits out."
         )
     if loss.reduction not in REDUCTIONS:
         complaints.append(
@@ -238,21 +244,20 @@ def _kind(loss: object) -> str:
 
 
 def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
-    """The DML function and the value that it takes.
-
-    Keras looks through a final softmax or sigmoid at what went in, and takes that for logits; only
-    where the output is neither are probabilities clipped. Its categorical focal loss does not look.
+    """The DML function and the value that it takes: on TensorFlow Keras looks through a final
+    softmax or sigmoid at the logits, and clips probabilities only where the output is neither.
     """
     if type(loss) in PLAIN:
         return PLAIN[type(loss)], output
     name = ENTROPIES[type(loss)]
-    through = logits_of_last(output, layer) if _looks(loss) else None
+    tensorflow = backend.is_tensorflow()
+    through = logits_of_last(output, layer) if tensorflow and _looks(loss) else None
     if through is not None:
         return f"{name}_of_logits", through
     if loss._fn_kwargs["from_logits"]:
         return f"{name}_of_logits", output
-    sparse = "sparse_" if type(loss) is keras.losses.SparseCategoricalCrossentropy else ""
-    return f"{sparse}{name}_of_probabilities", output
+    sparse = tensorflow and type(loss) is keras.losses.SparseCategoricalCrossentropy
+    return f"{'sparse_' * sparse}{name}_of_probabilities", output
 
 
 def _looks(loss: Any) -> bool:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
+
+from keras2dml.jvm import answering
 
 # The rows and columns of a block of a matrix on Spark, SystemDS' own default.
 BLOCK = 1000
@@ -60,6 +62,7 @@ class Matrices:
         self._convert = sysds.api.mlcontext.MLContextConversionUtil
         self._ours, self._theirs = _shared(jvm)
 
+    @answering()
     def matrix(self, array: np.ndarray) -> Matrix:
         """A matrix (N, D) of numbers in the JVM; `free` gives it up.
 
@@ -80,6 +83,7 @@ class Matrices:
         made = self._convert.matrixBlockToMatrixObject("matrix", block, sizes)
         return Matrix(made, (rows, columns))
 
+    @answering()
     def numpy(self, matrix: Matrix) -> np.ndarray:
         """A matrix of the JVM as a float64 array (N, D)."""
         block = matrix.data.acquireReadAndRelease()
@@ -113,8 +117,9 @@ class Matrices:
     def free(self, *matrices: Matrix) -> None:
         """Give matrices up. Until then SystemDS keeps them, on disk if they are large."""
         for matrix in matrices:
-            matrix.data.enableCleanup(True)
-            with suppress(Py4JJavaError):  # a script that failed holds what it was reading
+            # A script that failed holds what it was reading; and the JVM may be gone.
+            with suppress(Py4JError, ConnectionError):
+                matrix.data.enableCleanup(True)
                 matrix.data.clearData()
 
 

@@ -19,6 +19,7 @@ from pyspark import SparkContext, java_gateway
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
+from keras2dml import jvm
 from keras2dml.errors import InvalidSession
 
 LOOPBACK = "127.0.0.1"
@@ -40,6 +41,9 @@ _SECRET, _SECRET_VARIABLE = "spark.authenticate.secret", "_SPARK_AUTH_SECRET"
 
 # The signals that end a program. PySpark itself keeps Ctrl-C from its JVM.
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+# What PySpark calls a JVM that ended before it answered.
+_NO_JVM = "JAVA_GATEWAY_EXITED"
 
 # Where Spark looks for an address of its own, whatever the name of this machine resolves to.
 _ADDRESS_VARIABLE, _NAME_VARIABLE = "SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"
@@ -78,15 +82,18 @@ def launch(
     """A SparkSession with this configuration, laid over that of its `connections`.
 
     Raises InvalidSession if the file of the cluster's secret cannot be read, this process has a JVM
-    that does not know the secret, or the master does not let us in.
+    that does not know the secret, the master does not let us in, or Java is not the one it must be.
     """
     builder = SparkSession.builder.appName(app_name).master(master)
     for name, value in {**connections(master, secret_file), **conf}.items():
         builder = builder.config(name, value)
     with _environment(master, secret_file), _left_alone():
         try:
-            spark = builder.getOrCreate()
+            with jvm.answering():
+                spark = builder.getOrCreate()
         except (Py4JJavaError, PySparkRuntimeError) as error:
+            if getattr(error, "error_class", None) == _NO_JVM:
+                raise InvalidSession(jvm.start_complaint()) from error
             reason = error.java_exception if isinstance(error, Py4JJavaError) else error
             raise _refusal(master, str(reason)) from error
     java_context: Any = spark.sparkContext._jsc
@@ -214,10 +221,13 @@ def _check_launched(variables: Mapping[str, str | None]) -> None:
 def _refusal(master: str, reason: str) -> InvalidSession:
     """The error of a session that Spark did not make."""
     first = " ".join(reason.splitlines()[0].split())[:200].rstrip(".:")
-    return InvalidSession(
-        f"Spark made no session on the master {master} ({first}). The master must run, and where it"
-        " demands a secret we must have the same one. Check its address and the file of its secret."
+    remedy = (
+        "What it printed says why; if the machine was busy, try again."
+        if is_local(master)
+        else "The master must run, and where it demands a secret we must have the same one. Check"
+        " its address and the file of its secret."
     )
+    return InvalidSession(f"Spark made no session on the master {master} ({first}). {remedy}")
 
 
 def _demand_token(spark: SparkSession) -> None:

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
+from keras2dml import backend
 from keras2dml.graph import Weight
 from keras2dml.matrix_steps import adafactor, muon, muon_decay
 from keras2dml.steps import Step, rounded
@@ -41,6 +42,8 @@ class Optimizer:
     """The momentum of the average of each weight, if there is one."""
     overwritten: int = 0
     """How often the averages take the weights' place; 0 for only at the end."""
+    slices: bool = True
+    """Whether Keras has an embedding's gradient in slices."""
 
     def scheduled(self, done: int, count: int, rate: float | None = None) -> np.ndarray:
         """What changes with the next `count` iterations, (count, 1 or 2): the learning rate, which
@@ -69,11 +72,12 @@ class Optimizer:
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
     """The Optimizer that does what Keras' does, or the complaints about it."""
-    if type(optimizer) not in STEPS:
+    kind = backend.kind_of(optimizer)
+    if kind not in STEPS:
         names = (kind.__name__ for kind in STEPS)
         known = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
         return None, [
-            f"The optimizer is {type(optimizer).__name__}. Compiled are {known}: compile() the"
+            f"The optimizer is {kind.__name__}. Compiled are {known}: compile() the"
             " model with one of these."
         ]
     complaints = []
@@ -90,8 +94,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
             " schedule."
         )
         return None, complaints
-
-    step = STEPS[type(optimizer)](optimizer)
+    step = STEPS[kind](optimizer)
     return Optimizer(
         step=partial(_alike, step) if isinstance(step, Step) else step,
         rates=_rates(optimizer),
@@ -104,6 +107,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
         accumulated=optimizer.gradient_accumulation_steps or 1,
         average=optimizer.ema_momentum if optimizer.use_ema else None,
         overwritten=(optimizer.ema_overwrite_frequency or 0) if optimizer.use_ema else 0,
+        slices=backend.is_tensorflow(),
     ), complaints
 
 

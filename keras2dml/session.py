@@ -18,6 +18,7 @@ from py4j.java_gateway import JavaClass
 from pyspark.sql import SparkSession
 
 from keras2dml.errors import InvalidSession
+from keras2dml.jvm import answering
 from keras2dml.network import launch
 from keras2dml.notebook import session_html
 
@@ -140,8 +141,15 @@ def _interruptible() -> Iterator[None]:
 
 
 def suited(spark: SparkSession) -> SparkSession:
-    """The same session; InvalidSession with the settings to add if SystemDS cannot run on it."""
-    _check(spark._jvm)
+    """The same session; InvalidSession with the settings to add if SystemDS cannot run on it, and
+    where it was stopped, or its JVM is gone.
+    """
+    if spark.sparkContext._jsc is None:
+        message = "This SparkSession was stopped: make another one with keras2dml.spark_session()."
+        raise InvalidSession(message)
+    with answering():
+        spark.sparkContext._jsc.sc()
+        _check(spark._jvm)
     return spark
 
 

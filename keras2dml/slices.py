@@ -35,9 +35,9 @@ class Slices:
             if not has_slices(call.training or call.function)
         }
         trained = {parameter.name for parameter in graph.parameters if parameter.trainable}
-        sums_up = optimizer.accumulated > 1
+        has_any = optimizer.slices and optimizer.accumulated == 1
         self.weights = frozenset(
-            name for name in trained - whole if not sums_up and name not in penalized
+            name for name in trained - whole if has_any and name not in penalized
         )
         updates = (
             dml.function(f"{optimizer.step(parameter.weight).function}_update")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import keras
@@ -21,8 +22,7 @@ from keras2dml.rendering import Script
 from keras2dml.updates import AVERAGE
 
 COMMAND = (
-    "java --add-modules=jdk.incubator.vector -cp SystemDS.jar org.apache.sysds.api.DMLScript"
-    " -exec singlenode"
+    "java --add-modules=jdk.incubator.vector -cp {} org.apache.sysds.api.DMLScript -exec singlenode"
 )
 FORMAT = "format: csv (as it is without) or binary, SystemDS' own; of X, Y and of what is written"
 WEIGHTS = "weights: the folder of weights, read in the format that each file's .mtd tells"
@@ -30,10 +30,15 @@ WEIGHTS = "weights: the folder of weights, read in the format that each file's .
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A script that reads what it needs from files."""
+    """A script that reads what it needs from files, which its `arguments` name."""
 
     name: str
     text: str
+    arguments: str
+
+    def command(self, jar: Path) -> str:
+        """What runs it in its folder, with the rows in files such as X.csv there."""
+        return f"{COMMAND.format(quote(str(jar)))} {self.arguments}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,18 +268,19 @@ def _program(
     ]
     if name == "score.dml":
         given = [one.replace("out=out", "out=scores.csv") for one in given]
+    called = f"-f {name} -nvargs {' '.join(given)}"
     head = [
         f"{does} on one machine, without Spark:",
         "",
-        f"  {COMMAND} \\",
-        f"    -f {name} -nvargs {' '.join(given)}",
+        f"  {COMMAND.format('SystemDS.jar')} \\",
+        f"    {called}",
         "",
         "SystemDS.jar comes with the Python package systemds 3.4.0. The arguments:",
         *(f"  {line}" for line in about),
     ]
     comments = "\n".join(f"# {line}".rstrip() for line in head)
     parts = [comments, "\n".join(before), script.text.rstrip(), "\n".join(after)]
-    return Program(name, "\n\n".join(parts) + "\n")
+    return Program(name, "\n\n".join(parts) + "\n", called)
 
 
 def _read(variable: str, file: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from keras2dml import backend
 from keras2dml.graph import Scalar
 
 Constants = Mapping[str, Scalar]
@@ -31,5 +32,5 @@ class Step:
 
 
 def rounded(number: float) -> float:
-    """A number as Keras' cast takes it, by way of float32, also for a float64 model."""
-    return float(np.float32(number))
+    """A number as Keras' cast takes it, on TensorFlow by way of float32 for float64 models, too."""
+    return float(np.float32(number)) if backend.is_tensorflow() else float(number)

@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from keras2dml import blas
 from keras2dml.errors import Keras2DMLError
+from keras2dml.jvm import answering
 from keras2dml.matrices import BLOCK, Matrices, Matrix
 from keras2dml.options import Options, check_gpu
 from keras2dml.quiet import Quiet
@@ -176,6 +177,7 @@ class SystemDS(Matrices):
             self.options.apply(self._context(), self._jvm)
             _Shared.told, _Shared.native = told, False
 
+    @answering()
     def _executed(self, script: Script, inputs: Mapping[str, Any]) -> Any:
         """SystemDS' execution context, with the variables that a script leaves."""
         given = {name: inputs[name] for name in script.inputs}

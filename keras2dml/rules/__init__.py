@@ -184,12 +184,10 @@ def _regards_masks(layer: Any) -> bool:
 
 
 def _unknown(layer: Any) -> str:
-    """The complaint about a layer or an operation that has no rule, with those that have one."""
-    of_layer = isinstance(layer, keras.Layer)
-    kinds = (kind for kind in LOWERINGS if issubclass(kind, keras.Layer) is of_layer)
-    names = ", ".join(sorted({kind.__name__ for kind in kinds} - {"Functional", "Sequential"}))
-    kind = "" if of_layer else " operations"
-    remedy = REMEDIES.get(type(layer), f"Compiled{kind} are {names}: use these.")
+    """The complaint about a layer or an operation that has no rule."""
+    kind = "layers" if isinstance(layer, keras.Layer) else "operations"
+    compiled = f"`python -m keras2dml support` lists the {kind} that are: use these."
+    remedy = REMEDIES.get(type(layer), compiled)
     return f"{named(layer)} is not compiled. {remedy}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import keras
+from keras.src.models import Functional
 from keras.src.ops.core import Cast, ConvertToTensor
 
 from keras2dml.graph import IDENTITY, Call, Value, source_of
@@ -22,8 +23,6 @@ DOUBTFUL = (
     "{} has or gets a tensor of which MultiHeadAttention takes the mask off, in Keras, or does not,"
     " as layers between hand it on. Give both the same tensor, or leave the mask out."
 )
-
-Functional = type(keras.Model(x := keras.Input((1,), batch_size=1), x))
 
 
 @lowers(
@@ -108,7 +107,7 @@ class _Walk:
         longer which softmax or sigmoid made it.
         """
         of_model = isinstance(layer, keras.Layer) and isinstance(self.model, keras.Model)
-        taken = {source_of(self.values[tensor._keras_history]) for tensor in node.input_tensors}
+        taken = {source_of(self.values[tensor._keras_history]) for tensor in _sources(node)}
         hands_on = isinstance(layer, HANDING_ON)
         if of_model or hands_on or source_of(value) not in taken or not squashed_by(value):
             return value

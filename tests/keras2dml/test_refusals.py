@@ -56,7 +56,11 @@ REFUSED = [
     ((4, 3), SimpleRNN(2, activation="gelu"), "has activation 'gelu'. Compiled for recurrent"),
     ((4, 3), Bidirectional(LSTM(2, "swish", name="s")), r"'forward_s' \(LSTM\) has activation"),
     ((4, 3), TimeDistributed(BatchNormalization(name="n")), "a layer 'n' that learns from each"),
-    (IMAGE, AutoContrast(), r"\(AutoContrast\) is not compiled. Compiled are Activation, Activity"),
+    (
+        IMAGE,
+        AutoContrast(),
+        r"\(AutoContrast\) is not compiled. `python -m keras2dml support`",
+    ),
     ((4, 7), Hashing(7), r"\(Hashing\) is not compiled. Matrices hold numbers: let the layer"),
     ((None, 6, 2), MaxPooling2D(), r"open shape \(None, 6, 2\). Every size but the batch"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -113,6 +114,23 @@ def test_several_inputs_and_outputs_in_binary_files(java_17, tmp_path):
     targets = csv(tmp_path, Y_1=np.ones((4, 2)), Y_2=np.ones((4, 1)))
     run(java_17, out / "train.dml", **given, **targets, out=tmp_path / "t", epochs=1)
     assert '"csv"' in (tmp_path / "t" / "one_weight.mtx.mtd").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.systemds
+def test_the_command_that_compile_prints_runs(java_17, tmp_path, capsys):
+    built = model((3,), keras.layers.Dense(2, activation="softmax"))
+    built.compile("sgd", "sparse_categorical_crossentropy")
+    (tmp_path / "a folder").mkdir()
+    out = saved(built, tmp_path / "a folder")
+    begins, changes, scores, trains = capsys.readouterr().out.split("\n", 1)[1].split("\n")[:4]
+    assert not begins and changes == f"cd '{out}'"
+    assert all(str(systemds_jar()) in command for command in (scores, trains))
+    features = examples(built, 4)
+    csv(out, X=features)
+    path = f"{java_17.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    subprocess.run(f"{changes} && {scores}", shell=True, check=True, env={"PATH": path})
+    near(np.loadtxt(out / "scores.csv", delimiter=","), built.predict(features, verbose=0), 1e-9)
 
 
 @pytest.mark.slow

@@ -1,0 +1,62 @@
+"""Keras' backends: that Keras can be imported with one of them, and what it does otherwise on each.
+
+TensorFlow is the oracle. On JAX and PyTorch Keras computes parts of a float64 model in float32;
+what differs by more than rounding is done as the backend does it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from keras2dml.errors import NoBackend
+
+BACKENDS = ("tensorflow", "jax", "torch")
+"""The backends of Keras that train: their names, those of their packages, and of our extras."""
+
+
+def check_backend() -> None:
+    """Import Keras; NoBackend with the remedy where its backend is missing, or trains nothing."""
+    try:
+        import_module("keras")
+    except (AttributeError, ImportError, OSError, ValueError) as error:
+        raise NoBackend(_missing(error)) from error
+    if backend() not in BACKENDS:
+        message = (
+            f"Keras computes with its backend {backend()!r}, which trains nothing. Set"
+            f" KERAS_BACKEND to one of {', '.join(BACKENDS)}, and start Python anew."
+        )
+        raise NoBackend(message)
+
+
+def backend() -> str:
+    """The name of the backend that Keras computes with."""
+    return str(import_module("keras").config.backend())
+
+
+def is_tensorflow() -> bool:
+    """Whether Keras computes with TensorFlow."""
+    return backend() == "tensorflow"
+
+
+def kind_of(optimizer: Any) -> type:
+    """The class of an optimizer as `keras.optimizers` has it: on PyTorch Keras makes objects of
+    classes beneath.
+    """
+    kind = type(optimizer)
+    if not kind.__module__.startswith("keras.src.backend.torch."):
+        return kind
+    return next(base for base in kind.__mro__ if base.__module__.startswith("keras.src.optimizers"))
+
+
+def _missing(error: Exception) -> str:
+    """Why Keras cannot be imported, and what to install or to set."""
+    reason = str(error).partition("\n")[0].rstrip(".")
+    installed = [name for name in BACKENDS if find_spec(name)]
+    return (
+        f"Keras cannot be imported ({reason}). It needs a backend: TensorFlow, or the one that"
+        " KERAS_BACKEND or ~/.keras/keras.json names. Install 'keras2dml[tensorflow]',"
+        " 'keras2dml[jax]' or 'keras2dml[torch]' with pip, set KERAS_BACKEND to what is in the"
+        f" brackets, and start Python anew; installed here: {', '.join(installed) or 'none'}."
+    )

@@ -1,0 +1,80 @@
+"""The JVM of a session: why it did not start, and that it is gone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from py4j.protocol import Py4JError, Py4JJavaError
+from pyspark import SparkContext
+
+from keras2dml.errors import InvalidSession
+
+JAVA = 17
+"""The version of Java for which SystemDS 3.4 and Spark 3.5 are both built."""
+
+_VERSION = re.compile(r'version "(?:1\.)?(\d+)')
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise InvalidSession where the JVM ends, or is gone, in the body."""
+    try:
+        yield
+    except (Py4JError, ConnectionError) as error:
+        if isinstance(error, Py4JJavaError) or _is_alive():
+            raise
+        message = (
+            "The JVM of this SparkSession does not answer any more: it ended, or the system killed"
+            " it for want of memory. Start Python anew, and give it less with"
+            " spark_session(conf={'spark.driver.memory': '2g'}) if the machine has too little."
+        )
+        raise InvalidSession(message) from error
+
+
+def _is_alive() -> bool:
+    """Whether the JVM of this process answers."""
+    gateway: Any = SparkContext._gateway
+    try:
+        return gateway is None or bool(gateway.jvm.java.lang.System.nanoTime())
+    except (Py4JError, ConnectionError):
+        return False
+
+
+def start_complaint() -> str:
+    """Why Spark came up with no JVM, by the Java that it takes: that of JAVA_HOME, or of PATH."""
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(home, "bin")) if home else None)
+    if java is None:
+        place = f"JAVA_HOME={home} has no bin/java" if home else "there is no java on the PATH"
+        return f"Spark's JVM did not start: {place}. {_REMEDY}"
+    version = _version(java)
+    if version not in (None, JAVA):
+        return f"Spark's JVM did not start: {java} is Java {version}. {_REMEDY}"
+    return (
+        f"Spark's JVM did not start with {java}. What it printed says why: correct the option or"
+        " the setting that it names, as in JAVA_TOOL_OPTIONS or spark.driver.memory."
+    )
+
+
+_REMEDY = (
+    f"SystemDS 3.4 and Spark 3.5 need Java {JAVA}: install it, and name its folder in JAVA_HOME."
+)
+
+
+def _version(java: str) -> int | None:
+    """The major version of a Java; None where it tells none."""
+    try:
+        told = subprocess.run(
+            [java, "-version"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    version = _VERSION.search(told.stderr)
+    return int(version[1]) if version else None
