@@ -63,22 +63,6 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     assert all(name in said.stdout for name in (*NAMES, "doctor"))
 
 
-@pytest.mark.parametrize(
-    "command", [["reconcile"], ["score"], ["archive"], ["produce"], ["dead-letters", "list"]]
-)
-def test_no_broker_is_one_sentence_with_the_remedy(run: Run, command: list[str]) -> None:
-    code, report, said = run(*command)
-    assert (code, report) == (1, "")
-    assert said.strip().endswith("or name another Kafka with --bootstrap-servers.")
-    assert "digitstream broker start" in said and "Traceback" not in said
-
-
-def test_a_broker_that_does_not_answer_is_named(run: Run) -> None:
-    code, _, said = run("reconcile", "--bootstrap-servers", "127.0.0.1:9")
-    assert code == 1
-    assert "127.0.0.1:9" in said and "Traceback" not in said
-
-
 def test_an_unknown_setting_is_refused_with_the_nearest(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
