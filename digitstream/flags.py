@@ -127,7 +127,10 @@ Verbose = _done_at_once(
     callback=_speak(Volume.VERBOSE),
 )
 Quiet = _done_at_once(
-    "--quiet", "-q", help="Say nothing but reports and errors.", callback=_speak(Volume.QUIET)
+    "--quiet",
+    "-q",
+    help="Say nothing but reports, warnings and errors.",
+    callback=_speak(Volume.QUIET),
 )
 Version = _done_at_once("--version", help="Print the version, and end.", callback=_print_version)
 

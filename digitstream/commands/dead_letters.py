@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -146,7 +147,7 @@ def _letters(found: Listing) -> list[Grid | str]:
         Grid(
             ("stage", "reason", "count"),
             counts,
-            title=f"{found.total} dead letters",
+            title=quantity(found.total, "dead letter"),
             right=("count",),
         ),
         Grid(("time", "id", "key", "bytes", "reason"), newest, title="The newest"),
@@ -172,10 +173,13 @@ def _shown(found: Shown) -> list[Grid | str]:
 
 
 def _replayed(found: Replayed) -> list[str]:
-    sent = "would be sent again" if found.dry_run else "were sent again"
-    lines = [f"{found.sent} readings {sent}."]
+    would = ("reading would be", "readings would be")
+    sent = quantity(found.sent, *(would if found.dry_run else ("reading was", "readings were")))
+    lines = [f"{sent} sent again."]
     lines += [f"  {count} {reason}" for reason, count in found.by_reason.items()]
-    lines += [f"{count} left: each {why}." for why, count in found.left.items()]
+    lines += [
+        f"{quantity(count, 'left: it', 'left: each')} {why}." for why, count in found.left.items()
+    ]
     return lines
 
 

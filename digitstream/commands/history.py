@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -71,7 +72,7 @@ def archive(
 
         def progress(rows: int) -> None:
             if settings.available_now:
-                news(f"{rows:,} rows so far")
+                news(f"{quantity(rows, 'row', form=',')} so far")
 
         summary = archiving.run(settings, jars, stop=stop, tell=display.say, progress=progress)
     added = ", ".join(f"{rows} to {name}" for name, rows in asdict(summary).items())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -245,8 +246,9 @@ def _comparison(found: Comparison) -> list[Grid | str]:
         for version, count in zip(found.versions, found.right, strict=True)
         if found.labelled
     )
+    readings = quantity(found.both, "reading")
     parts.append(
-        f"Both give one class to {found.agreement:.2%} of {found.both} readings, and differ in "
+        f"Both give one class to {found.agreement:.2%} of {readings}, and differ in "
         f"{len(found.changed)} (--json has them all). Of {found.labelled} with a label "
         f"{right or 'nothing is known'}."
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def produce(
         raise
     faulty = ", ".join(f"{count} {kind}" for kind, count in sent.faults.items()) or "none"
     sentence = (
-        f"Kafka acknowledged {sent.readings} readings ({sent.readings_per_s:.0f}/s; faulty on "
-        f"purpose: {faulty}) and {sent.labels} labels."
+        f"Kafka acknowledged {quantity(sent.readings, 'reading')} ({sent.readings_per_s:.0f}/s; "
+        f"faulty on purpose: {faulty}) and {quantity(sent.labels, 'label')}."
     )
     value = {**asdict(sent), "readings_per_s": sent.readings_per_s}
     display.report(value, lambda: sentence, as_json)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def score(
     engine = "" if settings.engine == AUTO else f" with {settings.engine}"
     with display.activity(f"Scoring {', '.join(settings.read)}{engine}"):
         summary = scoring.run(settings, connector, display.say)
-    sentence = f"{summary.scored} readings scored, {summary.dead_letters} dead letters."
+    letters = quantity(summary.dead_letters, "dead letter")
+    sentence = f"{quantity(summary.scored, 'reading')} scored, {letters}."
     display.report(asdict(summary), lambda: sentence, as_json)
 
 
@@ -143,6 +145,7 @@ def _score_again(settings: Rescoring, history: History | None, as_json: bool) ->
     with display.activity(f"Scoring {what} once more, to {settings.topic}"):
         summary = rescoring.run(settings, needed, display.say, history)
     sentence = (
-        f"{summary.scored} readings scored to {settings.topic}; {summary.dead_letters} cannot be."
+        f"{quantity(summary.scored, 'reading')} scored to {settings.topic}; "
+        f"{summary.dead_letters} cannot be."
     )
     display.report(asdict(summary), lambda: sentence, as_json)

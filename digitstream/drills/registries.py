@@ -16,6 +16,7 @@ from statistics import median
 
 from contract import bundle
 from contract.progress import Progress
+from contract.quantities import quantity
 from contract.registry import Registry
 from digitstream.children import Command
 from digitstream.drills.drill import Broken, drill
@@ -96,7 +97,8 @@ def _unhindered(
     ground.await_done(sent, scorer)
     scorer.stop()
     usual, then = (median(map(_milliseconds, some)) for some in (before, meanwhile))
-    seen = f"{len(meanwhile)} micro-batches took {then:.0f} ms meanwhile, {usual:.0f} ms before"
+    batches = quantity(len(meanwhile), "micro-batch", "micro-batches")
+    seen = f"{batches} took {then:.0f} ms meanwhile, {usual:.0f} ms before"
     if then > SLOWER * usual:
         raise Broken(seen)
     return f"{seen}; {ground.all_answered(sent)}"

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from contract import settings
+from contract.notices import Notice
 from contract.setting_rules import RULES
 from digitstream import cli, display
 from digitstream.display import Volume
@@ -99,6 +100,16 @@ def test_quiet_says_nothing_but_the_error(run: Run, words: tuple[str, ...]) -> N
     progress = [line for line in said.splitlines() if line == "Looking ..."]
     assert (code, out, len(progress)) == (1, "", 0 if "-q" in words else 1)
     assert said.splitlines()[-1].startswith("There are no tables")
+
+
+def test_quiet_says_what_somebody_must_read(capsys: pytest.CaptureFixture[str]) -> None:
+    display.set_volume(Volume.QUIET)
+    try:
+        display.say("Version 2 scores from now on.")
+        display.say(Notice("Version 2 is champion no longer."))
+    finally:
+        display.set_volume(Volume.NORMAL)
+    assert capsys.readouterr().err == "Version 2 is champion no longer.\n"
 
 
 def test_verbose_tells_where_an_error_comes_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
