@@ -13,8 +13,10 @@ from digitstream.grid import Grid
 if TYPE_CHECKING:
     from digitstream.drills.drill import Outcome
 
-Name = Annotated[str, typer.Argument(metavar="list|all|NAME", help="Which drill.")]
-Minutes = Annotated[float, typer.Option(min=1, help="How long a soak goes on.")]
+Name = Annotated[
+    str, typer.Argument(metavar="list|all|NAME", help="The drill to run, all of them, or list.")
+]
+Minutes = Annotated[float, typer.Option(min=1, help="Minutes that the drill soak takes.")]
 RESULT = {True: "kept", False: "BROKEN", None: "not tried"}
 
 

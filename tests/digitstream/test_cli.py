@@ -46,7 +46,8 @@ def register(home: Path, accuracy: float, name: str = "digits") -> str:
         ),
     )
     registry: Registry = Settings(home=home, model=name).registry
-    return registry.register(made, parameters={})
+    history = [{"accuracy": accuracy + 0.1, "val_accuracy": accuracy, "loss": 0.5}]
+    return registry.register(made, parameters={}, history=history)
 
 
 def test_help_names_every_command_and_loads_nothing_heavy() -> None:
@@ -99,6 +100,13 @@ def test_models_are_listed_shown_and_promoted(run: Run, tmp_path: Path) -> None:
     assert "75.00%" in run("models", "list", *flag)[1]
     shown = json.loads(run("models", "show", second, *flag, "--json")[1])
     assert shown["manifest"]["input_shape"] == [2, 3, 1]
+    report = run("models", "show", second, *flag)[1]
+    assert dict(re.findall(r"(?m)^(.*?accuracy \(.*?\)) +([0-9.]+)$", report)) == {
+        "metrics accuracy (training images, in the last epoch)": "0.85",
+        "metrics val_accuracy (images held out, after the last epoch)": "0.75",
+        "metrics test_accuracy (images held out)": "0.75",
+        "manifest metrics accuracy (images held out)": "0.75",
+    }
     code, _, said = run("models", "show", "9", *flag)
     assert code == 1
     assert "no version 9; there is 2, 1" in said
