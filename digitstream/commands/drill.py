@@ -53,7 +53,7 @@ def drill(
     settings = flags.loaded(Scoring, locals())
     outcomes: list[Outcome] = []
     with stoppable(), display.progress("Drills") as advance:
-        with grounds.prepared(settings, minutes) as ground:
+        with grounds.prepared(settings, minutes, display.say) as ground:
             for number, each in enumerate(chosen):
                 advance(number, len(chosen), each.name)
                 outcomes.append(tried(each, ground(each.name)))

@@ -241,9 +241,9 @@ def _table(versions: list[Version]) -> Grid:
         shown = "-" if accuracy is None else f"{accuracy:.2%}"
         made = each.created.isoformat(timespec="seconds")
         rows.append((each.version, ", ".join(each.aliases), shown, made, each.removed or ""))
-    accuracy = "accuracy on images held out"
-    columns = ("version", "aliases", accuracy, "made", "removed because")
-    return Grid(columns, rows, right=(accuracy,))
+    measure = "accuracy on images held out"
+    columns = ("version", "aliases", measure, "made", "removed because")
+    return Grid(columns, rows, right=(measure,))
 
 
 def _comparison(found: Comparison) -> list[Grid | str]:

@@ -81,6 +81,7 @@ def _unhindered(
     begun = len(ground.progress())
     _await(scorer, lambda: len(ground.progress()) > begun + 2 * BATCHES, "micro-batches")
     before = ground.progress()[-BATCHES:]
+    ground.tell("keeps the registry from answering")
     with hindrance:
         _await(scorer, lambda: len(_waiting(ground, before)) >= BATCHES, "micro-batches meanwhile")
         if told:
@@ -88,6 +89,7 @@ def _unhindered(
     meanwhile = _waiting(ground, before)
     if told:
         ground.await_said(scorer, "The registry answers again.")
+    ground.tell("promotes another version")
     version = registry.register(bundle.load(registry.resolve().folder), parameters={})
     registry.promote(version)
     ground.await_said(scorer, f"Version {version} of ")
