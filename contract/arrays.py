@@ -17,6 +17,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike, NDArray
 
+from contract.quantities import quantity
+
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 # Where a ZIP without a comment has its end: the signature, and the size of its table of contents.
@@ -95,7 +97,9 @@ def _array(content: bytes, name: str, form: Form) -> NDArray[Any]:
         raise ValueError(message)
     at = stream.tell()
     if math.prod(shape) * dtype.itemsize != len(content) - at:
-        message = f"{name} has {len(content) - at:,} bytes, and {shape} in its header"
+        message = (
+            f"{name} has {quantity(len(content) - at, 'byte', form=',')}, and {shape} in its header"
+        )
         raise ValueError(message)
     order: Any = "F" if by_columns else "C"
     return np.frombuffer(content, dtype, offset=at).reshape(shape, order=order)

@@ -10,13 +10,16 @@ import kafka.errors
 
 from contract.connection import Kafka
 from contract.errors import AccessDenied, BrokerUnavailable
-from contract.handshake import shake
+from contract.handshake import Knock, knock, shake
 
 PATIENCE_MS = 5_000
 """How long a client looks for a broker before it says that there is none."""
 
 RECONNECT_MS = 1_000
 """How long at most a client lets pass before it tries again to reach a broker that went away."""
+
+_KNOCK_SECONDS = 1.0
+"""How long a server may take to accept a connection that is only to tell whether it does."""
 
 _CLOSING_SECONDS = 15.0
 """How long a producer's own thread may take to end: an attempt to connect is not interrupted."""
@@ -41,7 +44,7 @@ def consuming(kafka: Kafka) -> dict[str, Any]:
 
 @contextmanager
 def reaching(to: Kafka) -> Iterator[None]:
-    """Raise BrokerUnavailable if nobody listens, or a client says that nobody answers.
+    """Raise BrokerUnavailable if nobody listens, or nobody answers.
 
     Before the body runs, a broker has answered and knows us: else it is TlsFailed or AccessDenied.
     """
@@ -97,11 +100,28 @@ def close_producer(producer: Any, seconds: float) -> None:
 
 
 def absent(to: Kafka) -> BrokerUnavailable:
-    """That nobody answers as that Kafka, and how that is mended."""
-    return BrokerUnavailable(
-        f"No Kafka broker answers at {to}. One must be running there. Start the "
-        f"embedded one with `digitstream broker start`, or name yours with --bootstrap-servers."
-    )
+    """The error for a Kafka that does not answer. Connects once more, to tell one that has to be
+    started from one that hangs.
+    """
+    return BrokerUnavailable(_ABSENT[knock(to, _KNOCK_SECONDS)].format(to))
+
+
+_ABSENT = {
+    Knock.REFUSED: (
+        "No Kafka broker answers at {}. One must be running there. Start the embedded one with "
+        "`digitstream broker start`, or name yours with --bootstrap-servers."
+    ),
+    Knock.IGNORED: (
+        "No Kafka broker answers at {}, and nobody refuses the connection. One must be running "
+        "where this machine can connect to it. Check the address, the network, the firewalls "
+        "between, and whether that machine hangs."
+    ),
+    Knock.ACCEPTED: (
+        "Kafka at {} accepts connections and does not answer. A broker answers within seconds: "
+        "this one hangs, or is no Kafka. Look at its log and restart it (the embedded one with "
+        "`digitstream broker stop` and `start`), or name another with --bootstrap-servers."
+    ),
+}
 
 
 def denied(by: Kafka, what: str) -> AccessDenied:

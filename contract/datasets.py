@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from contract import files, idx, png
 from contract.errors import DataError
 from contract.images import Shape
+from contract.quantities import quantity
 from contract.reasons import BadReading
 
 SAMPLE = "sample"
@@ -87,7 +88,8 @@ def idx_folder(folder: Path, split: Split, name: str | None = None) -> Dataset:
     labels = idx.read(labels_file, dimensions=1)
     if len(images) != len(labels):
         message = (
-            f"{images_file} holds {len(images)} images and {labels_file} {len(labels)} labels. "
+            f"{images_file} holds {quantity(len(images), 'image')} and {labels_file} "
+            f"{quantity(len(labels), 'label')}. "
             f"Each image needs its label. Take both files from one source."
         )
         raise DataError(message)

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import IntEnum
 
 from kafka.net.sasl import get_sasl_mechanism
 
@@ -28,12 +29,40 @@ _UNTIMELY = {9: "is not valid yet", 10: "expired"}
 _OTHER_NAME, _OTHER_ADDRESS = 62, 64
 
 
+class Knock(IntEnum):
+    """What becomes of an attempt to connect."""
+
+    REFUSED = 0
+    """Nobody listens there, or no machine has that name."""
+    IGNORED = 1
+    """There is no answer at all."""
+    ACCEPTED = 2
+    """Somebody listens there, whether or not they answer then."""
+
+
+def knock(kafka: Kafka, seconds: float) -> Knock:
+    """Connect to each of the servers, for so long at most, and say nothing; returns the best of
+    what becomes of it.
+    """
+    return max(_knock(server, seconds) for server in _servers(kafka))
+
+
+def _knock(server: str, seconds: float) -> Knock:
+    try:
+        socket.create_connection(_address(server), seconds).close()
+    except TimeoutError:
+        return Knock.IGNORED
+    except (OSError, ValueError):
+        return Knock.REFUSED
+    return Knock.ACCEPTED
+
+
 def shake(kafka: Kafka, seconds: float) -> None:
     """Return when one of the servers answers and knows us; each may take so long.
 
     Raises TlsFailed and AccessDenied, and OSError or ValueError if nobody answers.
     """
-    servers = [server.strip() for server in kafka.servers.split(",")]
+    servers = _servers(kafka)
     for number, server in enumerate(servers, start=1):
         try:
             _greet(server, kafka, seconds)
@@ -43,10 +72,19 @@ def shake(kafka: Kafka, seconds: float) -> None:
                 raise
 
 
-def _greet(server: str, kafka: Kafka, seconds: float) -> None:
+def _servers(kafka: Kafka) -> list[str]:
+    return [server.strip() for server in kafka.servers.split(",")]
+
+
+def _address(server: str) -> tuple[str, int]:
+    """The host and the port; raises ValueError if there is no port."""
     host, _, port = server.rpartition(":")
-    host = host.strip("[]")
-    with socket.create_connection((host, int(port)), seconds) as plain:
+    return host.strip("[]"), int(port)
+
+
+def _greet(server: str, kafka: Kafka, seconds: float) -> None:
+    host, port = _address(server)
+    with socket.create_connection((host, port), seconds) as plain:
         if not kafka.security.encrypted:
             _introduce(plain, server, kafka)
             return

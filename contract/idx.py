@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from contract import files
 from contract.errors import DataError
+from contract.quantities import quantity
 
 UNSIGNED_BYTE = 0x08
 
@@ -50,7 +51,7 @@ def _array(file: Path, stream: gzip.GzipFile | io.BytesIO, dimensions: int) -> N
         follow = "more" if len(values) > min(size, LARGEST) else len(values)
         raise _corrupt(
             file,
-            f"its header promises {size} bytes ({' x '.join(map(str, shape))}), "
+            f"its header promises {quantity(size, 'byte')} ({' x '.join(map(str, shape))}), "
             f"but {follow} follow",
         )
     if not size:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract import png, reasons, remedies, strict_json
+from contract.quantities import quantity
 from contract.reasons import BadReading
 
 RAW = "application/octet-stream"
@@ -48,7 +49,7 @@ def decode(payload: bytes | None, content_type: str, shape: Shape, *, grey: bool
     if not payload:
         raise BadReading(reasons.EMPTY, "the record has no value")
     if len(payload) > largest(shape):
-        detail = f"{len(payload)} bytes; at most {largest(shape)}"
+        detail = f"{quantity(len(payload), 'byte')}; at most {largest(shape)}"
         raise BadReading(reasons.OVERSIZED, _with_remedy(detail, payload))
     check_supported(content_type, payload)
     if content_type == RAW:
@@ -73,7 +74,7 @@ def _with_remedy(detail: str, payload: bytes) -> str:
 
 def _from_raw(payload: bytes, shape: Shape) -> Pixels:
     if len(payload) != raw_size(shape):
-        detail = f"{len(payload)} bytes; {_size(shape)} has {raw_size(shape)}"
+        detail = f"{quantity(len(payload), 'byte')}; {_size(shape)} has {raw_size(shape)}"
         channels, rest = divmod(len(payload), math.prod(shape[:2]))
         if not rest and channels in FORMS:
             raise BadReading(reasons.WRONG_SIZE, f"{detail}; {_other_channels(channels, shape[2])}")
@@ -118,9 +119,8 @@ def _colour_fault(about: png.Header, channels: int) -> str | None:
 
 
 def _other_channels(count: int, wanted: int) -> str:
-    plural = "" if count == 1 else "s"
     remedy = "convert to grey" if wanted == 1 else f"send {FORMS[wanted]}"
-    return f"{count} channel{plural}; {remedy}"
+    return f"{quantity(count, 'channel')}; {remedy}"
 
 
 def _to_json(pixels: Pixels) -> bytes:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract import reasons
+from contract.quantities import quantity
 from contract.reasons import BadReading
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -105,7 +106,7 @@ def pixels(png: bytes, about: Header, *, grey: bool = False) -> NDArray[np.uint8
     Raises BadReading if anything in it is damaged, however little: nothing is guessed.
     """
     if (about.bits, about.colour) not in _MODES:
-        _refuse(f"it has {about.bits} bits a value and colour type {about.colour}")
+        _refuse(f"it has {quantity(about.bits, 'bit')} a value and colour type {about.colour}")
     data: list[bytes] = []
     palette = b""
     kind, at = b"IHDR", len(SIGNATURE) + _OVERHEAD + _HEADER.size

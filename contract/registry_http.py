@@ -107,7 +107,7 @@ def _within(limit: int, response: Response) -> Callable[..., Iterator[Any]]:
 
 
 def bound() -> None:
-    """Let MLflow's client ask servers within the bounds, and try again four times at most."""
+    """Let MLflow's client ask servers within the bounds, four times at most."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 14 s, not four minutes
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # of a server that is silent
     # Or a server tells us for how many hours to wait.

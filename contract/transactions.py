@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from contract.quantities import quantity
 from contract.reasons import shown
 from contract.times import stamp
 
@@ -38,9 +39,10 @@ class OpenTransaction:
         by = "" if self.producer is None else f" of producer {self.producer}"
         named = "" if self.transactional_id is None else f" ({self.transactional_id!r})"
         last = "" if self.last_written is None else f", which wrote last at {self.last_written},"
+        held_back = quantity(self.held_back, "offset")
         return (
             f"A transaction{by}{named}{last} is open in {self.topic}/{self.partition} and holds "
-            f"back {self.held_back} offsets from {self.first} on. Nobody reads them until it ends. "
+            f"back {held_back} from {self.first} on. Nobody reads them until it ends. "
             f"Kafka ends it after its transaction.timeout.ms; if it never does, `kafka-transactions"
             f".sh abort --topic {self.topic} --partition {self.partition} --start-offset "
             f"{self.first}` does."

@@ -71,6 +71,11 @@ class Command:
         return self._reported
 
     @property
+    def name(self) -> str:
+        """The command's first word: `score`, say."""
+        return self._name
+
+    @property
     def pid(self) -> int:
         """Of its process."""
         return self._process.pid

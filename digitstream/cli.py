@@ -39,20 +39,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
+app.command(short_help="Train, stream, score and report: the whole way once.")(demo.demo)
 app.add_typer(broker.app, name="broker")
-app.command()(programs.train)
-app.command()(programs.produce)
-app.command()(score.score)
-app.command()(status.status)
-app.command()(history.archive)
+app.command(short_help="Train LeNet on SystemDS and register it.")(programs.train)
+app.command(short_help="Send images as simulated devices do.")(programs.produce)
+app.command(short_help="Score readings as they arrive.")(score.score)
+app.command(short_help="Report how scoring does and how far it is behind.")(status.status)
+app.command(short_help="Keep what goes over the topics in Delta tables.")(history.archive)
 app.add_typer(models.app, name="models")
-app.command()(accounts.reconcile)
+app.command(short_help="Account for every reading.")(accounts.reconcile)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(history.tables, name="tables")
-app.command()(history.sql)
-app.command()(drill.drill)
-app.command()(doctor.doctor)
+app.command(short_help="Ask the tables in SQL.")(history.sql)
+app.command(short_help="Break something on purpose.")(drill.drill)
+app.command(short_help="Check this machine and this home.")(doctor.doctor)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from contract.errors import DigitstreamError
 from contract.events import Label, Score
+from contract.quantities import quantity
 from contract.topics import Topics
 from digitstream.consumer import TopicReader
 
@@ -64,9 +65,10 @@ def compared(
     both = sorted(one.keys() & other.keys())
     if not both:
         message = (
-            f"No reading was scored by both versions, {versions[0]} ({len(one)} readings) and "
-            f"{versions[1]} ({len(other)}). Let one score what the other did with `digitstream "
-            f"score --version {versions[1]} --topic TOPIC`, and name that topic with --topic."
+            f"No reading was scored by both versions, {versions[0]} "
+            f"({quantity(len(one), 'reading')}) and {versions[1]} ({len(other)}). Let one score "
+            f"what the other did with `digitstream score --version {versions[1]} --topic TOPIC`, "
+            f"and name that topic with --topic."
         )
         raise NothingToCompare(message)
     said = [(one[source].prediction, other[source].prediction) for source in both]

@@ -14,6 +14,7 @@ from typing import Any
 
 from contract import heartbeat
 from contract.errors import DigitstreamError
+from contract.quantities import quantity
 from contract.settings import Scoring
 from contract.topics import ensure
 from digitstream import broker, consumer, display, jars, machine, report
@@ -221,8 +222,8 @@ def check(made: report.Report, log: Path) -> None:
     complaints = []
     if made.unanswered:
         complaints.append(
-            f"{made.unanswered} readings have neither a score nor a dead letter; `digitstream "
-            f"reconcile` lists them while the broker runs"
+            f"{quantity(made.unanswered, 'reading has', 'readings have')} neither a score nor a "
+            f"dead letter; `digitstream reconcile` lists the gaps while the broker runs"
         )
     if made.accuracy < LEAST_ACCURACY:
         complaints.append(

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from contract.notices import Notice
 from digitstream.grid import Grid, boxed, escaped, escaped_json, plain
 
 SECONDS_A_LINE = 2.0
@@ -36,7 +37,7 @@ Picture = Grid | str | Sequence[Grid | str]
 
 
 class Volume(IntEnum):
-    """How much is said besides reports and errors."""
+    """How much is said besides reports, notices and errors."""
 
     QUIET = 0
     NORMAL = 1
@@ -82,8 +83,8 @@ def console() -> Console:
 
 
 def say(sentence: str) -> None:
-    """A line of progress."""
-    if _volume > Volume.QUIET:
+    """A line of progress, or a notice, which is printed however quiet we are to be."""
+    if _volume > Volume.QUIET or isinstance(sentence, Notice):
         sys.stderr.write(escaped(sentence) + "\n")
         sys.stderr.flush()
 

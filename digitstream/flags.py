@@ -29,72 +29,111 @@ PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 """Of the checkout from which digitstream runs."""
 
 Home = Annotated[
-    Path | None, typer.Option(help="Folder of all that is kept. [default: .digitstream]")
+    Path | None, typer.Option(help="Folder of all that digitstream keeps. [default: .digitstream]")
 ]
 BootstrapServers = Annotated[
-    str | None, typer.Option(help="An existing Kafka, host:port. [default: the embedded one]")
+    str | None,
+    typer.Option(
+        help="An existing Kafka, host:port, several with commas. [default: the embedded one]"
+    ),
 ]
 KafkaProfile = Annotated[
     str | None,
-    typer.Option(help="The profile [kafka.NAME] by which Kafka is reached. [default: none]"),
+    typer.Option(
+        help="NAME of the table [kafka.NAME] in digitstream.toml, or in HOME/profiles.toml, that "
+        "says where Kafka is and who we are. [default: none]"
+    ),
 ]
-Master = Annotated[str | None, typer.Option(help="Spark's master. [default: local[*,4]]")]
+Master = Annotated[
+    str | None,
+    typer.Option(help="Spark's master, like spark://HOST:PORT. [default: local[*,4]]"),
+]
 SparkSecretFile = Annotated[
     Path | None,
     typer.Option(
-        help="Holds the secret of the master's cluster: authenticates and encrypts. [default: none]"
+        help="File with the secret of the master's cluster: Spark's connections are then "
+        "authenticated and encrypted. [default: none]"
     ),
 ]
 Prefix = Annotated[
-    str | None, typer.Option(help="What topics' names begin with. [default: digits]")
+    str | None, typer.Option(help="What the topics' names begin with. [default: digits]")
 ]
 Model = Annotated[
     str | None, typer.Option(help="The model's name in the registry. [default: digits]")
 ]
 TrackingUri = Annotated[
-    str | None, typer.Option(help="An MLflow server. [default: a SQLite file in HOME]")
+    str | None,
+    typer.Option(
+        help="The registry: http://HOST:PORT of an MLflow server, or sqlite:///FILE. [default: a "
+        "SQLite file in HOME]"
+    ),
 ]
 Data = Annotated[
-    str | None, typer.Option(help='"sample", a folder of IDX files or of PNGs. [default: sample]')
+    str | None,
+    typer.Option(
+        help='"sample" (10,000 digits of MNIST), a folder of IDX files, or one with a folder of '
+        "PNGs for each label. [default: sample]"
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed for all random choices. [default: 28]")]
-Partitions = Annotated[int | None, typer.Option(help="Of each topic that is made. [default: 2]")]
+Partitions = Annotated[
+    int | None, typer.Option(help="Partitions of each topic that is made. [default: 2]")
+]
 EngineName = Annotated[
     str | None,
-    typer.Option("--engine", help="onnx, openvino, openvino-int8, systemds. [default: auto]"),
+    typer.Option(
+        "--engine",
+        help="What runs the model: onnx, openvino, openvino-int8, systemds, or auto, the fastest "
+        "that gives the golden set its classes. [default: auto]",
+    ),
 ]
 Faults = Annotated[
     str | None,
-    typer.Option(help="Faulty on purpose: a share, 1%, or KIND=SHARE,... [default: none]"),
+    typer.Option(
+        help="Share of the readings that is faulty on purpose, like 1%, or KIND=SHARE,... of the "
+        "kinds malformed, wrong-shape, empty, oversized, not-an-image, bad-headers and duplicate. "
+        "[default: none]"
+    ),
 ]
 Rate = Annotated[str | None, typer.Option(help="Readings a second, or max. [default: max]")]
 Count = Annotated[int | None, typer.Option(help="Readings to send. [default: 10000]")]
 Devices = Annotated[int | None, typer.Option(help="Simulated devices. [default: 50]")]
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training images. [default: 4]")]
 Subscribe = Annotated[
-    str | None, typer.Option(help="Topics to read, TOPIC,... [default: PREFIX.readings]")
+    str | None, typer.Option(help="Topics of readings, TOPIC,... [default: PREFIX.readings]")
 ]
 Name = Annotated[
-    str | None, typer.Option(help="The query's, and its checkpoint's. [default: scoring]")
+    str | None,
+    typer.Option(help="Name of the scoring query, and of its checkpoint. [default: scoring]"),
 ]
 Tables = Annotated[
     str | None,
-    typer.Option(help="Folder of the tables, or hdfs://, s3a:// ... [default: HOME/tables]"),
+    typer.Option(
+        help="Folder of the tables, or its address, hdfs://..., s3a://... [default: HOME/tables]"
+    ),
 ]
 Packages = Annotated[
     str | None,
-    typer.Option(help="Maven coordinates of what Spark needs to reach the tables. [default: none]"),
+    typer.Option(
+        help="What Spark needs besides to reach the tables, as Maven coordinates, "
+        "GROUP:ARTIFACT:VERSION,... [default: none]"
+    ),
 ]
 
 
 class Origin(StrEnum):
-    """Where readings are looked up."""
+    """Where readings and their answers are looked up."""
 
     TOPICS = "topics"
     TABLES = "tables"
 
 
-From = Annotated[Origin, typer.Option("--from", help="In Kafka, or in the archive.")]
+From = Annotated[
+    Origin,
+    typer.Option(
+        "--from", help="What is counted: topics, what Kafka has, or tables, what the archive has."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 
@@ -127,7 +166,10 @@ Verbose = _done_at_once(
     callback=_speak(Volume.VERBOSE),
 )
 Quiet = _done_at_once(
-    "--quiet", "-q", help="Say nothing but reports and errors.", callback=_speak(Volume.QUIET)
+    "--quiet",
+    "-q",
+    help="Say nothing but reports, warnings and errors.",
+    callback=_speak(Volume.QUIET),
 )
 Version = _done_at_once("--version", help="Print the version, and end.", callback=_print_version)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from contract.quantities import quantity
+
 _MOST_PLACES = 10
 
 
@@ -25,7 +27,8 @@ class Foreign:
         if not self.count:
             return []
         places = ", ".join([*self.places, *(["..."] if self.count > len(self.places) else [])])
+        records, verb = quantity(self.count, "record"), "is" if self.count == 1 else "are"
         return [
-            f"No {kind}, though they lie among them: {self.count} ({places}). Only digitstream may "
-            f"write there. Find who else does."
+            f"{records} among the {kind} {verb} none ({places}). Only digitstream may write there. "
+            f"Find who else does."
         ]

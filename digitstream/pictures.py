@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract import png, strict_json, structured
+from contract.quantities import quantity
 from contract.reasons import BadReading
 
 WIDEST = 64
@@ -46,7 +47,7 @@ def dumped(value: bytes) -> str:
         text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in part)
         lines.append(f"{at:08x}  {part.hex(' '):<47}  {text}")
     if len(value) > DUMPED:
-        lines.append(f"... {len(value) - DUMPED} more bytes")
+        lines.append(f"... {quantity(len(value) - DUMPED, 'more byte')}")
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ from contract import bundle
 from contract.bundle import ONNX, Bundle
 from contract.datasets import Dataset
 from contract.errors import BundleError, NoChampion
+from contract.quantities import quantity
 from contract.registry import Registered, Registry
 from streaming.engines import onnx
 
@@ -58,7 +59,7 @@ def promote_unless_worse(registry: Registry, version: str, held_out: Dataset) ->
     is_worse = right < champion_right
     if not is_worse:
         registry.promote(version)
-    of = f"of the same {len(held_out.images)} images held out"
+    of = f"of the same {quantity(len(held_out.images), 'image')} held out"
     return Promotion(
         promoted=not is_worse,
         champion=champion.version,

@@ -13,6 +13,7 @@ from contract.errors import DigitstreamError
 from contract.events import DeadLetter, Replay, Source
 from contract.headers import ID
 from contract.messages import Message
+from contract.quantities import quantity
 from contract.reasons import (
     TOO_LARGE,
     TOO_MANY_HEADERS,
@@ -32,7 +33,7 @@ MOST_ATTEMPTS = 5
 
 SCORED = "has a score already"
 SENT = "was sent again already"
-EXHAUSTED = "was sent {most} times, the most that --most-attempts allows"
+EXHAUSTED = "was sent {times}, the most that --most-attempts allows"
 GONE = "is no longer where it lay, and its letter was too large to hold it"
 STRAY = "came by the topic of replays without naming its reading"
 REFUSED = "is larger than the topic of replays takes"
@@ -140,7 +141,7 @@ def _ruled_out(cases: dict[Source, _Case], most: int) -> Iterator[str]:
         if case.stray:
             why = STRAY
         elif case.attempt >= most:
-            why = EXHAUSTED.format(most=case.attempt)
+            why = EXHAUSTED.format(times=quantity(case.attempt, "time"))
         elif case.slug == TOO_MANY_HEADERS:
             why = CROWDED
         else:

@@ -19,7 +19,7 @@ from pyspark import SparkContext, java_gateway
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
-from keras2dml import jvm
+from keras2dml import java_stderr, jvm
 from keras2dml.errors import InvalidSession
 
 LOOPBACK = "127.0.0.1"
@@ -138,7 +138,8 @@ def _left_alone() -> Iterator[None]:
                 signal.signal(number, signal.SIG_IGN)
 
         with _signals_deferred():
-            launched.append(usual(command, preexec_fn=prepare, **options))
+            process = java_stderr.launched(usual, command, preexec_fn=prepare, **options)
+            launched.append(process)
         return launched[-1]
 
     launcher.Popen = popen

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from contract.notices import Notice
 from contract.registry import CHALLENGER, CHAMPION, Registry
 from streaming.guard import Bounds, Watch
 from streaming.loaded import Loaded, Loader, Tell
@@ -97,7 +98,8 @@ class Champions:
         if f"Model {before.title} " in failure:
             self._unwatched()
             watcher, watched = before.model.version, champion.model.version
-            self._tell(f"Version {watcher} {fault}: it does not watch version {watched} any more.")
+            sentence = f"Version {watcher} {fault}: it does not watch version {watched} any more."
+            self._tell(Notice(sentence))
             return True
         return False
 
@@ -157,10 +159,11 @@ class Champions:
         else:
             self._back()
         goes_on = "" if self._champion is None else self._champion.model.version
-        self._tell(
+        sentence = (
             f"Version {loaded.model.version} {fault}: it is {alias} no longer. Version {goes_on} "
             f"goes on as champion."
         )
+        self._tell(Notice(sentence))
         self._poller.removed(alias, loaded, fault, instead)
 
     def _back(self) -> None:

@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from contract.bundle import INT8, ONNX, Bundle, Golden
 from contract.errors import BundleError, SettingsError
+from contract.quantities import quantity
 from streaming.engines import Engine, Tried, onnx, openvino
 from streaming.engines.deadline import TookTooLong, check
 from streaming.engines.in_workers import InWorkers, Load
@@ -154,16 +155,17 @@ def fault(found: Tried, golden: Golden, bounds: Bounds) -> str | None:
     """Why an engine may not score, None if it may."""
     shape, wanted = found.probabilities.shape, golden.probabilities.shape
     if shape != wanted:
-        return f"gave {shape} for {wanted[0]} images of {wanted[1]} classes"
+        return f"gave {shape} for {quantity(wanted[0], 'image')} of {wanted[1]} classes"
     if not np.isfinite(found.probabilities).all():
         return "gave probabilities that are no numbers"
     classes, right = (each.argmax(axis=1) for each in (found.probabilities, golden.probabilities))
+    images = quantity(len(right), "image")
     same = int(np.count_nonzero(classes == right))
     if same < least(bounds.agreement, len(right)):
-        return f"gave another class for {len(right) - same} of {len(right)} images"
+        return f"gave another class for {len(right) - same} of {images}"
     lost = int(np.sum(right == golden.labels)) - int(np.sum(classes == golden.labels))
     if lost > most(bounds.accuracy, len(right)):
-        return f"is right for {lost} of {len(right)} images less"
+        return f"is right for {lost} of {images} less"
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
+from contract.quantities import quantity
 from streaming.parts import agreed_with, asked_of
 from streaming.shares import least
 
@@ -56,16 +57,17 @@ class Watch:
         self.slowness.append(figures[self.step] / max(figures[self.opinion], 1e-9))
         if self.asked < min(ENOUGH, self.bounds.readings):
             return None
+        readings = quantity(round(self.asked), "reading")
         if self.agreed < least(self.bounds.agreement, round(self.asked)):
             return (
                 f"gave the class of the one before it to {self.agreed / self.asked:.1%} of "
-                f"{self.asked:.0f} readings, not {self.bounds.agreement:.1%}"
+                f"{readings}, not {self.bounds.agreement:.1%}"
             )
         slowness = median(self.slowness)
         if slowness > self.bounds.slowness and len(self.slowness) >= BATCHES:
             return (
-                f"took {slowness:.1f} times as long as the one before it for {self.asked:.0f} "
-                f"readings, not {self.bounds.slowness:.1f} at most"
+                f"took {slowness:.1f} times as long as the one before it for {readings}, "
+                f"not {self.bounds.slowness:.1f} at most"
             )
         return None
 

@@ -18,7 +18,7 @@ from streaming.engines import Engine
 from streaming.engines.deadline import until
 
 Tell = Callable[[str], object]
-"""Takes a sentence that whoever runs the query should read."""
+"""Takes a sentence for whoever runs the query; a `Notice` is one that they must read."""
 
 
 @dataclass(frozen=True, eq=False)

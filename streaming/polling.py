@@ -16,6 +16,7 @@ from typing import TypeVar
 from contract import bundle
 from contract.bundle import Bundle
 from contract.errors import BundleError, DigitstreamError, NoChampion
+from contract.notices import Notice
 from contract.registry import CHALLENGER, CHAMPION, Registered, Registry
 from streaming.loaded import Loaded, Loader, Tell, alike
 from streaming.stopping import Stopping
@@ -142,7 +143,7 @@ class Poller:
         if self._thread.is_alive():
             self._thread.join(_PATIENCE_SECONDS)
         for note in self._notes:
-            self._tell(f"The registry could not be told that {note.fact}. {note.remedy}")
+            self._warn(f"The registry could not be told that {note.fact}. {note.remedy}")
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -164,7 +165,7 @@ class Poller:
             try:
                 self._answered(self._notes[0].write)
             except NoChampion as error:  # the version is gone
-                self._tell(str(error))
+                self._warn(str(error))
             self._notes.popleft()
 
     def _answered(self, question: Callable[[], T]) -> T:
@@ -186,10 +187,10 @@ class Poller:
         except Exception as error:  # of whatever kind: those that score go on
             if not self._is_away and not self._closed.is_set():
                 self._is_away = True
-                self._tell(f"{_reason(error)} {self._goes_on()} It is asked until it answers.")
+                self._warn(f"{_reason(error)} {self._goes_on()} It is asked until it answers.")
         else:
             if self._is_away:
-                self._tell("The registry answers again.")
+                self._warn("The registry answers again.")
             self._is_away = False
 
     def _look(self, alias: str) -> None:
@@ -213,7 +214,7 @@ class Poller:
             return
         if self._vacancy != str(error):
             self._vacancy = str(error)
-            self._tell(f"{error} {self._goes_on()}")
+            self._warn(f"{error} {self._goes_on()}")
 
     def _settle(self, alias: str, found: Registered) -> None:
         """Hand over the version that has the alias, if it is another one than sits there."""
@@ -248,7 +249,7 @@ class Poller:
             if not self._closed.is_set():
                 with self._lock:
                     self._refused[alias] = found.version
-                self._tell(
+                self._warn(
                     f"Version {found.version} cannot be {alias}: {_reason(error)} {self._goes_on()}"
                 )
             return None
@@ -265,12 +266,15 @@ class Poller:
                 alike(champion, before)
             return self._loader.load(found, before)
         except BundleError as error:
-            self._tell(f"Version {found.version} does not watch the champion after it: {error}")
+            self._warn(f"Version {found.version} does not watch the champion after it: {error}")
             return None
 
     def _note(self, fact: str, remedy: str, write: Callable[[], None]) -> None:
         self._notes.append(_Note(fact, remedy, write))
         self._woken.set()
+
+    def _warn(self, sentence: str) -> None:
+        self._tell(Notice(sentence))
 
     def _goes_on(self) -> str:
         return f"Version {self.seats.champion.model.version} goes on as champion."

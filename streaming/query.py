@@ -15,6 +15,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 from contract.connection import Kafka
 from contract.images import Shape
 from contract.manifest import Colour
+from contract.notices import Notice
+from contract.quantities import quantity
 from contract.topics import Topics
 from streaming import source
 from streaming.cast import cast
@@ -183,10 +185,11 @@ class Query:
             self._answers(nothing(spark), line_up).collect()
         except Exception:
             raise exc from None
-        self.tell(
+        sentence = (
             f"Micro-batch {batch} could not be answered as a whole ({last_cause(str(exc))}), so "
             f"it is answered in parts; that takes minutes where a reading ends a worker."
         )
+        self.tell(Notice(sentence))
 
         def answer(spans: source.Spans) -> None:
             self.reporter.beat()
@@ -201,7 +204,9 @@ class Query:
         parts = Quarantine(spark, self.kafka, publishing, write)
         refused = parts.answer(spans(self.checkpoint), answer)
         self.figures.value = added(total, {DEAD_LETTERS: refused})
-        self.tell(
-            f"Micro-batch {batch} is answered. {refused} of its readings cannot be read at all and "
-            f"became dead letters."
+        letters = quantity(refused, "dead letter")
+        sentence = (
+            f"Micro-batch {batch} is answered, with {letters} for readings that cannot be read at "
+            f"all."
         )
+        self.tell(Notice(sentence))

@@ -10,6 +10,7 @@ import numpy as np
 
 from contract import reasons
 from contract.errors import DigitstreamError
+from contract.quantities import quantity
 from contract.reasons import BadReading
 from streaming.bisection import Span, bisected
 from streaming.frame import Features, Frame, Probabilities
@@ -128,10 +129,12 @@ def checked(
         raise failure(model, f"raised {type(exc).__name__}: {exc}") from exc
     rows, classes = shape
     if probabilities.shape != shape:
-        raise failure(model, f"gave {probabilities.shape} for {rows} images of {classes} classes")
+        fault = f"gave {probabilities.shape} for {quantity(rows, 'image')} of {classes} classes"
+        raise failure(model, fault)
     if not np.isfinite(probabilities).all():
         wrong = int(np.count_nonzero(~np.isfinite(probabilities).all(axis=1)))
-        raise failure(model, f"gave probabilities that are no numbers for {wrong} of {rows} images")
+        fault = f"gave probabilities that are no numbers for {wrong} of {quantity(rows, 'image')}"
+        raise failure(model, fault)
     lowest, highest = (probabilities.min(), probabilities.max()) if rows else (0, 0)
     if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
         raise failure(model, f"gave probabilities from {lowest:.4g} to {highest:.4g}, not 0 to 1")

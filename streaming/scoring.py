@@ -20,6 +20,7 @@ from contract.clients import arguments, close_producer, reaching
 from contract.errors import SettingsError
 from contract.heartbeat import beat, file, rest
 from contract.log import looking
+from contract.notices import Notice
 from contract.progress import Progress
 from contract.settings import Scoring
 from contract.topics import ensure, there
@@ -225,7 +226,7 @@ def _begin(
     starting = "earliest"
     if settings.skip_lost and (lost or recreated):
         skipped = [*lost, *recreated.values()]
-        tell(f"Skipped, since Kafka no longer has them: {'; '.join(skipped)}.")
+        tell(Notice(f"Skipped, since Kafka no longer has them: {'; '.join(skipped)}."))
         with writing(folder):
             starting = retention.skip(partitions, folder)
     else:
@@ -233,10 +234,11 @@ def _begin(
             raise TopicRecreated.of(recreated)
         retention.check_nothing_lost(partitions)
         if again := _ahead(group, stands.planned):
-            tell(
+            sentence = (
                 f"The checkpoint is behind Kafka's group {settings.group}, which is further in "
                 f"{', '.join(again)}: what lies between is answered again, under the same ids."
             )
+            tell(Notice(sentence))
     known = known.joined(ids, stands.planned)
     with writing(folder):
         known.write(settings.known_topics)

@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable
 from contract.log import looking
+from contract.notices import Notice
 from streaming.topic_ids import KnownTopics
 
 _LOOK_SECONDS = 1.0
@@ -46,10 +47,11 @@ class Absence:
             self._since = time.monotonic() if self._since is None else self._since
             if not self._is_told and time.monotonic() - self._since >= _TOLD_SECONDS:
                 self._is_told = True
-                self.tell(
+                sentence = (
                     f"Kafka at {self.kafka} does not answer. Nothing is lost: it goes on by itself "
                     f"when Kafka is back."
                 )
+                self.tell(Notice(sentence))
 
     def ends_waiting(self) -> bool:
         """Whether a micro-batch is to be let go that has been waited for since this was first
@@ -61,16 +63,17 @@ class Absence:
             return False
         if not self._let_go:
             self._let_go = True
-            self.tell(
+            sentence = (
                 "Kafka is still away: the micro-batch that runs is let go, and done at the next "
                 "start."
             )
+            self.tell(Notice(sentence))
         return True
 
     def over(self) -> None:
         """Kafka has answered."""
         if self._is_told:
-            self.tell(f"Kafka at {self.kafka} answers again.")
+            self.tell(Notice(f"Kafka at {self.kafka} answers again."))
         self._since, self._is_told = None, False
 
 

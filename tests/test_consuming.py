@@ -45,7 +45,6 @@ def test_the_examples_take_each_score_once(
 def run(example: str, scores: Scores, folder: Path) -> str:
     """Run an example against the topics of this test; returns what it prints."""
     ours = {
-        "localhost:9092": scores.servers,
         'prefix="digits"': f'prefix="{scores.prefix}"',
         "digits.scores": scores.topics.scores,
     }
@@ -54,7 +53,11 @@ def run(example: str, scores: Scores, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, "-c", example],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "DIGITSTREAM_BOOTSTRAP_SERVERS": scores.servers,
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -77,5 +77,6 @@ def test_each_guarantee_names_a_test_that_is_there() -> None:
     named = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", text)
     promises = [line for line in text.splitlines() if re.match(r"\| (?!what happens|-)", line)]
     assert len(named) >= len([line for line in promises if not line.startswith("|---")]) > 20
+    assert not re.search(r"\n\n\|[^\n]*\n(?!\|---)", text), "a row without its table"
     for file, name in named:
         assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"

@@ -1,18 +1,18 @@
-"""The README's code and commands run as they are written."""
+"""The code and commands of the READMEs run as they are written."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from contract import datasets
-
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LIBRARY = ROOT / "keras2dml" / "README.md"
 
 
 def block(language: str, after: str) -> str:
@@ -26,20 +26,35 @@ def block(language: str, after: str) -> str:
 @pytest.mark.systemds
 @pytest.mark.slow
 @pytest.mark.compute_bound
-def test_library_quick_start(spark, tmp_path, monkeypatch):
+def test_library_quick_start(spark, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    train, test = datasets.sample("train"), datasets.sample("test")
-    names = {
-        "X_train": train.images[:600].reshape(600, 784) / 255,
-        "y_train": train.labels[:600],
-        "X_test": test.images[:200].reshape(200, 784) / 255,
-        "y_test": test.labels[:200],
-    }
+    names = {"__name__": "README"}
     exec(compile(block("python", "## keras2dml"), "README.md", "exec"), names)
     model = names["sysml_model"]
     assert model.score(names["X_test"], names["y_test"]) > 0.5
+    assert "% of the test images" in capsys.readouterr().out
     assert len(model.iterations) == 30
     assert len(list((tmp_path / "weights_dir").glob("*_weight.mtx"))) == 4
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.slow
+@pytest.mark.long
+def test_the_librarys_own_page(java_17, tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", LIBRARY.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 3
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(blocks)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    accuracies = [float(number) for number in re.findall(r"^0\.\d+$", done.stdout, re.MULTILINE)]
+    assert len(accuracies) == 3 and min(accuracies) > 0.8, done.stdout
 
 
 @pytest.mark.kafka

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -114,16 +115,16 @@ def table(
             sum(each.total(count) for each in found) for count in ("dead_lettered", *REPLAYED)
         )
         parts.append(
-            f"{replayed} of {dead} dead-lettered readings were sent again and answered, "
-            f"{recovered} of them with a score; {repeated} scores repeat an id, which a consumer "
-            f"drops."
+            f"Of {quantity(dead, 'dead-lettered reading')} {quantity(replayed, 'was', 'were')} "
+            f"sent again and answered, {recovered} with a score; "
+            f"{quantity(repeated, 'score repeats', 'scores repeat')} an id, which a consumer drops."
         )
     for reconciliation in found:
         if reconciliation.earlier:
             parts.append(
-                f"{reconciliation.earlier} answers name another id than that of the topic "
-                f"{reconciliation.topic}, as those to an earlier topic of its name do, and count "
-                f"for none of these."
+                f"{quantity(reconciliation.earlier, 'answer names', 'answers name')} another id "
+                f"than that of the topic {reconciliation.topic}, as those to an earlier topic of "
+                f"its name do: not counted here."
             )
     parts.extend(found[0].foreign.told("answers"))
     if recreated:

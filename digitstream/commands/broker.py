@@ -17,34 +17,38 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The embedded Kafka of this home.", no_args_is_help=True)
 
 Secure = Annotated[
-    bool, typer.Option("--secure", help="Let in only who comes by TLS and says who it is.")
+    bool, typer.Option("--secure", help="Let in only clients that use TLS and are known users.")
 ]
 Apply = Annotated[
     bool,
-    typer.Option("--apply", help="Make the topics and give the rights."),
+    typer.Option(
+        "--apply", help="Make the topics and give the rights, rather than print the commands."
+    ),
 ]
 Create = Annotated[
-    bool, typer.Option("--create-topics", help="Producer and scorer may make topics, too.")
+    bool, typer.Option("--create-topics", help="Let producer and scorer make topics, too.")
 ]
-Producer = Annotated[str, typer.Option(help="The user that `produce` is.")]
-Scorer = Annotated[str, typer.Option(help="The user that `score` is.")]
-Reader = Annotated[str, typer.Option(help="The user of who only reads.")]
+Producer = Annotated[str, typer.Option(help="The user as whom `produce` runs.")]
+Scorer = Annotated[str, typer.Option(help="The user as whom `score` runs.")]
+Reader = Annotated[str, typer.Option(help="The user as whom consumers read.")]
 Port = Annotated[
     int | None,
     typer.Option(
-        min=1, max=65535, help="For clients. [default: that of the last run, else 9092, else any]"
+        min=1,
+        max=65535,
+        help="Port for clients. [default: that of the last run, else 9092, else any]",
     ),
 ]
 
 
-@app.command()
+@app.command(short_help="Start the embedded Kafka, unless it runs.")
 def start(
     home: flags.Home = None,
     port: Port = None,
     secure: Secure = False,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Start the embedded Kafka, unless it runs. A secure one stays so."""
+    """Start the embedded Kafka, unless it runs. One that was started with --secure stays so."""
     from contract.settings import Settings
     from digitstream import broker, jars, machine
 
@@ -77,7 +81,7 @@ def stop(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
     display.report(value, sentence, as_json)
 
 
-@app.command()
+@app.command(short_help="Say whether it runs, and where.")
 def status(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
     """Say whether the embedded Kafka runs, and where; exits with 1 if it does not."""
     from contract.settings import Settings
@@ -88,7 +92,7 @@ def status(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
     raise typer.Exit(0 if found is not None else 1)
 
 
-@app.command()
+@app.command(short_help="Print the rights that programs need, or give them.")
 def acls(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
@@ -102,7 +106,7 @@ def acls(
     apply: Apply = False,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Tell the rights that each program needs on Kafka, or give them (--apply)."""
+    """Print the commands that give each program its rights on Kafka, or give them (--apply)."""
     from contract.settings import Settings
     from digitstream import rights
 

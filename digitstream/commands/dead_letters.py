@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contract.quantities import quantity
+from contract.reasons import REASONS, STAGES
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -19,27 +21,33 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Readings that could not be scored.", no_args_is_help=True)
 
 Stage = Annotated[
-    str | None, typer.Option(help="Only those of decode, validate, ... [default: all]")
+    str | None, typer.Option(help=f"Only those of a stage: {', '.join(STAGES)}. [default: all]")
 ]
 Reason = Annotated[
-    str | None, typer.Option(help="Only those that are empty, wrong-shape, ... [default: all]")
+    str | None, typer.Option(help=f"Only those of a reason: {', '.join(REASONS)}. [default: all]")
 ]
 Since = Annotated[
     str | None,
-    typer.Option(help="Only those since then: 30m, 2h, 7d (ago) or RFC 3339. [default: all]"),
+    typer.Option(
+        help="Only those since then: 30m, 2h or 7d ago, or a time like 2026-01-31T09:15:00Z. "
+        "[default: all]"
+    ),
 ]
-Last = Annotated[int, typer.Option(min=0, help="How many of the newest are listed in full.")]
-Id = Annotated[str, typer.Argument(metavar="ID", help="The reading: topic/partition/offset.")]
+Last = Annotated[int, typer.Option(min=0, help="How many of the newest are listed one by one.")]
+Id = Annotated[
+    str,
+    typer.Argument(metavar="ID", help="The reading, topic/partition/offset, as `list` shows it."),
+]
 Ids = Annotated[
     list[str] | None, typer.Argument(metavar="ID...", help="Only these readings. [default: all]")
 ]
 MostAttempts = Annotated[
     int, typer.Option(min=1, help="How often a reading is sent at most, the first time included.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be sent.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be sent.")]
 
 
-@app.command("list")
+@app.command("list", short_help="Count them, and list the newest.")
 def list_(
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
@@ -51,7 +59,7 @@ def list_(
     last: Last = 20,
     as_json: flags.AsJson = False,
 ) -> None:
-    """List dead letters by stage and reason, and the newest ones in full."""
+    """Count dead letters by stage and reason, and list the newest."""
     from contract.settings import Settings
 
     given = flags.loaded(Settings, locals())
@@ -65,7 +73,7 @@ def list_(
     display.report(asdict(found), lambda: _letters(found), as_json)
 
 
-@app.command()
+@app.command(short_help="Show one in full, its image drawn.")
 def show(
     id: Id,
     home: flags.Home = None,
@@ -89,7 +97,7 @@ def show(
     display.report(asdict(found), lambda: _shown(found), as_json)
 
 
-@app.command()
+@app.command(short_help="Send readings again.")
 def replay(
     ids: Ids = None,
     home: flags.Home = None,
@@ -146,7 +154,7 @@ def _letters(found: Listing) -> list[Grid | str]:
         Grid(
             ("stage", "reason", "count"),
             counts,
-            title=f"{found.total} dead letters",
+            title=quantity(found.total, "dead letter"),
             right=("count",),
         ),
         Grid(("time", "id", "key", "bytes", "reason"), newest, title="The newest"),
@@ -172,10 +180,13 @@ def _shown(found: Shown) -> list[Grid | str]:
 
 
 def _replayed(found: Replayed) -> list[str]:
-    sent = "would be sent again" if found.dry_run else "were sent again"
-    lines = [f"{found.sent} readings {sent}."]
+    would = ("reading would be", "readings would be")
+    sent = quantity(found.sent, *(would if found.dry_run else ("reading was", "readings were")))
+    lines = [f"{sent} sent again."]
     lines += [f"  {count} {reason}" for reason, count in found.by_reason.items()]
-    lines += [f"{count} left: each {why}." for why, count in found.left.items()]
+    lines += [
+        f"{quantity(count, 'left: it', 'left: each')} {why}." for why, count in found.left.items()
+    ]
     return lines
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 from digitstream.commands.accounts import table as reconciliation
 from digitstream.grid import Grid
@@ -49,11 +50,12 @@ def picture(made: Report) -> list[Grid | str]:
     """The report for a person."""
     value = made.to_json()
     train, latency = value["train"], value["latency_ms"]
+    labelled = quantity(value["labelled"], "reading")
     rows = {
         "training": f"{train['seconds']:.0f} s, {train['images_per_s']:.0f} images/s, "
         f"accuracy {train['accuracy']:.2%} on images held out",
         "engine": value["engine"],
-        "accuracy of the stream": f"{value['accuracy']:.2%} of {value['labelled']} readings",
+        "accuracy of the stream": f"{value['accuracy']:.2%} of {labelled}",
         "readings/s": f"{value['readings_per_s']:.0f} ({value['offered_per_s']} were offered)",
         f"latency to {value['latency_to']}": ", ".join(
             f"{name} {milliseconds:.0f} ms" for name, milliseconds in latency.items()

@@ -25,7 +25,7 @@ def doctor(
     model: flags.Model = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Check everything that must be right; exits with 1 and the remedies if something is not."""
+    """Check this machine and this home; exits with 1, and tells the remedies, if one is wrong."""
     from contract.settings import Settings
     from digitstream.doctor import examine
 

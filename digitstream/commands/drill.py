@@ -13,8 +13,10 @@ from digitstream.grid import Grid
 if TYPE_CHECKING:
     from digitstream.drills.drill import Outcome
 
-Name = Annotated[str, typer.Argument(metavar="list|all|NAME", help="Which drill.")]
-Minutes = Annotated[float, typer.Option(min=1, help="How long a soak goes on.")]
+Name = Annotated[
+    str, typer.Argument(metavar="list|all|NAME", help="The drill to run, all of them, or list.")
+]
+Minutes = Annotated[float, typer.Option(min=1, help="Minutes that the drill soak takes.")]
 RESULT = {True: "kept", False: "BROKEN", None: "not tried"}
 
 
@@ -51,7 +53,7 @@ def drill(
     settings = flags.loaded(Scoring, locals())
     outcomes: list[Outcome] = []
     with stoppable(), display.progress("Drills") as advance:
-        with grounds.prepared(settings, minutes) as ground:
+        with grounds.prepared(settings, minutes, display.say) as ground:
             for number, each in enumerate(chosen):
                 advance(number, len(chosen), each.name)
                 outcomes.append(tried(each, ground(each.name)))

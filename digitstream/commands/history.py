@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -21,12 +22,31 @@ if TYPE_CHECKING:
     from contract.settings import History
     from streaming.archive.place import Place
 
-tables = typer.Typer(help="The tables of the archive.", no_args_is_help=True)
+tables = typer.Typer(help="The tables that `archive` writes.", no_args_is_help=True)
 
-Retain = Annotated[str, typer.Option(help="How far back versions stay readable: 7d, 36h.")]
-Force = Annotated[bool, typer.Option("--force", help="Although it is not known to be safe.")]
+Retain = Annotated[
+    str, typer.Option(help="How long versions stay readable, in days or hours, like 7d or 36h.")
+]
+ForceCompact = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Compact tables on S3, which is refused otherwise: there the archive must not run "
+        "meanwhile, or the two overwrite each other's commits.",
+    ),
+]
+ForceVacuum = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Take a --retain below 7d even where an archive runs, or may run: whoever reads the "
+        "tables meanwhile may lose files.",
+    ),
+]
 Query = Annotated[str, typer.Argument(metavar='"SELECT ..."', help="A query in Spark's SQL.")]
-Limit = Annotated[int, typer.Option(min=1, help="Rows of the table at most; not of JSON and CSV.")]
+Limit = Annotated[
+    int, typer.Option(min=1, help="Rows that the table shows at most; JSON and CSV have all.")
+]
 QueryTimeout = Annotated[
     str | None, typer.Option(help="Time that the query may take, like 30s or 1h. [default: 10m]")
 ]
@@ -71,7 +91,7 @@ def archive(
 
         def progress(rows: int) -> None:
             if settings.available_now:
-                news(f"{rows:,} rows so far")
+                news(f"{quantity(rows, 'row', form=',')} so far")
 
         summary = archiving.run(settings, jars, stop=stop, tell=display.say, progress=progress)
     added = ", ".join(f"{rows} to {name}" for name, rows in asdict(summary).items())
@@ -84,7 +104,7 @@ def archive(
         raise ArchiveStopped(message)
 
 
-@tables.command("list")
+@tables.command("list", short_help="List the tables with their figures.")
 def list_(
     home: flags.Home = None,
     master: flags.Master = None,
@@ -107,7 +127,7 @@ def compact(
     spark_secret_file: flags.SparkSecretFile = None,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
-    force: Force = False,
+    force: ForceCompact = False,
     as_json: flags.AsJson = False,
 ) -> None:
     """Join small files, also while the archive runs."""
@@ -125,7 +145,7 @@ def vacuum(
     tables: flags.Tables = None,
     packages: flags.Packages = None,
     retain: Retain = "7d",
-    force: Force = False,
+    force: ForceVacuum = False,
     as_json: flags.AsJson = False,
 ) -> None:
     """Delete the files of versions older than --retain."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from contract.registry import Registry, Version
     from digitstream.comparing import Comparison
 
-app = typer.Typer(help="Registered models.", no_args_is_help=True)
+app = typer.Typer(help="The registered versions of the model.", no_args_is_help=True)
 
-VersionNumber = Annotated[str, typer.Argument(metavar="VERSION", help="As `models list` has it.")]
+VersionNumber = Annotated[
+    str, typer.Argument(metavar="VERSION", help="Its number, as `models list` shows it.")
+]
+OtherNumber = Annotated[str, typer.Argument(metavar="OTHER", help="The number of another version.")]
 ACCURACY = "test_accuracy"
 """The metric of a run that is listed: of the images that were held out."""
 
@@ -27,9 +31,12 @@ SHOWN = 20
 
 Compared = Annotated[
     list[str] | None,
-    typer.Option(help="A topic with more scores; may come several times. [default: none]"),
+    typer.Option(
+        help="Another topic with scores, of `score --topic`; may be given several times. "
+        "[default: none]"
+    ),
 ]
-Folder = Annotated[Path, typer.Argument(help="Where asyncapi.yaml and schemas/ go.")]
+Folder = Annotated[Path, typer.Argument(help="Folder for asyncapi.yaml and schemas/.")]
 Alias = Annotated[str, typer.Option(help="What the version becomes: champion or challenger.")]
 
 
@@ -48,7 +55,7 @@ def list_(
     display.report(value, lambda: _table(versions) if versions else none, as_json)
 
 
-@app.command()
+@app.command(short_help="Show one version: its metrics and its bundle.")
 def show(
     version: VersionNumber,
     home: flags.Home = None,
@@ -86,11 +93,21 @@ def _facts(value: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, st
             yield from _facts(fact, f"{within}{name} ")
         elif isinstance(fact, list | tuple):
             yield f"{within}{name}", ", ".join(map(str, fact)) or "-"
+        elif within.endswith("metrics "):
+            yield f"{within}{name} ({_images(within, name)})", str(fact)
         else:
             yield f"{within}{name}", "-" if fact is None else str(fact)
 
 
-@app.command()
+def _images(within: str, metric: str) -> str:
+    """The images on which a figure of a run, or of its bundle, was measured."""
+    if within == "metrics " and metric.startswith("val_"):
+        return "images held out, after the last epoch"
+    is_evaluation = within != "metrics " or metric.startswith("test_")
+    return "images held out" if is_evaluation else "training images, in the last epoch"
+
+
+@app.command(short_help="Make a version the champion.")
 def promote(
     version: VersionNumber,
     alias: Alias = "champion",
@@ -99,7 +116,7 @@ def promote(
     model: flags.Model = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Make a version the champion; a running query takes it from its next micro-batch on."""
+    """Make a version the champion, which a running query takes without a restart."""
     from contract.errors import SettingsError
     from contract.registry import CHALLENGER, CHAMPION
 
@@ -117,7 +134,7 @@ def promote(
     display.report(value, lambda: sentence, as_json)
 
 
-@app.command()
+@app.command(short_help="Write the AsyncAPI document for senders.")
 def asyncapi(
     folder: Folder,
     home: flags.Home = None,
@@ -145,14 +162,14 @@ def asyncapi(
     display.report({"file": str(file), "expects": expects}, lambda: f"{file}: {expects}", as_json)
 
 
-@app.command()
+@app.command(short_help="Make the champion before this one champion again.")
 def rollback(
     home: flags.Home = None,
     tracking_uri: flags.TrackingUri = None,
     model: flags.Model = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Make the version champion again that was it before this one."""
+    """Make the champion before this one champion again."""
     registry = _registry(locals())
     with display.activity("Rolling back"):
         gone, back = registry.rollback()
@@ -161,14 +178,14 @@ def rollback(
     display.report(value, lambda: sentence, as_json)
 
 
-@app.command()
+@app.command(short_help="Take the alias challenger away.")
 def dismiss(
     home: flags.Home = None,
     tracking_uri: flags.TrackingUri = None,
     model: flags.Model = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Take the challenger's alias from the version that has it."""
+    """Take the alias challenger from the version that has it."""
     from contract.registry import CHALLENGER
 
     registry = _registry(locals())
@@ -180,10 +197,10 @@ def dismiss(
     display.report(value, lambda: sentence, as_json)
 
 
-@app.command()
+@app.command(short_help="Compare two versions on the same readings.")
 def compare(
     one: VersionNumber,
-    other: VersionNumber,
+    other: OtherNumber,
     home: flags.Home = None,
     bootstrap_servers: flags.BootstrapServers = None,
     kafka_profile: flags.KafkaProfile = None,
@@ -191,7 +208,7 @@ def compare(
     topic: Compared = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Compare two versions on the readings that both scored: where they differ, who is right."""
+    """Compare two versions on the readings that both scored: where they differ, which is right."""
     from contract.settings import Settings
     from digitstream import comparing, consumer
 
@@ -224,8 +241,9 @@ def _table(versions: list[Version]) -> Grid:
         shown = "-" if accuracy is None else f"{accuracy:.2%}"
         made = each.created.isoformat(timespec="seconds")
         rows.append((each.version, ", ".join(each.aliases), shown, made, each.removed or ""))
-    columns = ("version", "aliases", "accuracy", "made", "removed because")
-    return Grid(columns, rows, right=("accuracy",))
+    measure = "accuracy on images held out"
+    columns = ("version", "aliases", measure, "made", "removed because")
+    return Grid(columns, rows, right=(measure,))
 
 
 def _comparison(found: Comparison) -> list[Grid | str]:
@@ -245,8 +263,9 @@ def _comparison(found: Comparison) -> list[Grid | str]:
         for version, count in zip(found.versions, found.right, strict=True)
         if found.labelled
     )
+    readings = quantity(found.both, "reading")
     parts.append(
-        f"Both give one class to {found.agreement:.2%} of {found.both} readings, and differ in "
+        f"Both give one class to {found.agreement:.2%} of {readings}, and differ in "
         f"{len(found.changed)} (--json has them all). Of {found.labelled} with a label "
         f"{right or 'nothing is known'}."
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ Promote = Annotated[
     bool | None,
     typer.Option(
         "--promote/--no-promote",
-        help="Make the new version the champion, even if it is worse; or never. [default: unless "
+        help="Make the new version the champion in any case, or in none. [default: unless "
         "the champion has more of the images held out right]",
     ),
 ]
@@ -28,18 +29,29 @@ UnlessChampion = Annotated[
     bool, typer.Option("--unless-champion", help="Do nothing if there is a champion already.")
 ]
 Invert = Annotated[
-    str | None, typer.Option(help="auto: each image of dark on light is inverted. [default: never]")
+    str | None,
+    typer.Option(
+        help="auto: the model inverts images of another ink than it was trained on, dark on light "
+        "for light on dark; never: it takes them as they come. [default: never]"
+    ),
 ]
 Colour = Annotated[
-    str | None, typer.Option(help="convert: a PNG in colours becomes grey. [default: refuse]")
+    str | None,
+    typer.Option(
+        help="convert: a PNG in colours becomes grey, where the model takes grey; refuse: it "
+        "becomes a dead letter. [default: refuse]"
+    ),
 ]
 BatchSize = Annotated[int | None, typer.Option(help="Images in a training step. [default: 100]")]
-Payload = Annotated[str | None, typer.Option(help="raw, png or json. [default: raw]")]
+Payload = Annotated[
+    str | None, typer.Option(help="How images are sent: raw, png or json. [default: raw]")
+]
 ClockSkew = Annotated[
-    str | None, typer.Option(help="How far devices' clocks are off, like 7h. [default: 2ms]")
+    str | None,
+    typer.Option(help="How far devices' clocks are off at most, like 7h. [default: 2ms]"),
 ]
 LabelDelay = Annotated[
-    str | None, typer.Option(help="From a reading to its label, like 5s or 2m. [default: 5s]")
+    str | None, typer.Option(help="Time from a reading to its label, like 2m. [default: 5s]")
 ]
 
 
@@ -184,8 +196,8 @@ def produce(
         raise
     faulty = ", ".join(f"{count} {kind}" for kind, count in sent.faults.items()) or "none"
     sentence = (
-        f"Kafka acknowledged {sent.readings} readings ({sent.readings_per_s:.0f}/s; faulty on "
-        f"purpose: {faulty}) and {sent.labels} labels."
+        f"Kafka acknowledged {quantity(sent.readings, 'reading')} ({sent.readings_per_s:.0f}/s; "
+        f"faulty on purpose: {faulty}) and {quantity(sent.labels, 'label')}."
     )
     value = {**asdict(sent), "readings_per_s": sent.readings_per_s}
     display.report(value, lambda: sentence, as_json)

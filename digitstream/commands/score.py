@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 
 if TYPE_CHECKING:
@@ -19,22 +20,36 @@ Largest = Annotated[
     ),
 ]
 Canary = Annotated[
-    str | None, typer.Option(help="Share of the devices that the challenger answers. [default: 0%]")
+    str | None,
+    typer.Option(help="Share of the devices that the challenger answers, like 10%. [default: 0%]"),
 ]
 Shadow = Annotated[
     str | None,
     typer.Option(
-        help="Share of the readings that it scores besides, to PREFIX.shadow-scores. [default: 0%]"
+        help="Share of the readings that the challenger scores besides, to "
+        "PREFIX.shadow-scores. [default: 0%]"
     ),
 ]
 GuardReadings = Annotated[
-    int | None, typer.Option(help="First readings by which a new model is judged. [default: 1000]")
+    int | None,
+    typer.Option(
+        help="How many first readings of a new version are scored by the one before it, too; 0 "
+        "watches none. [default: 1000]"
+    ),
 ]
 GuardAgreement = Annotated[
-    str | None, typer.Option(help="Share of them with the class of the one before. [default: 90%]")
+    str | None,
+    typer.Option(
+        help="Share of these to which both must give one class, or the new version is rolled back. "
+        "[default: 90%]"
+    ),
 ]
 GuardSlowness = Annotated[
-    float | None, typer.Option(help="Times as long as the one before it may take. [default: 3]")
+    float | None,
+    typer.Option(
+        help="How many times as long as the one before it the new version may take, or it is "
+        "rolled back. [default: 3]"
+    ),
 ]
 MaxLatency = Annotated[
     str | None,
@@ -43,27 +58,49 @@ MaxLatency = Annotated[
     ),
 ]
 Trigger = Annotated[
-    str | None, typer.Option(help="Time from one micro-batch to the next. [default: 0s]")
+    str | None, typer.Option(help="Time from one micro-batch to the next, like 1s. [default: 0s]")
 ]
 FromTimestamp = Annotated[
     str | None,
-    typer.Option(help="Where a new query begins, like 2026-01-31T09:15:00Z. [default: the oldest]"),
+    typer.Option(
+        help="Begin with the first reading that Kafka stored then or later, like "
+        "2026-01-31T09:15:00Z: for a query that is new, or with --topic. [default: the oldest]"
+    ),
 ]
 ToTimestamp = Annotated[
-    str | None, typer.Option(help="With --topic: where to end. [default: what is there by now]")
+    str | None,
+    typer.Option(
+        help="With --topic: end before the first reading that Kafka stored then or later. "
+        "[default: what is there by now]"
+    ),
 ]
 Version = Annotated[
-    str | None, typer.Option(help="With --topic: the version that scores. [default: the champion]")
+    str | None,
+    typer.Option(
+        help="With --topic: the number of the version that scores. [default: the champion]"
+    ),
 ]
 ScoresTopic = Annotated[
     str | None,
     typer.Option(
-        "--topic", help="Score the past once more, to this topic, and end. [default: none]"
+        "--topic",
+        help="Score the past once more, to this topic, and end (docs/models.md). [default: none]",
     ),
 ]
 SkipLost = Annotated[
     bool | None,
-    typer.Option("--skip-lost", help="Go on without readings that Kafka forgot; once."),
+    typer.Option(
+        "--skip-lost",
+        help="Go on without the readings that Kafka forgot before they were answered.",
+    ),
+]
+From = Annotated[
+    flags.Origin,
+    typer.Option(
+        "--from",
+        help="With --topic: where the readings are: topics, what Kafka still has, or tables, what "
+        "the archive has.",
+    ),
 ]
 AvailableNow = Annotated[
     bool | None, typer.Option("--available-now", help="Score what is there, then end.")
@@ -88,7 +125,7 @@ def score(
     to_timestamp: ToTimestamp = None,
     version: Version = None,
     topic: ScoresTopic = None,
-    origin: flags.From = flags.Origin.TOPICS,
+    origin: From = flags.Origin.TOPICS,
     tables: flags.Tables = None,
     packages: flags.Packages = None,
     skip_lost: SkipLost = None,
@@ -130,7 +167,8 @@ def score(
     engine = "" if settings.engine == AUTO else f" with {settings.engine}"
     with display.activity(f"Scoring {', '.join(settings.read)}{engine}"):
         summary = scoring.run(settings, connector, display.say)
-    sentence = f"{summary.scored} readings scored, {summary.dead_letters} dead letters."
+    letters = quantity(summary.dead_letters, "dead letter")
+    sentence = f"{quantity(summary.scored, 'reading')} scored, {letters}."
     display.report(asdict(summary), lambda: sentence, as_json)
 
 
@@ -143,6 +181,7 @@ def _score_again(settings: Rescoring, history: History | None, as_json: bool) ->
     with display.activity(f"Scoring {what} once more, to {settings.topic}"):
         summary = rescoring.run(settings, needed, display.say, history)
     sentence = (
-        f"{summary.scored} readings scored to {settings.topic}; {summary.dead_letters} cannot be."
+        f"{quantity(summary.scored, 'reading')} scored to {settings.topic}; "
+        f"{summary.dead_letters} cannot be."
     )
     display.report(asdict(summary), lambda: sentence, as_json)

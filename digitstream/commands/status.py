@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from contract.quantities import quantity
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -62,7 +63,7 @@ def _table(found: Status) -> Grid:
     never = found.running is None and found.last is None
     rows = [
         ("runs", "no scorer ran yet" if never else RUNNING[found.running]),
-        ("waiting now", f"{found.waiting:,} readings (Kafka's group {found.group})"),
+        ("waiting now", f"{_readings(found.waiting)} (Kafka's group {found.group})"),
     ]
     if found.unread:
         rows.append(("does not read", f"{', '.join(found.unread)}, but {', '.join(found.reads)}"))
@@ -76,7 +77,7 @@ def _last(found: Status, last: Progress) -> list[tuple[str, str]]:
     lag, model = last.lag, last.model
     took = last.durations_ms.get("triggerExecution", 0)
     ago = _time(found.seconds_ago, "not known")
-    rows = [("last micro-batch", f"{last.rows:,} readings in {took:,} ms, {ago} ago")]
+    rows = [("last micro-batch", f"{_readings(last.rows)} in {took:,} ms, {ago} ago")]
     if model is not None:
         rows.append(("model", f"{model.name} {model.version} with {model.engine}"))
     if last.registry_silent_s >= SILENT_SECONDS:
@@ -86,10 +87,14 @@ def _last(found: Status, last: Progress) -> list[tuple[str, str]]:
         rows.append((step, f"same class for {opinion.agreed} of {opinion.asked}"))
     return [
         *rows,
-        ("lag then", f"{lag.readings:,} readings, {_time(lag.seconds, 'not known')}"),
+        ("lag then", f"{_readings(lag.readings)}, {_time(lag.seconds, 'not known')}"),
         ("backlog cleared in", _time(lag.drain_s, "not at this pace")),
         ("retention overtakes", _time(lag.overtaken_s, "never, or not known")),
     ]
+
+
+def _readings(count: int) -> str:
+    return quantity(count, "reading", form=",")
 
 
 def _time(seconds: float | None, otherwise: str) -> str:

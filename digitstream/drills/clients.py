@@ -12,6 +12,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from contract import ScoreStream
 from contract.clients import arguments
+from contract.quantities import quantity
 from digitstream.drills.drill import Broken, drill
 from digitstream.drills.ground import Ground
 from digitstream.drills.readings import BAD
@@ -82,7 +83,7 @@ def _compressed_topics(ground: Ground) -> str:
     if found != (dead, dead, scored, dead, sent):
         message = f"{seen}; listed, replayed, streamed, answered again, archived: {found}"
         raise Broken(message)
-    return f"{seen}; {dead} dead letters listed and replayed, {taken} scores streamed"
+    return f"{seen}; {quantity(dead, 'dead letter')} listed and replayed, {taken} scores streamed"
 
 
 def _records(ground: Ground) -> list[ConsumerRecord]:

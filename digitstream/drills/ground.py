@@ -16,6 +16,7 @@ import psutil
 from contract import bundle
 from contract.checkpoint import Checkpoint
 from contract.progress import Progress
+from contract.quantities import quantity
 from contract.settings import Engine, Scoring
 from contract.topics import ensure
 from digitstream import broker, consumer, jars, machine
@@ -39,6 +40,8 @@ class Ground:
     reader: consumer.TopicReader
     minutes: float = 60.0
     """How long a drill goes on that lasts."""
+    tell: Callable[[str], object] = lambda sentence: None
+    """Called as each phase begins, with what it does."""
 
     @property
     def checkpoint(self) -> Path:
@@ -51,28 +54,33 @@ class Ground:
 
     def sending(self, count: int, *options: str, rate: str = "max") -> Command:
         """Send readings meanwhile."""
+        self.tell(f"sends {quantity(count, 'reading', form=',')}")
         words = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", *options]
         return self.commands.start([*words, "--prefix", self.settings.prefix, "--json"])
 
     def score(self, *options: str, in_a_batch: int = 1_000) -> Command:
         """Start the scorer."""
+        self.tell("starts the scorer")
         own = ["--prefix", self.settings.prefix, "--name", self.settings.name]
         size = ["--max-offsets-per-trigger", str(in_a_batch)]
         return self.commands.start(["score", "--engine", ENGINE, *own, *size, *options, "--json"])
 
     def archive(self, *options: str) -> Command:
         """Start to keep what goes over the topics in tables."""
+        self.tell("starts the archive")
         return self.commands.start(
             ["archive", "--prefix", self.settings.prefix, *options, "--json"]
         )
 
     def reconciled(self, *options: str) -> Command:
         """Start to account for the readings."""
+        self.tell("accounts for the readings")
         own = ["--prefix", self.settings.prefix, "--name", self.settings.name]
         return self.commands.start(["reconcile", *own, *options, "--json"])
 
     def kill(self, command: Command) -> None:
         """Kill the driver at once (SIGKILL): its Python, its JVM, its workers."""
+        self.tell(f"kills `digitstream {command.name}`")
         family = _family(command)
         for member in family:
             with suppress(psutil.NoSuchProcess):
@@ -82,6 +90,7 @@ class Ground:
 
     def kill_workers(self, command: Command) -> int:
         """Kill the Python workers of a scorer (SIGKILL); returns how many there were."""
+        self.tell("kills the scorer's Python workers")
         found = [member for member in _family(command) if _is_worker(member)]
         for worker in found:
             with suppress(psutil.NoSuchProcess):
@@ -107,14 +116,17 @@ class Ground:
 
     def await_answers(self, count: int, scorer: Command, patience: float = PATIENCE) -> None:
         """Return when there are so many answers; raises Broken if none comes for a while."""
+        self.tell(f"waits for {quantity(count, 'answer', form=',')}")
         _grown(self.answers, count, scorer, "answers", patience)
 
     def await_done(self, count: int, scorer: Command) -> None:
         """Return when the query is done with so many readings, however often it answered them."""
+        self.tell(f"waits until {quantity(count, 'reading is', 'readings are', ',')} done with")
         _grown(self.done, count, scorer, "readings done with", PATIENCE)
 
     def await_said(self, command: Command, words: str, often: int = 1) -> None:
         """Return when a command has told of this so often; raises Broken after a while."""
+        self.tell(f"waits until `digitstream {command.name}` says: {words}")
 
         def said() -> bool:
             command.check()
@@ -135,6 +147,7 @@ class Ground:
 
     def all_answered(self, sent: int) -> str:
         """What was seen, if each of the readings sent has its answer; raises Broken if not."""
+        self.tell("accounts for the readings")
         found = self.accounts()
         counts = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
         total = {count: found.total(count) for count in counts}
@@ -187,12 +200,15 @@ def until(condition: Callable[[], object], what: str, patience: float = PATIENCE
 
 
 @contextmanager
-def prepared(settings: Scoring, minutes: float = 60.0) -> Iterator[Callable[[str], Ground]]:
+def prepared(
+    settings: Scoring, minutes: float = 60.0, tell: Callable[[str], object] = lambda sentence: None
+) -> Iterator[Callable[[str], Ground]]:
     """A broker and a registry with the installation's champion; makes a ground for each drill, one
-    that lasts for so many minutes.
+    that lasts for so many minutes. `tell` is called as each phase of a drill begins.
 
     Raises NoChampion and BundleError.
     """
+    tell("A Kafka and a registry for the drills are started.")
     champion = bundle.load(settings.registry.resolve().folder)
     with tempfile.TemporaryDirectory(prefix="digitstream-drill-") as name:
         home = Path(name)
@@ -221,7 +237,13 @@ def prepared(settings: Scoring, minutes: float = 60.0) -> Iterator[Callable[[str
                         engine=ENGINE,
                     )
                     ensure(mine.kafka, mine.topics)
-                    return Ground(mine, commands, reader, minutes)
+                    return Ground(
+                        mine,
+                        commands,
+                        reader,
+                        minutes,
+                        lambda sentence: tell(f"The drill {drill} {sentence}."),
+                    )
 
                 yield ground
         finally:
@@ -230,6 +252,7 @@ def prepared(settings: Scoring, minutes: float = 60.0) -> Iterator[Callable[[str
 
 def kill_broker(ground: Ground) -> None:
     """Kill Kafka (SIGKILL)."""
+    ground.tell("kills Kafka")
     found = broker.status(ground.settings.home)
     if found is not None:
         process = psutil.Process(found.pid)
@@ -239,6 +262,7 @@ def kill_broker(ground: Ground) -> None:
 
 def restart_broker(ground: Ground) -> None:
     """Start Kafka again, where it was."""
+    ground.tell("starts Kafka again")
     broker.start(ground.settings.home, machine.java_17(), machine.fetched(jars.BROKER))
 
 

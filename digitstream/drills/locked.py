@@ -54,9 +54,11 @@ def _user_revoked(ground: Ground) -> str:
         for lacking, (take, give_back) in revocations.items():
             scorer = locked.score(*_SCORER)
             locked.await_answers(sent, scorer)
+            locked.tell("takes a right or a password away")
             take()
             sent += locked.send(1_000, *_PRODUCER)
             sentences.append(_sentence(scorer, rf"does not let scorer .*{lacking}.*{NOTHING_LOST}"))
+            locked.tell("gives it back")
             give_back()
             locked.score("--available-now", *_SCORER).result()
         sent += _sending_revoked(locked, admin)
@@ -75,6 +77,7 @@ def _sending_revoked(locked: Ground, admin: _Admin) -> int:
     before = stored()
     producer = locked.sending(50_000, *_PRODUCER, rate="500")
     until(lambda: stored() > before, "a reading sent")
+    locked.tell("takes the producer's right away")
     admin.take(right)
     _sentence(producer, "[Aa]uthoriz|may not|does not let")
     admin.give(right)
@@ -162,7 +165,7 @@ def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
                 consumer.reading(settings.kafka) as reader,
                 _client(admin) as client,
             ):
-                yield Ground(settings, commands, reader), _Admin(home, client)
+                yield Ground(settings, commands, reader, tell=ground.tell), _Admin(home, client)
         finally:
             broker.stop(home)
 

@@ -16,6 +16,7 @@ from statistics import median
 
 from contract import bundle
 from contract.progress import Progress
+from contract.quantities import quantity
 from contract.registry import Registry
 from digitstream.children import Command
 from digitstream.drills.drill import Broken, drill
@@ -80,6 +81,7 @@ def _unhindered(
     begun = len(ground.progress())
     _await(scorer, lambda: len(ground.progress()) > begun + 2 * BATCHES, "micro-batches")
     before = ground.progress()[-BATCHES:]
+    ground.tell("keeps the registry from answering")
     with hindrance:
         _await(scorer, lambda: len(_waiting(ground, before)) >= BATCHES, "micro-batches meanwhile")
         if told:
@@ -87,6 +89,7 @@ def _unhindered(
     meanwhile = _waiting(ground, before)
     if told:
         ground.await_said(scorer, "The registry answers again.")
+    ground.tell("promotes another version")
     version = registry.register(bundle.load(registry.resolve().folder), parameters={})
     registry.promote(version)
     ground.await_said(scorer, f"Version {version} of ")
@@ -96,7 +99,8 @@ def _unhindered(
     ground.await_done(sent, scorer)
     scorer.stop()
     usual, then = (median(map(_milliseconds, some)) for some in (before, meanwhile))
-    seen = f"{len(meanwhile)} micro-batches took {then:.0f} ms meanwhile, {usual:.0f} ms before"
+    batches = quantity(len(meanwhile), "micro-batch", "micro-batches")
+    seen = f"{batches} took {then:.0f} ms meanwhile, {usual:.0f} ms before"
     if then > SLOWER * usual:
         raise Broken(seen)
     return f"{seen}; {ground.all_answered(sent)}"

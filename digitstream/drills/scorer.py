@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from contract.quantities import quantity
 from digitstream.drills.drill import Broken, Impossible, drill
 from digitstream.drills.ground import Ground, until
 
@@ -124,7 +125,7 @@ def _kill_worker(ground: Ground) -> str:
         raise Broken(message)
     ground.await_done(sent, scorer)
     scorer.stop()
-    return f"{killed} workers killed; {ground.all_answered(sent)}"
+    return f"{quantity(killed, 'worker')} killed; {ground.all_answered(sent)}"
 
 
 def _goes_on(ground: Ground, sent: int, what: str) -> str:

@@ -39,6 +39,7 @@ def _broker_paused(ground: Ground) -> str:
     sending = ground.sending(_COUNT, rate=_RATE)
     ground.await_answers(1_000, scorer, _STARTING_SECONDS)
     with _paused(ground):
+        ground.tell(f"pauses Kafka for {_PAUSE_SECONDS:.0f} s")
         time.sleep(_PAUSE_SECONDS)
     return all_accounted(ground, _COUNT, sending, scorer)
 
@@ -56,9 +57,11 @@ def _broker_full_disk(ground: Ground) -> str:
         sending = elsewhere.sending(_COUNT, *to, rate=_RATE)
         elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
         ballast, home = disk / "ballast", _small_home(ground)
+        ground.tell("fills the disk of Kafka's log")
         fill(ballast)
         until(lambda: broker.status(home) is None, "Kafka's end on a full disk")
         ballast.unlink()
+        ground.tell("makes room and starts Kafka again")
         broker.start(home, machine.java_17(), machine.fetched(jars.BROKER))
         return all_accounted(elsewhere, _COUNT, sending, scorer, *to)
 
@@ -105,6 +108,7 @@ def _small_home(ground: Ground) -> Path:
 
 def all_accounted(ground: Ground, count: int, sending: Command, scorer: Command, *to: str) -> str:
     """What was seen, if the producer's counts are right and each reading has its answer."""
+    ground.tell("waits for the producer's end")
     until(lambda: sending.ended, "the producer's end", _STUCK_SECONDS)
     acknowledged, unknown = _counted(ground, sending)
     how = "the producer outwaited it" if acknowledged == count else "the producer ended"

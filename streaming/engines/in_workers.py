@@ -12,6 +12,7 @@ import numpy as np
 from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
 
+from contract.quantities import quantity
 from streaming.engines import Tried
 from streaming.engines.deadline import deadline
 from streaming.engines.self_contained import check_self_contained
@@ -86,9 +87,11 @@ class InWorkers:
             return len(predict(self, images.value))
 
         try:
-            with deadline(context, TRIAL_SECONDS, f"{len(features)} images"):
+            with deadline(context, TRIAL_SECONDS, quantity(len(features), "image")):
                 context.parallelize([0], 1).map(attempt).collect()
-            with deadline(context, TRIAL_SECONDS, f"{len(features)} images in each worker"):
+            with deadline(
+                context, TRIAL_SECONDS, f"{quantity(len(features), 'image')} in each worker"
+            ):
                 trials = context.parallelize(range(cores), cores).map(trial).collect()
         finally:
             images.unpersist()

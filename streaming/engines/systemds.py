@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 import keras2dml
 from contract.bundle import DML, Bundle
+from contract.quantities import quantity
 from keras2dml.scorer import CompiledModel
 from streaming.bisection import bisected
 from streaming.columns import blocks, sources
@@ -133,7 +134,7 @@ class Scored:
                 raise failure(self.model, self.facts[place])
         places = pc.index_in(wanted, self.sources)
         if places.null_count:
-            message = f"{places.null_count} readings changed between their check and their score"
+            message = f"{quantity(places.null_count, 'reading')} changed between check and score"
             raise LookupError(message)
         return np.asarray(self.probabilities[places.to_numpy()])
 

@@ -8,13 +8,14 @@ import struct
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from contract import clients
 from contract.clients import reaching
 from contract.configuration import load
 from contract.connection import Certificate, Kafka, Login, Secret, Security
@@ -197,6 +198,35 @@ def test_nobody_there_is_no_matter_of_trust(tmp_path: Path) -> None:
     Authority.of(tmp_path, now())
     security = Security("SSL", cafile=tmp_path / "ca.pem")
     refuses(Kafka("127.0.0.1:1", security), BrokerUnavailable, "No Kafka broker answers")
+
+
+@pytest.mark.parametrize("protocol", ["PLAINTEXT", "SSL"])
+def test_who_accepts_and_does_not_answer_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: str
+) -> None:
+    monkeypatch.setattr(clients, "PATIENCE_MS", 200)
+    Authority.of(tmp_path, now())
+    security = Security(protocol, cafile=tmp_path / "ca.pem" if protocol == "SSL" else None)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        way = Kafka(f"127.0.0.1:{server.getsockname()[1]}", security)
+        told = "accepts connections and does not answer.*Look at its log and restart it"
+        refuses(way, BrokerUnavailable, told)
+        refuses(replace(way, servers=f"127.0.0.1:1, {way.servers}"), BrokerUnavailable, told)
+
+
+def test_who_neither_accepts_nor_refuses_is_behind_something(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clients, "PATIENCE_MS", 200)
+    monkeypatch.setattr(clients, "_KNOCK_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
+        address = server.getsockname()
+        for _ in range(2):  # who waits to be accepted fills the queue: no more are let into it
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(address)
+        told = "nobody refuses the connection.*Check the address, the network"
+        refuses(Kafka(f"127.0.0.1:{address[1]}"), BrokerUnavailable, told)
 
 
 @pytest.mark.kafka

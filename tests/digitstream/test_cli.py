@@ -46,7 +46,8 @@ def register(home: Path, accuracy: float, name: str = "digits") -> str:
         ),
     )
     registry: Registry = Settings(home=home, model=name).registry
-    return registry.register(made, parameters={})
+    history = [{"accuracy": accuracy + 0.1, "val_accuracy": accuracy, "loss": 0.5}]
+    return registry.register(made, parameters={}, history=history)
 
 
 def test_help_names_every_command_and_loads_nothing_heavy() -> None:
@@ -61,22 +62,6 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.splitlines()[-1] == "[]"
     assert all(name in said.stdout for name in (*NAMES, "doctor"))
-
-
-@pytest.mark.parametrize(
-    "command", [["reconcile"], ["score"], ["archive"], ["produce"], ["dead-letters", "list"]]
-)
-def test_no_broker_is_one_sentence_with_the_remedy(run: Run, command: list[str]) -> None:
-    code, report, said = run(*command)
-    assert (code, report) == (1, "")
-    assert said.strip().endswith("or name another Kafka with --bootstrap-servers.")
-    assert "digitstream broker start" in said and "Traceback" not in said
-
-
-def test_a_broker_that_does_not_answer_is_named(run: Run) -> None:
-    code, _, said = run("reconcile", "--bootstrap-servers", "127.0.0.1:9")
-    assert code == 1
-    assert "127.0.0.1:9" in said and "Traceback" not in said
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest(
@@ -115,6 +100,13 @@ def test_models_are_listed_shown_and_promoted(run: Run, tmp_path: Path) -> None:
     assert "75.00%" in run("models", "list", *flag)[1]
     shown = json.loads(run("models", "show", second, *flag, "--json")[1])
     assert shown["manifest"]["input_shape"] == [2, 3, 1]
+    report = run("models", "show", second, *flag)[1]
+    assert dict(re.findall(r"(?m)^(.*?accuracy \(.*?\)) +([0-9.]+)$", report)) == {
+        "metrics accuracy (training images, in the last epoch)": "0.85",
+        "metrics val_accuracy (images held out, after the last epoch)": "0.75",
+        "metrics test_accuracy (images held out)": "0.75",
+        "manifest metrics accuracy (images held out)": "0.75",
+    }
     code, _, said = run("models", "show", "9", *flag)
     assert code == 1
     assert "no version 9; there is 2, 1" in said

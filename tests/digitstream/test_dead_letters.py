@@ -254,7 +254,7 @@ def test_the_commands_take_anything_and_do_nothing_to_a_terminal(
     found = json.loads(run("dead-letters", "show", wire.at(0).id, *where, "--json")[1])
     assert found["headers"][:2] == [["x", "\\xff"], ["attempt", "9"]]
     code, report, _ = run("dead-letters", "replay", wire.at(1).id, *where)
-    assert (code, report) == (0, "1 readings were sent again.\n  1 malformed\n")
+    assert (code, report) == (0, "1 reading was sent again.\n  1 malformed\n")
     code, report, _ = run("dead-letters", "replay", *where, "--dry-run", "--json")
     assert json.loads(report) == {
         "sent": 1,

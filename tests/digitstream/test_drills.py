@@ -38,10 +38,12 @@ def test_each_drill_keeps_its_promise(name: str, grounds: Callable[[str], Ground
 @pytest.mark.spark
 @pytest.mark.slow
 def test_a_reading_that_is_missing_breaks_a_promise(grounds: Callable[[str], Ground]) -> None:
-    here = grounds("gap")
+    here, phases = grounds("gap"), list[str]()
+    here.tell = phases.append
     sent = here.send(100)
     with pytest.raises(Broken, match=r"100 readings were sent; produced 100, .*in flight 100"):
         here.all_answered(sent)
+    assert phases == ["sends 100 readings", "accounts for the readings"]
 
 
 def test_what_a_drill_comes_to_is_kept_broken_or_not_tried() -> None:

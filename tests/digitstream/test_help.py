@@ -7,14 +7,21 @@ import re
 import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from contract import settings
+from contract.manifest import Colour
+from contract.notices import Notice
+from contract.reasons import REASONS, STAGES
+from contract.registry import CHALLENGER, CHAMPION
+from contract.scaling import Invert
 from contract.setting_rules import RULES
-from digitstream import cli, display
+from contract.settings import Engine, Payload
+from digitstream import cli, display, flags
 from digitstream.display import Volume
+from producers.faults import NAMES
 from tests.digitstream.conftest import Run
 
 ROOT = Path(__file__).parents[2]
@@ -62,11 +69,11 @@ def commands() -> dict[str, Any]:
 @pytest.mark.parametrize("name", commands())
 def test_help_shows_each_default_as_it_is(run: Run, name: str) -> None:
     command = commands()[name]
-    shown = " ".join(run(*name.split(), "--help")[1].split())
+    shown = unfolded(run(*name.split(), "--help")[1])
     kind = SETTINGS.get(name, settings.History if name.startswith("tables") else settings.Scoring)
     defaults = {field.name: field.default for field in fields(kind)}
     for option in command.params:
-        assert not option.help or " ".join(option.help.split()) in shown
+        assert not option.help or unfolded(option.help) in shown
         is_option = option.param_type_name == "option" and not option.is_flag
         if not is_option or option.name not in defaults:
             continue
@@ -78,12 +85,44 @@ def test_help_shows_each_default_as_it_is(run: Run, name: str) -> None:
             assert RULES[option.name](told[1]) == defaults[option.name]
 
 
+def unfolded(text: str) -> str:
+    """The text on one line; it is folded at spaces and after hyphens."""
+    return " ".join(text.split()).replace("- ", "-")
+
+
+VALUES = {
+    "alias": (CHAMPION, CHALLENGER),
+    "colour": get_args(Colour),
+    "engine": get_args(Engine),
+    "faults": NAMES,
+    "invert": get_args(Invert),
+    "origin": [*flags.Origin],
+    "payload": get_args(Payload),
+    "reason": REASONS,
+    "stage": STAGES,
+}
+"""The options that take some values only."""
+
+
+def test_help_tells_the_values_that_are_taken() -> None:
+    told = {
+        (option.name, value)
+        for command in commands().values()
+        for option in command.params
+        for value in VALUES.get(option.name, ())
+        if re.search(rf"(?<![\w-]){value}(?![\w-])", option.help)
+    }
+    assert told == {(name, value) for name, values in VALUES.items() for value in values}
+
+
 @pytest.mark.parametrize("name", ["", *sorted({word.split()[0] for word in commands()})])
 def test_help_has_no_boxes_and_each_command_its_volume(run: Run, name: str) -> None:
     code, shown, _ = run(*name.split(), "--help")
     assert code == 0 and shown.isascii()
     assert "--quiet" in shown and "--verbose" in shown
     assert all(len(line) <= 80 for line in shown.splitlines())
+    below = shown.partition("Commands:")[2].splitlines()
+    assert [line for line in below if line.endswith("...")] == []
 
 
 def test_the_version_is_that_of_the_project(run: Run) -> None:
@@ -99,6 +138,16 @@ def test_quiet_says_nothing_but_the_error(run: Run, words: tuple[str, ...]) -> N
     progress = [line for line in said.splitlines() if line == "Looking ..."]
     assert (code, out, len(progress)) == (1, "", 0 if "-q" in words else 1)
     assert said.splitlines()[-1].startswith("There are no tables")
+
+
+def test_quiet_says_what_somebody_must_read(capsys: pytest.CaptureFixture[str]) -> None:
+    display.set_volume(Volume.QUIET)
+    try:
+        display.say("Version 2 scores from now on.")
+        display.say(Notice("Version 2 is champion no longer."))
+    finally:
+        display.set_volume(Volume.NORMAL)
+    assert capsys.readouterr().err == "Version 2 is champion no longer.\n"
 
 
 def test_verbose_tells_where_an_error_comes_from(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

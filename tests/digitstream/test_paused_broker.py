@@ -28,6 +28,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
+HANGS = "accepts connections and does not answer.*restart it"
+
 
 def test_readers_of_a_paused_broker_end_with_one_sentence(
     own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
@@ -51,7 +53,7 @@ def test_readers_of_a_paused_broker_end_with_one_sentence(
         records = reader.records(topic)
         next(records)
         try:
-            with pytest.raises(BrokerUnavailable), looking(kafka) as log:
+            with pytest.raises(BrokerUnavailable, match=HANGS), looking(kafka) as log:
                 own_broker.signal(signal.SIGSTOP)
                 log.end([topic])
             waits: list[Callable[[], object]] = [
@@ -62,7 +64,7 @@ def test_readers_of_a_paused_broker_end_with_one_sentence(
                 followed.commit,
             ]
             for wait in waits:
-                with pytest.raises(BrokerUnavailable, match="No Kafka broker answers"):
+                with pytest.raises(BrokerUnavailable, match=HANGS):
                     wait()
             followed.close()
         finally:

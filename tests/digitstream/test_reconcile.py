@@ -185,7 +185,7 @@ def test_what_is_no_answer_is_named_and_hides_none(
     assert (found.total("scored"), found.total("in_flight")) == (1, 1)
     assert (found.foreign.count, len(found.foreign.places)) == (13, 10)
     (sentence,) = found.foreign.told("answers")
-    assert sentence.startswith(f"No answers, though they lie among them: 13 ({topics.scores}/0/0, ")
+    assert sentence.startswith(f"13 records among the answers are none ({topics.scores}/0/0, ")
 
 
 @pytest.mark.parametrize(

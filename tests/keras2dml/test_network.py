@@ -151,6 +151,10 @@ def test_an_interrupt_while_the_jvm_is_launched_ends_it(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(java_gateway, "Popen", interrupted_popen)
     monkeypatch.setattr(SparkContext, "_gateway", None)
-    with pytest.raises(KeyboardInterrupt), network._left_alone():
-        java_gateway.Popen("spark-submit")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), network._left_alone():
+            java_gateway.Popen("spark-submit")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert [process.returncode for process in launched] == [-signal.SIGKILL]

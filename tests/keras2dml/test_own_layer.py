@@ -20,7 +20,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "own-layer.md"
 @pytest.mark.spark
 @pytest.mark.systemds
 def test_the_layer_of_the_page_scores_and_learns_as_keras(spark, capsys):
-    page = {"spark": spark, "__name__": "page"}
+    page = {"__name__": "page"}
     for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
         exec(compile(block, PAGE.name, "exec"), page)
     assert "gate_gradients(" in capsys.readouterr().out

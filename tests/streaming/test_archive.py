@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
@@ -179,7 +180,8 @@ def test_a_signal_stops_after_the_commits_that_run(
             assert second.wait(PATIENCE) == 1
         assert "Another process archives" in log(archiving)
         for member in psutil.Process(archive.pid).children(recursive=True):
-            member.send_signal(signal.SIGTERM)  # as a service manager does
+            with suppress(psutil.NoSuchProcess):
+                member.send_signal(signal.SIGTERM)  # as a service manager does
         archive.send_signal(signal.SIGTERM)
         said, _ = archive.communicate(timeout=PATIENCE)
     assert archive.returncode == 0, log(archiving)

@@ -140,7 +140,7 @@ def test_an_image_that_a_model_cannot_score_becomes_a_dead_letter() -> None:
     found = letters(answers(Model(lambda pixel: pixel in (7, 31))))
     assert found.keys() == {7, 31}
     assert {(each.stage, each.reason) for each in found.values()} == {
-        ("score", "model-failed: gave probabilities that are no numbers for 1 of 1 images")
+        ("score", "model-failed: gave probabilities that are no numbers for 1 of 1 image")
     }
     sent = first_pixel(7)
     assert (found[7].key, found[7].value, list(found[7].headers)) == sent
@@ -230,7 +230,7 @@ def test_what_systemds_cannot_score_is_found_on_the_driver() -> None:
     found = sifted(frame, "digits 3", made, golden, len(CLASSES))
     assert dict(zip(range(COUNT), found.reason.to_pylist(), strict=True)) == {
         **dict.fromkeys(range(COUNT)),
-        7: "model-failed: gave probabilities that are no numbers for 1 of 1 images",
+        7: "model-failed: gave probabilities that are no numbers for 1 of 1 image",
         9: "model-failed: raised ArithmeticError: no plan for nine",
     }
     np.testing.assert_allclose(found.probabilities, brightness(found.features), rtol=1e-6)

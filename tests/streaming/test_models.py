@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from contract import images
 from contract.bundle import Bundle
 from contract.events import Score
+from contract.notices import Notice
 from contract.progress import Opinion, Progress
 from contract.registry import CHALLENGER
 from contract.settings import Scoring
@@ -97,7 +98,8 @@ def test_a_new_model_that_disagrees_is_rolled_back(
     assert "2" in versions(found.scores)
     [removed] = [each for each in scoring.registry.versions() if each.version == "2"]
     assert removed.removed is not None and "gave the class of the one before it" in removed.removed
-    assert any("it is champion no longer. Version 1 goes on" in sentence for sentence in said)
+    [rollback] = [sentence for sentence in said if "it is champion no longer" in sentence]
+    assert "Version 1 goes on" in rollback and isinstance(rollback, Notice)
     opinions = [each.opinions["guard"] for each in told(scoring) if "guard" in each.opinions]
     assert sum(each.asked for each in opinions) >= 20
     for message in messages(scoring, scoring.topics.progress):
@@ -125,7 +127,8 @@ def test_a_new_model_is_watched_across_a_restart(
     assert sorted(found.sources) == sorted([*first, *second, *third, *fourth])
     assert {each.model.version for each in found.scores if each.source in second} == {"2"}
     assert {each.model.version for each in found.scores if each.source in fourth} == {"1"}
-    assert any("it is champion no longer. Version 1 goes on" in sentence for sentence in said)
+    [rollback] = [sentence for sentence in said if "it is champion no longer" in sentence]
+    assert "Version 1 goes on" in rollback and isinstance(rollback, Notice)
 
 
 def test_a_champion_that_cannot_score_does_not_stop_the_one_before(

@@ -6,6 +6,7 @@ import pytest
 
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable
+from contract.notices import Notice
 from streaming import topic_watch
 from streaming.topic_watch import Absence
 
@@ -35,6 +36,7 @@ def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPat
         "back.",
         "Kafka at broker:9092 answers again.",
     ]
+    assert all(isinstance(sentence, Notice) for sentence in told)
 
 
 def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
