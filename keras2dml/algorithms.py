@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from keras2dml.errors import InvalidData, InvalidSession
-from keras2dml.graph import IDENTITY
+from keras2dml.graph import IDENTITY, Graph
+from keras2dml.rules import biases
 from keras2dml.slices import Slices
 
 if TYPE_CHECKING:
@@ -128,7 +129,10 @@ class Algorithm:
     def fits(
         self, objective: Objective, optimizer: Optimizer, batch_size: int, examples: int
     ) -> None:
-        """InvalidData for a model or rows whose training is another one in parts."""
+        """InvalidData for a model or rows whose training is another one in parts, and for batches
+        in which Keras adds along another axis.
+        """
+        _check_sums(objective.graph, batch_size, examples)
         if self.loop is None and self.server is None:
             return
         complaints = [
@@ -199,3 +203,15 @@ class Algorithm:
                 f" {self.parallel + 1} or more, which is {threads}: make the session with it."
             )
             raise InvalidSession(message)
+
+
+def _check_sums(graph: Graph, batch_size: int, examples: int) -> None:
+    """InvalidData for sums that Keras takes for biases where all batches have as many examples."""
+    size = min(batch_size, examples)
+    reasons = [] if examples % size else biases.complaints(graph, size)
+    if reasons:
+        message = (
+            f"{' '.join(dict.fromkeys(reasons))} Give another batch_size, or put the smaller"
+            " operand first."
+        )
+        raise InvalidData(message)

@@ -11,6 +11,7 @@ import numpy as np
 from keras2dml.graph import Constant, Node, Scalar, Value, Weight
 from keras2dml.rules import call, lowers
 from keras2dml.rules.activations import activated
+from keras2dml.rules.biases import check_channels
 from keras2dml.rules.windows import Window, image, padded, sized
 
 # How many channels are taken at once for the gradient of a kernel in groups, of which all but the
@@ -33,6 +34,7 @@ def convolution(layer: Any, x: Value) -> Value:
     axes = kernel_axes(x)
     kernel = Weight("W", layer.kernel, _matrix(layer.kernel, layer.filters), axes)
     out = convolved(layer, x, window, kernel, bias_of(layer), layer.groups)
+    check_channels(layer, out)
     return activated(layer, out, layer.activation)
 
 
@@ -45,6 +47,7 @@ def convolution(layer: Any, x: Value) -> Value:
 def depthwise_convolution(layer: Any, x: Value) -> Value:
     """Each channel with kernels of its own."""
     out = _depthwise(layer, image(layer, x), layer.kernel, bias_of(layer))
+    check_channels(layer, out)
     return activated(layer, out, layer.activation)
 
 
@@ -60,6 +63,7 @@ def separable_convolution(layer: Any, x: Value) -> Value:
     kernel = layer.pointwise_kernel
     weight = Weight("W", kernel, _matrix(kernel, layer.filters), kernel_axes(x))
     out = convolved(layer, x, Window.of_places(x), weight, bias_of(layer))
+    check_channels(layer, out)
     return activated(layer, out, layer.activation)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from keras2dml.graph import Node, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated
+from keras2dml.rules.biases import check_added
 from keras2dml.rules.layer_norms import learned
 from keras2dml.rules.layouts import arranged, folded, permuted, unfolded
 
@@ -53,6 +54,8 @@ def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
     order = [*kept, *new]
     result = permuted(wide.seen_as(shape, wide.stored), tuple(order.index(label) for label in made))
     if layer.bias is not None:
+        remedy = "name more axes in bias_axes, or none"
+        check_added(layer, result.shape, tuple(layer.bias.shape), remedy)
         result = _biased(layer, result, made)
     return activated(layer, result, layer.activation)
 

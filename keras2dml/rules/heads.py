@@ -14,6 +14,7 @@ from keras2dml.graph import Constant, Node, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated, along
 from keras2dml.rules.attention import SOFTMAX, UNSEEN, shifted
+from keras2dml.rules.biases import check_added
 from keras2dml.rules.core import dropped
 from keras2dml.rules.layouts import folded, in_keras_order, permuted, spread, unfolded, vectors
 from keras2dml.rules.masks import nonzero, selected, together, without
@@ -49,14 +50,6 @@ def multi_head_attention(
         )
         raise Refusal(message)
     keyed = value if key is None else key
-    widths = {layer.key_dim, layer.value_dim}
-    if layer.use_bias and 1 in widths and layer.num_heads in {query.shape[0], keyed.shape[0]} - {1}:
-        message = (
-            f"{named(layer)} has a key_dim or value_dim of 1 and as many heads as there are steps."
-            " Keras on TensorFlow adds the heads' biases to the steps there: use a width of 2 or"
-            " more, or use_bias=False."
-        )
-        raise Refusal(message)
     parts = [query.mask, value_mask or value.mask, key_mask or (key.mask if key else None)]
     heads = _Heads(layer, layer.num_heads, layer.key_dim, layer._sliding_window)
     mask = heads.mask(query, keyed, parts, attention_mask, causal=use_causal_mask)
@@ -280,10 +273,14 @@ def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
     bias: tuple[Weight, ...] = ()
     onnx = [Node("Reshape", ("W",), {}, (np.array([inputs, outputs]),), ("kernel",))]
     if layer.use_bias:
+        if axes == 1:
+            made = (*x.shape[:-1], *shape[1:])
+            remedy = "give heads a width of 2 or more, or use_bias=False"
+            check_added(layer, made, tuple(inner.bias.shape), remedy)
         bias = (Weight("b", inner.bias, (1, outputs)),)
         onnx.append(Node("Reshape", ("b",), {}, (np.array([outputs]),), ("bias",)))
     operator = Node("Gemm", ("X", "kernel", "bias")) if bias else Node("MatMul", ("X", "kernel"))
-    made = call(
+    out = call(
         layer,
         "dense" if bias else "dense_unbiased",
         rows,
@@ -291,4 +288,4 @@ def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
         weights=(kernel, *bias),
         onnx=(*onnx, operator),
     )
-    return unfolded(layer, made, (x.size // inputs,))
+    return unfolded(layer, out, (x.size // inputs,))

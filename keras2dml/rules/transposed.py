@@ -12,6 +12,7 @@ import numpy as np
 from keras2dml.graph import Node, Scalar, Value, Weight
 from keras2dml.rules import call, lowers
 from keras2dml.rules.activations import activated
+from keras2dml.rules.biases import check_channels
 from keras2dml.rules.convolution import bias_of, biased, kernel_axes, spaced
 from keras2dml.rules.layouts import picked, places
 from keras2dml.rules.windows import Window, image, image_axes, lined, sized
@@ -34,6 +35,7 @@ def transposed_convolution(layer: Any, x: Value) -> Value:
     channels, kernel = x.stored[0], layer.kernel
     weight = Weight("W", kernel, (channels, math.prod(kernel.shape) // channels), kernel_axes(x))
     out = spread_out(layer, x, window, weight, layer.filters)
+    check_channels(layer, out)
     return activated(layer, biased(layer, out, bias_of(layer)), layer.activation)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from keras2dml.graph import Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import call, lowers
 from keras2dml.rules.activations import activated
+from keras2dml.rules.biases import check_channels
 from keras2dml.rules.convolution import bias_of, biased, convolved
 from keras2dml.rules.core import dropped
 from keras2dml.rules.layouts import arranged, mapped, permuted
@@ -101,7 +102,9 @@ def convolution(layer: Any, x: Value) -> Value:
     window = Window.of(flat, slab, tuple(layer.kernel_size[1:]), dilation[1:])
     weight = Weight("W", kernel, matrix, axes)
     out = convolved(flat, slab, window, weight, bias_of(layer), layer.groups)
-    return activated(layer, _of_slabs(layer, out, depth.count), layer.activation)
+    made = _of_slabs(layer, out, depth.count)
+    check_channels(layer, made)
+    return activated(layer, made, layer.activation)
 
 
 @lowers(
@@ -123,7 +126,9 @@ def transposed_convolution(layer: Any, x: Value) -> Value:
     slab = spread_out(flat, slices, window, weight, filters)
     out = joined_slabs(layer, slab, depth)
     out = biased(flat, folded_slices(layer, out), bias_of(layer))
-    return activated(layer, _of_slabs(layer, out, size), layer.activation)
+    made = _of_slabs(layer, out, size)
+    check_channels(layer, made)
+    return activated(layer, made, layer.activation)
 
 
 @lowers(keras.layers.MaxPooling3D, honours="pool_size strides padding data_format")

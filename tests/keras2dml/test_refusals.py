@@ -79,7 +79,7 @@ def test_layer_is_refused(shape, layer, match):
     ("arguments", "how", "match"),
     [
         ({"attention_axes": 2}, {}, r"has attention_axes=\(2,\)"),
-        ({"value_dim": 1}, {}, "adds the heads' biases to the steps"),
+        ({"value_dim": 1}, {}, r"adds \(2, 1\) to \(2, 2, 1\)"),
         ({}, {"query_mask": np.ones((1, 2))}, "is called with query_mask"),
         ({}, {"attention_mask": np.tri(2)[None].repeat(3, 0)}, "begin its shape with 1"),
         ({}, {"attention_mask": np.tri(2)[None, None].repeat(2, 1)}, "differs between heads"),

@@ -11,6 +11,7 @@ from keras.src.ops import numpy as operations
 
 from keras2dml.graph import Constant, Node, Value
 from keras2dml.rules import Refusal, call, lowers, named, nodes
+from keras2dml.rules.biases import check_added
 from keras2dml.rules.merging import rescaled
 from keras2dml.rules.operations.batches import is_whole
 from keras2dml.rules.operations.operands import Operand, beside, operands, row_of, together
@@ -126,18 +127,8 @@ def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
 
 def _check_bias(layer: Any, x: Value, y: Operand) -> None:
     """Refusal for numbers that Keras takes for a bias of another axis than theirs."""
-    shape = x.shape if is_whole(x) else (0, *x.shape)
-    places = [place for place, size in enumerate(y.shape) if size > 1]
-    if len(places) != 1 or len(shape) < 2:
-        return
-    size, axis = y.shape[places[0]], len(shape) - len(y.shape) + places[0]
-    ends = [end for end in (len(shape) - 1, 1) if shape[end] == size]
-    if ends and ends[0] != axis:
-        message = (
-            f"{named(layer)} adds {y.shape} to {shape[1:]}. Keras on TensorFlow adds it along axis"
-            f" {ends[0]}, and not {axis}: repeat it to the shape of an example."
-        )
-        raise Refusal(message)
+    shape = x.shape[1:] if is_whole(x) else x.shape
+    check_added(layer, shape, y.shape, "repeat it to the shape of an example")
 
 
 def bounded(layer: Any, function: str, x: Value, bound: np.ndarray, ties: float = 1.0) -> Value:
