@@ -42,10 +42,22 @@ def _parser() -> argparse.ArgumentParser:
         default=10_000,
         help="training steps to write learning rates for, where they change (10000)",
     )
+    one.add_argument(
+        "--input-shape",
+        type=_sizes,
+        action="append",
+        metavar="C,H,W",
+        help="the sizes of an input that the model leaves open, as T,D of sequences; of several"
+        " inputs once for each, in their order",
+    )
     one.set_defaults(command=compile_model)
     page = commands.add_parser("support", help="print what of Keras is compiled, as Markdown")
     page.set_defaults(command=support)
     return parser
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
 
 
 def support(_: argparse.Namespace) -> None:
@@ -75,7 +87,8 @@ def compile_model(given: argparse.Namespace) -> None:
     from keras2dml.session import systemds_jar  # noqa: PLC0415
     from keras2dml.standalone import Programs  # noqa: PLC0415
 
-    compilation = Compilation.of(model)
+    compilation = Compilation.of(model, input_shape=given.input_shape)
+    compilation.scores()
     compilation.trains()
     programs = Programs.of(compilation, given.iterations)
     jar = systemds_jar()

@@ -29,7 +29,9 @@ class Activations:
         self.folder = folder
         made = dict(_made(compilation.model))
         self._layers = tuple(made)
-        self._graph = check(read(keras.Model(compilation.model.inputs, list(made.values()))))
+        shapes = [value.shape for value in compilation.graph.inputs]
+        layers = keras.Model(compilation.model.inputs, list(made.values()))
+        self._graph = check(read(layers, shapes))
         places = _places(compilation.model)
         mine = {one.position: one.name for one in compilation.graph.parameters}
         self._names = {

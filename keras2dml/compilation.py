@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,12 +17,14 @@ from keras2dml.copies import copied
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.goals import goals_of
 from keras2dml.graph import Graph
+from keras2dml.input_shapes import InputShape, fixed_shapes
 from keras2dml.objective import Goal, Objective
 from keras2dml.optimizer_state import Kept, begun, kept
 from keras2dml.optimizers import Optimizer, optimizer_of
 from keras2dml.reader import read
 from keras2dml.regularizers import Constraint, Regularizer, entered
 from keras2dml.rendering import Script
+from keras2dml.rules.user_classes import unmeasured, unpredicted, untrained
 from keras2dml.targets import Targets
 from keras2dml.updates import AVERAGE
 
@@ -41,11 +42,17 @@ class Compilation:
     optimizer: Optimizer
 
     @classmethod
-    def of(cls, model: keras.Model, tuned: Mapping[str, object] | None = None) -> Compilation:
+    def of(
+        cls,
+        model: keras.Model,
+        tuned: Mapping[str, object] | None = None,
+        input_shape: InputShape | None = None,
+    ) -> Compilation:
         """The model compiled; UnsupportedModel with all complaints about layers, losses, metrics,
-        regularizers, constraints and optimizer, and InvalidData for other arguments of this one
-        than it has.
+        regularizers, constraints and optimizer, and InvalidData for arguments that this one does
+        not have and for an `input_shape` that is not the model's.
         """
+        shapes = fixed_shapes(model, input_shape)
         configuration = Configuration.of(model)
         configuration = configuration.tuned(tuned) if tuned else configuration
         complaints: list[str] = []
@@ -54,7 +61,7 @@ class Compilation:
         regularizers: dict[str, Regularizer] = {}
         constraints: dict[str, Constraint] = {}
         try:
-            graph = check(read(model))
+            graph = check(read(model, shapes))
         except UnsupportedModel as refused:
             complaints += refused.complaints
         complaints += configuration.complaints
@@ -184,8 +191,19 @@ class Compilation:
         if complaints := [*kinks.complaints(self.graph, losses, self.regularizers)]:
             raise UnsupportedModel(self.model.name, complaints, "trained")
 
+    def scores(self) -> None:
+        """Raise UnsupportedModel where Keras' `predict` would not call the model as it is."""
+        if reasons := unpredicted(self.model):
+            raise UnsupportedModel(self.model.name, reasons, "scored")
+
+    def measures(self) -> None:
+        """Raise UnsupportedModel where Keras' `evaluate` would not measure the compiled loss."""
+        if reasons := unmeasured(self.model):
+            raise UnsupportedModel(self.model.name, reasons, "evaluated")
+
     def _check_trained(self) -> None:
         reasons = [call.untrained for call in self.graph.calls if call.untrained]
+        reasons += untrained(self.model)
         if reasons:
             raise UnsupportedModel(self.model.name, dict.fromkeys(reasons), "trained")
 
@@ -272,24 +290,6 @@ class Compilation:
             "workers": algorithm.parallel,
         }
         return self.training_script(objective, algorithm=algorithm), shapes
-
-    def agrees_with(self, input_shape: tuple[int, ...]) -> None:
-        """InvalidData if the model's input is another one than `input_shape`, (C, H, W), or (T, D)
-        of sequences, which SystemML called (T, D, 1).
-        """
-        if len(self.graph.inputs) > 1:
-            count = len(self.graph.inputs)
-            message = f"input_shape is of one input, the model has {count}: leave it out."
-            raise InvalidData(message)
-        stored, size = self.graph.input.stored, self.graph.input.size
-        shapes = {(*shape, *[1] * (3 - len(shape))) for shape in (tuple(input_shape), stored)}
-        if len(shapes) == 1 or (len(stored) == 1 and math.prod(input_shape) == size):
-            return
-        message = (
-            f"input_shape is {tuple(input_shape)}, in the order C,H,W; the model takes"
-            f" {stored}: give that, or leave it out."
-        )
-        raise InvalidData(message)
 
 
 def fresh(model: keras.Model) -> keras.Model:

@@ -10,12 +10,14 @@ import keras
 
 from keras2dml.errors import InvalidData
 from keras2dml.rules.models import gives_of
+from keras2dml.rules.user_classes import untrained
 from keras2dml.structure import Structure
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is wanted of each output, in the model's order, and the optimizer.
+    """What is wanted of each output, in the model's order, and the optimizer. The loss is None of a
+    user's class that trains by its own.
 
     A model that is not compiled gets what SystemML gave it: cross-entropy (binary of one output),
     accuracy, and SGD with learning rate 0.01, momentum 0.95 and Nesterov's step.
@@ -74,7 +76,7 @@ class Configuration:
         complaints += [
             f"Output {name!r} has no loss: give it one."
             for name, loss in zip(names, found["loss"], strict=True)
-            if loss is None
+            if loss is None and not untrained(model)
         ]
         return cls(
             found["loss"],
@@ -111,7 +113,8 @@ class Configuration:
     def compile(self, model: keras.Model) -> None:
         """Compile another model so, with an optimizer of its own."""
         optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
-        model.compile(
+        keras.Model.compile(  # a user's class may take other arguments
+            model,
             optimizer=optimizer,
             loss=self.outputs.packed(self.losses),
             loss_weights=self.outputs.packed(self.weights),

@@ -8,18 +8,22 @@ import keras
 
 from keras2dml.rules import config_of
 from keras2dml.rules.activations import is_of_keras
+from keras2dml.rules.user_classes import is_users
 
 
 def copied(model: keras.Model) -> keras.Model:
-    """A copy with weights of its own, that is not compiled."""
+    """A copy with weights of its own, that is not compiled; of a user's class Keras' own model."""
     compiled = model.compiled
     model.compiled = False  # or Keras looks for the loss' and the metrics' functions by their names
     try:
-        if not has_functions(model):
+        if not has_code(model):
             return keras.models.clone_model(model)
-        return keras.models.clone_model(model, clone_function=_copied)
+        copy = keras.models.clone_model(model, clone_function=_copied)
     finally:
         model.compiled = compiled
+    if is_users(copy):  # of a class whose constructor is Keras' own
+        copy = keras.Model(copy._inputs_struct, copy._outputs_struct, name=copy.name)
+    return copy
 
 
 def _copied(layer: Any) -> Any:
@@ -27,7 +31,7 @@ def _copied(layer: Any) -> Any:
     to; a copy has the same function.
     """
     kind = type(layer)
-    if not isinstance(layer, keras.Layer) or not has_functions(layer):
+    if not isinstance(layer, keras.Layer) or not has_code(layer):
         return kind.from_config(config_of(layer))
     if isinstance(layer, keras.Model):
         return copied(layer)
@@ -40,10 +44,11 @@ def _copied(layer: Any) -> Any:
     return kind.from_config({**config_of(layer), "activation": layer.activation})
 
 
-def has_functions(layer: Any) -> bool:
-    """Whether a layer, or one in it, has a function of a user's."""
+def has_code(layer: Any) -> bool:
+    """Whether a layer, or one in it, has a function of a user's, or is a model of their class."""
     return any(
         isinstance(part, keras.layers.Lambda)
+        or is_users(part)
         or not is_of_keras(getattr(part, "activation", None) or keras.activations.linear)
         for part in layer._flatten_layers()
     )

@@ -11,19 +11,19 @@ from typing import Any, Self
 import keras
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
-from rich.console import Console
 
-from keras2dml import onnx, reporting, targets
+from keras2dml import reporting, targets
 from keras2dml.algorithms import Algorithm
 from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation, fresh
 from keras2dml.data import Names, columns
 from keras2dml.epochs import Report, Run, Validation
-from keras2dml.errors import InvalidData, positive
+from keras2dml.errors import positive
 from keras2dml.examples import kept, parts, split
 from keras2dml.fitting import Iteration, Training
 from keras2dml.frames import Columns
+from keras2dml.input_shapes import InputShape
 from keras2dml.plan import Plan
 from keras2dml.policies import Policy
 from keras2dml.predicting import Predicting
@@ -47,7 +47,7 @@ class Keras2DML(Predicting, ScikitLearn):
         self,
         spark: SparkSession,
         keras_model: keras.Model,
-        input_shape: tuple[int, ...] | None = None,
+        input_shape: InputShape | None = None,
         transferUsingDF: bool = False,
         load_keras_weights: bool = True,
         weights: Path | str | None = None,
@@ -65,7 +65,8 @@ class Keras2DML(Predicting, ScikitLearn):
         epochs: int | None = None,
         optimizer: Mapping[str, object] | None = None,
     ) -> None:
-        """`input_shape` is (C, H, W), of sequences (T, D, 1), and checked against the model's;
+        """`input_shape` is (C, H, W), of sequences (T, D) or (T, D, 1): it is checked against the
+        model's, and has the sizes that it leaves open; of several inputs it is a list or a dict.
         `fit` writes its weights to the folder `weights`. Without `load_keras_weights` the weights
         are new ones of the model's initializers. `labels` is a file with a line `number,label` for
         each class, from 1; `predict` then gives labels.
@@ -102,10 +103,8 @@ class Keras2DML(Predicting, ScikitLearn):
         self._policy = Policy.of(lr_policy, lr_policy_parameters)
         model = keras_model if load_keras_weights else fresh(keras_model)
         self.epochs, self.optimizer = epochs, optimizer
-        compilation = Compilation.of(model, optimizer or {})
+        compilation = Compilation.of(model, optimizer or {}, input_shape)
         self._compilation = compilation.decayed(weight_decay, regularization_type)
-        if input_shape is not None:
-            self._compilation.agrees_with(input_shape)
         self._graph = self._compilation.graph
         self._systemds = SystemDS(spark)
         self._matrices = self._compilation.weights()
@@ -166,6 +165,8 @@ class Keras2DML(Predicting, ScikitLearn):
         algorithm.runs_on(self.spark)
         self._systemds.options.trains()
         self._compilation.trains()
+        if validation_data is not None or validation_split:
+            self._compilation.measures()
         self._compilation.whole(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         state = self._compilation.state(self._matrices) if self._state is None else self._state
         tables = self._tables
@@ -225,31 +226,6 @@ class Keras2DML(Predicting, ScikitLearn):
         if self.weights is not None:
             self.save(self.weights)
         return self
-
-    def summary(self, console: Console | None = None) -> None:
-        """Print the compiled model: a row for each step."""
-        (console or Console()).print(reporting.summary(self._graph))
-
-    def to_keras(self) -> keras.Model:
-        """A new Keras model with the weights and the optimizer's state as they are now."""
-        try:
-            state = self._compilation.state() if self._state is None else self._state
-        except InvalidData:  # an optimizer of other variables: the copy has a new one
-            return self._compilation.keras_model(self._matrices)
-        matrices = {**self._matrices, **state}
-        return self._compilation.keras_model(matrices, self._steps, self._rate)
-
-    def to_onnx(self, path: Path | str) -> None:
-        """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output
-        "probabilities" (N, K).
-        """
-        Path(path).write_bytes(onnx.exported(self._graph, self._matrices).SerializeToString())
-
-    def save_compiled(self, folder_path: Path | str) -> Path:
-        """Write the scoring script and weights to a folder, for Scorer: scoring then needs neither
-        Keras nor this model.
-        """
-        return self.compiled().save(folder_path)
 
     def _run(
         self, run: Run, callbacks: object, verbose: int | str | None, checkpoint: Path | str | None

@@ -17,7 +17,7 @@ def goals_of(
     model: keras.Model, graph: Graph | None, configuration: Configuration
 ) -> tuple[tuple[Goal, ...], list[str]]:
     """The goal of each output, or complaints about losses and metrics, which there are of a model
-    that has no graph, too.
+    that has no graph, too. An output without a loss, which is not trained, says numbers.
     """
     goals, complaints = [], []
     outputs = getattr(model, "outputs", None) or ()
@@ -33,7 +33,8 @@ def goals_of(
     for number, (name, output, configured, weight, metrics, weighted) in enumerate(wanted):
         if not output.shape:
             continue  # which the model is refused for
-        loss, about = loss_of(configured, output, weight, last_layer(model, number))
+        wanted_loss = "mean_squared_error" if configured is None else configured
+        loss, about = loss_of(wanted_loss, output, weight, last_layer(model, number))
         complaints += about
         measured: list[Metric] = []
         kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]

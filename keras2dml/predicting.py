@@ -13,16 +13,16 @@ from keras2dml import data, plots, reporting
 from keras2dml.activations import Activations
 from keras2dml.epochs import Validation
 from keras2dml.errors import InvalidData, positive
+from keras2dml.exporting import Exporting
 from keras2dml.fitting import measured
 from keras2dml.losses import HINGES
 from keras2dml.objective import Goal
 from keras2dml.scorer import Scorer
 from keras2dml.sums import Measure
-from keras2dml.systemml import SystemMLNames
 from keras2dml.targets import Classes
 
 
-class Predicting(SystemMLNames):
+class Predicting(Exporting):
     """Scores with the weights as they are; the model stays in the JVM until they change."""
 
     history: dict[str, list[float]]
@@ -106,9 +106,11 @@ class Predicting(SystemMLNames):
         `steps` are the batches to look at; their size is that of `fit`, and matters to losses of
         whole batches alone.
 
-        Raises InvalidData as `fit` does.
+        Raises InvalidData as `fit` does, and UnsupportedModel for a class of models that measures
+        otherwise.
         """
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
+        self._compilation.measures()
         self._compilation.whole(steps=steps)
         held = self._examples(self._in_columns(X, self._tables), y, self._classes, sample_weight)
         validation = Validation.of(held, size, steps, 1)

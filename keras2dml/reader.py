@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,38 +16,52 @@ from keras2dml.graph import (
     Graph,
     Named,
     Parameter,
+    Shape,
     Value,
     Weight,
     calls_of,
     source_of,
 )
-from keras2dml.rules import call
+from keras2dml.input_shapes import Declared, example_shapes, misfits
+from keras2dml.rules import call, unknown
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
-from keras2dml.rules.models import HANDING_ON, gives_of, nested, stand_in, takes_of
+from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
+from keras2dml.rules.user_classes import is_users
 
 
-def read(model: keras.Model) -> Graph:
-    """The graph of a built Sequential or functional model.
+def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
+    """The graph of a built Sequential or functional model; `shapes` are those of its inputs, in its
+    own layout, where it leaves sizes open.
 
     Raises UnsupportedModel with every complaint at once: unknown layers, arguments that would be
     ignored, shapes.
     """
+    if is_users(model) and not getattr(model, "outputs", None):
+        raise UnsupportedModel(model.name, [unknown(model)])
     if not model.built or not getattr(model, "outputs", None):
         remedy = "Start it with keras.Input(shape), or call build()"
         raise UnsupportedModel(
             model.name, [f"It has no input shape yet. {remedy} before you compile it."]
         )
+    inputs = [Declared(model, tensor) for tensor in model.inputs]
+    several = len(inputs) > 1
     complaints = [
-        f"The input has the open shape {tuple(tensor.shape[1:])}. Every size but the batch must"
-        " be given."
-        for tensor in model.inputs
-        if None in tensor.shape[1:]
+        f"The input{f' {one.name!r}' if several else ''} has the open shape {one.shape}. Every size"
+        " but the batch must be given: in keras.Input, or by the estimator's input_shape."
+        for one in inputs
+        if shapes is None and None in one.shape
     ]
     complaints += nested(model)
-    inputs = tuple(_input(model, tensor) for tensor in model.inputs)
+    if shapes is None:
+        shapes = example_shapes(model)
+    elif reasons := complaints or [*misfits(model, shapes)]:
+        raise UnsupportedModel(model.name, reasons)
+    if shapes is None:
+        raise UnsupportedModel(model.name, complaints)
+    values = tuple(_input(model, one, shape) for one, shape in zip(inputs, shapes, strict=True))
     try:
-        outputs = lowered(model, *inputs)
+        outputs = lowered(model, *values)
     except Refusal as refusal:
         raise UnsupportedModel(model.name, [*complaints, *refusal.complaints]) from None
     complaints += [
@@ -58,7 +73,7 @@ def read(model: keras.Model) -> Graph:
     if complaints:
         raise UnsupportedModel(model.name, complaints)
     ordered = tuple(_in_keras_order(value).with_masks(value.mask, None) for value in outputs)
-    return _Naming(model, inputs, ordered).graph()
+    return _Naming(model, values, ordered).graph()
 
 
 def last_layer(model: keras.Model, output: int = 0) -> str:
@@ -91,14 +106,10 @@ def _in_keras_order(value: Value) -> Value:
     return call(layer, "sigmoid", in_keras_order(layer, seen), onnx=made.onnx)
 
 
-def _input(model: keras.Model, tensor: Any) -> Value:
+def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
     """A value as DML wants it: images with their channels first, all else as Keras has it."""
-    shape = stand_in(tensor).shape
-    formats = (getattr(layer, "data_format", None) for layer in model._flatten_layers())
-    images = next(filter(None, formats), keras.config.image_data_format())
-    moved = len(shape) == 3 and images == "channels_last"
-    value = Value.of(shape, (2, 0, 1) if moved else None)
-    name = f"X_{tensor.name}" if len(model.inputs) > 1 else "X"
+    value = Value.of(shape, (2, 0, 1) if declared.moved else None)
+    name = f"X_{declared.name}" if len(model.inputs) > 1 else "X"
     return value.made_by(Call(INPUT, (), name, {"out": value.stored}))
 
 

@@ -69,10 +69,14 @@ class _Keras2DMLEstimator(
         Params._dummy(), "trainAlgo", "SystemML's train_algo", TypeConverters.toString
     )
 
+    inputShape: Param[Any] = Param(
+        Params._dummy(), "inputShape", "sizes of an open input", TypeConverters.toListInt
+    )
+
     def __init__(self, keras_model: keras.Model, **params: Any) -> None:
         """`keras_model` is compiled as for Keras2DML; `params` are Spark ML's: featuresCol,
         labelCol, weightCol, predictionCol, probabilityCol, seed, and batchSize, epochs,
-        weightDecay, trainAlgo.
+        weightDecay, trainAlgo, inputShape.
         """
         super().__init__()
         self.keras_model = keras_model
@@ -88,6 +92,7 @@ class _Keras2DMLEstimator(
         estimator = Keras2DML(
             dataset.sparkSession,
             self.keras_model,
+            tuple(self.getOrDefault(self.inputShape)) if self.isDefined(self.inputShape) else None,
             batch_size=self.getOrDefault(self.batchSize),
             weight_decay=self.getOrDefault(self.weightDecay),
             seed=self.getSeed(),

@@ -59,6 +59,11 @@ def page() -> str:
             " docs/keras-support.md`; a test keeps it true. What is not compiled is refused before"
             " anything runs, with a sentence that says what to use.",
             "",
+            "Sequential and functional models are compiled, also those of a class of your own that"
+            " has no `call`; where it has a `train_step`, `test_step`, `predict_step` or"
+            " `compute_loss`, the rest is. Sizes that `keras.Input` leaves open are fixed by"
+            " `Keras2DML(..., input_shape=...)`, or `compile --input-shape`.",
+            "",
             "| | compiled | of |",
             "|---|---|---|",
             *counts,

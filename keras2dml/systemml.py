@@ -209,7 +209,10 @@ class SystemMLNames:
             Console(soft_wrap=True).print(script.text, markup=False, highlight=False)
 
     def compiled(self) -> CompiledModel:
-        """The scoring script with the weights as they are."""
+        """The scoring script with the weights as they are. Raises UnsupportedModel for a class of
+        models that scores otherwise.
+        """
+        self._compilation.scores()
         return CompiledModel.of(self._graph, self._matrices, self._algorithm)
 
     def _changed(self, matrices: dict[str, np.ndarray]) -> None:

@@ -23,6 +23,7 @@ from keras2dml.graph import (
 )
 from keras2dml.regularizers import strengths
 from keras2dml.rules.operators import nodes as nodes
+from keras2dml.rules.user_classes import is_users, kind_of
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
@@ -137,9 +138,9 @@ def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[R
 
 def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     """What a layer makes of its inputs; Refusal with every complaint about it."""
-    lowering = LOWERINGS.get(type(layer))
+    lowering = LOWERINGS.get(kind_of(layer))
     if lowering is None:
-        raise Refusal(_unknown(layer))
+        raise Refusal(unknown(layer))
     complaints = list(lowering.complaints(layer))
     taken, refused = lowering.options(layer, options)
     plain: Sequence[Any] = inputs if lowering.masks else [_unmasked(value) for value in inputs]
@@ -183,8 +184,13 @@ def _regards_masks(layer: Any) -> bool:
     return not default or any(name.endswith("mask") for name in layer.call_signature_parameters)
 
 
-def _unknown(layer: Any) -> str:
+def unknown(layer: Any) -> str:
     """The complaint about a layer or an operation that has no rule."""
+    if is_users(layer):
+        return (
+            f"{named(layer)} has a call of its own, whose code is not compiled. Call its layers on"
+            " keras.Input, and give keras.Model(inputs, outputs)."
+        )
     kind = "layers" if isinstance(layer, keras.Layer) else "operations"
     compiled = f"`python -m keras2dml support` lists the {kind} that are: use these."
     remedy = REMEDIES.get(type(layer), compiled)

@@ -14,6 +14,7 @@ from keras2dml.rules import Refusal, call, lowered, lowers, named
 from keras2dml.rules.layouts import arranged, squashed_by
 from keras2dml.rules.masks import TakenOff
 from keras2dml.rules.operations import types
+from keras2dml.rules.user_classes import additions, is_users
 from keras2dml.structure import Structure
 
 HANDING_ON = (keras.layers.Identity, Cast, ConvertToTensor)
@@ -33,6 +34,12 @@ DOUBTFUL = (
 )
 def model(layer: keras.Model, *inputs: Value) -> tuple[Value, ...]:
     """Every layer on the way from the inputs to the outputs; all that are refused at once."""
+    if is_users(layer) and (beside := additions(layer)):
+        message = (
+            f"{named(layer)} has {', '.join(beside)} beside the layers between its inputs and"
+            " outputs, which its copies lose: leave them out."
+        )
+        raise Refusal(message)
     known = tuple(value.with_masks(value.mask, None) for value in inputs)
     return tuple(value.with_masks(value.mask, None) for value in outputs_of(layer, known))
 
@@ -195,7 +202,10 @@ def _looks_for_masks(node: Any) -> bool:
 def _check_shape(layer: Any, tensor: Any, value: Value) -> None:
     """Refusal for what has another shape than Keras told the layer that takes it."""
     told = tuple(tensor.shape[1:])
-    if None not in told and told != value.shape and value.rows == 1:
+    fits = len(told) == len(value.shape) and all(
+        size in (None, own) for size, own in zip(told, value.shape, strict=True)
+    )
+    if not fits and value.rows == 1:
         message = (
             f"{named(layer)} takes examples of {value.shape}, and was built for {told}: a function"
             " before it changes the shape. Put that function into operations of the model."

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Value
-from keras2dml.rules import lowers
+from keras2dml.rules import Refusal, lowers, named
 from keras2dml.rules.layouts import permuted, picked, places
 from keras2dml.rules.resizing import up_sampled
 from keras2dml.rules.windows import image
@@ -24,8 +24,15 @@ def identity(layer: keras.layers.Identity, x: Value) -> Value:
 def reshape(layer: keras.layers.Reshape, x: Value) -> Value:
     """Keras' flattened example under another shape; no cell moves."""
     shape = tuple(layer.target_shape)
-    known = -int(np.prod(shape))
-    return x.seen_as(tuple(x.size // known if size == -1 else size for size in shape), x.stored)
+    rest = abs(int(np.prod(shape)))
+    shape = tuple(x.size // rest if size == -1 else size for size in shape)
+    if np.prod(shape) != x.size:  # of a model whose input was open
+        message = (
+            f"{named(layer)} takes {x.shape}, whose {x.size} elements do not fill"
+            f" {tuple(layer.target_shape)}: give an input_shape for which they do."
+        )
+        raise Refusal(message)
+    return x.seen_as(shape, x.stored)
 
 
 @lowers(keras.layers.Permute, honours="dims")

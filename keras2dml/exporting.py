@@ -1,0 +1,49 @@
+"""What an estimator leaves for others: a Keras model, ONNX, a folder for scoring, and its steps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from rich.console import Console
+
+from keras2dml import onnx, reporting
+from keras2dml.errors import InvalidData
+from keras2dml.systemml import SystemMLNames
+
+
+class Exporting(SystemMLNames):
+    """The model with the weights as they are, in other forms."""
+
+    _state: dict[str, np.ndarray] | None
+    _steps: int
+    _rate: float | None
+
+    def summary(self, console: Console | None = None) -> None:
+        """Print the compiled model: a row for each step."""
+        (console or Console()).print(reporting.summary(self._graph))
+
+    def to_keras(self) -> keras.Model:
+        """A new Keras model with the weights and the optimizer's state as they are now. Of a class
+        of the user's it is a functional or Sequential model without that class.
+        """
+        try:
+            state = self._compilation.state() if self._state is None else self._state
+        except InvalidData:  # an optimizer of other variables: the copy has a new one
+            return self._compilation.keras_model(self._matrices)
+        matrices = {**self._matrices, **state}
+        return self._compilation.keras_model(matrices, self._steps, self._rate)
+
+    def to_onnx(self, path: Path | str) -> None:
+        """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output
+        "probabilities" (N, K). Raises UnsupportedModel as `compiled` does.
+        """
+        self._compilation.scores()
+        Path(path).write_bytes(onnx.exported(self._graph, self._matrices).SerializeToString())
+
+    def save_compiled(self, folder_path: Path | str) -> Path:
+        """Write the scoring script and weights to a folder, for Scorer: scoring then needs neither
+        Keras nor this model.
+        """
+        return self.compiled().save(folder_path)

@@ -1,0 +1,90 @@
+"""Classes of models that users write: which are compiled, and what they do otherwise than Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import takewhile
+from typing import Any
+
+import keras
+
+CALLED = ("__call__", "call", "compute_mask", "stateless_call")
+PREDICTED = ("predict", "predict_step", "make_predict_function")
+MEASURED = (
+    "compute_loss",
+    "stateless_compute_loss",
+    "compute_metrics",
+    "get_metrics_result",
+    "reset_metrics",
+    "metrics",
+    "losses",
+)
+EVALUATED = ("evaluate", "test_step", "make_test_function")
+TRAINED = (
+    *("fit", "train_step", "make_train_function"),
+    *("trainable_weights", "trainable_variables"),
+)
+"""What `predict`, `evaluate` and `fit` of Keras use; both of the last use MEASURED."""
+
+
+def kind_of(layer: Any) -> type:
+    """The class by whose rule a layer is lowered: that of Keras which a user's class of models
+    extends, where it is called as that one is.
+    """
+    kind = type(layer)
+    if not is_users(layer) or replaced(layer, CALLED):
+        return kind
+    return next(base for base in kind.__mro__ if _is_of_keras(base))
+
+
+def is_users(layer: Any) -> bool:
+    """Whether a layer is a model of a class that Keras does not have."""
+    return isinstance(layer, keras.Model) and not _is_of_keras(type(layer))
+
+
+def replaced(model: Any, names: Iterable[str]) -> list[str]:
+    """Which of these methods and properties a model has of its own, or its class has."""
+    users = takewhile(lambda base: not _is_of_keras(base), type(model).__mro__)
+    defined = {name for base in users for name in vars(base)} | vars(model).keys()
+    return [name for name in names if name in defined]
+
+
+def unpredicted(model: keras.Model) -> list[str]:
+    """Complaints about a model whose class scores otherwise than Keras."""
+    return [_complaint(model, name) for name in replaced(model, PREDICTED)]
+
+
+def unmeasured(model: keras.Model) -> list[str]:
+    """Complaints about a model whose class has losses or metrics of its own, or evaluates."""
+    return [_complaint(model, name) for name in (*_losses(model), *replaced(model, EVALUATED))]
+
+
+def untrained(model: keras.Model) -> list[str]:
+    """Complaints about a model whose class has losses or metrics of its own, or trains."""
+    return [_complaint(model, name) for name in (*replaced(model, TRAINED), *_losses(model))]
+
+
+def additions(model: keras.Model) -> list[str]:
+    """The layers and weights that a model of a user's class has beside those of its graph."""
+    graph: Any = model._functional if isinstance(model, keras.Sequential) else model
+    layers = model._flatten_layers(include_self=False, recursive=False)
+    weights = model._trainable_variables + model._non_trainable_variables
+    return [layer.name for layer in layers if layer not in graph._operations] + [
+        weight.name for weight in weights
+    ]
+
+
+def _losses(model: Any) -> list[str]:
+    names = replaced(model, MEASURED)
+    return names or (["metrics"] if is_users(model) and model._metrics else [])
+
+
+def _complaint(model: keras.Model, name: str) -> str:
+    return (
+        f"Its class {type(model).__name__} has {name} of its own, which is not compiled. Give"
+        " keras.Model(model.inputs, model.outputs), compiled with a loss, if Keras' own will do."
+    )
+
+
+def _is_of_keras(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("keras", "builtins")
