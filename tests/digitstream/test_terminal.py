@@ -201,4 +201,5 @@ def test_dead_letters_status_and_comparisons(
     with sending(kafka_broker.kafka, topics.dead_letters) as sender:
         sender.send([replace(letter, reason=f"empty: {text}").message()])
     code, listed, _ = run("dead-letters", "list", *where)
-    assert code == 0 and harmless(listed).count(f" 1 ({topics.dead_letters}/") == 1
+    assert code == 0
+    assert f"1 record among the dead letters is none ({topics.dead_letters}/" in harmless(listed)
