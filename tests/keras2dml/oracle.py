@@ -40,6 +40,27 @@ def seeded(built: keras.Model, seed: int = 7) -> keras.Model:
     return built
 
 
+def stable(built: keras.Model) -> keras.Model:
+    """The model with random weights under which its values neither vanish nor grow: kernels by the
+    number of what they add up, scales near 1.
+    """
+    generator = np.random.default_rng(5)
+    weights = []
+    for one in built.weights:
+        name, shape = one.path.rsplit("/", 1)[-1], tuple(one.shape)
+        drawn = generator.normal(size=shape)
+        if "kernel" in name:
+            depthwise = "depthwise" in one.path
+            fan = np.prod(shape[:2]) if depthwise and len(shape) == 4 else np.prod(shape[:-1])
+            weights.append(drawn / np.sqrt(fan))
+        elif "variance" in name or name in ("gamma",):
+            weights.append(np.exp(0.2 * drawn))
+        else:
+            weights.append(0.1 * drawn)
+    built.set_weights(weights)
+    return built
+
+
 def examples(built: keras.Model, rows: int, seed: int = 11) -> np.ndarray | list[np.ndarray]:
     """Rows with values of both signs, many of them equal so that there are ties; a list for several
     inputs.
@@ -193,7 +214,7 @@ def wanted(shape: tuple[int, ...], rows: int, loss: str | keras.losses.Loss) -> 
     """Targets for an output as a loss takes them: class numbers, labels, one-hot vectors, bits,
     numbers.
     """
-    name = loss if isinstance(loss, str) else loss.name
+    name = loss if isinstance(loss, str) else getattr(loss, "name", "function")
     generator = np.random.default_rng(3)
     labels = generator.integers(0, shape[-1], (rows, *shape[:-1]))
     if "circle" in name:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import keras
-import numpy as np
 import pytest
-from oracle import agrees
+from oracle import agrees, stable
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds, pytest.mark.slow]
 
@@ -27,27 +26,6 @@ SIZES = {
 }
 # One of most kinds of layers; the others take longer, and show little more.
 MARKS = {"MobileNetV3Small": (), "VGG16": (pytest.mark.long, pytest.mark.compute_bound)}
-
-
-def stable(built: keras.Model) -> keras.Model:
-    """The model with random weights under which its values neither vanish nor grow: kernels by the
-    number of what they add up, scales near 1.
-    """
-    generator = np.random.default_rng(5)
-    weights = []
-    for one in built.weights:
-        name, shape = one.path.rsplit("/", 1)[-1], tuple(one.shape)
-        drawn = generator.normal(size=shape)
-        if "kernel" in name:
-            depthwise = "depthwise" in one.path
-            fan = np.prod(shape[:2]) if depthwise and len(shape) == 4 else np.prod(shape[:-1])
-            weights.append(drawn / np.sqrt(fan))
-        elif "variance" in name or name in ("gamma",):
-            weights.append(np.exp(0.2 * drawn))
-        else:
-            weights.append(0.1 * drawn)
-    built.set_weights(weights)
-    return built
 
 
 @pytest.mark.parametrize(
