@@ -34,6 +34,8 @@ class Validation:
     data: Data
     batch_size: int
     frequency: int | Collection[int] = 1
+    again: Callable[[], Data] | None = None
+    """What draws the examples for each measurement, where they come from a dataset."""
 
     @classmethod
     def of(
@@ -41,11 +43,14 @@ class Validation:
     ) -> Self:
         """Of the examples the first `steps` batches, or all. Raises InvalidData."""
         size = positive("validation_batch_size", batch_size)
-        if not isinstance(frequency, Collection):
-            positive("validation_freq", frequency)
         if steps is not None and positive("validation_steps", steps) * size < data.rows:
             data = data.part(slice(steps * size))
         return cls(data, size, frequency)
+
+    def __post_init__(self) -> None:
+        """Raises InvalidData."""
+        if not isinstance(self.frequency, Collection):
+            positive("validation_freq", self.frequency)
 
     @property
     def batches(self) -> int:
@@ -205,7 +210,8 @@ class Run:
 
     def _measured(self, validation: Validation) -> dict[str, Measure]:
         def measure() -> dict[str, Measure]:
-            return self.training.measure(validation.data, validation.batch_size)
+            held = validation.again() if validation.again else validation.data
+            return self.training.measure(held, validation.batch_size)
 
         if self.callbacks is None:
             return measure()

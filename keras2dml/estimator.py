@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from keras2dml import reporting, targets
+from keras2dml import datasets, reporting, targets
 from keras2dml.algorithms import Algorithm
 from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint
@@ -24,11 +24,13 @@ from keras2dml.examples import kept, parts, split
 from keras2dml.fitting import Iteration, Training
 from keras2dml.frames import Columns
 from keras2dml.input_shapes import InputShape
+from keras2dml.passes import Passes
 from keras2dml.plan import Plan
 from keras2dml.policies import Policy
 from keras2dml.predicting import Predicting
 from keras2dml.scikit_learn import ScikitLearn
 from keras2dml.scorer import Scorer
+from keras2dml.sources import draws_batches
 from keras2dml.systemds import SystemDS
 
 
@@ -155,6 +157,8 @@ class Keras2DML(Predicting, ScikitLearn):
         called with the iterations done since its last call, instead of showing a progress bar. An
         epoch of `steps_per_epoch` batches is the next ones of a pass over the rows that are left,
         as Keras' is. With a folder `checkpoint`, the same call goes on where a killed run was.
+        X may draw its own batches, as a `tf.data.Dataset`: y is among them, and each epoch is drawn
+        when it begins.
         Raises InvalidData, and InvalidSession on a GPU, before anything runs.
 
         Returns this estimator, which has what Keras' History has: `history` and `epoch`.
@@ -170,51 +174,67 @@ class Keras2DML(Predicting, ScikitLearn):
         self._compilation.whole(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         state = self._compilation.state(self._matrices) if self._state is None else self._state
         tables = self._tables
-        if not isinstance(X, DataFrame):
+        passes = None
+        measured = validation_batch_size or size, validation_steps, validation_freq
+        if draws_batches(X):
+            datasets.check_alone(
+                algorithm,
+                y=y,
+                sample_weight=sample_weight,
+                validation_split=validation_split or None,
+                test_interval=self.test_interval or None,
+                checkpoint=checkpoint,
+            )
+            count = None if epochs is None else epochs - initial_epoch
+            drawing = steps_per_epoch, count, self._known, class_weight
+            passes = Passes(self._compilation, X, *drawing, shuffle=shuffle is not False)
+            size = passes.size
+        elif not isinstance(X, DataFrame):
             tables = columns(X, self._graph.takes, tables)
             X = self._in_columns(X, tables)
         with ExitStack() as stack:
-            data = stack.enter_context(
-                closing(self._examples(X, y, self._known, sample_weight, class_weight))
+            data = (
+                passes.first
+                if passes
+                else self._examples(X, y, self._known, sample_weight, class_weight)
             )
-            tested = held = None
+            stack.enter_context(closing(data))
+            tested = validation = None
             if validation_data is not None:
-                rows, labels, weights = parts(validation_data)
                 classes = [target.classes for target in data.targets]
-                held = self._examples(self._in_columns(rows, tables), labels, classes, weights)
-                stack.enter_context(closing(held))
+                held = parts(validation_data)
+                validation = self._held(held, classes, tables, *measured, "validation_steps")
+                stack.enter_context(closing(validation.data))
             elif validation_split:
-                data, held = split(data, validation_split, by_class=class_weight is not None)
+                data, rest = split(data, validation_split, by_class=class_weight is not None)
+                validation = Validation.of(rest, *measured)
             elif self.test_interval and self.test_iter:
                 data, tested = kept(data, self.test_iter, size, by_class=class_weight is not None)
             optimizer, objective = self._compilation.optimizer, self._compilation.objective()
             algorithm.fits(objective, optimizer, size, data.rows)
-            validation = None
-            if held is not None:
-                by = validation_batch_size or size, validation_steps, validation_freq
-                validation = Validation.of(held, *by)
             plan = Plan.of(
                 algorithm,
-                data.rows,
+                passes.count * size if passes else data.rows,
                 size,
                 self.max_iter,
                 epochs,
                 initial_epoch,
                 self.test_interval if tested else 0,
-                by_epoch=epochs is not None or bool(validation or callbacks),
+                by_epoch=epochs is not None or bool(validation or callbacks or passes),
                 steps=steps_per_epoch,
             )
             training = Training(
                 self._systemds,
                 self._compilation,
                 {**self._matrices, **state},
-                data,
+                passes.segment(0).data if passes else data,
                 self._steps,
                 self.seed,
                 algorithm,
                 self._policy,
-                shuffled=epochs is not None if shuffle is None else shuffle,
+                shuffled=not passes and (epochs is not None if shuffle is None else shuffle),
                 rate=self._rate,
+                passes=passes,
             )
             stack.enter_context(closing(training))
             self._shown(training.script)

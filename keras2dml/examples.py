@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
 from keras2dml.frames import Columns, Rows
 from keras2dml.objective import Objective
+from keras2dml.sources import draws_batches
 from keras2dml.systemds import SystemDS
 from keras2dml.targets import Classes, Targets
 
@@ -119,9 +120,12 @@ def of_frame(
     return Data((features,), (made,))
 
 
-def parts(validation_data: Sequence[object] | DataFrame) -> tuple[Any, Any, Any]:
-    """X, y and the weights of Keras' `validation_data`: of a DataFrame X alone."""
-    whole = (validation_data,) if isinstance(validation_data, DataFrame) else validation_data
+def parts(validation_data: Any) -> tuple[Any, Any, Any]:
+    """X, y and the weights of Keras' `validation_data`: of a DataFrame, and of what draws its own
+    batches, X alone.
+    """
+    alone = isinstance(validation_data, DataFrame) or draws_batches(validation_data)
+    whole: tuple[Any, ...] = (validation_data,) if alone else tuple(validation_data)
     if not 1 <= len(whole) <= 3:
         message = f"validation_data has {len(whole)} parts: give (X, y), or (X, y, sample_weight)."
         raise InvalidData(message)

@@ -16,8 +16,10 @@ from keras2dml import training
 from keras2dml.algorithms import Algorithm
 from keras2dml.compilation import Compilation
 from keras2dml.examples import Data
+from keras2dml.frames import Rows
 from keras2dml.matrices import Matrix
 from keras2dml.objective import Objective
+from keras2dml.passes import Passes
 from keras2dml.plan import Plan
 from keras2dml.policies import Policy
 from keras2dml.scoring import ROWS_AT_ONCE
@@ -77,11 +79,15 @@ class Training:
         *,
         shuffled: bool = False,
         rate: float | None = None,
+        passes: Passes | None = None,
     ) -> None:
-        """Begin with these weights and this state of the optimizer, which has made `steps`."""
+        """Begin with these weights and this state of the optimizer, which has made `steps`. Where
+        there are `passes`, the data are their first segment.
+        """
         self._systemds = systemds
         self._compilation = compilation
-        self._seed, self._shuffled = seed, shuffled
+        self._seed, self._shuffled, self._passes = seed, shuffled, passes
+        self._segment = passes.segment(0) if passes else None
         self._workers, self._policy = algorithm.parallel, policy
         self._order = -1
         self.steps = steps
@@ -105,9 +111,10 @@ class Training:
         """
         piece = 1
         while done < plan.iterations:
-            count = plan.next(done, most() or piece)
             began = time.monotonic()
-            yield self._iterations(plan, done, count)
+            size, before, left = self._batches(plan, done)
+            count = min(plan.next(done, most() or piece), left)
+            yield self._iterations(plan, done, count, size, before)
             done += count
             pace = SECONDS_A_RUN / max(time.monotonic() - began, 1e-3)
             piece = max(1, round(count * min(pace, 4.0)))
@@ -144,12 +151,28 @@ class Training:
         unused = {one.data.hashCode(): one for one in before}
         self._systemds.free(*(one for code, one in unused.items() if code not in used))
 
-    def _put(self, name: str, matrix: np.ndarray) -> None:
+    def _put(self, name: str, matrix: np.ndarray | Rows) -> None:
         if name in self._variables:
             self._systemds.free(self._variables[name])
-        self._variables[name] = self._systemds.matrix(matrix)
+        self._variables[name] = self._systemds.placed(matrix)
 
-    def _iterations(self, plan: Plan, done: int, count: int) -> list[Iteration]:
+    def _batches(self, plan: Plan, done: int) -> tuple[int, int, int]:
+        """The size of the next batches, and how many there are before and after them in what the
+        JVM holds, or will come again; of data that are drawn it holds the next ones then.
+        """
+        if self._passes is None:
+            return plan.batch_size, done, plan.iterations
+        segment = self._passes.segment(done)
+        if segment is not self._segment:
+            for name, matrix in segment.data.matrices(self.objective).items():
+                self._put(name, matrix)
+            self._segment = segment
+        before = done % plan.batches - segment.begin
+        return segment.size, before, segment.count - before
+
+    def _iterations(
+        self, plan: Plan, done: int, count: int, size: int, batch_before: int
+    ) -> list[Iteration]:
         if self._shuffled:
             before = (self.steps - done) // plan.batches
             self._shuffle(plan.rows, before + done // plan.batches)
@@ -162,12 +185,12 @@ class Training:
         unused = (1 << (count - 1).bit_length()) - count
         self._put("schedule", np.pad(schedule, ((0, unused), (0, 0)), mode="edge"))
         scalars = {
-            "batch_size": plan.batch_size,
+            "batch_size": size,
             "workers": self._workers,
             "part_size": plan.part_size,
             "iterations": count,
             "iteration_before": self.steps,
-            "batch_before": done,
+            "batch_before": batch_before,
             "seed": self._seed,
         }
         results = self._systemds.run(self.script, {**self._variables, **scalars})

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
 
-from keras2dml import data, plots, reporting
+from keras2dml import data, datasets, plots, reporting
 from keras2dml.activations import Activations
 from keras2dml.epochs import Validation
 from keras2dml.errors import InvalidData, positive
@@ -17,7 +17,9 @@ from keras2dml.exporting import Exporting
 from keras2dml.fitting import measured
 from keras2dml.losses import HINGES
 from keras2dml.objective import Goal
+from keras2dml.passes import Held
 from keras2dml.scorer import Scorer
+from keras2dml.sources import draws_batches
 from keras2dml.sums import Measure
 from keras2dml.targets import Classes
 
@@ -70,7 +72,13 @@ class Predicting(Exporting):
         return self._compilation.graph.gives.packed([_probabilities(*part) for part in parts])
 
     def outputs(self, X: object) -> list[np.ndarray]:
-        """Every output of the model for each row, in Keras' order."""
+        """Every output of the model for each row, in Keras' order; of what draws its own batches
+        as it draws them, some at a time.
+        """
+        if draws_batches(X) and self._activations is None:
+            return datasets.scored(X, self.outputs)
+        if draws_batches(X):
+            X, _, _ = datasets.whole(X)
         X = self._in_columns(X, self._tables)
         if self._activations is not None:
             layers = Activations(self._compilation, self._activations)
@@ -87,6 +95,9 @@ class Predicting(Exporting):
             names += [] if sample_weight is None else [str(sample_weight)]
             rows = self.predict(X).select(*names).toPandas().to_numpy()
             return reporting.agreement(*rows.T, classified=self.classifies)
+        if draws_batches(X):
+            datasets.check_alone(y=y, sample_weight=sample_weight)
+            X, y, sample_weight = datasets.whole(X)
         X = self._in_columns(X, self._tables)
         wanted = self._examples(X, y, self._classes, sample_weight).targets
         return reporting.score(self._compilation.goals, self.outputs(X), wanted)
@@ -112,11 +123,10 @@ class Predicting(Exporting):
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
         self._compilation.measures()
         self._compilation.whole(steps=steps)
-        held = self._examples(self._in_columns(X, self._tables), y, self._classes, sample_weight)
-        validation = Validation.of(held, size, steps, 1)
+        validation = self._held((X, y, sample_weight), self._classes, self._tables, size, steps)
         constants = {name: one.matrix for name, one in self._compilation.graph.constants()}
         with (
-            closing(held),
+            closing(validation.data),
             self._systemds.holding({**self._matrices, **constants}) as weights,
         ):
             logs = measured(self._systemds, self._compilation, weights, validation.data, size)
@@ -152,6 +162,28 @@ class Predicting(Exporting):
         """X with the columns of its tables in the order of these."""
         takes = self._compilation.graph.takes
         return X if isinstance(X, DataFrame) else data.in_columns(X, takes, tables)
+
+    def _held(
+        self,
+        examples: Sequence[Any],
+        classes: Classes,
+        tables: Sequence[data.Names | None],
+        size: int,
+        steps: int | None,
+        frequency: int | Collection[int] = 1,
+        argument: str = "steps",
+    ) -> Validation:
+        """X, y and weights to measure in batches of this size, so many `steps` of them, which the
+        user knows as `argument`. Raises InvalidData.
+        """
+        X, y, sample_weight = examples
+        if draws_batches(X):
+            datasets.check_alone(y=y, sample_weight=sample_weight)
+            repeats = argument == "validation_steps"
+            held = Held(self._compilation, X, steps, argument, classes, repeats=repeats)
+            return Validation(held.first, held.size, frequency, held.next)
+        rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
+        return Validation.of(rows, size, steps, frequency)
 
     def _scoring(self) -> Scorer:
         if self._scorer is None:
