@@ -22,6 +22,9 @@ LONGEST_CELL = 2_000
 
 _TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "ignoreNullFields": "false"}
 
+# The intervals of months, days and microseconds that Python has no type for; they become texts.
+_CALENDAR_INTERVAL = re.compile(r"\binterval\b(?! (?:year|month|day|hour|minute|second)|:)")
+
 ANSWERS = """
 SELECT readings.date, readings.topic, readings.partition, readings.offset, readings.id,
        readings.device, prediction, confidence, label, prediction = label AS correct, model_name,
@@ -62,11 +65,18 @@ def asked(spark: SparkSession, text: str, names: Sequence[str]) -> DataFrame:
         answer = sandbox.analysed(spark, text, names)
     except (PySparkException, Py4JJavaError) as exc:
         raise BadQuery(refusal(exc)) from exc
+    fields = list(answer._jdf.schema().fields())  # PySpark's own schema fails on such an interval
     columns: list[str] = []
-    for name in answer.columns:
+    for field in fields:
+        name = field.name()
         same = sum(re.fullmatch(rf"{re.escape(name)}(_\d+)?", each) is not None for each in columns)
         columns.append(f"{name}_{same + 1}" if same else name)
-    return answer.toDF(*columns)
+    kinds = [field.dataType().catalogString() for field in fields]
+    texts = [
+        column.cast("string").alias(name) if _CALENDAR_INTERVAL.search(kind) else column
+        for name, kind, column in zip(columns, kinds, map(_named, columns), strict=True)
+    ]
+    return answer.toDF(*columns).select(*texts)
 
 
 def refusal(error: Exception) -> str:
@@ -112,9 +122,13 @@ def cells(answer: DataFrame, limit: int) -> tuple[list[list[str]], bool]:
     return [list(map(_shortened, row)) for row in rows[:limit]], len(rows) > limit
 
 
+def _named(name: str) -> Column:
+    return functions.col(f"`{name.replace('`', '``')}`")
+
+
 def _column(field: StructField, *, flat: bool) -> Column:
     """A column by its name; `flat` is without parts."""
-    column = functions.col(f"`{field.name.replace('`', '``')}`")
+    column = _named(field.name)
     if flat and isinstance(field.dataType, BinaryType):
         column = functions.base64(column)
     elif flat and isinstance(field.dataType, ArrayType | MapType | StructType):

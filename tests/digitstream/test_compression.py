@@ -72,7 +72,7 @@ def test_every_program_reads_what_producers_and_topics_compress(
         for codec in CODECS:
             told = Progress(each.name, 0, NOW, 0, 0, 0, 0.0, 0.0, {}, None, LAG).message()
             send(kafka_broker, each.topics.progress, codec, [told])
-        score(spark, each, threading.Event(), print)
+        score(spark, each, threading.Event(), lambda sentence: None)
         flags = ("--bootstrap-servers", each.bootstrap_servers, "--prefix", each.prefix)
         with reading_topics(each.kafka) as reader, looking(each.kafka) as log:
             counts = reconcile(reader, each.topics)

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from digitstream import sandbox_rules as rules
 from digitstream.sandbox import MOST_CHARACTERS, BadQuery
-from digitstream.sql import asked, cells
+from digitstream.sql import asked, cells, lines
 
 pytestmark = pytest.mark.spark
 
@@ -227,6 +227,14 @@ def test_every_class_on_the_list_is_one_of_sparks(tables: SparkSession) -> None:
     assert not {"reflect", "java_method", "input_file_name", "current_user", "rand"} & {
         name for name, (classname, _) in known.items() if classname in rules.NODES
     }
+
+
+def test_intervals_that_python_has_no_type_for_are_texts(tables: SparkSession) -> None:
+    query = "SELECT make_interval(1, 2) AS i, array(make_interval(0, 1)) AS i, interval 1 day AS d"
+    answer = asked(tables, query, VIEWS)
+    assert list(lines(answer)) == [
+        """{"i":"1 years 2 months","i_2":"[1 months]","d":"INTERVAL '1' DAY"}"""
+    ]
 
 
 @pytest.mark.slow
