@@ -5,7 +5,9 @@ the Python of an environment in which keras2dml is installed, and nothing else o
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Any
 
 import keras
 import numpy as np
@@ -63,13 +65,23 @@ def main(backend: str) -> int:
             ours = Keras2DML(spark, model, batch_size=BATCH, display=0)
             scores = ours.predict_proba(features)
             near(scores, model.predict(features, verbose=0), FORWARD, f"{name} scores")
-            ours.fit(features, labels, epochs=1, shuffle=False)
+            if backend == "torch":
+                ours.fit(loader(features, labels), epochs=1)
+            else:
+                ours.fit(features, labels, epochs=1, shuffle=False)
             model.fit(features, labels, batch_size=BATCH, epochs=1, shuffle=False, verbose=0)
             for one, other in zip(ours.to_keras().get_weights(), model.get_weights(), strict=True):
                 near(one, other, WEIGHTS, f"{name} with {optimizer}")
             compared += 1
     spark.stop()
     return compared
+
+
+def loader(features: np.ndarray, labels: np.ndarray) -> Iterable[Any]:
+    """The batches as PyTorch's DataLoader gives them."""
+    data = import_module("torch.utils.data")
+    rows = list(zip(features, labels, strict=True))
+    return data.DataLoader(rows, batch_size=BATCH)
 
 
 def near(array: np.ndarray, expected: np.ndarray, distance: float, what: str) -> None:
