@@ -23,7 +23,7 @@ IMAGE = (5, 4, 3)
 def test_weights_come_back_as_they_went(data_format):
     built = model(
         IMAGE,
-        Conv2D(2, (3, 2), data_format=data_format),
+        Conv2D(4, (3, 2), data_format=data_format),
         Flatten(data_format=data_format),
         Dense(4),
     )

@@ -47,12 +47,12 @@ def named(arguments: object) -> str:
 @pytest.mark.parametrize("arguments", CONVOLUTIONS, ids=named)
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_convolution_scores_as_keras(spark, arguments, data_format):
-    layer = Conv2D(3, data_format=data_format, **arguments)
+    layer = Conv2D(5, data_format=data_format, **arguments)
     if data_format == "channels_last":
         agrees(spark, model(IMAGE, layer))
         return
     # Keras cannot run channels_first on every CPU: the same kernel on the image turned round.
-    first, last = model((2, 8, 6), layer), model(IMAGE, Conv2D(3, **arguments))
+    first, last = model((2, 8, 6), layer), model(IMAGE, Conv2D(5, **arguments))
     assert_same_but_turned(spark, first, last)
 
 
