@@ -22,6 +22,9 @@ from keras2dml.graph import (
     source_of,
 )
 from keras2dml.regularizers import strengths
+from keras2dml.rules.arguments import config_of as config_of
+from keras2dml.rules.arguments import defaults_of, is_default, shown, without_config
+from keras2dml.rules.arguments import named as named
 from keras2dml.rules.operators import nodes as nodes
 from keras2dml.rules.user_classes import is_users, kind_of
 
@@ -55,13 +58,13 @@ class Lowering:
         """Every argument of `layer` that differs from Keras' default and that the rule ignores."""
         if not isinstance(layer, keras.Layer):
             return
-        defaults = _defaults(type(layer))
+        defaults = defaults_of(type(layer))
         try:
             config = {} if isinstance(layer, keras.Model) else config_of(layer)
-        except NotImplementedError:  # Keras' own, where a layer of a user's has arguments
+        except NotImplementedError:  # Keras' own, where a class of a user's has arguments
             yield (
-                f"{named(layer)} has no get_config(), by which its arguments are known and copies"
-                " are made: give it one."
+                f"{without_config(layer)} has no get_config(), by which its arguments are known and"
+                " copies are made: give it one."
             )
             return
         for argument, value in config.items():
@@ -69,12 +72,12 @@ class Lowering:
                 argument in self.honours
                 or argument in HARMLESS
                 or argument.endswith(("_initializer", "_regularizer", "_constraint"))
-                or _same(value, defaults.get(argument))
+                or is_default(value, defaults.get(argument))
             ):
                 continue
-            shown = _shown(getattr(layer, argument, value))
+            given = shown(getattr(layer, argument, value))
             yield (
-                f"{named(layer)} has {argument}={shown}. keras2dml compiles this layer only with"
+                f"{named(layer)} has {argument}={given}. keras2dml compiles this layer only with"
                 f" {argument}={defaults.get(argument)!r}: leave the argument out."
             )
         policy = layer.dtype_policy
@@ -246,49 +249,3 @@ def call(
 def result(value: Value, name: str, like: Value) -> Value:
     """Another result, like `like`, of the call that made `value`."""
     return like.made_by(source_of(value), name)
-
-
-def config_of(layer: Any) -> dict[str, Any]:
-    """A layer's arguments, with an activation that has no name as it is: Keras warns of it, and
-    fails where its text cannot be found.
-    """
-    nameless = {
-        part: part.activation
-        for part in (layer._flatten_layers() if isinstance(layer, keras.Layer) else ())
-        if getattr(getattr(part, "activation", None), "__name__", "") == "<lambda>"
-    }
-    for part in nameless:
-        part.activation = keras.activations.linear
-    try:
-        config: dict[str, Any] = layer.get_config()
-    finally:
-        for part, activation in nameless.items():
-            part.activation = activation
-    return {**config, "activation": nameless[layer]} if layer in nameless else config
-
-
-def named(layer: Any) -> str:
-    """How a complaint names a layer or an operation."""
-    kind = "Layer" if isinstance(layer, keras.Layer) else "Operation"
-    return f"{kind} {layer.name!r} ({type(layer).__name__})"
-
-
-def _defaults(layer: type) -> dict[str, object]:
-    parameters = inspect.signature(layer.__init__).parameters  # type: ignore[misc]
-    return {name: p.default for name, p in parameters.items() if p.default is not p.empty}
-
-
-def _shown(value: object) -> str:
-    """A value for a complaint: objects of Keras by their class and constants."""
-    config = value.get_config() if hasattr(value, "get_config") else None
-    if not isinstance(config, dict):
-        return repr(value)
-    constants = ", ".join(f"{name}={constant!r}" for name, constant in config.items())
-    return f"{type(value).__name__}({constants})"
-
-
-def _same(value: object, default: object) -> bool:
-    """Whether a config's value says what the default says; Keras normalises 1 to (1, 1)."""
-    if isinstance(value, (tuple, list)) and not isinstance(default, (tuple, list)):
-        return all(item == default for item in value)
-    return value == default or (isinstance(value, list) and tuple(value) == default)

@@ -1,0 +1,67 @@
+"""The arguments of layers, as Keras tells them, and how complaints name them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+
+
+def config_of(layer: Any) -> dict[str, Any]:
+    """A layer's arguments, with an activation that has no name as it is: Keras warns of it, and
+    fails where its text cannot be found.
+    """
+    nameless = {
+        part: part.activation
+        for part in (layer._flatten_layers() if isinstance(layer, keras.Layer) else ())
+        if getattr(getattr(part, "activation", None), "__name__", "") == "<lambda>"
+    }
+    for part in nameless:
+        part.activation = keras.activations.linear
+    try:
+        config: dict[str, Any] = layer.get_config()
+    finally:
+        for part, activation in nameless.items():
+            part.activation = activation
+    return {**config, "activation": nameless[layer]} if layer in nameless else config
+
+
+def without_config(layer: keras.Layer) -> str:
+    """How a complaint names what has no `get_config`: the layer, or a regularizer, constraint or
+    initializer of it.
+    """
+    kinds = (keras.Regularizer, keras.constraints.Constraint, keras.Initializer)
+    for part in vars(layer).values():
+        base = next((kind for kind in kinds if isinstance(part, kind)), None)
+        if base is not None and type(part).get_config is base.get_config:
+            return f"The {base.__name__.lower()} {type(part).__name__} of {named(layer)}"
+    return named(layer)
+
+
+def named(layer: Any) -> str:
+    """How a complaint names a layer or an operation."""
+    kind = "Layer" if isinstance(layer, keras.Layer) else "Operation"
+    return f"{kind} {layer.name!r} ({type(layer).__name__})"
+
+
+def defaults_of(layer: type) -> dict[str, object]:
+    """The arguments of a layer's class that have defaults, with these."""
+    parameters = inspect.signature(layer.__init__).parameters  # type: ignore[misc]
+    return {name: p.default for name, p in parameters.items() if p.default is not p.empty}
+
+
+def shown(value: object) -> str:
+    """A value for a complaint: objects of Keras by their class and constants."""
+    config = value.get_config() if hasattr(value, "get_config") else None
+    if not isinstance(config, dict):
+        return repr(value)
+    constants = ", ".join(f"{name}={constant!r}" for name, constant in config.items())
+    return f"{type(value).__name__}({constants})"
+
+
+def is_default(value: object, default: object) -> bool:
+    """Whether a config's value says what the default says; Keras normalises 1 to (1, 1)."""
+    if isinstance(value, (tuple, list)) and not isinstance(default, (tuple, list)):
+        return all(item == default for item in value)
+    return value == default or (isinstance(value, list) and tuple(value) == default)
