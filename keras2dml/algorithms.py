@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from keras2dml import misplaced_sums
 from keras2dml.errors import InvalidData, InvalidSession
 from keras2dml.graph import IDENTITY, Graph
-from keras2dml.rules import biases
 from keras2dml.slices import Slices
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class Algorithm:
 def _check_sums(graph: Graph, batch_size: int, examples: int) -> None:
     """InvalidData for sums that Keras takes for biases where all batches have as many examples."""
     size = min(batch_size, examples)
-    reasons = [] if examples % size else biases.complaints(graph, size)
+    reasons = [] if examples % size else misplaced_sums.complaints(graph, size)
     if reasons:
         message = (
             f"{' '.join(dict.fromkeys(reasons))} Give another batch_size, or put the smaller"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from types import GeneratorType
+from typing import Any
 
-import keras
-from keras.src.trainers import data_adapters
+_LIBRARIES = frozenset(("keras", "tensorflow", "torch", "grain"))
 
 
 def draws_batches(X: object) -> bool:
     """Whether Keras would take X for something that draws its own batches."""
-    kinds = (GeneratorType, keras.utils.PyDataset)
-    return (
-        isinstance(X, kinds)
-        or data_adapters.is_tf_dataset(X)
-        or data_adapters.is_torch_dataloader(X)
-        or data_adapters.is_grain_dataset(X)
+    if isinstance(X, GeneratorType):
+        return True
+    if _LIBRARIES.isdisjoint(kind.__module__.partition(".")[0] for kind in type(X).__mro__):
+        return False  # and Keras need not be there
+    adapters: Any = import_module("keras.src.trainers.data_adapters")
+    return bool(
+        isinstance(X, import_module("keras").utils.PyDataset)
+        or adapters.is_tf_dataset(X)
+        or adapters.is_torch_dataloader(X)
+        or adapters.is_grain_dataset(X)
     )

@@ -61,7 +61,7 @@ def test_every_other_bias_is_compiled(layer):
 
 
 def test_no_backend_but_tensorflow_adds_it_so(monkeypatch):
-    monkeypatch.setattr("keras2dml.rules.biases.is_tensorflow", lambda: False)
+    monkeypatch.setattr("keras2dml.misplaced_sums.is_tensorflow", lambda: False)
     assert not complaints(keras.Sequential([keras.Input((2, 5, 6)), layers.Conv2D(4, 3, **FIRST)]))
 
 

@@ -90,10 +90,10 @@ def test_a_killed_run_goes_on_from_its_checkpoint(run, tmp_path, monkeypatch, sh
     wanted = run(built()).fit(*rows(), **arguments)
     iterations = Training._iterations
 
-    def dying(self, plan, done, count):
+    def dying(self, plan, done, count, *batch):
         if done >= 9:
             raise Killed
-        return iterations(self, plan, done, min(count, 2))
+        return iterations(self, plan, done, min(count, 2), *batch)
 
     monkeypatch.setattr(Training, "_iterations", dying)
     with pytest.raises(Killed):
