@@ -218,7 +218,7 @@ class Training:
 
 def averages(iterations: Sequence[Iteration]) -> dict[str, Measure]:
     """What was measured over these iterations together, as Keras reports an epoch."""
-    return iterations[0].objective.measures(np.sum([step.sums for step in iterations], axis=0))
+    return iterations[0].objective.averages(np.array([step.sums for step in iterations]))
 
 
 def measured(
@@ -230,8 +230,8 @@ def measured(
 ) -> dict[str, Measure]:
     """Losses and metrics of a model with these weights and constants, by Keras' names."""
     objective = compilation.objective(held.targets)
-    size = batch_size if objective.by_batch else ROWS_AT_ONCE
+    size = batch_size if objective.by_batch or objective.several else ROWS_AT_ONCE
     with systemds.holding(held.matrices(objective)) as rows:
         known = {**weights, **rows, "batch_size": size}
         computed = systemds.computed(training.evaluation(objective), known)
-    return objective.measures(computed["measured"][0])
+    return objective.averages(computed["measured"])

@@ -132,7 +132,7 @@ class Objective:
         return names
 
     def measures(self, sums: np.ndarray) -> dict[str, Measure]:
-        """What Keras reports, by its names, of the sums of one batch or more."""
+        """What Keras reports, by its names, of the sums of a batch."""
         found: dict[str, Measure] = {}
         begin = 0
         for name, count, metric in self.columns():
@@ -141,6 +141,19 @@ class Objective:
             begin += count
         del found["rows"]
         return found
+
+    def averages(self, batches: np.ndarray) -> dict[str, Measure]:
+        """What Keras reports of several batches with these sums, (batches, columns): the losses of
+        several outputs count by batches, as in its compiled steps, and all else by examples.
+        """
+        measures = self.measures(batches.sum(axis=0))
+        losses = {f"{goal.name}_loss" for goal in self.goals if self.several}
+        begin = 0
+        for name, count, _ in self.columns():
+            if name in losses:
+                measures[name] = float(np.mean(batches[:, begin] / batches[:, -1]))
+            begin += count
+        return measures
 
     def listed(self, measures: Mapping[str, Measure], losses: Sequence[str]) -> list[Measure]:
         """What Keras reports in the order of its list: the loss, metrics by the names that they

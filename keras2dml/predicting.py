@@ -115,7 +115,7 @@ class Predicting(Exporting):
         """Losses and metrics as Keras' `evaluate` has them: the loss, a list, or a dict.
 
         `steps` are the batches to look at; their size is that of `fit`, and matters to losses of
-        whole batches alone.
+        whole batches and to those of several outputs alone.
 
         Raises InvalidData as `fit` does, and UnsupportedModel for a class of models that measures
         otherwise.

@@ -135,8 +135,8 @@ def _in_parts(
 
 
 def evaluation(objective: Objective) -> Script:
-    """The script that leaves the sums of the objective's columns for the model as it stands over
-    all rows, `batch_size` at a time, as `measured` (1, columns).
+    """The script that leaves the sums of the objective's columns for the model as it stands, over
+    `batch_size` rows at a time, as `measured` (batches, columns).
     """
     graph = objective.graph
     forward = Forward.of(graph, training=False, measuring=True)
@@ -144,7 +144,7 @@ def evaluation(objective: Objective) -> Script:
     first = graph.input_name(graph.input)
     columns = sum(count for _, count, _ in objective.columns())
     body = [
-        f"measured = matrix(0, rows=1, cols={columns})",
+        f"measured = matrix(0, rows=ceil(nrow({first}) / batch_size), cols={columns})",
         *forward.setup,
         *dml.block(
             f"for (begin in seq(1, nrow({first}), batch_size))",
@@ -156,7 +156,7 @@ def evaluation(objective: Objective) -> Script:
                 *forward.lines,
                 *measuring.lines,
                 *measuring.penalties,
-                f"measured = measured + {measuring.sums}",
+                f"measured[(begin - 1) / batch_size + 1,] = {measuring.sums}",
             ],
         ),
     ]

@@ -157,7 +157,7 @@ def test_several_inputs_and_outputs_go_by_their_names(run):
     outputs = {"kind": Dense(3, "softmax", name="kind")(a), "size": Dense(1, name="size")(b)}
     built = keras.Model({"a": a, "b": b}, outputs)
     losses = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
-    built.compile("sgd", losses, run_eagerly=True)  # or Keras weights their batches alike
+    built.compile("sgd", losses)
     features, targets = {"a": X, "b": X[:, :2]}, {"kind": Y, "size": X[:, :1]}
     dataset = tf.data.Dataset.from_tensor_slices((features, targets)).batch(5)
     ours = run(built).fit(dataset, epochs=2, validation_data=dataset)

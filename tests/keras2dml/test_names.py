@@ -111,7 +111,7 @@ COMPILED = [
 @pytest.mark.parametrize("compiled", COMPILED)
 def test_what_outputs_are_told_goes_by_keys_as_in_keras(run, compiled, keyed):
     built = crossed(keyed=keyed)
-    built.compile(keras.optimizers.SGD(0.1), run_eagerly=True, **compiled)
+    built.compile(keras.optimizers.SGD(0.1), **compiled)
     ours = run(built)
     y = {"q": A[:, :2], "p": B[:, 1:]}
     if not keyed and "loss" in compiled and not isinstance(compiled["loss"], dict):
