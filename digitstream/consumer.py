@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -15,13 +15,16 @@ from contract.checkpoint import Positions
 from contract.clients import PATIENCE_MS, absent, consuming, denied, reaching, served
 from contract.codecs import UNDECODED, undecoded
 from contract.connection import Kafka
-from contract.errors import TopicMissing
+from contract.errors import BrokerUnavailable, TopicMissing
 from contract.log import Log, looking
 from contract.topics import hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
 PATIENCE_SECONDS = 60
 """How long Kafka may give nothing of what it has."""
+_AGAIN_SECONDS = 0.2
+
+T = TypeVar("T")
 
 
 class TopicReader:
@@ -42,8 +45,7 @@ class TopicReader:
 
     def topic_id(self, topic: str) -> str | None:
         """The id that Kafka gave the topic; None from a Kafka without ids, or without the topic."""
-        with served(self._kafka):
-            return self._log.topic_ids([topic]).get(topic)
+        return self._answer(lambda: self._log.topic_ids([topic]).get(topic))
 
     def first(self, topic: str) -> Positions:
         """The offset of each partition's oldest record that is still there."""
@@ -129,12 +131,25 @@ class TopicReader:
     def _places(self) -> list[Any]:
         return [self._at(place) for place in sorted(self._consumer.assignment())]
 
+    def _answer(self, question: Callable[[], T]) -> T:
+        """What Kafka answers a client that asks one broker: one that was restarted has closed the
+        connection, and of several one may be gone.
+        """
+        deadline = time.monotonic() + PATIENCE_MS / 1e3
+        while True:
+            try:
+                with served(self._kafka):
+                    return question()
+            except BrokerUnavailable:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(_AGAIN_SECONDS)
+
     def _of(self, topic: str) -> list[TopicPartition]:
         """The partitions that the topic has now, which the consumer knows then, too: one that runs
         learns of new ones after minutes.
         """
-        with served(self._kafka):
-            partitions = self._log.partitions(topic)
+        partitions = self._answer(lambda: self._log.partitions(topic))
         if not partitions and hidden(self._kafka, topic):
             raise denied(self._kafka, f"it may not READ {topic}")
         if not partitions:

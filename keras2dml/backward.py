@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from keras2dml import dml
-from keras2dml.graph import IDENTITY, Call, Graph, Parameter, Value, source_of
+from keras2dml.graph import IDENTITY, PENALTY, Call, Graph, Parameter, Value, source_of
 from keras2dml.rendering import Forward
 from keras2dml.slices import Slices
 
@@ -26,7 +26,9 @@ class Backward:
         self.used: list[str] = []
         self.lines: list[str] = []
         self._summands: dict[str, list[str]] = defaultdict(list)
-        self._needed = _needed(forward.graph, wanted)
+        self._needed = needed(forward.graph, wanted)
+        self.penalized: set[str] = set()
+        """The parameters whose weights cost something, whatever they have an influence on."""
 
     @property
     def trained(self) -> list[Parameter]:
@@ -54,8 +56,12 @@ class Backward:
     def run(self) -> None:
         """Write the statements of every call that has a gradient."""
         for call in reversed(self.forward.graph.calls):
-            if self.forward.function(call) != IDENTITY:
+            if self.forward.function(call) != IDENTITY and not call.constant:
                 self._append(call)
+        for parameter in self.forward.graph.parameters:
+            if parameter.name in self.penalized and not self._summands[parameter.name]:
+                zeros = _zeros(parameter.name)
+                self.lines.append(f"{self._gradient(parameter.name, 'loss')} = {zeros}")
         for parameter in self.trained:
             moments = self.slices.moments if self.slices else ()
             for name in ("", *(f"_{moment}" for moment in moments)):
@@ -132,14 +138,27 @@ def _zeros(variable: str) -> str:
     return f"matrix(0, rows=nrow({variable}), cols=ncol({variable}))"
 
 
-def _needed(graph: Graph, wanted: Iterable[Value]) -> set[Call]:
+def needed(graph: Graph, wanted: Iterable[Value]) -> set[Call]:
     """The calls on whose results a trainable weight, or an input that is wanted, has an influence:
     only they need a gradient.
     """
-    needed = {source_of(value) for value in wanted}
+    calls = {source_of(value) for value in wanted}
     for call in graph.calls:
         trained = any(weight.variable.trainable for weight in call.weights)
-        takes = any(source_of(value) in needed for value in call.inputs)
+        takes = any(source_of(value) in calls for value in call.inputs)
         if (trained or takes) and not call.constant:
-            needed.add(call)
-    return needed
+            calls.add(call)
+    return calls
+
+
+def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
+    """Why Keras trains nothing of a model with weights, where that is so."""
+    calls = needed(graph, ())
+    behind = any(source_of(value) in calls for value in losses)
+    costs = any(one.weight.variable.regularizer for one in graph.parameters if one.trainable)
+    costs = costs or any(call.training == PENALTY and call in calls for call in graph.calls)
+    if not (behind or costs) and any(one.trainable for one in graph.parameters):
+        yield (
+            "No loss has a gradient at any weight, since an operation without one, such as round or"
+            " stop_gradient, lies between. Keras trains no such model: put it elsewhere."
+        )

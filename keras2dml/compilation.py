@@ -11,6 +11,7 @@ import numpy as np
 
 from keras2dml import kinks, parameter_server, training
 from keras2dml.algorithms import Algorithm
+from keras2dml.backward import unlearned
 from keras2dml.check import check
 from keras2dml.configuration import Configuration
 from keras2dml.copies import copied
@@ -204,16 +205,17 @@ class Compilation:
     def _check_trained(self) -> None:
         reasons = [call.untrained for call in self.graph.calls if call.untrained]
         reasons += untrained(self.model)
+        reasons += unlearned(self.graph, (goal.loss.takes for goal in self.goals))
         if reasons:
             raise UnsupportedModel(self.model.name, dict.fromkeys(reasons), "trained")
 
-    def state(self, weights: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-        """The optimizer's matrices by name, as the Keras model's optimizer has them, or as they are
-        at first, for these weights or the model's. Raises InvalidData if it was made for other
-        variables.
+    def state(
+        self, weights: Mapping[str, np.ndarray] | None = None, steps: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """The optimizer's matrices by name, of the Keras model's optimizer, or as they are before
+        its first of `steps`. Raises InvalidData if it was made for other variables.
         """
-        optimizer = self.configuration.optimizer
-        if optimizer.built and self.steps:
+        if self.configuration.optimizer.built and (self.steps if steps is None else steps):
             try:
                 return {one.name: one.to_dml() for one in self.kept(self.model)}
             except KeyError as error:
@@ -258,9 +260,7 @@ class Compilation:
         shuffled: bool = False,
         algorithm: Algorithm | None = None,
     ) -> Script:
-        """The training script for such an objective; for class numbers without. Raises
-        UnsupportedModel for layers that are compiled for scoring alone.
-        """
+        """The training script for an objective, or for class numbers. Raises UnsupportedModel."""
         self._check_trained()
         made = objective or self.objective(), self.optimizer, self.constraints
         algorithm = algorithm or Algorithm()

@@ -19,7 +19,7 @@ from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation, fresh
 from keras2dml.data import Names, columns
 from keras2dml.epochs import Report, Run, Validation
-from keras2dml.errors import positive
+from keras2dml.errors import InvalidData, positive
 from keras2dml.examples import kept, parts, split
 from keras2dml.fitting import Iteration, Training
 from keras2dml.frames import Columns
@@ -110,8 +110,11 @@ class Keras2DML(Predicting, ScikitLearn):
         self._graph = self._compilation.graph
         self._systemds = SystemDS(spark)
         self._matrices = self._compilation.weights()
-        self._state: dict[str, np.ndarray] | None = None  # scoring needs none
+        self._state: dict[str, np.ndarray] | None = None
         self._steps = self._compilation.steps
+        if self._steps:
+            with suppress(InvalidData):  # scoring needs no optimizer: fit() tells
+                self._state = self._compilation.state(self._matrices)
         self._rate: float | None = None
         self._scorer: Scorer | None = None
         goals = self._compilation.goals
@@ -172,7 +175,7 @@ class Keras2DML(Predicting, ScikitLearn):
         if validation_data is not None or validation_split:
             self._compilation.measures()
         self._compilation.whole(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
-        state = self._compilation.state(self._matrices) if self._state is None else self._state
+        state = self._state or self._compilation.state(self._matrices, self._steps)
         tables = self._tables
         passes = None
         measured = validation_batch_size or size, validation_steps, validation_freq

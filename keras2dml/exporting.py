@@ -29,7 +29,7 @@ class Exporting(SystemMLNames):
         of the user's it is a functional or Sequential model without that class.
         """
         try:
-            state = self._compilation.state() if self._state is None else self._state
+            state = self._state or self._compilation.state(self._matrices, self._steps)
         except InvalidData:  # an optimizer of other variables: the copy has a new one
             return self._compilation.keras_model(self._matrices)
         matrices = {**self._matrices, **state}

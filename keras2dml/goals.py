@@ -43,12 +43,15 @@ def goals_of(
             metric, about = metric_of(one, output, last_layer(model, number), kind, weighted=counts)
             complaints += about
             measured += [metric] if metric else []
+            if metric and output.mask and metric.literal and not metric.masked:
+                complaints.append(
+                    f"The output {name!r} has a mask, and the metric {metric.name!r} gives no"
+                    " single number for each step: take the mean over the last axis, or leave"
+                    " Masking or mask_zero out."
+                )
         mask = output.mask
-        if (
-            loss is not None
-            and mask
-            and (loss.whole or mask.size * output.shape[-1] != output.size)
-        ):
+        by_step = mask is None or mask.size * output.shape[-1] == output.size
+        if loss is not None and mask and not (loss.weighable and by_step):
             complaints.append(
                 f"The output {name!r} has a mask of shape {mask.shape}, and the loss {loss.name!r}"
                 " has no number for each of its elements: take another loss, or leave Masking or"

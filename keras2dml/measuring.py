@@ -173,6 +173,7 @@ class Measuring:
             self.used.append(regularizer.function)
             self.penalties.append(dml.call(regularizer.function, results, {"W": name, **constants}))
             if self.backward:
+                self.backward.penalized.add(name)
                 self.penalties.append(f"d_{name} = d_{name} + {name}_gradient")
         if regularizers:
             self.penalties.append(

@@ -122,6 +122,7 @@ def _of_function(
         weighted=weighted,
         takes=made.takes,
         by_batch=made.scalar,
+        masked=made.one_each,
         literal=True,
     ), []
 

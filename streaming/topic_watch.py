@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from kafka.errors import KafkaError
 
 from contract.connection import Kafka
-from contract.errors import BrokerUnavailable
+from contract.errors import AccessDenied, BrokerUnavailable, TlsFailed
 from contract.log import looking
 from contract.notices import Notice
 from streaming.topic_ids import KnownTopics
@@ -106,9 +106,11 @@ def _watch(
     ended: threading.Event,
     absence: Absence,
 ) -> None:
-    """Look every second, and once more when all has ended."""
+    """Look every second, and once more when all has ended. Of what Kafka refuses us the query's
+    own clients tell.
+    """
     while True:
-        with absence.noted(), looking(kafka, _ANSWER_MS) as log:
+        with suppress(AccessDenied, TlsFailed), absence.noted(), looking(kafka, _ANSWER_MS) as log:
             while True:
                 is_last = ended.wait(_LOOK_SECONDS)
                 changed = known.changed(log.topic_ids(known.ids))

@@ -53,6 +53,7 @@ def _user_revoked(ground: Ground) -> str:
         sentences = []
         for lacking, (take, give_back) in revocations.items():
             scorer = locked.score(*_SCORER)
+            locked.await_said(scorer, "Ready: ")  # what it says of its start is another sentence
             locked.await_answers(sent, scorer)
             locked.tell("takes a right or a password away")
             take()

@@ -35,7 +35,7 @@ an answer of the registry takes some hundred times as long.
 
 _GLANCE_SECONDS = 0.2
 
-_LOCK = """
+_LOCK = r"""
 import os, sqlite3, sys
 database = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
 database.execute("BEGIN EXCLUSIVE")

@@ -17,7 +17,7 @@ from keras2dml.rules.attention import SOFTMAX, UNSEEN, shifted
 from keras2dml.rules.biases import check_added
 from keras2dml.rules.core import dropped
 from keras2dml.rules.layouts import folded, in_keras_order, permuted, spread, unfolded, vectors
-from keras2dml.rules.masks import nonzero, selected, together, without
+from keras2dml.rules.masks import UNFITTING, nonzero, selected, together, without
 from keras2dml.rules.merging import pairwise, rescaled
 from keras2dml.rules.products import product
 
@@ -204,7 +204,9 @@ class _Heads:
         if dropout or with_scores:
             weights = self._masked(weights, mask, 0.0)
         used = dropped(layer, weights, dropout)
-        return product(layer, used, permuted(self._folded(values), (1, 0))), weights
+        attached = None if mask is None else UNFITTING
+        heads = product(layer, used, permuted(self._folded(values), (1, 0)))
+        return heads, weights.with_masks(attached, attached)
 
     def results(
         self,
@@ -229,7 +231,8 @@ class _Heads:
         if not with_scores:
             return (made,)
         shape = (self.count, *steps, *seen)
-        return made, unfolded(layer, weights, (self.count,)).seen_as(shape, shape)
+        scores = unfolded(layer, weights, (self.count,)).seen_as(shape, shape)
+        return made, scores.with_masks(weights.mask, weights.recorded)
 
     def _masked(self, rows: Value, mask: Any, value: float) -> Value:
         """Rows of heads (T, S) where the mask is 1, and a number elsewhere."""

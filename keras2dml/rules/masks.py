@@ -34,6 +34,9 @@ PASSING = (
 )
 """Layers that may hand on the very tensor that they get, with whatever happens to its mask."""
 
+UNFITTING = Value.of((1,))
+"""The mask that Keras attaches to the scores of attention: its axes are not theirs."""
+
 
 @lowers(keras.layers.Masking, honours="mask_value", masks=True)
 def masking(layer: keras.layers.Masking, x: Value) -> Value:
@@ -105,6 +108,27 @@ def together(layer: Any, shape: Shape, constant: np.ndarray, masks: list[Value])
     return call(layer, "column_scaled", product, constants=(row,), onnx=onnx)
 
 
+def hands_on(node: Any) -> bool:
+    """Whether an operation of Keras gives the very tensor that it takes, and so its mask: found out
+    with zeros.
+    """
+
+    def zeros(argument: Any) -> Any:
+        if not isinstance(argument, keras.KerasTensor):
+            return argument
+        return keras.ops.zeros([size or 1 for size in argument.shape], argument.dtype)
+
+    arguments, keywords = keras.tree.map_structure(
+        zeros, (node.arguments.args, node.arguments.kwargs)
+    )
+    try:
+        results = keras.tree.flatten(node.operation(*arguments, **keywords))
+    except Exception:  # whatever an operation has against zeros, it has read them
+        return False
+    taken = keras.tree.flatten((arguments, keywords))
+    return any(result is argument for result in results for argument in taken)
+
+
 def without(value: Value) -> Value:
     """A value that has no mask."""
     return value.with_masks(None, None)
@@ -125,16 +149,19 @@ class TakenOff:
         self.unclear: set[Any] = set()
         gone, unclear = self.gone, self.unclear
         alike: dict[Any, set[Any]] = {}
-        for node in _in_order(model):
+        nodes = list(_in_order(model))
+        if not any(_takes_off(node.operation) for node in nodes):
+            return
+        for node in nodes:
             taken = [tensor._keras_history for tensor in node.input_tensors]
             self.lost |= {(id(node), tensor) for tensor in taken if tensor in gone}
             self.doubtful |= {(id(node), tensor) for tensor in taken if tensor in unclear - gone}
             if isinstance(node.operation, TAKING):
                 gone.update(taken)
                 unclear.update(*(alike.get(tensor, ()) for tensor in taken))
-            elif isinstance(node.operation, keras.Model) and _takes_off(node.operation):
+            elif _takes_off(node.operation):
                 unclear.update(taken)
-            elif isinstance(node.operation, PASSING):
+            elif isinstance(node.operation, PASSING) or _is_handed_on(node):
                 group = alike.setdefault(taken[0], {taken[0]})
                 for output in node.output_tensors:
                     group.add(output._keras_history)
@@ -150,9 +177,16 @@ def _in_order(model: keras.Model) -> Iterator[Any]:
                 yield node
 
 
-def _takes_off(model: keras.Model) -> bool:
-    """Whether a model within takes masks off something."""
-    return any(isinstance(layer, TAKING) for layer in model._flatten_layers() if layer is not model)
+def _takes_off(operation: Any) -> bool:
+    """Whether an operation takes masks off something, or a layer of a model does."""
+    layers = operation._flatten_layers() if isinstance(operation, keras.Model) else (operation,)
+    return any(isinstance(layer, TAKING) for layer in layers)
+
+
+def _is_handed_on(node: Any) -> bool:
+    return (
+        bool(node.input_tensors) and not isinstance(node.operation, keras.Layer) and hands_on(node)
+    )
 
 
 def _unequal(value: float) -> tuple[Node, ...]:

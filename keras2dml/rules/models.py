@@ -10,11 +10,11 @@ from keras.src.models import Functional
 from keras.src.ops.core import Cast, ConvertToTensor
 
 from keras2dml.graph import IDENTITY, Call, Value, source_of
-from keras2dml.rules import Refusal, call, lowered, lowers, named
+from keras2dml.rules import LOWERINGS, Refusal, call, lowered, lowers, named
 from keras2dml.rules.layouts import arranged, squashed_by
-from keras2dml.rules.masks import TakenOff
+from keras2dml.rules.masks import UNFITTING, TakenOff, hands_on
 from keras2dml.rules.operations import types
-from keras2dml.rules.user_classes import additions, is_users
+from keras2dml.rules.user_classes import additions, is_users, kind_of
 from keras2dml.structure import Structure
 
 HANDING_ON = (keras.layers.Identity, Cast, ConvertToTensor)
@@ -23,6 +23,10 @@ HANDING_ON = (keras.layers.Identity, Cast, ConvertToTensor)
 DOUBTFUL = (
     "{} has or gets a tensor of which MultiHeadAttention takes the mask off, in Keras, or does not,"
     " as layers between hand it on. Give both the same tensor, or leave the mask out."
+)
+SCORES = (
+    "{} has or gets attention scores with a mask that Keras applies along other axes than theirs."
+    " Put a Reshape behind the scores: it drops the mask."
 )
 
 
@@ -73,6 +77,8 @@ class _Walk:
         value, place = self._value(tensor), tensor._keras_history
         if value.mask and place in self.taken_off.unclear - self.taken_off.gone:
             self._complain(DOUBTFUL.format(named(place[0])))
+        if value.mask is UNFITTING:
+            self._complain(SCORES.format(named(place[0])))
         lost = place in self.taken_off.gone
         return value.with_masks(None if lost else value.mask, value.recorded)
 
@@ -106,8 +112,15 @@ class _Walk:
         except Refusal as refusal:
             self._complain(*refusal.complaints)
             made = tuple(stand_in(output) for output in node.output_tensors)
+        mask = None if isinstance(layer, keras.Layer) else self._handed_on(node)
         for output, value in zip(node.output_tensors, made, strict=True):
-            self.values[output._keras_history] = self._anew(layer, node, value)
+            result = self._anew(layer, node, value)
+            self.values[output._keras_history] = result.with_masks(mask, None) if mask else result
+
+    def _handed_on(self, node: Any) -> Value | None:
+        """The mask of what an operation takes, if it gives the very tensor."""
+        masks = [self._read(tensor, node, recorded=False).mask for tensor in _sources(node)]
+        return masks[0] if any(masks) and hands_on(node) else None
 
     def _anew(self, layer: Any, node: Any, value: Value) -> Value:
         """A value that an operation puts into another shape as one of its own: Keras knows no
@@ -141,6 +154,8 @@ class _Walk:
             for value, like in zip(values, before, strict=False)
         )
         arguments = [next(again, one) if isinstance(one, Value) else one for one in arguments]
+        if any(value.mask is UNFITTING for value in values) and _uses_masks(layer):
+            raise Refusal(SCORES.format(named(layer)))
         return lowered(layer, *arguments, **keywords)
 
     def _read(self, given: Any, node: Any, *, recorded: bool) -> Any:
@@ -186,6 +201,12 @@ def _sources(node: Any) -> list[Any]:
     entered = keras.tree.flatten(node.arguments.kwargs["mask"]) if _is_recorded(node) else []
     masks = {id(tensor) for tensor in entered}
     return [tensor for tensor in node.input_tensors if id(tensor) not in masks]
+
+
+def _uses_masks(layer: Any) -> bool:
+    """Whether a layer that is no model computes something else where there are masks."""
+    lowering = LOWERINGS.get(kind_of(layer))
+    return lowering is not None and lowering.masks and not isinstance(layer, keras.Model)
 
 
 def _looks_for_masks(node: Any) -> bool:

@@ -15,9 +15,9 @@ from keras2dml.rules.windows import image
 
 
 @lowers(keras.layers.Identity)
-def identity(layer: keras.layers.Identity, x: Value) -> Value:
+def identity(layer: keras.layers.Identity, *inputs: Value) -> tuple[Value, ...]:
     """What went in."""
-    return x
+    return inputs
 
 
 @lowers(keras.layers.Reshape, honours="target_shape")

@@ -86,7 +86,7 @@ def archiving(kafka_broker: Broker, topics: Topics, tmp_path: Path) -> Archiving
 def test_a_killed_archive_has_each_row_exactly_once(
     archiving: Archiving, delta_jars: list[Path], times: int
 ) -> None:
-    filled(archiving, 400)
+    filled(archiving, 250 * times)  # more commits than all kills wait for
     chance = random.Random(archiving.prefix)
     for _ in range(times):
         enough = commits(archiving) + chance.randint(1, 12)

@@ -111,7 +111,7 @@ def test_what_kafka_itself_cannot_give_any_more_is_a_dead_letter(
     # One task of a part may have sent its answers when the other fails: they come again.
     offsets = {each.source.offset for each in found.scores}
     assert offsets == {*range(5), *range(10, 15)}
-    assert len({each.id for each in found.scores}) == len(offsets)
+    assert len({each.event_id for each in found.scores}) == len(offsets)
     assert sorted(each.source.offset for each in found.letters) == [*range(5, 10)]
     assert {(each.slug, each.key, each.value) for each in found.letters} == {
         ("unreadable", None, None)

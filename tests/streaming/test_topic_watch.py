@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
 from contract.connection import Kafka
-from contract.errors import BrokerUnavailable
+from contract.errors import AccessDenied, BrokerUnavailable
 from contract.notices import Notice
 from streaming import topic_watch
 from streaming.topic_watch import Absence
@@ -54,3 +58,21 @@ def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
             raise BrokerUnavailable
     assert absence.ends_waiting() and absence.ends_waiting()
     assert [sentence[:20] for sentence in told] == ["Kafka at broker:9092", "Kafka is still away:"]
+
+
+def test_what_kafka_refuses_us_is_left_to_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, sentences, refusals = threading.Event(), list[str](), list[str]()
+
+    @contextmanager
+    def refusing(kafka: Kafka, patience_ms: int) -> Iterator[None]:
+        refusals.append("looked")
+        if len(refusals) == 2:
+            ended.set()
+        raise AccessDenied
+        yield
+
+    monkeypatch.setattr(topic_watch, "looking", refusing)
+    monkeypatch.setattr(topic_watch, "_LOOK_SECONDS", 0.01)
+    kafka = Kafka("127.0.0.1:1")
+    topic_watch._watch(kafka, None, None, ended, Absence(kafka, sentences.append))
+    assert (len(refusals), sentences) == (2, [])
