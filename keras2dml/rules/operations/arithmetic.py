@@ -12,7 +12,7 @@ from keras.src.ops import numpy as operations
 from keras2dml.graph import Constant, Node, Value
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.biases import check_added
-from keras2dml.rules.merging import rescaled
+from keras2dml.rules.merging import divided, rescaled
 from keras2dml.rules.operations.batches import is_whole
 from keras2dml.rules.operations.operands import Operand, beside, operands, row_of, together
 from keras2dml.rules.preprocessing import affine
@@ -77,9 +77,6 @@ SCALED: dict[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
     operations.Add: lambda y: (ONE, y),
     operations.Subtract: lambda y: (ONE, -y),
     operations.Multiply: lambda y: (y, NOTHING),
-    operations.Divide: lambda y: (1 / y, NOTHING),
-    operations.TrueDivide: lambda y: (1 / y, NOTHING),
-    operations.DivideNoNan: lambda y: ((y != 0) / (y + (y == 0)), NOTHING),
 }
 
 
@@ -92,9 +89,6 @@ def paired(layer: Any, x1: Any, x2: Any) -> Value:
             x, y = y, x
         elif type(layer) is operations.Subtract:
             return scaled(layer, y, -ONE, x)
-        elif type(layer) in RATIOS:
-            below = call(layer, "reciprocal", y, onnx=nodes("Reciprocal X"))
-            return scaled(layer, below, x, NOTHING)
         elif type(layer) in BOUNDS:
             return bounded(layer, BOUNDS[type(layer)], y, x, ties=0.0)
     if isinstance(x, Value) and isinstance(y, np.ndarray):
@@ -116,6 +110,8 @@ def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
         _check_bias(layer, x, y)
     if kind in SCALED:
         return scaled(layer, x, *SCALED[kind](y))
+    if kind in RATIOS and y.ndim == 0:
+        return divided(layer, x, finite(layer, y).item())
     if kind is operations.Power and y.ndim == 0:
         onnx = Node("Pow", ("X",), {}, (y.astype(np.float32),))
         return call(layer, "power_of_number", x, sizes={"exponent": float(y)}, onnx=onnx)
@@ -165,11 +161,18 @@ def _with_row(
     return call(layer, function, x, constants=constants, onnx=(shaped, *later), constant=constant)
 
 
-def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
-    """Every element times `scale`, plus `offset`: numbers, or arrays that broadcast to examples."""
-    if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
+def finite(layer: Any, numbers: np.ndarray) -> np.ndarray:
+    """The numbers; Refusal for infinite ones."""
+    if not np.isfinite(numbers).all():
         message = f"{named(layer)} takes infinite numbers. Give it finite ones."
         raise Refusal(message)
+    return numbers
+
+
+def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
+    """Every element times `scale`, plus `offset`: numbers, or arrays that broadcast to examples."""
+    finite(layer, scale)
+    finite(layer, offset)
     if scale.ndim == offset.ndim == 0:
         return rescaled(layer, x, float(scale), float(offset))
     x, scale = beside(layer, x, scale)
