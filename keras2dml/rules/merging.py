@@ -45,7 +45,7 @@ def _merged(layer: Any, *inputs: Value) -> Value:
     function, operator = ELEMENTWISE[type(layer)]
     out = reduce(lambda x, y: pairwise(layer, x, y, function, operator), inputs)
     if isinstance(layer, keras.layers.Average):
-        return divided(layer, out, float(len(inputs)))
+        return rescaled(layer, out, 1 / len(inputs), 0.0)
     return out
 
 
@@ -56,12 +56,6 @@ def rescaled(layer: Any, x: Value, scale: float, offset: float) -> Value:
         Node("Add", ("scaled",), {}, (np.array(offset, np.float32),)),
     )
     return call(layer, "rescaled", x, sizes={"scale": scale, "offset": offset}, onnx=onnx)
-
-
-def divided(layer: Any, x: Value, number: float) -> Value:
-    """Every element by a number: not times its inverse, which is rounded."""
-    onnx = Node("Div", ("X",), {}, (np.array(number, np.float32),))
-    return call(layer, "divided_by_number", x, sizes={"number": number}, onnx=onnx)
 
 
 def _either(layer: Any, inputs: tuple[Value, ...]) -> tuple[Value | None, Value | None]:

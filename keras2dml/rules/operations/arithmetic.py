@@ -12,7 +12,7 @@ from keras.src.ops import numpy as operations
 from keras2dml.graph import Constant, Node, Value
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.biases import check_added
-from keras2dml.rules.merging import divided, rescaled
+from keras2dml.rules.merging import rescaled
 from keras2dml.rules.operations.batches import is_whole
 from keras2dml.rules.operations.operands import Operand, beside, operands, row_of, together
 from keras2dml.rules.preprocessing import affine
@@ -77,6 +77,9 @@ SCALED: dict[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
     operations.Add: lambda y: (ONE, y),
     operations.Subtract: lambda y: (ONE, -y),
     operations.Multiply: lambda y: (y, NOTHING),
+    # TensorFlow's graphs, which fit and predict run, multiply by the inverse.
+    operations.Divide: lambda y: (1 / y, NOTHING),
+    operations.TrueDivide: lambda y: (1 / y, NOTHING),
 }
 
 
@@ -110,8 +113,6 @@ def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
         _check_bias(layer, x, y)
     if kind in SCALED:
         return scaled(layer, x, *SCALED[kind](y))
-    if kind in RATIOS and y.ndim == 0:
-        return divided(layer, x, finite(layer, y).item())
     if kind is operations.Power and y.ndim == 0:
         onnx = Node("Pow", ("X",), {}, (y.astype(np.float32),))
         return call(layer, "power_of_number", x, sizes={"exponent": float(y)}, onnx=onnx)
@@ -161,18 +162,11 @@ def _with_row(
     return call(layer, function, x, constants=constants, onnx=(shaped, *later), constant=constant)
 
 
-def finite(layer: Any, numbers: np.ndarray) -> np.ndarray:
-    """The numbers; Refusal for infinite ones."""
-    if not np.isfinite(numbers).all():
-        message = f"{named(layer)} takes infinite numbers. Give it finite ones."
-        raise Refusal(message)
-    return numbers
-
-
 def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
     """Every element times `scale`, plus `offset`: numbers, or arrays that broadcast to examples."""
-    finite(layer, scale)
-    finite(layer, offset)
+    if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
+        message = f"{named(layer)} takes infinite numbers. Give it finite ones."
+        raise Refusal(message)
     if scale.ndim == offset.ndim == 0:
         return rescaled(layer, x, float(scale), float(offset))
     x, scale = beside(layer, x, scale)

@@ -13,7 +13,7 @@ from keras.src.ops import numpy as operations
 
 from keras2dml.graph import Node, Value
 from keras2dml.rules import Refusal, call, lowers, named, nodes
-from keras2dml.rules.merging import divided, rescaled
+from keras2dml.rules.merging import rescaled
 from keras2dml.rules.operations.arithmetic import bounded
 from keras2dml.rules.operations.operands import array, beside, operands, rows, together
 
@@ -76,7 +76,7 @@ def linear(layer: Any, x: Value) -> Value:
 def logarithm(layer: Any, x: Value) -> Value:
     """The logarithm to the base 2 or 10."""
     natural = call(layer, "logarithm", x, onnx=nodes("Log X"))
-    return divided(layer, natural, math.log(LOGARITHMS[type(layer)]))
+    return rescaled(layer, natural, 1 / math.log(LOGARITHMS[type(layer)]), 0.0)
 
 
 @lowers(operations.Exp2)
