@@ -9,6 +9,7 @@ import numpy as np
 
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Graph, Value
+from keras2dml.input_types import as_typed
 from keras2dml.structure import Structure
 
 Names = tuple[str, ...]
@@ -79,8 +80,8 @@ def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
     """X as a matrix (N, D) in DML's order of columns, float64.
 
     `data` is (N, *shape) in the model's own layout, or rows (N, D) as SystemML stored them: an
-    image in C,H,W order. Raises InvalidData for another width, for what is no number, and for NaN
-    or infinity.
+    image in C,H,W order. Raises InvalidData for another width, for what is no number, for NaN or
+    infinity, and for what the type of the input does not hold.
     """
     array = numbers(data, name)
     if array.ndim == 2 and array.shape[1] == value.size:
@@ -102,7 +103,7 @@ def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
             f" {first}: clean or drop them."
         )
         raise InvalidData(message)
-    return features
+    return as_typed(features, value, name)
 
 
 def numbers(data: object, name: str) -> np.ndarray:

@@ -16,6 +16,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, NumericType, StringType
 
+from keras2dml import input_types
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Value
 from keras2dml.matrices import Matrix
@@ -95,7 +96,7 @@ def examples(
         if rows == 0:
             message = "The DataFrame is empty: give at least one row."
             raise InvalidData(message)
-        matrices = _split(systemds, all_, rows, {**parts, "features": value.size}, order)
+        matrices = _split(systemds, all_, rows, {**parts, "features": value.size}, order, value)
     taken = {name: Rows(systemds, matrix, rows, all_) for name, matrix in matrices.items()}
     return taken["features"], replace(about, matrix=taken["labels"], weights=taken.get("weights"))
 
@@ -109,7 +110,9 @@ def features(
     with _persisted(systemds.numbered(frame, INDEX)) as numbered:
         listed, order = _features(numbered, column, value)
         vectors = numbered.select(INDEX, array_to_vector(listed).alias("all"))
-        matrices = _split(systemds, vectors, numbered.count(), {"features": value.size}, order)
+        matrices = _split(
+            systemds, vectors, numbered.count(), {"features": value.size}, order, value
+        )
     return matrices["features"], numbered
 
 
@@ -152,6 +155,7 @@ def _split(
     rows: int,
     parts: Mapping[str, int],
     order: np.ndarray | None,
+    value: Value,
 ) -> dict[str, Matrix]:
     """The parts of a column of vectors as matrices, the features in DML's order; InvalidData for
     what is no number.
@@ -167,18 +171,26 @@ def _split(
         lines.append(
             "features = features %*% table(order, seq(1, nrow(order)), nrow(order), nrow(order))"
         )
-    script = Script("\n".join(lines), tuple(given), (*parts, "broken"))
+    lines += input_types.statements("features", value)
+    lines.append(f"outside = as.matrix({input_types.outside('features', value)})")
+    script = Script("\n".join(lines), tuple(given), (*parts, "broken", "outside"))
     try:
         matrices = systemds.run(script, given)
     finally:
         systemds.free(*given.values())
-    broken = matrices.pop("broken")
-    count = int(systemds.numpy(broken)[0, 0])
-    systemds.free(broken)
-    if count:
+    counts = [matrices.pop(name) for name in ("broken", "outside")]
+    broken, outside = (int(systemds.numpy(count)[0, 0]) for count in counts)
+    systemds.free(*counts)
+    try:
+        if broken:
+            message = (
+                f"The DataFrame has {broken} values that are NaN or infinite: clean or drop them."
+            )
+            raise InvalidData(message)
+        input_types.check_limits(outside, value, "The DataFrame")
+    except InvalidData:
         systemds.free(*matrices.values())
-        message = f"The DataFrame has {count} values that are NaN or infinite: clean or drop them."
-        raise InvalidData(message)
+        raise
     return matrices
 
 

@@ -29,6 +29,7 @@ class Declared:
         formats = (getattr(layer, "data_format", None) for layer in model._flatten_layers())
         images = next(filter(None, formats), keras.config.image_data_format())
         self.name, self.shape = tensor.name, tuple(tensor.shape[1:])
+        self.dtype = keras.backend.standardize_dtype(tensor.dtype)
         self.moved = len(self.shape) == 3 and images == "channels_last"
 
     @property

@@ -20,7 +20,7 @@ KINKS: Mapping[str, frozenset[str]] = {
     "tensorflow": frozenset(),
     "jax": frozenset(
         (
-            *(*_ON_BOTH, "absolute", "leaky_relu", "sparse_sigmoid"),
+            *(*_ON_BOTH, "absolute", "leaky_relu", "sparse_sigmoid", "sparsemax"),
             *("mean_absolute_error", "mean_absolute_percentage_error"),
             *("activity_penalty", "l1_l2_penalty"),
         )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import keras
 
-from keras2dml import dml
+from keras2dml import dml, input_types
 from keras2dml.errors import UnsupportedModel
 from keras2dml.graph import (
     INPUT,
@@ -23,7 +23,7 @@ from keras2dml.graph import (
     source_of,
 )
 from keras2dml.input_shapes import Declared, example_shapes, misfits
-from keras2dml.rules import call, unknown
+from keras2dml.rules import call, named, unknown
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
@@ -52,7 +52,7 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
         for one in inputs
         if shapes is None and None in one.shape
     ]
-    complaints += nested(model)
+    complaints += [*nested(model), *_of_types(model, inputs)]
     if shapes is None:
         shapes = example_shapes(model)
     elif reasons := complaints or [*misfits(model, shapes)]:
@@ -110,7 +110,32 @@ def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
     """A value as DML wants it: images with their channels first, all else as Keras has it."""
     value = Value.of(shape, (2, 0, 1) if declared.moved else None)
     name = f"X_{declared.name}" if len(model.inputs) > 1 else "X"
-    return value.made_by(Call(INPUT, (), name, {"out": value.stored}))
+    in_float64 = "float64" in _dtypes(model)
+    sizes = input_types.sizes_of(declared.dtype, in_float64=in_float64)
+    return value.made_by(Call(INPUT, (), name, {"out": value.stored}, sizes=sizes))
+
+
+def _dtypes(model: keras.Model) -> dict[str, keras.Layer]:
+    """The types that layers compute in, each with one that does."""
+    kinds = (keras.Model, keras.layers.InputLayer)
+    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, kinds)]
+    return {layer.compute_dtype: layer for layer in layers}
+
+
+def _of_types(model: keras.Model, inputs: list[Declared]) -> Iterator[str]:
+    """Complaints about the types of inputs and layers."""
+    for declared in inputs:
+        if "float" in declared.dtype and declared.dtype not in input_types.FLOATS:
+            yield (
+                f"The input {declared.name!r} has dtype {declared.dtype!r}, to which Keras rounds"
+                " X. SystemDS computes in float64: give it 'float32' or 'float64'."
+            )
+    dtypes = _dtypes(model)
+    if {*input_types.FLOATS} <= {*dtypes}:
+        yield (
+            f"{named(dtypes['float32'])} computes in float32, and others in float64. SystemDS has"
+            " float64 alone: give all layers one dtype."
+        )
 
 
 class _Naming:

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml import dml, scoring
+from keras2dml import dml, input_types, scoring
 from keras2dml.compilation import Compilation
 from keras2dml.folder import file_names
 from keras2dml.objective import Objective
@@ -172,6 +172,7 @@ class _Writing:
         lines = ['format = ifdef($format, "csv")', 'weights = ifdef($weights, "weights")']
         for name, value in zip(self._inputs, self.compilation.graph.inputs, strict=True):
             lines += [f"{name} = read(${name}, format=format)", _checked(name, value.size)]
+            lines += input_types.statements(name, value)
         return [*lines, *(_read(name, file) for name, file in self.kept.items())]
 
     def _target_reads(self) -> Iterator[str]:

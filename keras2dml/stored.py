@@ -48,7 +48,10 @@ def to_json(graph: Graph) -> dict[str, Any]:
         "parameters": {one.name: list(one.weight.matrix) for one in graph.parameters},
         "takes": _structure(graph.takes),
         "gives": _structure(graph.gives),
-        "inputs": [{"name": graph.input_name(value), **_end(value)} for value in graph.inputs],
+        "inputs": [
+            {"name": graph.input_name(value), **_end(value), **_type(value)}
+            for value in graph.inputs
+        ],
         "calls": [
             {
                 "name": graph.names[call],
@@ -77,7 +80,7 @@ def of_json(about: Mapping[str, Any]) -> Graph:
         message = f"it has more than {_CALLS} calls"
         raise ValueError(message)
     for one in about["inputs"]:
-        makers.append(Call(INPUT, (), "", {}))
+        makers.append(Call(INPUT, (), "", {}, sizes=_sizes(one.get("sizes", {}))))
         names[makers[-1]] = _name(one["name"])
     inputs = tuple(
         _value(one).made_by(call) for one, call in zip(about["inputs"], makers, strict=True)
@@ -127,6 +130,12 @@ def _named(about: Mapping[str, Any], kind: Literal["inputs", "outputs"], key: st
 
 def _end(value: Value) -> dict[str, object]:
     return {"shape": value.shape, "stored": value.stored, "order": value.order.tolist()}
+
+
+def _type(value: Value) -> dict[str, object]:
+    """What is told of an input's type, if anything."""
+    sizes = source_of(value).sizes
+    return {"sizes": dict(sizes)} if sizes else {}
 
 
 def _constant(name: str, constant: Constant) -> dict[str, object]:

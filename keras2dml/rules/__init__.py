@@ -23,7 +23,7 @@ from keras2dml.graph import (
 )
 from keras2dml.regularizers import strengths
 from keras2dml.rules.arguments import config_of as config_of
-from keras2dml.rules.arguments import defaults_of, is_default, shown, without_config
+from keras2dml.rules.arguments import defaults_of, is_default, misfits, shown, without_config
 from keras2dml.rules.arguments import named as named
 from keras2dml.rules.operators import nodes as nodes
 from keras2dml.rules.user_classes import is_users, kind_of
@@ -145,6 +145,8 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     if lowering is None:
         raise Refusal(unknown(layer))
     complaints = list(lowering.complaints(layer))
+    if not isinstance(layer, keras.Layer) and (unfit := [*misfits(layer)]):
+        raise Refusal(*unfit)
     taken, refused = lowering.options(layer, options)
     plain: Sequence[Any] = inputs if lowering.masks else [_unmasked(value) for value in inputs]
     if not lowering.masks and _regards_masks(layer) and any(map(_is_masked, inputs)):

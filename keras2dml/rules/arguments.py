@@ -3,9 +3,38 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.ops.numpy import Clip
+
+NUMBERS = (
+    *("alpha", "b", "decimals", "default_value", "epsilon", "max_value", "negative_slope", "ord"),
+    "threshold",
+)
+"""The arguments of operations for which numbers are compiled."""
+
+
+def misfits(operation: Any) -> Iterator[str]:
+    """A complaint about each argument of an operation that is a tensor, or no number where it is
+    compiled with one.
+    """
+    for name, value in vars(operation).items():
+        parts = keras.tree.flatten(value) if isinstance(value, (list, tuple, dict)) else [value]
+        if name.startswith("_"):
+            continue
+        if any(isinstance(part, keras.KerasTensor) for part in parts):
+            yield (f"{named(operation)} has {name} that layers compute. {_remedy(operation, name)}")
+        elif name in NUMBERS and np.ndim(value):
+            yield f"{named(operation)} has several numbers as {name}. {_remedy(operation, name)}"
+
+
+def _remedy(operation: Any, name: str) -> str:
+    if isinstance(operation, Clip):
+        return "Give it a number, or use maximum and minimum, which take arrays and tensors."
+    return f"It is compiled with a number as {name}: give it one."
 
 
 def config_of(layer: Any) -> dict[str, Any]:

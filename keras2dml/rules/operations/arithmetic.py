@@ -77,9 +77,9 @@ SCALED: dict[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
     operations.Add: lambda y: (ONE, y),
     operations.Subtract: lambda y: (ONE, -y),
     operations.Multiply: lambda y: (y, NOTHING),
+    # TensorFlow's graphs, which fit and predict run, multiply by the inverse.
     operations.Divide: lambda y: (1 / y, NOTHING),
     operations.TrueDivide: lambda y: (1 / y, NOTHING),
-    operations.DivideNoNan: lambda y: ((y != 0) / (y + (y == 0)), NOTHING),
 }
 
 
@@ -92,9 +92,6 @@ def paired(layer: Any, x1: Any, x2: Any) -> Value:
             x, y = y, x
         elif type(layer) is operations.Subtract:
             return scaled(layer, y, -ONE, x)
-        elif type(layer) in RATIOS:
-            below = call(layer, "reciprocal", y, onnx=nodes("Reciprocal X"))
-            return scaled(layer, below, x, NOTHING)
         elif type(layer) in BOUNDS:
             return bounded(layer, BOUNDS[type(layer)], y, x, ties=0.0)
     if isinstance(x, Value) and isinstance(y, np.ndarray):

@@ -13,7 +13,6 @@ from keras.src.ops import numpy as operations
 
 from keras2dml.graph import Node, Value
 from keras2dml.rules import Refusal, call, lowers, named, nodes
-from keras2dml.rules.activations import activated
 from keras2dml.rules.merging import rescaled
 from keras2dml.rules.operations.arithmetic import bounded
 from keras2dml.rules.operations.operands import array, beside, operands, rows, together
@@ -83,16 +82,34 @@ def logarithm(layer: Any, x: Value) -> Value:
 @lowers(operations.Exp2)
 def power_of_two(layer: Any, x: Value) -> Value:
     """2 to the power of each element."""
-    return activated(layer, rescaled(layer, x, math.log(2), 0.0), keras.activations.exponential)
+    onnx = nodes(f"Mul X {math.log(2)} > exponent", "Exp exponent")
+    return call(layer, "power_of_two", x, onnx=onnx)
 
 
 @lowers(operations.Round)
 def rounded(layer: Any, x: Value) -> Value:
     """To so many decimals; halves go to the even number."""
-    factor = 10.0**layer.decimals
-    scaled = rescaled(layer, x, factor, 0.0) if layer.decimals else x
-    whole = call(layer, "round", scaled, onnx=nodes("Round X"), constant=True)
-    return rescaled(layer, whole, 1 / factor, 0.0) if layer.decimals else whole
+    if not layer.decimals:
+        return call(layer, "round", x, onnx=nodes("Round X"), constant=True)
+    factor = _factor(layer)
+    onnx = (
+        Node("Mul", ("X",), {}, (np.array(factor, np.float32),), ("scaled",)),
+        *nodes("Round scaled > whole"),
+        Node("Div", ("whole",), {}, (np.array(factor, np.float32),)),
+    )
+    return call(layer, "round_to", x, sizes={"factor": factor}, onnx=onnx, constant=True)
+
+
+def _factor(layer: Any) -> float:
+    """What Keras multiplies by before it rounds: a number that went through float32."""
+    highest = 38
+    if abs(layer.decimals) > highest:
+        message = (
+            f"{named(layer)} has decimals={layer.decimals}. It is compiled with -{highest} to"
+            f" {highest}: give fewer."
+        )
+        raise Refusal(message)
+    return float(np.float32(math.pow(10, layer.decimals)))
 
 
 @lowers(operations.Clip)
@@ -116,13 +133,22 @@ def clipped(layer: Any, x: Value) -> Value:
 
 @lowers(core.Cast, core.ConvertToTensor)
 def cast(layer: Any, x: Value) -> Value:
-    """Numbers of another type: whole numbers without what is behind the point, and 0 or 1."""
+    """Numbers of another type: 0 or 1, or whole numbers, without what is behind the point.
+
+    What these cannot hold becomes the lowest of them, as it does in TensorFlow on CPUs.
+    """
     kind = layer.dtype and keras.backend.standardize_dtype(layer.dtype)
     if kind == "bool":
         onnx = nodes("Equal X 0 > none", "Not none > some", "Cast some")
         return call(layer, "is_not_zero", x, onnx=onnx, constant=True)
     if kind in ("int32", "int64"):
-        return call(layer, "truncate", x, onnx=TRUNCATED, constant=True)
+        end = 2.0 ** (31 if kind == "int32" else 63)
+        onnx = (
+            *TRUNCATED[:-1],
+            *nodes("Mul sign whole > number", f"Less size {end} > fits"),
+            *nodes(f"Where fits number {-end}"),
+        )
+        return call(layer, "whole_number", x, sizes={"end": end}, onnx=onnx, constant=True)
     if kind not in (None, "float32", "float64"):
         message = (
             f"{named(layer)} is to make {kind}. SystemDS computes in float64: use one of 'bool',"

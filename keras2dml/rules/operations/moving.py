@@ -160,6 +160,12 @@ def _of_examples(
         raise Refusal(_changes_examples(layer)) from error
     parts = [np.asarray(result).astype(int) for result in results]
     for part in parts:
+        if part.shape[0] and not part.size:
+            message = (
+                f"{named(layer)} leaves nothing of an example: its shape is {part.shape[1:]}. Give"
+                " it other places, of which there are some."
+            )
+            raise Refusal(message)
         if part.shape[:1] != (count,):
             raise Refusal(_changes_examples(layer))
         begin = x.size * np.arange(count).reshape(-1, *(1 for _ in part.shape[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -11,7 +12,7 @@ from keras.src.ops import nn
 from keras.src.ops import numpy as operations
 
 from keras2dml.graph import Node, Value
-from keras2dml.rules import call, lowers, nodes
+from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.activations import (
     activated,
     along,
@@ -146,21 +147,33 @@ def squareplus(layer: Any, x: Value) -> Value:
 @lowers(*PROBABILITIES)
 def probabilities(layer: Any, x: Value) -> Value:
     """Probabilities along an axis, or their logarithms."""
-    (axis,) = axes(layer, x)
+    axis = _axis(layer, x)
     return along(layer, x, PROBABILITIES[type(layer)], axis)
 
 
 @lowers(nn.Sparsemax)
 def sparsemax_along(layer: Any, x: Value) -> Value:
     """Sparse probabilities along an axis."""
-    (axis,) = axes(layer, x)
+    axis = _axis(layer, x)
     return sparsemax(layer, x, axis)
 
 
 @lowers(nn.Glu)
 def glu(layer: Any, x: Value) -> Value:
     """One half of an axis, times the sigmoid of the other."""
-    (axis,) = axes(layer, x)
+    axis = _axis(layer, x)
     first, second = (picked(layer, x, part) for part in np.split(places(x), 2, axis))
     gate = activated(layer, second, keras.activations.sigmoid)
     return pairwise(layer, first, gate, "multiply", "Mul")
+
+
+def _axis(layer: Any, x: Value) -> int:
+    """The one axis of an example that an operation goes along."""
+    if layer.axis is not None and not isinstance(layer.axis, Integral):
+        message = (
+            f"{named(layer)} has axis={layer.axis!r}. It is compiled with one axis: give a number,"
+            " or reshape several axes to one before."
+        )
+        raise Refusal(message)
+    (axis,) = axes(layer, x)
+    return axis

@@ -25,6 +25,9 @@ def operands(layer: Any, *arguments: Any) -> tuple[Operand, ...]:
 
 def array(layer: Any, numbers: Any) -> np.ndarray:
     """A number, an array or a tensor in float64."""
+    if isinstance(numbers, Value):
+        message = f"{named(layer)} takes what layers compute where it needs numbers: give these."
+        raise Refusal(message)
     if isinstance(numbers, keras.Variable) or hasattr(numbers, "assign"):
         message = (
             f"{named(layer)} takes a variable, which no layer of the model has. Give it an array,"

@@ -76,7 +76,11 @@ def axes(layer: Any, x: Value) -> Shape:
             " example."
         )
         raise Refusal(message)
-    return axes_of(layer, x, layer.axis)
+    over = axes_of(layer, x, layer.axis)
+    if not over or len({*over}) < len(over):
+        message = f"{named(layer)} has axis={layer.axis!r}. Give it axes, each of them once."
+        raise Refusal(message)
+    return over
 
 
 @lowers(*REDUCTIONS)
@@ -147,7 +151,11 @@ def average(layer: Any, x: Value, weights: Any = None) -> Value:
 @lowers(operations.Std)
 def deviation(layer: Any, x: Value) -> Value:
     """The root of the variance."""
-    return _root(layer, _along(layer, x, *REDUCTIONS[operations.Var], keepdims=layer.keepdims))
+    onnx = (
+        *REDUCTIONS[operations.Var][1][:-1],
+        *nodes("ReduceMean square > variance", "Sqrt variance"),
+    )
+    return _along(layer, x, "row_deviations", onnx, keepdims=layer.keepdims)
 
 
 @lowers(operations.Ptp)
@@ -167,9 +175,7 @@ def norm(layer: Any, x: Value) -> Value:
     """
     of_vectors = len(axes(layer, x)) == 1
     if layer.ord in ((None, 2) if of_vectors else (None, "fro")):
-        squares = call(layer, "square", x, onnx=nodes("Mul X X"))
-        kind = operations.Sum
-        return _root(layer, _along(layer, squares, *REDUCTIONS[kind], keepdims=layer.keepdims))
+        return _along(layer, x, "row_norms", nodes("ReduceL2 X"), keepdims=layer.keepdims)
     if not of_vectors or layer.ord not in (1, math.inf):
         message = (
             f"{named(layer)} has ord={layer.ord!r}. Compiled are 1, 2 and infinity of vectors, and"
@@ -190,10 +196,6 @@ def normalized(layer: Any, x: Value) -> Value:
     epsilon = keras.config.epsilon() if layer.epsilon is None else layer.epsilon
     over = axes(layer, x)
     return of_vectors(layer, unit(layer, vectors(layer, x, over), float(epsilon)), x, over)
-
-
-def _root(layer: Any, x: Value) -> Value:
-    return call(layer, "square_root", x, onnx=nodes("Sqrt X"))
 
 
 def total(layer: Any, x: Value, over: Shape) -> Value:

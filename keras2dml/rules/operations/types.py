@@ -6,28 +6,44 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-from keras.src.ops import core
+import numpy as np
+from keras.src.ops import core, nn
 from keras.src.ops import numpy as operations
 
 from keras2dml.rules import named
 from keras2dml.rules.operations.batches import are_whole_batches
 from keras2dml.rules.operations.moving import MOVING
 
-EXACT = frozenset(("bool", "int32", "int64", "float32", "float64"))
+WHOLE = frozenset(("int32", "int64"))
+EXACT = frozenset(("bool", *WHOLE, "float32", "float64"))
 """The types whose numbers are those of float64, as long as they fit or but for their rounding."""
 KEEPING = (*MOVING, operations.Concatenate, operations.Append, operations.Hstack, operations.Stack)
 """The operations that keep numbers as they are."""
 CASTING = (core.Cast, core.ConvertToTensor)
+PRODUCTS = (operations.Matmul, operations.Dot, operations.Tensordot, operations.Einsum)
+POWERS = (operations.Square, operations.Power, operations.Prod)
+OF_WHOLE = (nn.HardShrink, nn.Relu, nn.Relu6, nn.Threshold)
+"""The activations that whole numbers have, too; Keras fails with others, or rounds in them."""
+OF_BITS = (
+    *(operations.Add, operations.Subtract, operations.Multiply, operations.Maximum),
+    *(operations.Minimum, operations.Sum, operations.Max, operations.Amax, operations.Min),
+    *(operations.Amin, operations.Abs, operations.Absolute, operations.Negative),
+    *(operations.Sign, operations.Square, operations.Where, operations.Clip, nn.Relu),
+    *(operations.ZerosLike, operations.OnesLike, operations.FullLike, core.StopGradient),
+)
+"""The operations that make whole numbers of whole ones, which float32 has exactly, too."""
 
 
 def complaints(operation: Any, node: Any) -> Iterator[str]:
     """What is wrong with the types of an operation's results, of which `node` tells."""
     taken = {str(tensor.dtype) for tensor in node.input_tensors}
     kinds = {str(tensor.dtype) for tensor in node.output_tensors}
+    exact = keras.config.floatx() == "float64" and not are_whole_batches()
     if isinstance(operation, CASTING):
-        if "float64" in taken and "float32" in kinds:
+        if "float32" in kinds and ("float64" in taken or (exact and taken & WHOLE)):
+            kind = "float64" if "float64" in taken else "whole numbers"
             yield (
-                f"{named(operation)} rounds float64 to float32. SystemDS does not: leave it out, or"
+                f"{named(operation)} rounds {kind} to float32. SystemDS does not: leave it out, or"
                 " compute all in one type."
             )
     elif not isinstance(operation, KEEPING):
@@ -36,19 +52,112 @@ def complaints(operation: Any, node: Any) -> Iterator[str]:
                 f"{named(operation)} computes in {kind}, whose numbers end or are rounded early."
                 " SystemDS computes in float64: cast what goes in to 'float32' or 'float64'."
             )
-        if isinstance(operation, (operations.Mean, operations.Var)) and _is_rounded(taken, kinds):
+        if exact and _makes_single(operation, taken, kinds):
             yield (
-                f"{named(operation)} makes float32 of whole numbers, where all else is float64:"
-                " cast them to 'float64' first."
+                f"{named(operation)} makes float32 of what it takes, where all else is float64:"
+                " cast that to 'float64' first, or give it arrays of float64."
+            )
+        elif exact and kinds == {"float32"} and _is_rounded(operation, node):
+            yield (
+                f"{named(operation)} computes in float32, where all else is float64: cast what goes"
+                " in to 'float64' first."
             )
         if isinstance(operation, operations.FullLike) and not kinds <= {"float32", "float64"}:
-            yield f"{named(operation)} makes numbers of {kinds.pop()}. Give it dtype='float32'."
+            yield (
+                f"{named(operation)} makes numbers of {kinds.pop()}. Give it"
+                f" dtype={keras.config.floatx()!r}."
+            )
+        elif kinds <= {"bool", *WHOLE}:
+            yield from _of_whole_numbers(operation, node)
 
 
-def _is_rounded(taken: set[str], kinds: set[str]) -> bool:
+def _makes_single(operation: Any, taken: set[str], kinds: set[str]) -> bool:
     """Whether Keras computes in float32 what a model in float64 takes."""
-    exact = keras.config.floatx() == "float64" and not are_whole_batches()
-    return exact and kinds == {"float32"} and not any("float" in kind for kind in taken)
+    if isinstance(operation, operations.Var):  # by way of float32, whatever its result
+        return not any("float" in kind for kind in taken)
+    if isinstance(operation, (operations.ZerosLike, operations.OnesLike)):
+        return False
+    return kinds == {"float32"} and not taken & {"float32", "float64"}
+
+
+def _is_rounded(operation: Any, node: Any) -> bool:
+    """Whether float32 makes other numbers of whole ones than float64."""
+    return _is_stray(node) and not _is_of_bits(operation, node)
+
+
+def _is_stray(node: Any) -> bool:
+    """Whether the numbers that a call takes are float32 of casts of whole numbers: of no layer, nor
+    of what Keras takes for float32 and computes in float64.
+    """
+    pending, seen = [*node.input_tensors], set()
+    if any(str(tensor.dtype) == "float64" for tensor in pending):
+        return False
+    while pending:
+        tensor = pending.pop()
+        if str(tensor.dtype) != "float32" or id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        operation, before = _origin(tensor)
+        of_doubles = any(str(one.dtype) == "float64" for one in before)
+        if isinstance(operation, keras.Layer) or of_doubles:
+            return False
+        pending += before
+    return True
+
+
+def _origin(tensor: Any) -> tuple[Any, list[Any]]:
+    """The layer or operation that makes a tensor, and what it takes."""
+    operation, node, _ = tensor._keras_history
+    return operation, operation._inbound_nodes[node].input_tensors
+
+
+def _is_of_bits(operation: Any, node: Any) -> bool:
+    """Whether a call makes whole numbers of whole ones."""
+    arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    numbers = [
+        *(part for part in arguments if not isinstance(part, keras.KerasTensor)),
+        *(getattr(operation, name, None) for name in ("x_min", "x_max", "initial")),
+    ]
+    given = [np.asarray(number) for number in numbers if number is not None]
+    whole = (part.dtype.kind in "biuf" and np.all(part == np.round(part)) for part in given)
+    return isinstance(operation, OF_BITS) and all(whole)
+
+
+def _of_whole_numbers(operation: Any, node: Any) -> Iterator[str]:
+    """What is wrong where whole numbers, or bits, are made of such."""
+    kinds = {str(tensor.dtype) for tensor in node.output_tensors}
+    remedy = f"cast what goes in to {keras.config.floatx()!r}"
+    several = [tensor for tensor in node.input_tensors if not _are_bits(tensor)]
+    multiplied = isinstance(operation, (operations.Multiply, *PRODUCTS)) and len(several) > 1
+    if multiplied or (isinstance(operation, POWERS) and several):
+        yield (
+            f"{named(operation)} multiplies whole numbers, which wrap around in Keras beyond"
+            f" {kinds.pop()}. SystemDS computes in float64: {remedy}."
+        )
+    elif isinstance(operation, PRODUCTS) and kinds == {"bool"}:
+        yield (
+            f"{named(operation)} adds in Keras as bits, to 1 at most. SystemDS adds numbers:"
+            f" {remedy}."
+        )
+    elif isinstance(operation, operations.Round) and operation.decimals:
+        yield (
+            f"{named(operation)} has decimals={operation.decimals} and takes whole numbers: leave"
+            f" the argument out, or {remedy}."
+        )
+    elif type(operation).__module__ == nn.__name__ and not isinstance(operation, OF_WHOLE):
+        yield (
+            f"{named(operation)} takes whole numbers, of which Keras makes whole numbers or an"
+            f" error: {remedy}."
+        )
+
+
+def _are_bits(tensor: Any) -> bool:
+    """Whether numbers are 0 and 1 alone."""
+    if str(tensor.dtype) == "bool":
+        return True
+    operation, before = _origin(tensor)
+    keeps = isinstance(operation, (*CASTING, *KEEPING, operations.Multiply, operations.Square))
+    return keeps and all(map(_are_bits, before))
 
 
 def uncopied(operation: Any) -> Iterator[str]:

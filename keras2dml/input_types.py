@@ -1,0 +1,79 @@
+"""What Keras makes of X where an input has another type than X: numbers without what is behind the
+point, bits, or numbers rounded to float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from keras2dml import dml
+from keras2dml.errors import InvalidData
+from keras2dml.graph import Scalar, Value, source_of
+
+FLOATS = ("float32", "float64")
+_EXACT = 2**53
+"""The largest whole number up to which float64 has all."""
+_SPLITTER = 2**29 + 1
+"""By Veltkamp's way of halving a number: what it leaves has the 24 bits of float32."""
+
+
+def sizes_of(dtype: str, *, in_float64: bool) -> dict[str, Scalar]:
+    """What an input tells of its type, in a model that computes `in_float64` or not; Keras' types
+    but for float16 and the like, and for texts.
+    """
+    if dtype == "bool":
+        return {"bits": 1}
+    if "int" in dtype:
+        limits = np.iinfo(dtype)
+        return {"lowest": max(int(limits.min), -_EXACT), "highest": min(int(limits.max), _EXACT)}
+    return {"single": 1} if dtype == "float32" and in_float64 else {}
+
+
+def as_typed(features: np.ndarray, value: Value, name: str) -> np.ndarray:
+    """Numbers in float64 as an input takes them; InvalidData where its type does not hold them."""
+    sizes = source_of(value).sizes
+    if "bits" in sizes:
+        bits: np.ndarray = (features != 0).astype(np.float64)
+        return bits
+    if "single" in sizes:
+        rounded: np.ndarray = features.astype(np.float32).astype(np.float64)
+        return rounded
+    if "lowest" not in sizes:
+        return features
+    whole: np.ndarray = np.trunc(features)
+    check_limits(int(((whole < sizes["lowest"]) | (whole > sizes["highest"])).sum()), value, name)
+    return whole
+
+
+def check_limits(count: int, value: Value, name: str) -> None:
+    """InvalidData for so many numbers that the type of an input does not hold."""
+    if count:
+        sizes = source_of(value).sizes
+        message = (
+            f"{name} has {count} numbers that the type of the input does not hold: give numbers"
+            f" from {sizes['lowest']} to {sizes['highest']}, or the input another dtype."
+        )
+        raise InvalidData(message)
+
+
+def statements(variable: str, value: Value) -> Iterator[str]:
+    """DML that makes of a matrix what `as_typed` makes of an array, without the check."""
+    sizes: Mapping[str, Scalar] = source_of(value).sizes
+    if "bits" in sizes:
+        yield f"{variable} = {variable} != 0"
+    elif "lowest" in sizes:
+        yield f"{variable} = sign({variable}) * floor(abs({variable}))"
+    elif "single" in sizes:
+        yield f"split = {variable} * {_SPLITTER}"
+        yield f"{variable} = split - (split - {variable})"
+
+
+def outside(variable: str, value: Value) -> str:
+    """DML for the count of numbers that the type of an input does not hold."""
+    sizes = source_of(value).sizes
+    if "lowest" not in sizes:
+        return "0"
+    limits = (dml.literal(float(sizes[name])) for name in ("lowest", "highest"))
+    return "sum({0} < {1}) + sum({0} > {2})".format(variable, *limits)
