@@ -155,9 +155,13 @@ def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
     """Why Keras trains nothing of a model with weights, where that is so."""
     calls = needed(graph, ())
     behind = any(source_of(value) in calls for value in losses)
-    costs = any(one.weight.variable.regularizer for one in graph.parameters if one.trainable)
+    costs = any(
+        parameter.weight.variable.regularizer
+        for parameter in graph.parameters
+        if parameter.trainable
+    )
     costs = costs or any(call.training == PENALTY and call in calls for call in graph.calls)
-    if not (behind or costs) and any(one.trainable for one in graph.parameters):
+    if not (behind or costs) and any(parameter.trainable for parameter in graph.parameters):
         yield (
             "No loss has a gradient at any weight, since an operation without one, such as round or"
             " stop_gradient, lies between. Keras trains no such model: put it elsewhere."

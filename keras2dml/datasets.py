@@ -77,14 +77,14 @@ class Batches(EpochIterator):  # type: ignore[misc]
     def pieces(self, most: int) -> Iterator[Drawn]:
         """The batches of an epoch in pieces of about so many bytes; none where nothing is left."""
         batches: list[tuple[Any, Any, Any]] = []
-        held = 0
+        values = 0
         for _, _, buffer in self:
             for batch in buffer:
                 batches.append(tuple(map(_arrays, keras.utils.unpack_x_y_sample_weight(batch))))
-                held += 8 * sum(np.size(part) for part in keras.tree.flatten(batches[-1]))
-            if held > most:
+                values += 8 * sum(np.size(part) for part in keras.tree.flatten(batches[-1]))
+            if values > most:
                 yield _joined(batches)
-                batches, held = [], 0
+                batches, values = [], 0
         if batches:
             yield _joined(batches)
 

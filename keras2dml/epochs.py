@@ -210,8 +210,8 @@ class Run:
 
     def _measured(self, validation: Validation) -> dict[str, Measure]:
         def measure() -> dict[str, Measure]:
-            held = validation.again() if validation.again else validation.data
-            return self.training.measure(held, validation.batch_size)
+            examples = validation.again() if validation.again else validation.data
+            return self.training.measure(examples, validation.batch_size)
 
         if self.callbacks is None:
             return measure()

@@ -205,8 +205,8 @@ class Keras2DML(Predicting, ScikitLearn):
             tested = validation = None
             if validation_data is not None:
                 classes = [target.classes for target in data.targets]
-                held = parts(validation_data)
-                validation = self._held(held, classes, tables, *measured, "validation_steps")
+                examples = parts(validation_data)
+                validation = self._held(examples, classes, tables, *measured, "validation_steps")
                 stack.enter_context(closing(validation.data))
             elif validation_split:
                 data, rest = split(data, validation_split, by_class=class_weight is not None)

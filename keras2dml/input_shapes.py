@@ -55,7 +55,7 @@ def fixed_shapes(
     """
     inputs = [Declared(model, tensor) for tensor in getattr(model, "inputs", None) or ()]
     if input_shape is None or not inputs:
-        shapes = tuple(one.shape for one in inputs)
+        shapes = tuple(declared.shape for declared in inputs)
         return None if any(None in shape for shape in shapes) else shapes
     takes = takes_of(model)
     sizes_of: list[Any] = takes.listed(input_shape, "input_shape")

@@ -71,10 +71,10 @@ _REMEDY = (
 def _version(java: str) -> int | None:
     """The major version of a Java; None where it tells none."""
     try:
-        told = subprocess.run(
+        process = subprocess.run(
             [java, "-version"], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    version = _VERSION.search(told.stderr)
+    version = _VERSION.search(process.stderr)
     return int(version[1]) if version else None

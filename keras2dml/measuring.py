@@ -184,8 +184,8 @@ class Measuring:
 
 def _product(*factors: str) -> str:
     """The product of those factors that there are."""
-    given = [factor for factor in factors if factor]
-    return f"({' * '.join(given)})" if len(given) > 1 else "".join(given)
+    present = [factor for factor in factors if factor]
+    return f"({' * '.join(present)})" if len(present) > 1 else "".join(present)
 
 
 def _rows(variable: str, goal: Goal) -> str:

@@ -108,7 +108,7 @@ class _Export:
             )
             raise UnsupportedModel(self.graph.name, [message], "written as ONNX")
         name = self.graph.names[call]
-        known = dict(zip(call.arguments, map(self._tensor, call.inputs), strict=False))
+        tensors = dict(zip(call.arguments, map(self._tensor, call.inputs), strict=False))
         own = {weight.argument: self.graph.names[weight] for weight in call.weights}
         for weight in call.weights:
             matrix = self.weights[self.graph.names[weight]]
@@ -124,8 +124,8 @@ class _Export:
             tensor = name if result == "out" else f"{name}_{result}"
             self.tensors[call, result, call.results[result]] = tensor
         for number, node in enumerate(call.onnx):
-            self._operator(node, name, {**known, **own}, number)
-            known |= {output: f"{name}_{output}" for output in node.outputs}
+            self._operator(node, name, {**tensors, **own}, number)
+            tensors |= {output: f"{name}_{output}" for output in node.outputs}
 
     def _operator(self, node: Node, name: str, known: Mapping[str, str], number: int) -> None:
         constants = [

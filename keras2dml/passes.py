@@ -76,7 +76,7 @@ class Passes:
         if number > self._number:
             self._number = number
             _, self._segments = self._entered(self._batches.epoch())
-        return next(one for one in reversed(self._segments) if one.begin <= place)
+        return next(segment for segment in reversed(self._segments) if segment.begin <= place)
 
     def _entered(self, drawn: Drawn) -> tuple[Data, list[Segment]]:
         """The examples of an epoch, whole and in segments."""

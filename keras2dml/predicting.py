@@ -180,8 +180,8 @@ class Predicting(Exporting):
         if draws_batches(X):
             datasets.check_alone(y=y, sample_weight=sample_weight)
             repeats = argument == "validation_steps"
-            held = Held(self._compilation, X, steps, argument, classes, repeats=repeats)
-            return Validation(held.first, held.size, frequency, held.next)
+            source = Held(self._compilation, X, steps, argument, classes, repeats=repeats)
+            return Validation(source.first, source.size, frequency, source.next)
         rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
         return Validation.of(rows, size, steps, frequency)
 

@@ -47,10 +47,10 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
     inputs = [Declared(model, tensor) for tensor in model.inputs]
     several = len(inputs) > 1
     complaints = [
-        f"The input{f' {one.name!r}' if several else ''} has the open shape {one.shape}. Every size"
-        " but the batch must be given: in keras.Input, or by the estimator's input_shape."
-        for one in inputs
-        if shapes is None and None in one.shape
+        f"The input{f' {declared.name!r}' if several else ''} has the open shape {declared.shape}."
+        " Every size but the batch must be given, in keras.Input or by the estimator's input_shape."
+        for declared in inputs
+        if shapes is None and None in declared.shape
     ]
     complaints += [*nested(model), *_of_types(model, inputs)]
     if shapes is None:
@@ -59,7 +59,9 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
         raise UnsupportedModel(model.name, reasons)
     if shapes is None:
         raise UnsupportedModel(model.name, complaints)
-    values = tuple(_input(model, one, shape) for one, shape in zip(inputs, shapes, strict=True))
+    values = tuple(
+        _input(model, declared, shape) for declared, shape in zip(inputs, shapes, strict=True)
+    )
     try:
         outputs = lowered(model, *values)
     except Refusal as refusal:

@@ -75,10 +75,10 @@ class Lowering:
                 or is_default(value, defaults.get(argument))
             ):
                 continue
-            given = shown(getattr(layer, argument, value))
+            shown_value = shown(getattr(layer, argument, value))
             yield (
-                f"{named(layer)} has {argument}={given}. keras2dml compiles this layer only with"
-                f" {argument}={defaults.get(argument)!r}: leave the argument out."
+                f"{named(layer)} has {argument}={shown_value}. keras2dml compiles this layer only"
+                f" with {argument}={defaults.get(argument)!r}: leave the argument out."
             )
         policy = layer.dtype_policy
         if policy.compute_dtype != policy.variable_dtype or policy.compute_dtype not in (
@@ -155,7 +155,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
             " Masking or mask_zero out, or put it behind this layer."
         )
     try:
-        made = lowering.rule(layer, *plain, **taken)
+        results = lowering.rule(layer, *plain, **taken)
     except Refusal as refusal:
         raise Refusal(*complaints, *refused, *refusal.complaints) from None
     penalty = getattr(layer, "activity_regularizer", None)
@@ -166,7 +166,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
         )
     if complaints or refused:
         raise Refusal(*complaints, *refused)
-    values = made if isinstance(made, tuple) else (made,)
+    values = results if isinstance(results, tuple) else (results,)
     if not lowering.masks and inputs and getattr(layer, "supports_masking", False):
         first = inputs[0]
         values = (values[0].with_masks(first.mask, first.recorded), *values[1:])

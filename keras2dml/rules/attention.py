@@ -46,7 +46,9 @@ def attention(
     masks = _masks(layer, query, value, mask)
     key = value if key is None else key
     leading = query.shape[:-2]
-    query, value, key = (folded(layer, without(one), len(leading)) for one in (query, value, key))
+    query, value, key = (
+        folded(layer, without(tensor), len(leading)) for tensor in (query, value, key)
+    )
     if layer.score_mode == "dot":
         scores = _scaled(layer, product(layer, query, key), layer.scale)
     else:
@@ -71,7 +73,9 @@ def additive_attention(
     masks = _masks(layer, query, value, mask)
     key = value if key is None else key
     leading = query.shape[:-2]
-    query, value, key = (folded(layer, without(one), len(leading)) for one in (query, value, key))
+    query, value, key = (
+        folded(layer, without(tensor), len(leading)) for tensor in (query, value, key)
+    )
     tanh = _tanh(layer, _sums(layer, query, key))
     scores = _factored(layer, tanh) if layer.use_scale else _summed(layer, tanh)
     weights = _weights(layer, scores, masks.values, causal=use_causal_mask)
@@ -127,11 +131,11 @@ def _attended(
     """The means of the values (S, D) by weights (T, S), 0 for queries that are masked; and the
     weights themselves.
     """
-    made = unfolded(layer, product(layer, weights, permuted(value, (1, 0))), leading)
+    attended = unfolded(layer, product(layer, weights, permuted(value, (1, 0))), leading)
     if masks.queries is not None:
-        made = selected(layer, made, masks.queries)
-    made = made.with_masks(masks.queries, masks.recorded)
-    return (made, unfolded(layer, weights, leading)) if with_scores else (made,)
+        attended = selected(layer, attended, masks.queries)
+    attended = attended.with_masks(masks.queries, masks.recorded)
+    return (attended, unfolded(layer, weights, leading)) if with_scores else (attended,)
 
 
 @dataclass(frozen=True)

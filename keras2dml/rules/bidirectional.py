@@ -20,10 +20,10 @@ def bidirectional(
     """What both make, as one."""
     masks = (mask, mask) if mask is not None else (x.mask, x.recorded)
     x = x.with_masks(mask if initial_state else masks[0], None)
-    given = list(initial_state or ())
-    half = len(given) // 2
-    ahead, *states = _one_way(layer.forward_layer, x, given[:half])
-    back, *others = _one_way(layer.backward_layer, x, given[half:])
+    begin = list(initial_state or ())
+    half = len(begin) // 2
+    ahead, *states = _one_way(layer.forward_layer, x, begin[:half])
+    back, *others = _one_way(layer.backward_layer, x, begin[half:])
     ahead, back = without(ahead), without(back)
     if layer.return_sequences:
         back = flipped(back, 0)

@@ -20,19 +20,19 @@ from keras2dml.rules.layouts import arranged, folded, permuted, unfolded
 @lowers(keras.layers.EinsumDense, honours="equation output_shape activation bias_axes")
 def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
     """The axes that the kernel sums over come last and are one, as are those that it makes."""
-    taken, kernel, made = _labels(layer, len(x.shape) + 1)
-    summed = [label for label in kernel if label not in made]
-    new = [label for label in made if label not in taken]
-    kept = [label for label in taken if label in made]
-    if set(kept) & set(kernel) or len(kept) + len(summed) != len(taken):
+    of_input, kernel, of_output = _labels(layer, len(x.shape) + 1)
+    summed = [label for label in kernel if label not in of_output]
+    new = [label for label in of_output if label not in of_input]
+    shared = [label for label in of_input if label in of_output]
+    if set(shared) & set(kernel) or len(shared) + len(summed) != len(of_input):
         message = (
             f"{named(layer)} has the equation {layer.equation!r}. It is compiled where each axis is"
             " either one that the kernel sums over or one that stays, and none is both or neither."
         )
         raise Refusal(message)
-    sizes = dict(zip(taken, x.shape, strict=True))
-    turned = permuted(x, tuple(taken.index(label) for label in (*kept, *summed)))
-    rows = folded(layer, turned, len(kept))
+    sizes = dict(zip(of_input, x.shape, strict=True))
+    turned = permuted(x, tuple(of_input.index(label) for label in (*shared, *summed)))
+    rows = folded(layer, turned, len(shared))
     inputs = math.prod(sizes[label] for label in summed)
     extents = dict(zip(kernel, layer.kernel.shape, strict=True))
     outputs = math.prod(extents[label] for label in new)
@@ -49,21 +49,23 @@ def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
             Node("MatMul", ("X", "kernel")),
         ),
     )
-    wide = unfolded(layer, out, tuple(sizes[label] for label in kept))
-    shape = tuple({**sizes, **extents}[label] for label in (*kept, *new))
-    order = [*kept, *new]
-    result = permuted(wide.seen_as(shape, wide.stored), tuple(order.index(label) for label in made))
+    wide = unfolded(layer, out, tuple(sizes[label] for label in shared))
+    shape = tuple({**sizes, **extents}[label] for label in (*shared, *new))
+    order = [*shared, *new]
+    result = permuted(
+        wide.seen_as(shape, wide.stored), tuple(order.index(label) for label in of_output)
+    )
     if layer.bias is not None:
         remedy = "name more axes in bias_axes, or none"
         check_added(layer, result.shape, tuple(layer.bias.shape), remedy)
-        result = _biased(layer, result, made)
+        result = _biased(layer, result, of_output)
     return activated(layer, result, layer.activation)
 
 
-def _biased(layer: Any, x: Value, made: list[str]) -> Value:
+def _biased(layer: Any, x: Value, of_output: list[str]) -> Value:
     """`x` plus a number for each element along the axes of the bias."""
-    first = [axis for axis, label in enumerate(made) if label in layer.bias_axes]
-    rest = [axis for axis in range(len(made)) if axis not in first]
+    first = [axis for axis, label in enumerate(of_output) if label in layer.bias_axes]
+    rest = [axis for axis in range(len(of_output)) if axis not in first]
     moved = arranged(layer, x, Value.of(x.shape, (*first, *rest)))
     count = math.prod(x.shape[axis] for axis in first)
     flat = moved.seen_as(moved.shape, (count, x.size // count))
@@ -76,11 +78,11 @@ def _labels(layer: Any, rank: int) -> tuple[list[str], list[str], list[str]]:
     example, kernel = inputs.split(",")
     unused = [letter for letter in ascii_letters if letter not in layer.equation]
     elided = "".join(unused[: rank - len(example.replace("...", ""))])
-    taken, made = (labels.replace("...", elided) for labels in (example, outputs))
-    if taken[:1] != made[:1] or taken[0] in kernel or not made[1:]:
+    of_input, of_output = (labels.replace("...", elided) for labels in (example, outputs))
+    if of_input[:1] != of_output[:1] or of_input[0] in kernel or not of_output[1:]:
         message = (
             f"{named(layer)} has the equation {layer.equation!r}. Its first axis, of the examples,"
             " must stay the first, with others behind it."
         )
         raise Refusal(message)
-    return list(taken[1:]), list(kernel), list(made[1:])
+    return list(of_input[1:]), list(kernel), list(of_output[1:])

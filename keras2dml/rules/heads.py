@@ -129,7 +129,7 @@ class _Heads:
         query: Value,
         key: Value,
         parts: list[Value | None],
-        given: Any,
+        limit: Any,
         *,
         causal: bool,
     ) -> Value | np.ndarray | None:
@@ -138,8 +138,8 @@ class _Heads:
         """
         steps, seen = query.shape[0], key.shape[0]
         regarded = [part for part in parts if part is not None]
-        if len(query.shape) > 2 and (regarded or given is not None or causal or self.window):
-            if causal and not regarded and given is None and not self.window:
+        if len(query.shape) > 2 and (regarded or limit is not None or causal or self.window):
+            if causal and not regarded and limit is None and not self.window:
                 steps, seen = math.prod(query.shape[:-1]), math.prod(key.shape[:-1])
                 return np.tri(steps, seen)[None]
             message = (
@@ -158,12 +158,12 @@ class _Heads:
             for part, shape in zip(parts, [(1, steps, 1), (1, 1, seen), (1, 1, seen)], strict=True)
             if part is not None
         ]
-        if isinstance(given, Value):
-            shape = given.shape if len(given.shape) == 3 else (1, *given.shape)
-            bits = in_keras_order(self.layer, nonzero(self.layer, given))
+        if isinstance(limit, Value):
+            shape = limit.shape if len(limit.shape) == 3 else (1, *limit.shape)
+            bits = in_keras_order(self.layer, nonzero(self.layer, limit))
             values.append(bits.seen_as(shape, shape))
-        elif given is not None:
-            array = np.asarray(given) != 0
+        elif limit is not None:
+            array = np.asarray(limit) != 0
             if array.ndim > 2 and array.shape[0] != 1:
                 message = (
                     f"{named(self.layer)} has an attention_mask of shape {array.shape}, the same"
@@ -180,10 +180,10 @@ class _Heads:
     def repeated(self, x: Value, times: int) -> Value:
         """(T, H * D) with each head several times, one after another."""
         layer = self.layer
-        kept = self.count // times
+        pairs = self.count // times
         steps, width = x.shape
-        apart = x.seen_as((steps, kept, 1, width // kept), x.stored)
-        wide = spread(layer, apart, (steps, kept, times, width // kept))
+        apart = x.seen_as((steps, pairs, 1, width // pairs), x.stored)
+        wide = spread(layer, apart, (steps, pairs, times, width // pairs))
         return wide.seen_as((steps, width * times), wide.stored)
 
     def attended(
@@ -219,20 +219,20 @@ class _Heads:
         with_scores: bool,
     ) -> tuple[Value, ...]:
         """What another Dense makes of what the heads found, and the weights if they are wanted."""
-        layer, (found, weights) = self.layer, attended
+        layer, (weighted, weights) = self.layer, attended
         steps, seen = query.shape[:-1], key.shape[:-1]
-        heads = permuted(unfolded(layer, found, (self.count,)), (1, 0, 2))
+        heads = permuted(unfolded(layer, weighted, (self.count,)), (1, 0, 2))
         flat = heads.seen_as((heads.shape[0], math.prod(heads.shape[1:])), heads.stored)
         if gate is not None:
             flat = pairwise(layer, flat, activated(layer, gate, SIGMOID), "multiply", "Mul")
-        made = _projected(layer, flat, output, 2)
+        projected = _projected(layer, flat, output, 2)
         shape = (*steps, *output.kernel.shape[2:])
-        made = made.seen_as(shape, shape).with_masks(query.mask, query.recorded)
+        projected = projected.seen_as(shape, shape).with_masks(query.mask, query.recorded)
         if not with_scores:
-            return (made,)
+            return (projected,)
         shape = (self.count, *steps, *seen)
         scores = unfolded(layer, weights, (self.count,)).seen_as(shape, shape)
-        return made, scores.with_masks(weights.mask, weights.recorded)
+        return projected, scores.with_masks(weights.mask, weights.recorded)
 
     def _masked(self, rows: Value, mask: Any, value: float) -> Value:
         """Rows of heads (T, S) where the mask is 1, and a number elsewhere."""
@@ -255,8 +255,8 @@ class _Heads:
             return shifted(layer, rows, value * (1 - bits)) if value else rows
         onnx = Node("Mul", ("X",), {}, (bits.astype(np.float32),))
         row = Constant("factors", bits.reshape(1, -1))
-        kept = call(layer, "column_scaled", rows, constants=(row,), onnx=onnx)
-        return shifted(layer, kept, value * (1 - bits)) if value else kept
+        regarded = call(layer, "column_scaled", rows, constants=(row,), onnx=onnx)
+        return shifted(layer, regarded, value * (1 - bits)) if value else regarded
 
     def _folded(self, x: Value) -> Value:
         """(T, H * D) as rows (T, D), one for each head."""
@@ -277,9 +277,9 @@ def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
     onnx = [Node("Reshape", ("W",), {}, (np.array([inputs, outputs]),), ("kernel",))]
     if layer.use_bias:
         if axes == 1:
-            made = (*x.shape[:-1], *shape[1:])
+            split = (*x.shape[:-1], *shape[1:])
             remedy = "give heads a width of 2 or more, or use_bias=False"
-            check_added(layer, made, tuple(inner.bias.shape), remedy)
+            check_added(layer, split, tuple(inner.bias.shape), remedy)
         bias = (Weight("b", inner.bias, (1, outputs)),)
         onnx.append(Node("Reshape", ("b",), {}, (np.array([outputs]),), ("bias",)))
     operator = Node("Gemm", ("X", "kernel", "bias")) if bias else Node("MatMul", ("X", "kernel"))

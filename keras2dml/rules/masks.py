@@ -125,8 +125,8 @@ def hands_on(node: Any) -> bool:
         results = keras.tree.flatten(node.operation(*arguments, **keywords))
     except Exception:  # whatever an operation has against zeros, it has read them
         return False
-    taken = keras.tree.flatten((arguments, keywords))
-    return any(result is argument for result in results for argument in taken)
+    inputs = keras.tree.flatten((arguments, keywords))
+    return any(result is argument for result in results for argument in inputs)
 
 
 def without(value: Value) -> Value:
@@ -153,16 +153,16 @@ class TakenOff:
         if not any(_takes_off(node.operation) for node in nodes):
             return
         for node in nodes:
-            taken = [tensor._keras_history for tensor in node.input_tensors]
-            self.lost |= {(id(node), tensor) for tensor in taken if tensor in gone}
-            self.doubtful |= {(id(node), tensor) for tensor in taken if tensor in unclear - gone}
+            inputs = [tensor._keras_history for tensor in node.input_tensors]
+            self.lost |= {(id(node), tensor) for tensor in inputs if tensor in gone}
+            self.doubtful |= {(id(node), tensor) for tensor in inputs if tensor in unclear - gone}
             if isinstance(node.operation, TAKING):
-                gone.update(taken)
-                unclear.update(*(alike.get(tensor, ()) for tensor in taken))
+                gone.update(inputs)
+                unclear.update(*(alike.get(tensor, ()) for tensor in inputs))
             elif _takes_off(node.operation):
-                unclear.update(taken)
+                unclear.update(inputs)
             elif isinstance(node.operation, PASSING) or _is_handed_on(node):
-                group = alike.setdefault(taken[0], {taken[0]})
+                group = alike.setdefault(inputs[0], {inputs[0]})
                 for output in node.output_tensors:
                     group.add(output._keras_history)
                     alike[output._keras_history] = group

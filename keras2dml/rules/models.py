@@ -44,8 +44,8 @@ def model(layer: keras.Model, *inputs: Value) -> tuple[Value, ...]:
             " outputs, which its copies lose: leave them out."
         )
         raise Refusal(message)
-    known = tuple(value.with_masks(value.mask, None) for value in inputs)
-    return tuple(value.with_masks(value.mask, None) for value in outputs_of(layer, known))
+    unrecorded = tuple(value.with_masks(value.mask, None) for value in inputs)
+    return tuple(value.with_masks(value.mask, None) for value in outputs_of(layer, unrecorded))
 
 
 def outputs_of(model: keras.Function, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -127,19 +127,19 @@ class _Walk:
         longer which softmax or sigmoid made it.
         """
         of_model = isinstance(layer, keras.Layer) and isinstance(self.model, keras.Model)
-        taken = {source_of(self.values[tensor._keras_history]) for tensor in _sources(node)}
+        sources = {source_of(self.values[tensor._keras_history]) for tensor in _sources(node)}
         hands_on = isinstance(layer, HANDING_ON)
-        if of_model or hands_on or source_of(value) not in taken or not squashed_by(value):
+        if of_model or hands_on or source_of(value) not in sources or not squashed_by(value):
             return value
         return call(layer, IDENTITY, value)
 
     def _lowered(self, layer: Any, node: Any) -> tuple[Value, ...]:
-        given = dict(node.arguments.kwargs)
+        passed = dict(node.arguments.kwargs)
         recorded = _is_recorded(node)
         if recorded:
-            del given["mask"]
+            del passed["mask"]
         arguments = self._read(node.arguments.args, node, recorded=recorded)
-        keywords = self._read(given, node, recorded=recorded)
+        keywords = self._read(passed, node, recorded=recorded)
         if len(arguments) == 1 and isinstance(arguments[0], dict):
             first = arguments[0]
             of_model = isinstance(layer, keras.Model)
@@ -158,26 +158,26 @@ class _Walk:
             raise Refusal(SCORES.format(named(layer)))
         return lowered(layer, *arguments, **keywords)
 
-    def _read(self, given: Any, node: Any, *, recorded: bool) -> Any:
+    def _read(self, argument: Any, node: Any, *, recorded: bool) -> Any:
         """The arguments of a call, with values in the place of tensors: with the masks that they
         have then, or those that were entered when the model was made.
         """
-        if isinstance(given, keras.KerasTensor):
-            value = self.values[given._keras_history]
+        if isinstance(argument, keras.KerasTensor):
+            value = self.values[argument._keras_history]
             if recorded:
                 return value.with_masks(value.recorded, value.recorded)
-            place = id(node), given._keras_history
+            place = id(node), argument._keras_history
             if place in self.taken_off.doubtful and value.mask and _looks_for_masks(node):
                 self._complain(DOUBTFUL.format(named(node.operation)))
             lost = place in self.taken_off.lost
             return value.with_masks(None if lost else value.mask, value.recorded)
-        if isinstance(given, dict):
+        if isinstance(argument, dict):
             return {
-                name: self._read(value, node, recorded=recorded) for name, value in given.items()
+                name: self._read(value, node, recorded=recorded) for name, value in argument.items()
             }
-        if isinstance(given, (list, tuple)):
-            return type(given)(self._read(value, node, recorded=recorded) for value in given)
-        return given
+        if isinstance(argument, (list, tuple)):
+            return type(argument)(self._read(value, node, recorded=recorded) for value in argument)
+        return argument
 
     def _complain(self, *complaints: str) -> None:
         self.complaints.extend(complaints)
@@ -190,9 +190,9 @@ def _is_recorded(node: Any) -> bool:
     masks = [
         getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(node.arguments.args)
     ]
-    given = keras.tree.flatten(node.arguments.kwargs["mask"])
-    return len(masks) == len(given) and all(
-        one is other for one, other in zip(masks, given, strict=True)
+    entered = keras.tree.flatten(node.arguments.kwargs["mask"])
+    return len(masks) == len(entered) and all(
+        mask is other for mask, other in zip(masks, entered, strict=True)
     )
 
 

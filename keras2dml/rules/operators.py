@@ -22,15 +22,15 @@ def nodes(*steps: str) -> tuple[Node, ...]:
     """ONNX operators, each written as `Operator inputs > output`; numbers are constants, and come
     last. The last one's output is the call's.
     """
-    made = []
+    operators = []
     for step in steps:
         taken, _, output = step.partition(" > ")
         operator, *inputs = taken.split()
         names = tuple(name for name in inputs if not _is_number(name))
         numbers = tuple(np.array(float(name), np.float32) for name in inputs if _is_number(name))
         attributes = NODE_ATTRIBUTES.get(operator, {})
-        made.append(Node(operator, names, attributes, numbers, (output or "out",)))
-    return tuple(made)
+        operators.append(Node(operator, names, attributes, numbers, (output or "out",)))
+    return tuple(operators)
 
 
 def _is_number(text: str) -> bool:

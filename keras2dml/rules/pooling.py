@@ -109,8 +109,8 @@ def average_of_steps(layer: keras.layers.GlobalAveragePooling1D, x: Value) -> Va
         return _of_channels(layer, x)
     first = layer.data_format == "channels_first"
     turned = permuted(x, (1, 0)) if first else x
-    kept = selected(layer, turned, mask)
-    means = _of_channels(layer, permuted(kept, (1, 0)) if first else kept)
+    regarded = selected(layer, turned, mask)
+    means = _of_channels(layer, permuted(regarded, (1, 0)) if first else regarded)
     sums = rescaled(layer, means, float(mask.size), 0.0)
     onnx = (
         Node("ReduceSum", ("Y",), {"keepdims": 1}, (np.array([-1]),), ("count",)),

@@ -79,8 +79,8 @@ def recurrent(
         if not shows:
             steps = flipped(x.mask, 0) if x.mask and reading.backwards else x.mask
             x, reading = out.with_masks(steps, None), replace(reading, backwards=False)
-    shown = out.with_masks(*(masks if layer.return_sequences else (None, None)))
-    return (shown, *last) if layer.return_state else (shown,)
+    output = out.with_masks(*(masks if layer.return_sequences else (None, None)))
+    return (output, *last) if layer.return_state else (output,)
 
 
 @lowers(*CELLS, keras.layers.StackedRNNCells)
@@ -160,9 +160,9 @@ def _read(
     drops = cell.recurrent_dropout > 0
     if mask is not None or drops:
         sizes |= {"masked": mask is not None, "zeroed": way.zeroed, "dropping": drops}
-        given = {"M": mask and in_keras_order(layer, mask), "R": _left_over(cell, layer, x)}
-        inputs |= {name: value for name, value in given.items() if value is not None}
-        absent = [name for name, value in given.items() if value is None]
+        extra = {"M": mask and in_keras_order(layer, mask), "R": _left_over(cell, layer, x)}
+        inputs |= {name: value for name, value in extra.items() if value is not None}
+        absent = [name for name, value in extra.items() if value is None]
         constants += tuple(Constant(name, np.ones((1, 1))) for name in absent)
     biased = isinstance(bias, Weight)
     nodes = recurrent_nodes(cell, steps, bool(states), biased, way.backwards, names, *onnx)
@@ -223,9 +223,9 @@ def _untrained(layer: Any, cell: Any) -> str:
     )
 
 
-def states_of(layer: Any, given: Any, count: int) -> tuple[Value, ...]:
+def states_of(layer: Any, initial: Any, count: int) -> tuple[Value, ...]:
     """The states before the first step, as they were given in the call."""
-    states = [given] if isinstance(given, Value) else keras.tree.flatten(given or ())
+    states = [initial] if isinstance(initial, Value) else keras.tree.flatten(initial or ())
     if not all(isinstance(state, Value) for state in states) or len(states) not in (0, count):
         message = (
             f"{named(layer)} has an initial_state that is not the output of layers: give {count}"

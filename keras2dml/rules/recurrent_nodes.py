@@ -17,8 +17,11 @@ def activations(*operators: str) -> dict[str, object]:
     """The attributes that name activations."""
     alpha = [ALPHA[operator] for operator in operators if operator in ALPHA]
     beta = [BETA[operator] for operator in operators if operator in BETA]
-    given = {"activation_alpha": alpha, "activation_beta": beta}
-    return {"activations": operators, **{name: values for name, values in given.items() if values}}
+    constants = {"activation_alpha": alpha, "activation_beta": beta}
+    return {
+        "activations": operators,
+        **{name: values for name, values in constants.items() if values},
+    }
 
 
 def recurrent_nodes(
@@ -35,20 +38,20 @@ def recurrent_nodes(
     swap = {"perm": (1, 0, 2)}
     first, second = (np.array([0]),), (np.array([1]),)
     turned = (np.arange(steps)[::-1].copy(),)
-    made = [
+    weights = [
         Node("Transpose", ("X",), swap, (), ("steps",)),
         Node("Unsqueeze", ("W",), {}, first, ("kernel",)),
         Node("Unsqueeze", ("U",), {}, first, ("recurrent",)),
     ]
     if backwards:
-        made.append(Node("Gather", ("steps",), {"axis": 0}, turned, ("reversed",)))
+        weights.append(Node("Gather", ("steps",), {"axis": 0}, turned, ("reversed",)))
     if biased:
-        made += _bias_nodes(cell)
+        weights += _bias_nodes(cell)
     if begun:
-        made.append(Node("Unsqueeze", ("Y",), {}, first, ("initial_h",)))
+        weights.append(Node("Unsqueeze", ("Y",), {}, first, ("initial_h",)))
     if begun and len(names) > 1:
-        made.append(Node("Unsqueeze", ("Z",), {}, first, ("initial_c",)))
-    taken = (
+        weights.append(Node("Unsqueeze", ("Z",), {}, first, ("initial_c",)))
+    inputs = (
         "reversed" if backwards else "steps",
         "kernel",
         "recurrent",
@@ -59,8 +62,8 @@ def recurrent_nodes(
     outputs = ("sequence", *(f"last_{name}" for name in names))
     sizes = {"hidden_size": cell.units, **attributes}
     return (
-        *made,
-        Node(operator, taken, sizes, (), outputs),
+        *weights,
+        Node(operator, inputs, sizes, (), outputs),
         Node("Squeeze", ("sequence",), {}, second, ("made",)),
         Node("Transpose", ("made",), swap),
         *(Node("Squeeze", (f"last_{name}",), {}, first, (name,)) for name in names),

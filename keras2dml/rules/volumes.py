@@ -102,9 +102,9 @@ def convolution(layer: Any, x: Value) -> Value:
     window = Window.of(flat, slab, tuple(layer.kernel_size[1:]), dilation[1:])
     weight = Weight("W", kernel, matrix, axes)
     out = convolved(flat, slab, window, weight, bias_of(layer), layer.groups)
-    made = _of_slabs(layer, out, depth.count)
-    check_channels(layer, made)
-    return activated(layer, made, layer.activation)
+    merged = _of_slabs(layer, out, depth.count)
+    check_channels(layer, merged)
+    return activated(layer, merged, layer.activation)
 
 
 @lowers(
@@ -126,9 +126,9 @@ def transposed_convolution(layer: Any, x: Value) -> Value:
     slab = spread_out(flat, slices, window, weight, filters)
     out = joined_slabs(layer, slab, depth)
     out = biased(flat, folded_slices(layer, out), bias_of(layer))
-    made = _of_slabs(layer, out, size)
-    check_channels(layer, made)
-    return activated(layer, made, layer.activation)
+    merged = _of_slabs(layer, out, size)
+    check_channels(layer, merged)
+    return activated(layer, merged, layer.activation)
 
 
 @lowers(keras.layers.MaxPooling3D, honours="pool_size strides padding data_format")

@@ -98,7 +98,7 @@ def _is_stray(node: Any) -> bool:
             continue
         seen.add(id(tensor))
         operation, before = _origin(tensor)
-        of_doubles = any(str(one.dtype) == "float64" for one in before)
+        of_doubles = any(str(argument.dtype) == "float64" for argument in before)
         if isinstance(operation, keras.Layer) or of_doubles:
             return False
         pending += before
@@ -118,8 +118,8 @@ def _is_of_bits(operation: Any, node: Any) -> bool:
         *(part for part in arguments if not isinstance(part, keras.KerasTensor)),
         *(getattr(operation, name, None) for name in ("x_min", "x_max", "initial")),
     ]
-    given = [np.asarray(number) for number in numbers if number is not None]
-    whole = (part.dtype.kind in "biuf" and np.all(part == np.round(part)) for part in given)
+    arrays = [np.asarray(number) for number in numbers if number is not None]
+    whole = (part.dtype.kind in "biuf" and np.all(part == np.round(part)) for part in arrays)
     return isinstance(operation, OF_BITS) and all(whole)
 
 
