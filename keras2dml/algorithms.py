@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from keras2dml import misplaced_sums
 from keras2dml.errors import InvalidData, InvalidSession
-from keras2dml.graph import IDENTITY, Graph
+from keras2dml.graph import IDENTITY
 from keras2dml.slices import Slices
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from keras2dml.objective import Objective
-    from keras2dml.optimizers import Optimizer
+    from keras2dml.compilation import Compilation
 
 PARAMSERV = "paramserv"
 TRAIN = (
@@ -126,15 +124,11 @@ class Algorithm:
             raise InvalidData(message)
         return self
 
-    def fits(
-        self, objective: Objective, optimizer: Optimizer, batch_size: int, examples: int
-    ) -> None:
-        """InvalidData for a model or rows whose training is another one in parts, and for batches
-        in which Keras adds along another axis.
-        """
-        _check_sums(objective.graph, batch_size, examples)
+    def fits(self, compilation: Compilation, batch_size: int, examples: int) -> None:
+        """InvalidData for a model or rows whose training is another one in parts."""
         if self.loop is None and self.server is None:
             return
+        objective, optimizer = compilation.objective(), compilation.optimizer
         complaints = [
             f"The loss {goal.loss.name!r} of a batch is not the sum of those of its parts."
             for goal in objective.goals
@@ -203,15 +197,3 @@ class Algorithm:
                 f" {self.parallel + 1} or more, which is {threads}: make the session with it."
             )
             raise InvalidSession(message)
-
-
-def _check_sums(graph: Graph, batch_size: int, examples: int) -> None:
-    """InvalidData for sums that Keras takes for biases where all batches have as many examples."""
-    size = min(batch_size, examples)
-    reasons = [] if examples % size else misplaced_sums.complaints(graph, size)
-    if reasons:
-        message = (
-            f"{' '.join(dict.fromkeys(reasons))} Give another batch_size, or put the smaller"
-            " operand first."
-        )
-        raise InvalidData(message)

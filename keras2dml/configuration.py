@@ -31,6 +31,8 @@ class Configuration:
     outputs: Structure
     complaints: tuple[str, ...] = ()
     given_loss: Any = None
+    eager: bool = False
+    """Whether Keras runs it step by step, and knows the size of each batch."""
 
     @classmethod
     def of(cls, model: keras.Model) -> Configuration:
@@ -87,6 +89,7 @@ class Configuration:
             outputs,
             tuple(complaints),
             losses,
+            bool(model.run_eagerly),
         )
 
     @property

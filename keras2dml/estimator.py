@@ -213,8 +213,8 @@ class Keras2DML(Predicting, ScikitLearn):
                 validation = Validation.of(rest, *measured)
             elif self.test_interval and self.test_iter:
                 data, tested = kept(data, self.test_iter, size, by_class=class_weight is not None)
-            optimizer, objective = self._compilation.optimizer, self._compilation.objective()
-            algorithm.fits(objective, optimizer, size, data.rows)
+            algorithm.fits(self._compilation, size, data.rows)
+            self._check_sums(size, data.rows, validation)
             plan = Plan.of(
                 algorithm,
                 passes.count * size if passes else data.rows,

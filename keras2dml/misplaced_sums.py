@@ -7,6 +7,7 @@ operand if that has its size, or else of the axis behind the examples.
 from __future__ import annotations
 
 from keras2dml.backend import is_tensorflow
+from keras2dml.errors import InvalidData
 from keras2dml.graph import Call, Graph, Shape, Value
 
 
@@ -20,6 +21,27 @@ def misplaced(shape: Shape, added: Shape) -> tuple[int, int] | None:
     size, axis = added[places[0]], len(shape) - len(added) + places[0]
     ends = [end for end in (len(shape) - 1, 1) if shape[end] == size]
     return (ends[0], axis) if ends and ends[0] != axis else None
+
+
+def check(
+    graph: Graph, batch_size: int, examples: int, *, eager: bool, argument: str = "batch_size"
+) -> None:
+    """InvalidData for sums that Keras takes for biases in such batches, whose size the user knows
+    as `argument`.
+
+    Compiled, Keras knows the size of a batch where all have as many examples; `eager`, it knows
+    that of each.
+    """
+    size = min(batch_size, examples)
+    rest = examples % size
+    sizes = [] if rest and not eager else [size, rest] if rest else [size]
+    reasons = [reason for size in sizes for reason in complaints(graph, size)]
+    if reasons:
+        message = (
+            f"{' '.join(dict.fromkeys(reasons))} Give another {argument}, or put the smaller"
+            " operand first."
+        )
+        raise InvalidData(message)
 
 
 def complaints(graph: Graph, examples: int) -> list[str]:

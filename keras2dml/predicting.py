@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame
 
-from keras2dml import data, datasets, plots, reporting
+from keras2dml import data, datasets, misplaced_sums, plots, reporting
 from keras2dml.activations import Activations
 from keras2dml.epochs import Validation
 from keras2dml.errors import InvalidData, positive
 from keras2dml.exporting import Exporting
 from keras2dml.fitting import measured
+from keras2dml.graph import Graph
 from keras2dml.losses import HINGES
 from keras2dml.objective import Goal
 from keras2dml.passes import Held
@@ -28,6 +29,7 @@ class Predicting(Exporting):
     """Scores with the weights as they are; the model stays in the JVM until they change."""
 
     history: dict[str, list[float]]
+    _graph: Graph
     _classes: Classes
     _tables: Sequence[data.Names | None]
     _scorer: Scorer | None
@@ -124,6 +126,7 @@ class Predicting(Exporting):
         self._compilation.measures()
         self._compilation.whole(steps=steps)
         validation = self._held((X, y, sample_weight), self._classes, self._tables, size, steps)
+        self._check_sums(size, validation.data.rows)
         constants = {name: one.matrix for name, one in self._compilation.graph.constants()}
         with (
             closing(validation.data),
@@ -162,6 +165,17 @@ class Predicting(Exporting):
         """X with the columns of its tables in the order of these."""
         takes = self._compilation.graph.takes
         return X if isinstance(X, DataFrame) else data.in_columns(X, takes, tables)
+
+    def _check_sums(
+        self, batch_size: int, examples: int, validation: Validation | None = None
+    ) -> None:
+        """InvalidData where Keras would add along another axis in batches of this size."""
+        sizes = {"batch_size": (batch_size, examples)}
+        if validation:
+            sizes["validation_batch_size"] = validation.batch_size, validation.data.rows
+        eager = self._compilation.configuration.eager
+        for argument, (size, rows) in sizes.items():
+            misplaced_sums.check(self._graph, size, rows, eager=eager, argument=argument)
 
     def _held(
         self,

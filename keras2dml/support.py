@@ -33,7 +33,15 @@ ABSTRACT = (
 
 """Classes to make others of, and what every model begins with."""
 ATTACHED = ("_initializer", "_regularizer", "_constraint")
-_REFUSED = re.compile(r"\bhas (\w+)=\{")
+NOT_FOLLOWED = (
+    "Data and weights are finite: others are refused. A model can still make numbers of them that"
+    " are not, by a logarithm of 0, a quotient by 0 or an overflow. From there on ours and Keras'"
+    " may differ, since SystemDS leaves out products with 0, and its maxima pass over NaN.",
+    "",
+    "The sign of a zero is not followed: `argmax` and `argmin` take 0.0 and -0.0 for the same and"
+    " the first of them, where Keras takes -0.0 for the smaller one.",
+)
+_REFUSED = re.compile(r"\bhas (?:the )?(\w+)[= ]\{")
 
 # Importing the rules is what fills the registry.
 _RULES = lowered
@@ -68,6 +76,7 @@ def page() -> str:
             "|---|---|---|",
             *counts,
             *(line for title, _, lines in sections for line in ("", f"## {title}", "", *lines)),
+            *("", "## Numbers that are not followed", "", *NOT_FOLLOWED),
             "",
         ]
     )
@@ -110,9 +119,22 @@ def _layers() -> Section:
         "For scoring alone, in which they change nothing, with all arguments:"
         f" {', '.join(kind.__name__ for kind in augmentation.LAYERS)}.",
         "",
+        "Masks of Masking and `mask_zero` go on where Keras hands them on. A mask that a layer is"
+        f" called with is compiled for {', '.join(_masked(kinds))}.",
+        "",
         _rest(kinds, LOWERINGS),
     ]
     return "Layers", [kind in LOWERINGS for kind in kinds], lines
+
+
+def _masked(kinds: Iterable[type]) -> Iterator[str]:
+    """The layers whose rules take masks of a call, with the names of these."""
+    for kind in kinds:
+        rule = LOWERINGS[kind].rule if kind in LOWERINGS else None
+        parameters = inspect.signature(rule).parameters if rule else ()
+        masks = [name for name in parameters if name == "mask" or name.endswith("_mask")]
+        if masks := [name for name in masks if name != "use_causal_mask"]:
+            yield f"{kind.__name__} ({', '.join(masks)})"
 
 
 def _losses() -> Section:
@@ -205,7 +227,8 @@ def _operations() -> Section:
         " (`+ - * / // ** @ abs()`, comparisons, `& | ^ ~`) and slices. Arrays and numbers may"
         " stand on either side. What an operation makes of an example may not depend on other"
         " examples. All is computed in float64, what has steps, too: a comparison of numbers that"
-        " float32 rounds to one is that of the numbers.",
+        " float32 rounds to one is that of the numbers. An argument's value that is not compiled,"
+        " such as an `ord` of `norm` that no norm of vectors has, is refused by name.",
         "",
         f"{compiled}.",
         "",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import keras
 import numpy as np
 import pytest
@@ -11,8 +9,8 @@ from keras import layers
 from oracle import complaints, examples, model, near, seeded
 
 from keras2dml import InvalidData, Keras2DML
-from keras2dml.algorithms import Algorithm
 from keras2dml.compilation import Compilation
+from keras2dml.misplaced_sums import check
 
 FIRST = {"data_format": "channels_first"}
 # As many channels as columns in the result.
@@ -97,11 +95,28 @@ def test_batches_that_keras_takes_for_channels_are_refused():
     x = examples(built, 8)
     fours = built.predict(x, batch_size=4, verbose=0)  # first: Keras keeps what it traces
     assert np.abs(fours - built.predict(x, batch_size=3, verbose=0)).max() > 0.01
-    fits = partial(Algorithm().fits, Compilation.of(built).objective(), None)
+    graph = Compilation.of(built).graph
     with pytest.raises(InvalidData, match="put the smaller operand first"):
-        fits(4, 8)
+        check(graph, 4, 8, eager=False)
     for batch_size, rows in [(4, 10), (3, 8), (8, 8)]:
-        fits(batch_size, rows)
+        check(graph, batch_size, rows, eager=False)
+    check(graph, 3, 8, eager=True)
+    for batch_size, rows in [(4, 10), (5, 9)]:  # step by step each batch has its size
+        with pytest.raises(InvalidData, match="In batches of 4 Keras"):
+            check(graph, batch_size, rows, eager=True)
+
+
+def test_measured_in_steps_keras_takes_each_batch_of_four_for_channels():
+    """What `eager` is for: fit of a model that is compiled with run_eagerly, in batches of 4, 3."""
+    compiled = gated()
+    eager = gated()
+    eager.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    x, y = examples(compiled, 7), np.arange(7) % 4
+    right = compiled.evaluate(x, y, batch_size=4, verbose=0)
+    assert abs(eager.evaluate(x, y, batch_size=4, verbose=0) - right) > 1e-4
+    assert abs(eager.evaluate(x, y, batch_size=5, verbose=0) - right) < 1e-6
+    assert Compilation.of(eager).configuration.eager
+    assert not Compilation.of(compiled).configuration.eager
 
 
 @pytest.mark.spark
@@ -113,6 +128,10 @@ def test_other_batches_train_as_keras(spark):
     near(ours.predict_proba(x[:4]), built.predict(x, batch_size=3, verbose=0)[:4], 1e-9)
     with pytest.raises(InvalidData, match="In batches of 4 Keras"):
         ours.fit(x[:8], y[:8], batch_size=4, epochs=1)
+    with pytest.raises(InvalidData, match="Give another validation_batch_size"):
+        ours.fit(x, y, validation_data=(x[:4], y[:4]), validation_batch_size=4, epochs=1)
+    with pytest.raises(InvalidData, match="Give another batch_size"):
+        ours.evaluate(x[:8], y[:8], batch_size=4)
     ours.fit(x, y, batch_size=4, epochs=1, shuffle=False)
     built.fit(x, y, batch_size=4, epochs=1, shuffle=False, verbose=0)
     for weight, expected in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):
