@@ -27,6 +27,11 @@ def model(shape: tuple[int, ...], *layers: keras.Layer, seed: int = 7) -> keras.
     return seeded(keras.Sequential([keras.Input(shape), *layers]), seed)
 
 
+def fresh(layer: keras.Layer) -> keras.Layer:
+    """The same layer again, of the dtype that these tests compute in."""
+    return type(layer).from_config({**layer.get_config(), "dtype": keras.config.floatx()})
+
+
 def seeded(built: keras.Model, seed: int = 7) -> keras.Model:
     """The model with weights that depend on the seed alone; variances are positive."""
     generator = np.random.default_rng(seed)

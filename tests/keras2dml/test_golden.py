@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import pytest
 from keras.layers import Activation, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
+from oracle import fresh
 
 from keras2dml.compilation import Compilation
 
@@ -40,7 +41,7 @@ def lowers_to(layers: list[keras.Layer], golden: Path, *, write: bool) -> None:
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer_becomes_the_golden_dml(name):
     keras.utils.clear_session()
-    layers = [type(layer).from_config(layer.get_config()) for layer in LAYERS[name]]
+    layers = [fresh(layer) for layer in LAYERS[name]]
     for number, layer in enumerate(layers):
         layer.name = f"{type(layer).__name__.lower()}_{number}"
     lowers_to(layers, GOLDEN / f"{name}.dml", write=os.environ.get("GOLDEN") == "write")

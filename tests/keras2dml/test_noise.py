@@ -19,7 +19,7 @@ from keras.layers import (
     SpatialDropout1D,
     SpatialDropout2D,
 )
-from oracle import agrees, examples, learns, model, near
+from oracle import agrees, examples, fresh, learns, model, near
 
 from keras2dml import Keras2DML
 
@@ -34,7 +34,7 @@ def ends() -> tuple[keras.Layer, ...]:
 
 def disturbed(spark, shape: tuple[int, ...], layer: keras.Layer) -> np.ndarray:
     """What a layer makes of ones in training: the gradient of a linear output's weights."""
-    built = model(shape, layer, Flatten(), Dense(1, use_bias=False))
+    built = model(shape, fresh(layer), Flatten(), Dense(1, use_bias=False))
     built.compile(keras.optimizers.SGD(1.0), loss="mae")
     before = built.get_weights()[-1]
     ours = Keras2DML(spark, built, batch_size=1, max_iter=1, display=0)

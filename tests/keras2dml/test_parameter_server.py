@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras.layers import Add, BatchNormalization, Conv1D, Dense, Dropout, Flatten
-from oracle import WEIGHTS, examples, model, near, seeded
+from oracle import WEIGHTS, examples, fresh, model, near, seeded
 
 from keras2dml import InvalidData, InvalidSession, Keras2DML
 
@@ -134,7 +134,7 @@ def test_killed_run_goes_on_at_its_epoch(spark, tmp_path):
     ],
 )
 def test_what_cannot_be_split_is_refused(spark, layers, loss, rows, match):
-    built = model((4,), *layers, Dense(2))
+    built = model((4,), *map(fresh, layers), Dense(2))
     built.compile(loss=loss)
     ours = parts(Keras2DML(spark, built, batch_size=BATCH, display=0))
     with pytest.raises(InvalidData, match=match):

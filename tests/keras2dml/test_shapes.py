@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 from keras import layers
-from oracle import agrees, learns, seeded
+from oracle import agrees, fresh, learns, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -35,12 +35,6 @@ MOVING = [
     (SEQUENCE, layers.Permute((2, 1))),
     ((5,), layers.RepeatVector(4)),
 ]
-
-
-def fresh(layer: keras.Layer) -> keras.Layer:
-    """The same layer again, of the dtype that these tests compute in."""
-    config = layer.get_config()
-    return type(layer).from_config({**config, "dtype": keras.config.floatx()})
 
 
 def ended(x: keras.KerasTensor, value: keras.KerasTensor) -> keras.Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 from keras import layers
-from oracle import agrees, complaints, learns, model, seeded
+from oracle import agrees, complaints, fresh, learns, model, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -38,10 +38,6 @@ IN_FLOAT32 = [
 
 def named(case: object) -> str:
     return getattr(case, "name", "")
-
-
-def fresh(layer: keras.Layer) -> keras.Layer:
-    return type(layer).from_config({**layer.get_config(), "dtype": keras.config.floatx()})
 
 
 def test_convolutions_of_volumes_score_and_learn_as_keras(spark):
