@@ -122,9 +122,19 @@ def call(name: str, results: Sequence[str], arguments: Mapping[str, str]) -> str
 
 def script(header: Sequence[str], used: Iterable[str], body: Sequence[str]) -> str:
     """A script: comments, the library functions that it uses, and its statements."""
-    comments = "\n".join(f"# {line}".rstrip() for line in header)
     texts = [function(name).text for name in with_called(used)]
-    return "\n\n".join([comments, *texts, "\n".join(body)]) + "\n"
+    return "\n\n".join([comments(header), *texts, "\n".join(body)]) + "\n"
+
+
+def comments(lines: Iterable[str]) -> str:
+    """Lines of comments, whatever names are in them: what is no printable character is escaped, so
+    that none of them ends its line.
+    """
+    return "\n".join(f"# {''.join(map(_printable, line))}".rstrip() for line in lines)
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def with_called(names: Iterable[str]) -> list[str]:

@@ -26,7 +26,7 @@ class UnsupportedModel(Keras2DMLError):
     def __init__(
         self, model: str, complaints: Iterable[str], refused: str = "compiled to DML"
     ) -> None:
-        self.complaints = tuple(complaints)
+        self.complaints = tuple(dict.fromkeys(complaints))
         listed = "\n".join(f"  - {complaint}" for complaint in self.complaints)
         super().__init__(f"Model {model!r} cannot be {refused}:\n{listed}")
 

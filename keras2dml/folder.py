@@ -20,6 +20,8 @@ from keras2dml.systemds import SystemDS
 
 # What SystemML called the variables that Keras calls otherwise.
 _ROLES = {"kernel": "weight"}
+# A matrix, what SystemDS notes of it, and Hadoop's checksums.
+_WRITTEN = re.compile(r".+\.mtx(\.mtd)?(\.crc)?$")
 FORMATS = ("binary", "csv", "text")
 
 
@@ -27,11 +29,13 @@ def save(
     systemds: SystemDS, graph: Graph, matrices: Mapping[str, np.ndarray], target: Path, kind: str
 ) -> None:
     """Write every weight into `target`; the folder is replaced as a whole, so that it is never half
-    written.
+    written. Raises InvalidData where it has anything but weights.
     """
     if kind not in FORMATS:
         message = f"format is {kind!r}: give one of {', '.join(map(repr, FORMATS))}."
         raise InvalidData(message)
+    target = target.absolute()
+    _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
         new, old = Path(made, "new"), Path(made, "old")
@@ -47,6 +51,31 @@ def save(
             target.rename(old)
         new.rename(target)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def remove(target: Path) -> None:
+    """Remove a folder of weights; one that has anything else stays as it is."""
+    if target.is_dir() and not _others(target):
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _others(folder: Path) -> list[str]:
+    """What is in a folder beside weights."""
+    return sorted(file.name for file in folder.iterdir() if not _WRITTEN.match(file.name))
+
+
+def _check_replaceable(target: Path) -> None:
+    """InvalidData where something else than a folder of weights is at `target`."""
+    if target.is_dir():
+        if others := _others(target):
+            message = (
+                f"The folder {target} has {others[0]!r}, which is no weight, and would be replaced:"
+                " give a folder of its own."
+            )
+            raise InvalidData(message)
+    elif target.exists():
+        message = f"{target} is a file: give a folder for the weights."
+        raise InvalidData(message)
 
 
 def load(
@@ -110,11 +139,13 @@ def _layers(graph: Graph) -> dict[str, str]:
         one.name: dml.identifier(one.layer if len(parts[one.layer]) == 1 else "_".join(_path(one)))
         for one in graph.parameters
     }
-    taken = Counter((named[one.name], one.role) for one in graph.parameters)
-    return {
-        one.name: named[one.name] if taken[named[one.name], one.role] == 1 else one.name
-        for one in graph.parameters
-    }
+    files = Counter(_file_name(named[one.name], one.role) for one in graph.parameters)
+    shared = [one for one in graph.parameters if files[_file_name(named[one.name], one.role)] > 1]
+    for one in shared:
+        names = (one.name, *(f"{one.name}_{number}" for number in range(2, 2 + len(files))))
+        named[one.name] = next(name for name in names if not files[_file_name(name, one.role)])
+        files[_file_name(named[one.name], one.role)] = 1
+    return named
 
 
 def _path(one: Parameter) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from keras2dml.graph import (
 )
 from keras2dml.input_shapes import Declared, example_shapes, misfits
 from keras2dml.rules import call, named, unknown
+from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
@@ -52,7 +53,7 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
         for declared in inputs
         if shapes is None and None in declared.shape
     ]
-    complaints += [*nested(model), *_of_types(model, inputs)]
+    complaints += [*nested(model), *_of_types(model, inputs), *changes(model, deep=False)]
     if shapes is None:
         shapes = example_shapes(model)
     elif reasons := complaints or [*misfits(model, shapes)]:
@@ -213,7 +214,8 @@ class _Naming:
         if wanted.startswith("d_"):  # what gradients begin with
             wanted = f"layer_{wanted}"
         unused, number = wanted, 1
-        while unused in self.taken:
+        # `X_a_batch` are the rows of `X_a` in a batch.
+        while self.taken & {unused, unused.removesuffix("_batch"), f"{unused}_batch"}:
             number += 1
             unused = f"{wanted}_{number}"
         self.taken.add(unused)

@@ -279,8 +279,7 @@ def _program(
         "SystemDS.jar comes with the Python package systemds 3.4.0. The arguments:",
         *(f"  {line}" for line in about),
     ]
-    comments = "\n".join(f"# {line}".rstrip() for line in head)
-    parts = [comments, "\n".join(before), script.text.rstrip(), "\n".join(after)]
+    parts = [dml.comments(head), "\n".join(before), script.text.rstrip(), "\n".join(after)]
     return Program(name, "\n\n".join(parts) + "\n", called)
 
 

@@ -4,7 +4,6 @@ their names.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -176,7 +175,7 @@ class SystemMLNames:
         """Give up what is in the JVM, and remove the folder of weights that `fit` wrote."""
         self._forget()
         if self.weights is not None:
-            shutil.rmtree(self.weights, ignore_errors=True)
+            folder.remove(Path(self.weights))
 
     def transform(self, X: Any) -> Any:
         """What `predict` says."""

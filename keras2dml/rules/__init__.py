@@ -25,6 +25,7 @@ from keras2dml.regularizers import strengths
 from keras2dml.rules.arguments import config_of as config_of
 from keras2dml.rules.arguments import defaults_of, is_default, misfits, shown, without_config
 from keras2dml.rules.arguments import named as named
+from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.operators import nodes as nodes
 from keras2dml.rules.user_classes import is_users, kind_of
 
@@ -89,6 +90,7 @@ class Lowering:
                 f"{named(layer)} has dtype {policy.name!r}. SystemDS computes in float64: use"
                 " 'float32' or 'float64'."
             )
+        yield from changes(layer)
 
     def options(self, layer: Any, given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
         """The keywords of a layer's call that the rule takes, and complaints about the others."""

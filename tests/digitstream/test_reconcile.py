@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -244,7 +245,10 @@ def test_partitions_that_are_added_meanwhile_are_read(
     before = len(reader.end(topics.readings))
     with closing(KafkaAdminClient(**arguments(kafka_broker.kafka))) as admin:
         admin.create_partitions({topics.readings: before + 1})
-    with closing(KafkaProducer(**arguments(kafka_broker.kafka))) as newcomer:
+    often = {**arguments(kafka_broker.kafka), "metadata_max_age_ms": 100}
+    with closing(KafkaProducer(**often)) as newcomer:
+        while before not in newcomer.partitions_for(topics.readings):
+            time.sleep(0.1)  # the broker tells of them when it has made them
         send(newcomer, topics.readings, [READING], part=before)
     assert reader.end(topics.readings)[before] == 1
     assert sum(len(records) for records in reader.records(topics.readings)) == 1

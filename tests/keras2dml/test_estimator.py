@@ -96,6 +96,16 @@ def test_weights_are_saved_and_loaded_by_layer(spark, fitted, tmp_path, kind):
     )
 
 
+def test_save_and_close_leave_what_is_not_theirs(spark, fitted, tmp_path):
+    thesis = tmp_path / "thesis.txt"
+    thesis.touch()
+    for target, match in [(tmp_path, "has 'thesis.txt', which is no"), (thesis, "is a file")]:
+        with pytest.raises(InvalidData, match=match):
+            fitted.save(target)
+    Keras2DML(spark, small(), weights=tmp_path).close()
+    assert thesis.exists() and thesis.is_file()
+
+
 def test_weights_of_some_layers_can_be_left_as_they_are(spark, fitted, tmp_path):
     fitted.save(tmp_path / "weights")
     keras.utils.clear_session()
@@ -262,6 +272,8 @@ def repeated(seed: int) -> keras.Model:
         x = LSTM(4, return_sequences=True)(x)
         x = MultiHeadAttention(2, 2)(x, x)
     x = Bidirectional(GRU(2))(x)
+    for name in ("a-b", "a_b", "a_b_W"):
+        x = Dense(4, name=name)(x)
     inner = [keras.Sequential([keras.Input((4,)), Dense(4, name="d")], name=f"in{n}") for n in "12"]
     return seeded(keras.Model(begin, inner[1](inner[0](x))), seed)
 

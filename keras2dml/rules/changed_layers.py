@@ -1,0 +1,30 @@
+"""Layers that were made into others after they were built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from keras2dml.rules.arguments import named
+
+
+def changes(layer: Any, *, deep: bool = True) -> Iterator[str]:
+    """What was done to a layer of Keras, or to one within it if `deep`, that its arguments do not
+    tell.
+    """
+    for part in layer._flatten_layers() if deep else [layer]:
+        if getattr(part, "quantization_mode", None):
+            yield (
+                f"{named(part)} is quantized to {part.quantization_mode}. SystemDS computes in"
+                " float64: give the model as it was before quantize()."
+            )
+        if getattr(part, "lora_enabled", False) and part is not layer:
+            yield (
+                f"{named(part)} has LoRA. It is compiled without: load what save_weights() wrote,"
+                " in which LoRA is part of the kernels, into the model as it was before."
+            )
+        if "call" in vars(part):
+            yield (
+                f"{named(part)} has a call of its own in place of its class', which is not"
+                " compiled: make a class of it, with a rule."
+            )

@@ -1,0 +1,93 @@
+"""Models that were made into others after they were built, or named to do more than be read."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from oracle import complaints, model, near, seeded
+
+from keras2dml import Keras2DML, onnx
+from keras2dml.compilation import Compilation
+from keras2dml.standalone import Programs
+
+
+@pytest.mark.filterwarnings("ignore:Layer InputLayer does not have a `quantize` method")
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Dense(4),
+        layers.TimeDistributed(layers.Dense(4)),
+        layers.EinsumDense("abc,cd->abd", (None, 4)),
+        layers.Embedding(5, 4),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_quantized_layers_are_refused(mode, layer):
+    if mode == "float8" and isinstance(layer, layers.Embedding):
+        pytest.skip("Keras has none")
+    shape = (3,) if isinstance(layer, layers.Embedding) else (3, 4)
+    built = model(shape, type(layer).from_config(layer.get_config()))
+    assert not complaints(built)
+    built.quantize(mode)
+    (reason,) = complaints(built)
+    assert f"is quantized to {mode}" in reason and "before quantize()" in reason
+
+
+def test_layers_within_layers_are_looked_at():
+    x = keras.Input((4, 3))
+    attention = layers.MultiHeadAttention(2, 2)
+    built = keras.Model(x, attention(x, x))
+    attention._query_dense.enable_lora(1)
+    (reason,) = complaints(built)
+    assert "'query' (EinsumDense) has LoRA" in reason
+
+
+def test_a_call_put_in_place_of_another_is_refused():
+    layer = layers.Dense(2)
+    built = model((3,), layer)
+    layer.call = lambda x: x
+    (reason,) = complaints(built)
+    assert "has a call of its own" in reason
+    whole = model((3,), layers.Dense(2))
+    whole.call = lambda x: x
+    assert any("has a call of its own" in reason for reason in complaints(whole))
+
+
+HOSTILE = "x\nq = matrix(7, rows=1, cols=1)\rprint('run')\u2028print('run')\n#"
+
+
+@pytest.mark.parametrize("compiled", ["loss", "metrics", "name"])
+def test_no_name_ends_its_comment(compiled):
+    """Each line of a script's head stays a comment, whatever a model's file calls its parts."""
+    built = model((3,), layers.Dense(2))
+    if compiled == "name":
+        built.name = HOSTILE
+    loss = keras.losses.MeanSquaredError(name=HOSTILE if compiled == "loss" else "loss")
+    metric = keras.metrics.MeanSquaredError(name=HOSTILE if compiled == "metrics" else "metric")
+    built.compile("sgd", loss, metrics=[metric])
+    programs = Programs.of(Compilation.of(built), 3)
+    texts = [programs.scoring.text, programs.training.text]
+    texts.append(Compilation.of(built).training_script().text)
+    for line in (line for text in texts for line in text.splitlines()):
+        assert line.startswith("#") or ("matrix(7" not in line and "print('run')" not in line)
+    assert any("matrix(7" in text for text in texts)
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_an_input_called_as_the_rows_of_another_is_itself(spark):
+    """`a_batch`, when the rows of `a` are taken into a variable of their own."""
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="a_batch")
+    built = seeded(keras.Model([a, b], layers.Dense(2)(layers.Subtract()([a, b]))))
+    built.compile(keras.optimizers.SGD(0.1), "mse")
+    first, second = np.random.default_rng(3).normal(size=(2, 300, 3))
+    ours = Keras2DML(spark, built, display=0)
+    near(ours.outputs([first, second])[0], built.predict([first, second], verbose=0), 1e-9)
+    y = np.ones((300, 2))
+    ours.fit([first, second], y, epochs=1, batch_size=100, shuffle=False)
+    built.fit([first, second], y, epochs=1, batch_size=100, shuffle=False, verbose=0)
+    near(ours.to_keras().get_weights()[0], built.get_weights()[0], 1e-8)
+    assert onnx.exported(ours._graph, ours._matrices).graph.input[1].name == "X_a_batch_2"
