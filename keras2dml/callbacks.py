@@ -12,6 +12,7 @@ from keras2dml.errors import InvalidData
 from keras2dml.fitting import Iteration, Training, averages
 from keras2dml.plan import Plan
 from keras2dml.sums import Measure
+from keras2dml.trained_copies import enter, keras_model
 
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
@@ -45,8 +46,8 @@ class Callbacks:
         _check(self._callbacks, whole_epochs=plan.whole_epochs, resumes=resumes)
         self._compilation, self._training = compilation, training
         self.batches = _batches(self._callbacks, compilation.model)
-        self.model = compilation.keras_model(
-            training.matrices(), training.steps, training.rate, compiled=True
+        self.model = keras_model(
+            compilation, training.matrices(), training.steps, training.rate, compiled=True
         )
         self.model._symbolic_build(data_batch=_example(self.model, training))
         self._seen = training.steps
@@ -131,7 +132,7 @@ class Callbacks:
         """Give the model what the training has now."""
         self._seen = self._training.steps
         training = self._training
-        self._compilation.enter(self.model, training.matrices(), self._seen, training.rate)
+        enter(self._compilation, self.model, training.matrices(), self._seen, training.rate)
 
     def _call(self, hook: Callable[[], object]) -> None:
         """Call a hook of all callbacks, and take what they change."""

@@ -151,6 +151,7 @@ class _Naming:
         self.names: dict[Named, str] = {}
         self.parameters: dict[int, Parameter] = {}
         self.places = {id(variable): n for n, variable in enumerate(model.weights)}
+        self.trained = {id(variable) for variable in model.trainable_weights}
         self.roles = dict(_roles(model))
 
     def graph(self) -> Graph:
@@ -196,7 +197,7 @@ class _Naming:
                 layer,
                 role,
                 self.places[key],
-                weight.variable.trainable,
+                key in self.trained,
             )
         found = self.parameters[key]
         if not found.weight.same_layout(weight):
