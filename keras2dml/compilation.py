@@ -79,7 +79,7 @@ class Compilation:
             raise UnsupportedModel(model.name, complaints)
         return cls(
             model,
-            configuration,
+            replace(configuration, recorded=configuration.arguments),
             graph,
             goals,
             regularizers,
@@ -265,5 +265,5 @@ def fresh(model: keras.Model) -> keras.Model:
     """The model compiled as it is, with new weights of its initializers."""
     copy = copied(model)
     if model.compiled:
-        Configuration.of(model).compile(copy)
+        Configuration.of(model).compile(copy, model)
     return copy

@@ -10,6 +10,7 @@ import keras
 from keras.src.models import Functional
 
 from keras2dml.errors import UnsupportedModel
+from keras2dml.optimizer_copies import NO_CONFIG
 from keras2dml.rules import config_of
 from keras2dml.rules.activations import is_of_keras
 from keras2dml.rules.user_classes import is_users
@@ -140,3 +141,13 @@ def has_code(layer: Any) -> bool:
         or not is_of_keras(getattr(part, "activation", None) or keras.activations.linear)
         for part in layer._flatten_layers()
     )
+
+
+def metric_like(metric: keras.Metric) -> keras.Metric:
+    """A metric like this one, with a state of its own; of a user's class whose constructor has
+    other arguments than its config the metric itself.
+    """
+    try:
+        return type(metric).from_config(metric.get_config())
+    except NO_CONFIG:
+        return metric

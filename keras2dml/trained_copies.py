@@ -28,7 +28,7 @@ def keras_model(
     copy = copied(compilation.model)
     compilation.trainable.enter(copy)
     if compilation.model.compiled or compiled:
-        compilation.configuration.compile(copy)
+        compilation.configuration.compile(copy, compilation.model)
     enter(compilation, copy, matrices, steps, rate)
     return copy
 

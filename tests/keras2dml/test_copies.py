@@ -84,3 +84,56 @@ def test_a_layer_that_was_changed_once_it_was_built_is_not_copied():
     model.get_layer("last").use_bias = False
     with pytest.raises(UnsupportedModel, match="other layers or weights"):
         copied(model)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_variables_without_weight_decay_have_none_in_copies(by_name):
+    model = deep()
+    bias = model.get_layer("hidden").bias
+    excluded = {"var_names": ["bias"]} if by_name else {"var_list": [bias]}
+    optimizer = keras.optimizers.AdamW(weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(**excluded)
+    model.compile(optimizer, "mse")
+    decays = [optimizer._use_weight_decay(weight) for weight in model.weights]
+    assert False in decays
+    compilation = Compilation.of(model, {"learning_rate": 0.1})
+    copy = copy_of(model, compilation)
+    assert [copy.optimizer._use_weight_decay(weight) for weight in copy.weights] == decays
+    decayed = {one.position: one.weight.variable for one in compilation.graph.parameters}
+    ours = [compilation.optimizer.decay(decayed[place]) > 0 for place in range(len(decays))]
+    assert ours == decays
+
+
+def test_the_optimizer_is_as_it_was_when_the_model_was_compiled():
+    model = deep()
+    model.compile(keras.optimizers.AdamW(0.25, weight_decay=0.5), "mse")
+    compilation = Compilation.of(model)
+    model.optimizer.learning_rate = 0.5
+    model.optimizer.weight_decay = 0.125
+    optimizer = copy_of(model, compilation).optimizer
+    assert (float(optimizer.learning_rate), optimizer.weight_decay) == (0.25, 0.5)
+    assert compilation.optimizer.rates(0) == 0.25
+    assert compilation.optimizer.decay(model.get_layer("hidden").kernel) == 0.5
+
+
+class Falling(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule without a config."""
+
+    def __call__(self, step):
+        return 0.5 / (1 + keras.ops.cast(step, "float64"))
+
+
+class Error(keras.metrics.MeanMetricWrapper):
+    """A metric whose constructor has other arguments than its config."""
+
+    def __init__(self, name="error", dtype=None):
+        super().__init__(keras.losses.mean_squared_error, name=name, dtype=dtype)
+
+
+def test_what_has_no_config_of_its_own_is_in_copies():
+    model = deep()
+    model.compile(keras.optimizers.SGD(Falling()), "mse", metrics=[Error()])
+    compilation = Compilation.of(model, {"momentum": 0.5})
+    copy = copy_of(model, compilation)
+    assert float(copy.optimizer.learning_rate) == 0.5
+    assert "error" in copy.evaluate(X, X[:, :2], verbose=0, return_dict=True)
