@@ -12,6 +12,7 @@ from keras2dml.errors import InvalidData
 from keras2dml.fitting import Iteration, Training, averages
 from keras2dml.plan import Plan
 from keras2dml.sums import Measure
+from keras2dml.traced import Watch
 from keras2dml.trained_copies import enter, keras_model
 
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
@@ -38,9 +39,11 @@ class Callbacks:
         verbose: int | str | None,
         *,
         resumes: bool = False,
+        users: keras.Model | None = None,
     ) -> None:
         """Raises InvalidData, which names the callback, for what cannot be served; in a run that
-        `resumes` from a checkpoint of ours, one that does so, too.
+        `resumes` from a checkpoint of ours, one that does so, too. A stop is looked for in the
+        `users` model as well, which callbacks may know by themselves.
         """
         self._callbacks: list[keras.callbacks.Callback] = keras.tree.flatten(callbacks)
         _check(self._callbacks, whole_epochs=plan.whole_epochs, resumes=resumes)
@@ -61,12 +64,16 @@ class Callbacks:
             steps=plan.steps,
         )
         self._listens = any(_own(callback, _BATCH) for callback in self._callbacks)
-        self.model.stop_training = False
+        self._models = (self.model, users or compilation.model)
+        for model in self._models:
+            model.stop_training = False
+        self._watch = Watch(*self._models, eager=compilation.configuration.eager)
+        self._trained = False
 
     @property
     def stopped(self) -> bool:
         """Whether a callback has stopped the training."""
-        return bool(self.model.stop_training)
+        return any(model.stop_training for model in self._models)
 
     @property
     def most(self) -> int | None:
@@ -92,6 +99,7 @@ class Callbacks:
 
     def end_batches(self, batch: int, epoch: Sequence[Iteration]) -> None:
         """Those from this batch on have been trained: `epoch` has all of the epoch so far."""
+        self._trained = True
         if self.batches:
             last = batch + self.batches - 1
             self._call(lambda: self._all.on_train_batch_end(last, averages(epoch)))
@@ -143,6 +151,7 @@ class Callbacks:
         try:
             hook()
         finally:  # of several callbacks one may have changed something before another one raised
+            self._watch.check(trained=self._trained)
             self._take(before)
         if self.model.optimizer._learning_rate is not rate:
             message = (

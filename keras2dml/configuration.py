@@ -10,7 +10,7 @@ import keras
 
 from keras2dml.copies import metric_like
 from keras2dml.errors import InvalidData
-from keras2dml.optimizer_copies import arguments_of, optimizer_like, twins_of
+from keras2dml.optimizer_copies import arguments_of, optimizer_like
 from keras2dml.rules.models import gives_of
 from keras2dml.rules.user_classes import untrained
 from keras2dml.structure import Structure
@@ -124,7 +124,8 @@ class Configuration:
 
     def compile(self, copy: keras.Model, model: keras.Model) -> None:
         """Compile a copy of the model so, with an optimizer of its own."""
-        optimizer = optimizer_like(self.optimizer, self.arguments, twins_of(model, copy))
+        twins = zip(model.weights, copy.weights, strict=True)
+        optimizer = optimizer_like(self.optimizer, self.arguments, twins)
         keras.Model.compile(  # a user's class may take other arguments
             copy,
             optimizer=optimizer,
