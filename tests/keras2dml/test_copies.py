@@ -79,11 +79,32 @@ def test_a_copy_is_as_trainable_as_the_model_was_when_it_was_compiled():
     assert len(copy.trainable_weights) == len(copy.optimizer._momentums) == 4
 
 
-def test_a_layer_that_was_changed_once_it_was_built_is_not_copied():
-    model = deep()
-    model.get_layer("last").use_bias = False
+def test_a_layer_both_in_a_nested_model_and_outside_of_it_is_not_copied():
+    inputs = keras.Input((3,))
+    shared = layers.Dense(3)
+    inner = keras.Model(inputs, shared(inputs))
+    outer = keras.Input((3,))
     with pytest.raises(UnsupportedModel, match="other layers or weights"):
-        copied(model)
+        copied(keras.Model(outer, shared(inner(outer))))
+
+
+@pytest.mark.parametrize(
+    ("layer", "change", "message"),
+    [
+        (layers.Dense, {"use_bias": False}, "has use_bias=False, but a bias"),
+        (layers.Dense, {"bias": None}, "has use_bias=True, but no bias"),
+        (layers.Dense, {"bias": np.zeros(4)}, "computes with something that is no weight"),
+        (layers.Embedding, {"mask_zero": True}, "got mask_zero=True once it was built"),
+    ],
+)
+def test_a_layer_that_was_changed_once_it_was_built_is_refused(layer, change, message):
+    inputs = keras.Input((3,))
+    changed = layer(4) if layer is layers.Dense else layer(5, 4)
+    model = keras.Model(inputs, changed(inputs))
+    for name, value in change.items():
+        setattr(changed, name, value)
+    with pytest.raises(UnsupportedModel, match=message):
+        Compilation.of(model)
 
 
 @pytest.mark.parametrize("by_name", [False, True])
