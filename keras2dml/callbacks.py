@@ -133,6 +133,7 @@ class Callbacks:
 
     def end(self) -> None:
         """Training has ended."""
+        self._watch.eager = False  # no step follows
         self.enter()
         self._call(lambda: self._all.on_train_end(self._logs))
 

@@ -29,7 +29,7 @@ class Watch:
 
     def __init__(self, model: keras.Model, users: keras.Model, *, eager: bool) -> None:
         """An `eager` model reads its settings in each step."""
-        self._models, self._eager = (model, users), eager
+        self._models, self.eager = (model, users), eager
         self._settings = [settings(one) for one in self._models]
         self._rate = _rate(users)
 
@@ -38,7 +38,7 @@ class Watch:
         traces the first step, so what is changed once it has `trained` has no effect there.
         """
         changes = ["optimizer.learning_rate"] if self._rate != _rate(self._models[1]) else []
-        if self._eager or not trained:
+        if self.eager or not trained:
             for before, model in zip(self._settings, self._models, strict=True):
                 changes += _changes(before, settings(model))
         if changes:
