@@ -80,7 +80,7 @@ class Backward:
         trained = {
             f"d{weight.argument}": forward.graph.names[weight]
             for weight in call.weights
-            if weight.variable.trainable
+            if forward.graph.names[weight] in forward.graph.trained
         }
         if not (wanted or trained) or not any(self._summands[result] for result in results):
             return
@@ -144,7 +144,7 @@ def needed(graph: Graph, wanted: Iterable[Value]) -> set[Call]:
     """
     calls = {source_of(value) for value in wanted}
     for call in graph.calls:
-        trained = any(weight.variable.trainable for weight in call.weights)
+        trained = any(graph.names[weight] in graph.trained for weight in call.weights)
         takes = any(source_of(value) in calls for value in call.inputs)
         if (trained or takes) and not call.constant:
             calls.add(call)
@@ -161,7 +161,7 @@ def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
         if parameter.trainable
     )
     costs = costs or any(call.training == PENALTY and call in calls for call in graph.calls)
-    if not (behind or costs) and any(parameter.trainable for parameter in graph.parameters):
+    if not (behind or costs) and graph.trained:
         yield (
             "No loss has a gradient at any weight, since an operation without one, such as round or"
             " stop_gradient, lies between. Keras trains no such model: put it elsewhere."

@@ -12,6 +12,8 @@ from keras2dml.errors import InvalidData
 from keras2dml.fitting import Iteration, Training, averages
 from keras2dml.plan import Plan
 from keras2dml.sums import Measure
+from keras2dml.traced import Watch
+from keras2dml.trained_copies import enter, keras_model
 
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
@@ -37,16 +39,18 @@ class Callbacks:
         verbose: int | str | None,
         *,
         resumes: bool = False,
+        users: keras.Model | None = None,
     ) -> None:
         """Raises InvalidData, which names the callback, for what cannot be served; in a run that
-        `resumes` from a checkpoint of ours, one that does so, too.
+        `resumes` from a checkpoint of ours, one that does so, too. A stop is looked for in the
+        `users` model as well, which callbacks may know by themselves.
         """
         self._callbacks: list[keras.callbacks.Callback] = keras.tree.flatten(callbacks)
         _check(self._callbacks, whole_epochs=plan.whole_epochs, resumes=resumes)
         self._compilation, self._training = compilation, training
         self.batches = _batches(self._callbacks, compilation.model)
-        self.model = compilation.keras_model(
-            training.matrices(), training.steps, training.rate, compiled=True
+        self.model = keras_model(
+            compilation, training.matrices(), training.steps, training.rate, compiled=True
         )
         self.model._symbolic_build(data_batch=_example(self.model, training))
         self._seen = training.steps
@@ -60,12 +64,16 @@ class Callbacks:
             steps=plan.steps,
         )
         self._listens = any(_own(callback, _BATCH) for callback in self._callbacks)
-        self.model.stop_training = False
+        self._models = (self.model, users or compilation.model)
+        for model in self._models:
+            model.stop_training = False
+        self._watch = Watch(*self._models, eager=compilation.configuration.eager)
+        self._trained = False
 
     @property
     def stopped(self) -> bool:
         """Whether a callback has stopped the training."""
-        return bool(self.model.stop_training)
+        return any(model.stop_training for model in self._models)
 
     @property
     def most(self) -> int | None:
@@ -91,6 +99,7 @@ class Callbacks:
 
     def end_batches(self, batch: int, epoch: Sequence[Iteration]) -> None:
         """Those from this batch on have been trained: `epoch` has all of the epoch so far."""
+        self._trained = True
         if self.batches:
             last = batch + self.batches - 1
             self._call(lambda: self._all.on_train_batch_end(last, averages(epoch)))
@@ -124,6 +133,7 @@ class Callbacks:
 
     def end(self) -> None:
         """Training has ended."""
+        self._watch.eager = False  # no step follows
         self.enter()
         self._call(lambda: self._all.on_train_end(self._logs))
 
@@ -131,7 +141,7 @@ class Callbacks:
         """Give the model what the training has now."""
         self._seen = self._training.steps
         training = self._training
-        self._compilation.enter(self.model, training.matrices(), self._seen, training.rate)
+        enter(self._compilation, self.model, training.matrices(), self._seen, training.rate)
 
     def _call(self, hook: Callable[[], object]) -> None:
         """Call a hook of all callbacks, and take what they change."""
@@ -142,6 +152,7 @@ class Callbacks:
         try:
             hook()
         finally:  # of several callbacks one may have changed something before another one raised
+            self._watch.check(trained=self._trained)
             self._take(before)
         if self.model.optimizer._learning_rate is not rate:
             message = (

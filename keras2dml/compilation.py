@@ -14,7 +14,7 @@ from keras2dml.algorithms import Algorithm
 from keras2dml.backward import unlearned
 from keras2dml.check import check
 from keras2dml.configuration import Configuration
-from keras2dml.copies import copied
+from keras2dml.copies import Trainable, copied
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.goals import goals_of
 from keras2dml.graph import Graph
@@ -41,6 +41,8 @@ class Compilation:
     regularizers: Mapping[str, Regularizer]
     constraints: Mapping[str, Constraint]
     optimizer: Optimizer
+    trainable: Trainable
+    """Which layers and weights were so when the model was compiled."""
 
     @classmethod
     def of(
@@ -75,7 +77,16 @@ class Compilation:
         complaints += about_optimizer
         if complaints or graph is None or optimizer is None:
             raise UnsupportedModel(model.name, complaints)
-        return cls(model, configuration, graph, goals, regularizers, constraints, optimizer)
+        return cls(
+            model,
+            replace(configuration, recorded=configuration.arguments),
+            graph,
+            goals,
+            regularizers,
+            constraints,
+            optimizer,
+            Trainable.of(model),
+        )
 
     def decayed(self, factor: float, kind: str) -> Compilation:
         """The same with SystemML's regularizer of all kernels, "L1" or "L2": its gradient is
@@ -112,54 +123,6 @@ class Compilation:
             one.name: one.weight.to_dml(variables[one.position]) for one in self.graph.parameters
         }
 
-    def keras_model(
-        self,
-        matrices: Mapping[str, np.ndarray],
-        steps: int = 0,
-        rate: float | None = None,
-        *,
-        compiled: bool = False,
-    ) -> keras.Model:
-        """A copy of the Keras model, compiled as it was, with these weights, and with the
-        optimizer's matrices that are among them, after so many steps, and at this learning rate.
-        """
-        copy = copied(self.model)
-        if self.model.compiled or compiled:
-            self.configuration.compile(copy)
-        self.enter(copy, matrices, steps, rate)
-        return copy
-
-    def enter(
-        self,
-        copy: keras.Model,
-        matrices: Mapping[str, np.ndarray],
-        steps: int,
-        rate: float | None = None,
-    ) -> None:
-        """Give a copy of the model these weights, and its optimizer these matrices and this rate,
-        if it is not the one that it was made with.
-        """
-        variables = self.model.get_weights()
-        for one in self.graph.parameters:
-            dtype = variables[one.position].dtype
-            variables[one.position] = one.weight.to_keras(matrices[one.name]).astype(dtype)
-        copy.set_weights(variables)
-        for layer, before in zip(copy._flatten_layers(), self.model._flatten_layers(), strict=True):
-            if isinstance(layer, keras.layers.Normalization):
-                layer.finalize_state()  # what was adapted is among the weights
-            if isinstance(layer, keras.layers.IntegerLookup) and not layer._has_input_vocabulary:
-                layer.set_vocabulary(before.get_vocabulary())  # and here it is not
-        if copy.compiled and rate is not None:
-            copy.optimizer.learning_rate = rate
-        if not (copy.compiled and steps):
-            return
-        copy.optimizer.build(copy.trainable_variables)
-        copy.optimizer._iterations.assign(steps)
-        if self.optimizer.factors is not None:
-            copy.optimizer._u_product.assign(self.optimizer.products(steps)[-1])
-        for state in self.kept(copy):
-            state.enter(matrices[state.name])
-
     def whole(self, **steps: int | None) -> None:
         """Raise InvalidData for steps that are not whole executions of the model's, of which Keras
         makes no parts.
@@ -172,8 +135,8 @@ class Compilation:
 
     def trains(self) -> None:
         """Raise UnsupportedModel for layers that are compiled for scoring alone and for `kinks`;
-        InvalidData if layers were frozen or thawed since the model was compiled: whether Keras
-        trains them then depends on what it did before.
+        InvalidData if layers were frozen or thawed since Keras compiled the model, where what Keras
+        trains depends on what it did before, or since this compilation.
         """
         self._check_trained()
         before = getattr(self.model, "_compiled_trainable_state", {})
@@ -186,6 +149,12 @@ class Compilation:
             message = (
                 f"trainable was changed after compile() for {', '.join(map(repr, changed))}:"
                 " compile() the model again."
+            )
+            raise InvalidData(message)
+        if changed := self.trainable.changed(self.model):
+            message = (
+                "trainable was changed after the estimator was made for"
+                f" {', '.join(map(repr, changed))}: make the estimator again."
             )
             raise InvalidData(message)
         losses = [goal.loss for goal in self.goals]
@@ -296,5 +265,5 @@ def fresh(model: keras.Model) -> keras.Model:
     """The model compiled as it is, with new weights of its initializers."""
     copy = copied(model)
     if model.compiled:
-        Configuration.of(model).compile(copy)
+        Configuration.of(model).compile(copy, model)
     return copy

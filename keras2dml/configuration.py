@@ -8,7 +8,9 @@ from typing import Any
 
 import keras
 
+from keras2dml.copies import metric_like
 from keras2dml.errors import InvalidData
+from keras2dml.optimizer_copies import arguments_of, optimizer_like
 from keras2dml.rules.models import gives_of
 from keras2dml.rules.user_classes import untrained
 from keras2dml.structure import Structure
@@ -33,6 +35,8 @@ class Configuration:
     given_loss: Any = None
     eager: bool = False
     """Whether Keras runs it step by step, and knows the size of each batch."""
+    recorded: Mapping[str, Any] | None = None
+    """The optimizer's arguments when the model was compiled to DML; before that None."""
 
     @classmethod
     def of(cls, model: keras.Model) -> Configuration:
@@ -98,14 +102,19 @@ class Configuration:
         by_key = self.outputs.keyed and isinstance(self.given_loss, Mapping)
         return tuple(self.given_loss) if by_key else self.outputs.names
 
+    @property
+    def arguments(self) -> Mapping[str, Any]:
+        """The optimizer's arguments by name; the learning rate is a number or a schedule."""
+        return arguments_of(self.optimizer) if self.recorded is None else self.recorded
+
     def tuned(self, changes: Mapping[str, object]) -> Configuration:
         """The same with a new optimizer of the same kind that has other arguments."""
-        config, kind = self.optimizer.get_config(), type(self.optimizer)
+        config, kind = self.arguments, type(self.optimizer)
         try:
             if unknown := changes.keys() - config.keys():
                 message = f"there is no {', '.join(sorted(unknown))}"
                 raise TypeError(message)
-            return replace(self, optimizer=kind.from_config({**config, **changes}))
+            return replace(self, optimizer=optimizer_like(self.optimizer, {**config, **changes}))
         except (TypeError, ValueError) as error:
             message = (
                 f"{kind.__name__} takes no arguments {dict(changes)} ({error}): give some of"
@@ -113,11 +122,12 @@ class Configuration:
             )
             raise InvalidData(message) from error
 
-    def compile(self, model: keras.Model) -> None:
-        """Compile another model so, with an optimizer of its own."""
-        optimizer = type(self.optimizer).from_config(self.optimizer.get_config())
+    def compile(self, copy: keras.Model, model: keras.Model) -> None:
+        """Compile a copy of the model so, with an optimizer of its own."""
+        twins = zip(model.weights, copy.weights, strict=True)
+        optimizer = optimizer_like(self.optimizer, self.arguments, twins)
         keras.Model.compile(  # a user's class may take other arguments
-            model,
+            copy,
             optimizer=optimizer,
             loss=self.outputs.packed(self.losses),
             loss_weights=self.outputs.packed(self.weights),
@@ -177,9 +187,7 @@ def _again(metrics: tuple[tuple[Any, ...], ...]) -> list[Any]:
     """The metrics for another model: objects have states, and are made anew."""
     return [
         [
-            metric.from_config(metric.get_config())
-            if isinstance(metric, keras.metrics.Metric)
-            else metric
+            metric_like(metric) if isinstance(metric, keras.metrics.Metric) else metric
             for metric in own
         ]
         for own in metrics

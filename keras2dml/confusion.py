@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras2dml.copies import metric_like
 from keras2dml.graph import Value
 from keras2dml.rules import Refusal
 from keras2dml.sums import Measure, Metric
@@ -33,17 +34,12 @@ def _valued(
     return value
 
 
-def _again(metric: Any) -> Any:
-    """A metric like this one, with variables of its own."""
-    return type(metric).from_config(metric.get_config())
-
-
 OUTCOMES = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
 
 def _of_thresholds(metric: Any, output: Value, *outcomes: str, into: str = "") -> Metric:
     """Counts of these outcomes at each threshold, in the variables of their names or `into` one."""
-    keeper, thresholds = _again(metric), tuple(map(float, metric.thresholds))
+    keeper, thresholds = metric_like(metric), tuple(map(float, metric.thresholds))
     count = len(thresholds)
     column, best = getattr(metric, "class_id", None), getattr(metric, "top_k", None)
     if column is not None and not 0 <= column < output.shape[-1]:
@@ -102,7 +98,7 @@ def _auc(metric: Any, output: Value) -> Metric:
 
 def _f_score(metric: Any, output: Value) -> Metric:
     """Of each class; Keras' variables are numbers for all of them where it averages "micro"."""
-    keeper, classes = _again(metric), _columns(output)
+    keeper, classes = metric_like(metric), _columns(output)
     keeper._build((None, classes), (None, classes))
     names = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
 
@@ -117,7 +113,7 @@ def _f_score(metric: Any, output: Value) -> Metric:
 
 
 def _r2_score(metric: Any, output: Value) -> Metric:
-    keeper, outputs = _again(metric), _columns(output)
+    keeper, outputs = metric_like(metric), _columns(output)
     keeper._build((None, outputs), (None, outputs))
 
     def variables(sums: np.ndarray) -> Variables:
@@ -161,7 +157,7 @@ def _overlap(metric: Any, output: Value) -> Metric:
         "whole": "int" in str(metric.dtype),
     }
     by_number = bool(metric.sparse_y_true and not metric.sparse_y_pred)
-    value = _valued(_again(metric), lambda sums: {"total_cm": sums})
+    value = _valued(metric_like(metric), lambda sums: {"total_cm": sums})
     return Metric(
         "overlap_counts",
         value,
@@ -174,7 +170,7 @@ def _overlap(metric: Any, output: Value) -> Metric:
 
 def _binary_overlap(metric: Any, output: Value) -> Metric:
     constants = {"threshold": float(metric.threshold), "whole": "int" in str(metric.dtype)}
-    value = _valued(_again(metric), lambda sums: {"total_cm": sums})
+    value = _valued(metric_like(metric), lambda sums: {"total_cm": sums})
     return Metric("binary_overlap_counts", value, constants, 4, elementwise=True)
 
 

@@ -2,17 +2,106 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
 
 import keras
+from keras.src.models import Functional
 
+from keras2dml.errors import UnsupportedModel
+from keras2dml.optimizer_copies import NO_CONFIG
 from keras2dml.rules import config_of
 from keras2dml.rules.activations import is_of_keras
 from keras2dml.rules.user_classes import is_users
 
 
+@dataclass(frozen=True)
+class Trainable:
+    """Which layers and weights of a model are trainable, in Keras' order."""
+
+    layers: tuple[bool, ...]
+    weights: tuple[bool, ...]
+
+    @classmethod
+    def of(cls, model: keras.Model) -> Self:
+        """As they are now."""
+        layers = tuple(bool(layer.trainable) for layer in model._flatten_layers())
+        return cls(layers, tuple(bool(weight.trainable) for weight in model.weights))
+
+    def enter(self, copy: keras.Model) -> None:
+        """Freeze and thaw the layers and weights of a copy so."""
+        for layer, trainable in zip(copy._flatten_layers(), self.layers, strict=True):
+            layer._trainable = trainable  # the property sets all that is in the layer, too
+        for weight, trainable in zip(copy.weights, self.weights, strict=True):
+            weight.trainable = trainable
+
+    def changed(self, model: keras.Model) -> list[str]:
+        """The names of the layers, and paths of the weights, that were frozen or thawed since."""
+        now = Trainable.of(model)
+        layers = zip(model._flatten_layers(), self.layers, now.layers, strict=True)
+        weights = zip(model.weights, self.weights, now.weights, strict=True)
+        return [layer.name for layer, before, after in layers if before != after] or [
+            weight.path for weight, before, after in weights if before != after
+        ]
+
+
 def copied(model: keras.Model) -> keras.Model:
-    """A copy with weights of its own, that is not compiled; of a user's class Keras' own model."""
+    """A copy with weights of its own, that is not compiled; of a user's class Keras' own model.
+
+    Its layers and weights are in the order of the model's, and trainable as they are. Raises
+    UnsupportedModel where the copy has other layers or weights.
+    """
+    copy = _duplicate(model)
+    try:
+        twins = [*_twins(model, copy)]
+        matching = all(
+            _shapes(layer._trainable_variables + layer._non_trainable_variables)
+            == _shapes(twin._trainable_variables + twin._non_trainable_variables)
+            for layer, twin in twins
+        )
+        counts = {len(each._flatten_layers()) for each in (model, copy)}
+    except (KeyError, ValueError):
+        matching = False
+    if not matching or len(counts) > 1 or _shapes(model.weights) != _shapes(copy.weights):
+        message = (
+            "A copy of it has other layers or weights than it has: layers were changed after they"
+            " were built, or are both in a nested model and outside of it. Make the model anew."
+        )
+        raise UnsupportedModel(model.name, [message], "copied")
+    Trainable.of(model).enter(copy)
+    return copy
+
+
+def _twins(layer: Any, twin: Any) -> Iterator[tuple[Any, Any]]:
+    """A layer and its copy, and those in them. The layers of a copied functional model are put into
+    the order of the model's: a user's class may have attributes in another order than it calls.
+    """
+    yield layer, twin
+    if isinstance(layer, Functional):
+        if len(twin._layers) != len(layer._layers):
+            message = f"{layer.name} has other layers than its copy"
+            raise ValueError(message)
+        entrances = iter([part for part in twin._layers if _is_input(part)])
+        by_name = {part.name: part for part in twin._layers if not _is_input(part)}
+        twin._layers[:] = [
+            next(entrances) if _is_input(part) else by_name[part.name] for part in layer._layers
+        ]
+    for part, its_twin in zip(layer._layers, twin._layers, strict=True):
+        yield from _twins(part, its_twin)
+
+
+def _is_input(layer: keras.Layer) -> bool:
+    """Whether it is an input, which has another name in a copy, and no weights."""
+    return isinstance(layer, keras.layers.InputLayer)
+
+
+def _shapes(weights: list[Any]) -> list[tuple[int, ...]]:
+    return [tuple(weight.shape) for weight in weights]
+
+
+def _duplicate(model: keras.Model) -> keras.Model:
+    """A copy as Keras makes it, with the functions that it would lose."""
     compiled = model.compiled
     model.compiled = False  # or Keras looks for the loss' and the metrics' functions by their names
     try:
@@ -52,3 +141,13 @@ def has_code(layer: Any) -> bool:
         or not is_of_keras(getattr(part, "activation", None) or keras.activations.linear)
         for part in layer._flatten_layers()
     )
+
+
+def metric_like(metric: keras.Metric) -> keras.Metric:
+    """A metric like this one, with a state of its own; of a user's class whose constructor has
+    other arguments than its config the metric itself.
+    """
+    try:
+        return type(metric).from_config(metric.get_config())
+    except NO_CONFIG:
+        return metric

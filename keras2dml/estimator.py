@@ -268,6 +268,7 @@ class Keras2DML(Predicting, ScikitLearn):
                 plan,
                 verbose,
                 resumes=checkpoint is not None,
+                users=self.keras_model,
             )
 
     def _carry_out(self, run: Run, verbose: int | str | None) -> None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from keras2dml import onnx, reporting
 from keras2dml.errors import InvalidData
 from keras2dml.systemml import SystemMLNames
+from keras2dml.trained_copies import keras_model
 
 
 class Exporting(SystemMLNames):
@@ -31,9 +32,9 @@ class Exporting(SystemMLNames):
         try:
             state = self._state or self._compilation.state(self._matrices, self._steps)
         except InvalidData:  # an optimizer of other variables: the copy has a new one
-            return self._compilation.keras_model(self._matrices)
+            return keras_model(self._compilation, self._matrices)
         matrices = {**self._matrices, **state}
-        return self._compilation.keras_model(matrices, self._steps, self._rate)
+        return keras_model(self._compilation, matrices, self._steps, self._rate)
 
     def to_onnx(self, path: Path | str) -> None:
         """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output

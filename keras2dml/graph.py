@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -249,6 +249,11 @@ class Graph:
     def input_name(self, value: Value) -> str:
         """What scripts call an input."""
         return self.names[source_of(value)]
+
+    @cached_property
+    def trained(self) -> frozenset[str]:
+        """The names of the parameters that training changes."""
+        return frozenset(one.name for one in self.parameters if one.trainable)
 
     def constants(self) -> Iterator[tuple[str, Constant]]:
         """Every constant with its name."""

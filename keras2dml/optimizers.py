@@ -99,7 +99,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
         step=partial(_alike, step) if isinstance(step, Step) else step,
         rates=_rates(optimizer),
         factors=step.factors if isinstance(step, Step) else None,
-        decay=partial(_decay, optimizer),
+        decay=partial(_decay, optimizer, optimizer.weight_decay),
         factor=partial(_factor, optimizer),
         clipnorm=optimizer.clipnorm or None,
         clipvalue=optimizer.clipvalue or None,
@@ -116,12 +116,12 @@ def _alike(step: Step, weight: Weight) -> Step:
     return step
 
 
-def _decay(optimizer: Any, variable: Any) -> float:
+def _decay(optimizer: Any, weight_decay: float | None, variable: Any) -> float:
     """The weight decay of a variable, 0 for none."""
     if not optimizer._use_weight_decay(variable):
         return 0.0
     muons = isinstance(optimizer, keras.optimizers.Muon)
-    return rounded((muon_decay(optimizer, variable) if muons else optimizer.weight_decay) or 0.0)
+    return rounded((muon_decay(optimizer, variable) if muons else weight_decay) or 0.0)
 
 
 def _factor(optimizer: Any, variable: Any) -> float:

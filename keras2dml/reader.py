@@ -53,7 +53,8 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
         for declared in inputs
         if shapes is None and None in declared.shape
     ]
-    complaints += [*nested(model), *_of_types(model, inputs), *changes(model, deep=False)]
+    complaints += [*nested(model), *_of_types(model, inputs), *_altered(model)]
+    complaints += changes(model, deep=False)
     if shapes is None:
         shapes = example_shapes(model)
     elif reasons := complaints or [*misfits(model, shapes)]:
@@ -141,6 +142,21 @@ def _of_types(model: keras.Model, inputs: list[Declared]) -> Iterator[str]:
         )
 
 
+def _altered(model: keras.Model) -> Iterator[str]:
+    """Complaints about layers whose bias is not as they say: some of Keras' look at the one, some
+    at the other.
+    """
+    for layer in model._flatten_layers():
+        attributes = vars(layer)
+        both = "bias" in attributes and "use_bias" in attributes
+        if both and bool(layer.use_bias) != (layer.bias is not None):
+            has = "a" if layer.bias is not None else "no"
+            yield (
+                f"{named(layer)} has use_bias={layer.use_bias!r}, but {has} bias: one was changed"
+                " once it was built. Give use_bias to the constructor."
+            )
+
+
 class _Naming:
     """Names for all that a script has variables for."""
 
@@ -152,6 +168,7 @@ class _Naming:
         self.names: dict[Named, str] = {}
         self.parameters: dict[int, Parameter] = {}
         self.places = {id(variable): n for n, variable in enumerate(model.weights)}
+        self.trained = {id(variable) for variable in model.trainable_weights}
         self.roles = dict(_roles(model))
 
     def graph(self) -> Graph:
@@ -189,6 +206,13 @@ class _Naming:
 
     def _parameter(self, call: Call, weight: Weight) -> Parameter:
         key = id(weight.variable)
+        if key not in self.parameters and key not in self.places:
+            message = (
+                f"Layer {call.layer!r} computes with something that is no weight of the model, in"
+                f" the place of {weight.argument!r}: it was changed or quantized once it was built."
+                " Make it anew with the arguments that you want."
+            )
+            raise UnsupportedModel(self.model.name, [message])
         if key not in self.parameters:
             layer, role = self.roles.get(key, (call.layer, weight.argument))
             self.parameters[key] = Parameter(
@@ -197,7 +221,7 @@ class _Naming:
                 layer,
                 role,
                 self.places[key],
-                weight.variable.trainable,
+                key in self.trained,
             )
         found = self.parameters[key]
         if not found.weight.same_layout(weight):

@@ -47,7 +47,7 @@ class ScikitLearn:
         """The arguments of the constructor, by name; `deep` with those of the optimizer."""
         own = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         tuned = deep and "optimizer" in own
-        config = self._compilation.configuration.optimizer.get_config() if tuned else {}
+        config = self._compilation.configuration.arguments if tuned else {}
         plain = (bool, int, float, str, type(None))
         return own | {
             f"{_OPTIMIZER}{name}": value

@@ -34,10 +34,9 @@ class Slices:
             for weight in call.weights
             if not has_slices(call.training or call.function)
         }
-        trained = {parameter.name for parameter in graph.parameters if parameter.trainable}
         has_any = optimizer.slices and optimizer.accumulated == 1
         self.weights = frozenset(
-            name for name in trained - whole if has_any and name not in penalized
+            name for name in graph.trained - whole if has_any and name not in penalized
         )
         updates = (
             dml.function(f"{optimizer.step(parameter.weight).function}_update")

@@ -17,6 +17,12 @@ def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
 
     Its gradient is in slices, as in Keras on TensorFlow (`keras2dml.slices`).
     """
+    if bool(layer.mask_zero) != bool(layer.supports_masking):  # as it was built
+        message = (
+            f"{named(layer)} got mask_zero={layer.mask_zero!r} once it was built, when the layers"
+            " behind it were connected already. Give it to the constructor."
+        )
+        raise Refusal(message)
     x = without(x)
     mask = nonzero(layer, x) if layer.mask_zero else None
     size = (layer.input_dim, layer.output_dim)

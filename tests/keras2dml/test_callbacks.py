@@ -210,3 +210,57 @@ def test_hooks_that_cannot_be_served_are_refused_by_name(run):
     ours = run(built).set(train_algo="paramserv")
     with pytest.raises(InvalidData, match=r"BatchRecorder waits for batches .* parameter server"):
         ours.fit(X, Y, epochs=1, callbacks=[BatchRecorder()], batch_size=5)
+
+
+def freeze(built: keras.Model) -> None:
+    built.layers[0].trainable = False
+
+
+CHANGES = {
+    r"dense\w*.trainable": freeze,
+    "kernel.trainable": lambda built: setattr(built.layers[0].kernel, "trainable", False),
+    "optimizer.beta_1": lambda built: setattr(built.optimizer, "beta_1", 0.5),
+    "optimizer.clipnorm": lambda built: setattr(built.optimizer, "clipnorm", 0.1),
+    "kernel.regularizer": lambda built: setattr(
+        built.layers[0].kernel, "regularizer", keras.regularizers.L2()
+    ),
+    "activation": lambda built: setattr(built.layers[0], "activation", keras.activations.relu),
+}
+
+
+def test_a_change_that_keras_would_regard_is_refused_before_the_first_batch(run):
+    built = small()
+    ours = run(built)
+    hooks = ("on_train_begin", "on_epoch_begin", "on_train_batch_begin") * 2
+    for hook, (name, change) in zip(hooks, CHANGES.items(), strict=True):
+        callback = kc.Callback()
+        setattr(callback, hook, lambda *_, by=callback, do=change, **__: do(by.model))
+        with pytest.raises(InvalidData, match=f"A callback changed .*{name}"):
+            ours.fit(*rows(), epochs=1, callbacks=[callback], **FIT)
+    rate = kc.LambdaCallback(
+        on_epoch_begin=lambda *_: setattr(built.optimizer, "learning_rate", 0.5)
+    )
+    with pytest.raises(InvalidData, match=r"changed optimizer\.learning_rate"):
+        ours.fit(*rows(), epochs=1, callbacks=[rate], **FIT)
+
+
+def test_later_changes_count_as_little_as_in_keras_and_the_users_model_stops_training(run):
+    built = small()
+    built.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
+    before = built.get_weights()
+
+    def made(model: keras.Model) -> list[kc.Callback]:
+        callback = kc.Callback()
+
+        def end(epoch, logs=None):
+            freeze(callback.model)
+            model.stop_training = epoch == 1
+
+        callback.on_epoch_end = end
+        return [callback]
+
+    ours = run(built).fit(*rows(), epochs=3, callbacks=made(built), **FIT)
+    built.set_weights(before)
+    theirs = built.fit(*rows(), epochs=3, callbacks=made(built), verbose=0, **FIT)
+    assert ours.epoch == theirs.epoch == [0, 1]
+    same(ours.to_keras().get_weights(), built.get_weights())

@@ -13,6 +13,7 @@ from oracle import FORWARD, WEIGHTS, near, seeded
 from keras2dml import UnsupportedModel
 from keras2dml.__main__ import main
 from keras2dml.compilation import Compilation
+from keras2dml.trained_copies import keras_model
 
 X = np.round(np.random.default_rng(3).normal(size=(8, 4)) * 4) / 4
 Y = np.arange(8) % 3
@@ -150,7 +151,7 @@ def test_classes_that_only_have_a_name_are_compiled(kind):
     made.trains()
     made.measures()
     made.scores()
-    assert type(made.keras_model(made.weights())).__module__.startswith("keras.")
+    assert type(keras_model(made, made.weights())).__module__.startswith("keras.")
 
 
 STEPS = ("trains", "measures", "scores")

@@ -1,0 +1,66 @@
+"""Keras models with the weights and the optimizer's state that a training has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from keras2dml.copies import copied
+
+if TYPE_CHECKING:
+    from keras2dml.compilation import Compilation
+
+
+def keras_model(
+    compilation: Compilation,
+    matrices: Mapping[str, np.ndarray],
+    steps: int = 0,
+    rate: float | None = None,
+    *,
+    compiled: bool = False,
+) -> keras.Model:
+    """A copy of the Keras model, compiled as it was, with these weights, and with the optimizer's
+    matrices that are among them, after so many steps, and at this learning rate.
+    """
+    copy = copied(compilation.model)
+    compilation.trainable.enter(copy)
+    if compilation.model.compiled or compiled:
+        compilation.configuration.compile(copy, compilation.model)
+    enter(compilation, copy, matrices, steps, rate)
+    return copy
+
+
+def enter(
+    compilation: Compilation,
+    copy: keras.Model,
+    matrices: Mapping[str, np.ndarray],
+    steps: int,
+    rate: float | None = None,
+) -> None:
+    """Give a copy of the model these weights, and its optimizer these matrices and this rate, if it
+    is not the one that it was made with.
+    """
+    model = compilation.model
+    variables = model.get_weights()
+    for one in compilation.graph.parameters:
+        dtype = variables[one.position].dtype
+        variables[one.position] = one.weight.to_keras(matrices[one.name]).astype(dtype)
+    copy.set_weights(variables)
+    for layer, before in zip(copy._flatten_layers(), model._flatten_layers(), strict=True):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # what was adapted is among the weights
+        if isinstance(layer, keras.layers.IntegerLookup) and not layer._has_input_vocabulary:
+            layer.set_vocabulary(before.get_vocabulary())  # and here it is not
+    if copy.compiled and rate is not None:
+        copy.optimizer.learning_rate = rate
+    if not (copy.compiled and steps):
+        return
+    copy.optimizer.build(copy.trainable_variables)
+    copy.optimizer._iterations.assign(steps)
+    if compilation.optimizer.factors is not None:
+        copy.optimizer._u_product.assign(compilation.optimizer.products(steps)[-1])
+    for state in compilation.kept(copy):
+        state.enter(matrices[state.name])

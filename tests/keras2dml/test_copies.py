@@ -1,0 +1,160 @@
+"""Copies of Keras models: their weights, what of them is trainable, and what they are compiled with
+are those of the model.
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from oracle import seeded
+
+from keras2dml import UnsupportedModel
+from keras2dml.compilation import Compilation
+from keras2dml.copies import copied
+from keras2dml.trained_copies import keras_model
+
+X = np.random.default_rng(5).normal(size=(6, 3))
+
+
+class Early(keras.Model):
+    """A functional model with its layers as attributes in another order than they are called."""
+
+    def __init__(self, units: int) -> None:
+        self.head = layers.Dense(units, name="head")
+        self.body = layers.Dense(3, name="body")
+        inputs = keras.Input((3,))
+        super().__init__(inputs, self.head(self.body(inputs)))
+
+
+def deep() -> keras.Model:
+    inputs = keras.Input((3,))
+    hidden = layers.Dense(4, "tanh", name="hidden")(inputs)
+    return seeded(keras.Model(inputs, layers.Dense(2, name="last")(hidden)))
+
+
+def copy_of(model: keras.Model, compilation: Compilation | None = None) -> keras.Model:
+    compilation = compilation or Compilation.of(model)
+    return keras_model(compilation, compilation.weights())
+
+
+@pytest.mark.parametrize("units", [3, 2])
+@pytest.mark.parametrize("nested", [False, True])
+def test_layers_that_are_attributes_first_keep_their_weights(units, nested):
+    model = Early(units)
+    if nested:
+        inputs = keras.Input((3,))
+        model = keras.Model(inputs, model(inputs))
+    seeded(model)
+    copy = copy_of(model)
+    np.testing.assert_array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
+    for mine, keras_own in zip(copy.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, keras_own)
+
+
+def test_what_is_trained_is_what_keras_trains():
+    model = deep()
+    model.trainable = False
+    model.get_layer("hidden").trainable = True
+    assert not Compilation.of(model).graph.trained
+    assert not copy_of(model).trainable_weights
+    inner = deep()
+    inner.trainable = False
+    inner.get_layer("hidden").bias.trainable = True
+    inputs = keras.Input((3,))
+    outer = keras.Model(inputs, inner(inputs))
+    compilation = Compilation.of(outer)
+    assert len(compilation.graph.trained) == len(outer.trainable_weights) == 1
+    assert len(copy_of(outer).trainable_weights) == 1
+
+
+def test_a_copy_is_as_trainable_as_the_model_was_when_it_was_compiled():
+    model = deep()
+    model.compile("adam", "mse")
+    compilation = Compilation.of(model)
+    model.get_layer("hidden").trainable = False
+    matrices = {**compilation.weights(), **compilation.state()}
+    copy = keras_model(compilation, matrices, steps=3)
+    assert len(copy.trainable_weights) == len(copy.optimizer._momentums) == 4
+
+
+def test_a_layer_both_in_a_nested_model_and_outside_of_it_is_not_copied():
+    inputs = keras.Input((3,))
+    shared = layers.Dense(3)
+    inner = keras.Model(inputs, shared(inputs))
+    outer = keras.Input((3,))
+    with pytest.raises(UnsupportedModel, match="other layers or weights"):
+        copied(keras.Model(outer, shared(inner(outer))))
+
+
+@pytest.mark.parametrize(
+    ("layer", "change", "message"),
+    [
+        (layers.Dense, {"use_bias": False}, "has use_bias=False, but a bias"),
+        (layers.Dense, {"bias": None}, "has use_bias=True, but no bias"),
+        (layers.Dense, {"bias": np.zeros(4)}, "computes with something that is no weight"),
+        (layers.Embedding, {"mask_zero": True}, "got mask_zero=True once it was built"),
+    ],
+)
+def test_a_layer_that_was_changed_once_it_was_built_is_refused(layer, change, message):
+    inputs = keras.Input((3,))
+    changed = layer(4) if layer is layers.Dense else layer(5, 4)
+    model = keras.Model(inputs, changed(inputs))
+    for name, value in change.items():
+        setattr(changed, name, value)
+    with pytest.raises(UnsupportedModel, match=message):
+        Compilation.of(model)
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_variables_without_weight_decay_have_none_in_copies(by_name):
+    model = deep()
+    bias = model.get_layer("hidden").bias
+    excluded = {"var_names": ["bias"]} if by_name else {"var_list": [bias]}
+    optimizer = keras.optimizers.AdamW(weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(**excluded)
+    model.compile(optimizer, "mse")
+    decays = [optimizer._use_weight_decay(weight) for weight in model.weights]
+    assert False in decays
+    compilation = Compilation.of(model, {"learning_rate": 0.1})
+    copy = copy_of(model, compilation)
+    assert [copy.optimizer._use_weight_decay(weight) for weight in copy.weights] == decays
+    decayed = {one.position: one.weight.variable for one in compilation.graph.parameters}
+    ours = [compilation.optimizer.decay(decayed[place]) > 0 for place in range(len(decays))]
+    assert ours == decays
+
+
+def test_the_optimizer_is_as_it_was_when_the_model_was_compiled():
+    model = deep()
+    model.compile(keras.optimizers.AdamW(0.25, weight_decay=0.5), "mse")
+    compilation = Compilation.of(model)
+    model.optimizer.learning_rate = 0.5
+    model.optimizer.weight_decay = 0.125
+    optimizer = copy_of(model, compilation).optimizer
+    assert (float(optimizer.learning_rate), optimizer.weight_decay) == (0.25, 0.5)
+    assert compilation.optimizer.rates(0) == 0.25
+    assert compilation.optimizer.decay(model.get_layer("hidden").kernel) == 0.5
+
+
+class Falling(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule without a config."""
+
+    def __call__(self, step):
+        return 0.5 / (1 + keras.ops.cast(step, "float64"))
+
+
+class Error(keras.metrics.MeanMetricWrapper):
+    """A metric whose constructor has other arguments than its config."""
+
+    def __init__(self, name="error", dtype=None):
+        super().__init__(keras.losses.mean_squared_error, name=name, dtype=dtype)
+
+
+def test_what_has_no_config_of_its_own_is_in_copies():
+    model = deep()
+    model.compile(keras.optimizers.SGD(Falling()), "mse", metrics=[Error()])
+    compilation = Compilation.of(model, {"momentum": 0.5})
+    copy = copy_of(model, compilation)
+    assert float(copy.optimizer.learning_rate) == 0.5
+    assert "error" in copy.evaluate(X, X[:, :2], verbose=0, return_dict=True)
