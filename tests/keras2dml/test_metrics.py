@@ -163,7 +163,20 @@ def test_epochs_and_held_rows_are_measured_as_keras_does(spark):
     assert ours.epoch == theirs.epoch
 
 
+class Inverse(metrics.MeanAbsoluteError):
+    def result(self):
+        return 1 / super().result()
+
+
+class Named(metrics.MeanAbsoluteError):
+    """It is Keras' metric."""
+
+    def __init__(self, name="named"):
+        super().__init__(name=name)
+
+
 REFUSED = [
+    (Inverse(), "(Inverse) has result of its own, which is not compiled"),
     (metrics.Mean(), "(Mean) is not compiled, or not with these arguments"),
     (metrics.Precision(class_id=7), "class_id=7. The output has 3 columns"),
     (metrics.PearsonCorrelation(axis=0), "has axis=0"),
@@ -181,7 +194,7 @@ def test_other_metrics_are_refused():
         "sgd",
         "categorical_crossentropy",
         metrics=refused,
-        weighted_metrics=[metrics.BinaryIoU()],
+        weighted_metrics=[metrics.BinaryIoU(), Named()],
     )
     about = complaints(built)
     expected = [text for _, text in REFUSED]
