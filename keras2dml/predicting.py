@@ -89,8 +89,8 @@ class Predicting(Exporting):
 
     def score(self, X: object, y: object = None, sample_weight: object = None) -> float:
         """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
-        whose loss is no classification the coefficient of determination, R^2. Rows count by
-        `sample_weight`, (N,).
+        whose loss is no classification the coefficient of determination, R^2, of several numbers
+        on average, as in scikit-learn. Rows count by `sample_weight`, (N,).
         """
         if isinstance(X, DataFrame):
             names = [self._columns.label if y is None else str(y), self._columns.prediction]
