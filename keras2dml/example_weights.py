@@ -17,16 +17,10 @@ if TYPE_CHECKING:
 
 def by_class(target: Targets, goal: Goal, class_weight: Mapping[Any, float]) -> np.ndarray:
     """The weight of each example's class; 1 for a class that is not named."""
-    matrix, classes = target.matrix, target.classes
+    classes = target.classes
     if classes is None or goal.vectors > 1:
         message = "class_weight is for one class for each example: give sample_weight instead."
         raise InvalidData(message)
-    if target.of_classes:
-        places = matrix[:, 0].astype(int) - 1
-    else:
-        single = matrix.shape[1] == 1
-        # Keras rounds shares between two classes, the half one to the first.
-        places = (np.round(matrix[:, 0]) > 0).astype(int) if single else matrix.argmax(axis=1)
     names = [name.item() if isinstance(name, np.generic) else name for name in classes]
     unknown = set(class_weight) - set(names)
     if unknown:
@@ -39,7 +33,19 @@ def by_class(target: Targets, goal: Goal, class_weight: Mapping[Any, float]) -> 
     if not np.isfinite(weights).all():
         message = f"class_weight is {dict(class_weight)}: give finite numbers."
         raise InvalidData(message)
-    return np.asarray(weights[places].reshape(-1, 1))
+    return np.asarray(weights[places(target, goal)])
+
+
+def places(target: Targets, goal: Goal) -> np.ndarray:
+    """The place of each vector's class among the classes, (N, T); of shares that of the largest,
+    or between two classes the one to which Keras rounds, the half one to the first.
+    """
+    if target.of_classes:
+        return np.asarray(target.matrix, int) - 1
+    if goal.loss.kind == "binary":
+        return np.asarray(np.round(target.matrix) > 0, int)
+    vectors = target.matrix.reshape(len(target.matrix), goal.vectors, -1)
+    return np.asarray(vectors.argmax(axis=-1))
 
 
 def of_vectors(given: object, goal: Goal, examples: int) -> np.ndarray:
