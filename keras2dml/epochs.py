@@ -122,6 +122,17 @@ class Run:
             for begin in range(0, done, self.plan.batches):
                 self._entered(averages(self.iterations[begin : begin + self.plan.batches]))
 
+    def validated(self, epochs: Sequence[int]) -> list[float]:
+        """After how many epochs what is kept from training was measured, of these, counted from 0;
+        SystemML's rows are between epochs, too.
+        """
+        if self.tested is not None:
+            interval, batches = self.plan.interval, self.plan.batches
+            done = range(interval, len(self.iterations) + 1, interval)
+            return [self.plan.first_epoch + count / batches for count in done]
+        validation = self.validation
+        return [epoch + 1 for epoch in epochs if validation and validation.is_due(epoch)]
+
     @property
     def _epoch(self) -> int:
         """The number of the epoch that the last iteration is in, from 0."""

@@ -298,3 +298,4 @@ class Keras2DML(Predicting, ScikitLearn):
         self.history, self.iterations = dict(run.history), run.iterations
         done = len(self.history.get("loss", ()))
         self.epoch = list(range(run.plan.first_epoch, run.plan.first_epoch + done))
+        self._validated = run.validated(self.epoch)

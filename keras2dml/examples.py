@@ -125,6 +125,10 @@ def parts(validation_data: Any) -> tuple[Any, Any, Any]:
     batches, X alone.
     """
     alone = isinstance(validation_data, DataFrame) or draws_batches(validation_data)
+    if not alone and not isinstance(validation_data, (tuple, list)):
+        kind = type(validation_data).__name__
+        message = f"validation_data is a {kind}: give (X, y), or (X, y, sample_weight)."
+        raise InvalidData(message)
     whole: tuple[Any, ...] = (validation_data,) if alone else tuple(validation_data)
     if not 1 <= len(whole) <= 3:
         message = f"validation_data has {len(whole)} parts: give (X, y), or (X, y, sample_weight)."

@@ -129,6 +129,7 @@ def with_predictions(
     else:
         both = F.array(F.lit(1.0) - array[0], array[0])
         shares = F.when(F.size(array) == 1, both).otherwise(array)
+        classes = classes.astype(int) if classes.dtype.kind == "b" else classes
         labels = F.array(*(F.lit(one.item()) for one in classes))
         place = F.call_function("array_position", shares, F.array_max(shares)).cast("int")
         said = F.call_function("element_at", labels, place)
@@ -235,6 +236,7 @@ def _labels(
     if classes is None:
         found = [row[0] for row in frame.select(column).distinct().limit(10_000).collect()]
         classes = _classes(found, max(size, 2), isinstance(kind, StringType))
+    classes = classes.astype(int) if classes.dtype.kind == "b" else classes
     listed = F.array(*(F.lit(one.item()) for one in classes))
     label = column.cast("long") if classes.dtype.kind in "iu" else column
     one = F.call_function("array_position", listed, label)

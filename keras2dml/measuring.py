@@ -106,16 +106,21 @@ class Measuring:
         self.lines.append(dml.call(loss.function, ["losses", "gradient"], arguments))
         losses = f"({self._rows} * {goal.vectors})" if goal.vectors > 1 else self._rows
         divisor = losses if self._rows == "group" and not loss.whole else "nrow(losses)"
+        empty = ""
         if loss.reduction == "sum":
             divisor = ""
         elif loss.reduction == "mean_with_sample_weight" and weights:
-            divisor = f"max(sum({weights}), 1e-300)"
+            empty = f"sum({weights}) == 0"
+            divisor = f"ifelse({empty}, 1 / 0, sum({weights}))"
         elif mask:
             divisor = f"max(sum({mask}), 1e-300)"
         divided = f" / {divisor}" if divisor else ""
         weighted = f" * {weights}" if weights else ""
         share = f" * {dml.literal(loss.weight)}" if loss.weight != 1 else ""
-        self.lines.append(f"{target}_loss = sum(losses{weighted}){divided}")
+        total = f"sum(losses{weighted}){divided}"
+        if empty:  # Keras makes 0 of whatever it divides by 0
+            total = f"ifelse({empty}, 0, {total})"
+        self.lines.append(f"{target}_loss = {total}")
         self._losses.append(f"{target}_loss{share}")
         if self.objective.several:
             self._sums.append(f"as.matrix({target}_loss * {self._rows})")

@@ -16,6 +16,7 @@ from keras2dml.graph import Value
 from keras2dml.losses import FUNCTIONS, is_function, logits_of_last, loss_of
 from keras2dml.rules import Refusal
 from keras2dml.rules.activations import label
+from keras2dml.rules.user_classes import overridden
 from keras2dml.sums import Metric, mean
 
 __all__ = ["KNOWN", "Metric", "metric_of"]
@@ -38,6 +39,7 @@ def metric_of(
     if type(resolved) is keras.metrics.MeanMetricWrapper and is_function(resolved._fn):
         return _of_function(resolved, output, layer, kind, weighted=weighted)
     try:
+        _check_class(resolved)
         metric = _compiled(resolved, output, layer)
         _check_targets(metric, kind)
         _check_weights(metric, output, weighted=weighted)
@@ -46,6 +48,16 @@ def metric_of(
         return None, [f"{shown} {complaint}" for complaint in refusal.complaints]
     masked = isinstance(resolved, keras.metrics.MeanMetricWrapper)
     return replace(metric, name=name, weighted=weighted, masked=masked), []
+
+
+def _check_class(metric: Any) -> None:
+    """Raise Refusal for a metric that computes by code of a user's class."""
+    if names := overridden(metric):
+        message = (
+            f"has {', '.join(names)} of its own, which is not compiled. Give a function of"
+            " keras.ops as the metric, or Keras' own class."
+        )
+        raise Refusal(message)
 
 
 def _check_targets(metric: Metric, kind: str | None) -> None:

@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -72,10 +74,12 @@ def session_html(spark: SparkSession) -> str:
     return _table("SparkSession", facts)
 
 
-def estimator_html(title: str, model: str, history: Mapping[str, Sequence[float]]) -> str:
-    """An estimator as a table: how it was made, its Keras model, and its last measures."""
+def estimator_html(title: str, model: str, history: Mapping[str, Sequence[Any]]) -> str:
+    """An estimator as a table: how it was made, its Keras model, and its last measures; of one that
+    is an array the mean, as Keras shows it.
+    """
     epochs = max(map(len, history.values()), default=0)
-    last = {name: f"{values[-1]:.4g}" for name, values in history.items() if values}
+    last = {name: f"{np.mean(values[-1]):.4g}" for name, values in history.items() if values}
     trained = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     trained = trained if epochs else "not yet: it has the Keras model's weights"
     return _table(title, {"Keras model": model, "trained": trained, **last})

@@ -133,27 +133,29 @@ class Objective:
 
     def measures(self, sums: np.ndarray) -> dict[str, Measure]:
         """What Keras reports, by its names, of the sums of a batch."""
-        found: dict[str, Measure] = {}
-        begin = 0
-        for name, count, metric in self.columns():
-            own = sums[begin : begin + count]
-            found[name] = metric.value(own) if metric else float(own[0] / sums[-1])
-            begin += count
-        del found["rows"]
-        return found
+        return self.averages(sums.reshape(1, -1))
 
     def averages(self, batches: np.ndarray) -> dict[str, Measure]:
         """What Keras reports of several batches with these sums, (batches, columns): the losses of
         several outputs count by batches, as in its compiled steps, and all else by examples.
+
+        Of equal names the last counts: the loss is before metrics, weighted ones and the losses of
+        outputs.
         """
-        measures = self.measures(batches.sum(axis=0))
-        losses = {f"{goal.name}_loss" for goal in self.goals if self.several}
-        begin = 0
-        for name, count, _ in self.columns():
-            if name in losses:
-                measures[name] = float(np.mean(batches[:, begin] / batches[:, -1]))
+        sums, begin = batches.sum(axis=0), 0
+        values: list[tuple[int, str, Measure]] = []
+        for name, count, metric in [*self.columns()][:-1]:
+            if metric:
+                value = metric.value(sums[begin : begin + count])
+                values.append((1 + metric.weighted, name, value))
+            elif begin:
+                mean = float(np.mean(batches[:, begin] / batches[:, -1]))
+                values.append((3, name, mean))
+            else:
+                values.append((0, name, float(sums[0] / sums[-1])))
             begin += count
-        return measures
+        last = {name: value for _, name, value in sorted(values, key=lambda entry: entry[0])}
+        return {name: last[name] for _, name, _ in values}
 
     def listed(self, measures: Mapping[str, Measure], losses: Sequence[str]) -> list[Measure]:
         """What Keras reports in the order of its list: the loss, metrics by the names that they

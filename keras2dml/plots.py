@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-import numpy as np
-
 from keras2dml.errors import InvalidData, NotFitted
 
 VALIDATION = "val_"
 
 
-def plot_history(history: Mapping[str, Sequence[float]]) -> Any:
+def plot_history(
+    history: Mapping[str, Sequence[Any]],
+    epochs: Sequence[float] = (),
+    validated: Sequence[float] = (),
+) -> Any:
     """Draw each measure over the epochs, with that of the validation beside it: an array of
-    Matplotlib's Axes, one for each measure.
+    Matplotlib's Axes, one for each measure. `epochs` are those that were trained, counted from 1,
+    and `validated` those after which the validation was measured; else they are the first ones.
 
     Raises NotFitted where there is nothing to draw.
     """
@@ -29,7 +32,10 @@ def plot_history(history: Mapping[str, Sequence[float]]) -> Any:
     for name, area in zip(names, axes[0], strict=True):
         for key, label in ((name, "training"), (VALIDATION + name, "validation")):
             if key in history:
-                area.plot(np.arange(1, len(history[key]) + 1), history[key], label=label)
+                places = epochs if key == name else validated
+                if len(places) != len(history[key]):
+                    places = range(1, len(history[key]) + 1)
+                area.plot(places, history[key], label=label)
         area.set(title=name, xlabel="epoch")
         area.legend()
     figure.align_labels()

@@ -13,6 +13,7 @@ from keras2dml import data, datasets, misplaced_sums, plots, reporting
 from keras2dml.activations import Activations
 from keras2dml.epochs import Validation
 from keras2dml.errors import InvalidData, positive
+from keras2dml.example_weights import places
 from keras2dml.exporting import Exporting
 from keras2dml.fitting import measured
 from keras2dml.graph import Graph
@@ -29,6 +30,8 @@ class Predicting(Exporting):
     """Scores with the weights as they are; the model stays in the JVM until they change."""
 
     history: dict[str, list[float]]
+    epoch: list[int]
+    _validated: Sequence[float] = ()
     _graph: Graph
     _classes: Classes
     _tables: Sequence[data.Names | None]
@@ -89,8 +92,8 @@ class Predicting(Exporting):
 
     def score(self, X: object, y: object = None, sample_weight: object = None) -> float:
         """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
-        whose loss is no classification the coefficient of determination, R^2. Rows count by
-        `sample_weight`, (N,).
+        whose loss is no classification the coefficient of determination, R^2, of several numbers
+        on average, as in scikit-learn. Rows count by `sample_weight`, (N,).
         """
         if isinstance(X, DataFrame):
             names = [self._columns.label if y is None else str(y), self._columns.prediction]
@@ -143,18 +146,31 @@ class Predicting(Exporting):
         """Draw the loss and the metrics of `history` over the epochs: an array of Matplotlib's
         Axes. Raises NotFitted before `fit`, and InvalidData without Matplotlib.
         """
-        return plots.plot_history(self.history)
+        epochs = [number + 1 for number in self.epoch]
+        return plots.plot_history(self.history, epochs, self._validated)
 
-    def plot_confusion(self, X: object, y: object) -> Any:
+    def plot_confusion(self, X: object, y: object = None) -> Any:
         """Draw how often each class of `y` (rows) is predicted as each (columns), of a model with
         one output: scikit-learn's ConfusionMatrixDisplay, whose `confusion_matrix` has the counts.
+        `y` is what `score` takes, for each vector of an output of several.
 
-        Raises InvalidData where the model says no classes, or without Matplotlib and scikit-learn.
+        Raises InvalidData where the model says no classes, for a DataFrame, for labels that do not
+        fit, or without Matplotlib and scikit-learn.
         """
         if not self.classifies or len(self._classes) > 1:
             message = "The model is no classifier of one output: there is nothing to confuse."
             raise InvalidData(message)
-        return plots.plot_confusion(y, self.predict(X), self._classes[0])
+        if isinstance(X, DataFrame):
+            message = "X is a DataFrame, of which no confusion is drawn: give X and y as arrays."
+            raise InvalidData(message)
+        if draws_batches(X):
+            datasets.check_alone(y=y)
+            X, y, _ = datasets.whole(X)
+        X = self._in_columns(X, self._tables)
+        (target,) = self._examples(X, y, self._classes).targets
+        classes, predictions = self._classes[0], np.asarray(self.predict(X))
+        labels = np.asarray(classes)[places(target, self._compilation.goals[0]).ravel()]
+        return plots.plot_confusion(labels, predictions.ravel(), classes)
 
     @property
     def classifies(self) -> bool:

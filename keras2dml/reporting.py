@@ -172,13 +172,22 @@ def agreement(
     *,
     classified: bool,
 ) -> float:
-    """The share of equal classes, or R^2 of numbers; rows count by their weights."""
+    """The share of equal classes, or R^2 of numbers, on average over those of an example; rows
+    count by their weights. InvalidData where these sum to 0.
+    """
     if classified:
         return _mean(wanted == said, weights)
-    each = _counted(wanted, weights)
-    mean = (wanted * each).sum(axis=0) / each.sum(axis=0)
-    spread = float((each * (wanted - mean) ** 2).sum())
-    return 1 - float((each * (wanted - said) ** 2).sum()) / spread if spread else 0.0
+    counts, wanted, said = (
+        np.asarray(array, float).reshape(len(wanted), -1)
+        for array in (_counted(wanted, weights), wanted, said)
+    )
+    counts, wanted, said = (array[:, counts.sum(axis=0) != 0] for array in (counts, wanted, said))
+    means = (wanted * counts).sum(axis=0) / counts.sum(axis=0)
+    spreads = (counts * (wanted - means) ** 2).sum(axis=0)
+    errors = (counts * (wanted - said) ** 2).sum(axis=0)
+    # Of equal numbers scikit-learn makes 1 where all are right, and 0 else.
+    ratios = np.where(spreads, errors / np.where(spreads, spreads, 1.0), errors != 0)
+    return float(np.mean(1 - ratios))
 
 
 def _mean(right: np.ndarray, weights: np.ndarray | None) -> float:
@@ -189,5 +198,8 @@ def _counted(array: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     """How much each element of an array counts, by the weights of its rows, or of vectors of it."""
     if weights is None:
         return np.ones(array.shape)
+    if not weights.sum():
+        message = "sample_weight sums to 0: give at least a row a weight above 0 to score."
+        raise InvalidData(message)
     shape = array.shape if weights.size == array.size else (*array.shape[:-1], 1)
     return np.broadcast_to(np.asarray(weights, float).reshape(shape), array.shape)

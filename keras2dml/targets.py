@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def of_outputs(
                 " sample_weight alone, a weight for each example."
             )
             raise InvalidData(message)
-        return (replace(made[0], weights=by_class(made[0], class_weight)),)
+        return (replace(made[0], weights=by_class(made[0], goals[0], class_weight)),)
     if sample_weight is None:
         return tuple(made)
     by_output = isinstance(sample_weight, (Mapping, list, tuple))
@@ -117,7 +118,9 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
     if array.ndim == len(shape) + 1:
         return _probabilities(array, shape[-1], sparse=kind == "sparse")
     if array.dtype.kind in "iufb":
-        return _numbered(numbers(array, "y"), shape[-1])
+        made = _numbered(numbers(array, "y"), shape[-1])
+        truths = array.dtype.kind == "b" and shape[-1] == 2
+        return replace(made, classes=np.array([False, True])) if truths else made
     names = _names(array, shape[-1], known)
     places = _places(array, names).reshape(examples, -1)
     return Targets(places + 1.0, names, of_classes=True)
@@ -171,7 +174,9 @@ def _binary(array: np.ndarray, known: np.ndarray | None) -> Targets:
                 " them with words."
             )
             raise InvalidData(message)
-        return Targets(matrix, np.array([-1, 1]) if signed else np.arange(2), of_classes=False)
+        classes = np.array([-1, 1]) if signed else np.arange(2)
+        truths = array.dtype.kind == "b"
+        return Targets(matrix, classes.astype(bool) if truths else classes, of_classes=False)
     names = _names(array, 2, known)
     places = _places(array, names).reshape(len(array), -1)
     return Targets(places.astype(np.float64), names, of_classes=False)
@@ -188,6 +193,7 @@ def _places(array: np.ndarray, names: np.ndarray) -> np.ndarray:
 
 
 def _names(array: np.ndarray, classes: int, known: np.ndarray | None) -> np.ndarray:
+    _check_alike(array)
     names = np.unique(array) if known is None else known
     if len(names) != classes or not np.isin(array, names).all():
         message = (
@@ -196,6 +202,26 @@ def _names(array: np.ndarray, classes: int, known: np.ndarray | None) -> np.ndar
         )
         raise InvalidData(message)
     return names
+
+
+def _check_alike(array: np.ndarray) -> None:
+    """Raise InvalidData for labels of which some are missing, or which have no common order."""
+    if array.dtype.kind not in "OMm":
+        return
+    kinds = {*map(type, array.ravel().tolist())}
+    texts, figures = (all(issubclass(kind, base) for kind in kinds) for base in (str, Real))
+    try:
+        alike = (texts or figures or len(kinds) == 1) and bool((array == array).all())  # noqa: PLR0124
+        alike = alike and type(None) not in kinds
+    except TypeError:  # pandas' NA, which is neither equal nor not
+        alike = False
+    if not alike:
+        named = ", ".join(sorted(kind.__name__ for kind in kinds))
+        message = (
+            f"y has labels of the types {named}, or some are missing: give each row a label, all of"
+            " them words or all of them numbers."
+        )
+        raise InvalidData(message)
 
 
 def _numbered(array: np.ndarray, classes: int) -> Targets:

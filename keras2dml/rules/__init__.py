@@ -161,7 +161,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     except Refusal as refusal:
         raise Refusal(*complaints, *refused, *refusal.complaints) from None
     penalty = getattr(layer, "activity_regularizer", None)
-    if penalty is not None and not isinstance(penalty, PENALTIES):
+    if penalty is not None and type(penalty) not in PENALTIES:
         complaints.append(
             f"{named(layer)} has the activity_regularizer {type(penalty).__name__}. Compiled are"
             " L1, L2 and L1L2: use one of these."

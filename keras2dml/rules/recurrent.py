@@ -66,7 +66,8 @@ def recurrent(
     """
     masks = (mask, mask) if mask is not None else (x.mask, x.recorded)
     x = x.with_masks(mask if initial_state else masks[0], None)
-    cells = getattr(layer.cell, "cells", (layer.cell,))
+    stacked = type(layer.cell) is keras.layers.StackedRNNCells
+    cells = layer.cell.cells if stacked else (layer.cell,)
     states = states_of(layer, initial_state, sum(map(_state_count, cells)))
     reading, last = Reading.of(layer), []
     for number, cell in enumerate(cells):

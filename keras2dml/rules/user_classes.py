@@ -25,6 +25,13 @@ TRAINED = (
     *("trainable_weights", "trainable_variables"),
 )
 """What `predict`, `evaluate` and `fit` of Keras use; both of the last use MEASURED."""
+MADE = (
+    *("__init__", "get_config", "from_config", "__annotations__", "__annotate_func__"),
+    *("__static_attributes__", "__firstlineno__"),
+    *vars(type("Empty", (), {})),
+    *vars(object),
+)
+"""What a class may have of its own that computes as Keras' class does, which it extends."""
 
 
 def kind_of(layer: Any) -> type:
@@ -47,6 +54,17 @@ def replaced(model: Any, names: Iterable[str]) -> list[str]:
     users = takewhile(lambda base: not _is_of_keras(base), type(model).__mro__)
     defined = {name for base in users for name in vars(base)} | vars(model).keys()
     return [name for name in names if name in defined]
+
+
+def overridden(part: Any) -> list[str]:
+    """What a metric, or another part of Keras, computes by code of a user's class, or of its own:
+    the names that Keras' class has, too.
+    """
+    kind = next(base for base in type(part).__mro__ if _is_of_keras(base))
+    users = takewhile(lambda base: not _is_of_keras(base), type(part).__mro__)
+    defined = {name for base in users for name in vars(base)} - {*MADE}
+    defined |= {name for name, value in vars(part).items() if callable(value)}
+    return sorted(name for name in defined if hasattr(kind, name))
 
 
 def unpredicted(model: keras.Model) -> list[str]:

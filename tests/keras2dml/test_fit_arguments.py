@@ -143,11 +143,25 @@ def test_a_score_counts_rows_by_their_weights(run, spark):
     ]
     frame = spark.createDataFrame(rows, ["features", "label", "w"])
     assert ours.score(frame, sample_weight="w") == pytest.approx(wanted)
-    built = model((7,), Dense(1))
+    built = model((7,), Dense(2))
     built.compile("sgd", "mse")
-    ours = run(built)
-    wanted = r2_score(X[:, 0], ours.predict(X), sample_weight=WEIGHTS)
-    assert ours.score(X, X[:, 0], WEIGHTS) == pytest.approx(wanted)
+    ours, numbers = run(built), X[:, :2] * [1.0, 10.0]
+    wanted = r2_score(numbers, ours.predict(X), sample_weight=WEIGHTS)
+    assert ours.score(X, numbers, WEIGHTS) == pytest.approx(wanted)
+    with pytest.raises(InvalidData, match="sample_weight sums to 0"):
+        ours.score(X, numbers, 0 * WEIGHTS)
+
+
+def test_a_weight_for_all_steps_of_an_example_is_spread_as_in_keras(run):
+    built = model((4, 3), Dense(2))
+    built.compile("sgd", "mse", weighted_metrics=["mae"])
+    steps, weights = np.arange(276.0).reshape(23, 4, 3) / 276, WEIGHTS.reshape(-1, 1)
+    wanted = built.evaluate(steps, steps[..., :2], sample_weight=weights, verbose=0)
+    found = run(built).evaluate(steps, steps[..., :2], sample_weight=weights)
+    assert found == pytest.approx(wanted, rel=1e-6)
+    built.compile("sgd", keras.losses.MeanSquaredError(reduction="mean_with_sample_weight"))
+    with pytest.raises(InvalidData, match=r"give \(4,\) weights for each example"):
+        run(built).evaluate(steps, steps[..., :2], sample_weight=weights)
 
 
 @pytest.mark.parametrize("labels", [(1, 2), (0, 7), (0.5, 1.5), (-1, 0), (-1, 0.5)])

@@ -66,7 +66,9 @@ def test_loss_of_numbers_is_as_keras(spark, loss):
 @pytest.mark.parametrize("loss", NUMBERS, ids=named)
 def test_loss_of_sequences_and_its_reduction_are_as_keras(spark, loss):
     built = model((4, 5), Dense(6, "tanh"), Dense(3, "softplus"))
-    weights = None if loss.name in WHOLE else np.arange(100.0).reshape(25, 4)
+    signed = np.arange(100.0).reshape(25, 4)
+    signed[6:12], signed[12:18], signed[24:] = [1, -1, 2, -2], 0, -0.25  # sums of 0, and below
+    weights = None if loss.name in WHOLE else signed
     reduction = "sum" if loss.name in WHOLE else "mean_with_sample_weight"
     learns(spark, built, loss=again(loss, reduction=reduction), sample_weight=weights)
 

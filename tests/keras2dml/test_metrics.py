@@ -10,6 +10,7 @@ from keras.layers import Dense
 from oracle import complaints, examples, learns, model
 
 from keras2dml import Keras2DML
+from keras2dml.compilation import Compilation
 
 CLASSES = [
     "accuracy",
@@ -163,7 +164,36 @@ def test_epochs_and_held_rows_are_measured_as_keras_does(spark):
     assert ours.epoch == theirs.epoch
 
 
+def test_names_of_metrics_are_those_of_keras_where_they_are_taken():
+    """The loss of an output takes the place of a metric of its name, a metric that of the loss."""
+    x = keras.Input((5,))
+    several = keras.Model(x, [Dense(1, name="a")(x), Dense(1, name="b")(x)])
+    again = [[metrics.MeanAbsoluteError(name="loss")], [metrics.MeanAbsoluteError(name="rows")]]
+    several.compile("sgd", ["mse", "mse"], metrics=again)
+    alone = model((5,), Dense(1))
+    alone.compile("sgd", "mse", metrics=again[0])
+    objective = Compilation.of(several).objective()  # a metric's sums are two
+    sums = np.array([8, 2, 6, 1, 12, 9, 3, 2], float)
+    expected = {"loss": 4.0, "a_loss": 1.0, "b_loss": 6.0, "b_rows": 3.0}
+    assert objective.measures(sums) == expected
+    sums = np.array([8, 3, 1, 2], float)
+    assert Compilation.of(alone).objective().measures(sums) == {"loss": 3.0}
+
+
+class Inverse(metrics.MeanAbsoluteError):
+    def result(self):
+        return 1 / super().result()
+
+
+class Named(metrics.MeanAbsoluteError):
+    """It is Keras' metric."""
+
+    def __init__(self, name="named"):
+        super().__init__(name=name)
+
+
 REFUSED = [
+    (Inverse(), "(Inverse) has result of its own, which is not compiled"),
     (metrics.Mean(), "(Mean) is not compiled, or not with these arguments"),
     (metrics.Precision(class_id=7), "class_id=7. The output has 3 columns"),
     (metrics.PearsonCorrelation(axis=0), "has axis=0"),
@@ -181,7 +211,7 @@ def test_other_metrics_are_refused():
         "sgd",
         "categorical_crossentropy",
         metrics=refused,
-        weighted_metrics=[metrics.BinaryIoU()],
+        weighted_metrics=[metrics.BinaryIoU(), Named()],
     )
     about = complaints(built)
     expected = [text for _, text in REFUSED]

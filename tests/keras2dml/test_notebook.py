@@ -92,6 +92,8 @@ def test_names_are_no_markup():
     html = estimator_html("<b>", "Sequential <i>", {"loss": [2.0, 1.0]})
     assert "&lt;b&gt;" in html and "&lt;i&gt;" in html and "2 epochs" in html
     assert '<progress value="0" max="7">' in Bar(7)._repr_html_()
+    scores = {"f1": [np.array([0.25, 0.75])]}
+    assert "<td>0.5</td>" in estimator_html("t", "m", scores)
     assert PlainText("a\nb") == "a\nb"
 
 
@@ -101,6 +103,8 @@ def test_pictures_have_what_was_measured():
     training, validation = axes[0].lines
     np.testing.assert_array_equal(validation.get_ydata(), [4.0, 3.0])
     assert (training.get_label(), validation.get_label()) == ("training", "validation")
+    (area, _) = plot_history({"loss": [3.0, 2.0], "val_loss": [4.0], "acc": [1, 1]}, [3, 4], [4])
+    assert [list(line.get_xdata()) for line in area.lines] == [[3, 4], [4]]
     display = plot_confusion([0, 1, 1], [0, 1, 0], np.arange(2))
     np.testing.assert_array_equal(display.confusion_matrix, [[1, 0], [1, 1]])
 

@@ -24,6 +24,7 @@ from keras.layers import (
     SimpleRNN,
     SimpleRNNCell,
     Softmax,
+    StackedRNNCells,
     TimeDistributed,
     UnitNormalization,
 )
@@ -34,6 +35,10 @@ IMAGE = (8, 6, 2)
 
 class OwnCell(SimpleRNNCell):
     """A cell of a user's."""
+
+
+class OwnStack(StackedRNNCells):
+    """Cells of which a user's class makes something else."""
 
 
 REFUSED = [
@@ -52,6 +57,7 @@ REFUSED = [
         RNN(OwnCell(2)),
         r"The cell .* \(OwnCell\) is not compiled. Compiled are SimpleRNNCell",
     ),
+    ((4, 3), RNN(OwnStack([SimpleRNNCell(2)])), r"The cell .* \(OwnStack\) is not compiled"),
     ((4,), Masking(), "is compiled for the steps of sequences"),
     ((4, 3), SimpleRNN(2, activation="gelu"), "has activation 'gelu'. Compiled for recurrent"),
     ((4, 3), Bidirectional(LSTM(2, "swish", name="s")), r"'forward_s' \(LSTM\) has activation"),

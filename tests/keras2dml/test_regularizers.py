@@ -78,8 +78,15 @@ def test_others_are_refused_all_at_once():
             return {}
 
     first = Conv2D(3, 2, kernel_constraint=constraints.MaxNorm(), kernel_regularizer=Mine())
+
+    class Doubled(regularizers.L2):
+        def __call__(self, x):
+            return 2 * super().__call__(x)
+
     penalized = Dense(3, activity_regularizer=regularizers.OrthogonalRegularizer())
-    said = "\n".join(complaints(model((4, 3, 2), first, penalized)))
+    doubled = Dense(3, activity_regularizer=Doubled())
+    said = "\n".join(complaints(model((4, 3, 2), first, doubled, penalized)))
+    assert "has the activity_regularizer Doubled. Compiled are L1" in said
     assert "has the activity_regularizer OrthogonalRegularizer. Compiled are L1" in said
     said = "\n".join(complaints(model((4, 3, 2), first, Flatten(), Dense(3, "softmax"))))
     assert "its kernel has the regularizer Mine. Compiled are L1, L2 and L1L2" in said
