@@ -98,10 +98,9 @@ class Keras2DML(Predicting, ScikitLearn):
         self.max_iter = positive("max_iter", max_iter)
         self.test_iter = test_iter
         self.test_interval = test_interval
-        self.display = display
+        self.display, self.seed = display, seed
         self.lr_policy, self.lr_policy_parameters = lr_policy, lr_policy_parameters
         self.weight_decay, self.regularization_type = weight_decay, regularization_type
-        self.seed = seed
         self._policy = Policy.of(lr_policy, lr_policy_parameters)
         model = keras_model if load_keras_weights else fresh(keras_model)
         self.epochs, self.optimizer = epochs, optimizer
