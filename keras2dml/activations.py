@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 
 from keras2dml.check import check
 from keras2dml.compilation import Compilation
+from keras2dml.folder import stem
 from keras2dml.reader import read
 from keras2dml.scorer import CompiledModel, Scorer
 from keras2dml.systemds import SystemDS
@@ -49,9 +50,14 @@ class Activations:
         own = {name: weights[given] for name, given in self._names.items()}
         scorer = Scorer(spark, CompiledModel.of(self._graph, own), systemds)
         self.folder.mkdir(parents=True, exist_ok=True)
+        files: set[str] = set()
         for layer, output in zip(self._layers, scorer.outputs(features), strict=True):
+            name = stem(layer)
+            while name in files:  # `a/b` beside `a_b`
+                name = f"{name}_"
+            files.add(name)
             rows = output.reshape(len(output), -1)
-            np.savetxt(self.folder / f"{layer.replace('/', '_')}.csv", rows, "%.17g", ",")
+            np.savetxt(self.folder / f"{name}.csv", rows, "%.17g", ",")
         scorer.close()
 
 

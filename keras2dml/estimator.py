@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from keras2dml import datasets, reporting, targets
 from keras2dml.algorithms import Algorithm
+from keras2dml.arguments import check_kinds, shuffles
 from keras2dml.callbacks import Callbacks
 from keras2dml.checkpoint import Checkpoint
 from keras2dml.compilation import Compilation, fresh
@@ -87,17 +88,16 @@ class Keras2DML(Predicting, ScikitLearn):
 
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
+        check_kinds(locals())
         self.spark = spark
         self.keras_model = keras_model
         self.input_shape = input_shape
         self.transferUsingDF = transferUsingDF
         self.load_keras_weights = load_keras_weights
-        self.weights = weights
-        self.labels = labels
+        self.weights, self.labels = weights, labels
         self.batch_size = positive("batch_size", batch_size)
         self.max_iter = positive("max_iter", max_iter)
-        self.test_iter = test_iter
-        self.test_interval = test_interval
+        self.test_iter, self.test_interval = test_iter, test_interval
         self.display, self.seed = display, seed
         self.lr_policy, self.lr_policy_parameters = lr_policy, lr_policy_parameters
         self.weight_decay, self.regularization_type = weight_decay, regularization_type
@@ -138,7 +138,7 @@ class Keras2DML(Predicting, ScikitLearn):
         callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = None,
         validation_split: float = 0.0,
         validation_data: Sequence[object] | DataFrame | None = None,
-        shuffle: bool | None = None,
+        shuffle: bool | str | None = None,
         class_weight: Mapping[Any, float] | None = None,
         sample_weight: object = None,
         initial_epoch: int = 0,
@@ -234,7 +234,7 @@ class Keras2DML(Predicting, ScikitLearn):
                 self.seed,
                 algorithm,
                 self._policy,
-                shuffled=not passes and (epochs is not None if shuffle is None else shuffle),
+                shuffled=shuffles(shuffle, epochs is not None) and not passes,
                 rate=self._rate,
                 passes=passes,
             )

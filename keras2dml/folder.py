@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from keras2dml.systemds import SystemDS
 _ROLES = {"kernel": "weight"}
 # A matrix, what SystemDS notes of it, and Hadoop's checksums.
 _WRITTEN = re.compile(r".+\.mtx(\.mtd)?(\.crc)?$")
+_BYTES_OF_A_NAME = 180
 FORMATS = ("binary", "csv", "text")
 
 
@@ -157,7 +159,7 @@ def _renumbered(source: Path, graph: Graph, taken: Collection[str]) -> dict[str,
     """The files of the same layers under other numbers, `conv2d_4` for `conv2d_8`; none where the
     folder has other layers. A warning tells those of the weights that are `taken`.
     """
-    own = _layers(graph)
+    own = {name: stem(layer) for name, layer in _layers(graph).items()}
     roles = "|".join({re.escape(_ROLES.get(one.role, one.role)) for one in graph.parameters})
     pattern = re.compile(rf"(.+)_(?:{roles})\.mtx")
     files = source.iterdir() if source.is_dir() else ()
@@ -193,4 +195,15 @@ def _numbered(layer: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _file_name(layer: str, role: str) -> str:
-    return f"{layer}_{_ROLES.get(role, role)}.mtx"
+    return f"{stem(layer)}_{_ROLES.get(role, role)}.mtx"
+
+
+def stem(name: str) -> str:
+    """The name of a file for something that is called `name`, without its ending: with no slash,
+    and with a digest in the place of what file systems have no room for.
+    """
+    plain = re.sub(r"[/\0]", "_", name)
+    if len(plain.encode()) <= _BYTES_OF_A_NAME:
+        return plain
+    digest = sha256(name.encode()).hexdigest()[:16]
+    return f"{plain.encode()[: _BYTES_OF_A_NAME - 17].decode(errors='ignore')}_{digest}"

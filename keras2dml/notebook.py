@@ -11,8 +11,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -79,6 +77,8 @@ def estimator_html(title: str, model: str, history: Mapping[str, Sequence[Any]])
     is an array the mean, as Keras shows it.
     """
     epochs = max(map(len, history.values()), default=0)
+    import numpy as np  # noqa: PLC0415  (errors show without it, and they are the first import)
+
     last = {name: f"{np.mean(values[-1]):.4g}" for name, values in history.items() if values}
     trained = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     trained = trained if epochs else "not yet: it has the Keras model's weights"

@@ -16,6 +16,7 @@ from rich.console import Console
 from keras2dml import examples, folder
 from keras2dml.algorithms import Algorithm
 from keras2dml.compilation import Compilation
+from keras2dml.errors import positive
 from keras2dml.examples import Data
 from keras2dml.explaining import readable
 from keras2dml.frames import Columns
@@ -163,6 +164,7 @@ class SystemMLNames:
         runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory. A `full`
         plan is SystemDS' own text, with the types of operands and the life of each variable.
         """
+        positive("rows", rows)
         script, shapes = (
             self._compilation.training_plan(rows, self.batch_size, self._algorithm)
             if training

@@ -272,7 +272,7 @@ def repeated(seed: int) -> keras.Model:
         x = LSTM(4, return_sequences=True)(x)
         x = MultiHeadAttention(2, 2)(x, x)
     x = Bidirectional(GRU(2))(x)
-    for name in ("a-b", "a_b", "a_b_W"):
+    for name in ("a-b", "a_b", "a_b_W", "n" * 300):
         x = Dense(4, name=name)(x)
     inner = [keras.Sequential([keras.Input((4,)), Dense(4, name="d")], name=f"in{n}") for n in "12"]
     return seeded(keras.Model(begin, inner[1](inner[0](x))), seed)

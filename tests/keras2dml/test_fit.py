@@ -131,9 +131,9 @@ def test_numbers_are_predicted_and_scored(run):
     targets = features[:, :2] * 2 + 1
     ours = run(built).fit(features, targets, epochs=30, batch_size=5)
     np.testing.assert_array_equal(ours.predict(features), ours.predict_proba(features))
-    spread = ((targets - targets.mean(axis=0)) ** 2).sum()
-    wanted = 1 - ((targets - ours.predict(features)) ** 2).sum() / spread
-    assert ours.score(features, targets) == pytest.approx(wanted)
+    spread = ((targets - targets.mean(axis=0)) ** 2).sum(axis=0)
+    wanted = 1 - ((targets - ours.predict(features)) ** 2).sum(axis=0) / spread
+    assert ours.score(features, targets) == pytest.approx(wanted.mean())
     assert ours.classes_ is None
 
 

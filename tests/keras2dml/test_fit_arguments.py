@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 from keras.layers import Dense
-from oracle import model
+from oracle import model, near
 from sklearn.metrics import accuracy_score, r2_score
 from small_models import FIT, HELD, X, Y, both, same
 
-from keras2dml import InvalidData
+from keras2dml import InvalidData, InvalidSession, Keras2DML
 
 KERAS = "ignore:__array__ implementation doesn't accept a copy keyword"
 SHORT = "ignore:Your input ran out of data"
@@ -190,3 +190,43 @@ def test_shares_between_two_classes_train_as_in_keras_and_are_neither(run):
 def test_what_labels_would_lose_is_refused(run, y):
     with pytest.raises(InvalidData, match=r"y has (complex numbers|numbers that are masked)"):
         run(model((7,), Dense(3, "softmax"))).fit(X, y, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"keras_model": "lenet.keras"}, "keras_model is 'lenet.keras': give a Keras model"),
+        ({"seed": None}, "seed is None: give a whole number"),
+        ({"optimizer": "adam"}, "optimizer is 'adam': give a dict of the optimizer's arguments"),
+        ({"weight_decay": "x"}, "weight_decay is 'x': give a number"),
+        ({"lr_policy_parameters": [1]}, r"lr_policy_parameters is \[1\]: give a dict"),
+        ({"weights": 3}, "weights is 3: give the path of a folder"),
+        ({"labels": 3}, "labels is 3: give the path of a file"),
+        ({"display": "x"}, "display is 'x': give a whole number"),
+    ],
+)
+def test_arguments_of_another_kind_are_told(spark, arguments, match):
+    with pytest.raises(InvalidData, match=match):
+        Keras2DML(**{"spark": spark, "keras_model": model((3,), Dense(2)), **arguments})
+
+
+def test_what_is_no_session_is_told(spark):
+    for session in (None, model((3,), Dense(2))):
+        with pytest.raises(InvalidSession, match="give a SparkSession"):
+            Keras2DML(session, spark)
+
+
+def test_rows_within_batches_may_be_mixed(spark):
+    """Keras' shuffle="batch" mixes each batch within itself, which changes no step."""
+    built = model((3,), Dense(2))
+    built.compile(keras.optimizers.SGD(0.1), "mse")
+    X, y = np.random.default_rng(2).normal(size=(2, 12, 3))
+    ours = Keras2DML(spark, built, display=0, batch_size=5)
+    ours.fit(X, y[:, :2], epochs=2, shuffle="batch")
+    built.fit(X, y[:, :2], epochs=2, shuffle="batch", batch_size=5, verbose=0)
+    near(ours.to_keras().get_weights()[0], built.get_weights()[0], 1e-8)
+    with pytest.raises(InvalidData, match="shuffle is 'rows': give True, False or 'batch'"):
+        ours.fit(X, y[:, :2], epochs=1, shuffle="rows")
+    for rows in (0, "a"):
+        with pytest.raises(InvalidData, match="rows is"):
+            ours.explain(rows)

@@ -102,7 +102,7 @@ def test_losses_look_through_operations_as_in_keras(spark):
             Lambda(in_tensorflow),
             "which could not be read (ValueError: A KerasTensor cannot be used",
         ),
-        (Lambda(Dense(3)), "which calls the layer 'dense' with variables that"),
+        (Lambda(Dense(3, name="inner")), "which calls the layer 'inner' with variables that"),
         (Lambda(lambda x, training=None: x), "has a function that takes training. It is compiled"),
         (Lambda(ops.sort), "has the function 'sort': Operation 'lambda' (Sort) is not"),
         (

@@ -1,0 +1,59 @@
+"""The kinds of arguments that an estimator takes, checked before anything is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+from os import PathLike
+from types import NoneType
+
+import keras
+import numpy as np
+from pyspark.sql import SparkSession
+
+from keras2dml.errors import InvalidData, InvalidSession
+
+_PATH = (str, PathLike, NoneType)
+_TABLE = (Mapping, NoneType)
+KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "keras_model": ((keras.Model,), "a Keras model"),
+    "weights": (_PATH, "the path of a folder"),
+    "labels": (_PATH, "the path of a file"),
+    "test_iter": ((Integral,), "a whole number"),
+    "test_interval": ((Integral,), "a whole number"),
+    "display": ((Integral,), "a whole number"),
+    "lr_policy": ((str,), "the name of a policy"),
+    "lr_policy_parameters": (_TABLE, "a dict of the policy's numbers"),
+    "weight_decay": ((Real,), "a number"),
+    "regularization_type": ((str,), "'L1' or 'L2'"),
+    "seed": ((Integral,), "a whole number"),
+    "optimizer": (_TABLE, "a dict of the optimizer's arguments, and the optimizer to compile()"),
+}
+
+
+def check_kinds(arguments: Mapping[str, object]) -> None:
+    """Raise InvalidSession if `spark` is no session, and InvalidData for the first argument that is
+    of another kind than it shall be.
+    """
+    session = arguments["spark"]
+    if not isinstance(session, SparkSession):
+        message = f"spark is {session!r}: give a SparkSession, as spark_session() makes one."
+        raise InvalidSession(message)
+    for name, (kinds, remedy) in KINDS.items():
+        if not isinstance(arguments[name], kinds):
+            message = f"{name} is {arguments[name]!r}: give {remedy}."
+            raise InvalidData(message)
+
+
+def shuffles(shuffle: object, default: bool) -> bool:
+    """Whether the rows of an epoch take new places. Keras' "batch" mixes those of each batch alone,
+    which changes a step by its rounding. Raises InvalidData.
+    """
+    if shuffle is None:
+        return default
+    if isinstance(shuffle, (bool, np.bool_)):
+        return bool(shuffle)
+    if shuffle == "batch":
+        return False
+    message = f"shuffle is {shuffle!r}: give True, False or 'batch'."
+    raise InvalidData(message)
