@@ -53,8 +53,7 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
         for declared in inputs
         if shapes is None and None in declared.shape
     ]
-    complaints += [*nested(model), *_of_types(model, inputs), *_altered(model)]
-    complaints += changes(model, deep=False)
+    complaints += [*nested(model), *_of_types(model, inputs), *changes(model, deep=False)]
     if shapes is None:
         shapes = example_shapes(model)
     elif reasons := complaints or [*misfits(model, shapes)]:
@@ -140,21 +139,6 @@ def _of_types(model: keras.Model, inputs: list[Declared]) -> Iterator[str]:
             f"{named(dtypes['float32'])} computes in float32, and others in float64. SystemDS has"
             " float64 alone: give all layers one dtype."
         )
-
-
-def _altered(model: keras.Model) -> Iterator[str]:
-    """Complaints about layers whose bias is not as they say: some of Keras' look at the one, some
-    at the other.
-    """
-    for layer in model._flatten_layers():
-        attributes = vars(layer)
-        both = "bias" in attributes and "use_bias" in attributes
-        if both and bool(layer.use_bias) != (layer.bias is not None):
-            has = "a" if layer.bias is not None else "no"
-            yield (
-                f"{named(layer)} has use_bias={layer.use_bias!r}, but {has} bias: one was changed"
-                " once it was built. Give use_bias to the constructor."
-            )
 
 
 class _Naming:

@@ -23,8 +23,22 @@ def changes(layer: Any, *, deep: bool = True) -> Iterator[str]:
                 f"{named(part)} has LoRA. It is compiled without: load what save_weights() wrote,"
                 " in which LoRA is part of the kernels, into the model as it was before."
             )
+        if "bias" in vars(part) and "use_bias" in vars(part):
+            yield from _of_bias(part)
         if "call" in vars(part):
             yield (
                 f"{named(part)} has a call of its own in place of its class', which is not"
                 " compiled: make a class of it, with a rule."
             )
+
+
+def _of_bias(layer: Any) -> Iterator[str]:
+    """A complaint about a bias that is not as its layer says: some of Keras' look at the one, some
+    at the other.
+    """
+    if bool(layer.use_bias) != (layer.bias is not None):
+        has = "a" if layer.bias is not None else "no"
+        yield (
+            f"{named(layer)} has use_bias={layer.use_bias!r}, but {has} bias: one was changed once"
+            " it was built. Give use_bias to the constructor."
+        )

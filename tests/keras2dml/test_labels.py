@@ -35,13 +35,11 @@ def test_labels_that_are_missing_or_of_other_kinds_are_told(label):
 
 
 @pytest.mark.parametrize(
-    "goal",
-    [
-        goal_of((5,), 2, "softmax", "sparse_categorical_crossentropy"),
-        goal_of((5,), 1, "sigmoid", "binary_crossentropy"),
-    ],
+    ("units", "activation", "loss"),
+    [(2, "softmax", "sparse_categorical_crossentropy"), (1, "sigmoid", "binary_crossentropy")],
 )
-def test_truths_are_classes_as_in_scikit_learn(goal):
+def test_truths_are_classes_as_in_scikit_learn(units, activation, loss):
+    goal = goal_of((5,), units, activation, loss)
     made = targets(np.array([True, False, True]), goal, 3)
     assert made.classes.tolist() == [False, True]
     assert made.classes.dtype == bool
