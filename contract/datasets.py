@@ -153,7 +153,12 @@ def _pixels(file: Path) -> NDArray[np.uint8]:
             pixels = png.pixels(payload, about)
             return pixels.reshape(about.height, about.width, about.channels)
         else:
-            fault = "it has a palette" if about.bits <= 8 else f"it has {about.bits} bits a value"
+            of_palette = about.colour == png.PALETTE
+            fault = (
+                "it has a palette"
+                if of_palette
+                else f"it has {quantity(about.bits, 'bit')} a value"
+            )
     except (BadReading, OSError) as exc:
         fault = getattr(exc, "strerror", None) or str(exc)
     message = (

@@ -185,6 +185,10 @@ def test_pngs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     refuses(tmp_path, r"b\.png is \(5, 4, 1\), but .*a\.png is \(4, 5, 1\)")
     save(tmp_path / "1" / "b.png", Image.new("P", (5, 4)))
     refuses(tmp_path, r"b\.png cannot be used: it has a palette")
+    for bits in (1, 16):
+        kind = "1" if bits == 1 else "I;16"
+        save(tmp_path / "1" / "b.png", Image.new(kind, (5, 4)))
+        refuses(tmp_path, rf"b\.png cannot be used: it has {bits} bits? a value")
     save(tmp_path / "1" / "b.png", Image.new("1", (5_000, 4_000)))
     refuses(tmp_path, "it has 5000 x 4000 pixels, more than 16,777,216")
     (tmp_path / "1" / "b.png").write_text("no image")
