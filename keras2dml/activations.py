@@ -23,7 +23,8 @@ class Activations:
     """A model of which every layer is an output. `write` leaves `<layer>.csv` in a folder: a row
     for each example, with the layer's output as Keras flattens it.
 
-    A layer that is called several times has `<layer>_2.csv` and so on for the later ones.
+    A layer that is called several times has `<layer>_2.csv` and so on for the later ones, with
+    numbers that no other layer is called by.
     """
 
     def __init__(self, compilation: Compilation, folder: Path) -> None:
@@ -50,14 +51,9 @@ class Activations:
         own = {name: weights[given] for name, given in self._names.items()}
         scorer = Scorer(spark, CompiledModel.of(self._graph, own), systemds)
         self.folder.mkdir(parents=True, exist_ok=True)
-        files: set[str] = set()
         for layer, output in zip(self._layers, scorer.outputs(features), strict=True):
-            name = stem(layer)
-            while name in files:  # `a/b` beside `a_b`
-                name = f"{name}_"
-            files.add(name)
             rows = output.reshape(len(output), -1)
-            np.savetxt(self.folder / f"{name}.csv", rows, "%.17g", ",")
+            np.savetxt(self.folder / f"{stem(layer)}.csv", rows, "%.17g", ",")
         scorer.close()
 
 
@@ -65,12 +61,15 @@ def _made(model: keras.Model) -> Iterator[tuple[str, Any]]:
     """The tensors that a model's layers make, in the order in which they run."""
     graph: Any = model._functional if isinstance(model, keras.Sequential) else model
     calls: Counter[str] = Counter()
+    names = {operation.name for operation in graph._operations}
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             layer = node.operation
             if isinstance(layer, keras.layers.InputLayer):
                 continue
             calls[layer.name] += 1
+            while calls[layer.name] > 1 and f"{layer.name}_{calls[layer.name]}" in names:
+                calls[layer.name] += 1
             number = f"_{calls[layer.name]}" if calls[layer.name] > 1 else ""
             several = len(node.outputs) > 1
             for place, tensor in enumerate(node.outputs):

@@ -60,7 +60,7 @@ def copied(model: keras.Model) -> keras.Model:
             == _shapes(twin._trainable_variables + twin._non_trainable_variables)
             for layer, twin in twins
         )
-        counts = {len(each._flatten_layers()) for each in (model, copy)}
+        counts = {len(root._flatten_layers()) for root in (model, copy)}
     except (KeyError, ValueError):
         matching = False
     if not matching or len(counts) > 1 or _shapes(model.weights) != _shapes(copy.weights):

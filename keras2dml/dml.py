@@ -14,6 +14,7 @@ from pathlib import Path
 
 from keras2dml.errors import InvalidGraph
 from keras2dml.graph import Scalar
+from keras2dml.printable import printable
 
 _FUNCTION = re.compile(
     r"(?P<comment>(?:^#[^\n]*\n)*)"
@@ -130,11 +131,7 @@ def comments(lines: Iterable[str]) -> str:
     """Lines of comments, whatever names are in them: what is no printable character is escaped, so
     that none of them ends its line.
     """
-    return "\n".join(f"# {''.join(map(_printable, line))}".rstrip() for line in lines)
-
-
-def _printable(character: str) -> str:
-    return character if character.isprintable() else ascii(character)[1:-1]
+    return "\n".join(f"# {printable(line)}".rstrip() for line in lines)
 
 
 def with_called(names: Iterable[str]) -> list[str]:

@@ -135,19 +135,24 @@ def _layers(graph: Graph) -> dict[str, str]:
     have a layer of that name, with the names of the layers around it.
     """
     parts = defaultdict(set)
-    for one in graph.parameters:
-        parts[one.layer].add(_path(one))
-    named = {
-        one.name: dml.identifier(one.layer if len(parts[one.layer]) == 1 else "_".join(_path(one)))
-        for one in graph.parameters
+    for parameter in graph.parameters:
+        parts[parameter.layer].add(_path(parameter))
+    layers = {
+        parameter.name: dml.identifier(
+            parameter.layer if len(parts[parameter.layer]) == 1 else "_".join(_path(parameter))
+        )
+        for parameter in graph.parameters
     }
-    files = Counter(_file_name(named[one.name], one.role) for one in graph.parameters)
-    shared = [one for one in graph.parameters if files[_file_name(named[one.name], one.role)] > 1]
-    for one in shared:
-        names = (one.name, *(f"{one.name}_{number}" for number in range(2, 2 + len(files))))
-        named[one.name] = next(name for name in names if not files[_file_name(name, one.role)])
-        files[_file_name(named[one.name], one.role)] = 1
-    return named
+    files = Counter(
+        _file_name(layers[parameter.name], parameter.role) for parameter in graph.parameters
+    )
+    for parameter in graph.parameters:
+        name, role = parameter.name, parameter.role
+        if files[_file_name(layers[name], role)] > 1:
+            names = (name, *(f"{name}_{number}" for number in range(2, 2 + len(files))))
+            layers[name] = next(unused for unused in names if not files[_file_name(unused, role)])
+            files[_file_name(layers[name], role)] = 1
+    return layers
 
 
 def _path(one: Parameter) -> tuple[str, ...]:

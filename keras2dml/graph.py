@@ -253,7 +253,7 @@ class Graph:
     @cached_property
     def trained(self) -> frozenset[str]:
         """The names of the parameters that training changes."""
-        return frozenset(one.name for one in self.parameters if one.trainable)
+        return frozenset(parameter.name for parameter in self.parameters if parameter.trainable)
 
     def constants(self) -> Iterator[tuple[str, Constant]]:
         """Every constant with its name."""

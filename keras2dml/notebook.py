@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras2dml.printable import printable
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -76,9 +78,9 @@ def estimator_html(title: str, model: str, history: Mapping[str, Sequence[Any]])
     """An estimator as a table: how it was made, its Keras model, and its last measures; of one that
     is an array the mean, as Keras shows it.
     """
-    epochs = max(map(len, history.values()), default=0)
     import numpy as np  # noqa: PLC0415  (errors show without it, and they are the first import)
 
+    epochs = max(map(len, history.values()), default=0)
     last = {name: f"{np.mean(values[-1]):.4g}" for name, values in history.items() if values}
     trained = "1 epoch" if epochs == 1 else f"{epochs} epochs"
     trained = trained if epochs else "not yet: it has the Keras model's weights"
@@ -87,10 +89,14 @@ def estimator_html(title: str, model: str, history: Mapping[str, Sequence[Any]])
 
 def _table(title: str, facts: Mapping[str, object]) -> str:
     rows = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>"
+        f"<tr><th>{_escaped(name)}</th><td>{_escaped(str(value))}</td></tr>"
         for name, value in facts.items()
     )
-    return f"<table><caption>{html.escape(title)}</caption>{rows}</table>"
+    return f"<table><caption>{_escaped(title)}</caption>{rows}</table>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(printable(text))
 
 
 def user_traceback(error: BaseException) -> list[str]:

@@ -17,6 +17,7 @@ from keras2dml.fitting import Iteration
 from keras2dml.graph import Graph, source_of
 from keras2dml.notebook import Bar
 from keras2dml.objective import Goal
+from keras2dml.printable import printable
 from keras2dml.sums import Measure
 from keras2dml.targets import Targets
 
@@ -64,13 +65,14 @@ class Display:
     def epoch(self, number: int, epochs: int, logs: Mapping[str, Measure]) -> None:
         """Say what was measured in an epoch, as Keras does."""
         numbers = {name: _number(value) for name, value in logs.items()}
-        said = " - ".join(
+        measures = " - ".join(
             f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
             for name, value in numbers.items()
         )
-        self._say(f"Epoch {number}/{epochs} - {said}")
+        self._say(f"Epoch {number}/{epochs} - {measures}")
 
     def _say(self, line: str) -> None:
+        line = printable(line)
         if self.console.is_jupyter:
             print(line)  # noqa: T201  (each one would be a block of HTML of its own)
         else:
@@ -129,7 +131,7 @@ def summary(graph: Graph) -> Table:
 
 def _texts(*names: str) -> list[Text]:
     """Names as they are, in which nothing is markup, and what is not printable is escaped."""
-    return [Text(name if name.isprintable() else repr(name)) for name in names]
+    return [Text(printable(name)) for name in names]
 
 
 def _shape(sizes: Iterable[int]) -> str:
@@ -166,8 +168,8 @@ def _score(goal: Goal, output: np.ndarray, target: Targets) -> float:
 
 
 def agreement(
-    wanted: np.ndarray,
-    said: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
     weights: np.ndarray | None = None,
     *,
     classified: bool,
@@ -176,15 +178,16 @@ def agreement(
     count by their weights. InvalidData where these sum to 0.
     """
     if classified:
-        return _mean(wanted == said, weights)
-    counts, wanted, said = (
-        np.asarray(array, float).reshape(len(wanted), -1)
-        for array in (_counted(wanted, weights), wanted, said)
+        return _mean(labels == predicted, weights)
+    counts, labels, predicted = (
+        np.asarray(array, float).reshape(len(labels), -1)
+        for array in (_counted(labels, weights), labels, predicted)
     )
-    counts, wanted, said = (array[:, counts.sum(axis=0) != 0] for array in (counts, wanted, said))
-    means = (wanted * counts).sum(axis=0) / counts.sum(axis=0)
-    spreads = (counts * (wanted - means) ** 2).sum(axis=0)
-    errors = (counts * (wanted - said) ** 2).sum(axis=0)
+    regarded = counts.sum(axis=0) != 0
+    counts, labels, predicted = (array[:, regarded] for array in (counts, labels, predicted))
+    means = (labels * counts).sum(axis=0) / counts.sum(axis=0)
+    spreads = (counts * (labels - means) ** 2).sum(axis=0)
+    errors = (counts * (labels - predicted) ** 2).sum(axis=0)
     # Of equal numbers scikit-learn makes 1 where all are right, and 0 else.
     ratios = np.where(spreads, errors / np.where(spreads, spreads, 1.0), errors != 0)
     return float(np.mean(1 - ratios))

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras2dml import notebook
 from keras2dml.errors import InvalidData, InvalidSession
+from keras2dml.printable import printable
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
@@ -154,5 +155,5 @@ class ScikitLearn:
 
 def _shown(value: object) -> str:
     if isinstance(value, keras.Model):
-        return f"<{type(value).__name__} {value.name}>"
+        return f"<{type(value).__name__} {printable(value.name)}>"
     return repr(value)

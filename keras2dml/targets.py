@@ -118,9 +118,9 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
     if array.ndim == len(shape) + 1:
         return _probabilities(array, shape[-1], sparse=kind == "sparse")
     if array.dtype.kind in "iufb":
-        made = _numbered(numbers(array, "y"), shape[-1])
+        numbered = _numbered(numbers(array, "y"), shape[-1])
         truths = array.dtype.kind == "b" and shape[-1] == 2
-        return replace(made, classes=np.array([False, True])) if truths else made
+        return replace(numbered, classes=np.array([False, True])) if truths else numbered
     names = _names(array, shape[-1], known)
     places = _places(array, names).reshape(examples, -1)
     return Targets(places + 1.0, names, of_classes=True)

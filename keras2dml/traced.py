@@ -30,7 +30,7 @@ class Watch:
     def __init__(self, model: keras.Model, users: keras.Model, *, eager: bool) -> None:
         """An `eager` model reads its settings in each step."""
         self._models, self.eager = (model, users), eager
-        self._settings = [settings(one) for one in self._models]
+        self._settings = [settings(model) for model in self._models]
         self._rate = _rate(users)
 
     def check(self, *, trained: bool) -> None:

@@ -45,9 +45,10 @@ def enter(
     """
     model = compilation.model
     variables = model.get_weights()
-    for one in compilation.graph.parameters:
-        dtype = variables[one.position].dtype
-        variables[one.position] = one.weight.to_keras(matrices[one.name]).astype(dtype)
+    for parameter in compilation.graph.parameters:
+        before = variables[parameter.position]
+        weight = parameter.weight.to_keras(matrices[parameter.name])
+        variables[parameter.position] = weight.astype(before.dtype)
     copy.set_weights(variables)
     for layer, before in zip(copy._flatten_layers(), model._flatten_layers(), strict=True):
         if isinstance(layer, keras.layers.Normalization):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from keras.layers import BatchNormalization, Conv2D, Dense, Dropout, Flatten
+from keras.layers import Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten
 from oracle import WEIGHTS, examples, model, near
 
 from keras2dml import InvalidData, InvalidSession, Keras2DML
@@ -150,6 +150,7 @@ def test_activations_of_every_layer_are_written(spark, tmp_path):
     x = keras.Input((4, 3))
     shared = Dense(3, "tanh", name="shared")
     flat = Flatten(name="flat")(shared(shared(x)))
+    flat = Activation("tanh", name="shared_2")(flat)  # as the second call would be
     centered = flat - keras.ops.expand_dims(keras.ops.mean(flat, axis=-1), -1)
     long = "n" * 300  # longer than file systems take
     built = keras.Model(x, Dense(2, "softmax", name=long)(centered))
@@ -157,12 +158,13 @@ def test_activations_of_every_layer_are_written(spark, tmp_path):
     Keras2DML(spark, built).set(output_activations=tmp_path).predict(features)
     assert {path.name for path in tmp_path.iterdir()} == {
         f"{name}.csv"
-        for name in ("shared", "shared_2", "flat", "mean", "expand_dims", "subtract", stem(long))
-    }
+        for name in ("shared", "shared_2", "shared_3", "flat", "mean", "expand_dims", "subtract")
+    } | {f"{stem(long)}.csv"}
     twice = np.asarray(shared(shared(features))).reshape(5, -1)
-    for name in ("shared_2", "flat"):
-        near(np.loadtxt(tmp_path / f"{name}.csv", delimiter=","), twice, 1e-9)
-    near(np.loadtxt(tmp_path / "mean.csv", delimiter=","), twice.mean(axis=-1), 1e-9)
+    outputs = {"shared_3": twice, "flat": twice, "shared_2": np.tanh(twice)}
+    outputs["mean"] = outputs["shared_2"].mean(axis=-1)
+    for name, output in outputs.items():
+        near(np.loadtxt(tmp_path / f"{name}.csv", delimiter=","), output, 1e-9)
 
 
 def test_scripts_plans_and_statistics_are_printed(spark, capfd):

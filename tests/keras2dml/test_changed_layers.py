@@ -91,3 +91,18 @@ def test_an_input_called_as_the_rows_of_another_is_itself(spark):
     built.fit([first, second], y, epochs=1, batch_size=100, shuffle=False, verbose=0)
     near(ours.to_keras().get_weights()[0], built.get_weights()[0], 1e-8)
     assert onnx.exported(ours._graph, ours._matrices).graph.input[1].name == "X_a_batch_2"
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_no_name_reaches_a_terminal_or_a_page_raw(spark, capfd):
+    """What a file calls its model and its metrics is shown without what a terminal obeys."""
+    hostile = "x\x1b]0;owned\x07\x1b[31m\n<b>"
+    built = keras.Sequential([keras.Input((3,)), layers.Dense(2)], name=hostile)
+    built.compile("sgd", "mse", metrics=[keras.metrics.MeanSquaredError(name=hostile)])
+    ours = Keras2DML(spark, built, display=1, batch_size=2)
+    ours.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=1, verbose=2)
+    ours.summary()
+    shown = capfd.readouterr().out + repr(ours) + ours._repr_html_()
+    assert shown.count("owned") >= 4 and "\\x1b[31m" in shown
+    assert "\x1b[31m" not in shown and "\x07" not in shown and "<b>" not in ours._repr_html_()
