@@ -18,10 +18,10 @@ from kafka import KafkaProducer
 from rich.console import Console
 
 from contract import ScoreStream
+from contract.administration import ensure
 from contract.clients import arguments
 from contract.events import Model, Score, Source, Times
 from contract.settings import Settings
-from contract.topics import ensure
 from digitstream import broker, consumer, display, jars, machine
 from digitstream.reconcile import reconcile
 

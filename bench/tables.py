@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from kafka import KafkaProducer
 
+from contract.administration import ensure
 from contract.clients import arguments
 from contract.events import Label, Model, Reading, Score, Source, Times
 from contract.images import RAW
 from contract.messages import Message
 from contract.settings import Settings
-from contract.topics import ensure
 from digitstream import broker, machine
 from digitstream.jars import BROKER
 

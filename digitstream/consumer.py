@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from contract.administration import is_hidden
 from contract.bounded_batches import POLL_RECORDS, bounded
 from contract.checkpoint import Positions
 from contract.clients import PATIENCE_MS, absent, consuming, denied, reaching, served
@@ -17,7 +18,6 @@ from contract.codecs import UNDECODED, undecoded
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, TopicMissing
 from contract.log import Log, looking
-from contract.topics import hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
 PATIENCE_SECONDS = 60
@@ -150,7 +150,7 @@ class TopicReader:
         learns of new ones after minutes.
         """
         partitions = self._answer(lambda: self._log.partitions(topic))
-        if not partitions and hidden(self._kafka, topic):
+        if not partitions and is_hidden(self._kafka, topic):
             raise denied(self._kafka, f"it may not READ {topic}")
         if not partitions:
             message = (

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from contract import heartbeat
+from contract.administration import ensure
 from contract.errors import DigitstreamError
 from contract.quantities import quantity
 from contract.settings import Scoring
-from contract.topics import ensure
 from digitstream import broker, consumer, display, jars, machine, report
 from digitstream.children import Command, Commands, Heard
 from digitstream.query_state import QueryState

@@ -10,9 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from contract import bundle
+from contract.administration import ensure
 from contract.errors import DigitstreamError
 from contract.settings import Settings
-from contract.topics import ensure
 from digitstream import jars, java
 from digitstream.flags import connected
 

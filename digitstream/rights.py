@@ -19,10 +19,11 @@ from kafka.admin import (
     ResourceType,
 )
 
+from contract.administration import ensure
 from contract.clients import arguments, denied, reaching
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable
-from contract.topics import Topics, ensure
+from contract.topics import Topics
 
 PATIENCE_SECONDS = 30.0
 _GLANCE_SECONDS = 0.1

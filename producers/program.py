@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contract import datasets, topics
+from contract import administration, datasets
 from contract.datasets import Dataset
 from contract.settings import Producing
 from producers.devices import Device, blocks
@@ -67,7 +67,7 @@ def run(
     data = datasets.read(settings.data, "test")
     names = settings.topics
     needs = dict.fromkeys((names.readings, names.labels), "WRITE")
-    topics.ensure(settings.kafka, names, partitions=settings.partitions, needs=needs)
+    administration.ensure(settings.kafka, names, partitions=settings.partitions, needs=needs)
     with connected(settings.kafka) as outbox:
         outbox.expect(names.readings, settings.count)
         labels = Labels(settings.topics.labels, settings.label_delay, outbox, clock)

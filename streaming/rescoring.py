@@ -15,11 +15,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col
 
 from contract import bundle
+from contract.administration import check_topics_exist, ensure_scores_topic
 from contract.checkpoint import Checkpoint
 from contract.log import looking
 from contract.reasons import BadReading
 from contract.settings import History, Rescoring
-from contract.topics import make, there
 from streaming import source
 from streaming.archive.failures import reached
 from streaming.archive.place import Place, check_local
@@ -55,10 +55,10 @@ def run(
     BrokerUnavailable for Kafka, NoTables and TablesUnreadable.
     """
     if tables is None:
-        there(settings.kafka, settings.read)
+        check_topics_exist(settings.kafka, settings.read)
     else:
         check_local(tables.address)
-    make(settings.kafka, settings.topic, settings.partitions)
+    ensure_scores_topic(settings.kafka, settings.topic, settings.partitions)
     packages = {"spark.jars.packages": tables.packages} if tables and tables.packages else {}
     more = {**DELTA, **packages} if tables else None
     spark = session(settings.master, jars, more, settings.spark_secret_file)

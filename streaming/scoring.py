@@ -15,6 +15,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from pyspark.sql import SparkSession
 
+from contract.administration import check_topics_exist, ensure
 from contract.checkpoint import Checkpoint, TopicPositions
 from contract.clients import arguments, close_producer, reaching
 from contract.errors import SettingsError
@@ -23,7 +24,6 @@ from contract.log import looking
 from contract.notices import Notice
 from contract.progress import Progress
 from contract.settings import Scoring
-from contract.topics import ensure, there
 from streaming import retention, source
 from streaming.champion import Champions, Roles
 from streaming.checkpoint import claimed, writing
@@ -67,7 +67,7 @@ def run(
     _check_subscribed(settings)
     ensure(settings.kafka, settings.topics, partitions=settings.partitions, needs=_needs(settings))
     if settings.subscribe:
-        there(settings.kafka, settings.read)
+        check_topics_exist(settings.kafka, settings.read)
     settings.registry.resolve()
     spark = session(settings.master, jars, secret_file=settings.spark_secret_file)
     try:

@@ -14,10 +14,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from contract import bundle
+from contract.administration import ensure
 from contract.bundle import Bundle, Golden
 from contract.scaling import Scaling
 from contract.settings import Scoring
-from contract.topics import Topics, ensure
+from contract.topics import Topics
 from digitstream import broker, jars, java
 from digitstream.bounded_client import bounded
 from streaming.session import session

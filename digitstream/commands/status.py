@@ -34,15 +34,15 @@ def status(
     """Report how the scoring query does and how far it is behind; exits with 1 if it is down."""
     from datetime import UTC, datetime
 
+    from contract.administration import check_topics_exist
     from contract.log import looking
     from contract.settings import Scoring
-    from contract.topics import there
     from digitstream import consumer
     from digitstream import status as figures
 
     settings = flags.connected(flags.loaded(Scoring, locals()))
     if settings.subscribe:
-        there(settings.kafka, settings.read)
+        check_topics_exist(settings.kafka, settings.read)
     with (
         display.activity("Looking"),
         looking(settings.kafka) as log,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from contract.administration import ensure
 from contract.log import looking
-from contract.topics import ensure
 from digitstream import consumer, jars, machine, processes, server_files
 from digitstream.children import Commands
 from digitstream.drills.drill import Broken

@@ -14,11 +14,11 @@ from pathlib import Path
 import psutil
 
 from contract import bundle
+from contract.administration import ensure
 from contract.checkpoint import Checkpoint
 from contract.progress import Progress
 from contract.quantities import quantity
 from contract.settings import Engine, Scoring
-from contract.topics import ensure
 from digitstream import broker, consumer, jars, machine
 from digitstream.children import Command, Commands
 from digitstream.drills.drill import Broken

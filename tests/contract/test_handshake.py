@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from contract import clients
+from contract.administration import ensure
 from contract.clients import reaching
 from contract.configuration import load
 from contract.connection import Certificate, Kafka, Login, Secret, Security
 from contract.errors import AccessDenied, BrokerUnavailable, TlsFailed
 from contract.handshake import shake
 from contract.settings import Settings
-from contract.topics import Topics, ensure
+from contract.topics import Topics
 from digitstream import secure
 from digitstream.certificates import LEAF_DAYS, Authority, now
 

@@ -18,6 +18,7 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from contract import ScoreStream
+from contract.administration import ensure
 from contract.clients import arguments
 from contract.connection import Kafka
 from contract.errors import BadEvent, BrokerUnavailable, TopicMissing
@@ -25,7 +26,7 @@ from contract.events import Model, Score, Source, Times
 from contract.following import RecordsLost
 from contract.messages import Message
 from contract.score_stream import BadRecord
-from contract.topics import Topics, ensure
+from contract.topics import Topics
 from digitstream import broker
 from tests.own_broker import OwnBroker
 from tests.streaming.wire import until

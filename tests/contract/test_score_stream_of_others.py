@@ -13,12 +13,13 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from contract.administration import ensure
 from contract.clients import arguments
 from contract.errors import BadEvent
 from contract.following import RecordsLost
 from contract.log import looking
 from contract.messages import Message
-from contract.topics import Topics, ensure
+from contract.topics import Topics
 from digitstream.broker import Broker
 from tests.contract.test_score_stream import Scores, offsets, take
 from tests.streaming.wire import make_compressed

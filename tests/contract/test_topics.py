@@ -12,10 +12,11 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from contract.administration import ensure
 from contract.clients import arguments
 from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, TopicMissing
-from contract.topics import ANSWER_BYTES, READING_BYTES, Topics, ensure
+from contract.topics import ANSWER_BYTES, READING_BYTES, Topics
 
 
 def test_the_default_names_are_those_of_the_prefix_digits() -> None:

@@ -9,12 +9,12 @@ from collections.abc import Callable
 import pytest
 
 from contract import following
+from contract.administration import ensure
 from contract.errors import BrokerUnavailable
 from contract.following import Following
 from contract.log import looking
 from contract.messages import Message
 from contract.settings import Settings
-from contract.topics import ensure
 from digitstream import consumer
 from digitstream.consumer import reading
 from digitstream.originals import sending

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
+from contract.administration import ensure
 from contract.clients import arguments
 from contract.errors import BrokerUnavailable, TopicMissing
 from contract.events import DeadLetter, Source
 from contract.headers import ID, OFFSET
 from contract.messages import Message
-from contract.topics import Topics, ensure
+from contract.topics import Topics
 from digitstream import broker, jars
 from digitstream import foreign as others
 from digitstream.broker import Broker

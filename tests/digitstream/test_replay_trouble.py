@@ -13,11 +13,12 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
 
+from contract.administration import ensure
 from contract.clients import arguments
 from contract.connection import Kafka
 from contract.events import DeadLetter, Source
 from contract.settings import Settings
-from contract.topics import Topics, ensure
+from contract.topics import Topics
 from digitstream import consumer
 from digitstream.broker import Broker
 from digitstream.consumer import TopicReader, reading

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from contract.administration import ensure
 from contract.events import Source
 from contract.messages import Message
 from contract.settings import Scoring
-from contract.topics import ensure
 from digitstream import broker, jars, java
 from digitstream.drills import raw_batches
 from streaming import scoring as scoring_query

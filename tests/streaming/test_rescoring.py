@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from pyspark.sql import SparkSession
 
+from contract.administration import ensure_scores_topic
 from contract.bundle import Bundle
 from contract.events import Label, Score
 from contract.settings import Rescoring, Scoring
-from contract.topics import make
 from digitstream.comparing import NothingToCompare, compared
 from digitstream.consumer import reading as reading_topics
 from streaming.rescoring import rescore, slices
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 
 def again(scoring: Scoring, version: str, **changes: object) -> Rescoring:
     topic = f"{scoring.prefix}.again"
-    make(scoring.kafka, topic, 2)
+    ensure_scores_topic(scoring.kafka, topic, 2)
     return Rescoring(**{**vars(scoring), "version": version, "topic": topic, **changes})
 
 

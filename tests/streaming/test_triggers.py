@@ -11,6 +11,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from pyspark.sql import SparkSession
 
+from contract.administration import check_topics_exist
 from contract.checkpoint import Checkpoint
 from contract.clients import arguments
 from contract.errors import SettingsError, TopicMissing
@@ -18,7 +19,6 @@ from contract.events import Source
 from contract.log import looking
 from contract.progress import Progress
 from contract.settings import Scoring
-from contract.topics import there
 from streaming.failures import ReadingsLost
 from streaming.scoring import score
 from tests.streaming.records import reading
@@ -92,7 +92,7 @@ def test_several_topics_are_read_and_each_reading_says_where_it_was(
 ) -> None:
     lab = f"{scoring.prefix}-lab.readings"
     with pytest.raises(TopicMissing, match=lab):
-        there(scoring.kafka, [lab])
+        check_topics_exist(scoring.kafka, [lab])
     admin = KafkaAdminClient(**arguments(scoring.kafka))
     admin.create_topics([NewTopic(lab, 1, 1)])
     admin.wait_for_topics([lab])
