@@ -18,10 +18,10 @@ from kafka import KafkaProducer
 from rich.console import Console
 
 from contract import ScoreStream
-from contract.administration import ensure
-from contract.clients import arguments
-from contract.events import Model, Score, Source, Times
-from contract.settings import Settings
+from contract.kafka.clients import arguments
+from contract.kafka.topics import ensure
+from contract.settings.programs import Settings
+from contract.wire.events import Model, Score, Source, Times
 from digitstream import broker, consumer, display, jars, machine
 from digitstream.reconcile import reconcile
 

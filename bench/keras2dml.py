@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from bench.mnist import lenet
-from contract import datasets
+from contract.data import datasets
 from keras2dml import Keras2DML, blas, spark_session
 from keras2dml.compilation import Compilation
 from keras2dml.rendering import Script

@@ -16,7 +16,7 @@ from keras.layers import Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 from rich.console import Console
 from sklearn.preprocessing import MinMaxScaler
 
-from contract import datasets
+from contract.data import datasets
 from keras2dml import Keras2DML, spark_session
 
 EPOCHS, BATCH = 5, 100

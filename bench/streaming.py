@@ -24,9 +24,9 @@ import numpy as np
 import psutil
 from rich.console import Console
 
-from contract.administration import ensure
-from contract.progress import Progress
-from contract.settings import Scoring
+from contract.kafka.topics import ensure
+from contract.settings.programs import Scoring
+from contract.wire.progress import Progress
 from digitstream import broker, consumer, display, jars, machine, report
 from digitstream.children import Command, Commands
 from digitstream.reconcile import Mark

@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from kafka import KafkaProducer
 
-from contract.administration import ensure
-from contract.clients import arguments
-from contract.events import Label, Model, Reading, Score, Source, Times
-from contract.images import RAW
-from contract.messages import Message
-from contract.settings import Settings
+from contract.kafka.clients import arguments
+from contract.kafka.topics import ensure
+from contract.settings.programs import Settings
+from contract.wire.events import Label, Model, Reading, Score, Source, Times
+from contract.wire.images import RAW
+from contract.wire.messages import Message
 from digitstream import broker, machine
 from digitstream.jars import BROKER
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from contract.score_stream import ScoreStream
+    from contract.kafka.score_stream import ScoreStream
 
 __all__ = ["ScoreStream"]
 
@@ -13,7 +13,7 @@ __all__ = ["ScoreStream"]
 def __getattr__(name: str) -> Any:
     """Load what needs a Kafka client when it is asked for: Spark's workers have none to load."""
     if name == "ScoreStream":
-        from contract.score_stream import ScoreStream  # noqa: PLC0415
+        from contract.kafka.score_stream import ScoreStream  # noqa: PLC0415
 
         return ScoreStream
     message = f"module {__name__!r} has no attribute {name!r}"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from contract import heartbeat
+from contract.home import heartbeat
 
 LIMIT_SECONDS = 120.0
 """Longer than loading and trying a model takes."""

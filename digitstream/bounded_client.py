@@ -20,7 +20,8 @@ from typing import Any
 
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
-from contract import bounds, files, times
+from contract import files
+from contract.wire import bounds, times
 from digitstream.jars import JarsUnavailable
 from digitstream.java import Java
 

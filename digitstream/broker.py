@@ -20,8 +20,8 @@ from pathlib import Path
 import psutil
 
 from contract import files
-from contract.connection import Kafka
 from contract.errors import AccessDenied, BrokerUnavailable, DigitstreamError
+from contract.kafka.connection import Kafka
 from digitstream import ports, processes, secure, server_files
 from digitstream.java import Java
 from digitstream.java_text import reason, utf8_locale

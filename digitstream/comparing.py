@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.errors import DigitstreamError
-from contract.events import Label, Score
 from contract.quantities import quantity
-from contract.topics import Topics
+from contract.wire.events import Label, Score
+from contract.wire.topics import Topics
 from digitstream.consumer import TopicReader
 
 Class = int | str

@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from contract.administration import is_hidden
-from contract.bounded_batches import POLL_RECORDS, bounded
-from contract.checkpoint import Positions
-from contract.clients import PATIENCE_MS, absent, consuming, denied, reaching, served
-from contract.codecs import UNDECODED, undecoded
-from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, TopicMissing
-from contract.log import Log, looking
+from contract.home.checkpoint import Positions
+from contract.kafka.bounded_batches import POLL_RECORDS, bounded
+from contract.kafka.clients import PATIENCE_MS, absent, consuming, denied, reaching, served
+from contract.kafka.codecs import UNDECODED, undecoded
+from contract.kafka.connection import Kafka
+from contract.kafka.offsets import Log, looking
+from contract.kafka.topics import is_hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
 PATIENCE_SECONDS = 60

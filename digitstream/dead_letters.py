@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from contract import times
 from contract.errors import BadEvent, SettingsError
-from contract.events import DeadLetter, Source
-from contract.reasons import REASONS, STAGES
-from contract.topics import Topics
+from contract.wire import times
+from contract.wire.events import DeadLetter, Source
+from contract.wire.reasons import REASONS, STAGES
+from contract.wire.topics import Topics
 from digitstream.consumer import TopicReader
 from digitstream.foreign import Foreign
 

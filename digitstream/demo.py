@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from contract import heartbeat
-from contract.administration import ensure
 from contract.errors import DigitstreamError
+from contract.home import heartbeat
+from contract.kafka.topics import ensure
 from contract.quantities import quantity
-from contract.settings import Scoring
+from contract.settings.programs import Scoring
 from digitstream import broker, consumer, display, jars, machine, report
 from digitstream.children import Command, Commands, Heard
 from digitstream.query_state import QueryState

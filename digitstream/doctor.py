@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from contract import bundle
-from contract.administration import ensure
 from contract.errors import DigitstreamError
-from contract.settings import Settings
+from contract.kafka.topics import ensure
+from contract.model import bundle
+from contract.settings.programs import Settings
 from digitstream import jars, java
 from digitstream.flags import connected
 

@@ -19,7 +19,7 @@ from digitstream import display
 from digitstream.display import Volume
 
 if TYPE_CHECKING:
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
 
     S = TypeVar("S", bound=Settings)
 else:
@@ -179,7 +179,7 @@ def loaded(kind: type[S], arguments: Mapping[str, object]) -> S:
 
     Arguments that are no settings of this program (--json, say) stay with the command.
     """
-    from contract.configuration import load
+    from contract.settings.sources import load
 
     names = {field.name for field in fields(kind)}
     given = {name: value for name, value in arguments.items() if name in names}

@@ -14,7 +14,7 @@ from digitstream.java_text import utf8_locale
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from contract.settings import History
+    from contract.settings.programs import History
     from streaming.archive.place import Place
 
 

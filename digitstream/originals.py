@@ -9,10 +9,10 @@ from typing import Any
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 from kafka.serializer import Serializer
 
-from contract.connection import Kafka
-from contract.events import Source
-from contract.headers import Header
-from contract.messages import Message
+from contract.kafka.connection import Kafka
+from contract.wire.events import Source
+from contract.wire.headers import Header
+from contract.wire.messages import Message
 from digitstream.consumer import TopicReader
 from producers.sending import Outbox, Refused, connected
 

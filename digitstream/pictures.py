@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract import png, strict_json, structured
 from contract.quantities import quantity
-from contract.reasons import BadReading
+from contract.wire import png, strict_json, structured
+from contract.wire.reasons import BadReading
 
 WIDEST = 64
 """Pixels of a row that are drawn, two characters each; a wider image is drawn smaller."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract import bundle
-from contract.bundle import ONNX, Bundle
-from contract.datasets import Dataset
+from contract.data.datasets import Dataset
 from contract.errors import BundleError, NoChampion
+from contract.model import bundle
+from contract.model.bundle import ONNX, Bundle
+from contract.model.registry import Registered, Registry
 from contract.quantities import quantity
-from contract.registry import Registered, Registry
 from streaming.engines import onnx
 
 IMAGES_AT_ONCE = 1_000

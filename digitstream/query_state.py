@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from contract.checkpoint import Checkpoint, Positions
-from contract.log import looking
-from contract.settings import Scoring
+from contract.home.checkpoint import Checkpoint, Positions
+from contract.kafka.offsets import looking
+from contract.settings.programs import Scoring
 from digitstream.reconcile import AnswerIds
 from streaming.topic_ids import KnownTopics, TopicIds
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from kafka.consumer.fetcher import ConsumerRecord
 
-from contract.checkpoint import Positions
-from contract.dead_letters import place_of
-from contract.headers import ID, OFFSET, REPLAY_OF, Headers, optional, required
-from contract.reasons import BadReading
-from contract.sources import Source
-from contract.topics import Topics
+from contract.home.checkpoint import Positions
+from contract.wire.dead_letters import place_of
+from contract.wire.headers import ID, OFFSET, REPLAY_OF, Headers, optional, required
+from contract.wire.places import Source
+from contract.wire.reasons import BadReading
+from contract.wire.topics import Topics
 from digitstream.consumer import TopicReader
 from digitstream.foreign import Foreign
 from digitstream.ledger import Kind, Ledger, Offsets, Partition, Spans, Topic

@@ -6,22 +6,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from contract.bounds import is_cut
-from contract.checkpoint import Positions
-from contract.connection import Kafka
 from contract.errors import DigitstreamError
-from contract.events import DeadLetter, Replay, Source
-from contract.headers import ID
-from contract.messages import Message
+from contract.home.checkpoint import Positions
+from contract.kafka.connection import Kafka
 from contract.quantities import quantity
-from contract.reasons import (
-    TOO_LARGE,
-    TOO_MANY_HEADERS,
-    UNANSWERABLE,
-    UNREADABLE,
-    BadReading,
-)
-from contract.topics import Topics
+from contract.wire.bounds import is_cut
+from contract.wire.events import DeadLetter, Replay, Source
+from contract.wire.headers import ID
+from contract.wire.messages import Message
+from contract.wire.reasons import TOO_LARGE, TOO_MANY_HEADERS, UNANSWERABLE, UNREADABLE, BadReading
+from contract.wire.topics import Topics
 from digitstream import originals
 from digitstream.consumer import TopicReader
 from digitstream.dead_letters import Wanted, letters

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.events import DeadLetter, Label, Score
-from contract.topics import Topics
+from contract.wire.events import DeadLetter, Label, Score
+from contract.wire.topics import Topics
 from digitstream.consumer import TopicReader
 from digitstream.reconcile import Mark, Reconciliation
 

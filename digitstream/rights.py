@@ -19,11 +19,11 @@ from kafka.admin import (
     ResourceType,
 )
 
-from contract.administration import ensure
-from contract.clients import arguments, denied, reaching
-from contract.connection import Kafka
 from contract.errors import BrokerUnavailable
-from contract.topics import Topics
+from contract.kafka.clients import arguments, denied, reaching
+from contract.kafka.connection import Kafka
+from contract.kafka.topics import ensure
+from contract.wire.topics import Topics
 
 PATIENCE_SECONDS = 30.0
 _GLANCE_SECONDS = 0.1

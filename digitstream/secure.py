@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contract import files
-from contract.configuration import PROFILES
+from contract.settings.sources import PROFILES
 from digitstream import certificates
 from digitstream.certificates import Authority, SecretsDamaged, private
 

@@ -6,8 +6,8 @@ import base64
 from dataclasses import dataclass
 
 from contract.errors import DigitstreamError
-from contract.events import Source
-from contract.topics import Topics
+from contract.wire.events import Source
+from contract.wire.topics import Topics
 from digitstream import pictures
 from digitstream.consumer import TopicReader
 from digitstream.dead_letters import Listed, Stored, Wanted, letters

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from contract import files
-from contract.checkpoint import lock_of
 from contract.errors import BadEvent, DigitstreamError
-from contract.log import Log
-from contract.progress import Progress
-from contract.settings import Scoring
-from contract.transactions import OpenTransaction
+from contract.home.checkpoint import lock_of
+from contract.kafka.offsets import Log
+from contract.kafka.transactions import OpenTransaction
+from contract.settings.programs import Scoring
+from contract.wire.progress import Progress
 from digitstream.consumer import TopicReader
 from streaming.topic_ids import KnownTopics
 

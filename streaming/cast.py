@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from contract.topics import Topics
+from contract.wire.topics import Topics
 from streaming.champion import LineUp, Roles
 from streaming.loaded import Loaded
 from streaming.parts import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from contract.model.registry import CHALLENGER, CHAMPION, Registry
 from contract.notices import Notice
-from contract.registry import CHALLENGER, CHAMPION, Registry
 from streaming.guard import Bounds, Watch
 from streaming.loaded import Loaded, Loader, Tell
 from streaming.parts import CANARY, CANARY_GUARD, GUARD, SCORE

@@ -11,8 +11,8 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from contract import files
-from contract.checkpoint import lock_of
 from contract.errors import DigitstreamError
+from contract.home.checkpoint import lock_of
 
 # The JVM of a process that was killed goes on for some seconds.
 _PATIENCE_SECONDS = 20

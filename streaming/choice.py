@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from pyspark.sql import SparkSession
 
-from contract.bundle import INT8, ONNX, Bundle, Golden
 from contract.errors import BundleError, SettingsError
+from contract.model.bundle import INT8, ONNX, Bundle, Golden
 from contract.quantities import quantity
 from streaming.engines import Engine, Tried, onnx, openvino
 from streaming.engines.deadline import TookTooLong, check

@@ -10,7 +10,7 @@ from pathlib import Path
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from contract.connection import Kafka
+from contract.kafka.connection import Kafka
 
 _PROVIDER = {
     "config.providers": "file",

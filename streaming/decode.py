@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract import headers, images, reasons, times
-from contract.bounds import MOST_HEADERS
-from contract.events import Reading
-from contract.manifest import Colour
-from contract.reasons import BadReading
-from contract.topics import Topics
+from contract.model.manifest import Colour
+from contract.wire import headers, images, reasons, times
+from contract.wire.bounds import MOST_HEADERS
+from contract.wire.events import Reading
+from contract.wire.reasons import BadReading
+from contract.wire.topics import Topics
 from streaming.columns import Headers, restamped, texts, true
 from streaming.frame import Frame, patched
 from streaming.replays import unpacked

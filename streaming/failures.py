@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from contract.certificates import invalidity
-from contract.clients import denied
-from contract.connection import Kafka
 from contract.errors import AccessDenied, BrokerUnavailable, DigitstreamError, TlsFailed
+from contract.kafka.certificates import invalidity
+from contract.kafka.clients import denied
+from contract.kafka.connection import Kafka
 from streaming.score import ModelFailed
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contract.reasons import BadReading
+from contract.wire.reasons import BadReading
 
 Features = NDArray[np.float32]
 Probabilities = NDArray[np.float32]

@@ -15,7 +15,7 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
-from contract import heartbeat
+from contract.home import heartbeat
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from contract.log import Log, Offsets
-from contract.progress import Lag
-from contract.times import moment
+from contract.kafka.offsets import Log, Offsets
+from contract.wire.progress import Lag
+from contract.wire.times import moment
 from streaming.tally import UNTIL, until
 
 # Kafka is asked and told at most this often, and of what seldom changes this often.

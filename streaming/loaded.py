@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from contract.bundle import Bundle
 from contract.errors import BundleError
-from contract.events import Model
-from contract.images import Pixels
-from contract.registry import Registered
+from contract.model.bundle import Bundle
+from contract.model.registry import Registered
+from contract.wire.events import Model
+from contract.wire.images import Pixels
 from streaming.choice import AUTO, chosen
 from streaming.engines import Engine
 from streaming.engines.deadline import until

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contract.images import Pixels, Shape
-from contract.scaling import Scaling
+from contract.model.scaling import Scaling
+from contract.wire.images import Pixels, Shape
 from streaming.frame import Frame
 from streaming.publish import Publishing, published, scores, weight
 from streaming.scale import scaled

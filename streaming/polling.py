@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
-from contract import bundle
-from contract.bundle import Bundle
 from contract.errors import BundleError, DigitstreamError, NoChampion
+from contract.model import bundle
+from contract.model.bundle import Bundle
+from contract.model.registry import CHALLENGER, CHAMPION, Registered, Registry
 from contract.notices import Notice
-from contract.registry import CHALLENGER, CHAMPION, Registered, Registry
 from streaming.loaded import Loaded, Loader, Tell, alike
 from streaming.stopping import Stopping
 

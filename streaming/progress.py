@@ -15,9 +15,9 @@ from pyspark.sql.streaming.listener import (
     StreamingQueryListener,
 )
 
-from contract.events import Model
-from contract.progress import Lag, Opinion, Progress
-from contract.times import moment
+from contract.wire.events import Model
+from contract.wire.progress import Lag, Opinion, Progress
+from contract.wire.times import moment
 from streaming.lag import Follower
 from streaming.parts import CANARY_GUARD, GUARD, SHADOW, agreed_with, asked_of
 from streaming.tally import DEAD_LETTERS, SCORED, UNTIL, Figures

@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql.types import ArrayType, BinaryType, StringType, StructType
 
-from contract import events, headers, reasons
-from contract.messages import attributes
-from contract.reasons import BadReading
-from contract.times import stamp
-from contract.topics import Topics
+from contract.wire import events, headers, reasons
+from contract.wire.messages import attributes
+from contract.wire.reasons import BadReading
+from contract.wire.times import stamp
+from contract.wire.topics import Topics
 from streaming.columns import (
     HEADERS,
     Headers,

@@ -14,11 +14,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from contract import reasons
-from contract.checkpoint import Checkpoint
-from contract.connection import Kafka
 from contract.errors import DigitstreamError
-from contract.reasons import BadReading
+from contract.home.checkpoint import Checkpoint
+from contract.kafka.connection import Kafka
+from contract.wire import reasons
+from contract.wire.reasons import BadReading
 from streaming.bisection import Span, bisected
 from streaming.champion import LineUp
 from streaming.columns import NOWHERE, RECORDS

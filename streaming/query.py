@@ -12,12 +12,12 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contract.connection import Kafka
-from contract.images import Shape
-from contract.manifest import Colour
+from contract.kafka.connection import Kafka
+from contract.model.manifest import Colour
 from contract.notices import Notice
 from contract.quantities import quantity
-from contract.topics import Topics
+from contract.wire.images import Shape
+from contract.wire.topics import Topics
 from streaming import source
 from streaming.cast import cast
 from streaming.champion import Champions, LineUp, Roles

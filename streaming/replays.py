@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract import headers, reasons
-from contract.headers import Header
-from contract.reasons import BadReading
-from contract.replays import Replay
-from contract.topics import Topics
+from contract.wire import headers, reasons
+from contract.wire.headers import Header
+from contract.wire.reasons import BadReading
+from contract.wire.replays import Replay
+from contract.wire.topics import Topics
 from streaming.columns import HEADERS, true
 from streaming.frame import Frame, patched
 

@@ -14,12 +14,12 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col
 
-from contract import bundle
-from contract.administration import check_topics_exist, ensure_scores_topic
-from contract.checkpoint import Checkpoint
-from contract.log import looking
-from contract.reasons import BadReading
-from contract.settings import History, Rescoring
+from contract.home.checkpoint import Checkpoint
+from contract.kafka.offsets import looking
+from contract.kafka.topics import check_topics_exist, ensure_scores_topic
+from contract.model import bundle
+from contract.settings.programs import History, Rescoring
+from contract.wire.reasons import BadReading
 from streaming import source
 from streaming.archive.failures import reached
 from streaming.archive.place import Place, check_local

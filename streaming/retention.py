@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from contract.checkpoint import TopicPositions
-from contract.log import Log
+from contract.home.checkpoint import TopicPositions
+from contract.kafka.offsets import Log
 from streaming.failures import ReadingsLost
 
 

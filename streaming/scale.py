@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from contract.images import Shape, raw_size
-from contract.scaling import Scaling
+from contract.model.scaling import Scaling
+from contract.wire.images import Shape, raw_size
 from streaming.frame import Frame
 
 

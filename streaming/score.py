@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from contract import reasons
 from contract.errors import DigitstreamError
 from contract.quantities import quantity
-from contract.reasons import BadReading
+from contract.wire import reasons
+from contract.wire.reasons import BadReading
 from streaming.bisection import Span, bisected
 from streaming.frame import Features, Frame, Probabilities
 

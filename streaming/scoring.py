@@ -15,15 +15,15 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from pyspark.sql import SparkSession
 
-from contract.administration import check_topics_exist, ensure
-from contract.checkpoint import Checkpoint, TopicPositions
-from contract.clients import arguments, close_producer, reaching
 from contract.errors import SettingsError
-from contract.heartbeat import beat, file, rest
-from contract.log import looking
+from contract.home.checkpoint import Checkpoint, TopicPositions
+from contract.home.heartbeat import beat, file, rest
+from contract.kafka.clients import arguments, close_producer, reaching
+from contract.kafka.offsets import looking
+from contract.kafka.topics import check_topics_exist, ensure
 from contract.notices import Notice
-from contract.progress import Progress
-from contract.settings import Scoring
+from contract.settings.programs import Scoring
+from contract.wire.progress import Progress
 from streaming import retention, source
 from streaming.champion import Champions, Roles
 from streaming.checkpoint import claimed, writing

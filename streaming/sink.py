@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 
-from contract.connection import Kafka
-from contract.topics import ANSWER_BYTES
+from contract.kafka.connection import Kafka
+from contract.wire.topics import ANSWER_BYTES
 from streaming.connection import options
 
 LARGEST = ANSWER_BYTES - (1 << 16)

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from pyspark.sql import DataFrame, SparkSession
 
-from contract.bounds import CUT_BYTES, CUT_HEADERS, MOST_HEADERS
-from contract.connection import Kafka
-from contract.images import Shape, largest
-from contract.replays import OWN
-from contract.times import milliseconds
-from contract.topics import READING_BYTES, Topics
+from contract.kafka.connection import Kafka
+from contract.wire.bounds import CUT_BYTES, CUT_HEADERS, MOST_HEADERS
+from contract.wire.images import Shape, largest
+from contract.wire.replays import OWN
+from contract.wire.times import milliseconds
+from contract.wire.topics import READING_BYTES, Topics
 from streaming.connection import COMMITTED, options
 from streaming.sink import LARGEST
 

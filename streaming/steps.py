@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from contract import reasons
-from contract.reasons import BadReading
+from contract.wire import reasons
+from contract.wire.reasons import BadReading
 from streaming import workers
 from streaming.bisection import Span, bisected
 from streaming.columns import NOWHERE

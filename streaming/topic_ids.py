@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract import files
-from contract.checkpoint import CheckpointDamaged
 from contract.errors import DigitstreamError
-from contract.sources import TOPIC_ID, labelled
+from contract.home.checkpoint import CheckpointDamaged
+from contract.wire.places import TOPIC_ID, labelled
 
 TopicIds = Mapping[str, str | None]
 """Topic -> the id that Kafka gave it; None from a Kafka without ids."""

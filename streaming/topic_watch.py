@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from kafka.errors import KafkaError
 
-from contract.connection import Kafka
 from contract.errors import AccessDenied, BrokerUnavailable, TlsFailed
-from contract.log import looking
+from contract.kafka.connection import Kafka
+from contract.kafka.offsets import looking
 from contract.notices import Notice
 from streaming.topic_ids import KnownTopics
 

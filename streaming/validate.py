@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow.compute as pc
 
-from contract import images
-from contract.reasons import BadReading
+from contract.wire import images
+from contract.wire.reasons import BadReading
 from streaming.columns import true
 from streaming.frame import Frame
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from contract import bundle
-from contract.administration import ensure
-from contract.bundle import Bundle, Golden
-from contract.scaling import Scaling
-from contract.settings import Scoring
-from contract.topics import Topics
+from contract.kafka.topics import ensure
+from contract.model import bundle
+from contract.model.bundle import Bundle, Golden
+from contract.model.scaling import Scaling
+from contract.settings.programs import Scoring
+from contract.wire.topics import Topics
 from digitstream import broker, jars, java
 from digitstream.bounded_client import bounded
 from streaming.session import session

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from kafka import KafkaConsumer, TopicPartition
 
-from contract.clients import arguments
-from contract.connection import Kafka
+from contract.kafka.clients import arguments
+from contract.kafka.connection import Kafka
 from digitstream import broker, jars, java
 from tests.quick_java import quick_java
 

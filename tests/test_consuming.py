@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 
-from contract.clients import arguments
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.wire.topics import Topics
 from digitstream.broker import Broker
-from tests.contract.test_score_stream import Scores
+from tests.contract.kafka.test_score_stream import Scores
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "consuming-scores.md").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ from math import inf
 
 import pytest
 
-from contract import datasets
-from contract.datasets import Dataset
-from contract.settings import Producing, Scoring, Training
+from contract.data import datasets
+from contract.data.datasets import Dataset
+from contract.settings.programs import Producing, Scoring, Training
 from digitstream import broker
 from digitstream.consumer import reading
 from digitstream.reconcile import reconcile

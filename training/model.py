@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from contract.images import Shape
+from contract.wire.images import Shape
 
 
 def lenet(shape: Shape, classes: int, seed: int) -> keras.Model:

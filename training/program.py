@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from pyspark.sql import SparkSession
 
-from contract import bundle
-from contract.bundle import Bundle, Golden
-from contract.datasets import Dataset
+from contract.data.datasets import Dataset
 from contract.errors import DataError
-from contract.scaling import Scaling
-from contract.settings import Training
+from contract.model import bundle
+from contract.model.bundle import Bundle, Golden
+from contract.model.scaling import Scaling
+from contract.settings.programs import Training
 from keras2dml import Keras2DML
 from keras2dml.fitting import Iteration
 from training import plots

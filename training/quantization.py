@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from contract import telemetry
+from contract.model import telemetry
 
 telemetry.disable()
 from onnxruntime.quantization import (  # noqa: E402

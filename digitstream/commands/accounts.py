@@ -13,7 +13,7 @@ from digitstream import display, flags
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from contract.transactions import OpenTransaction
+    from contract.kafka.transactions import OpenTransaction
     from digitstream.reconcile import Partition, Reconciliation
 
 COUNTS = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
@@ -36,8 +36,8 @@ def reconcile(
 
     Those before the first that the query was to read (--from-timestamp) do not count.
     """
-    from contract.log import looking
-    from contract.settings import History, Scoring
+    from contract.kafka.offsets import looking
+    from contract.settings.programs import History, Scoring
     from digitstream import consumer
     from digitstream import reconcile as accounts
     from digitstream.query_state import QueryState

@@ -49,7 +49,7 @@ def start(
     as_json: flags.AsJson = False,
 ) -> None:
     """Start the embedded Kafka, unless it runs. One that was started with --secure stays so."""
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
     from digitstream import broker, jars, machine
 
     settings = flags.loaded(Settings, locals())
@@ -65,7 +65,7 @@ def start(
 @app.command()
 def stop(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
     """Stop the embedded Kafka; its data stays."""
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
     from digitstream import broker
 
     settings = flags.loaded(Settings, locals())
@@ -84,7 +84,7 @@ def stop(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
 @app.command(short_help="Say whether it runs, and where.")
 def status(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
     """Say whether the embedded Kafka runs, and where; exits with 1 if it does not."""
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
     from digitstream import broker
 
     found = broker.status(flags.loaded(Settings, locals()).home)
@@ -107,7 +107,7 @@ def acls(
     as_json: flags.AsJson = False,
 ) -> None:
     """Print the commands that give each program its rights on Kafka, or give them (--apply)."""
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
     from digitstream import rights
 
     settings = flags.loaded(Settings, locals())
@@ -129,7 +129,7 @@ def acls(
 
 
 def _way_in(home: Path) -> str:
-    from contract.configuration import PROFILES
+    from contract.settings.sources import PROFILES
     from digitstream.secure import USERS
 
     return (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contract.quantities import quantity
-from contract.reasons import REASONS, STAGES
+from contract.wire.reasons import REASONS, STAGES
 from digitstream import display, flags
 from digitstream.grid import Grid
 
@@ -60,7 +60,7 @@ def list_(
     as_json: flags.AsJson = False,
 ) -> None:
     """Count dead letters by stage and reason, and list the newest."""
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
 
     given = flags.loaded(Settings, locals())
     from digitstream import consumer
@@ -83,7 +83,7 @@ def show(
     as_json: flags.AsJson = False,
 ) -> None:
     """Show a dead letter in full, its image drawn, or else its bytes in hex."""
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
 
     given = flags.loaded(Settings, locals())
     from digitstream import consumer
@@ -116,7 +116,7 @@ def replay(
     Each is answered under the id of its first reading; none is sent that has a score, or that was
     sent since its dead letter.
     """
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
 
     given = flags.loaded(Settings, locals())
     from digitstream import consumer

@@ -32,7 +32,7 @@ def demo(
     as_json: flags.AsJson = False,
 ) -> None:
     """Train, stream 10,000 readings, score and account for every one; then report."""
-    from contract.settings import Scoring
+    from contract.settings.programs import Scoring
 
     settings = flags.loaded(Scoring, locals())
     from digitstream import demo as whole

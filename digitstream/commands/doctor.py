@@ -26,7 +26,7 @@ def doctor(
     as_json: flags.AsJson = False,
 ) -> None:
     """Check this machine and this home; exits with 1, and tells the remedies, if one is wrong."""
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
     from digitstream.doctor import examine
 
     settings = flags.loaded(Settings, locals())

@@ -45,7 +45,7 @@ def drill(
         display.report(value, _listed, as_json)
         return
     chosen = drills.chosen(name)
-    from contract.settings import Scoring
+    from contract.settings.programs import Scoring
     from digitstream.children import stoppable
     from digitstream.drills import ground as grounds
     from digitstream.drills.drill import tried

@@ -19,7 +19,7 @@ from digitstream.grid import Grid
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from contract.settings import History
+    from contract.settings.programs import History
     from streaming.archive.place import Place
 
 tables = typer.Typer(help="The tables that `archive` writes.", no_args_is_help=True)
@@ -77,7 +77,7 @@ def archive(
     as_json: flags.AsJson = False,
 ) -> None:
     """Keep what goes over the topics in Delta tables, until stopped (Ctrl-C, SIGTERM)."""
-    from contract.settings import Archiving
+    from contract.settings.programs import Archiving
 
     settings = flags.connected(flags.loaded(Archiving, locals()))
     from digitstream import machine
@@ -168,7 +168,7 @@ def sql(
     as_csv: AsCsv = False,
 ) -> None:
     """Ask the tables in Spark's SQL: readings, labels, scores, dead_letters, and answers."""
-    from contract.settings import Asking
+    from contract.settings.programs import Asking
 
     settings = flags.loaded(Asking, locals())
     with _opened("Asking", settings) as place:
@@ -190,7 +190,7 @@ def sql(
 
 
 def _history(arguments: dict[str, Any]) -> History:
-    from contract.settings import History
+    from contract.settings.programs import History
 
     return flags.loaded(History, arguments)
 

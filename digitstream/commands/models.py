@@ -14,7 +14,7 @@ from digitstream import display, flags
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from contract.registry import Registry, Version
+    from contract.model.registry import Registry, Version
     from digitstream.comparing import Comparison
 
 app = typer.Typer(help="The registered versions of the model.", no_args_is_help=True)
@@ -64,8 +64,8 @@ def show(
     as_json: flags.AsJson = False,
 ) -> None:
     """Show one version: its metrics and, if it has an alias, what its bundle says."""
-    from contract import bundle
     from contract.errors import NoChampion
+    from contract.model import bundle
 
     registry = _registry(locals())
     with display.activity("Asking the registry"):
@@ -118,7 +118,7 @@ def promote(
 ) -> None:
     """Make a version the champion, which a running query takes without a restart."""
     from contract.errors import SettingsError
-    from contract.registry import CHALLENGER, CHAMPION
+    from contract.model.registry import CHALLENGER, CHAMPION
 
     if alias not in (CHAMPION, CHALLENGER):
         message = (
@@ -144,9 +144,9 @@ def asyncapi(
     as_json: flags.AsJson = False,
 ) -> None:
     """Write the AsyncAPI document for those who send readings to the champion, and its schemas."""
-    from contract import bundle, document
     from contract.errors import SettingsError
-    from contract.settings import Settings
+    from contract.model import bundle, document
+    from contract.settings.programs import Settings
 
     settings = flags.loaded(Settings, locals())
     manifest = bundle.load(settings.registry.resolve().folder).manifest
@@ -186,7 +186,7 @@ def dismiss(
     as_json: flags.AsJson = False,
 ) -> None:
     """Take the alias challenger from the version that has it."""
-    from contract.registry import CHALLENGER
+    from contract.model.registry import CHALLENGER
 
     registry = _registry(locals())
     with display.activity("Dismissing"):
@@ -209,7 +209,7 @@ def compare(
     as_json: flags.AsJson = False,
 ) -> None:
     """Compare two versions on the readings that both scored: where they differ, which is right."""
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
     from digitstream import comparing, consumer
 
     settings = flags.connected(flags.loaded(Settings, locals()))
@@ -229,7 +229,7 @@ def compare(
 
 
 def _registry(arguments: Mapping[str, object]) -> Registry:
-    from contract.settings import Settings
+    from contract.settings.programs import Settings
 
     return flags.loaded(Settings, arguments).registry
 

@@ -13,7 +13,7 @@ from contract.quantities import quantity
 from digitstream import display, flags
 
 if TYPE_CHECKING:
-    from contract.registry import Registry
+    from contract.model.registry import Registry
     from digitstream.promotion import Promotion
     from keras2dml.fitting import Iteration
 
@@ -75,8 +75,8 @@ def train(
 
     It becomes the champion, unless the current champion does better on the same images.
     """
-    from contract import datasets
-    from contract.settings import Training
+    from contract.data import datasets
+    from contract.settings.programs import Training
 
     settings = flags.loaded(Training, locals())
     if unless_champion and _reports_champion(settings.registry, as_json):
@@ -172,7 +172,7 @@ def produce(
     as_json: flags.AsJson = False,
 ) -> None:
     """Send images as simulated devices; reports what the broker acknowledged."""
-    from contract.settings import Producing
+    from contract.settings.programs import Producing
 
     settings = flags.loaded(Producing, locals())
     from producers.faults import Faults

@@ -11,7 +11,7 @@ from contract.quantities import quantity
 from digitstream import display, flags
 
 if TYPE_CHECKING:
-    from contract.settings import History, Rescoring
+    from contract.settings.programs import History, Rescoring
 
 Largest = Annotated[
     int | None,
@@ -140,7 +140,7 @@ def score(
 ) -> None:
     """Score readings as they arrive, until stopped (Ctrl-C, SIGTERM)."""
     from contract.errors import SettingsError
-    from contract.settings import History, Rescoring, Scoring
+    from contract.settings.programs import History, Rescoring, Scoring
 
     given = locals()
     again = flags.loaded(Rescoring, given)

@@ -13,7 +13,7 @@ from digitstream import display, flags
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from contract.progress import Progress
+    from contract.wire.progress import Progress
     from digitstream.status import Status
 
 SILENT_SECONDS = 5.0
@@ -34,9 +34,9 @@ def status(
     """Report how the scoring query does and how far it is behind; exits with 1 if it is down."""
     from datetime import UTC, datetime
 
-    from contract.administration import check_topics_exist
-    from contract.log import looking
-    from contract.settings import Scoring
+    from contract.kafka.offsets import looking
+    from contract.kafka.topics import check_topics_exist
+    from contract.settings.programs import Scoring
     from digitstream import consumer
     from digitstream import status as figures
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import psutil
 
-from contract import bundle, images
-from contract.events import DeadLetter, Reading
-from contract.reasons import TOO_MANY_HEADERS
+from contract.model import bundle
+from contract.wire import images
+from contract.wire.events import DeadLetter, Reading
+from contract.wire.reasons import TOO_MANY_HEADERS
 from digitstream.children import Command
 from digitstream.drills import raw_batches
 from digitstream.drills.drill import Broken, drill

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from kafka import KafkaAdminClient
 
-from contract.administration import ensure
-from contract.clients import arguments
-from contract.log import looking
+from contract.kafka.clients import arguments
+from contract.kafka.offsets import looking
+from contract.kafka.topics import ensure
 from digitstream.children import CommandFailed
 from digitstream.drills.drill import Broken, drill
 from digitstream.drills.ground import Ground, until

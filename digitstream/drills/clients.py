@@ -11,7 +11,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
 
 from contract import ScoreStream
-from contract.clients import arguments
+from contract.kafka.clients import arguments
 from contract.quantities import quantity
 from digitstream.drills.drill import Broken, drill
 from digitstream.drills.ground import Ground

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from contract.administration import ensure
-from contract.log import looking
+from contract.kafka.offsets import looking
+from contract.kafka.topics import ensure
 from digitstream import consumer, jars, machine, processes, server_files
 from digitstream.children import Commands
 from digitstream.drills.drill import Broken

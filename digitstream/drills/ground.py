@@ -13,12 +13,12 @@ from pathlib import Path
 
 import psutil
 
-from contract import bundle
-from contract.administration import ensure
-from contract.checkpoint import Checkpoint
-from contract.progress import Progress
+from contract.home.checkpoint import Checkpoint
+from contract.kafka.topics import ensure
+from contract.model import bundle
 from contract.quantities import quantity
-from contract.settings import Engine, Scoring
+from contract.settings.programs import Engine, Scoring
+from contract.wire.progress import Progress
 from digitstream import broker, consumer, jars, machine
 from digitstream.children import Command, Commands
 from digitstream.drills.drill import Broken

@@ -13,12 +13,12 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertion
 
-from contract import bundle
-from contract.clients import arguments, reaching
-from contract.configuration import load
-from contract.connection import Kafka
 from contract.errors import AccessDenied
-from contract.settings import Scoring
+from contract.kafka.clients import arguments, reaching
+from contract.kafka.connection import Kafka
+from contract.model import bundle
+from contract.settings.programs import Scoring
+from contract.settings.sources import load
 from digitstream import broker, consumer, jars, machine, secure
 from digitstream.children import Command, CommandFailed, Commands
 from digitstream.drills.drill import NOTHING_LOST, Broken, drill

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from contract import bundle
-from contract.bundle import Golden
-from contract.registry import CHAMPION
+from contract.model import bundle
+from contract.model.bundle import Golden
+from contract.model.registry import CHAMPION
 from digitstream.children import Command
 from digitstream.drills.drill import Broken, Impossible, drill
 from digitstream.drills.ground import Ground

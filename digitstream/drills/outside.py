@@ -8,8 +8,8 @@ import time
 
 from kafka import KafkaAdminClient, TopicPartition
 
-from contract.clients import arguments
-from contract.log import looking
+from contract.kafka.clients import arguments
+from contract.kafka.offsets import looking
 from digitstream.children import CommandFailed
 from digitstream.drills.drill import NOTHING_LOST, Broken, Impossible, drill
 from digitstream.drills.ground import Ground, is_root, kill_broker, restart_broker, until

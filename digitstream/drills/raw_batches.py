@@ -12,7 +12,7 @@ from kafka.errors import for_code
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.util import calc_crc32c, encode_varint
 
-from contract.headers import Headers
+from contract.wire.headers import Headers
 
 GZIP, UNCOMPRESSED = DefaultRecordBatchBuilder.CODEC_GZIP, DefaultRecordBatchBuilder.CODEC_NONE
 

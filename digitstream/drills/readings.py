@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract.events import Score
+from contract.wire.events import Score
 from digitstream.drills.drill import Broken, drill
 from digitstream.drills.ground import Ground
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from contract import bundle
-from contract.progress import Progress
+from contract.model import bundle
+from contract.model.registry import Registry
 from contract.quantities import quantity
-from contract.registry import Registry
+from contract.wire.progress import Progress
 from digitstream.children import Command
 from digitstream.drills.drill import Broken, drill
 from digitstream.drills.ground import Ground, until

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from contract.administration import ensure
+from contract.kafka.topics import ensure
 from digitstream import broker, consumer, jars, machine
 from digitstream.children import Command, CommandFailed
 from digitstream.drills.drill import NOTHING_LOST, Broken, Impossible, drill

@@ -16,12 +16,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import max as highest
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contract.administration import ensure
-from contract.checkpoint import Checkpoint, CheckpointDamaged
-from contract.clients import PATIENCE_MS, consuming, reaching
 from contract.errors import DigitstreamError
-from contract.log import looking
-from contract.settings import Archiving
+from contract.home.checkpoint import Checkpoint, CheckpointDamaged
+from contract.kafka.clients import PATIENCE_MS, consuming, reaching
+from contract.kafka.offsets import looking
+from contract.kafka.topics import ensure
+from contract.settings.programs import Archiving
 from streaming import source
 from streaming.archive.failures import cause_of
 from streaming.archive.place import (

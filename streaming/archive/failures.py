@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from contract.connection import Kafka
 from contract.errors import BrokerUnavailable, DigitstreamError
+from contract.kafka.connection import Kafka
 from streaming.failures import LOST, NO_BROKER, last_cause, refused
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from contract.errors import DigitstreamError
-from contract.sources import topic_id_of, uuid_of
+from contract.wire.places import topic_id_of, uuid_of
 from streaming.archive.failures import TablesUnreadable
 from streaming.archive.tables import TABLES, Table
 from streaming.checkpoint import locked

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql.functions import expr
 
-from contract import headers, reasons
-from contract.events import ENGINES
-from contract.sources import LABEL, TOPIC, TOPIC_ID, labelled
-from contract.structured import CONTENT_TYPE
-from contract.topics import Topics
+from contract.wire import headers, reasons
+from contract.wire.events import ENGINES
+from contract.wire.places import LABEL, TOPIC, TOPIC_ID, labelled
+from contract.wire.structured import CONTENT_TYPE
+from contract.wire.topics import Topics
 from streaming.archive.expressions import (
     class_of,
     has_attributes,

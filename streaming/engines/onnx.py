@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contract import telemetry
+from contract.model import telemetry
 from streaming.engines.in_workers import Predict
 from streaming.frame import Features, Probabilities
 

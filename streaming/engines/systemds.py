@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
 import keras2dml
-from contract.bundle import DML, Bundle
+from contract.model.bundle import DML, Bundle
 from contract.quantities import quantity
 from keras2dml.scorer import CompiledModel
 from streaming.bisection import bisected

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from contract.settings import Settings
+from contract.settings.programs import Settings
 from digitstream.broker import Broker
 from tests.quick_java import QUICK
 

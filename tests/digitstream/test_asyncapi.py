@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from contract.settings import Settings
-from tests.contract.conftest import write
+from contract.settings.programs import Settings
+from tests.contract.model.conftest import write
 from tests.digitstream.conftest import Run
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from contract.bounds import CUT_BYTES
-from contract.events import DeadLetter, Source
-from contract.score_stream import ScoreStream
-from contract.topics import Topics
+from contract.kafka.score_stream import ScoreStream
+from contract.wire.bounds import CUT_BYTES
+from contract.wire.events import DeadLetter, Source
+from contract.wire.topics import Topics
 from digitstream.broker import Broker
 from digitstream.consumer import reading
 from digitstream.dead_letters import Wanted, listing

@@ -11,7 +11,7 @@ from typing import Any
 import pyspark
 import pytest
 
-from contract.bounds import CUT_BYTES, CUT_HEADERS
+from contract.wire.bounds import CUT_BYTES, CUT_HEADERS
 from digitstream import jars, java
 from digitstream.bounded_client import bounded, running
 from digitstream.drills import raw_batches

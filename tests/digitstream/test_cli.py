@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contract import bundle
-from contract.bundle import Golden
-from contract.registry import Registry
-from contract.scaling import Scaling
-from contract.settings import Settings
-from contract.topics import Topics
+from contract.model import bundle
+from contract.model.bundle import Golden
+from contract.model.registry import Registry
+from contract.model.scaling import Scaling
+from contract.settings.programs import Settings
+from contract.wire.topics import Topics
 from digitstream.broker import Broker
 from tests.digitstream.conftest import Run
 
@@ -246,10 +246,10 @@ def test_status_tells_what_waits_and_whether_anybody_works(
 ) -> None:
     from kafka import KafkaProducer
 
-    from contract.events import Model
-    from contract.log import looking
-    from contract.progress import Lag, Opinion, Progress
-    from contract.settings import Scoring
+    from contract.kafka.offsets import looking
+    from contract.settings.programs import Scoring
+    from contract.wire.events import Model
+    from contract.wire.progress import Lag, Opinion, Progress
 
     prefix = topics.readings.removesuffix(".readings")
     where = ("--bootstrap-servers", kafka_broker.bootstrap_servers, "--prefix", prefix)

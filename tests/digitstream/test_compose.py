@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import yaml
 
-from contract import datasets
+from contract.data import datasets
 from digitstream.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]

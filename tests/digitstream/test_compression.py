@@ -16,18 +16,18 @@ import pytest
 from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
-from contract.clients import arguments
-from contract.log import looking
-from contract.messages import Message
-from contract.progress import Lag, Progress
-from contract.settings import Scoring
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.kafka.offsets import looking
+from contract.settings.programs import Scoring
+from contract.wire.messages import Message
+from contract.wire.progress import Lag, Progress
+from contract.wire.topics import Topics
 from digitstream.broker import Broker
 from digitstream.consumer import reading as reading_topics
 from digitstream.reconcile import reconcile
 from digitstream.status import status
 from streaming.scoring import score
-from tests.contract.test_score_stream import Scores, take
+from tests.contract.kafka.test_score_stream import Scores, take
 from tests.digitstream.conftest import Run
 from tests.streaming.conftest import scoring  # noqa: F401  # a fixture
 from tests.streaming.records import reading

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from kafka import KafkaProducer
 
-from contract import images
-from contract.clients import arguments
 from contract.errors import SettingsError
-from contract.events import DeadLetter, Replay, Source
-from contract.messages import Message
-from contract.settings import Settings
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.settings.programs import Settings
+from contract.wire import images
+from contract.wire.events import DeadLetter, Replay, Source
+from contract.wire.messages import Message
+from contract.wire.topics import Topics
 from digitstream import dead_letters
 from digitstream.broker import Broker
 from digitstream.consumer import TopicReader, reading

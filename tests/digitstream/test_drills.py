@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.settings import Scoring
+from contract.settings.programs import Scoring
 from digitstream.drills import DRILLS, chosen, ground
 from digitstream.drills.drill import Broken, Drill, Impossible, tried
 from digitstream.drills.ground import Ground

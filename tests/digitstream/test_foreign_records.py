@@ -8,15 +8,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contract.errors import SettingsError
-from contract.log import looking
-from contract.messages import Message
-from contract.settings import Scoring
+from contract.kafka.offsets import looking
+from contract.settings.programs import Scoring
+from contract.wire.messages import Message
 from digitstream.consumer import TopicReader
 from digitstream.dead_letters import listing
 from digitstream.showing import shown
 from digitstream.status import status
 from streaming import scoring
-from tests.contract.test_events import PROGRESS
+from tests.contract.wire.test_events import PROGRESS
 from tests.digitstream.test_dead_letters import Again, Wire, again, reader, wire
 
 __all__ = ["again", "reader", "wire"]

@@ -11,14 +11,14 @@ from typing import Any, get_args
 
 import pytest
 
-from contract import settings
-from contract.manifest import Colour
+from contract.model.manifest import Colour
+from contract.model.registry import CHALLENGER, CHAMPION
+from contract.model.scaling import Invert
 from contract.notices import Notice
-from contract.reasons import REASONS, STAGES
-from contract.registry import CHALLENGER, CHAMPION
-from contract.scaling import Invert
-from contract.setting_rules import RULES
-from contract.settings import Engine, Payload
+from contract.settings import programs
+from contract.settings.programs import Engine, Payload
+from contract.settings.rules import RULES
+from contract.wire.reasons import REASONS, STAGES
 from digitstream import cli, display, flags
 from digitstream.display import Volume
 from producers.faults import NAMES
@@ -27,11 +27,11 @@ from tests.digitstream.conftest import Run
 ROOT = Path(__file__).parents[2]
 
 SETTINGS = {
-    "archive": settings.Archiving,
-    "produce": settings.Producing,
-    "score": settings.Rescoring,
-    "sql": settings.Asking,
-    "train": settings.Training,
+    "archive": programs.Archiving,
+    "produce": programs.Producing,
+    "score": programs.Rescoring,
+    "sql": programs.Asking,
+    "train": programs.Training,
 }
 """Command -> what it is set by; all others by what is common to all."""
 
@@ -70,7 +70,7 @@ def commands() -> dict[str, Any]:
 def test_help_shows_each_default_as_it_is(run: Run, name: str) -> None:
     command = commands()[name]
     shown = unfolded(run(*name.split(), "--help")[1])
-    kind = SETTINGS.get(name, settings.History if name.startswith("tables") else settings.Scoring)
+    kind = SETTINGS.get(name, programs.History if name.startswith("tables") else programs.Scoring)
     defaults = {field.name: field.default for field in fields(kind)}
     for option in command.params:
         assert not option.help or unfolded(option.help) in shown

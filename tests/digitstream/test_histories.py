@@ -18,10 +18,10 @@ from hypothesis.stateful import (
 )
 from kafka import KafkaAdminClient
 
-from contract import bundle
-from contract.clients import arguments
-from contract.log import looking
-from contract.settings import Scoring
+from contract.kafka.clients import arguments
+from contract.kafka.offsets import looking
+from contract.model import bundle
+from contract.settings.programs import Scoring
 from digitstream.children import Command, CommandFailed
 from digitstream.drills import ground
 from digitstream.drills.checkpoint import recreate

@@ -25,7 +25,7 @@ def test_no_broker_is_one_sentence_with_the_remedy(run: Run, command: list[str])
 def test_a_broker_that_hangs_is_not_to_be_started(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
-    monkeypatch.setattr("contract.clients.PATIENCE_MS", 200)
+    monkeypatch.setattr("contract.kafka.clients.PATIENCE_MS", 200)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         code, report, said = run(*command, "--bootstrap-servers", address)

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
-from contract import following
-from contract.administration import ensure
 from contract.errors import BrokerUnavailable
-from contract.following import Following
-from contract.log import looking
-from contract.messages import Message
-from contract.settings import Settings
+from contract.kafka import subscription
+from contract.kafka.offsets import looking
+from contract.kafka.subscription import Following
+from contract.kafka.topics import ensure
+from contract.settings.programs import Settings
+from contract.wire.messages import Message
 from digitstream import consumer
 from digitstream.consumer import reading
 from digitstream.originals import sending
@@ -37,7 +37,7 @@ def test_readers_of_a_paused_broker_end_with_one_sentence(
     monkeypatch.setattr(consumer, "PATIENCE_SECONDS", 3)
     monkeypatch.setattr(consumer, "POLL_RECORDS", 5)
     monkeypatch.setattr(consumer, "FETCH_BYTES", 5_000)
-    monkeypatch.setattr(following, "_PATIENCE_MS", 2_000)
+    monkeypatch.setattr(subscription, "_PATIENCE_MS", 2_000)
     settings = Settings(bootstrap_servers=own_broker.start())
     kafka, topic = settings.kafka, settings.topics.scores
     ensure(kafka, settings.topics)

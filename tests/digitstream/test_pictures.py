@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from contract import images, png
+from contract.wire import images, png
 from digitstream.pictures import drawn, dumped
 
 CORNER = np.zeros((4, 6, 1), np.uint8)

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from contract.bundle import Bundle
-from contract.datasets import Dataset
-from contract.settings import Scoring
+from contract.data.datasets import Dataset
+from contract.model.bundle import Bundle
+from contract.settings.programs import Scoring
 from digitstream.promotion import promote_unless_worse
 from tests.streaming.onnx_models import golden_of, linear, registered_as
 from tests.streaming.records import SHAPE

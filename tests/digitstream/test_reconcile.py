@@ -10,13 +10,13 @@ from types import SimpleNamespace
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
-from contract.administration import ensure
-from contract.clients import arguments
 from contract.errors import BrokerUnavailable, TopicMissing
-from contract.events import DeadLetter, Source
-from contract.headers import ID, OFFSET
-from contract.messages import Message
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.kafka.topics import ensure
+from contract.wire.events import DeadLetter, Source
+from contract.wire.headers import ID, OFFSET
+from contract.wire.messages import Message
+from contract.wire.topics import Topics
 from digitstream import broker, jars
 from digitstream import foreign as others
 from digitstream.broker import Broker

@@ -13,12 +13,12 @@ from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
 
-from contract.administration import ensure
-from contract.clients import arguments
-from contract.connection import Kafka
-from contract.events import DeadLetter, Source
-from contract.settings import Settings
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.kafka.connection import Kafka
+from contract.kafka.topics import ensure
+from contract.settings.programs import Settings
+from contract.wire.events import DeadLetter, Source
+from contract.wire.topics import Topics
 from digitstream import consumer
 from digitstream.broker import Broker
 from digitstream.consumer import TopicReader, reading

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from kafka import KafkaProducer
 
-from contract.clients import arguments
-from contract.events import DeadLetter, Label, Model, Score, Source, Times
-from contract.messages import Message
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.wire.events import DeadLetter, Label, Model, Score, Source, Times
+from contract.wire.messages import Message
+from contract.wire.topics import Topics
 from digitstream import demo, plots, report
 from digitstream.broker import Broker
 from digitstream.commands.demo import picture

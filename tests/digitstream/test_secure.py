@@ -17,11 +17,11 @@ import pytest
 from cryptography import x509
 from kafka import KafkaProducer
 
-from contract.clients import arguments, reaching
-from contract.configuration import PROFILES, load
 from contract.errors import AccessDenied, TopicMissing
-from contract.settings import Producing
-from contract.topics import Topics
+from contract.kafka.clients import arguments, reaching
+from contract.settings.programs import Producing
+from contract.settings.sources import PROFILES, load
+from contract.wire.topics import Topics
 from digitstream import broker, certificates, jars, java, secure
 from digitstream.consumer import reading
 from digitstream.rights import PROGRAMS, give, rights

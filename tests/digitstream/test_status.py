@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from contract.checkpoint import lock_of
-from contract.log import looking
-from contract.settings import Scoring
-from contract.topics import Topics
+from contract.home.checkpoint import lock_of
+from contract.kafka.offsets import looking
+from contract.settings.programs import Scoring
+from contract.wire.topics import Topics
 from digitstream import consumer
 from digitstream.broker import Broker
 from digitstream.status import LockUnreadable, Status, running, status
 from streaming.topic_ids import KnownTopics
-from tests.contract.test_events import PROGRESS
+from tests.contract.wire.test_events import PROGRESS
 
 HOLD = """
 import fcntl, sys

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from contract.errors import DigitstreamError
-from contract.events import DeadLetter, Label, Model, Score, Source, Times
-from contract.progress import Lag, Opinion, Progress
-from contract.settings import Settings
-from contract.topics import Topics
+from contract.settings.programs import Settings
+from contract.wire.events import DeadLetter, Label, Model, Score, Source, Times
+from contract.wire.progress import Lag, Opinion, Progress
+from contract.wire.topics import Topics
 from digitstream import display, plots
 from digitstream.broker import Broker
 from digitstream.children import Commands

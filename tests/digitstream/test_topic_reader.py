@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from kafka.errors import KafkaConnectionError
 
-from contract.connection import Kafka
 from contract.errors import BrokerUnavailable
+from contract.kafka.connection import Kafka
 from digitstream import consumer
 from digitstream.consumer import TopicReader
 

@@ -11,14 +11,14 @@ import pytest
 from kafka import KafkaProducer
 from kafka.errors import CoordinatorNotAvailableError
 
-from contract.clients import arguments
-from contract.events import DeadLetter, Source
-from contract.headers import ID
-from contract.log import Log, looking
-from contract.messages import Message
-from contract.settings import Scoring
-from contract.topics import Topics
-from contract.transactions import OpenTransaction
+from contract.kafka.clients import arguments
+from contract.kafka.offsets import Log, looking
+from contract.kafka.transactions import OpenTransaction
+from contract.settings.programs import Scoring
+from contract.wire.events import DeadLetter, Source
+from contract.wire.headers import ID
+from contract.wire.messages import Message
+from contract.wire.topics import Topics
 from digitstream.broker import Broker
 from digitstream.consumer import TopicReader, reading
 from digitstream.dead_letters import listing

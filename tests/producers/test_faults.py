@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from contract import images
 from contract.errors import SettingsError
-from contract.events import Reading
-from contract.messages import Message
-from contract.reasons import BadReading
+from contract.wire import images
+from contract.wire.events import Reading
+from contract.wire.messages import Message
+from contract.wire.reasons import BadReading
 from producers.faults import DUPLICATE, GOOD, KINDS, NAMES, Faults
 
 PIXELS = np.random.default_rng(5).integers(0, 256, (8, 6, 1), dtype=np.uint8)

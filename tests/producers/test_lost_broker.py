@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from contract.settings import Producing
+from contract.settings.programs import Producing
 from producers import sending
 from producers.program import run
 from producers.sending import Unanswered, Undelivered

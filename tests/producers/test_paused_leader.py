@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from contract.administration import ensure
-from contract.log import looking
-from contract.settings import Producing
+from contract.kafka.offsets import looking
+from contract.kafka.topics import ensure
+from contract.settings.programs import Producing
 from digitstream.drills.cluster import running, servers
 from producers.program import run
 from producers.sending import Delivery, Undelivered

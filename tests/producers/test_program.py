@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from contract import images
-from contract.clients import arguments
 from contract.errors import BrokerUnavailable, DataError, SettingsError
-from contract.events import Label, Reading
-from contract.reasons import BadReading
-from contract.settings import Producing
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.settings.programs import Producing
+from contract.wire import images
+from contract.wire.events import Label, Reading
+from contract.wire.reasons import BadReading
+from contract.wire.topics import Topics
 from producers.faults import NAMES
 from producers.program import run
 
@@ -132,7 +132,7 @@ def test_told_to_stop_it_counts_what_it_sent_and_sends_the_labels_of_that(
 
 CHILD = """
 import json, sys
-from contract.settings import Producing
+from contract.settings.programs import Producing
 from producers.pacing import stopping
 from producers.program import run
 settings = Producing(bootstrap_servers=sys.argv[1], prefix=sys.argv[2], count=10**9, rate=3e3)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from contract import headers, images
-from contract.datasets import Dataset
-from contract.events import Reading
-from contract.settings import Payload
-from contract.times import moment
+from contract.data.datasets import Dataset
+from contract.settings.programs import Payload
+from contract.wire import headers, images
+from contract.wire.events import Reading
+from contract.wire.times import moment
 from producers.devices import NOISE, Block, Device, blocks
 from producers.faults import DUPLICATE, GOOD, Faults
 from producers.records import CONTENT_TYPES, Record, Records

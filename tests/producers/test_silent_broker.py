@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import kafka.errors
 import pytest
 
-from contract.connection import Kafka
 from contract.errors import BrokerUnavailable
+from contract.kafka.connection import Kafka
 from producers.departures import Departures
 from producers.sending import Outbox
 

@@ -11,11 +11,11 @@ from typing import Any
 from deltalake import DeltaTable
 from kafka import KafkaProducer
 
-from contract.clients import arguments
-from contract.events import DeadLetter, Label, Model, Score, Source, Times
-from contract.headers import ID
-from contract.messages import Message
-from contract.settings import Archiving
+from contract.kafka.clients import arguments
+from contract.settings.programs import Archiving
+from contract.wire.events import DeadLetter, Label, Model, Score, Source, Times
+from contract.wire.headers import ID
+from contract.wire.messages import Message
 from streaming.archive.tables import TABLES, Table
 from tests.streaming.processes import log, process
 from tests.streaming.records import STORED, reading
@@ -27,7 +27,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from contract.errors import DigitstreamError
-from contract.settings import Archiving
+from contract.settings.programs import Archiving
 from streaming.archive.archiving import run
 
 settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]

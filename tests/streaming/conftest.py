@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.settings import Scoring
-from contract.topics import Topics
+from contract.settings.programs import Scoring
+from contract.wire.topics import Topics
 from digitstream import broker
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import json
 
-from contract import images
-from contract.messages import Message
-from contract.structured import CONTENT_TYPE
+from contract.wire import images
+from contract.wire.messages import Message
+from contract.wire.structured import CONTENT_TYPE
 from tests.streaming.records import image, reading
 
 

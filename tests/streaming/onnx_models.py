@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from contract import bundle
-from contract.bundle import Bundle, Golden
-from contract.settings import Scoring
+from contract.model import bundle
+from contract.model.bundle import Bundle, Golden
+from contract.settings.programs import Scoring
 from streaming.engines.in_workers import Predict
 from streaming.frame import Features, Probabilities
 from tests.streaming.records import SHAPE

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from kafka import KafkaAdminClient
 
-from contract.administration import ensure
-from contract.clients import arguments
-from contract.connection import Kafka
-from contract.events import Source
-from contract.settings import Settings
-from contract.times import moment
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.kafka.connection import Kafka
+from contract.kafka.topics import ensure
+from contract.settings.programs import Settings
+from contract.wire.events import Source
+from contract.wire.times import moment
+from contract.wire.topics import Topics
 from digitstream.drills import raw_batches
 from tests.streaming.wire import topic_id
 

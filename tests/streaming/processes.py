@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from contract.settings import Settings
+from contract.settings.programs import Settings
 from tests.quick_java import QUICK
 
 ROOT = Path(__file__).parents[2]

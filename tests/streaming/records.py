@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from contract.events import Reading
-from contract.images import RAW, encode
-from contract.messages import Message
+from contract.wire.events import Reading
+from contract.wire.images import RAW, encode
+from contract.wire.messages import Message
 from streaming.columns import RECORDS
 
 SHAPE = (28, 28, 1)

@@ -18,11 +18,11 @@ import psutil
 import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
-from contract.clients import arguments
-from contract.events import Score, Source
-from contract.headers import TIME
-from contract.settings import Archiving, Rescoring
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.settings.programs import Archiving, Rescoring
+from contract.wire.events import Score, Source
+from contract.wire.headers import TIME
+from contract.wire.topics import Topics
 from digitstream import jars, java
 from digitstream.broker import Broker
 from digitstream.drills import raw_batches
@@ -50,7 +50,7 @@ RESCORING = """
 import json, sys
 from datetime import datetime
 from pathlib import Path
-from contract.settings import History, Rescoring
+from contract.settings.programs import History, Rescoring
 from streaming.rescoring import run
 
 settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]

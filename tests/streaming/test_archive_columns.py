@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
-from contract import structured
 from contract.errors import BadEvent
-from contract.events import DeadLetter, Label, Model, Reading, Score, Source, Times
-from contract.headers import CONTENT_TYPE, ID, TIME
-from contract.images import RAW
-from contract.messages import Message
-from contract.times import moment
+from contract.wire import structured
+from contract.wire.events import DeadLetter, Label, Model, Reading, Score, Source, Times
+from contract.wire.headers import CONTENT_TYPE, ID, TIME
+from contract.wire.images import RAW
+from contract.wire.messages import Message
+from contract.wire.times import moment
 from streaming.archive.query import novel
 from streaming.archive.tables import DEAD_LETTERS, LABELS, READINGS, SCORES, TABLES, Table
 from tests.streaming.records import STORED, TOPIC, reading

@@ -6,9 +6,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from contract.errors import BadEvent
-from contract.events import DeadLetter, Label, Score
-from contract.headers import CONTENT_TYPE, ID, TIME
-from contract.messages import Message
+from contract.wire.events import DeadLetter, Label, Score
+from contract.wire.headers import CONTENT_TYPE, ID, TIME
+from contract.wire.messages import Message
 from streaming.archive.tables import DEAD_LETTERS, LABELS, SCORES, Table
 from tests.streaming.test_archive_columns import ASKED, LETTER, TAKEN, TOPIC_ID, rows, utc
 

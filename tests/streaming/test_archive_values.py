@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from contract.errors import BadEvent
-from contract.events import Label, Score
-from contract.messages import Message
+from contract.wire.events import Label, Score
+from contract.wire.messages import Message
 from streaming.archive.failures import TablesUnreadable
 from streaming.archive.place import READINGS_ID, Place
 from streaming.archive.tables import LABELS, READINGS, SCORES

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.accumulators import Accumulator
 
-from contract.events import DeadLetter, Score
-from contract.messages import Message
+from contract.wire.events import DeadLetter, Score
+from contract.wire.messages import Message
 from streaming.bisection import Span, bisected
 from streaming.columns import sources
 from streaming.engines.systemds import Systemds

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from contract.checkpoint import lock_of
+from contract.home.checkpoint import lock_of
 from streaming.checkpoint import (
     CheckpointUnusable,
     LockUnusable,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from contract.connection import Kafka, Login, Secret, Security
+from contract.kafka.connection import Kafka, Login, Secret, Security
 from streaming.connection import options
 
 ODD = 'pass"wo\\rd = :#! é\u20ac\U0001f511'

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from contract.connection import Certificate, Kafka, Security
 from contract.errors import AccessDenied, TlsFailed
+from contract.kafka.connection import Certificate, Kafka, Security
 from digitstream.certificates import LEAF_DAYS, Authority, now
 from streaming import failures
 from streaming.archive import failures as archive

@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contract import heartbeat
+from contract.home import heartbeat
 from digitstream import alive
 from streaming.heartbeat import beating
 

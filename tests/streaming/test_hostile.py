@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract import images
-from contract.messages import Message
-from contract.structured import CONTENT_TYPE
+from contract.wire import images
+from contract.wire.messages import Message
+from contract.wire.structured import CONTENT_TYPE
 from tests.streaming.odd import structured
 from tests.streaming.records import image, reading
 from tests.streaming.test_steps import agrees

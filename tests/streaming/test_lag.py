@@ -6,8 +6,8 @@ from typing import Any
 
 from kafka.errors import CoordinatorNotAvailableError
 
-from contract.progress import Lag
-from contract.times import moment
+from contract.wire.progress import Lag
+from contract.wire.times import moment
 from streaming.lag import Follower
 from streaming.tally import until
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from contract import images
-from contract.bundle import Bundle
-from contract.events import Score
+from contract.model.bundle import Bundle
+from contract.model.registry import CHALLENGER
 from contract.notices import Notice
-from contract.progress import Opinion, Progress
-from contract.registry import CHALLENGER
-from contract.settings import Scoring
+from contract.settings.programs import Scoring
+from contract.wire import images
+from contract.wire.events import Score
+from contract.wire.progress import Opinion, Progress
 from streaming.scoring import score
-from tests.contract.test_schemas import keeps
+from tests.contract.wire.test_schemas import keeps
 from tests.streaming.lasting import answered, heard, running, some
 from tests.streaming.onnx_models import golden_of, linear, moody, registered_as, upsetting
 from tests.streaming.records import SHAPE, image, reading

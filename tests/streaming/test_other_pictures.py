@@ -13,12 +13,14 @@ import pytest
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from contract import bundle, datasets, images
-from contract.bundle import Bundle
-from contract.events import Score
-from contract.scaling import Scaling
-from contract.settings import Scoring
-from contract.topics import Topics
+from contract.data import datasets
+from contract.model import bundle
+from contract.model.bundle import Bundle
+from contract.model.scaling import Scaling
+from contract.settings.programs import Scoring
+from contract.wire import images
+from contract.wire.events import Score
+from contract.wire.topics import Topics
 from streaming.decode import decoded
 from streaming.frame import Frame
 from streaming.scoring import score

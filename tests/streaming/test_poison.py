@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from contract.administration import ensure
-from contract.events import Source
-from contract.messages import Message
-from contract.settings import Scoring
+from contract.kafka.topics import ensure
+from contract.settings.programs import Scoring
+from contract.wire.events import Source
+from contract.wire.messages import Message
 from digitstream import broker, jars, java
 from digitstream.drills import raw_batches
 from streaming import scoring as scoring_query
 from streaming.scoring import score
-from tests.contract.test_schemas import keeps
+from tests.contract.wire.test_schemas import keeps
 from tests.streaming.poison import STAMPS, clients_set_times, put
 from tests.streaming.records import reading
 from tests.streaming.wire import answers, messages, send

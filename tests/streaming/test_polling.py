@@ -15,12 +15,13 @@ import pytest
 from pyspark.sql import SparkSession
 from sqlalchemy import Engine, event
 
-from contract import bundle, images
-from contract.bundle import Bundle
 from contract.errors import RegistryUnavailable
-from contract.progress import Progress
-from contract.registry import CHALLENGER, CHAMPION
-from contract.settings import Scoring
+from contract.model import bundle
+from contract.model.bundle import Bundle
+from contract.model.registry import CHALLENGER, CHAMPION
+from contract.settings.programs import Scoring
+from contract.wire import images
+from contract.wire.progress import Progress
 from streaming import choice
 from streaming.choice import Kind
 from streaming.engines.in_workers import InWorkers

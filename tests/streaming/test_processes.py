@@ -13,8 +13,8 @@ import psutil
 import pytest
 from pyspark.sql import SparkSession
 
-from contract.events import Score, Source
-from contract.settings import Scoring
+from contract.settings.programs import Scoring
+from contract.wire.events import Score, Source
 from streaming.checkpoint import CheckpointInUse, claimed
 from streaming.scoring import score
 from tests.listening import Listeners, overheard
@@ -28,7 +28,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from contract.errors import DigitstreamError
-from contract.settings import Scoring
+from contract.settings.programs import Scoring
 from streaming.scoring import run
 
 settings, jars = json.loads(sys.argv[1]), [Path(jar) for jar in sys.argv[2:]]
@@ -41,7 +41,7 @@ except DigitstreamError as error:
 CLUSTER = """
 import json, os, sys, threading
 from pathlib import Path
-from contract.settings import Scoring
+from contract.settings.programs import Scoring
 from streaming.scoring import score
 from streaming.session import session
 

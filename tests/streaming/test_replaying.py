@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from contract import bundle, images
-from contract.bundle import Bundle, Golden
-from contract.messages import Message
-from contract.settings import Scoring
+from contract.model import bundle
+from contract.model.bundle import Bundle, Golden
+from contract.settings.programs import Scoring
+from contract.wire import images
+from contract.wire.messages import Message
 from digitstream.consumer import TopicReader, reading
 from digitstream.dead_letters import Wanted
 from digitstream.query_state import QueryState
 from digitstream.reconcile import Reconciliation, reconcile
 from digitstream.replay import Replayed, replay
 from streaming.scoring import score
-from tests.contract.test_schemas import keeps
+from tests.contract.wire.test_schemas import keeps
 from tests.streaming.records import image
 from tests.streaming.records import reading as sent_reading
 from tests.streaming.wire import answers, messages, send_anything

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.events import DeadLetter, Replay, Score, Source
-from contract.headers import Header
-from contract.messages import Message
+from contract.wire.events import DeadLetter, Replay, Score, Source
+from contract.wire.headers import Header
+from contract.wire.messages import Message
 from streaming.decode import decoded
 from streaming.frame import Frame
 from streaming.sink import LARGEST

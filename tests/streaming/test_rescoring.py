@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 from pyspark.sql import SparkSession
 
-from contract.administration import ensure_scores_topic
-from contract.bundle import Bundle
-from contract.events import Label, Score
-from contract.settings import Rescoring, Scoring
+from contract.kafka.topics import ensure_scores_topic
+from contract.model.bundle import Bundle
+from contract.settings.programs import Rescoring, Scoring
+from contract.wire.events import Label, Score
 from digitstream.comparing import NothingToCompare, compared
 from digitstream.consumer import reading as reading_topics
 from streaming.rescoring import rescore, slices
@@ -99,7 +99,7 @@ def test_slices_cover_a_span_once_and_in_order(span: dict[int, tuple[int, int]],
 def _send_to(settings: Scoring, topic: str, message: tuple) -> None:
     from kafka import KafkaProducer
 
-    from contract.clients import arguments
+    from contract.kafka.clients import arguments
 
     producer = KafkaProducer(**arguments(settings.kafka))
     key, value, headers = message

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from contract import bundle, images
-from contract.bundle import Bundle
 from contract.errors import BundleError, NoChampion
-from contract.messages import Message
-from contract.progress import Progress
-from contract.settings import Scoring
+from contract.model import bundle
+from contract.model.bundle import Bundle
+from contract.settings.programs import Scoring
+from contract.wire import images
+from contract.wire.messages import Message
+from contract.wire.progress import Progress
 from streaming.score import ModelFailed
 from streaming.scoring import score
-from tests.contract.test_schemas import keeps, valid
+from tests.contract.wire.test_schemas import keeps, valid
 from tests.streaming.imports import modules
 from tests.streaming.odd import ODD
 from tests.streaming.onnx_models import (

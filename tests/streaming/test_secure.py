@@ -21,8 +21,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from contract.configuration import load
-from contract.settings import Scoring
+from contract.settings.programs import Scoring
+from contract.settings.sources import load
 from digitstream import secure
 from digitstream.consumer import reading
 from digitstream.rights import PROGRAMS, give, rights
@@ -45,8 +45,8 @@ spark.eventLog.dir {events}
 LOUD = """
 import os, sys, threading
 from pathlib import Path
-from contract.configuration import load
-from contract.settings import Scoring
+from contract.settings.sources import load
+from contract.settings.programs import Scoring
 from streaming import source
 from streaming.failures import cause_of
 from streaming.scoring import score

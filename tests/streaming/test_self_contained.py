@@ -23,10 +23,10 @@ from onnx import (
 )
 from pyspark.sql import SparkSession
 
-from contract import bundle
-from contract.bundle import Bundle
 from contract.errors import BundleError
-from contract.settings import Scoring
+from contract.model import bundle
+from contract.model.bundle import Bundle
+from contract.settings.programs import Scoring
 from streaming.choice import AUTO, chosen
 from streaming.engines import onnx as onnx_engine
 from streaming.engines import openvino as openvino_engine

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.bundle import Golden
+from contract.model.bundle import Golden
 from streaming.choice import ROUNDED, fault
 from streaming.engines import Tried
 from streaming.shares import least, most

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract import images
-from contract.events import DeadLetter, Model, Reading, Replay, Score, Source, Times
-from contract.messages import Message
-from contract.reasons import BadReading
-from contract.scaling import Scaling
-from contract.times import FIRST_MS, LAST_MS, moment
-from contract.topics import Topics
+from contract.model.scaling import Scaling
+from contract.wire import images
+from contract.wire.events import DeadLetter, Model, Reading, Replay, Score, Source, Times
+from contract.wire.messages import Message
+from contract.wire.reasons import BadReading
+from contract.wire.times import FIRST_MS, LAST_MS, moment
+from contract.wire.topics import Topics
 from streaming.columns import stamps
 from streaming.decode import decoded
 from streaming.frame import Features, Frame, Probabilities

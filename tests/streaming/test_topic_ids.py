@@ -11,12 +11,12 @@ import pytest
 from kafka import KafkaAdminClient
 from pyspark.sql import SparkSession
 
-from contract.administration import ensure
-from contract.checkpoint import CheckpointDamaged
-from contract.clients import arguments
-from contract.events import Source
-from contract.log import looking
-from contract.settings import Scoring
+from contract.home.checkpoint import CheckpointDamaged
+from contract.kafka.clients import arguments
+from contract.kafka.offsets import looking
+from contract.kafka.topics import ensure
+from contract.settings.programs import Scoring
+from contract.wire.events import Source
 from digitstream.consumer import reading as topic_reader
 from digitstream.query_state import QueryState
 from digitstream.reconcile import Mark, Reconciliation, reconcile

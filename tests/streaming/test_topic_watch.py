@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from contract.connection import Kafka
 from contract.errors import AccessDenied, BrokerUnavailable
+from contract.kafka.connection import Kafka
 from contract.notices import Notice
 from streaming import topic_watch
 from streaming.topic_watch import Absence

@@ -10,12 +10,12 @@ import pytest
 from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
-from contract.bundle import Bundle
-from contract.clients import arguments
-from contract.events import Source
-from contract.log import looking
-from contract.messages import Message
-from contract.settings import Archiving, Scoring
+from contract.kafka.clients import arguments
+from contract.kafka.offsets import looking
+from contract.model.bundle import Bundle
+from contract.settings.programs import Archiving, Scoring
+from contract.wire.events import Source
+from contract.wire.messages import Message
 from digitstream.consumer import reading as reading_topics
 from digitstream.reconcile import reconcile
 from streaming.rescoring import rescore

@@ -11,14 +11,14 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from pyspark.sql import SparkSession
 
-from contract.administration import check_topics_exist
-from contract.checkpoint import Checkpoint
-from contract.clients import arguments
 from contract.errors import SettingsError, TopicMissing
-from contract.events import Source
-from contract.log import looking
-from contract.progress import Progress
-from contract.settings import Scoring
+from contract.home.checkpoint import Checkpoint
+from contract.kafka.clients import arguments
+from contract.kafka.offsets import looking
+from contract.kafka.topics import check_topics_exist
+from contract.settings.programs import Scoring
+from contract.wire.events import Source
+from contract.wire.progress import Progress
 from streaming.failures import ReadingsLost
 from streaming.scoring import score
 from tests.streaming.records import reading

@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from pyspark.sql import SparkSession
 
-from contract.clients import arguments
-from contract.connection import Kafka
-from contract.events import DeadLetter, Score, Source
-from contract.log import looking
-from contract.messages import Message
-from contract.settings import Scoring, Settings
-from contract.topics import Topics
+from contract.kafka.clients import arguments
+from contract.kafka.connection import Kafka
+from contract.kafka.offsets import looking
+from contract.settings.programs import Scoring, Settings
+from contract.wire.events import DeadLetter, Score, Source
+from contract.wire.messages import Message
+from contract.wire.topics import Topics
 
 Sent = dict[Source, Message]
 

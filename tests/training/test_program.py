@@ -9,11 +9,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from contract import bundle, datasets
-from contract.datasets import Dataset
+from contract.data import datasets
+from contract.data.datasets import Dataset
 from contract.errors import DataError, NoChampion
-from contract.registry import Registry
-from contract.settings import Training
+from contract.model import bundle
+from contract.model.registry import Registry
+from contract.settings.programs import Training
 from keras2dml import Scorer
 from training.evaluation import Evaluation
 from training.program import GOLDEN, fit

@@ -1,0 +1,1 @@
+"""Labelled images from files. Knows the forms of images, and no client."""

@@ -1,0 +1,201 @@
+"""kafka-python's reading of records with bounds: no record can fill the memory, or stop its reader.
+
+As `contract.wire.bounds` has them. A record that cannot be read at all is there, at its offset, as
+one that was cut down to nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from typing import Any
+
+from kafka import KafkaConsumer, codec
+from kafka.consumer.fetcher import Fetcher
+from kafka.record.default_records import ControlRecord, DefaultRecord, DefaultRecordBatch
+from kafka.record.util import decode_varint
+
+from contract.wire.bounds import CUT_BYTES, CUT_HEADERS, is_cut
+from contract.wire.headers import Header
+
+BATCH_BYTES = 64 << 20
+"""Bytes, decompressed, of a batch whose records are read. Of any larger one they are cut down to
+nothing."""
+
+POLL_RECORDS = 100
+"""Records that a consumer should hand over at once: each may have twice CUT_BYTES."""
+
+_NOTHING: list[Header] = [("", None)] * (CUT_HEADERS + 1)
+
+_XERIAL = b"\x82SNAPPY\x00"
+_XERIAL_HEADER = 16
+
+
+def bounded(consumer: KafkaConsumer) -> KafkaConsumer:
+    """The same consumer, which reads records within bounds from now on."""
+    consumer._fetcher.PartitionRecords = _Records
+    return consumer
+
+
+class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python has no types
+    """The records of one fetch."""
+
+    def _unpack_records(self, tp: Any, records: Any, *deserializers: Any) -> Any:
+        return super()._unpack_records(tp, _Batches(records), *deserializers)
+
+
+class _Batches:
+    """The batches of one fetch, each to be read within bounds."""
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+
+    def next_batch(self) -> Any:
+        batch = self._records.next_batch()
+        return BoundedBatch(batch) if isinstance(batch, DefaultRecordBatch) else batch
+
+
+class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python has no types
+    """A batch of Kafka's format 2 whose every record is there, as far as it is within bounds."""
+
+    _buffer: bytes
+    _pos: int
+    _decompressed: bool
+
+    def __init__(self, batch: DefaultRecordBatch) -> None:
+        super().__init__(batch._buffer)
+        self._last, self._torn = -1, False
+
+    def _maybe_uncompress(self) -> None:
+        if self._decompressed:
+            return
+        self._decompressed = True
+        if self.compression_type == self.CODEC_NONE:
+            self._buffer = bytes(self._buffer)
+            return
+        self._assert_has_codec(self.compression_type)
+        try:
+            found = _CODECS[self.compression_type](bytes(self._buffer[self._pos :]), BATCH_BYTES)
+        except Exception:  # whatever a decompressor raises for bytes that are none of its own
+            found = None
+        self._torn = found is None
+        self._buffer, self._pos = found or b"", 0
+
+    def __next__(self) -> DefaultRecord:
+        if self._next_record_index >= self._num_records:
+            raise StopIteration
+        self._next_record_index += 1
+        if not self._torn:
+            try:
+                return self._record()
+            except (ValueError, IndexError):
+                self._torn = True  # nobody knows where the next one begins
+        self._last = min(self._last + 1, self.last_offset_delta)
+        time = self.max_timestamp if self.timestamp_type else self.first_timestamp
+        offset = self.base_offset + self._last
+        return DefaultRecord(0, offset, time, self.timestamp_type, None, None, _NOTHING)
+
+    next = __next__
+
+    def _record(self) -> DefaultRecord:
+        """The next record; raises ValueError or IndexError where there is none to be read.
+
+        Its fields say where it ends, not the size that it claims: so do brokers, which take any.
+        """
+        buffer = self._buffer
+        size, begin = decode_varint(buffer, self._pos)
+        delta, at = decode_varint(buffer, begin + 1)
+        time = self.max_timestamp if self.timestamp_type else self.first_timestamp + delta
+        delta, at = decode_varint(buffer, at)
+        length, at = decode_varint(buffer, at)
+        key = None if length < 0 else buffer[at : at + length]
+        at += max(length, 0)
+        length, at = decode_varint(buffer, at)
+        value = None if length < 0 else buffer[at : at + length]
+        at += max(length, 0)
+        count, at = decode_varint(buffer, at)
+        headers: list[Header] = []
+        for _ in range(min(count, CUT_HEADERS + 1)):
+            length, at = decode_varint(buffer, at)
+            if length < 0:
+                message = "a header without a name"
+                raise ValueError(message)
+            end = at + length
+            name = buffer[at:end].decode("utf-8", "replace")
+            length, at = decode_varint(buffer, end)
+            headers.append((name, None if length < 0 else buffer[at : at + length]))
+            at += max(length, 0)
+        if at > len(buffer) or count < 0 or not self._last < delta <= self.last_offset_delta:
+            message = f"record {delta} after {self._last} with {count} headers up to {at}"
+            raise ValueError(message)
+        self._last = delta
+        # Millions of headers one by one would take minutes.
+        self._pos = at if count == len(headers) else max(at, begin + size)
+        if at - begin > CUT_BYTES:
+            key, value, headers = _cut(key, value, headers)
+        kind = ControlRecord if self.is_control_batch else DefaultRecord
+        offset = self.base_offset + delta
+        return kind(size, offset, time, self.timestamp_type, key, value, headers)
+
+
+def _cut(
+    key: bytes | None, value: bytes | None, headers: list[Header]
+) -> tuple[bytes | None, bytes | None, list[Header]]:
+    """The parts of a record, each within bounds."""
+    if is_cut(key, None, headers):
+        key, headers = None, _NOTHING
+    return key, None if value is None else value[: CUT_BYTES + 1], headers
+
+
+def _ungzipped(data: bytes, most: int) -> bytes | None:
+    return _within(gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1), most)
+
+
+def _unzstd(data: bytes, most: int) -> bytes | None:
+    decompressor = codec.zstd.ZstdDecompressor()
+    with decompressor.stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
+        return _within(reader.read(most + 1), most)
+
+
+def _unlz4(data: bytes, most: int) -> bytes | None:
+    return _within(codec.lz4.LZ4FrameDecompressor().decompress(data, max_length=most + 1), most)
+
+
+def _unsnapped(data: bytes, most: int) -> bytes | None:
+    """Snappy's own format, or the one of Java's library: blocks of it with their sizes."""
+    if not data.startswith(_XERIAL):
+        return _unsnapped_block(data, most)
+    at, blocks, left = _XERIAL_HEADER, [], most
+    while at < len(data):
+        end = at + 4 + int.from_bytes(data[at : at + 4])
+        block = _unsnapped_block(data[at + 4 : end], left)
+        if block is None:
+            return None
+        at, left = end, left - len(block)
+        blocks.append(block)
+    return b"".join(blocks)
+
+
+def _unsnapped_block(data: bytes, most: int) -> bytes | None:
+    """One block, which begins with the size that it will have."""
+    size = shift = 0
+    for byte in data[:5]:
+        size |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            break
+    return bytes(codec.snappy.decompress(data)) if size <= most else None
+
+
+def _within(data: bytes, most: int) -> bytes | None:
+    return data if len(data) <= most else None
+
+
+_CODECS: dict[int, Callable[[bytes, int], bytes | None]] = {
+    DefaultRecordBatch.CODEC_GZIP: _ungzipped,
+    DefaultRecordBatch.CODEC_SNAPPY: _unsnapped,
+    DefaultRecordBatch.CODEC_LZ4: _unlz4,
+    DefaultRecordBatch.CODEC_ZSTD: _unzstd,
+}
+"""What decompresses some bytes; None where they become more than so many."""

@@ -1,0 +1,1 @@
+"""Model bundles, and the registry in which their versions lie."""

@@ -1,0 +1,173 @@
+"""A bundle's manifest: its fields, and the JSON that holds them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+from contract.errors import BundleError
+from contract.model.scaling import Ink, Invert, Scaling
+from contract.wire import fields, strict_json
+from contract.wire.images import Shape
+from contract.wire.times import moment, stamp
+
+FORMAT = 2
+"""The version of the manifest's own form."""
+
+SHA_256 = re.compile(r"[0-9a-f]{64}")
+
+Class = int | str
+
+Colour = Literal["refuse", "convert"]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle is: images of `input_shape` (H, W, C), one class of `classes` for each.
+
+    `files` are paths relative to the folder and their SHA-256, `versions` of what made it,
+    `data_sha256` of the data that trained it, `metrics` measured on data that did not.
+    """
+
+    name: str
+    input_shape: Shape
+    classes: tuple[Class, ...]
+    scaling: Scaling
+    files: Mapping[str, str]
+    versions: Mapping[str, str]
+    data_sha256: str
+    metrics: Mapping[str, float]
+    created: datetime
+    dtype: str = "uint8"
+    colour: Colour = "refuse"
+    """What becomes of a PNG in colours where images have one channel: "convert" makes it grey."""
+
+    def to_json(self) -> bytes:
+        """The manifest as a file's bytes; what is as usual in a field that may lack is left out."""
+        body = {"format": FORMAT, **asdict(self), "created": stamp(self.created)}
+        if self.colour == "refuse":
+            del body["colour"]
+        scaling = asdict(self.scaling)
+        usual = {"ink": None, "invert": "never"}
+        body["scaling"] = {
+            name: value for name, value in scaling.items() if (name, value) not in usual.items()
+        }
+        return (json.dumps(body, indent=2) + "\n").encode()
+
+    @classmethod
+    def of(cls, text: bytes, folder: Path) -> Manifest:
+        """The manifest in a file's bytes; raises BundleError that lists every field that is wrong.
+
+        `folder` is for the error's words.
+        """
+        try:
+            body = strict_json.loads(text)
+        except ValueError as exc:
+            raise _refused(folder, [f"it is no JSON ({exc})"]) from exc
+        if not isinstance(body, dict):
+            raise _refused(folder, ["it is no JSON object"])
+        if body.pop("format", None) != FORMAT:
+            raise _refused(folder, [f"its format is not {FORMAT}, the only one known"])
+        complaints = [f"{name} is missing" for name in FIELDS.keys() - OPTIONAL - body.keys()]
+        complaints += [f"{name} is unknown" for name in body.keys() - FIELDS.keys()]
+        complaints += [
+            f"{name} is {body[name]!r:.80}"
+            for name, valid in FIELDS.items()
+            if name in body and not valid(body[name])
+        ]
+        if complaints:
+            raise _refused(folder, sorted(complaints))
+        return cls(
+            **body
+            | {
+                "input_shape": tuple(body["input_shape"]),
+                "classes": tuple(body["classes"]),
+                "scaling": Scaling(**body["scaling"]),
+                "created": moment(body["created"]),
+            }
+        )
+
+
+def _refused(folder: Path, complaints: list[str]) -> BundleError:
+    return BundleError(
+        f"The manifest of {folder} is not understood: {'; '.join(complaints)}. It must be as the "
+        f"training of this version writes it. Copy the bundle again, or train again."
+    )
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_class(value: object) -> bool:
+    """Whether a score may have it as its prediction."""
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return type(value) is int and -fields.LARGEST - 1 <= value <= fields.LARGEST
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and type(value) is not bool and -1e308 < value < 1e308
+
+
+def _is_time(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(moment(value))
+    except ValueError:
+        return False
+
+
+def _is_digest(value: object) -> bool:
+    return isinstance(value, str) and SHA_256.fullmatch(value) is not None
+
+
+def _stays_inside(name: str) -> bool:
+    """A plain relative path: the folder's own, written in the one way that we write it."""
+    path = PurePosixPath(name)
+    return not (path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name) and (
+        str(path) == name != "."
+    )
+
+
+def _is_map(value: object, valid: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(valid(item) for item in value.values())
+
+
+def _is_scaling(value: object) -> bool:
+    if not isinstance(value, dict) or not {"scale", "minimum"} <= value.keys():
+        return False
+    ink, invert = value.get("ink"), value.get("invert", "never")
+    return (
+        value.keys() <= {"scale", "minimum", "ink", "invert"}
+        and _is_finite(value["scale"])
+        and _is_finite(value["minimum"])
+        and ("ink" not in value or ink in get_args(Ink))
+        and (invert == "never" or (invert in get_args(Invert) and ink is not None))
+    )
+
+
+OPTIONAL = {"colour"}
+"""Fields that a manifest may lack: it is as usual then."""
+
+FIELDS: dict[str, Callable[[Any], bool]] = {
+    "name": lambda value: isinstance(value, str) and value != "",
+    "input_shape": lambda value: (
+        isinstance(value, list) and len(value) == 3 and all(_is_count(extent) for extent in value)
+    ),
+    "classes": lambda value: (
+        isinstance(value, list) and all(map(_is_class, value)) and len(set(value)) == len(value) > 1
+    ),
+    "scaling": _is_scaling,
+    "files": lambda value: _is_map(value, _is_digest) and all(map(_stays_inside, value)),
+    "versions": lambda value: _is_map(value, lambda version: isinstance(version, str)),
+    "data_sha256": _is_digest,
+    "metrics": lambda value: _is_map(value, _is_finite),
+    "created": _is_time,
+    "dtype": lambda value: value == "uint8",
+    "colour": lambda value: value in get_args(Colour),
+}

@@ -1,0 +1,1 @@
+"""The settings of each program, and where their values come from."""

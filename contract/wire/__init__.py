@@ -1,0 +1,1 @@
+"""Events, as messages of Kafka: their schemas' codecs. Knows no client."""

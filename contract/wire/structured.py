@@ -1,0 +1,91 @@
+"""CloudEvents' structured JSON mode: the whole event, attributes and data, in a record's value."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from typing import Any
+
+from contract.wire import reasons, strict_json
+from contract.wire.headers import VERSION, media_type
+from contract.wire.images import JSON
+from contract.wire.reasons import BadReading
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+# Base64 as the schema has it. What Python takes besides differs from one release to the next.
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+
+def attribute(event: dict[str, Any], name: str) -> str:
+    """A context attribute that must be there; raises BadReading unless it is non-empty text."""
+    value = optional(event, name)
+    if value is None:
+        raise BadReading(reasons.MISSING_HEADER, f"the event has no {name}")
+    if not value:
+        raise BadReading(reasons.BAD_HEADER, f"{name} is empty")
+    return value
+
+
+def optional(event: dict[str, Any], name: str) -> str | None:
+    """A context attribute, None if not there or null; raises BadReading unless it is text."""
+    value = event.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _encodable(value):
+        raise BadReading(reasons.BAD_HEADER, f"{name} is not text")
+    return value
+
+
+def event_of(value: bytes | None) -> dict[str, Any]:
+    """The event in a record's value; raises BadReading unless it is a JSON object."""
+    if not value:
+        raise BadReading(reasons.EMPTY, "the record has no value")
+    try:
+        event = strict_json.loads(value)
+    except ValueError as exc:
+        raise BadReading(reasons.MALFORMED, f"the event is no JSON: {exc}") from exc
+    if not isinstance(event, dict):
+        raise BadReading(reasons.MALFORMED, "the event is no JSON object")
+    return event
+
+
+def check_version(event: dict[str, Any]) -> None:
+    """Raise BadReading if the event says that it is of another version of CloudEvents than ours."""
+    if event.get("specversion", VERSION) != VERSION:
+        raise BadReading(reasons.BAD_HEADER, f"specversion is not {VERSION!r}")
+
+
+def check_data(event: dict[str, Any]) -> None:
+    """Raise BadReading if the event has no data at all."""
+    if "data" not in event and "data_base64" not in event:
+        raise BadReading(reasons.EMPTY, "the event has neither data nor data_base64")
+
+
+def data_of(event: dict[str, Any]) -> tuple[str, bytes | None]:
+    """The content type and bytes of an event's data; raises BadReading if they are not clear."""
+    content_type = optional(event, "datacontenttype") or JSON
+    if "data" in event and "data_base64" in event:
+        raise BadReading(reasons.MALFORMED, "the event has both data and data_base64")
+    if "data_base64" in event:
+        text = event["data_base64"]
+        if not isinstance(text, str) or _BASE64.fullmatch(text) is None:
+            raise BadReading(reasons.MALFORMED, "data_base64 is no base64")
+        return content_type, base64.b64decode(text)
+    match event.get("data"):
+        case str() as text if media_type(content_type) != JSON:
+            return content_type, text.encode("utf-8", "surrogatepass")
+        case None:
+            return content_type, None
+        case data:
+            return content_type, json.dumps(data).encode()
+
+
+def _encodable(text: str) -> bool:
+    """JSON can name half a surrogate pair, which no UTF-8 can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
