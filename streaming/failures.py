@@ -9,7 +9,7 @@ from contract.errors import AccessDenied, BrokerUnavailable, DigitstreamError, T
 from contract.kafka.certificates import invalidity
 from contract.kafka.clients import denied
 from contract.kafka.connection import Kafka
-from streaming.score import ModelFailed
+from streaming.errors import ModelFailed
 
 
 class ScoringStopped(DigitstreamError):

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from contract.model.scaling import Scaling
 from contract.wire.images import Pixels, Shape
+from streaming.errors import ModelFailed
 from streaming.frame import Frame
 from streaming.publish import Publishing, published, scores, weight
 from streaming.scale import scaled
-from streaming.score import ModelFailed, Scorer, load, scored, sifted
+from streaming.score import Scorer, load, scored, sifted
 from streaming.sink import LARGEST
 from streaming.tally import Tally, timed, until
 

@@ -22,9 +22,10 @@ from contract.wire.reasons import BadReading
 from streaming.bisection import Span, bisected
 from streaming.champion import LineUp
 from streaming.columns import NOWHERE, RECORDS
+from streaming.errors import ModelFailed
 from streaming.failures import ScoringStopped, cause_of, last_cause
 from streaming.publish import COLUMNS, Publishing, refused
-from streaming.score import ModelFailed, failure
+from streaming.score import failure
 
 Spans = Mapping[str, Mapping[int, Span]]
 """Topic -> partition -> offsets."""

@@ -8,11 +8,11 @@ from typing import Protocol
 
 import numpy as np
 
-from contract.errors import DigitstreamError
 from contract.quantities import quantity
 from contract.wire import reasons
 from contract.wire.reasons import BadReading
 from streaming.bisection import Span, bisected
+from streaming.errors import ModelFailed
 from streaming.frame import Features, Frame, Probabilities
 
 # By how much a probability may miss the range from 0 to 1: an engine's rounding.
@@ -30,15 +30,6 @@ class Scorer(Protocol):
 
     def sample(self, features: Features) -> Probabilities:
         """Probabilities (1, K) of a golden image (1, H, W, C) that is scored alone, by now."""
-
-
-class ModelFailed(DigitstreamError):
-    """A model that cannot score; no reading is to blame, so the stream stops.
-
-    `fact` is what it did.
-    """
-
-    fact = ""
 
 
 def load(model: str, scorer: Scorer) -> None:

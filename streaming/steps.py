@@ -12,8 +12,8 @@ from contract.wire.reasons import BadReading
 from streaming import workers
 from streaming.bisection import Span, bisected
 from streaming.columns import NOWHERE
+from streaming.errors import ModelFailed
 from streaming.frame import Frame, Step
-from streaming.score import ModelFailed
 from streaming.tally import Tally, taken_back, timed
 
 Mapped = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]

@@ -19,8 +19,9 @@ from keras2dml.scorer import CompiledModel
 from streaming.bisection import bisected
 from streaming.columns import blocks, sources
 from streaming.engines import Tried
+from streaming.errors import ModelFailed
 from streaming.frame import Features, Frame, Probabilities, Step
-from streaming.score import ModelFailed, checked, failure
+from streaming.score import checked, failure
 from streaming.steps import through
 from streaming.tally import Tally, timed
 

@@ -17,12 +17,13 @@ from contract.wire.messages import Message
 from streaming.bisection import Span, bisected
 from streaming.columns import sources
 from streaming.engines.systemds import Systemds
+from streaming.errors import ModelFailed
 from streaming.frame import Frame, Probabilities, Step
 from streaming.parts import GUARD, SCORE, Judge, Opinion, Part, answered, everything
 from streaming.publish import refused
 from streaming.quarantine import cut
 from streaming.scale import scaled
-from streaming.score import ModelFailed, sifted
+from streaming.score import sifted
 from streaming.steps import through
 from streaming.tally import DEAD_LETTERS, SCORED, Tally, _Sums
 from streaming.validate import validated

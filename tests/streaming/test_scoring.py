@@ -17,7 +17,7 @@ from contract.settings.programs import Scoring
 from contract.wire import images
 from contract.wire.messages import Message
 from contract.wire.progress import Progress
-from streaming.score import ModelFailed
+from streaming.errors import ModelFailed
 from streaming.scoring import score
 from tests.contract.wire.test_schemas import keeps, valid
 from tests.streaming.imports import modules

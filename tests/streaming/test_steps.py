@@ -20,11 +20,12 @@ from contract.wire.times import FIRST_MS, LAST_MS, moment
 from contract.wire.topics import Topics
 from streaming.columns import stamps
 from streaming.decode import decoded
+from streaming.errors import ModelFailed
 from streaming.frame import Features, Frame, Probabilities
 from streaming.parts import latest
 from streaming.publish import Publishing, published, weight
 from streaming.scale import scaled
-from streaming.score import ModelFailed, scored
+from streaming.score import scored
 from streaming.sink import LARGEST
 from streaming.tally import until
 from streaming.topic_ids import KnownTopics
