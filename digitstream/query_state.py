@@ -9,7 +9,7 @@ from contract.home.checkpoint import Checkpoint, Positions
 from contract.kafka.offsets import looking
 from contract.settings.programs import Scoring
 from digitstream.reconcile import AnswerIds
-from streaming.topic_ids import KnownTopics, TopicIds
+from streaming.spark.topic_ids import KnownTopics, TopicIds
 
 
 @dataclass(frozen=True)

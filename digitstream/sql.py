@@ -15,7 +15,7 @@ from digitstream import sandbox
 from digitstream.sandbox import BadQuery
 from streaming.archive.place import Place
 from streaming.archive.tables import TABLES
-from streaming.failures import last_cause
+from streaming.spark.failures import last_cause
 
 LONGEST_CELL = 2_000
 """Characters of a value that a table shows."""

@@ -17,7 +17,7 @@ from contract.kafka.transactions import OpenTransaction
 from contract.settings.programs import Scoring
 from contract.wire.progress import Progress
 from digitstream.consumer import TopicReader
-from streaming.topic_ids import KnownTopics
+from streaming.spark.topic_ids import KnownTopics
 
 # A micro-batch's figures are some hundred bytes: the last ones of any query are among these.
 _LATEST = 2_000

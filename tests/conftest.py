@@ -21,7 +21,7 @@ from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
 from digitstream import broker, jars, java
 from digitstream.bounded_client import bounded
-from streaming.session import session
+from streaming.spark.session import session
 from tests.own_broker import OwnBroker
 from tests.quick_java import quick_java
 from tests.streaming.records import SHAPE, image

@@ -14,7 +14,7 @@ from digitstream import broker
 from digitstream.consumer import reading
 from digitstream.reconcile import reconcile
 from producers import program as producers
-from streaming import scoring
+from streaming.query import program
 from training import program as training
 
 
@@ -45,7 +45,7 @@ def test_every_reading_is_answered(
     assert sent.readings >= 400
 
     # The scoring query answers each of them.
-    summary = scoring.score(
+    summary = program.score(
         spark, Scoring(**shared, engine=engine, available_now=True), threading.Event(), print
     )
     assert summary.scored + summary.dead_letters == sent.readings

@@ -161,12 +161,12 @@ def score(
         _score_again(flags.connected(again), history, as_json)
         return
     connector = machine.connector()
-    from streaming import scoring
-    from streaming.choice import AUTO
+    from streaming.engines.trials import AUTO
+    from streaming.query import program
 
     engine = "" if settings.engine == AUTO else f" with {settings.engine}"
     with display.activity(f"Scoring {', '.join(settings.read)}{engine}"):
-        summary = scoring.run(settings, connector, display.say)
+        summary = program.run(settings, connector, display.say)
     letters = quantity(summary.dead_letters, "dead letter")
     sentence = f"{quantity(summary.scored, 'reading')} scored, {letters}."
     display.report(asdict(summary), lambda: sentence, as_json)
@@ -174,7 +174,7 @@ def score(
 
 def _score_again(settings: Rescoring, history: History | None, as_json: bool) -> None:
     from digitstream import machine
-    from streaming import rescoring
+    from streaming.query import rescoring
 
     needed = machine.connector() if history is None else machine.delta()
     what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"

@@ -22,7 +22,6 @@ from contract.kafka.clients import PATIENCE_MS, consuming, reaching
 from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
 from contract.settings.programs import Archiving
-from streaming import source
 from streaming.archive.failures import cause_of
 from streaming.archive.place import (
     CHECKPOINT,
@@ -36,10 +35,11 @@ from streaming.archive.place import (
 from streaming.archive.query import Archive
 from streaming.archive.session import session
 from streaming.archive.tables import TABLES, Table
-from streaming.heartbeat import beating
-from streaming.stopping import Batches, signals
-from streaming.topic_ids import KnownTopics, TopicIds
-from streaming.topic_watch import watched
+from streaming.spark import source
+from streaming.spark.heartbeat import beating
+from streaming.spark.stopping import Batches, signals
+from streaming.spark.topic_ids import KnownTopics, TopicIds
+from streaming.spark.topic_watch import watched
 
 _GLANCE_SECONDS = 0.2
 _NEWS_SECONDS = 10.0

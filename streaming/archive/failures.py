@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 
 from contract.errors import BrokerUnavailable, DigitstreamError
 from contract.kafka.connection import Kafka
-from streaming.failures import LOST, NO_BROKER, last_cause, refused
+from streaming.spark.failures import LOST, NO_BROKER, last_cause, refused
 
 
 class ArchiveStopped(DigitstreamError):

@@ -17,7 +17,7 @@ from contract.errors import DigitstreamError
 from contract.wire.places import topic_id_of, uuid_of
 from streaming.archive.failures import TablesUnreadable
 from streaming.archive.tables import TABLES, Table
-from streaming.checkpoint import locked
+from streaming.spark.locks import locked
 
 TOPIC, TOPIC_ID = "digitstream.topic", "digitstream.topic.id"
 READINGS_ID = "digitstream.readings.id"

@@ -15,8 +15,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from streaming.archive.place import Place
 from streaming.archive.tables import Table
-from streaming.checkpoint import check_regular
-from streaming.stopping import Batches
+from streaming.spark.locks import check_regular
+from streaming.spark.stopping import Batches
 
 _QUERY_ID = "sql.streaming.queryId"
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from keras2dml.network import launch
-from streaming.local_files import local_files
-from streaming.loggers import quieten
+from streaming.spark.local_files import local_files
+from streaming.spark.loggers import quieten
 
 _LOG = Path(__file__).parents[2] / "keras2dml" / "log4j2.properties"
 

@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 
 from pyspark.sql import DataFrame
 
-from streaming.frame import Features, Probabilities, Step
-from streaming.score import Scorer
-from streaming.tally import Tally
+from streaming.steps.frame import Features, Probabilities, Step
+from streaming.steps.metrics import Tally
+from streaming.steps.score import Scorer
 
 
 class Tried(NamedTuple):

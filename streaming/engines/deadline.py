@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pyspark import SparkContext
 
 from contract.errors import DigitstreamError
-from streaming.stopping import Stopping
+from streaming.spark.stopping import Stopping
 
 # From one look whether a job is to end to the next.
 _GLANCE_SECONDS = 0.2

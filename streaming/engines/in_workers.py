@@ -16,8 +16,8 @@ from contract.quantities import quantity
 from streaming.engines import Tried
 from streaming.engines.deadline import deadline
 from streaming.engines.self_contained import check_self_contained
-from streaming.frame import Features, Frame, Probabilities, Step
-from streaming.tally import Tally
+from streaming.steps.frame import Features, Frame, Probabilities, Step
+from streaming.steps.metrics import Tally
 
 Predict = Callable[[Features], Probabilities]
 """A loaded model: features (N, H, W, C) -> probabilities (N, K), N at least 1."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contract.model import telemetry
 from streaming.engines.in_workers import Predict
-from streaming.frame import Features, Probabilities
+from streaming.steps.frame import Features, Probabilities
 
 _FATAL = 4
 """Of ONNX Runtime's levels the highest. What goes wrong comes as an exception all the same."""

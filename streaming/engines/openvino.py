@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from streaming.engines.in_workers import Predict
-from streaming.frame import Features, Probabilities
+from streaming.steps.frame import Features, Probabilities
 
 _OPTIONS = {
     "INFERENCE_NUM_THREADS": 1,

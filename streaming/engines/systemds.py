@@ -16,14 +16,14 @@ import keras2dml
 from contract.model.bundle import DML, Bundle
 from contract.quantities import quantity
 from keras2dml.scorer import CompiledModel
-from streaming.bisection import bisected
-from streaming.columns import blocks, sources
 from streaming.engines import Tried
 from streaming.errors import ModelFailed
-from streaming.frame import Features, Frame, Probabilities, Step
-from streaming.score import checked, failure
-from streaming.steps import through
-from streaming.tally import Tally, timed
+from streaming.steps.bisection import bisected
+from streaming.steps.columns import blocks, sources
+from streaming.steps.frame import Features, Frame, Probabilities, Step
+from streaming.steps.metrics import Tally, timed
+from streaming.steps.pipeline import through
+from streaming.steps.score import checked, failure
 
 _COLUMNS = "source string, features binary"
 

@@ -26,7 +26,7 @@ from digitstream.broker import Broker
 from digitstream.consumer import reading as reading_topics
 from digitstream.reconcile import reconcile
 from digitstream.status import status
-from streaming.scoring import score
+from streaming.query.program import score
 from tests.contract.kafka.test_score_stream import Scores, take
 from tests.digitstream.conftest import Run
 from tests.streaming.conftest import scoring  # noqa: F401  # a fixture

@@ -15,7 +15,7 @@ from digitstream.consumer import TopicReader
 from digitstream.dead_letters import listing
 from digitstream.showing import shown
 from digitstream.status import status
-from streaming import scoring
+from streaming.query import program
 from tests.contract.wire.test_events import PROGRESS
 from tests.digitstream.test_dead_letters import Again, Wire, again, reader, wire
 
@@ -58,4 +58,4 @@ def test_the_last_micro_batch_is_the_one_that_kafka_has_last(
 def test_what_the_query_writes_is_not_what_it_reads(kind: str) -> None:
     settings = Scoring(subscribe=f"digits.readings,digits.{kind}")
     with pytest.raises(SettingsError, match=rf"digits\.{kind} is none: .* with --subscribe\."):
-        scoring.run(settings, [], print)
+        program.run(settings, [], print)

@@ -17,7 +17,7 @@ from contract.wire.topics import Topics
 from digitstream import consumer
 from digitstream.broker import Broker
 from digitstream.status import LockUnreadable, Status, running, status
-from streaming.topic_ids import KnownTopics
+from streaming.spark.topic_ids import KnownTopics
 from tests.contract.wire.test_events import PROGRESS
 
 HOLD = """

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pyspark.sql import SparkSession
 
 from contract.settings.programs import Scoring
-from streaming.scoring import score
+from streaming.query.program import score
 from tests.streaming.records import reading
 from tests.streaming.wire import Sent, answers, send, until
 

@@ -14,7 +14,7 @@ from contract.model import bundle
 from contract.model.bundle import Bundle, Golden
 from contract.settings.programs import Scoring
 from streaming.engines.in_workers import Predict
-from streaming.frame import Features, Probabilities
+from streaming.steps.frame import Features, Probabilities
 from tests.streaming.records import SHAPE
 
 UPSETTING = 7

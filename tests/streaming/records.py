@@ -11,7 +11,7 @@ import pyarrow as pa
 from contract.wire.events import Reading
 from contract.wire.images import RAW, encode
 from contract.wire.messages import Message
-from streaming.columns import RECORDS
+from streaming.steps.columns import RECORDS
 
 SHAPE = (28, 28, 1)
 TOPIC = "test.readings"

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.model.bundle import Golden
-from streaming.choice import ROUNDED, fault
 from streaming.engines import Tried
+from streaming.engines.trials import ROUNDED, fault
 from streaming.shares import least, most
 
 

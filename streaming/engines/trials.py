@@ -1,0 +1,175 @@
+"""Which engine runs a bundle's model: each is held to the golden set, and the fastest is taken."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from textwrap import shorten
+from typing import NamedTuple
+
+import numpy as np
+from pyspark.sql import SparkSession
+
+from contract.errors import BundleError, SettingsError
+from contract.model.bundle import INT8, ONNX, Bundle, Golden
+from contract.quantities import quantity
+from streaming.engines import Engine, Tried, onnx, openvino
+from streaming.engines.deadline import TookTooLong, check
+from streaming.engines.in_workers import InWorkers, Load
+from streaming.engines.self_contained import ReachesOutside
+from streaming.engines.systemds import Systemds
+from streaming.shares import least, most
+from streaming.spark.failures import RAISED
+
+AUTO = "auto"
+"""The name for whichever engine is the fastest of those that are right."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How far an engine may be off the golden set."""
+
+    agreement: float
+    """Share of the images that must get their golden class."""
+    accuracy: float
+    """Share of the images by which its accuracy may be below that of the golden classes."""
+
+
+EXACT, ROUNDED = Bounds(1.0, 0.0), Bounds(0.999, 0.001)
+
+
+Make = Callable[[SparkSession, Bundle, str], Engine | None]
+"""What makes an engine of a bundle and the name that errors give its model; None where the bundle
+has no model of that kind."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What makes an engine, and how exact it must be."""
+
+    make: Make
+    bounds: Bounds = EXACT
+
+
+def _in_workers(load: Load, file: str) -> Make:
+    def make(spark: SparkSession, bundle: Bundle, title: str) -> Engine | None:
+        if file not in bundle.manifest.files:
+            return None
+        return InWorkers.of(spark, load, bundle.read(file))
+
+    return make
+
+
+ENGINES: Mapping[str, Kind] = {
+    "onnx": Kind(_in_workers(onnx.loaded, ONNX)),
+    "openvino": Kind(_in_workers(openvino.loaded, ONNX)),
+    "openvino-int8": Kind(_in_workers(openvino.loaded, INT8), ROUNDED),
+    "systemds": Kind(Systemds.of),
+}
+"""Every engine by its name on the wire."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What an engine made of the golden set; `fault` says why it may not score, None if it may."""
+
+    engine: str
+    images_per_s: float
+    fault: str | None
+
+    def __str__(self) -> str:
+        """For a line of progress."""
+        return f"{self.engine} {self.fault or f'{self.images_per_s:,.0f} images/s'}"
+
+
+class Choice(NamedTuple):
+    """An engine that may score, its name, and how each one did that was tried."""
+
+    name: str
+    engine: Engine
+    trials: list[Trial]
+
+
+def chosen(
+    spark: SparkSession, bundle: Bundle, title: str, engine: str, stop: threading.Event
+) -> Choice:
+    """The engine of this name, or with AUTO the fastest, of those that keep to the golden set.
+
+    `title` is what errors call the model. Raises SettingsError for a name that is no engine's,
+    BundleError if no engine is left, and Stopping where `stop` is set before all were tried.
+    """
+    if engine != AUTO and engine not in ENGINES:
+        message = (
+            f"There is no engine {engine!r}. The engines are {', '.join(ENGINES)}, and {AUTO} for "
+            f"the fastest of them. Choose one with --engine."
+        )
+        raise SettingsError(message)
+    golden, made = bundle.golden, {}
+    trials = []
+    for name in ENGINES if engine == AUTO else (engine,):
+        made[name], trial = _tried(spark, bundle, title, name, golden)
+        check(stop)
+        trials.append(trial)
+    fit = [trial for trial in trials if trial.fault is None]
+    best = max(fit, key=lambda trial: trial.images_per_s, default=None)
+    for name, each in made.items():
+        if each is not None and (best is None or name != best.engine):
+            each.close()
+    found = None if best is None else made[best.engine]
+    if best is None or found is None:
+        message = (
+            f"Model {title} fails its golden set: {'; '.join(map(str, trials))}. It scores only "
+            f"if it answers as it did when it was trained. Train again, or choose another --engine."
+        )
+        raise BundleError(message)
+    return Choice(best.engine, found, trials)
+
+
+def _tried(
+    spark: SparkSession, bundle: Bundle, title: str, name: str, golden: Golden
+) -> tuple[Engine | None, Trial]:
+    """An engine, and how it does on the golden set; raises BundleError for a model that reaches
+    outside.
+    """
+    kind, engine = ENGINES[name], None
+    try:
+        engine = kind.make(spark, bundle, title)
+        if engine is None:
+            return None, Trial(name, 0.0, "has no model in the bundle")
+        found = engine.tried(bundle.manifest.scaling.apply(golden.inputs))
+    except ReachesOutside as exc:  # nobody who made a sound bundle did that: none of it is used
+        message = (
+            f"Model {title} {exc}. A model must be all in its own file, and must come to an end. "
+            f"Train again, or export it so."
+        )
+        raise BundleError(message) from exc
+    except TookTooLong as exc:
+        return engine, Trial(name, 0.0, f"is too slow: {exc}")
+    except Exception as exc:  # whatever a model does is its fault, and told
+        return engine, Trial(name, 0.0, f"raised {_last_line(exc)}")
+    return engine, Trial(name, found.images_per_s, fault(found, golden, kind.bounds))
+
+
+def fault(found: Tried, golden: Golden, bounds: Bounds) -> str | None:
+    """Why an engine may not score, None if it may."""
+    shape, wanted = found.probabilities.shape, golden.probabilities.shape
+    if shape != wanted:
+        return f"gave {shape} for {quantity(wanted[0], 'image')} of {wanted[1]} classes"
+    if not np.isfinite(found.probabilities).all():
+        return "gave probabilities that are no numbers"
+    classes, right = (each.argmax(axis=1) for each in (found.probabilities, golden.probabilities))
+    images = quantity(len(right), "image")
+    same = int(np.count_nonzero(classes == right))
+    if same < least(bounds.agreement, len(right)):
+        return f"gave another class for {len(right) - same} of {images}"
+    lost = int(np.sum(right == golden.labels)) - int(np.sum(classes == golden.labels))
+    if lost > most(bounds.accuracy, len(right)):
+        return f"is right for {lost} of {images} less"
+    return None
+
+
+def _last_line(error: Exception) -> str:
+    """What an error of this process says, or the one of a worker that is in its text."""
+    raised = RAISED.findall(str(error)) or str(error).splitlines() or [type(error).__name__]
+    return shorten(raised[-1], 200, placeholder=" ...").rstrip(".")

@@ -1,0 +1,1 @@
+"""The models in service: which one answers which readings, and when another takes over."""

@@ -1,0 +1,165 @@
+"""`digitstream score --topic`: readings of the past once more, by another version, to a topic of
+their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.functions import col
+
+from contract.home.checkpoint import Checkpoint
+from contract.kafka.offsets import looking
+from contract.kafka.topics import check_topics_exist, ensure_scores_topic
+from contract.model import bundle
+from contract.settings.programs import History, Rescoring
+from contract.wire.reasons import BadReading
+from streaming.archive.failures import reached
+from streaming.archive.place import Place, check_local
+from streaming.archive.session import DELTA
+from streaming.archive.tables import READINGS
+from streaming.models.answering import SCORE, Judge, everything
+from streaming.models.loaded import Tell, engaged
+from streaming.query.program import Summary
+from streaming.query.query import at_work, checking
+from streaming.spark import source
+from streaming.spark.failures import cause_of
+from streaming.spark.session import prepared, session
+from streaming.spark.sink import LARGEST, written
+from streaming.spark.topic_ids import KnownTopics
+from streaming.steps.frame import Frame
+from streaming.steps.metrics import DEAD_LETTERS, SCORED, Tally, tally
+from streaming.steps.pipeline import through
+from streaming.steps.publish import COLUMNS, Publishing, scores, weight
+
+Span = Mapping[int, tuple[int, int]]
+"""Partition -> the first offset, and the one after the last."""
+
+
+def run(
+    settings: Rescoring, jars: Sequence[Path], tell: Tell, tables: History | None = None
+) -> Summary:
+    """Score again what Kafka stored from `settings.from_timestamp` (else the oldest that is there)
+    to `settings.to_timestamp` (else the end by now), and return when all scores are there.
+
+    With `tables` the readings are those of the archive, which has them when Kafka no longer does;
+    `jars` are Delta's, too. A score has the id of its reading's first one; run again, it writes
+    all once more. What cannot be scored gets nothing: it has its dead letter already;
+    `dead_letters` counts it. Raises NoChampion and BundleError for the version, TopicMissing and
+    BrokerUnavailable for Kafka, NoTables and TablesUnreadable.
+    """
+    if tables is None:
+        check_topics_exist(settings.kafka, settings.read)
+    else:
+        check_local(tables.address)
+    ensure_scores_topic(settings.kafka, settings.topic, settings.partitions)
+    packages = {"spark.jars.packages": tables.packages} if tables and tables.packages else {}
+    more = {**DELTA, **packages} if tables else None
+    spark = session(settings.master, jars, more, settings.spark_secret_file)
+    try:
+        place = None if tables is None else Place(spark, tables.address)
+        return rescore(spark, settings, tell, place)
+    finally:
+        spark.stop()
+
+
+def rescore(
+    spark: SparkSession, settings: Rescoring, tell: Tell, place: Place | None = None
+) -> Summary:
+    """`run` on a session that is there, and stays."""
+    spark, registry = prepared(spark), settings.registry
+    found = registry.fetch(settings.version) if settings.version else registry.resolve()
+    loaded = engaged(spark, found, bundle.load(found.folder), settings.engine, tell, Event())
+    manifest, figures = loaded.bundle.manifest, tally(spark.sparkContext)
+    clock = partial(datetime.now, UTC)
+    topics = settings.topics.scored_to(settings.topic)
+    known = _known(settings, place)
+    publishing = Publishing(topics, known, loaded.model, manifest.classes, clock, figures)
+    checks = checking(manifest.input_shape, topics, manifest.colour)
+    try:
+        past = _of_topics(spark, settings) if place is None else [_of_tables(place, settings)]
+        source.size_batches(spark, manifest.input_shape)
+        for readings in past:
+            records = source.bounded(readings, manifest.input_shape, topics)
+            judge = at_work(loaded, records, checks, everything, publishing)
+            last = partial(scored_again, judge=judge, figures=figures)
+            mapped = through(checks, last, figures, partial(_counted, figures=figures))
+            written(records.mapInArrow(mapped, COLUMNS), settings.kafka)
+    except Exception as failure:
+        raise cause_of(failure, settings.kafka) from failure
+    finally:
+        loaded.engine.close()
+    return Summary(*(round(figures.value.get(name, 0)) for name in (SCORED, DEAD_LETTERS)))
+
+
+def scored_again(frame: Frame, judge: Judge, figures: Tally) -> pa.RecordBatch:
+    """The scores of a frame's good readings, and nothing for the others."""
+    found = scores(judge.scored(frame, SCORE, figures), judge.publishing)
+    found = found.filter(pa.array(weight(found) <= LARGEST))
+    figures.add({SCORED: len(found), DEAD_LETTERS: len(frame.records) - len(found)})
+    return found
+
+
+def _counted(record: pa.RecordBatch, fault: BadReading, figures: Tally) -> None:
+    """No answer to a record for which something raised."""
+    figures.add({DEAD_LETTERS: len(record)})
+
+
+def slices(span: Span, size: int) -> Iterator[Span]:
+    """The span in parts of `size` records at most, each partition's in order."""
+    each = max(1, size // max(len(span), 1))
+    at = {part: begin for part, (begin, _) in span.items()}
+    while any(at[part] < end for part, (_, end) in span.items()):
+        upto = {part: min(at[part] + each, end) for part, (_, end) in span.items()}
+        yield {part: (at[part], max(at[part], upto[part])) for part in span}
+        at = {part: max(at[part], upto[part]) for part in span}
+
+
+def _known(settings: Rescoring, place: Place | None) -> KnownTopics:
+    """The topics whose readings are scored again, so that these keep their ids."""
+    if place is None:
+        with looking(settings.kafka) as log:
+            ids = log.topic_ids(settings.read)
+    else:
+        with reached(place.address):
+            ids = dict.fromkeys(settings.read, place.readings_id(READINGS))
+    begun = Checkpoint.read(settings.checkpoint).planned
+    return KnownTopics.read(settings.known_topics).joined(ids, begun)
+
+
+def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:
+    """The readings that Kafka has of the time, some at a time."""
+    for topic, span in _spans(settings):
+        for part in slices(span, settings.max_offsets_per_trigger):
+            yield source.stored(spark, settings.kafka, {topic: part})
+
+
+def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
+    """The readings that the archive has of the time, as Kafka had them; raises NoTables."""
+    rows = place.existing(READINGS).where(col("topic").isin(*settings.read))
+    begin, end = settings.from_timestamp, settings.to_timestamp
+    if begin is not None:
+        day = begin.astimezone(UTC).date()
+        rows = rows.where((col("date") >= day) & (col("broker_time") >= begin))
+    if end is not None:
+        day = end.astimezone(UTC).date()
+        rows = rows.where((col("date") <= day) & (col("broker_time") < end))
+    return rows.withColumnRenamed("broker_time", "timestamp")
+
+
+def _spans(settings: Rescoring) -> list[tuple[str, Span]]:
+    """What is to be scored of each topic, as it is now."""
+    with looking(settings.kafka) as log:
+        first, end = log.first(settings.read), log.readable(settings.read)
+        begin = log.at(end, settings.from_timestamp) if settings.from_timestamp else first
+        stop = log.at(end, settings.to_timestamp) if settings.to_timestamp else end
+    return [
+        (topic, {part: (begin[topic][part], stop[topic][part]) for part in parts})
+        for topic, parts in end.items()
+    ]

@@ -1,0 +1,28 @@
+"""The third step: from pixels to what the model was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from contract.model.scaling import Scaling
+from contract.wire.images import Shape, raw_size
+from streaming.steps.frame import Frame
+
+
+def scaled(frame: Frame, shape: Shape, scaling: Scaling) -> Frame:
+    """The good images of this shape (H, W, C) as features, by the scaling fitted in training."""
+    images = frame.pixels.filter(frame.good)
+    return replace(frame, features=scaling.apply(viewed(images, raw_size(shape), shape)))
+
+
+def viewed(images: pa.BinaryArray, size: int, shape: Shape) -> NDArray[np.uint8]:
+    """Raw images of `size` bytes each as uint8 (M, H, W, C): a view of the column, not a copy."""
+    begin, data = images.offset, images.buffers()[2]
+    offset = int(np.frombuffer(images.buffers()[1], np.int32)[begin]) if len(images) else 0
+    count = len(images) * size
+    pixels = np.frombuffer(data, np.uint8, count, offset) if count else np.empty(0, np.uint8)
+    return pixels.reshape(len(images), *shape)

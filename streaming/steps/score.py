@@ -1,0 +1,140 @@
+"""The fourth step: what the model makes of the good readings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from contract.quantities import quantity
+from contract.wire import reasons
+from contract.wire.reasons import BadReading
+from streaming.errors import ModelFailed
+from streaming.steps.bisection import Span, bisected
+from streaming.steps.frame import Features, Frame, Probabilities
+
+# By how much a probability may miss the range from 0 to 1: an engine's rounding.
+_ROUNDING = 1e-3
+
+
+class Scorer(Protocol):
+    """A model in a worker."""
+
+    def ready(self) -> None:
+        """Load what it takes, so that the first frame takes as long as any other."""
+
+    def __call__(self, frame: Frame) -> Probabilities:
+        """Probabilities (M, K) of the frame's good readings (M)."""
+
+    def sample(self, features: Features) -> Probabilities:
+        """Probabilities (1, K) of a golden image (1, H, W, C) that is scored alone, by now."""
+
+
+def load(model: str, scorer: Scorer) -> None:
+    """Make a model ready; raises ModelFailed, which names the `model`, if it cannot be loaded."""
+    try:
+        scorer.ready()
+    except Exception as exc:
+        raise failure(model, f"raised {type(exc).__name__}: {exc}") from exc
+
+
+def scored(
+    frame: Frame, model: str, scorer: Callable[[Frame], Probabilities], classes: int
+) -> Frame:
+    """Score the good readings; raises ModelFailed, which names the `model`, unless each gets one
+    probability a class, from 0 to 1 but for rounding.
+    """
+    rows = frame.good.true_count
+    if rows == 0:
+        return replace(frame, probabilities=np.empty((0, classes), np.float32))
+    return replace(frame, probabilities=checked(lambda: scorer(frame), model, (rows, classes)))
+
+
+def sifted(
+    frame: Frame,
+    model: str,
+    scorer: Scorer,
+    golden: Features,
+    classes: int,
+    others: Sequence[Callable[[Frame], object]] = (),
+) -> Frame:
+    """Score the good readings that the model can score, and fail the others; for a frame that it
+    did not score as a whole.
+
+    A reading is to blame if the model raises for it alone, or gives no numbers, while it scores a
+    golden image (1, H, W, C) alone. It is the model's fault, so that ModelFailed is raised, if it
+    does not, or if one of the `others`, which score a frame or raise, scores such a reading.
+    """
+    checked(lambda: scorer.sample(golden), model, (1, classes))
+    rows = np.flatnonzero(np.asarray(frame.good))
+
+    def part(span: Span) -> Frame:
+        mask = np.zeros(len(frame.records), bool)
+        mask[rows[span.begin : span.end]] = True
+        return frame.where(mask)
+
+    made, faults = bisected(
+        len(rows), lambda span: scored(part(span), model, scorer, classes).probabilities
+    )
+    for number, fault in faults.items():
+        if any(_scores(other, part(Span(number, number + 1))) for other in others):
+            raise fault
+    kept = np.ones(len(rows), bool)
+    kept[list(faults)] = False
+    failed = frame.failed(
+        {
+            int(rows[number]): BadReading(reasons.MODEL_FAILED, getattr(fault, "fact", str(fault)))
+            for number, fault in faults.items()
+        }
+    )
+    probabilities = np.concatenate([np.empty((0, classes), np.float32), *made])
+    return replace(failed, features=frame.features[kept], probabilities=probabilities)
+
+
+def failure(model: str, fact: str) -> ModelFailed:
+    """The error that says what a model did, that the stream stopped, and what brings it back."""
+    first = " ".join(fact.split())[:300]
+    message = (
+        f"Model {model} {first}. A model must score every valid image, so scoring stopped and this "
+        f"micro-batch stays open. Promote a version that works (`digitstream models promote`) and "
+        f"start `digitstream score` again: it goes on where it stopped."
+    )
+    error = ModelFailed(message)
+    error.fact = first
+    return error
+
+
+def checked(
+    score: Callable[[], Probabilities], model: str, shape: tuple[int, int]
+) -> Probabilities:
+    """What a model makes of some images, by this shape (N, K); raises ModelFailed unless that is a
+    finite number from 0 to 1 each; an engine's rounding is cut off.
+    """
+    try:
+        probabilities = np.asarray(score(), np.float32)
+    except ModelFailed:
+        raise
+    except Exception as exc:
+        raise failure(model, f"raised {type(exc).__name__}: {exc}") from exc
+    rows, classes = shape
+    if probabilities.shape != shape:
+        fault = f"gave {probabilities.shape} for {quantity(rows, 'image')} of {classes} classes"
+        raise failure(model, fault)
+    if not np.isfinite(probabilities).all():
+        wrong = int(np.count_nonzero(~np.isfinite(probabilities).all(axis=1)))
+        fault = f"gave probabilities that are no numbers for {wrong} of {quantity(rows, 'image')}"
+        raise failure(model, fault)
+    lowest, highest = (probabilities.min(), probabilities.max()) if rows else (0, 0)
+    if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
+        raise failure(model, f"gave probabilities from {lowest:.4g} to {highest:.4g}, not 0 to 1")
+    return probabilities.clip(0, 1)
+
+
+def _scores(other: Callable[[Frame], object], frame: Frame) -> bool:
+    try:
+        other(frame)
+    except ModelFailed:
+        return False
+    return True

@@ -1,0 +1,192 @@
+"""A registry that is slow, locked or away: the stream goes on, and what it found out is kept."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from sqlalchemy import Engine, event
+
+from contract.errors import RegistryUnavailable
+from contract.model import bundle
+from contract.model.bundle import Bundle
+from contract.model.registry import CHALLENGER, CHAMPION
+from contract.settings.programs import Scoring
+from contract.wire import images
+from contract.wire.progress import Progress
+from streaming.engines import trials
+from streaming.engines.in_workers import InWorkers
+from streaming.engines.trials import Kind
+from streaming.models.loaded import Loader
+from streaming.models.polling import Poller
+from streaming.query.program import Summary, score
+from tests.streaming.lasting import answered, heard, running, some
+from tests.streaming.onnx_models import endless, moody, registered_as, upsetting
+from tests.streaming.records import reading
+from tests.streaming.wire import answers, messages, send, until
+
+pytestmark = pytest.mark.spark
+
+LOCK_MS = 20_000
+"""How long MLflow waits for a database that somebody has locked."""
+
+
+@pytest.fixture
+def installed(registered: Path, tmp_path: Path) -> Scoring:
+    shutil.copy(registered, tmp_path)
+    return Scoring(home=tmp_path)
+
+
+@contextmanager
+def locked(settings: Scoring) -> Iterator[None]:
+    """The registry's file, locked while the body runs."""
+    with closing(sqlite3.connect(settings.home / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def impatient() -> Iterator[None]:
+    """MLflow gives up at once where a database is locked, not after LOCK_MS."""
+
+    def at_once(
+        connection: object, cursor: object, statement: str, parameters: object, *_: object
+    ) -> tuple[str, object]:
+        return statement.replace(f"busy_timeout = {LOCK_MS}", "busy_timeout = 50"), parameters
+
+    event.listen(Engine, "before_cursor_execute", at_once, retval=True)
+    yield
+    event.remove(Engine, "before_cursor_execute", at_once)
+
+
+@contextmanager
+def polling(spark: SparkSession, settings: Scoring, said: list[str]) -> Iterator[Poller]:
+    loader = Loader(spark, "onnx", said.append, threading.Event())
+    poller = Poller(settings.registry, loader, said.append, lambda: None, challenged=True)
+    with closing(poller):
+        poller.begin(watched=True)
+        yield poller
+
+
+@pytest.mark.kafka
+def test_no_micro_batch_waits_for_a_registry_that_is_locked(
+    spark: SparkSession, scoring: Scoring, sealed: Bundle
+) -> None:
+    with running(spark, replace(scoring, guard_agreement=0.0, guard_slowness=1e9)) as said:
+        sent = some(scoring, 0)
+        answered(scoring, sent)
+        scoring.registry.promote(registered_as(scoring, sealed, moody()))
+        heard(said, "Version 2 of digits scores from now on.")
+        said.clear()
+        with locked(scoring):
+            for first in (30, 60, 100):  # none of them upsets the model
+                sent |= some(scoring, first)
+                answered(scoring, sent)
+            waited = [*said]
+            upset = [reading(999, payload=images.encode(upsetting()))]
+            sent |= send(scoring, upset)
+            answered(scoring, sent)
+            heard(said, "Version 2 failed a micro-batch")
+        until(lambda: scoring.registry.resolve().version == "1")
+    assert sorted(set(answers(scoring).sources)) == sorted(sent)
+    told = [Progress.of(*each) for each in messages(scoring, scoring.topics.progress)]
+    under_lock = [each for each in told if each.registry_silent_s > 1]
+    quickest = min(each.durations_ms["triggerExecution"] for each in told[-len(under_lock) :])
+    # Either the first question is still open, or micro-batches took less time than an answer.
+    assert not waited or quickest < LOCK_MS
+    [removed] = [each for each in scoring.registry.versions() if each.version == "2"]
+    assert removed.removed is not None and "failed a micro-batch" in removed.removed
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_registry_that_does_not_answer_is_told_once_and_when_it_is_back(
+    spark: SparkSession, installed: Scoring
+) -> None:
+    said: list[str] = []
+    with polling(spark, installed, said) as poller:
+        seats = poller.seats
+        with locked(installed):
+            heard(said, "The registry sqlite:")
+            until(lambda: poller.silent_s > 2)  # some questions later
+            assert poller.seats is seats
+            assert said[0].endswith("Version 1 goes on as champion. It is asked until it answers.")
+        heard(said, "The registry answers again.")
+        assert len(said) == 2
+        assert poller.silent_s < 2
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_the_registry_has_to_know_is_kept_until_it_answers(
+    spark: SparkSession, installed: Scoring, sealed: Bundle
+) -> None:
+    installed.registry.promote(installed.registry.register(sealed, parameters={}), CHALLENGER)
+    said: list[str] = []
+    with polling(spark, installed, said) as poller:
+        challenger = poller.seats.challenger
+        assert challenger is not None
+        with locked(installed):
+            heard(said, "The registry sqlite:")
+            poller.removed(CHALLENGER, challenger, "it was worse", None)
+            assert poller.seats.challenger is None
+        until(lambda: is_free(installed, CHALLENGER))
+        [version, _] = installed.registry.versions()
+        assert version.removed == "it was worse"
+        until(lambda: poller.silent_s == 0.0)
+        assert poller.seats.challenger is None
+        installed.registry.promote("2", CHALLENGER)  # all the same
+        until(lambda: poller.seats.challenger is not None)
+
+
+def is_free(settings: Scoring, alias: str) -> bool:
+    """Whether no version has the alias; False where the poller just writes, too."""
+    try:
+        return not any(alias in version.aliases for version in settings.registry.versions())
+    except RegistryUnavailable:
+        return False
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_the_registry_could_not_be_told_is_said_at_the_end(
+    spark: SparkSession, installed: Scoring, sealed: Bundle
+) -> None:
+    installed.registry.promote(installed.registry.register(sealed, parameters={}))
+    said: list[str] = []
+    with polling(spark, installed, said) as poller, locked(installed):
+        new = poller.seats.champion
+        poller.removed(CHAMPION, new, "it was worse", replace(new))
+        poller.passed(new)
+        poller.close()
+    assert said[-2:] == [
+        "The registry could not be told that version 2 is champion no longer. Do it with "
+        "`digitstream models rollback`.",
+        "The registry could not be told that version 2 did as well as the one before it. The next "
+        "start watches it again.",
+    ]
+
+
+@pytest.mark.kafka
+def test_a_trial_ends_when_the_query_is_to_stop(
+    spark: SparkSession, scoring: Scoring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def make(session: SparkSession, found: Bundle, title: str) -> InWorkers:
+        tried.set()
+        return InWorkers.of(session, endless, found.read(bundle.ONNX))
+
+    monkeypatch.setattr(trials, "ENGINES", {"onnx": Kind(make)})
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        summary = pool.submit(score, spark, scoring, stop, print)
+        assert tried.wait(60)
+        stop.set()
+        assert summary.result(60) == Summary(0, 0)

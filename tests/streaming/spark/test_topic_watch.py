@@ -1,0 +1,78 @@
+"""That Kafka is away is told once, and that it is back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from contract.errors import AccessDenied, BrokerUnavailable
+from contract.kafka.connection import Kafka
+from contract.notices import Notice
+from streaming.spark import topic_watch
+from streaming.spark.topic_watch import Absence
+
+
+def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(topic_watch.time, "monotonic", lambda: now[0])
+    told: list[str] = []
+    absence = Absence(Kafka("broker:9092"), told.append)
+
+    def asked_at(seconds: float) -> None:
+        now[0] = seconds
+        with absence.noted():
+            raise BrokerUnavailable
+
+    asked_at(0.0)
+    absence.over()  # a restart
+    asked_at(10.0)
+    asked_at(14.0)
+    assert told == []
+    asked_at(15.0)
+    asked_at(60.0)
+    absence.over()
+    absence.over()
+    assert told == [
+        "Kafka at broker:9092 does not answer. Nothing is lost: it goes on by itself when Kafka is "
+        "back.",
+        "Kafka at broker:9092 answers again.",
+    ]
+    assert all(isinstance(sentence, Notice) for sentence in told)
+
+
+def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(topic_watch.time, "monotonic", lambda: now[0])
+    told: list[str] = []
+    absence = Absence(Kafka("broker:9092"), told.append)
+    assert not absence.ends_waiting()
+    now[0] = 60.0
+    assert not absence.ends_waiting()  # Kafka is there: it is waited for
+    for now[0] in (61.0, 70.0):
+        with absence.noted():
+            raise BrokerUnavailable
+    assert absence.ends_waiting() and absence.ends_waiting()
+    assert [sentence[:20] for sentence in told] == ["Kafka at broker:9092", "Kafka is still away:"]
+
+
+def test_what_kafka_refuses_us_is_left_to_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, sentences, refusals = threading.Event(), list[str](), list[str]()
+
+    @contextmanager
+    def refusing(kafka: Kafka, patience_ms: int) -> Iterator[None]:
+        refusals.append("looked")
+        if len(refusals) == 2:
+            ended.set()
+        raise AccessDenied
+        yield
+
+    monkeypatch.setattr(topic_watch, "looking", refusing)
+    monkeypatch.setattr(topic_watch, "_LOOK_SECONDS", 0.01)
+    kafka = Kafka("127.0.0.1:1")
+    topic_watch._watch(kafka, None, None, ended, Absence(kafka, sentences.append))
+    assert (len(refusals), sentences) == (2, [])

@@ -1,0 +1,244 @@
+"""What raises is found among what does not, and only that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyspark.accumulators import Accumulator
+
+from contract.wire.events import DeadLetter, Score
+from contract.wire.messages import Message
+from streaming.engines.systemds import Systemds
+from streaming.errors import ModelFailed
+from streaming.models.answering import GUARD, SCORE, Judge, Opinion, Part, answered, everything
+from streaming.query.quarantine import cut
+from streaming.steps.bisection import Span, bisected
+from streaming.steps.columns import sources
+from streaming.steps.frame import Frame, Probabilities, Step
+from streaming.steps.metrics import DEAD_LETTERS, SCORED, Tally, _Sums
+from streaming.steps.pipeline import through
+from streaming.steps.publish import refused
+from streaming.steps.scale import scaled
+from streaming.steps.score import sifted
+from streaming.steps.validate import validated
+from tests.streaming.records import SHAPE, image, reading, records
+from tests.streaming.steps.test_pipeline import (
+    CLASSES,
+    PUBLISHING,
+    SCALING,
+    TOPICS,
+    brightness,
+    decoded,
+)
+
+COUNT = 40
+
+
+@given(st.integers(0, 300).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, 300)))))
+def test_each_record_is_made_once_or_to_blame(case: tuple[int, set[int]]) -> None:
+    count, bad = case
+
+    def attempt(span: Span) -> list[int]:
+        if bad & {*range(*span)}:
+            raise MemoryError
+        return list(range(*span))
+
+    made, faults = bisected(count, attempt)
+    assert [number for numbers in made for number in numbers] == sorted({*range(count)} - bad)
+    assert faults.keys() == bad & {*range(count)}
+
+
+def test_what_is_fatal_is_raised_at_once() -> None:
+    asked: list[Span] = []
+
+    def attempt(span: Span) -> None:
+        asked.append(span)
+        raise KeyError(span)
+
+    with pytest.raises(KeyError):
+        bisected(COUNT, attempt, fatal=LookupError)
+    assert asked == [Span(0, COUNT // 2)]
+
+
+class Model:
+    """A model that makes no numbers of some images, and raises for others."""
+
+    def __init__(self, upset: Callable[[float], bool], golden: bool = True) -> None:
+        self.upset, self.golden = upset, golden
+
+    def ready(self) -> None:
+        pass
+
+    def __call__(self, frame: Frame) -> Probabilities:
+        found = brightness(frame.features)
+        for row, features in enumerate(frame.features):
+            if self.upset(round(float(features[0, 0, 0]) * 255)):
+                found[row] = np.nan
+        return found
+
+    def sample(self, features: np.ndarray) -> Probabilities:
+        return brightness(features) if self.golden else np.full((1, 3), np.nan)
+
+
+def first_pixel(value: int) -> Message:
+    pixels = image(value)
+    pixels[0, 0, 0] = value
+    return reading(value, payload=pixels.tobytes())
+
+
+def judge(model: Model, counts: Tally, version: str = "3") -> Judge:
+    publishing = replace(PUBLISHING, figures=counts)
+    return Judge(f"digits {version}", SHAPE, SCALING, model, publishing, image()[None])
+
+
+def figures() -> Tally:
+    return Accumulator(0, {}, _Sums())
+
+
+def answers(
+    model: Model, *watching: Model, counts: Tally | None = None, step: Step = lambda frame: frame
+) -> list[Message]:
+    """The answers to forty readings whose first pixels count up from 0."""
+    counts = figures() if counts is None else counts
+    opinions = tuple(
+        Opinion(GUARD, judge(each, counts, "2"), everything, told=False) for each in watching
+    )
+    parts = [Part(SCORE, judge(model, counts), everything, opinions)]
+    checks = {
+        "decode": lambda frame: decoded(frame, SHAPE, TOPICS),
+        "validate": lambda frame: validated(frame, SHAPE),
+        "step": step,
+    }
+
+    def last(frame: Frame) -> pa.RecordBatch:
+        return answered(frame, parts, counts)
+
+    def refuse(bad: pa.RecordBatch, fault: object) -> pa.RecordBatch:
+        return refused(bad, fault, parts[0].judge.publishing)
+
+    batch = records([first_pixel(number) for number in range(COUNT)])
+    mapped = through(checks, last, counts, refuse)
+    return [
+        Message(row["key"], row["value"], [tuple(each.values()) for each in row["headers"]])
+        for found in mapped([batch])
+        for row in found.to_pylist()
+    ]
+
+
+def letters(found: list[Message]) -> dict[int, DeadLetter]:
+    """The dead letters by their offsets; every other reading has its score."""
+    bad = {
+        letter.source.offset: letter
+        for message in found
+        if dict(message.headers).get("stage")
+        for letter in (DeadLetter.of(*message),)
+    }
+    good = [Score.of(*each).source.offset for each in found if "stage" not in dict(each.headers)]
+    assert sorted([*bad, *good]) == list(range(COUNT))
+    return bad
+
+
+def test_an_image_that_a_model_cannot_score_becomes_a_dead_letter() -> None:
+    found = letters(answers(Model(lambda pixel: pixel in (7, 31))))
+    assert found.keys() == {7, 31}
+    assert {(each.stage, each.reason) for each in found.values()} == {
+        ("score", "model-failed: gave probabilities that are no numbers for 1 of 1 image")
+    }
+    sent = first_pixel(7)
+    assert (found[7].key, found[7].value, list(found[7].headers)) == sent
+
+
+def test_a_model_that_cannot_score_its_golden_set_is_to_blame_itself() -> None:
+    model = Model(lambda pixel: pixel == 7, golden=False)
+    with pytest.raises(
+        ModelFailed, match=r"^Model digits 3 gave probabilities that are no numbers"
+    ):
+        answers(model)
+
+
+def test_a_model_is_to_blame_for_what_the_one_before_it_can_score() -> None:
+    new, before = Model(lambda pixel: pixel == 7), Model(lambda pixel: False)
+    with pytest.raises(ModelFailed, match=r"^Model digits 3 gave"):
+        answers(new, before)
+
+
+def test_no_model_is_to_blame_for_what_the_one_before_it_cannot_score_either() -> None:
+    new, before = Model(lambda pixel: pixel == 7), Model(lambda pixel: pixel < 10)
+    found = letters(answers(new, before))
+    assert found.keys() == {7}
+
+
+def test_a_model_has_no_opinion_on_what_it_cannot_score() -> None:
+    counts = figures()
+    new, before = Model(lambda pixel: False), Model(lambda pixel: pixel < 10)
+    assert not letters(answers(new, before, counts=counts))
+    assert (counts.value["guard asked"], counts.value["guard agreed"]) == (30, 30)
+
+
+@pytest.mark.parametrize("raised", [MemoryError, RecursionError, pa.ArrowCapacityError, SystemExit])
+def test_a_record_for_which_a_step_raises_becomes_a_dead_letter(
+    raised: type[BaseException],
+) -> None:
+    def step(frame: Frame) -> Frame:
+        if "reading-7" in frame.id.to_pylist():
+            message = "of this\nkind"
+            raise raised(message)
+        return frame
+
+    counts = figures()
+    found = letters(answers(Model(lambda pixel: False), counts=counts, step=step))
+    assert found.keys() == {7}
+    assert found[7].stage == "decode"
+    assert found[7].reason == f"unreadable: {raised.__name__}: of this\\nkind"
+    assert found[7].value == first_pixel(7).value
+    assert (counts.value[SCORED], counts.value[DEAD_LETTERS]) == (COUNT - 1, 1)
+
+
+def test_what_raises_for_nothing_at_all_is_no_records_fault() -> None:
+    def step(frame: Frame) -> Frame:
+        message = "no room"
+        raise OSError(message)
+
+    with pytest.raises(Exception, match="OSError: no room"):
+        answers(Model(lambda pixel: False), step=step)
+
+
+def test_parts_of_spans_are_counted_through_their_partitions() -> None:
+    spans = {"a": {0: Span(5, 8), 1: Span(3, 3)}, "b": {0: Span(0, 2)}}
+    assert cut(spans, Span(0, 5)) == {"a": {0: Span(5, 8)}, "b": {0: Span(0, 2)}}
+    assert cut(spans, Span(2, 4)) == {"a": {0: Span(7, 8)}, "b": {0: Span(0, 1)}}
+    assert cut(spans, Span(4, 5)) == {"b": {0: Span(1, 2)}}
+
+
+class Compiled:
+    """What SystemDS makes of images: no numbers of some, and nothing at all for others."""
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        first = np.round(features[:, 0, 0, 0] * 255)
+        if (first == 9).any():
+            message = "no plan for nine"
+            raise ArithmeticError(message)
+        found = brightness(features).astype(np.float64)
+        found[first == 7] = np.inf
+        return found
+
+
+def test_what_systemds_cannot_score_is_found_on_the_driver() -> None:
+    batch = records([first_pixel(number) for number in range(COUNT)])
+    frame = scaled(validated(decoded(Frame.of(batch), SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
+    golden = SCALING.apply(image()[None])
+    engine = Systemds(Compiled(), "digits 3", golden, len(CLASSES))
+    made = engine.scores(frame.features, sources(batch))
+    found = sifted(frame, "digits 3", made, golden, len(CLASSES))
+    assert dict(zip(range(COUNT), found.reason.to_pylist(), strict=True)) == {
+        **dict.fromkeys(range(COUNT)),
+        7: "model-failed: gave probabilities that are no numbers for 1 of 1 image",
+        9: "model-failed: raised ArithmeticError: no plan for nine",
+    }
+    np.testing.assert_allclose(found.probabilities, brightness(found.features), rtol=1e-6)
