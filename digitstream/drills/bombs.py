@@ -10,8 +10,9 @@ from contract.wire.events import DeadLetter, Reading
 from contract.wire.reasons import TOO_MANY_HEADERS
 from digitstream.children import Command
 from digitstream.drills import raw_batches
-from digitstream.drills.drill import Broken, drill
+from digitstream.drills.drill import drill
 from digitstream.drills.ground import Ground
+from digitstream.drills.outcome import Broken
 
 HEADERS = 8_000_000
 TOGETHER = 10

@@ -12,8 +12,9 @@ from contract.kafka.clients import arguments
 from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
 from digitstream.children import CommandFailed
-from digitstream.drills.drill import Broken, drill
+from digitstream.drills.drill import drill
 from digitstream.drills.ground import Ground, until
+from digitstream.drills.outcome import Broken
 from digitstream.status import status
 
 _IN_A_BATCH = 200

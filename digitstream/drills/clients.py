@@ -13,8 +13,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 from contract import ScoreStream
 from contract.kafka.clients import arguments
 from contract.quantities import quantity
-from digitstream.drills.drill import Broken, drill
+from digitstream.drills.drill import drill
 from digitstream.drills.ground import Ground
+from digitstream.drills.outcome import Broken
 from digitstream.drills.readings import BAD
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")

@@ -18,8 +18,8 @@ from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
 from digitstream import consumer, jars, machine, processes, server_files
 from digitstream.children import Commands
-from digitstream.drills.drill import Broken
 from digitstream.drills.ground import Ground
+from digitstream.drills.outcome import Broken
 from digitstream.java_text import properties_text, utf8_locale
 from digitstream.ports import HOST
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from contract.errors import DigitstreamError
+from digitstream.drills.outcome import Impossible, Outcome
 
 if TYPE_CHECKING:
     from digitstream.drills.ground import Ground
@@ -19,18 +20,6 @@ Raises Broken if the promise was not kept, and Impossible where this machine doe
 """
 
 
-NOTHING_LOST = "Nothing is lost"
-"""What a program says that had to stop, and goes on where it stopped."""
-
-
-class Broken(DigitstreamError):
-    """A promise was not kept."""
-
-
-class Impossible(DigitstreamError):
-    """This machine does not let a drill do what it has to do."""
-
-
 @dataclass(frozen=True)
 class Drill:
     """Something to break; a `lasting` one only when it is asked for by its name."""
@@ -39,17 +28,6 @@ class Drill:
     promise: str
     attempt: Try
     lasting: bool = False
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a drill; `kept` is None where it could not be tried."""
-
-    name: str
-    promise: str
-    seen: str
-    kept: bool | None
-    seconds: float
 
 
 DRILLS: dict[str, Drill] = {}

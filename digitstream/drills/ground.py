@@ -21,7 +21,7 @@ from contract.settings.programs import Engine, Scoring
 from contract.wire.progress import Progress
 from digitstream import broker, consumer, jars, machine
 from digitstream.children import Command, Commands
-from digitstream.drills.drill import Broken
+from digitstream.drills.outcome import Broken
 from digitstream.query_state import QueryState
 from digitstream.reconcile import Mark, Reconciliation, reconcile
 

@@ -21,8 +21,9 @@ from contract.settings.programs import Scoring
 from contract.settings.sources import load
 from digitstream import broker, consumer, jars, machine, secure
 from digitstream.children import Command, CommandFailed, Commands
-from digitstream.drills.drill import NOTHING_LOST, Broken, drill
+from digitstream.drills.drill import drill
 from digitstream.drills.ground import ENGINE, Ground, until
+from digitstream.drills.outcome import NOTHING_LOST, Broken
 from digitstream.rights import PROGRAMS, Right, give, rights
 
 SESSION_MS = 3_000

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from digitstream.children import CommandFailed, Commands
 from digitstream.drills.cluster import cluster, leader
-from digitstream.drills.drill import Impossible, drill
+from digitstream.drills.drill import drill
 from digitstream.drills.ground import Ground, is_root
+from digitstream.drills.outcome import Impossible
 from digitstream.drills.stalled import all_accounted
 
 _COUNT, _RATE = 15_000, "300"

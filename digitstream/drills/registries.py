@@ -19,8 +19,9 @@ from contract.model.registry import Registry
 from contract.quantities import quantity
 from contract.wire.progress import Progress
 from digitstream.children import Command
-from digitstream.drills.drill import Broken, drill
+from digitstream.drills.drill import drill
 from digitstream.drills.ground import Ground, until
+from digitstream.drills.outcome import Broken
 
 RATE = 20
 """Readings a second, so that one micro-batch follows another."""

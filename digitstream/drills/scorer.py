@@ -6,8 +6,9 @@ from collections.abc import Callable
 from functools import partial
 
 from contract.quantities import quantity
-from digitstream.drills.drill import Broken, Impossible, drill
+from digitstream.drills.drill import drill
 from digitstream.drills.ground import Ground, until
+from digitstream.drills.outcome import Broken, Impossible
 
 TRIES = 5
 """How often a moment is looked for before it is called too short."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from contract.kafka.topics import ensure
 from digitstream import broker, consumer, jars, machine
 from digitstream.children import Command, CommandFailed
-from digitstream.drills.drill import NOTHING_LOST, Broken, Impossible, drill
+from digitstream.drills.drill import drill
 from digitstream.drills.ground import Ground, is_root, until
+from digitstream.drills.outcome import NOTHING_LOST, Broken, Impossible
 from digitstream.drills.outside import fill
 
 _PAUSE_SECONDS = 30

@@ -10,8 +10,9 @@ import pytest
 
 from contract.settings.programs import Scoring
 from digitstream.drills import DRILLS, chosen, ground
-from digitstream.drills.drill import Broken, Drill, Impossible, tried
+from digitstream.drills.drill import Drill, tried
 from digitstream.drills.ground import Ground
+from digitstream.drills.outcome import Broken, Impossible
 from tests.digitstream.conftest import Run
 
 

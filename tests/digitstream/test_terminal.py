@@ -26,7 +26,7 @@ from digitstream.broker import Broker
 from digitstream.children import Commands
 from digitstream.commands import demo, doctor, drill
 from digitstream.doctor import Finding
-from digitstream.drills.drill import Outcome
+from digitstream.drills.outcome import Outcome
 from digitstream.originals import sending
 from tests.digitstream.conftest import Run
 from tests.digitstream.test_cli import register
