@@ -22,8 +22,11 @@ from contract.kafka.clients import arguments
 from contract.kafka.topics import ensure
 from contract.settings.programs import Settings
 from contract.wire.events import Model, Score, Source, Times
-from digitstream import broker, consumer, display, jars, machine
-from digitstream.reconcile import reconcile
+from digitstream import terminal
+from digitstream.accounts import topic_reader
+from digitstream.accounts.topics import reconcile
+from digitstream.kafka import server
+from digitstream.machine import jars, needs
 
 PARTITIONS = 2
 
@@ -32,15 +35,15 @@ def main(count: int) -> dict[str, dict[str, float]]:
     """Start a Kafka of our own, fill it, and read it in both ways."""
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder)
-        kafka = broker.start(own, machine.java_17(), machine.fetched(jars.BROKER))
+        kafka = server.start(own, needs.java_17(), needs.fetched(jars.BROKER))
         try:
             settings = Settings(own, kafka.bootstrap_servers)
             ensure(settings.kafka, settings.topics, partitions=PARTITIONS)
-            with display.activity(f"Writing {count} readings and scores"):
+            with terminal.activity(f"Writing {count} readings and scores"):
                 filled(settings, count)
             return {"score_stream": streamed(settings, count), "reconcile": accounted(settings)}
         finally:
-            broker.stop(own)
+            server.stop(own)
 
 
 def filled(settings: Settings, count: int) -> None:
@@ -80,7 +83,7 @@ def streamed(settings: Settings, count: int) -> dict[str, float]:
 
 def accounted(settings: Settings) -> dict[str, float]:
     """Account for all readings."""
-    with consumer.reading(settings.kafka) as reader:
+    with topic_reader.reading(settings.kafka) as reader:
         began = time.perf_counter()
         found = reconcile(reader, settings.topics)
         return _figures(found.total("scored"), time.perf_counter() - began)

@@ -27,9 +27,13 @@ from rich.console import Console
 from contract.kafka.topics import ensure
 from contract.settings.programs import Scoring
 from contract.wire.progress import Progress
-from digitstream import broker, consumer, display, jars, machine, report
-from digitstream.children import Command, Commands
-from digitstream.reconcile import Mark
+from digitstream import terminal
+from digitstream.accounts import topic_reader
+from digitstream.accounts.topics import Mark
+from digitstream.demo import report
+from digitstream.kafka import server
+from digitstream.machine import jars, needs
+from digitstream.machine.subcommands import Command, Commands
 
 READINGS = {
     "auto": 1_000_000,
@@ -62,7 +66,7 @@ def _installation(champions: str) -> Iterator[tuple[Scoring, Commands]]:
     """A broker, and commands that know it."""
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder)
-        kafka = broker.start(own, machine.java_17(), machine.fetched(jars.BROKER))
+        kafka = server.start(own, needs.java_17(), needs.fetched(jars.BROKER))
         try:
             settings = Scoring(own, kafka.bootstrap_servers, tracking_uri=champions)
             ensure(settings.kafka, settings.topics, partitions=settings.partitions)
@@ -74,15 +78,15 @@ def _installation(champions: str) -> Iterator[tuple[Scoring, Commands]]:
             with Commands(own / "logs", shared) as commands:
                 yield settings, commands
         finally:
-            broker.stop(own)
+            server.stop(own)
 
 
 def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any]:
     """Send the engine's readings, then score them; returns the figures."""
     count = READINGS[engine]
-    with display.activity(f"Sending {count} readings for {engine}"):
+    with terminal.activity(f"Sending {count} readings for {engine}"):
         _sent(commands, count, "max")
-    with display.activity(f"Scoring them with {engine}"):
+    with terminal.activity(f"Scoring them with {engine}"):
         command = commands.start(["score", "--engine", engine, "--available-now", "--json"])
         peak = _peak(command)
         summary = json.loads(command.result())
@@ -103,12 +107,12 @@ def waited(settings: Scoring, commands: Commands) -> dict[str, Any]:
     """Latencies in milliseconds by rate; one query scores all of them."""
     commands.start(["score", "--max-latency", MAX_LATENCY])
     found: dict[str, Any] = {}
-    with consumer.reading(settings.kafka) as reader:
-        with display.activity("Warming up"):
+    with topic_reader.reading(settings.kafka) as reader:
+        with terminal.activity("Warming up"):
             _answered(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
         for rate, seconds in RATES.items():
             since = Mark.now(reader, settings.topics)
-            with display.activity(f"{rate} readings/s for {seconds} s"):
+            with terminal.activity(f"{rate} readings/s for {seconds} s"):
                 _answered(reader, settings, commands, rate * seconds, rate)
             latency = report.scores(reader, settings.topics, since).latency_ms
             points = np.percentile(latency, (50, 95, 99, 100)).round(1)
@@ -141,7 +145,7 @@ def _sent(commands: Commands, count: int, rate: str) -> int:
 
 
 def _answered(
-    reader: consumer.TopicReader, settings: Scoring, commands: Commands, count: int, rate: int
+    reader: topic_reader.TopicReader, settings: Scoring, commands: Commands, count: int, rate: int
 ) -> None:
     """Send readings, and return when all are answered."""
     before = Mark.now(reader, settings.topics).answered
@@ -151,7 +155,7 @@ def _answered(
 
 
 def _progress(settings: Scoring) -> list[Progress]:
-    with consumer.reading(settings.kafka) as reader:
+    with topic_reader.reading(settings.kafka) as reader:
         return [
             Progress.of(record.key, record.value, record.headers)
             for records in reader.records(settings.topics.progress)

@@ -25,8 +25,9 @@ from contract.settings.programs import Settings
 from contract.wire.events import Label, Model, Reading, Score, Source, Times
 from contract.wire.images import RAW
 from contract.wire.messages import Message
-from digitstream import broker, machine
-from digitstream.jars import BROKER
+from digitstream.kafka import server
+from digitstream.machine import needs
+from digitstream.machine.jars import BROKER
 
 READINGS = 1_000_000
 BATCH = "250000"
@@ -43,8 +44,8 @@ def main(readings: int) -> None:
     """Measure with so many readings, in a folder that goes afterwards."""
     with tempfile.TemporaryDirectory(prefix="digitstream-bench-") as folder:
         home = Path(folder)
-        java = machine.java_17()
-        kafka = broker.start(home, java, machine.fetched(BROKER)).bootstrap_servers
+        java = needs.java_17()
+        kafka = server.start(home, java, needs.fetched(BROKER)).bootstrap_servers
         try:
             send(Settings(home=home, bootstrap_servers=kafka), readings)
             environ = {**os.environ, "DIGITSTREAM_HOME": folder}
@@ -55,7 +56,7 @@ def main(readings: int) -> None:
                 seconds, _ = timed(environ, *question)
                 sys.stdout.write(f"{' '.join(question)}: {seconds:.1f} s\n")
         finally:
-            broker.stop(home)
+            server.stop(home)
 
 
 def timed(environ: dict[str, str], *command: str) -> tuple[float, str]:

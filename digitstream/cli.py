@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from contract.errors import DigitstreamError
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.commands import (
     accounts,
     broker,
@@ -57,16 +57,16 @@ app.command(short_help="Check this machine and this home.")(doctor.doctor)
 
 def main() -> None:
     """Run a command; what a user can mend is told in one sentence, with exit code 1."""
-    display.begin()
+    terminal.begin()
     logging.getLogger().addFilter(_is_ours)
     try:
         command()()
     except (DigitstreamError, Keras2DMLError) as error:
-        display.complain(error)
+        terminal.complain(error)
         sys.exit(1)
     except SystemExit as ended:
         if ended.code == _INTERRUPTED:
-            display.complain(KeyboardInterrupt("Stopped."))
+            terminal.complain(KeyboardInterrupt("Stopped."))
         raise
 
 

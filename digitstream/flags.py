@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from digitstream import display
-from digitstream.display import Volume
+from digitstream import terminal
+from digitstream.terminal import Volume
 
 if TYPE_CHECKING:
     from contract.settings.programs import Settings
@@ -140,7 +140,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 def _speak(volume: Volume) -> Callable[[bool], None]:
     def set_volume(is_given: bool) -> None:
         if is_given:
-            display.set_volume(volume)
+            terminal.set_volume(volume)
 
     return set_volume
 
@@ -148,7 +148,7 @@ def _speak(volume: Volume) -> Callable[[bool], None]:
 def _print_version(is_given: bool) -> None:
     if is_given:
         project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
-        display.report({}, lambda: f"{project['name']} {project['version']}", False)
+        terminal.report({}, lambda: f"{project['name']} {project['version']}", False)
         raise typer.Exit
 
 
@@ -192,8 +192,8 @@ def connected(settings: S) -> S:
     Raises BrokerUnavailable when the embedded one is meant and does not run, and AccessDenied when
     it takes a profile to get in.
     """
-    from digitstream import broker
+    from digitstream.kafka import server
 
     if settings.bootstrap_servers is not None:
         return settings
-    return replace(settings, bootstrap_servers=broker.address(settings.home))
+    return replace(settings, bootstrap_servers=server.address(settings.home))

@@ -1,7 +1,7 @@
 """Tables for a person: boxed on a terminal, plain columns in a file or a pipe.
 
 This is the one place where text from elsewhere becomes harmless: whatever is drawn here, and
-whatever `digitstream.display` says, goes through `escaped`.
+whatever `digitstream.terminal` says, goes through `escaped`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from contract.errors import DigitstreamError  # noqa: E402
-from digitstream import java  # noqa: E402
+from digitstream.machine import java  # noqa: E402
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts" if os.name == "nt" else "bin") / "python"

@@ -1,6 +1,6 @@
-"""Writes digitstream/jars.sha256 anew, from jars that are fetched now: read the difference.
+"""Writes digitstream/machine/jars.sha256 anew, from jars that are fetched now: read the difference.
 
-`.venv/bin/python scripts/pin_jars.py`, after a version in `digitstream/jars.py` changed.
+`.venv/bin/python scripts/pin_jars.py`, after a version in `digitstream/machine/jars.py` changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from contract import files
-from digitstream import jars, java
+from digitstream.machine import jars, java
 
 HEAD = "# SHA-256 of every jar that digitstream fetches; written by scripts/pin_jars.py\n"
 

@@ -19,8 +19,9 @@ from contract.model.bundle import Bundle, Golden
 from contract.model.scaling import Scaling
 from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
-from digitstream import broker, jars, java
-from digitstream.bounded_client import bounded
+from digitstream.kafka import server
+from digitstream.machine import jars, java
+from digitstream.machine.bounded_client import bounded
 from streaming.spark.session import session
 from tests.own_broker import OwnBroker
 from tests.quick_java import quick_java
@@ -37,13 +38,13 @@ def java_17() -> java.Java:
 @pytest.fixture(scope="session")
 def kafka_broker(
     java_17: java.Java, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[broker.Broker]:
+) -> Iterator[server.Broker]:
     home = tmp_path_factory.mktemp("broker")
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
     with quick_java():
-        running = broker.start(home, java_17, path)
+        running = server.start(home, java_17, path)
     yield running
-    broker.stop(home)
+    server.stop(home)
 
 
 @pytest.fixture
@@ -61,13 +62,13 @@ def locked_home(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) ->
     home = tmp_path_factory.mktemp("locked")
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
     with quick_java():
-        broker.start(home, java_17, path, locked=True)
+        server.start(home, java_17, path, locked=True)
     yield home
-    broker.stop(home)
+    server.stop(home)
 
 
 @pytest.fixture
-def topics(kafka_broker: broker.Broker) -> Topics:
+def topics(kafka_broker: server.Broker) -> Topics:
     named = Topics.named(f"test-{uuid.uuid4().hex[:8]}")
     ensure(kafka_broker.kafka, named)
     return named

@@ -9,7 +9,8 @@ from kafka import KafkaConsumer, TopicPartition
 
 from contract.kafka.clients import arguments
 from contract.kafka.connection import Kafka
-from digitstream import broker, jars, java
+from digitstream.kafka import server
+from digitstream.machine import jars, java
 from tests.quick_java import quick_java
 
 
@@ -23,15 +24,15 @@ class OwnBroker:
     def start(self) -> str:
         """Start it; returns its address."""
         with quick_java():
-            return broker.start(self.home, self._java, self._jars).bootstrap_servers
+            return server.start(self.home, self._java, self._jars).bootstrap_servers
 
     def stop(self) -> None:
         """Stop it, if it runs."""
-        broker.stop(self.home)
+        server.stop(self.home)
 
     def signal(self, number: int) -> None:
         """Send a signal to its process."""
-        running = broker.status(self.home)
+        running = server.status(self.home)
         assert running is not None
         os.kill(running.pid, number)
 

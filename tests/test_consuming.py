@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 
 from contract.kafka.clients import arguments
 from contract.wire.topics import Topics
-from digitstream.broker import Broker
+from digitstream.kafka.server import Broker
 from tests.contract.kafka.test_score_stream import Scores
 
 ROOT = Path(__file__).parents[1]

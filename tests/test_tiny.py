@@ -10,9 +10,9 @@ import pytest
 from contract.data import datasets
 from contract.data.datasets import Dataset
 from contract.settings.programs import Producing, Scoring, Training
-from digitstream import broker
-from digitstream.consumer import reading
-from digitstream.reconcile import reconcile
+from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topics import reconcile
+from digitstream.kafka import server
 from producers import program as producers
 from streaming.query import program
 from training import program as training
@@ -25,7 +25,7 @@ from training import program as training
 @pytest.mark.compute_bound
 @pytest.mark.parametrize("engine", [pytest.param("onnx", marks=pytest.mark.long), "systemds"])
 def test_every_reading_is_answered(
-    engine: str, spark, kafka_broker: broker.Broker, topics, tmp_path
+    engine: str, spark, kafka_broker: server.Broker, topics, tmp_path
 ):
     shared = {
         "home": tmp_path,

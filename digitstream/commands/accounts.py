@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from contract.quantities import quantity
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from contract.kafka.transactions import OpenTransaction
-    from digitstream.reconcile import Partition, Reconciliation
+    from digitstream.accounts.topics import Partition, Reconciliation
 
 COUNTS = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
 REPLAYED = ("replayed", "recovered", "duplicate_ids")
@@ -38,20 +38,21 @@ def reconcile(
     """
     from contract.kafka.offsets import looking
     from contract.settings.programs import History, Scoring
-    from digitstream import consumer
-    from digitstream import reconcile as accounts
-    from digitstream.query_state import QueryState
+    from digitstream.accounts import topic_reader
+    from digitstream.accounts import topics as accounts
+    from digitstream.health.query_state import QueryState
 
     given = locals()
     held: list[OpenTransaction] = []
     settings = flags.loaded(Scoring, given)
     if origin is flags.Origin.TABLES:
-        from digitstream import archived, machine
+        from digitstream.accounts import tables as archived
+        from digitstream.machine import needs
         from streaming.archive.tables import READINGS
 
         with (
-            display.activity("Counting"),
-            machine.tables(flags.loaded(History, given)) as place,
+            terminal.activity("Counting"),
+            needs.tables(flags.loaded(History, given)) as place,
         ):
             id = place.readings_id(READINGS)
             state = QueryState.read(settings, dict.fromkeys(settings.read, id))
@@ -61,7 +62,7 @@ def reconcile(
             ]
     else:
         settings = flags.connected(settings)
-        with display.activity("Counting"), consumer.reading(settings.kafka) as reader:
+        with terminal.activity("Counting"), topic_reader.reading(settings.kafka) as reader:
             state = QueryState.of(settings)
             found = [
                 accounts.reconcile(
@@ -93,7 +94,7 @@ def reconcile(
         "topics": topics,
         "replays": replays,
     }
-    display.report(value, lambda: table(*found, recreated=state.recreated, held=held), as_json)
+    terminal.report(value, lambda: table(*found, recreated=state.recreated, held=held), as_json)
     raise typer.Exit(0 if complete else 1)
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitstream import display, flags
+from digitstream import flags, terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from digitstream.broker import Broker
+    from digitstream.kafka.server import Broker
 
 app = typer.Typer(help="The embedded Kafka of this home.", no_args_is_help=True)
 
@@ -50,27 +50,28 @@ def start(
 ) -> None:
     """Start the embedded Kafka, unless it runs. One that was started with --secure stays so."""
     from contract.settings.programs import Settings
-    from digitstream import broker, jars, machine
+    from digitstream.kafka import server
+    from digitstream.machine import jars, needs
 
     settings = flags.loaded(Settings, locals())
-    path = machine.fetched(jars.BROKER)
-    before = broker.status(settings.home)
-    with display.activity("Starting Kafka"):
-        found = broker.start(settings.home, machine.java_17(), path, port, locked=secure)
+    path = needs.fetched(jars.BROKER)
+    before = server.status(settings.home)
+    with terminal.activity("Starting Kafka"):
+        found = server.start(settings.home, needs.java_17(), path, port, locked=secure)
     _report(found, as_json, "runs already" if found == before else "runs")
     if found.listeners:
-        display.say(_way_in(settings.home))
+        terminal.say(_way_in(settings.home))
 
 
 @app.command()
 def stop(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
     """Stop the embedded Kafka; its data stays."""
     from contract.settings.programs import Settings
-    from digitstream import broker
+    from digitstream.kafka import server
 
     settings = flags.loaded(Settings, locals())
-    with display.activity("Stopping Kafka"):
-        stopped = broker.stop(settings.home)
+    with terminal.activity("Stopping Kafka"):
+        stopped = server.stop(settings.home)
     value = {"running": False, "stopped": None if stopped is None else asdict(stopped)}
 
     def sentence() -> str:
@@ -78,16 +79,16 @@ def stop(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
             return f"No Kafka of {settings.home} was running."
         return f"Kafka at {stopped.bootstrap_servers} (process {stopped.pid}) was stopped."
 
-    display.report(value, sentence, as_json)
+    terminal.report(value, sentence, as_json)
 
 
 @app.command(short_help="Say whether it runs, and where.")
 def status(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
     """Say whether the embedded Kafka runs, and where; exits with 1 if it does not."""
     from contract.settings.programs import Settings
-    from digitstream import broker
+    from digitstream.kafka import server
 
-    found = broker.status(flags.loaded(Settings, locals()).home)
+    found = server.status(flags.loaded(Settings, locals()).home)
     _report(found, as_json)
     raise typer.Exit(0 if found is not None else 1)
 
@@ -108,14 +109,14 @@ def acls(
 ) -> None:
     """Print the commands that give each program its rights on Kafka, or give them (--apply)."""
     from contract.settings.programs import Settings
-    from digitstream import rights
+    from digitstream.kafka import acls
 
     settings = flags.loaded(Settings, locals())
     users = {"producer": producer, "scorer": scorer, "reader": reader}
-    given = list(rights.rights(settings.topics, users, settings.prefix, create=create_topics))
+    given = list(acls.rights(settings.topics, users, settings.prefix, create=create_topics))
     if apply:
         settings = flags.connected(settings)
-        rights.give(settings.kafka, given, settings.topics, settings.partitions)
+        acls.give(settings.kafka, given, settings.topics, settings.partitions)
     value = {"applied": apply, "rights": [asdict(right) for right in given]}
 
     def sentences() -> list[str]:
@@ -125,12 +126,12 @@ def acls(
         tool = f"kafka-acls.sh --bootstrap-server {servers} --command-config ADMIN.properties"
         return [f"{tool} {right.command}" for right in given]
 
-    display.report(value, sentences, as_json)
+    terminal.report(value, sentences, as_json)
 
 
 def _way_in(home: Path) -> str:
     from contract.settings.sources import PROFILES
-    from digitstream.secure import USERS
+    from digitstream.kafka.security import USERS
 
     return (
         f"It lets in only who has a profile: {home / PROFILES} has some, for --kafka-profile or "
@@ -148,4 +149,4 @@ def _report(found: Broker | None, as_json: bool, does: str = "runs") -> None:
         at = f"{found.bootstrap_servers} (process {found.pid}, log {found.log})"
         return f"Kafka {does} at {at}."
 
-    display.report(value, sentence, as_json)
+    terminal.report(value, sentence, as_json)

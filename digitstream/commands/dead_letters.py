@@ -10,13 +10,13 @@ import typer
 
 from contract.quantities import quantity
 from contract.wire.reasons import REASONS, STAGES
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from digitstream.dead_letters import Listed, Listing, Wanted
-    from digitstream.replay import Replayed
-    from digitstream.showing import Shown
+    from digitstream.dead_letters.detail import Shown
+    from digitstream.dead_letters.listing import Listed, Listing, Wanted
+    from digitstream.dead_letters.replay import Replayed
 
 app = typer.Typer(help="Readings that could not be scored.", no_args_is_help=True)
 
@@ -63,14 +63,14 @@ def list_(
     from contract.settings.programs import Settings
 
     given = flags.loaded(Settings, locals())
-    from digitstream import consumer
-    from digitstream.dead_letters import listing
+    from digitstream.accounts import topic_reader
+    from digitstream.dead_letters.listing import listing
 
     wanted = _wanted(stage, reason, since)
     settings = flags.connected(given)
-    with display.activity("Reading"), consumer.reading(settings.kafka) as reader:
+    with terminal.activity("Reading"), topic_reader.reading(settings.kafka) as reader:
         found = listing(reader, settings.topics, last, wanted)
-    display.report(asdict(found), lambda: _letters(found), as_json)
+    terminal.report(asdict(found), lambda: _letters(found), as_json)
 
 
 @app.command(short_help="Show one in full, its image drawn.")
@@ -86,15 +86,15 @@ def show(
     from contract.settings.programs import Settings
 
     given = flags.loaded(Settings, locals())
-    from digitstream import consumer
-    from digitstream.dead_letters import place
-    from digitstream.showing import shown
+    from digitstream.accounts import topic_reader
+    from digitstream.dead_letters.detail import shown
+    from digitstream.dead_letters.listing import place
 
     wanted = place(id)
     settings = flags.connected(given)
-    with display.activity("Reading"), consumer.reading(settings.kafka) as reader:
+    with terminal.activity("Reading"), topic_reader.reading(settings.kafka) as reader:
         found = shown(reader, settings.topics, wanted)
-    display.report(asdict(found), lambda: _shown(found), as_json)
+    terminal.report(asdict(found), lambda: _shown(found), as_json)
 
 
 @app.command(short_help="Send readings again.")
@@ -119,28 +119,28 @@ def replay(
     from contract.settings.programs import Settings
 
     given = flags.loaded(Settings, locals())
-    from digitstream import consumer
-    from digitstream.replay import replay as sent_again
+    from digitstream.accounts import topic_reader
+    from digitstream.dead_letters.replay import replay as sent_again
 
     wanted = _wanted(stage, reason, since, ids)
     settings = flags.connected(given)
-    with display.activity("Replaying"), consumer.reading(settings.kafka) as reader:
+    with terminal.activity("Replaying"), topic_reader.reading(settings.kafka) as reader:
         found = sent_again(
             reader, settings.topics, settings.kafka, wanted, most_attempts, dry_run=dry_run
         )
-    display.report(asdict(found), lambda: _replayed(found), as_json)
+    terminal.report(asdict(found), lambda: _replayed(found), as_json)
 
 
 def _wanted(
     stage: str | None, reason: str | None, since: str | None, ids: list[str] | None = None
 ) -> Wanted:
-    from digitstream import dead_letters
+    from digitstream.dead_letters import listing
 
-    return dead_letters.Wanted(
+    return listing.Wanted(
         stage=stage,
         reason=reason,
-        since=None if since is None else dead_letters.since(since, datetime.now(UTC)),
-        ids=frozenset(dead_letters.place(each) for each in ids or ()),
+        since=None if since is None else listing.since(since, datetime.now(UTC)),
+        ids=frozenset(listing.place(each) for each in ids or ()),
     )
 
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contract.quantities import quantity
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.commands.accounts import table as reconciliation
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from digitstream.report import Report
+    from digitstream.demo.report import Report
 
 
 def demo(
@@ -35,14 +35,14 @@ def demo(
     from contract.settings.programs import Scoring
 
     settings = flags.loaded(Scoring, locals())
-    from digitstream import demo as whole
-    from digitstream.children import stoppable
+    from digitstream.demo import demo as whole
+    from digitstream.machine.subcommands import stoppable
 
     with stoppable():
         plan = whole.Plan() if epochs is None else whole.Plan(epochs=epochs)
         made = whole.run(settings, plan)
-    display.report(made.to_json(), lambda: picture(made), as_json)
-    display.say(f"{settings.home / whole.REPORT} has these figures, report/ their pictures.")
+    terminal.report(made.to_json(), lambda: picture(made), as_json)
+    terminal.say(f"{settings.home / whole.REPORT} has these figures, report/ their pictures.")
     whole.check(made, settings.home / "logs" / "score.log")
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from digitstream.doctor import Finding
+    from digitstream.health.doctor import Finding
 
 
 def doctor(
@@ -27,15 +27,15 @@ def doctor(
 ) -> None:
     """Check this machine and this home; exits with 1, and tells the remedies, if one is wrong."""
     from contract.settings.programs import Settings
-    from digitstream.doctor import examine
+    from digitstream.health.doctor import examine
 
     settings = flags.loaded(Settings, locals())
-    with display.activity("Looking"):
+    with terminal.activity("Looking"):
         findings = examine(settings, os.environ)
     well = all(finding.ok for finding in findings)
 
     value = {"well": well, "findings": [asdict(finding) for finding in findings]}
-    display.report(value, lambda: table(findings), as_json)
+    terminal.report(value, lambda: table(findings), as_json)
     raise typer.Exit(0 if well else 1)
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from digitstream.drills.drill import Outcome
+    from digitstream.drills.outcome import Outcome
 
 Name = Annotated[
     str, typer.Argument(metavar="list|all|NAME", help="The drill to run, all of them, or list.")
@@ -42,25 +42,25 @@ def drill(
                 {"name": each.name, "promise": each.promise} for each in drills.DRILLS.values()
             ]
         }
-        display.report(value, _listed, as_json)
+        terminal.report(value, _listed, as_json)
         return
     chosen = drills.chosen(name)
     from contract.settings.programs import Scoring
-    from digitstream.children import stoppable
-    from digitstream.drills import ground as grounds
     from digitstream.drills.drill import tried
+    from digitstream.drills.ground import ground as grounds
+    from digitstream.machine.subcommands import stoppable
 
     settings = flags.loaded(Scoring, locals())
     outcomes: list[Outcome] = []
-    with stoppable(), display.progress("Drills") as advance:
-        with grounds.prepared(settings, minutes, display.say) as ground:
+    with stoppable(), terminal.progress("Drills") as advance:
+        with grounds.prepared(settings, minutes, terminal.say) as ground:
             for number, each in enumerate(chosen):
                 advance(number, len(chosen), each.name)
                 outcomes.append(tried(each, ground(each.name)))
         advance(len(chosen), len(chosen), "")
     kept = not any(outcome.kept is False for outcome in outcomes)
     value = {"kept": kept, "drills": [asdict(outcome) for outcome in outcomes]}
-    display.report(value, lambda: _table(outcomes), as_json)
+    terminal.report(value, lambda: _table(outcomes), as_json)
     raise typer.Exit(0 if kept else 1)
 
 

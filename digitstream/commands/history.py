@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contract.quantities import quantity
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
@@ -80,22 +80,22 @@ def archive(
     from contract.settings.programs import Archiving
 
     settings = flags.connected(flags.loaded(Archiving, locals()))
-    from digitstream import machine
+    from digitstream.machine import needs
 
-    jars = machine.delta()
+    jars = needs.delta()
     from streaming.archive import archiving
     from streaming.archive.failures import ArchiveStopped
 
     stop = threading.Event()
-    with display.activity(f"Archiving {settings.prefix}.* to {settings.address}") as news:
+    with terminal.activity(f"Archiving {settings.prefix}.* to {settings.address}") as news:
 
         def progress(rows: int) -> None:
             if settings.available_now:
                 news(f"{quantity(rows, 'row', form=',')} so far")
 
-        summary = archiving.run(settings, jars, stop=stop, tell=display.say, progress=progress)
+        summary = archiving.run(settings, jars, stop=stop, tell=terminal.say, progress=progress)
     added = ", ".join(f"{rows} to {name}" for name, rows in asdict(summary).items())
-    display.report(asdict(summary), lambda: f"Rows added to the tables: {added}.", as_json)
+    terminal.report(asdict(summary), lambda: f"Rows added to the tables: {added}.", as_json)
     if settings.available_now and stop.is_set():
         message = (
             "It was stopped before all that is there was archived. Each record is archived once, "
@@ -115,7 +115,7 @@ def list_(
 ) -> None:
     """List the tables: rows, files, bytes, Kafka's time of the newest record."""
     with _opened("Looking", _history(locals())) as place:
-        from digitstream.tables import listed
+        from digitstream.tables.maintenance import listed
 
         _report(listed(place), as_json)
 
@@ -132,7 +132,7 @@ def compact(
 ) -> None:
     """Join small files, also while the archive runs."""
     with _opened("Compacting", _history(locals())) as place:
-        from digitstream.tables import compacted
+        from digitstream.tables.maintenance import compacted
 
         _report(compacted(place, force=force), as_json)
 
@@ -150,7 +150,7 @@ def vacuum(
 ) -> None:
     """Delete the files of versions older than --retain."""
     with _opened("Deleting", _history(locals())) as place:
-        from digitstream.tables import vacuumed
+        from digitstream.tables.maintenance import vacuumed
 
         _report(vacuumed(place, retain, force=force), as_json)
 
@@ -172,19 +172,19 @@ def sql(
 
     settings = flags.loaded(Asking, locals())
     with _opened("Asking", settings) as place:
-        from digitstream.deadline import within
-        from digitstream.sql import asked, lines, views
+        from digitstream.machine.deadline import within
+        from digitstream.tables.sql import asked, lines, views
 
         names = views(place)
         try:
             with within(place.spark, settings.query_timeout):
                 answer = asked(place.spark, query, names)
                 if as_csv:
-                    display.write(_csv(answer, lines(answer, csv=True)))
+                    terminal.write(_csv(answer, lines(answer, csv=True)))
                 elif as_json:
-                    display.write_json(lines(answer))
+                    terminal.write_json(lines(answer))
                 else:
-                    display.report({}, lambda: _shown(answer, limit), False)
+                    terminal.report({}, lambda: _shown(answer, limit), False)
         except BrokenPipeError:  # who reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -197,9 +197,9 @@ def _history(arguments: dict[str, Any]) -> History:
 
 @contextmanager
 def _opened(doing: str, settings: History) -> Iterator[Place]:
-    from digitstream import machine
+    from digitstream.machine import needs
 
-    with display.activity(doing), machine.tables(settings) as place:
+    with terminal.activity(doing), needs.tables(settings) as place:
         yield place
 
 
@@ -211,11 +211,11 @@ def _report(found: Sequence[Any], as_json: bool) -> None:
         texts = [["-" if value is None else str(value) for value in row.values()] for row in rows]
         return Grid(names, texts, right=[name for name in names if name != "table"])
 
-    display.report({"tables": rows}, picture, as_json)
+    terminal.report({"tables": rows}, picture, as_json)
 
 
 def _shown(answer: DataFrame, limit: int) -> Grid:
-    from digitstream.sql import cells
+    from digitstream.tables.sql import cells
 
     rows, more = cells(answer, limit)
     note = f"The first {limit}; --limit shows more." if more else ""

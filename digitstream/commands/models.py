@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contract.quantities import quantity
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from contract.model.registry import Registry, Version
-    from digitstream.comparing import Comparison
+    from digitstream.health.comparison import Comparison
 
 app = typer.Typer(help="The registered versions of the model.", no_args_is_help=True)
 
@@ -48,11 +48,11 @@ def list_(
     as_json: flags.AsJson = False,
 ) -> None:
     """List the versions, the newest first."""
-    with display.activity("Asking the registry"):
+    with terminal.activity("Asking the registry"):
         versions = _registry(locals()).versions()
     value = {"versions": [asdict(version) for version in versions]}
     none = "There is no version yet. `digitstream train` makes one."
-    display.report(value, lambda: _table(versions) if versions else none, as_json)
+    terminal.report(value, lambda: _table(versions) if versions else none, as_json)
 
 
 @app.command(short_help="Show one version: its metrics and its bundle.")
@@ -68,7 +68,7 @@ def show(
     from contract.model import bundle
 
     registry = _registry(locals())
-    with display.activity("Asking the registry"):
+    with terminal.activity("Asking the registry"):
         known = registry.versions()
     found = next((each for each in known if each.version == version), None)
     if found is None:
@@ -83,7 +83,7 @@ def show(
         folder = registry.resolve(found.aliases[0]).folder
         value |= {"folder": str(folder), "manifest": asdict(bundle.load(folder).manifest)}
     title = f"Version {version} of {registry.model}"
-    display.report(value, lambda: Grid(("what", "value"), [*_facts(value)], title=title), as_json)
+    terminal.report(value, lambda: Grid(("what", "value"), [*_facts(value)], title=title), as_json)
 
 
 def _facts(value: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
@@ -127,11 +127,11 @@ def promote(
         )
         raise SettingsError(message)
     registry = _registry(locals())
-    with display.activity("Promoting"):
+    with terminal.activity("Promoting"):
         registry.promote(version, alias)
     value = {"model": registry.model, "version": version, "alias": alias}
     sentence = f"Version {version} of {registry.model} is {alias} now."
-    display.report(value, lambda: sentence, as_json)
+    terminal.report(value, lambda: sentence, as_json)
 
 
 @app.command(short_help="Write the AsyncAPI document for senders.")
@@ -159,7 +159,7 @@ def asyncapi(
             f"Choose a folder that may be written."
         )
         raise SettingsError(message) from exc
-    display.report({"file": str(file), "expects": expects}, lambda: f"{file}: {expects}", as_json)
+    terminal.report({"file": str(file), "expects": expects}, lambda: f"{file}: {expects}", as_json)
 
 
 @app.command(short_help="Make the champion before this one champion again.")
@@ -171,11 +171,11 @@ def rollback(
 ) -> None:
     """Make the champion before this one champion again."""
     registry = _registry(locals())
-    with display.activity("Rolling back"):
+    with terminal.activity("Rolling back"):
         gone, back = registry.rollback()
     value = {"model": registry.model, "version": back, "rolled_back": gone}
     sentence = f"Version {back} of {registry.model} is champion again, {gone} no longer."
-    display.report(value, lambda: sentence, as_json)
+    terminal.report(value, lambda: sentence, as_json)
 
 
 @app.command(short_help="Take the alias challenger away.")
@@ -189,12 +189,12 @@ def dismiss(
     from contract.model.registry import CHALLENGER
 
     registry = _registry(locals())
-    with display.activity("Dismissing"):
+    with terminal.activity("Dismissing"):
         version = registry.resolve(CHALLENGER).version
         registry.remove(version, CHALLENGER, "dismissed by hand")
     value = {"model": registry.model, "version": version, "alias": CHALLENGER}
     sentence = f"Version {version} of {registry.model} is challenger no longer."
-    display.report(value, lambda: sentence, as_json)
+    terminal.report(value, lambda: sentence, as_json)
 
 
 @app.command(short_help="Compare two versions on the same readings.")
@@ -210,11 +210,12 @@ def compare(
 ) -> None:
     """Compare two versions on the readings that both scored: where they differ, which is right."""
     from contract.settings.programs import Settings
-    from digitstream import comparing, consumer
+    from digitstream.accounts import topic_reader
+    from digitstream.health import comparison
 
     settings = flags.connected(flags.loaded(Settings, locals()))
-    with display.activity("Comparing"), consumer.reading(settings.kafka) as reader:
-        found = comparing.compared(reader, settings.topics, topic or [], (one, other))
+    with terminal.activity("Comparing"), topic_reader.reading(settings.kafka) as reader:
+        found = comparison.compared(reader, settings.topics, topic or [], (one, other))
     value = {
         "versions": found.versions,
         "readings": found.both,
@@ -225,7 +226,7 @@ def compare(
         "labelled": found.labelled,
         "right": found.right,
     }
-    display.report(value, lambda: _comparison(found), as_json)
+    terminal.report(value, lambda: _comparison(found), as_json)
 
 
 def _registry(arguments: Mapping[str, object]) -> Registry:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contract.quantities import quantity
-from digitstream import display, flags
+from digitstream import flags, terminal
 
 if TYPE_CHECKING:
     from contract.model.registry import Registry
-    from digitstream.promotion import Promotion
+    from digitstream.health.promotion import Promotion
     from keras2dml.fitting import Iteration
 
 Promote = Annotated[
@@ -81,9 +81,9 @@ def train(
     settings = flags.loaded(Training, locals())
     if unless_champion and _reports_champion(settings.registry, as_json):
         return
-    from digitstream import machine
+    from digitstream.machine import needs
 
-    machine.java_17()
+    needs.java_17()
     settings.registry.check_writable()
     history, held_out = (datasets.read(settings.data, split) for split in ("train", "test"))
     # TensorFlow, which only builds the model here, reads these when it is imported, and is silent.
@@ -92,18 +92,18 @@ def train(
     import keras2dml
     from training import program
 
-    with display.activity("Starting Spark and SystemDS"):
+    with terminal.activity("Starting Spark and SystemDS"):
         spark = keras2dml.spark_session(
             "digitstream-train", settings.master, secret_file=settings.spark_secret_file
         )
     try:
-        with display.progress("Training steps") as advance:
+        with terminal.progress("Training steps") as advance:
             made = program.fit(settings, spark, history, held_out, _shown(advance))
     finally:
         spark.stop()
     compared: Promotion | None = None
     if promote is None:
-        from digitstream.promotion import promote_unless_worse
+        from digitstream.health.promotion import promote_unless_worse
 
         compared = promote_unless_worse(settings.registry, made.version, held_out)
     elif promote:
@@ -123,7 +123,7 @@ def train(
             f"Version {compared.champion} stays champion: {compared.reason}. `digitstream models "
             f"promote {made.version}` makes this one champion all the same."
         )
-    display.report(value, lambda: sentences, as_json)
+    terminal.report(value, lambda: sentences, as_json)
 
 
 def _reports_champion(registry: Registry, as_json: bool) -> bool:
@@ -136,11 +136,11 @@ def _reports_champion(registry: Registry, as_json: bool) -> bool:
         return False
     sentence = f"Version {champion.version} of {champion.name} is champion; nothing was trained."
     value = {"version": champion.version, "trained": False}
-    display.report(value, lambda: sentence, as_json)
+    terminal.report(value, lambda: sentence, as_json)
     return True
 
 
-def _shown(advance: display.Advance) -> Any:
+def _shown(advance: terminal.Advance) -> Any:
     done = 0
 
     def report(planned: int, iterations: Sequence[Iteration]) -> None:
@@ -183,7 +183,7 @@ def produce(
     Faults.parse(settings.faults)
     settings = flags.connected(settings)
     try:
-        with stopping() as stop, display.progress("Readings acknowledged") as advance:
+        with stopping() as stop, terminal.progress("Readings acknowledged") as advance:
             sent = run(
                 settings,
                 stop=stop,
@@ -192,7 +192,7 @@ def produce(
     except Undelivered as trouble:
         if as_json:
             counts = {topic: asdict(delivery) for topic, delivery in trouble.deliveries.items()}
-            display.report({"undelivered": counts}, str, as_json)
+            terminal.report({"undelivered": counts}, str, as_json)
         raise
     faulty = ", ".join(f"{count} {kind}" for kind, count in sent.faults.items()) or "none"
     sentence = (
@@ -200,4 +200,4 @@ def produce(
         f"faulty on purpose: {faulty}) and {quantity(sent.labels, 'label')}."
     )
     value = {**asdict(sent), "readings_per_s": sent.readings_per_s}
-    display.report(value, lambda: sentence, as_json)
+    terminal.report(value, lambda: sentence, as_json)

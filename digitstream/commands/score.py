@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contract.quantities import quantity
-from digitstream import display, flags
+from digitstream import flags, terminal
 
 if TYPE_CHECKING:
     from contract.settings.programs import History, Rescoring
@@ -153,35 +153,35 @@ def score(
         )
         raise SettingsError(message)
     settings = flags.connected(flags.loaded(Scoring, given))
-    from digitstream import machine
+    from digitstream.machine import needs
 
-    machine.java_17()
+    needs.java_17()
     if again.topic:
         history = flags.loaded(History, given) if archived else None
         _score_again(flags.connected(again), history, as_json)
         return
-    connector = machine.connector()
+    connector = needs.connector()
     from streaming.engines.trials import AUTO
     from streaming.query import program
 
     engine = "" if settings.engine == AUTO else f" with {settings.engine}"
-    with display.activity(f"Scoring {', '.join(settings.read)}{engine}"):
-        summary = program.run(settings, connector, display.say)
+    with terminal.activity(f"Scoring {', '.join(settings.read)}{engine}"):
+        summary = program.run(settings, connector, terminal.say)
     letters = quantity(summary.dead_letters, "dead letter")
     sentence = f"{quantity(summary.scored, 'reading')} scored, {letters}."
-    display.report(asdict(summary), lambda: sentence, as_json)
+    terminal.report(asdict(summary), lambda: sentence, as_json)
 
 
 def _score_again(settings: Rescoring, history: History | None, as_json: bool) -> None:
-    from digitstream import machine
+    from digitstream.machine import needs
     from streaming.query import rescoring
 
-    needed = machine.connector() if history is None else machine.delta()
+    needed = needs.connector() if history is None else needs.delta()
     what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"
-    with display.activity(f"Scoring {what} once more, to {settings.topic}"):
-        summary = rescoring.run(settings, needed, display.say, history)
+    with terminal.activity(f"Scoring {what} once more, to {settings.topic}"):
+        summary = rescoring.run(settings, needed, terminal.say, history)
     sentence = (
         f"{quantity(summary.scored, 'reading')} scored to {settings.topic}; "
         f"{summary.dead_letters} cannot be."
     )
-    display.report(asdict(summary), lambda: sentence, as_json)
+    terminal.report(asdict(summary), lambda: sentence, as_json)

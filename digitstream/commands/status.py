@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from contract.quantities import quantity
-from digitstream import display, flags
+from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from contract.wire.progress import Progress
-    from digitstream.status import Status
+    from digitstream.health.status import Status
 
 SILENT_SECONDS = 5.0
 """For how long the registry owes an answer before that is worth a line."""
@@ -37,19 +37,19 @@ def status(
     from contract.kafka.offsets import looking
     from contract.kafka.topics import check_topics_exist
     from contract.settings.programs import Scoring
-    from digitstream import consumer
-    from digitstream import status as figures
+    from digitstream.accounts import topic_reader
+    from digitstream.health import status as figures
 
     settings = flags.connected(flags.loaded(Scoring, locals()))
     if settings.subscribe:
         check_topics_exist(settings.kafka, settings.read)
     with (
-        display.activity("Looking"),
+        terminal.activity("Looking"),
         looking(settings.kafka) as log,
-        consumer.reading(settings.kafka) as reader,
+        topic_reader.reading(settings.kafka) as reader,
     ):
         found = figures.status(reader, log, settings, datetime.now(UTC))
-    display.report(_value(found), lambda: _table(found), as_json)
+    terminal.report(_value(found), lambda: _table(found), as_json)
     raise typer.Exit(0 if found.runs else 1)
 
 

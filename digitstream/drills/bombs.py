@@ -8,11 +8,11 @@ from contract.model import bundle
 from contract.wire import images
 from contract.wire.events import DeadLetter, Reading
 from contract.wire.reasons import TOO_MANY_HEADERS
-from digitstream.children import Command
-from digitstream.drills import raw_batches
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground
+from digitstream.drills.ground import raw_batches
+from digitstream.drills.ground.ground import Ground
 from digitstream.drills.outcome import Broken
+from digitstream.machine.subcommands import Command
 
 HEADERS = 8_000_000
 TOGETHER = 10

@@ -11,11 +11,11 @@ from kafka import KafkaAdminClient
 from contract.kafka.clients import arguments
 from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
-from digitstream.children import CommandFailed
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground, until
+from digitstream.drills.ground.ground import Ground, until
 from digitstream.drills.outcome import Broken
-from digitstream.status import status
+from digitstream.health.status import status
+from digitstream.machine.subcommands import CommandFailed
 
 _IN_A_BATCH = 200
 

@@ -14,7 +14,7 @@ from contract import ScoreStream
 from contract.kafka.clients import arguments
 from contract.quantities import quantity
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground
+from digitstream.drills.ground.ground import Ground
 from digitstream.drills.outcome import Broken
 from digitstream.drills.readings import BAD
 

@@ -11,7 +11,7 @@ from contract.errors import DigitstreamError
 from digitstream.drills.outcome import Impossible, Outcome
 
 if TYPE_CHECKING:
-    from digitstream.drills.ground import Ground
+    from digitstream.drills.ground.ground import Ground
 
 Try = Callable[["Ground"], str]
 """Breaks something on a ground of its own and returns what was seen.

@@ -19,12 +19,14 @@ from contract.kafka.connection import Kafka
 from contract.model import bundle
 from contract.settings.programs import Scoring
 from contract.settings.sources import load
-from digitstream import broker, consumer, jars, machine, secure
-from digitstream.children import Command, CommandFailed, Commands
+from digitstream.accounts import topic_reader
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import ENGINE, Ground, until
+from digitstream.drills.ground.ground import ENGINE, Ground, until
 from digitstream.drills.outcome import NOTHING_LOST, Broken
-from digitstream.rights import PROGRAMS, Right, give, rights
+from digitstream.kafka import security, server
+from digitstream.kafka.acls import PROGRAMS, Right, give, rights
+from digitstream.machine import jars, needs
+from digitstream.machine.subcommands import Command, CommandFailed, Commands
 
 SESSION_MS = 3_000
 """How soon a broker notices that a password does not count any more."""
@@ -126,13 +128,13 @@ class _Admin:
 
     def let_in(self, user: str) -> None:
         """Let the password of a user's profile count again."""
-        password = (secure.folder(self._home) / f"{user}.password").read_text("utf-8")
+        password = (security.folder(self._home) / f"{user}.password").read_text("utf-8")
         for name in self._mechanisms:
             self._alter(UserScramCredentialUpsertion(user, name, password))
 
     @property
     def _mechanisms(self) -> list[str]:
-        return [name for name in secure.MECHANISMS if name.startswith("SCRAM")]
+        return [name for name in security.MECHANISMS if name.startswith("SCRAM")]
 
     def _alter(self, alteration: object) -> None:
         """Kafka takes one change of a user at a time."""
@@ -146,8 +148,8 @@ def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
     """A ground with a Kafka of its own that lets in only whom it knows, and who gives rights."""
     with tempfile.TemporaryDirectory(prefix="digitstream-locked-") as name:
         home = Path(name)
-        java, path = machine.java_17(), machine.fetched(jars.BROKER)
-        kafka = broker.start(home, java, path, locked=True, session_ms=SESSION_MS)
+        java, path = needs.java_17(), needs.fetched(jars.BROKER)
+        kafka = server.start(home, java, path, locked=True, session_ms=SESSION_MS)
         try:
             settings = _settings(home, ground, "reader")
             champion = bundle.load(ground.settings.registry.resolve().folder)
@@ -164,12 +166,12 @@ def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
             }
             with (
                 Commands(home / "logs", shared) as commands,
-                consumer.reading(settings.kafka) as reader,
+                topic_reader.reading(settings.kafka) as reader,
                 _client(admin) as client,
             ):
                 yield Ground(settings, commands, reader, tell=ground.tell), _Admin(home, client)
         finally:
-            broker.stop(home)
+            server.stop(home)
 
 
 def _settings(home: Path, ground: Ground, profile: str) -> Scoring:

@@ -12,10 +12,10 @@ import numpy as np
 from contract.model import bundle
 from contract.model.bundle import Golden
 from contract.model.registry import CHAMPION
-from digitstream.children import Command
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground
+from digitstream.drills.ground.ground import Ground
 from digitstream.drills.outcome import Broken, Impossible
+from digitstream.machine.subcommands import Command
 
 Spoil = Callable[[Path, Golden], Golden]
 """Spoils the files of a bundle, and returns the golden set that it says it keeps to."""

@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from digitstream.children import CommandFailed, Commands
-from digitstream.drills.cluster import cluster, leader
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground, is_root
+from digitstream.drills.ground.cluster import cluster, leader
+from digitstream.drills.ground.ground import Ground, is_root
 from digitstream.drills.outcome import Impossible
 from digitstream.drills.stalled import all_accounted
+from digitstream.machine.subcommands import CommandFailed, Commands
 
 _COUNT, _RATE = 15_000, "300"
 _STARTING_SECONDS = 600.0

@@ -10,10 +10,10 @@ from kafka import KafkaAdminClient, TopicPartition
 
 from contract.kafka.clients import arguments
 from contract.kafka.offsets import looking
-from digitstream.children import CommandFailed
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground, is_root, kill_broker, restart_broker, until
+from digitstream.drills.ground.ground import Ground, is_root, kill_broker, restart_broker, until
 from digitstream.drills.outcome import NOTHING_LOST, Broken, Impossible
+from digitstream.machine.subcommands import CommandFailed
 
 _DISK_BYTES = 1 << 20
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contract.wire.events import Score
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground
+from digitstream.drills.ground.ground import Ground
 from digitstream.drills.outcome import Broken
 
 BAD = "malformed=20%,wrong-shape=16%,empty=16%,oversized=16%,not-an-image=16%,bad-headers=16%"

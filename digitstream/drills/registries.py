@@ -18,10 +18,10 @@ from contract.model import bundle
 from contract.model.registry import Registry
 from contract.quantities import quantity
 from contract.wire.progress import Progress
-from digitstream.children import Command
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground, until
+from digitstream.drills.ground.ground import Ground, until
 from digitstream.drills.outcome import Broken
+from digitstream.machine.subcommands import Command
 
 RATE = 20
 """Readings a second, so that one micro-batch follows another."""

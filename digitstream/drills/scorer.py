@@ -7,7 +7,7 @@ from functools import partial
 
 from contract.quantities import quantity
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground, until
+from digitstream.drills.ground.ground import Ground, until
 from digitstream.drills.outcome import Broken, Impossible
 
 TRIES = 5

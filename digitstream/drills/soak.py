@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from digitstream.children import Command, CommandFailed
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground, kill_broker, restart_broker
+from digitstream.drills.ground.ground import Ground, kill_broker, restart_broker
 from digitstream.drills.outcome import NOTHING_LOST, Broken
+from digitstream.machine.subcommands import Command, CommandFailed
 
 RATE = 200
 _BETWEEN_SECONDS = (5.0, 40.0)

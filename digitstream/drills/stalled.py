@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from contract.kafka.topics import ensure
-from digitstream import broker, consumer, jars, machine
-from digitstream.children import Command, CommandFailed
+from digitstream.accounts import topic_reader
 from digitstream.drills.drill import drill
-from digitstream.drills.ground import Ground, is_root, until
+from digitstream.drills.ground.ground import Ground, is_root, until
 from digitstream.drills.outcome import NOTHING_LOST, Broken, Impossible
 from digitstream.drills.outside import fill
+from digitstream.kafka import server
+from digitstream.machine import jars, needs
+from digitstream.machine.subcommands import Command, CommandFailed
 
 _PAUSE_SECONDS = 30
 _DISK_BYTES = 64 << 20
@@ -60,17 +62,17 @@ def _broker_full_disk(ground: Ground) -> str:
         ballast, home = disk / "ballast", _small_home(ground)
         ground.tell("fills the disk of Kafka's log")
         fill(ballast)
-        until(lambda: broker.status(home) is None, "Kafka's end on a full disk")
+        until(lambda: server.status(home) is None, "Kafka's end on a full disk")
         ballast.unlink()
         ground.tell("makes room and starts Kafka again")
-        broker.start(home, machine.java_17(), machine.fetched(jars.BROKER))
+        server.start(home, needs.java_17(), needs.fetched(jars.BROKER))
         return all_accounted(elsewhere, _COUNT, sending, scorer, *to)
 
 
 @contextmanager
 def _paused(ground: Ground) -> Iterator[None]:
     """Kafka does nothing while the body runs."""
-    running = broker.status(ground.settings.home)
+    running = server.status(ground.settings.home)
     if running is None:
         message = "Kafka does not run"
         raise Broken(message)
@@ -92,13 +94,13 @@ def _on_a_small_disk(ground: Ground) -> Iterator[tuple[Ground, Path]]:
         message = "A small disk can only be mounted by root, on Linux. Run this drill as root."
         raise Impossible(message)
     try:
-        kafka = broker.start(home, machine.java_17(), machine.fetched(jars.BROKER))
+        kafka = server.start(home, needs.java_17(), needs.fetched(jars.BROKER))
         settings = replace(ground.settings, bootstrap_servers=kafka.bootstrap_servers)
         ensure(settings.kafka, settings.topics)
-        with consumer.reading(settings.kafka) as reader:
+        with topic_reader.reading(settings.kafka) as reader:
             yield replace(ground, settings=settings, reader=reader), disk
     finally:
-        broker.stop(home)
+        server.stop(home)
         subprocess.run(["umount", "-l", str(disk)], capture_output=True, check=False)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.settings.programs import Settings
-from digitstream.broker import Broker
+from digitstream.kafka.server import Broker
 from tests.quick_java import QUICK
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from digitstream.java import JavaMissing
+from digitstream.machine.java import JavaMissing
 from scripts import bootstrap
 
 ROOT = Path(__file__).resolve().parents[2]

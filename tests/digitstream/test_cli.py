@@ -16,7 +16,7 @@ from contract.model.registry import Registry
 from contract.model.scaling import Scaling
 from contract.settings.programs import Settings
 from contract.wire.topics import Topics
-from digitstream.broker import Broker
+from digitstream.kafka.server import Broker
 from tests.digitstream.conftest import Run
 
 NAMES = ("demo", "broker", "train", "produce", "score", "status", "models", "reconcile")

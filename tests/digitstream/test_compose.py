@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from contract.data import datasets
-from digitstream.broker import Broker
+from digitstream.kafka.server import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "docker-compose.yml"

@@ -19,8 +19,8 @@ from contract.settings import programs
 from contract.settings.programs import Engine, Payload
 from contract.settings.rules import RULES
 from contract.wire.reasons import REASONS, STAGES
-from digitstream import cli, display, flags
-from digitstream.display import Volume
+from digitstream import cli, flags, terminal
+from digitstream.terminal import Volume
 from producers.faults import NAMES
 from tests.digitstream.conftest import Run
 
@@ -141,12 +141,12 @@ def test_quiet_says_nothing_but_the_error(run: Run, words: tuple[str, ...]) -> N
 
 
 def test_quiet_says_what_somebody_must_read(capsys: pytest.CaptureFixture[str]) -> None:
-    display.set_volume(Volume.QUIET)
+    terminal.set_volume(Volume.QUIET)
     try:
-        display.say("Version 2 scores from now on.")
-        display.say(Notice("Version 2 is champion no longer."))
+        terminal.say("Version 2 scores from now on.")
+        terminal.say(Notice("Version 2 is champion no longer."))
     finally:
-        display.set_volume(Volume.NORMAL)
+        terminal.set_volume(Volume.NORMAL)
     assert capsys.readouterr().err == "Version 2 is champion no longer.\n"
 
 
@@ -156,7 +156,7 @@ def test_verbose_tells_where_an_error_comes_from(run: Run, monkeypatch: pytest.M
     try:
         code, _, said = run("tables", "list", "-v")
     finally:
-        display.set_volume(Volume.NORMAL)
+        terminal.set_volume(Volume.NORMAL)
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
     assert code == 1 and "Traceback" in said and "check_local" in said

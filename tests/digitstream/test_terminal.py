@@ -21,17 +21,18 @@ from contract.settings.programs import Settings
 from contract.wire.events import DeadLetter, Label, Model, Score, Source, Times
 from contract.wire.progress import Lag, Opinion, Progress
 from contract.wire.topics import Topics
-from digitstream import display, plots
-from digitstream.broker import Broker
-from digitstream.children import Commands
+from digitstream import terminal as display
 from digitstream.commands import demo, doctor, drill
-from digitstream.doctor import Finding
+from digitstream.dead_letters.raw_records import sending
+from digitstream.demo import plots
 from digitstream.drills.outcome import Outcome
-from digitstream.originals import sending
+from digitstream.health.doctor import Finding
+from digitstream.kafka.server import Broker
+from digitstream.machine.subcommands import Commands
 from tests.digitstream.conftest import Run
+from tests.digitstream.demo.test_report import made
 from tests.digitstream.test_cli import register
 from tests.digitstream.test_grid import HOSTILE
-from tests.digitstream.test_report import made
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -54,7 +55,7 @@ def test_only_one_module_writes_to_the_terminal() -> None:
     files = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
     assert len(files) > 100
     found = {file.name for file in files if writing.search(file.read_text())}
-    assert found == {"display.py", "grid.py"}
+    assert found == {"terminal.py", "grid.py"}
 
 
 def test_progress_and_errors(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
-from digitstream.java import Java
+from digitstream.machine.java import Java
 
 SAYS = """
 import org.apache.logging.log4j.LogManager;

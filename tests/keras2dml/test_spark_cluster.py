@@ -14,7 +14,7 @@ import psutil
 import pyspark
 import pytest
 
-from digitstream import java
+from digitstream.machine import java
 from keras2dml.network import LOOPBACK
 from tests.listening import Listeners
 from tests.streaming.wire import until

@@ -10,7 +10,7 @@ import pytest
 from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
 from contract.settings.programs import Producing
-from digitstream.drills.cluster import running, servers
+from digitstream.drills.ground.cluster import running, servers
 from producers.program import run
 from producers.sending import Delivery, Undelivered
 from tests.own_broker import stored

@@ -9,12 +9,12 @@ import pytest
 
 from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
-from digitstream import broker
+from digitstream.kafka import server
 
 
 @pytest.fixture
 def scoring(
-    kafka_broker: broker.Broker, topics: Topics, registered: Path, tmp_path: Path
+    kafka_broker: server.Broker, topics: Topics, registered: Path, tmp_path: Path
 ) -> Scoring:
     """Settings that score what is on fresh topics with a registry of their own, and end."""
     shutil.copy(registered, tmp_path)

@@ -11,7 +11,7 @@ from contract.settings.programs import Settings
 from contract.wire.events import Source
 from contract.wire.times import moment
 from contract.wire.topics import Topics
-from digitstream.drills import raw_batches
+from digitstream.drills.ground import raw_batches
 from tests.streaming.wire import topic_id
 
 LARGEST, SMALLEST = 2**63 - 1, -(2**63)

@@ -14,8 +14,8 @@ from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
 from contract.kafka import bounded_batches
 from contract.kafka.bounded_batches import BoundedBatch
 from contract.wire.bounds import CUT_BYTES, CUT_HEADERS, is_cut
-from digitstream.drills import raw_batches
-from digitstream.drills.raw_batches import UNCOMPRESSED
+from digitstream.drills.ground import raw_batches
+from digitstream.drills.ground.raw_batches import UNCOMPRESSED
 
 HEADERS = [("ce_id", b"a-1"), ("x", None), ("", b"")]
 FIRST = 40

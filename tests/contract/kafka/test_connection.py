@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from contract.kafka.connection import Certificate, Kafka, Login, Secret, Security
-from digitstream.certificates import Authority, now
+from digitstream.kafka.certificates import Authority, now
 
 PASSWORD = 'hid"d3n\\x'
 LOGIN = Login("SCRAM-SHA-512", "scorer", Secret(PASSWORD))

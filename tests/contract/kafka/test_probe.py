@@ -24,8 +24,8 @@ from contract.kafka.topics import ensure
 from contract.settings.programs import Settings
 from contract.settings.sources import load
 from contract.wire.topics import Topics
-from digitstream import secure
-from digitstream.certificates import LEAF_DAYS, Authority, now
+from digitstream.kafka import security as secure
+from digitstream.kafka.certificates import LEAF_DAYS, Authority, now
 
 NO_FILE = Path("no-such.toml")
 KINDS = ("", "-plain", "-certificate")

@@ -27,7 +27,7 @@ from contract.kafka.topics import ensure
 from contract.wire.events import Model, Score, Source, Times
 from contract.wire.messages import Message
 from contract.wire.topics import Topics
-from digitstream import broker
+from digitstream.kafka import server
 from tests.own_broker import OwnBroker
 from tests.streaming.wire import until
 
@@ -70,7 +70,7 @@ class Scores:
 
 
 @pytest.fixture
-def scores(kafka_broker: broker.Broker, topics: Topics) -> Scores:
+def scores(kafka_broker: server.Broker, topics: Topics) -> Scores:
     return Scores(kafka_broker.bootstrap_servers, topics)
 
 

@@ -20,7 +20,7 @@ from contract.kafka.subscription import RecordsLost
 from contract.kafka.topics import ensure
 from contract.wire.messages import Message
 from contract.wire.topics import Topics
-from digitstream.broker import Broker
+from digitstream.kafka.server import Broker
 from tests.contract.kafka.test_score_stream import Scores, offsets, take
 from tests.streaming.wire import make_compressed
 

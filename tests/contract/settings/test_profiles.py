@@ -13,7 +13,7 @@ from contract.errors import SettingsError
 from contract.kafka.connection import Login, Secret
 from contract.settings.programs import Settings
 from contract.settings.sources import load
-from digitstream.certificates import AUTHORITY_YEARS, LEAF_DAYS, Authority, now
+from digitstream.kafka.certificates import AUTHORITY_YEARS, LEAF_DAYS, Authority, now
 
 HIDDEN = "hunter2"
 

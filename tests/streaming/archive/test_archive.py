@@ -23,9 +23,9 @@ from contract.settings.programs import Archiving, Rescoring
 from contract.wire.events import Score, Source
 from contract.wire.headers import TIME
 from contract.wire.topics import Topics
-from digitstream import jars, java
-from digitstream.broker import Broker
-from digitstream.drills import raw_batches
+from digitstream.drills.ground import raw_batches
+from digitstream.kafka.server import Broker
+from digitstream.machine import jars, java
 from streaming.archive.tables import TABLES
 from tests.listening import Listeners
 from tests.streaming.archives import (

@@ -14,8 +14,9 @@ from contract.kafka.topics import ensure
 from contract.settings.programs import Scoring
 from contract.wire.events import Source
 from contract.wire.messages import Message
-from digitstream import broker, jars, java
-from digitstream.drills import raw_batches
+from digitstream.drills.ground import raw_batches
+from digitstream.kafka import server
+from digitstream.machine import jars, java
 from streaming.query import program as scoring_query
 from streaming.query.program import score
 from tests.contract.wire.test_schemas import keeps
@@ -86,7 +87,7 @@ def test_what_kafka_itself_cannot_give_any_more_is_a_dead_letter(
     beats: list[Path] = []
     monkeypatch.setattr(scoring_query, "beat", beats.append)
     path = jars.ensure(jars.BROKER, java_17, Path(spark_jars[0]).parents[1])
-    own = broker.start(tmp_path / "own", java_17, path)
+    own = server.start(tmp_path / "own", java_17, path)
     settings = replace(scoring, bootstrap_servers=own.bootstrap_servers)
     ensure(settings.kafka, settings.topics, partitions=1)
     sent = [
@@ -94,17 +95,17 @@ def test_what_kafka_itself_cannot_give_any_more_is_a_dead_letter(
         for _ in range(3)
     ]
     assert sent == [0, 5, 10]
-    broker.stop(tmp_path / "own")
+    server.stop(tmp_path / "own")
     [log] = Path(own.data).glob(f"{settings.topics.readings}-0/*.log")
     data = bytearray(log.read_bytes())
     data[len(data) // 2] ^= 1
     log.write_bytes(data)
     try:
-        broker.start(tmp_path / "own", java_17, path)
+        server.start(tmp_path / "own", java_17, path)
         [_, beginning, end] = scores(spark, settings)  # the first tells that it is ready
         found = answers(settings)
     finally:
-        broker.stop(tmp_path / "own")
+        server.stop(tmp_path / "own")
     assert len(beats) > 8  # one for each part: whoever looks sees that it goes on
     assert beginning.startswith("Micro-batch 0 could not be answered as a whole (")
     assert end.startswith("Micro-batch 0 is answered, with 5 dead letters for readings that cannot")

@@ -11,8 +11,8 @@ from contract.kafka.topics import ensure_scores_topic
 from contract.model.bundle import Bundle
 from contract.settings.programs import Rescoring, Scoring
 from contract.wire.events import Label, Score
-from digitstream.comparing import NothingToCompare, compared
-from digitstream.consumer import reading as reading_topics
+from digitstream.accounts.topic_reader import reading as reading_topics
+from digitstream.health.comparison import NothingToCompare, compared
 from streaming.query.rescoring import rescore, slices
 from tests.streaming.odd import ODD
 from tests.streaming.onnx_models import linear, registered_as

@@ -16,8 +16,8 @@ from contract.model.bundle import Bundle
 from contract.settings.programs import Archiving, Scoring
 from contract.wire.events import Source
 from contract.wire.messages import Message
-from digitstream.consumer import reading as reading_topics
-from digitstream.reconcile import reconcile
+from digitstream.accounts.topic_reader import reading as reading_topics
+from digitstream.accounts.topics import reconcile
 from streaming.query.rescoring import rescore
 from tests.streaming.archive.test_archive import delta_jars  # noqa: F401  # a fixture
 from tests.streaming.archives import archived, rows

@@ -9,7 +9,7 @@ import pytest
 
 from contract.errors import AccessDenied, TlsFailed
 from contract.kafka.connection import Certificate, Kafka, Security
-from digitstream.certificates import LEAF_DAYS, Authority, now
+from digitstream.kafka.certificates import LEAF_DAYS, Authority, now
 from streaming.archive import failures as archive
 from streaming.spark import failures
 

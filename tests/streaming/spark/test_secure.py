@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from contract.settings.programs import Scoring
 from contract.settings.sources import load
-from digitstream import secure
-from digitstream.consumer import reading
-from digitstream.rights import PROGRAMS, give, rights
+from digitstream.accounts.topic_reader import reading
+from digitstream.kafka import security
+from digitstream.kafka.acls import PROGRAMS, give, rights
 from tests.quick_java import QUICK
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
@@ -194,7 +194,7 @@ def test_java_and_spark_show_no_secret_however_much_they_say(
 ) -> None:
     words = ("--count", str(READINGS), "--rate", "max", "--label-delay", "0")
     assert installation.run("produce", *words, profile="producer")[0] == 0
-    folder = secure.folder(installation.broker)
+    folder = security.folder(installation.broker)
     key, begin, chain = (folder / "scorer.pem").read_text().partition("-----BEGIN CERTIFICATE")
     (installation.home / "chain.pem").write_text(begin + chain)
     apart = installation.broker / "scorer.key"
@@ -223,6 +223,6 @@ def test_java_and_spark_show_no_secret_however_much_they_say(
 
 def passwords(home: Path) -> Iterator[bytes]:
     """What nobody may see: each password, and the first line of each key."""
-    for user in secure.USERS:
-        yield (secure.folder(home) / f"{user}.password").read_bytes()
-        yield (secure.folder(home) / f"{user}.pem").read_bytes().splitlines()[1]
+    for user in security.USERS:
+        yield (security.folder(home) / f"{user}.password").read_bytes()
+        yield (security.folder(home) / f"{user}.pem").read_bytes().splitlines()[1]

@@ -17,9 +17,9 @@ from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
 from contract.settings.programs import Scoring
 from contract.wire.events import Source
-from digitstream.consumer import reading as topic_reader
-from digitstream.query_state import QueryState
-from digitstream.reconcile import Mark, Reconciliation, reconcile
+from digitstream.accounts.topic_reader import reading as topic_reader
+from digitstream.accounts.topics import Mark, Reconciliation, reconcile
+from digitstream.health.query_state import QueryState
 from streaming.query.program import score
 from streaming.spark.failures import ReadingsLost
 from streaming.spark.topic_ids import KnownTopics, TopicRecreated

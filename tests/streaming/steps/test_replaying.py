@@ -16,11 +16,11 @@ from contract.model.bundle import Bundle, Golden
 from contract.settings.programs import Scoring
 from contract.wire import images
 from contract.wire.messages import Message
-from digitstream.consumer import TopicReader, reading
-from digitstream.dead_letters import Wanted
-from digitstream.query_state import QueryState
-from digitstream.reconcile import Reconciliation, reconcile
-from digitstream.replay import Replayed, replay
+from digitstream.accounts.topic_reader import TopicReader, reading
+from digitstream.accounts.topics import Reconciliation, reconcile
+from digitstream.dead_letters.listing import Wanted
+from digitstream.dead_letters.replay import Replayed, replay
+from digitstream.health.query_state import QueryState
 from streaming.query.program import score
 from tests.contract.wire.test_schemas import keeps
 from tests.streaming.records import image

@@ -1,0 +1,79 @@
+"""Accounts for the readings that the tables hold, as `reconcile` does for those on the topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from pyspark.sql.functions import col
+
+from digitstream.accounts.ledger import Offsets, Partition, Topic
+from digitstream.accounts.topics import Reconciliation
+from streaming.archive.place import Place
+from streaming.archive.tables import DEAD_LETTERS, READINGS, SCORES, Table
+
+
+def reconcile(
+    place: Place,
+    topic: str,
+    begun: Mapping[int, int] | None = None,
+    committed: Mapping[int, int] | None = None,
+) -> Reconciliation:
+    """Account for the readings of a topic that are archived, by their answers that are.
+
+    Readings before those with which the scoring query has `begun` do not count. A reading may be
+    ahead of its answer, by the archive's last commits: it is missing only if it is before both
+    `committed`, where the scoring query stands if that is known, and the last reading of its
+    partition with an answer. A row that is there twice counts as a duplicate. Raises NoTables.
+    """
+    readings, scores, letters = (
+        _offsets(place, table, topic) for table in (READINGS, SCORES, DEAD_LETTERS)
+    )
+    read = {
+        part: offsets[offsets >= (begun or {}).get(part, 0)] for part, offsets in readings.items()
+    }
+    partitions = [
+        _partition(
+            part,
+            offsets,
+            scores.get(part, np.empty(0, np.int64)),
+            letters.get(part, np.empty(0, np.int64)),
+            (committed or {}).get(part),
+        )
+        for part, offsets in sorted(read.items())
+        if len(offsets)
+    ]
+    return Reconciliation(topic, partitions)
+
+
+def _partition(
+    part: int, readings: Offsets, scores: Offsets, letters: Offsets, committed: int | None
+) -> Partition:
+    begin, end = int(readings.min()), int(readings.max()) + 1
+    topic = Topic({part: (begin, end)})
+    topic.answered("score", part, scores)
+    topic.answered("dead letter", part, letters)
+    answers = np.concatenate([scores, letters])
+    answers = answers[(answers >= begin) & (answers < end)]
+    stands = int(answers.max()) + 1 if len(answers) else begin
+    rows = np.bincount(readings - begin)
+    found = topic.settled(
+        part,
+        absent=begin + np.flatnonzero(rows == 0),
+        committed=stands if committed is None else min(stands, committed),
+    )
+    return replace(found, duplicates=found.duplicates + len(readings) - int(np.count_nonzero(rows)))
+
+
+def _offsets(place: Place, table: Table, topic: str) -> dict[int, Offsets]:
+    """By partition the offsets of the topic's readings that the rows of a table are about, in any
+    order, each as often as it has rows.
+    """
+    if table not in place.found:
+        return {}
+    rows = place.read(table).where(col("topic") == topic).select("partition", "offset")
+    found: Any = rows.toPandas()
+    part, offset = found["partition"].to_numpy(), found["offset"].to_numpy(np.int64)
+    return {int(number): offset[part == number] for number in np.unique(part)}

@@ -1,0 +1,1 @@
+"""Installations in which drills may break things."""

@@ -1,0 +1,273 @@
+"""Where drills break things: a broker, a registry and a checkpoint of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+
+from contract.home.checkpoint import Checkpoint
+from contract.kafka.topics import ensure
+from contract.model import bundle
+from contract.quantities import quantity
+from contract.settings.programs import Engine, Scoring
+from contract.wire.progress import Progress
+from digitstream.accounts import topic_reader
+from digitstream.accounts.topics import Mark, Reconciliation, reconcile
+from digitstream.drills.outcome import Broken
+from digitstream.health.query_state import QueryState
+from digitstream.kafka import server
+from digitstream.machine import jars, needs
+from digitstream.machine.subcommands import Command, Commands
+
+ENGINE: Engine = "onnx"
+PATIENCE = 120.0
+_GLANCE_SECONDS = 0.02
+_FAST = 5e-4
+
+
+@dataclass(eq=False)
+class Ground:
+    """An installation in which things may break; a drill has topics and a checkpoint to itself."""
+
+    settings: Scoring
+    commands: Commands
+    reader: topic_reader.TopicReader
+    minutes: float = 60.0
+    """How long a drill goes on that lasts."""
+    tell: Callable[[str], object] = lambda sentence: None
+    """Called as each phase begins, with what it does."""
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the query keeps how far it is."""
+        return self.settings.checkpoint
+
+    def send(self, count: int, *options: str, rate: str = "max") -> int:
+        """Send readings; returns how many Kafka acknowledged."""
+        return int(json.loads(self.sending(count, *options, rate=rate).result())["readings"])
+
+    def sending(self, count: int, *options: str, rate: str = "max") -> Command:
+        """Send readings meanwhile."""
+        self.tell(f"sends {quantity(count, 'reading', form=',')}")
+        words = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", *options]
+        return self.commands.start([*words, "--prefix", self.settings.prefix, "--json"])
+
+    def score(self, *options: str, in_a_batch: int = 1_000) -> Command:
+        """Start the scorer."""
+        self.tell("starts the scorer")
+        own = ["--prefix", self.settings.prefix, "--name", self.settings.name]
+        size = ["--max-offsets-per-trigger", str(in_a_batch)]
+        return self.commands.start(["score", "--engine", ENGINE, *own, *size, *options, "--json"])
+
+    def archive(self, *options: str) -> Command:
+        """Start to keep what goes over the topics in tables."""
+        self.tell("starts the archive")
+        return self.commands.start(
+            ["archive", "--prefix", self.settings.prefix, *options, "--json"]
+        )
+
+    def reconciled(self, *options: str) -> Command:
+        """Start to account for the readings."""
+        self.tell("accounts for the readings")
+        own = ["--prefix", self.settings.prefix, "--name", self.settings.name]
+        return self.commands.start(["reconcile", *own, *options, "--json"])
+
+    def kill(self, command: Command) -> None:
+        """Kill the driver at once (SIGKILL): its Python, its JVM, its workers."""
+        self.tell(f"kills `digitstream {command.name}`")
+        family = _family(command)
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        psutil.wait_procs(family, 30)
+        command.stop()
+
+    def kill_workers(self, command: Command) -> int:
+        """Kill the Python workers of a scorer (SIGKILL); returns how many there were."""
+        self.tell("kills the scorer's Python workers")
+        found = [member for member in _family(command) if _is_worker(member)]
+        for worker in found:
+            with suppress(psutil.NoSuchProcess):
+                worker.kill()
+        return len(found)
+
+    def answers(self) -> int:
+        """Scores and dead letters by now, those that came twice twice."""
+        return Mark.now(self.reader, self.settings.topics).answered
+
+    def progress(self) -> list[Progress]:
+        """What the scorer told of each of its micro-batches."""
+        return [
+            Progress.of(record.key, record.value, record.headers)
+            for records in self.reader.records(self.settings.topics.progress)
+            for record in records
+        ]
+
+    def done(self) -> int:
+        """With how many readings the query is done."""
+        committed = Checkpoint.read(self.checkpoint).committed
+        return sum(committed.get(self.settings.topics.readings, {}).values())
+
+    def await_answers(self, count: int, scorer: Command, patience: float = PATIENCE) -> None:
+        """Return when there are so many answers; raises Broken if none comes for a while."""
+        self.tell(f"waits for {quantity(count, 'answer', form=',')}")
+        _grown(self.answers, count, scorer, "answers", patience)
+
+    def await_done(self, count: int, scorer: Command) -> None:
+        """Return when the query is done with so many readings, however often it answered them."""
+        self.tell(f"waits until {quantity(count, 'reading is', 'readings are', ',')} done with")
+        _grown(self.done, count, scorer, "readings done with", PATIENCE)
+
+    def await_said(self, command: Command, words: str, often: int = 1) -> None:
+        """Return when a command has told of this so often; raises Broken after a while."""
+        self.tell(f"waits until `digitstream {command.name}` says: {words}")
+
+        def said() -> bool:
+            command.check()
+            return sum(words in line for line in command.said) >= often
+
+        until(said, f"`{words}` from a command")
+
+    def batches(self, kind: str) -> int:
+        """The number of the last micro-batch of `offsets` or `commits`, -1 if there is none."""
+        return max((int(file.name) for file in (self.checkpoint / kind).glob("[0-9]*")), default=-1)
+
+    def accounts(self) -> Reconciliation:
+        """What became of all readings."""
+        state = QueryState.of(self.settings)
+        topics = self.settings.topics
+        readings, replays = (state.committed(topic) for topic in topics.answered)
+        return reconcile(self.reader, topics, None, readings, replays, state.ids)
+
+    def all_answered(self, sent: int) -> str:
+        """What was seen, if each of the readings sent has its answer; raises Broken if not."""
+        self.tell("accounts for the readings")
+        found = self.accounts()
+        counts = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
+        total = {count: found.total(count) for count in counts}
+        seen = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in total.items())
+        if total["missing"] or total["in_flight"] or total["produced"] != sent:
+            message = f"{sent} readings were sent; {seen}"
+            raise Broken(message)
+        return seen
+
+
+def _grown(
+    counted: Callable[[], int], count: int, scorer: Command, what: str, patience: float
+) -> None:
+    """Return when a count has grown so far; raises Broken if it does not grow for a while."""
+    last, moved = -1, time.monotonic()
+    while last < count:
+        scorer.check()
+        now = counted()
+        if now != last:
+            last, moved = now, time.monotonic()
+        if time.monotonic() - moved > patience:
+            message = f"{last} of {count} {what}, then no more for {patience:.0f} s"
+            raise Broken(message)
+        time.sleep(_GLANCE_SECONDS)
+
+
+def _family(command: Command) -> list[psutil.Process]:
+    """Its process and all that descend from it; none if it has ended."""
+    with suppress(psutil.NoSuchProcess):
+        driver = psutil.Process(command.pid)
+        return [driver, *driver.children(recursive=True)]
+    return []
+
+
+def _is_worker(process: psutil.Process) -> bool:
+    """Whether Spark's daemon forked it to run Python."""
+    with suppress(psutil.NoSuchProcess):
+        return "pyspark.daemon" in " ".join(process.cmdline()) and not process.children()
+    return False
+
+
+def until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+    """Return when the condition holds; it is looked at very often. Raises Broken after a while."""
+    began = time.monotonic()
+    while not condition():
+        if time.monotonic() - began > patience:
+            message = f"{what} did not happen within {patience:.0f} s"
+            raise Broken(message)
+        time.sleep(_FAST)
+
+
+@contextmanager
+def prepared(
+    settings: Scoring, minutes: float = 60.0, tell: Callable[[str], object] = lambda sentence: None
+) -> Iterator[Callable[[str], Ground]]:
+    """A broker and a registry with the installation's champion; makes a ground for each drill, one
+    that lasts for so many minutes. `tell` is called as each phase of a drill begins.
+
+    Raises NoChampion and BundleError.
+    """
+    tell("A Kafka and a registry for the drills are started.")
+    champion = bundle.load(settings.registry.resolve().folder)
+    with tempfile.TemporaryDirectory(prefix="digitstream-drill-") as name:
+        home = Path(name)
+        own = Scoring(home=home, master=settings.master)
+        own.registry.promote(own.registry.register(champion, parameters={}))
+        kafka = server.start(home, needs.java_17(), needs.fetched(jars.BROKER))
+        try:
+            shared = {
+                "DIGITSTREAM_HOME": str(home),
+                "DIGITSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+                "DIGITSTREAM_MASTER": settings.master,
+                "DIGITSTREAM_DATA": settings.data,
+            }
+            address = replace(own, bootstrap_servers=kafka.bootstrap_servers).kafka
+            with (
+                Commands(home / "logs", shared) as commands,
+                topic_reader.reading(address) as reader,
+            ):
+
+                def ground(drill: str) -> Ground:
+                    mine = replace(
+                        own,
+                        bootstrap_servers=kafka.bootstrap_servers,
+                        prefix=drill,
+                        name=drill,
+                        engine=ENGINE,
+                    )
+                    ensure(mine.kafka, mine.topics)
+                    return Ground(
+                        mine,
+                        commands,
+                        reader,
+                        minutes,
+                        lambda sentence: tell(f"The drill {drill} {sentence}."),
+                    )
+
+                yield ground
+        finally:
+            server.stop(home)
+
+
+def kill_broker(ground: Ground) -> None:
+    """Kill Kafka (SIGKILL)."""
+    ground.tell("kills Kafka")
+    found = server.status(ground.settings.home)
+    if found is not None:
+        process = psutil.Process(found.pid)
+        process.kill()
+        process.wait()
+
+
+def restart_broker(ground: Ground) -> None:
+    """Start Kafka again, where it was."""
+    ground.tell("starts Kafka again")
+    server.start(ground.settings.home, needs.java_17(), needs.fetched(jars.BROKER))
+
+
+def is_root() -> bool:
+    """Whether we may do anything on this machine."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0

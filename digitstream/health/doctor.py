@@ -1,0 +1,145 @@
+"""Looks at everything that has to be right, and says what is not and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from contract.errors import DigitstreamError
+from contract.kafka.topics import ensure
+from contract.model import bundle
+from contract.settings.programs import Settings
+from digitstream.flags import connected
+from digitstream.machine import jars, java
+
+FREE_BYTES = 2 * 1024**3
+PYTHONS = ((3, 11), (3, 14))
+LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; `detail` holds the remedy when it is not ok."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """Every check, in the order in which one rests on another; changes nothing."""
+    checks: dict[str, Callable[[], str]] = {
+        "Python": _python,
+        "packages": _packages,
+        "Java": lambda: f"Java {java.RELEASE} at {java.find(environ).home}",
+        "jars": lambda: _jars(jars.cache(environ)),
+        "SystemDS": _systemds,
+        "BLAS": _blas,
+        "disk": lambda: _disk(settings.home),
+        "Kafka": lambda: str(connected(settings).kafka),
+        "topics": lambda: _topics(connected(settings)),
+        "champion": lambda: _champion(settings),
+    }
+    return [_found(name, check) for name, check in checks.items()]
+
+
+class Unwell(DigitstreamError):
+    """Something that a check found wrong."""
+
+
+def _found(name: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, check())
+    except DigitstreamError as error:
+        return Finding(name, False, str(error))
+
+
+def _python() -> str:
+    least, below = PYTHONS
+    if not least <= sys.version_info[:2] < below:
+        message = (
+            f"Python is {sys.version.split()[0]}, which must be from 3.11 to 3.13. `make setup`."
+        )
+        raise Unwell(message)
+    return f"{sys.version.split()[0]} at {sys.executable}"
+
+
+def _packages() -> str:
+    if not LOCK.exists():
+        message = f"{LOCK} is missing: digitstream runs from its checkout. Run it from there."
+        raise Unwell(message)
+    wrong = []
+    locked = [line.split() for line in LOCK.read_text("utf-8").splitlines() if "==" in line[:1000]]
+    for words in locked:
+        name, _, wanted = words[0].partition("==")
+        if not wanted or ";" in words:
+            continue
+        found = _version(name)
+        if found != wanted:
+            wrong.append(f"{name} is {found}, not {wanted}")
+    if wrong:
+        message = f"Not as locked: {'; '.join(wrong)}. Run `make clean setup`."
+        raise Unwell(message)
+    return "as requirements.lock has them"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "missing"
+
+
+def _jars(cache: Path) -> str:
+    missing = []
+    for each in jars.SETS:
+        if (cache / each.folder_name).is_dir():
+            jars.check(each, cache)
+        else:
+            missing.append(each.name)
+    if missing:
+        return f"{', '.join(missing)} will be fetched when first used"
+    return f"in {cache}, as {jars.PINS.name} has them"
+
+
+def _systemds() -> str:
+    from keras2dml import Keras2DMLError
+    from keras2dml.session import systemds_jar
+
+    try:
+        return str(systemds_jar())
+    except Keras2DMLError as error:
+        raise Unwell(str(error)) from error
+
+
+def _blas() -> str:
+    from keras2dml import blas
+
+    return blas.found().detail
+
+
+def _disk(home: Path) -> str:
+    place = next(folder for folder in (home.resolve(), *home.resolve().parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if free < FREE_BYTES:
+        message = (
+            f"{place} has {free / 1024**3:.1f} GiB free; {FREE_BYTES / 1024**3:.0f} are needed for "
+            f"Kafka, checkpoints and models. Make room or choose another --home."
+        )
+        raise Unwell(message)
+    return f"{free / 1024**3:.0f} GiB free at {place}"
+
+
+def _topics(settings: Settings) -> str:
+    ensure(settings.kafka, settings.topics, create=False)
+    return f"all seven of {settings.prefix}"
+
+
+def _champion(settings: Settings) -> str:
+    found = settings.registry.resolve()
+    bundle.load(found.folder)
+    return f"version {found.version} of {found.name}, its digests match"

@@ -1,0 +1,1 @@
+"""The embedded Kafka: its server, its certificates, users and rights."""

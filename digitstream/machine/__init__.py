@@ -1,0 +1,1 @@
+"""What the commands need of this machine: Java, jars, ports, processes."""
