@@ -6,15 +6,17 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+from kafka import IsolationLevel, KafkaAdminClient, TopicPartition, errors
+from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType
+from kafka.protocol.consumer.offsets import OffsetSpec
+from kafka.structs import OffsetAndMetadata
+
+from contract.kafka.clients import arguments, reaching, served
 from contract.kafka.connection import Kafka
 from contract.kafka.transactions import Offsets, OpenTransaction, open_transactions
 from contract.wire.places import topic_id_of
 from contract.wire.times import milliseconds
-
-if TYPE_CHECKING:
-    from kafka import KafkaAdminClient
 
 __all__ = ["Log", "Offsets", "looking"]
 
@@ -71,8 +73,6 @@ class Log:
         """The offset of each partition's first readable record that Kafka stored then or later;
         where there is none, the one in `end`.
         """
-        from kafka import IsolationLevel, TopicPartition  # noqa: PLC0415
-
         places = {
             TopicPartition(topic, partition): milliseconds(time)
             for topic, partitions in end.items()
@@ -87,8 +87,6 @@ class Log:
 
     def retention_s(self, topics: Sequence[str]) -> float | None:
         """Seconds for which the most forgetful of the topics keeps a record; None is for ever."""
-        from kafka.admin import ConfigFilterType, ConfigResource, ConfigResourceType  # noqa: PLC0415
-
         wanted = [
             ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": None})
             for topic in topics
@@ -99,9 +97,6 @@ class Log:
 
     def commit(self, group: str, offsets: Offsets) -> None:
         """Let the group's next reading be those offsets, as if a member had read up to there."""
-        from kafka import TopicPartition  # noqa: PLC0415
-        from kafka.structs import OffsetAndMetadata  # noqa: PLC0415
-
         named = {
             TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
             for topic, partitions in offsets.items()
@@ -111,8 +106,6 @@ class Log:
 
     def committed(self, group: str) -> dict[str, dict[int, int]]:
         """What a group has read; nothing if there is no such group, or Kafka cannot tell yet."""
-        from kafka import errors  # noqa: PLC0415
-
         found: dict[str, dict[int, int]] = {}
         try:
             known = self._admin.list_group_offsets([group]).get(group, {})
@@ -130,9 +123,6 @@ class Log:
     def _offsets(
         self, topics: Iterable[str], spec: str, *, committed: bool = False
     ) -> dict[str, dict[int, int]]:
-        from kafka import IsolationLevel, TopicPartition  # noqa: PLC0415
-        from kafka.protocol.consumer.offsets import OffsetSpec  # noqa: PLC0415
-
         places = {
             TopicPartition(topic["name"], each["partition_index"]): OffsetSpec[spec]
             for topic in self._admin.describe_topics(list(topics))
@@ -150,11 +140,6 @@ def looking(kafka: Kafka, patience_ms: int | None = None) -> Iterator[Log]:
     """A look at that Kafka's topics; raises BrokerUnavailable if nobody answers there, or not any
     more in the body. A question may take `patience_ms`, else what kafka-python allows.
     """
-    # Spark's workers know this module by name and have no Kafka client to load.
-    from kafka import KafkaAdminClient  # noqa: PLC0415
-
-    from contract.kafka.clients import arguments, reaching, served  # noqa: PLC0415
-
     with reaching(kafka):
         patience = {} if patience_ms is None else {"request_timeout_ms": patience_ms}
         admin = KafkaAdminClient(**arguments(kafka), **patience)

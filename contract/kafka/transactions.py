@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+
+from kafka import KafkaAdminClient, TopicPartition, errors
 
 from contract.quantities import quantity
 from contract.wire.reasons import shown
 from contract.wire.times import stamp
-
-if TYPE_CHECKING:
-    from kafka import KafkaAdminClient
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Topic -> partition -> offset."""
@@ -68,8 +66,6 @@ def open_transactions(
 
 def _told(admin: KafkaAdminClient, held: OpenTransaction) -> OpenTransaction:
     """The transaction with its producer, if Kafka tells that."""
-    from kafka import TopicPartition, errors  # noqa: PLC0415
-
     place = TopicPartition(held.topic, held.partition)
     try:
         producers = admin.describe_producers([place])[place].active_producers
@@ -84,8 +80,6 @@ def _told(admin: KafkaAdminClient, held: OpenTransaction) -> OpenTransaction:
 
 def _named(admin: KafkaAdminClient, held: list[OpenTransaction]) -> list[OpenTransaction]:
     """The transactions with their transactional ids, where Kafka tells them."""
-    from kafka import errors  # noqa: PLC0415
-
     producers = {each.producer for each in held if each.producer is not None}
     if not producers:
         return held

@@ -21,7 +21,7 @@ from contract.settings.programs import Settings
 from contract.wire.events import DeadLetter, Label, Model, Score, Source, Times
 from contract.wire.progress import Lag, Opinion, Progress
 from contract.wire.topics import Topics
-from digitstream import terminal as display
+from digitstream import terminal
 from digitstream.commands import demo, doctor, drill
 from digitstream.dead_letters.raw_records import sending
 from digitstream.demo import plots
@@ -59,10 +59,10 @@ def test_only_one_module_writes_to_the_terminal() -> None:
 
 
 def test_progress_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
-    display.begin()
-    display.say(HOSTILE)
-    display.complain(DigitstreamError(f"{HOSTILE}\n  - one\n  - {HOSTILE}"))
-    with display.progress(HOSTILE) as advance, display.activity(HOSTILE) as news:
+    terminal.begin()
+    terminal.say(HOSTILE)
+    terminal.complain(DigitstreamError(f"{HOSTILE}\n  - one\n  - {HOSTILE}"))
+    with terminal.progress(HOSTILE) as advance, terminal.activity(HOSTILE) as news:
         advance(1, 2, HOSTILE)
         news(HOSTILE)
     said = harmless(capsys.readouterr().err)
@@ -71,16 +71,16 @@ def test_progress_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 BARS = f"""
-from digitstream import display
+from digitstream import terminal
 
 text = {HOSTILE!r}
-with display.progress(text) as advance:
+with terminal.progress(text) as advance:
     advance(1, 2, text)
-    display.say(text)
-with display.activity(text) as news:
+    terminal.say(text)
+with terminal.activity(text) as news:
     news(text)
-table = display.Grid((text,), [(text,)], title=text, note=text, last=(text,))
-display.report({{}}, lambda: [table, text], False)
+table = terminal.Grid((text,), [(text,)], title=text, note=text, last=(text,))
+terminal.report({{}}, lambda: [table, text], False)
 """
 
 
@@ -119,7 +119,7 @@ def test_what_commands_of_ours_say(tmp_path: Path, capsys: pytest.CaptureFixture
         commands.start(["--version"], heard.append).result()
     assert heard[0].startswith("[/x][red]\x1b[2J") and heard[0].endswith("\\xff")
     for line in heard:
-        display.say(line)
+        terminal.say(line)
     assert "[red]\\x1b[2J" in harmless(capsys.readouterr().err)
     assert "[red]\\x1b[2J" in harmless((tmp_path / "logs" / "--version.log").read_text())
 
@@ -128,8 +128,8 @@ def test_reports_of_drills_doctor_and_demo(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     outcome = Outcome(HOSTILE, HOSTILE, HOSTILE, False, 1.0)
-    display.report({}, lambda: drill._table([outcome]), False)
-    display.report({}, lambda: doctor.table([Finding(HOSTILE, False, HOSTILE)]), False)
+    terminal.report({}, lambda: drill._table([outcome]), False)
+    terminal.report({}, lambda: doctor.table([Finding(HOSTILE, False, HOSTILE)]), False)
     scores = replace(
         made().scores,
         predicted=np.array([WRITABLE, "$\\frac$", WRITABLE]),
@@ -137,7 +137,7 @@ def test_reports_of_drills_doctor_and_demo(
         engines=(HOSTILE,),
     )
     report = replace(made(), scores=scores, dead_letters=Counter({HOSTILE: 1}))
-    display.report({}, lambda: demo.picture(report), False)
+    terminal.report({}, lambda: demo.picture(report), False)
     assert harmless(capsys.readouterr().out).count(SEEN) >= 9
     plots.draw(report, tmp_path)
 

@@ -47,7 +47,7 @@ import os, sys, threading
 from pathlib import Path
 from contract.settings.sources import load
 from contract.settings.programs import Scoring
-from streaming import source
+from streaming.spark import source
 from streaming.spark.failures import cause_of
 from streaming.query.program import score
 from streaming.spark.session import session
