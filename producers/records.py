@@ -11,7 +11,7 @@ import numpy as np
 from contract.settings.programs import Payload
 from contract.wire import headers, images
 from contract.wire.messages import Message
-from contract.wire.times import stamp_of
+from contract.wire.values.times import stamp_of
 from producers.devices import Block, Device
 from producers.faults import DUPLICATE, GOOD, KINDS, NAMES
 

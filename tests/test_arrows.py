@@ -19,16 +19,52 @@ ARROWS = {
     "digitstream": ROOMS,
     "bench": ROOMS,
 }
+FLOORS = {
+    "contract": (
+        {"errors", "files", "notices", "quantities"},
+        {"wire", "home"},
+        {"kafka", "data"},
+        {"model"},
+        {"settings"},
+    ),
+    "streaming": (
+        {"errors", "shares"},
+        {"spark"},
+        {"steps", "archive"},
+        {"engines"},
+        {"models"},
+        {"query"},
+    ),
+    "digitstream": (
+        {"grid"},
+        {"terminal", "alive"},
+        {"machine"},
+        {"kafka"},
+        {"flags", "accounts"},
+        {"health"},
+        {"dead_letters", "tables", "demo"},
+        {"drills"},
+        {"commands"},
+        {"cli"},
+        {"__main__"},
+    ),
+}
+"""The wings and modules of a room, from the lowest to the highest: imports run down."""
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """The packages whose names an import in this module begins with."""
+def modules(tree: ast.AST) -> Iterator[str]:
+    """The modules that are imported, and the names that are imported from them: `a.b`, `a.b.c`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            yield str(node.module).partition(".")[0]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def packages(file: Path) -> set[str]:
+    """The packages whose names an import in this file begins with."""
+    return {name.partition(".")[0] for name in modules(ast.parse(file.read_text("utf-8")))}
 
 
 @pytest.mark.parametrize("room", sorted(ARROWS))
@@ -36,10 +72,40 @@ def test_a_room_imports_only_what_its_arrows_allow(room: str) -> None:
     files = list((ROOT / room).rglob("*.py"))
     assert files
     for file in files:
-        found = set(imported(ast.parse(file.read_text()))) & ROOMS
-        assert found <= ARROWS[room] | {room}, file
+        assert packages(file) & ROOMS <= ARROWS[room] | {room}, file
 
 
 def test_streaming_needs_no_keras() -> None:
     for file in (ROOT / "streaming").rglob("*.py"):
-        assert not {"keras", "tensorflow"} & set(imported(ast.parse(file.read_text()))), file
+        assert not {"keras", "tensorflow"} & packages(file), file
+
+
+@pytest.mark.parametrize("room", sorted(FLOORS))
+def test_a_wing_imports_only_from_the_floors_below(room: str) -> None:
+    heights = {wing: height for height, wings in enumerate(FLOORS[room]) for wing in wings}
+    entries = [entry for entry in (ROOT / room).iterdir() if entry.name != "__init__.py"]
+    assert {entry.stem for entry in entries if _has_code(entry)} == set(heights)
+    upward = [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for wing in heights
+        for file in (ROOT / room).glob(f"{wing}/**/*.py" if _is_wing(room, wing) else f"{wing}.py")
+        for name in modules(ast.parse(file.read_text("utf-8")))
+        if name.startswith(f"{room}.")
+        for imported in (name.split(".")[1],)
+        if imported != wing and heights[imported] >= heights[wing]
+    ]
+    assert upward == []
+
+
+def test_wire_and_data_need_no_client() -> None:
+    for wing in ("wire", "data"):
+        for file in (ROOT / "contract" / wing).rglob("*.py"):
+            assert "kafka" not in packages(file), file
+
+
+def _has_code(entry: Path) -> bool:
+    return entry.suffix == ".py" or (entry / "__init__.py").exists()
+
+
+def _is_wing(room: str, name: str) -> bool:
+    return (ROOT / room / name).is_dir()

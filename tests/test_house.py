@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("bench", "contract", "digitstream", "keras2dml", "producers", "streaming", "training")
 LONGEST = 300
+MOST_MODULES = 15
+"""Modules of one folder, beside its `__init__`; a folder with one rule each may have more."""
+CATALOGUES = ("keras2dml/rules", "keras2dml")
+MOST_NAMESAKES = 3
 
 # A package index or registry, by address: whoever installs chooses where from.
 INDEX = re.compile(
@@ -34,6 +39,31 @@ def test_files_are_short() -> None:
         if (lines := len(file.read_text().splitlines())) > LONGEST
     }
     assert long == {}
+
+
+def modules() -> list[Path]:
+    """The modules of the rooms, by their paths in the checkout, but for `__init__` and the like."""
+    files = (file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+    return [file.relative_to(ROOT) for file in files if not file.name.startswith("__")]
+
+
+def test_folders_are_small() -> None:
+    sizes = Counter(str(file.parent) for file in modules())
+    assert len(sizes) > 20
+    assert {folder for folder, size in sizes.items() if size > MOST_MODULES} <= {*CATALOGUES}
+
+
+def test_few_modules_share_a_name() -> None:
+    names = Counter(file.stem for file in modules())
+    assert {name: count for name, count in names.items() if count > MOST_NAMESAKES} == {}
+
+
+def test_tests_lie_where_what_they_test_lies() -> None:
+    folders = {
+        file.parent.relative_to(ROOT / "tests") for file in (ROOT / "tests").rglob("test_*.py")
+    }
+    assert len(folders) > 20
+    assert [str(folder) for folder in folders if not (ROOT / folder).is_dir()] == []
 
 
 def test_no_file_names_a_package_index() -> None:

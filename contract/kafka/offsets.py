@@ -16,7 +16,7 @@ from contract.kafka.clients import arguments, reaching, served
 from contract.kafka.connection import Kafka
 from contract.kafka.transactions import Offsets, OpenTransaction, open_transactions
 from contract.wire.places import topic_id_of
-from contract.wire.times import milliseconds
+from contract.wire.values.times import milliseconds
 
 __all__ = ["Log", "Offsets", "looking"]
 

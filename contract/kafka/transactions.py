@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient, TopicPartition, errors
 
 from contract.quantities import quantity
 from contract.wire.reasons import shown
-from contract.wire.times import stamp
+from contract.wire.values.times import stamp
 
 Offsets = Mapping[str, Mapping[int, int]]
 """Topic -> partition -> offset."""

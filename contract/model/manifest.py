@@ -12,9 +12,9 @@ from typing import Any, Literal, get_args
 
 from contract.errors import BundleError
 from contract.model.scaling import Ink, Invert, Scaling
-from contract.wire import fields, strict_json
 from contract.wire.images import Shape
-from contract.wire.times import moment, stamp
+from contract.wire.values import fields, strict_json
+from contract.wire.values.times import moment, stamp
 
 FORMAT = 2
 """The version of the manifest's own form."""

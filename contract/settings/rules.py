@@ -19,7 +19,7 @@ from contract.kafka.connection import SERVERS
 from contract.model.manifest import Colour
 from contract.model.scaling import Invert
 from contract.settings.programs import Engine, Payload
-from contract.wire.times import moment
+from contract.wire.values.times import moment
 
 MOST_SECONDS = 36_500 * 86_400.0
 """Of a duration: a hundred years. From any clock that is roughly right it leads to a date."""

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Self
 
-from contract.wire import fields, images, reasons, remedies, structured
 from contract.wire import headers as names
+from contract.wire import images, reasons, remedies, structured
 from contract.wire.dead_letters import DeadLetter
 from contract.wire.headers import Headers, device_of, media_type, optional, required
 from contract.wire.messages import Message, attributes, encoded, expecting, json_of, key_of
 from contract.wire.places import TOPIC_ID, Source
 from contract.wire.reasons import BadReading
 from contract.wire.replays import Replay
-from contract.wire.strict_json import object_of
-from contract.wire.times import moment, stamp
+from contract.wire.values import fields
+from contract.wire.values.strict_json import object_of
+from contract.wire.values.times import moment, stamp
 
 __all__ = [
     "DeadLetter",

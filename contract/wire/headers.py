@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from contract.wire import reasons, remedies
 from contract.wire.reasons import BadReading
-from contract.wire.times import moment
+from contract.wire.values.times import moment
 
 Header = tuple[str, bytes | None]
 Headers = Sequence[Header]

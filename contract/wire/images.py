@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.quantities import quantity
-from contract.wire import png, reasons, remedies, strict_json
+from contract.wire import png, reasons, remedies
 from contract.wire.reasons import BadReading
+from contract.wire.values import strict_json
 
 RAW = "application/octet-stream"
 PNG = "image/png"

@@ -13,7 +13,7 @@ from contract.wire import headers as names
 from contract.wire.headers import Header
 from contract.wire.images import JSON
 from contract.wire.reasons import BadReading, shown
-from contract.wire.times import stamp
+from contract.wire.values.times import stamp
 
 SPECVERSION = names.VERSION
 

@@ -8,12 +8,12 @@ from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from typing import NamedTuple, Self, TypeVar
 
-from contract.wire import fields
 from contract.wire.events import SCORING_SOURCE, Model
 from contract.wire.headers import Headers, attributes_of
 from contract.wire.messages import Message, attributes, expecting, json_of
-from contract.wire.strict_json import object_of
-from contract.wire.times import stamp
+from contract.wire.values import fields
+from contract.wire.values.strict_json import object_of
+from contract.wire.values.times import stamp
 
 T = TypeVar("T")
 

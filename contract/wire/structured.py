@@ -7,10 +7,11 @@ import json
 import re
 from typing import Any
 
-from contract.wire import reasons, strict_json
+from contract.wire import reasons
 from contract.wire.headers import VERSION, media_type
 from contract.wire.images import JSON
 from contract.wire.reasons import BadReading
+from contract.wire.values import strict_json
 
 CONTENT_TYPE = "application/cloudevents+json"
 

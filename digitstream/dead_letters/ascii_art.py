@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.quantities import quantity
-from contract.wire import png, strict_json, structured
+from contract.wire import png, structured
 from contract.wire.reasons import BadReading
+from contract.wire.values import strict_json
 
 WIDEST = 64
 """Pixels of a row that are drawn, two characters each; a wider image is drawn smaller."""

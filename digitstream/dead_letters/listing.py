@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from contract.errors import BadEvent, SettingsError
-from contract.wire import times
 from contract.wire.events import DeadLetter, Source
 from contract.wire.reasons import REASONS, STAGES
 from contract.wire.topics import Topics
+from contract.wire.values import times
 from digitstream.accounts.foreign import Foreign
 from digitstream.accounts.topic_reader import TopicReader
 

@@ -21,7 +21,8 @@ from typing import Any
 from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
 
 from contract import files
-from contract.wire import bounds, times
+from contract.wire import bounds
+from contract.wire.values import times
 from digitstream.machine.jars import JarsUnavailable
 from digitstream.machine.java import Java
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contract.wire import headers, times
+from contract.wire import headers
+from contract.wire.values import times
 
 
 def once(value: str, name: str, then: str) -> str:
@@ -29,7 +30,7 @@ _RFC_3339 = (
 
 
 def time(text: str) -> str:
-    """The moment that an RFC 3339 text names, as `contract.wire.times` reads it, else null."""
+    """The moment that an RFC 3339 text names, as `contract.wire.values.times` reads it; else null."""
     zone = "if(endswith(t, 'Z'), 'Z', right(t, 6))"
     # A leap second is the one after it; of a fraction six digits count.
     leap, fraction = "substr(t, 18, 2) = '60'", "substr(t, 20, length(t) - 19 - length(zone))"
@@ -83,7 +84,7 @@ def parsed(value: str, schema: str) -> str:
 
 def class_of(value: str, name: str, as_text: str) -> str:
     """The class in the member `name` of a JSON text, a number in its one spelling, as
-    `contract.wire.fields.label` reads it, else null. `as_text` is that member, read as text.
+    `contract.wire.values.fields.label` reads it, else null. `as_text` is that member, read as text.
 
     Most are digits or a word: only what may be a number in another spelling, or no class at all, is
     parsed once more.

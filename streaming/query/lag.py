@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 
 from contract.kafka.offsets import Log, Offsets
 from contract.wire.progress import Lag
-from contract.wire.times import moment
+from contract.wire.values.times import moment
 from streaming.steps.metrics import UNTIL, until
 
 # Kafka is asked and told at most this often, and of what seldom changes this often.

@@ -17,7 +17,7 @@ from pyspark.sql.streaming.listener import (
 
 from contract.wire.events import Model
 from contract.wire.progress import Lag, Opinion, Progress
-from contract.wire.times import moment
+from contract.wire.values.times import moment
 from streaming.models.answering import CANARY_GUARD, GUARD, SHADOW, agreed_with, asked_of
 from streaming.query.lag import Follower
 from streaming.steps.metrics import DEAD_LETTERS, SCORED, UNTIL, Figures

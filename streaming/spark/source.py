@@ -12,8 +12,8 @@ from contract.kafka.connection import Kafka
 from contract.wire.bounds import CUT_BYTES, CUT_HEADERS, MOST_HEADERS
 from contract.wire.images import Shape, largest
 from contract.wire.replays import OWN
-from contract.wire.times import milliseconds
 from contract.wire.topics import READING_BYTES, Topics
+from contract.wire.values.times import milliseconds
 from streaming.spark.kafka import COMMITTED, options
 from streaming.spark.sink import LARGEST
 

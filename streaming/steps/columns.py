@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from contract.wire.times import FIRST_MS, LAST_MS
+from contract.wire.values.times import FIRST_MS, LAST_MS
 
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
 """Kafka's headers as Spark hands them over and takes them."""

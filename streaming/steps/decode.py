@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from contract.model.manifest import Colour
-from contract.wire import headers, images, reasons, times
+from contract.wire import headers, images, reasons
 from contract.wire.bounds import MOST_HEADERS
 from contract.wire.events import Reading
 from contract.wire.reasons import BadReading
 from contract.wire.topics import Topics
+from contract.wire.values import times
 from streaming.steps.columns import Headers, restamped, texts, true
 from streaming.steps.frame import Frame, patched
 from streaming.steps.replays import unpacked

@@ -16,8 +16,8 @@ from pyspark.sql.types import ArrayType, BinaryType, StringType, StructType
 from contract.wire import events, headers, reasons
 from contract.wire.messages import attributes
 from contract.wire.reasons import BadReading
-from contract.wire.times import stamp
 from contract.wire.topics import Topics
+from contract.wire.values.times import stamp
 from streaming.spark.sink import LARGEST
 from streaming.spark.topic_ids import KnownTopics
 from streaming.steps.columns import (

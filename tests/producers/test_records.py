@@ -9,7 +9,7 @@ from contract.data.datasets import Dataset
 from contract.settings.programs import Payload
 from contract.wire import headers, images
 from contract.wire.events import Reading
-from contract.wire.times import moment
+from contract.wire.values.times import moment
 from producers.devices import NOISE, Block, Device, blocks
 from producers.faults import DUPLICATE, GOOD, Faults
 from producers.records import CONTENT_TYPES, Record, Records

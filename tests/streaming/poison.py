@@ -9,8 +9,8 @@ from contract.kafka.connection import Kafka
 from contract.kafka.topics import ensure
 from contract.settings.programs import Settings
 from contract.wire.events import Source
-from contract.wire.times import moment
 from contract.wire.topics import Topics
+from contract.wire.values.times import moment
 from digitstream.drills.ground import raw_batches
 from tests.streaming.wire import topic_id
 

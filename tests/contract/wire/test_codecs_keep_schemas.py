@@ -35,7 +35,7 @@ from contract.wire.images import RAW
 from contract.wire.messages import Message
 from contract.wire.progress import Lag, Opinion, Progress
 from contract.wire.reasons import BadReading
-from contract.wire.strict_json import loads
+from contract.wire.values.strict_json import loads
 from tests.contract.wire.mutations import mutated, mutated_headers
 from tests.contract.wire.test_schemas import KNOWN, SCHEMAS
 

@@ -18,7 +18,7 @@ from contract.wire.events import DeadLetter, Label, Model, Reading, Score, Sourc
 from contract.wire.headers import CONTENT_TYPE, ID, TIME
 from contract.wire.images import RAW
 from contract.wire.messages import Message
-from contract.wire.times import moment
+from contract.wire.values.times import moment
 from streaming.archive.query import novel
 from streaming.archive.tables import DEAD_LETTERS, LABELS, READINGS, SCORES, TABLES, Table
 from tests.streaming.records import STORED, TOPIC, reading

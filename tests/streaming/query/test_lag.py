@@ -7,7 +7,7 @@ from typing import Any
 from kafka.errors import CoordinatorNotAvailableError
 
 from contract.wire.progress import Lag
-from contract.wire.times import moment
+from contract.wire.values.times import moment
 from streaming.query.lag import Follower
 from streaming.steps.metrics import until
 

@@ -16,8 +16,8 @@ from contract.wire import images
 from contract.wire.events import DeadLetter, Model, Reading, Replay, Score, Source, Times
 from contract.wire.messages import Message
 from contract.wire.reasons import BadReading
-from contract.wire.times import FIRST_MS, LAST_MS, moment
 from contract.wire.topics import Topics
+from contract.wire.values.times import FIRST_MS, LAST_MS, moment
 from streaming.errors import ModelFailed
 from streaming.models.answering import latest
 from streaming.spark.sink import LARGEST

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from contract.wire.places import MOST_OFFSET, MOST_PARTITION, TOPIC, Source
-from contract.wire.times import moment
+from contract.wire.values.times import moment
 
 LARGEST = (1 << 63) - 1
 """The largest integer of any field: Java's and Parquet's."""

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.wire.times import FIRST_MS, LAST_MS, milliseconds, moment, stamp, stamp_of, stored
+from contract.wire.values.times import (
+    FIRST_MS,
+    LAST_MS,
+    milliseconds,
+    moment,
+    stamp,
+    stamp_of,
+    stored,
+)
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 

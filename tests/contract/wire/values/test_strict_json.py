@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contract.wire.strict_json import DEPTH, loads
+from contract.wire.values.strict_json import DEPTH, loads
 
 
 def nested(depth: int, inside: bytes = b"") -> bytes:
