@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import kafka.errors
 from kafka import KafkaProducer
 
-from contract.errors import BrokerUnavailable, DigitstreamError
+from contract.errors import BrokerError, BrokerUnavailable
 from contract.kafka.clients import arguments, close_producer, reaching, served
 from contract.kafka.connection import Kafka
 from contract.wire.messages import Message
@@ -56,7 +56,7 @@ class Delivery:
         )
 
 
-class Undelivered(DigitstreamError):
+class Undelivered(BrokerError):
     """Not every message was acknowledged; `deliveries` says what became of them, by topic."""
 
     def __init__(self, message: str, deliveries: Mapping[str, Delivery]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contract.errors import DigitstreamError
+from contract.errors import ModelError
 
 
-class ModelFailed(DigitstreamError):
+class ModelFailed(ModelError):
     """A model that cannot score; no reading is to blame, so the stream stops.
 
     `fact` is what it did.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from contract import files
-from contract.errors import DigitstreamError
+from contract.errors import StateError
 
 Positions = dict[int, int]
 """Partition -> offset."""
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,17}")
 _PARTITIONS, _OFFSETS = 1 << 31, 1 << 63
 
 
-class CheckpointDamaged(DigitstreamError):
+class CheckpointDamaged(StateError):
     """A file of a checkpoint is missing, or does not hold what was written there."""
 
     def __init__(self, file: Path, fact: str, remedy: str) -> None:

@@ -12,7 +12,13 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition, erro
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
-from contract.errors import BrokerUnavailable, DigitstreamError, TopicMissing
+from contract.errors import (
+    BrokerError,
+    BrokerUnavailable,
+    DigitstreamError,
+    RecordsLost,
+    TopicMissing,
+)
 from contract.kafka.bounded_batches import POLL_RECORDS, bounded
 from contract.kafka.clients import absent, consuming, reaching
 from contract.kafka.codecs import UNDECODED, undecoded
@@ -34,11 +40,7 @@ _MOVED = (
 )
 
 
-class RecordsLost(DigitstreamError):
-    """Kafka no longer has records that were not taken yet."""
-
-
-class TopicRefused(DigitstreamError):
+class TopicRefused(BrokerError):
     """Kafka does not give a topic to this program."""
 
 

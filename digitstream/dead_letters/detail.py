@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from contract.errors import DigitstreamError
+from contract.errors import UsageError
 from contract.wire.events import Source
 from contract.wire.topics import Topics
 from digitstream.accounts.topic_reader import TopicReader
@@ -13,7 +13,7 @@ from digitstream.dead_letters import ascii_art
 from digitstream.dead_letters.listing import Listed, Stored, Wanted, letters
 
 
-class NoSuchLetter(DigitstreamError):
+class NoSuchLetter(UsageError):
     """No dead letter answers the reading that was named."""
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from contract.errors import DigitstreamError
+from contract.errors import ProgramError
 from contract.home.checkpoint import Positions
 from contract.kafka.connection import Kafka
 from contract.quantities import quantity
@@ -38,7 +38,7 @@ CROWDED = "had more headers than a reading may have"
 _BARE = (TOO_LARGE, UNREADABLE, UNANSWERABLE)
 
 
-class ReplayFailed(DigitstreamError):
+class ReplayFailed(ProgramError):
     """Kafka stopped taking replays; the same command sends those that it did not take."""
 
     retriable = True

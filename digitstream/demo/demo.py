@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from contract.errors import DigitstreamError
+from contract.errors import ProgramError
 from contract.home import heartbeat
 from contract.kafka.topics import ensure
 from contract.quantities import quantity
@@ -48,7 +48,7 @@ class Plan:
     one are called missing: a busy machine takes minutes to the first."""
 
 
-class DemoFailed(DigitstreamError):
+class DemoFailed(ProgramError):
     """The demo ran to its end, but a reading is missing or the accuracy too low."""
 
 

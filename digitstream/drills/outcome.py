@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contract.errors import DigitstreamError
+from contract.errors import ProgramError
 
 NOTHING_LOST = "Nothing is lost"
 """What a program says that had to stop, and goes on where it stopped."""
 
 
-class Broken(DigitstreamError):
+class Broken(ProgramError):
     """A promise was not kept."""
 
 
-class Impossible(DigitstreamError):
+class Impossible(ProgramError):
     """This machine does not let a drill do what it has to do."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.errors import DigitstreamError
+from contract.errors import UsageError
 from contract.quantities import quantity
 from contract.wire.events import Label, Score
 from contract.wire.topics import Topics
@@ -17,7 +17,7 @@ from digitstream.accounts.topic_reader import TopicReader
 Class = int | str
 
 
-class NothingToCompare(DigitstreamError):
+class NothingToCompare(UsageError):
     """No reading was scored by both versions."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from contract.errors import DigitstreamError
+from contract.errors import DigitstreamError, InstallationError
 from contract.kafka.topics import ensure
 from contract.model import bundle
 from contract.settings.programs import Settings
@@ -47,7 +47,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     return [_found(name, check) for name, check in checks.items()]
 
 
-class Unwell(DigitstreamError):
+class Unwell(InstallationError):
     """Something that a check found wrong."""
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from contract import files
-from contract.errors import BadEvent, DigitstreamError
+from contract.errors import BadEvent, StateError
 from contract.home.checkpoint import lock_of
 from contract.kafka.offsets import Log
 from contract.kafka.transactions import OpenTransaction
@@ -27,7 +27,7 @@ SILENT_SECONDS = 120.0
 """Longer than a query that runs takes to answer something of what waits."""
 
 
-class LockUnreadable(DigitstreamError):
+class LockUnreadable(StateError):
     """The file that tells whether a query runs cannot be opened."""
 
 

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from contract import files
-from contract.errors import DigitstreamError
+from contract.errors import InstallationError
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ _SKEW = timedelta(minutes=5)
 _LARGEST = 1 << 16
 
 
-class SecretsDamaged(DigitstreamError):
+class SecretsDamaged(InstallationError):
     """A file by which the embedded Kafka knows its clients is missing, or holds something else."""
 
     def __init__(self, file: Path, fact: str) -> None:

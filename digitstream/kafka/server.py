@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from contract import files
-from contract.errors import AccessDenied, BrokerUnavailable, DigitstreamError
+from contract.errors import AccessDenied, BrokerUnavailable, InstallationError
 from contract.kafka.connection import Kafka
 from digitstream.kafka import security, server_files
 from digitstream.machine import ports, processes
@@ -41,7 +41,7 @@ _ADDRESS = re.compile(r"[^\s,]+:[1-9][0-9]{0,4}")
 _LOCK = "start.lock"
 
 
-class DoorsOpen(DigitstreamError):
+class DoorsOpen(InstallationError):
     """Locked doors are asked of a Kafka whose data were made without them."""
 
 

@@ -14,7 +14,7 @@ import psutil
 from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.sql import SparkSession
 
-from contract.errors import DigitstreamError
+from contract.errors import ProgramError
 from digitstream.machine.processes import end
 from digitstream.machine.subcommands import stoppable
 
@@ -24,7 +24,7 @@ GRACE_SECONDS = 5.0
 _BROKEN = (Py4JNetworkError, ConnectionRefusedError, ConnectionResetError, EOFError)
 
 
-class QueryStopped(DigitstreamError):
+class QueryStopped(ProgramError):
     """A query took more time or memory than it may."""
 
 

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from contract import files
-from contract.errors import DigitstreamError
+from contract.errors import InstallationError
 from digitstream.machine.java import Java
 
 SPARK = "3.5.7"
@@ -35,13 +35,13 @@ Progress = Callable[[int, int, str], None]
 """Called with how many jars are there by now, of how many, and the last one."""
 
 
-class JarsUnavailable(DigitstreamError):
+class JarsUnavailable(InstallationError):
     """The jars are not in the cache and could not be fetched."""
 
     retriable = True
 
 
-class JarsChanged(DigitstreamError):
+class JarsChanged(InstallationError):
     """A jar is not the one that was pinned."""
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.errors import DigitstreamError
+from contract.errors import InstallationError
 from digitstream.machine.java_text import utf8_locale
 
 RELEASE = 17
@@ -33,7 +33,7 @@ USUAL_PLACES = (
 )
 
 
-class JavaMissing(DigitstreamError):
+class JavaMissing(InstallationError):
     """No Java of the release that Spark and SystemDS need."""
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import psutil
 
-from contract.errors import DigitstreamError
+from contract.errors import InstallationError
 
 HOST = "127.0.0.1"
 
@@ -16,7 +16,7 @@ KAFKA = 9092
 """The port on which documents and tools expect a Kafka."""
 
 
-class PortTaken(DigitstreamError):
+class PortTaken(InstallationError):
     """Another program listens on the port that was asked for."""
 
 

@@ -14,7 +14,7 @@ from types import FrameType
 
 import psutil
 
-from contract.errors import DigitstreamError
+from contract.errors import ProgramError
 from digitstream.grid import escaped
 from digitstream.machine.processes import STOPPING, end, undisturbed
 
@@ -22,7 +22,7 @@ Heard = Callable[[str], None]
 """Called with each line that a command says about its progress."""
 
 
-class CommandFailed(DigitstreamError):
+class CommandFailed(ProgramError):
     """One of our commands ended with an error; the message is its own."""
 
 

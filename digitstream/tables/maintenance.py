@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from pyspark.sql.functions import col
 
-from contract.errors import DigitstreamError, SettingsError
+from contract.errors import SettingsError, UsageError
 from streaming.archive.place import Place
 from streaming.archive.tables import Table
 
@@ -32,7 +32,7 @@ _CONF = {
 _NO_ARBITER = re.compile(r"s3[an]?:")
 
 
-class Unsafe(DigitstreamError):
+class Unsafe(UsageError):
     """What could take files that somebody still needs."""
 
 

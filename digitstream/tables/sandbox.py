@@ -13,7 +13,7 @@ from typing import Any
 from py4j.java_gateway import JavaObject, is_instance_of
 from pyspark.sql import DataFrame, SparkSession
 
-from contract.errors import DigitstreamError
+from contract.errors import UsageError
 from digitstream.tables import sandbox_rules as rules
 
 MOST_CHARACTERS = 100_000
@@ -38,7 +38,7 @@ _VALUE_PACKAGES = (
 _CONTAINERS = ("scala.collection.", "scala.Some", "scala.Tuple2")
 
 
-class BadQuery(DigitstreamError):
+class BadQuery(UsageError):
     """A text that is no query, or that cannot be answered."""
 
 

@@ -16,13 +16,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import max as highest
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contract.errors import DigitstreamError
+from contract.errors import UsageError
 from contract.home.checkpoint import Checkpoint, CheckpointDamaged
 from contract.kafka.clients import PATIENCE_MS, consuming, reaching
 from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
 from contract.settings.programs import Archiving
-from streaming.archive.failures import cause_of
+from streaming.archive.failures import archive_failure
 from streaming.archive.place import (
     CHECKPOINT,
     READINGS_ID,
@@ -45,7 +45,7 @@ _GLANCE_SECONDS = 0.2
 _NEWS_SECONDS = 10.0
 
 
-class OtherTopic(DigitstreamError):
+class OtherTopic(UsageError):
     """A table holds the records of another topic."""
 
 
@@ -103,7 +103,7 @@ def archive(
         if place.folder is not None:
             place.folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise cause_of(exc, settings.kafka, settings.topics.readings, place.address) from exc
+        raise archive_failure(exc, settings.kafka, settings.topics.readings, place.address) from exc
     with (
         signals(stop),
         place.archiving() as alone,
@@ -258,4 +258,4 @@ def _explained(settings: Archiving, place: Place, table: Table) -> Iterator[None
         yield
     except Exception as exc:
         topic = table.topic(settings.topics)
-        raise cause_of(exc, settings.kafka, topic, place.of(table)) from exc
+        raise archive_failure(exc, settings.kafka, topic, place.of(table)) from exc

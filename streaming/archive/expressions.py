@@ -30,7 +30,7 @@ _RFC_3339 = (
 
 
 def time(text: str) -> str:
-    """The moment that an RFC 3339 text names, as `contract.wire.values.times` reads it; else null."""
+    """The moment of an RFC 3339 text, as `contract.wire.values.times` reads it, else null."""
     zone = "if(endswith(t, 'Z'), 'Z', right(t, 6))"
     # A leap second is the one after it; of a fraction six digits count.
     leap, fraction = "substr(t, 18, 2) = '60'", "substr(t, 20, length(t) - 19 - length(zone))"

@@ -9,26 +9,28 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 
-from contract.errors import BrokerUnavailable, DigitstreamError
+from contract.errors import (
+    BrokerUnavailable,
+    DigitstreamError,
+    ProgramError,
+    RecordsLost,
+    StateError,
+)
 from contract.kafka.connection import Kafka
-from streaming.spark.failures import LOST, NO_BROKER, last_cause, refused
+from streaming.spark.failures import LOST, NO_BROKER, kafka_refusal, last_cause
 
 
-class ArchiveStopped(DigitstreamError):
+class ArchiveStopped(ProgramError):
     """A query of the archive ended by an error that nobody foresaw; its cause is in the message."""
 
 
-class RecordsLost(DigitstreamError):
-    """Kafka no longer has records that were not archived yet."""
-
-
-class TablesUnwritable(DigitstreamError):
+class TablesUnwritable(StateError):
     """The folder of the tables takes no files."""
 
     retriable = True
 
 
-class TablesUnreadable(DigitstreamError):
+class TablesUnreadable(StateError):
     """The tables are out of reach, or are not whole."""
 
 
@@ -54,7 +56,9 @@ _UNWRITABLE = re.compile(
 )
 
 
-def cause_of(error: BaseException, kafka: Kafka, topic: str, folder: str) -> DigitstreamError:
+def archive_failure(
+    error: BaseException, kafka: Kafka, topic: str, folder: str
+) -> DigitstreamError:
     """What a user must know of an exception that ended the query from a topic to a folder."""
     text = str(error)
     if isinstance(error, DigitstreamError):
@@ -67,8 +71,8 @@ def cause_of(error: BaseException, kafka: Kafka, topic: str, folder: str) -> Dig
             f"{last_cause(text)}"
         )
         return RecordsLost(message)
-    if lacking := refused(text, kafka):
-        return lacking
+    if refusal := kafka_refusal(text, kafka):
+        return refusal
     if NO_BROKER.search(text):
         message = (
             f"Kafka at {kafka} stopped answering while {topic} was archived. Nothing is lost: the "

@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from contract.errors import DigitstreamError
+from contract.errors import StateError
 from contract.wire.places import topic_id_of, uuid_of
 from streaming.archive.failures import TablesUnreadable
 from streaming.archive.tables import TABLES, Table
@@ -30,13 +30,13 @@ _LOG = "_delta_log"
 _LOCK_SECONDS = 3600.0
 
 
-class TableBusy(DigitstreamError):
+class TableBusy(StateError):
     """Another process writes the table, or archives into it."""
 
     retriable = True
 
 
-class NoTables(DigitstreamError):
+class NoTables(StateError):
     """There are no tables yet."""
 
 

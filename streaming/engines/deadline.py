@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 from pyspark import SparkContext
 
-from contract.errors import DigitstreamError
+from contract.errors import ModelError
 from streaming.spark.stopping import Stopping
 
 # From one look whether a job is to end to the next.
 _GLANCE_SECONDS = 0.2
 
 
-class TookTooLong(DigitstreamError):
+class TookTooLong(ModelError):
     """A job did not end in its time, and was cancelled."""
 
 

@@ -28,12 +28,12 @@ from streaming.models.champion import Champions, Roles
 from streaming.models.guard import Bounds
 from streaming.models.loaded import Loader, Tell
 from streaming.query import retention
+from streaming.query.failures import scoring_failure
 from streaming.query.lag import Follower
 from streaming.query.pace import Pace
 from streaming.query.query import Query
 from streaming.query.reporter import Reporter
 from streaming.spark import source
-from streaming.spark.failures import cause_of
 from streaming.spark.locks import claimed, writing
 from streaming.spark.session import prepared, session
 from streaming.spark.stopping import Batches, Stopping, signals
@@ -62,7 +62,7 @@ def run(
     `jars` are those of Spark's Kafka connector; `tell` takes what a person should know of models
     that take over, or may not. Raises NoChampion, BundleError and ModelFailed for the model,
     TopicMissing, TopicRecreated, AccessDenied, TlsFailed and BrokerUnavailable for Kafka,
-    CheckpointInUse, CheckpointUnusable, LockUnusable, CheckpointDamaged, ReadingsLost, and
+    CheckpointInUse, CheckpointUnusable, LockUnusable, CheckpointDamaged, RecordsLost, and
     ScoringStopped; readings without an answer then get it when this is called again.
     """
     _check_subscribed(settings)
@@ -151,7 +151,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         try:
             batches.check(running)
         except Exception as failure:
-            raise cause_of(failure, settings.kafka) from failure
+            raise scoring_failure(failure, settings.kafka) from failure
         return Summary(query.answered[SCORED], query.answered[DEAD_LETTERS])
 
 
@@ -214,7 +214,7 @@ def _begin(
     """Where the query begins if its checkpoint does not say, and the topics that it reads, which
     are noted beside the checkpoint.
 
-    Raises TopicRecreated and ReadingsLost unless the settings say to go on without what is lost.
+    Raises TopicRecreated and RecordsLost unless the settings say to go on without what is lost.
     """
     known = KnownTopics.read(settings.known_topics)
     topics = (*settings.read, settings.topics.replays)

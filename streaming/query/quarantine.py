@@ -21,7 +21,8 @@ from contract.wire import reasons
 from contract.wire.reasons import BadReading
 from streaming.errors import ModelFailed
 from streaming.models.champion import LineUp
-from streaming.spark.failures import ScoringStopped, cause_of, last_cause
+from streaming.query.failures import ScoringStopped, scoring_failure
+from streaming.spark.failures import last_cause
 from streaming.steps.bisection import Span, bisected
 from streaming.steps.columns import NOWHERE, RECORDS
 from streaming.steps.publish import COLUMNS, Publishing, refused
@@ -57,7 +58,7 @@ class Quarantine:
             try:
                 answer(cut(spans, part))
             except Exception as exc:
-                cause = cause_of(exc, self.kafka)
+                cause = scoring_failure(exc, self.kafka)
                 if isinstance(cause, ScoringStopped):
                     raise RuntimeError(last_cause(str(exc))) from exc
                 raise cause from exc

@@ -22,11 +22,12 @@ from streaming.models.answering import Judge, Rows, answered, some
 from streaming.models.assignment import cast
 from streaming.models.champion import Champions, LineUp, Roles
 from streaming.models.loaded import Loaded, Tell
+from streaming.query.failures import ScoringStopped, scoring_failure
 from streaming.query.pace import Pace, limited
 from streaming.query.quarantine import Quarantine, failing, nothing, spans
 from streaming.query.reporter import Reporter
 from streaming.spark import source
-from streaming.spark.failures import ScoringStopped, cause_of, last_cause
+from streaming.spark.failures import last_cause
 from streaming.spark.sink import written
 from streaming.spark.stopping import Batches, Stopping
 from streaming.spark.topic_ids import KnownTopics
@@ -154,7 +155,7 @@ class Query:
             except Exception as exc:
                 if self.batches.stop.is_set():  # whoever stops a service stops its workers, too
                     raise Stopping from exc
-                cause = cause_of(exc, self.kafka)
+                cause = scoring_failure(exc, self.kafka)
                 unforeseen = isinstance(cause, ScoringStopped)
                 if unforeseen:
                     cause = failing(line_up) or cause

@@ -26,10 +26,10 @@ from streaming.archive.session import DELTA
 from streaming.archive.tables import READINGS
 from streaming.models.answering import SCORE, Judge, everything
 from streaming.models.loaded import Tell, engaged
+from streaming.query.failures import scoring_failure
 from streaming.query.program import Summary
 from streaming.query.query import at_work, checking
 from streaming.spark import source
-from streaming.spark.failures import cause_of
 from streaming.spark.session import prepared, session
 from streaming.spark.sink import LARGEST, written
 from streaming.spark.topic_ids import KnownTopics
@@ -92,7 +92,7 @@ def rescore(
             mapped = through(checks, last, figures, partial(_counted, figures=figures))
             written(records.mapInArrow(mapped, COLUMNS), settings.kafka)
     except Exception as failure:
-        raise cause_of(failure, settings.kafka) from failure
+        raise scoring_failure(failure, settings.kafka) from failure
     finally:
         loaded.engine.close()
     return Summary(*(round(figures.value.get(name, 0)) for name in (SCORED, DEAD_LETTERS)))

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from contract.errors import RecordsLost
 from contract.home.checkpoint import TopicPositions
 from contract.kafka.offsets import Log
-from streaming.spark.failures import ReadingsLost
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def partitions(
 
 
 def check_nothing_lost(partitions: Sequence[Partition]) -> None:
-    """Raise ReadingsLost that lists what was lost, if anything."""
+    """Raise RecordsLost that lists what was lost, if anything."""
     lost = [partition.lost for partition in partitions if partition.lost]
     if lost:
         message = (
@@ -63,7 +63,7 @@ def check_nothing_lost(partitions: Sequence[Partition]) -> None:
             f"retention was faster than the query, or it lost records of its own. Scoring never "
             f"skips a reading in silence. Start it once with --skip-lost to go on without them."
         )
-        raise ReadingsLost(message)
+        raise RecordsLost(message)
 
 
 def skip(partitions: Sequence[Partition], folder: Path) -> str:

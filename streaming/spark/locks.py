@@ -11,7 +11,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from contract import files
-from contract.errors import DigitstreamError
+from contract.errors import StateError
 from contract.home.checkpoint import lock_of
 
 # The JVM of a process that was killed goes on for some seconds.
@@ -23,19 +23,19 @@ FILES = 100_000
 """Files and folders in a checkpoint at most: Spark keeps those of the last 100 micro-batches."""
 
 
-class CheckpointInUse(DigitstreamError):
+class CheckpointInUse(StateError):
     """Another process runs the same query on the same checkpoint."""
 
     retriable = True
 
 
-class CheckpointUnusable(DigitstreamError):
+class CheckpointUnusable(StateError):
     """A checkpoint's folder holds what Spark would wait for, or follow elsewhere, or takes no files
     of this user.
     """
 
 
-class LockUnusable(DigitstreamError):
+class LockUnusable(StateError):
     """A file that whoever writes must hold locked cannot be opened."""
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract import files
-from contract.errors import DigitstreamError
+from contract.errors import BrokerError
 from contract.home.checkpoint import CheckpointDamaged
 from contract.wire.places import TOPIC_ID, labelled
 
@@ -27,7 +27,7 @@ _LARGEST_NOTE = 1 << 20
 _NO_NOTE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
-class TopicRecreated(DigitstreamError):
+class TopicRecreated(BrokerError):
     """A topic was deleted and made anew since the query last read it."""
 
     @classmethod

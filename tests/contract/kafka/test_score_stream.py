@@ -18,11 +18,10 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from contract import ScoreStream
-from contract.errors import BadEvent, BrokerUnavailable, TopicMissing
+from contract.errors import BadEvent, BrokerUnavailable, RecordsLost, TopicMissing
 from contract.kafka.clients import arguments
 from contract.kafka.connection import Kafka
 from contract.kafka.score_stream import BadRecord
-from contract.kafka.subscription import RecordsLost
 from contract.kafka.topics import ensure
 from contract.wire.events import Model, Score, Source, Times
 from contract.wire.messages import Message

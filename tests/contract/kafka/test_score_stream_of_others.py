@@ -13,10 +13,9 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from contract.errors import BadEvent
+from contract.errors import BadEvent, RecordsLost
 from contract.kafka.clients import arguments
 from contract.kafka.offsets import looking
-from contract.kafka.subscription import RecordsLost
 from contract.kafka.topics import ensure
 from contract.wire.messages import Message
 from contract.wire.topics import Topics

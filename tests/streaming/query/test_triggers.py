@@ -11,7 +11,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from pyspark.sql import SparkSession
 
-from contract.errors import SettingsError, TopicMissing
+from contract.errors import RecordsLost, SettingsError, TopicMissing
 from contract.home.checkpoint import Checkpoint
 from contract.kafka.clients import arguments
 from contract.kafka.offsets import looking
@@ -20,7 +20,6 @@ from contract.settings.programs import Scoring
 from contract.wire.events import Source
 from contract.wire.progress import Progress
 from streaming.query.program import score
-from streaming.spark.failures import ReadingsLost
 from tests.streaming.models.test_models import answered, running
 from tests.streaming.records import reading
 from tests.streaming.wire import Sent, answers, messages, send, topic_id, until
@@ -151,7 +150,7 @@ def test_readings_that_kafka_forgot_are_told_and_only_skipped_when_asked(
         if kept[part] > stood[part]
     )
     for _ in range(2):
-        with pytest.raises(ReadingsLost, match=f"not answered yet: {lost}. Its retention"):
+        with pytest.raises(RecordsLost, match=f"not answered yet: {lost}. Its retention"):
             scores(spark, scoring)
     assert len(answers(scoring).sources) == 30
     scores(spark, replace(scoring, skip_lost=True))

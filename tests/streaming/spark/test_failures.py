@@ -11,7 +11,7 @@ from contract.errors import AccessDenied, TlsFailed
 from contract.kafka.connection import Certificate, Kafka, Security
 from digitstream.kafka.certificates import LEAF_DAYS, Authority, now
 from streaming.archive import failures as archive
-from streaming.spark import failures
+from streaming.query import failures
 
 _ERRORS = "Caused by: org.apache.kafka.common.errors"
 NO_TLS = f"{_ERRORS}.SslAuthenticationException: Received fatal alert: certificate_unknown"
@@ -25,8 +25,8 @@ def told(text: str, kafka: Kafka) -> list[Exception]:
     """What the scorer and the archive say of a trace of Java's."""
     error = RuntimeError(f"Job aborted.\n{text}\n\tat java.base/java.lang.Thread.run\n")
     return [
-        failures.cause_of(error, kafka),
-        archive.cause_of(error, kafka, "digits.scores", "/tables/scores"),
+        failures.scoring_failure(error, kafka),
+        archive.archive_failure(error, kafka, "digits.scores", "/tables/scores"),
     ]
 
 

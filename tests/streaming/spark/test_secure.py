@@ -48,7 +48,7 @@ from pathlib import Path
 from contract.settings.sources import load
 from contract.settings.programs import Scoring
 from streaming.spark import source
-from streaming.spark.failures import cause_of
+from streaming.query.failures import scoring_failure
 from streaming.query.program import score
 from streaming.spark.session import session
 from streaming.spark.sink import written
@@ -71,7 +71,7 @@ for name in ("scorer-plain", "apart"):
     try:
         written(label, kafka)
     except Exception as error:
-        print(error, repr(cause_of(error, kafka)))
+        print(error, repr(scoring_failure(error, kafka)))
 print(spark.sparkContext.getConf().toDebugString())
 """
 

@@ -11,6 +11,7 @@ import pytest
 from kafka import KafkaAdminClient
 from pyspark.sql import SparkSession
 
+from contract.errors import RecordsLost
 from contract.home.checkpoint import CheckpointDamaged
 from contract.kafka.clients import arguments
 from contract.kafka.offsets import looking
@@ -21,7 +22,6 @@ from digitstream.accounts.topic_reader import reading as topic_reader
 from digitstream.accounts.topics import Mark, Reconciliation, reconcile
 from digitstream.health.query_state import QueryState
 from streaming.query.program import score
-from streaming.spark.failures import ReadingsLost
 from streaming.spark.topic_ids import KnownTopics, TopicRecreated
 from tests.streaming.models.test_models import answered
 from tests.streaming.query.test_triggers import scores
@@ -145,7 +145,7 @@ def test_a_topic_that_is_made_anew_stops_the_query_that_reads_it(
         send(scoring, [reading(number) for number in range(4)])
         until(ended.done)
         stop.set()
-    with pytest.raises((TopicRecreated, ReadingsLost)):
+    with pytest.raises((TopicRecreated, RecordsLost)):
         ended.result()
     with pytest.raises(TopicRecreated):
         scores(spark, scoring)
