@@ -25,25 +25,21 @@ from contract.wire.events import Model, Score, Source, Times
 from digitstream import terminal
 from digitstream.accounts import topic_reader
 from digitstream.accounts.topics import reconcile
-from digitstream.kafka import server
-from digitstream.machine import jars, needs
+from digitstream.installation import embedded_kafka
 
 PARTITIONS = 2
 
 
 def main(count: int) -> dict[str, dict[str, float]]:
     """Start a Kafka of our own, fill it, and read it in both ways."""
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder)
-        kafka = server.start(own, needs.java_17(), needs.fetched(jars.BROKER))
-        try:
-            settings = Settings(own, kafka.bootstrap_servers)
-            ensure(settings.kafka, settings.topics, partitions=PARTITIONS)
-            with terminal.activity(f"Writing {count} readings and scores"):
-                filled(settings, count)
-            return {"score_stream": streamed(settings, count), "reconcile": accounted(settings)}
-        finally:
-            server.stop(own)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        embedded_kafka(Settings(Path(folder))) as settings,
+    ):
+        ensure(settings.kafka, settings.topics, partitions=PARTITIONS)
+        with terminal.activity(f"Writing {count} readings and scores"):
+            filled(settings, count)
+        return {"score_stream": streamed(settings, count), "reconcile": accounted(settings)}
 
 
 def filled(settings: Settings, count: int) -> None:

@@ -31,8 +31,7 @@ from digitstream import terminal
 from digitstream.accounts import topic_reader
 from digitstream.accounts.topics import Mark
 from digitstream.demo import report
-from digitstream.kafka import server
-from digitstream.machine import jars, needs
+from digitstream.installation import commands_of, embedded_kafka
 from digitstream.machine.subcommands import Command, Commands
 
 READINGS = {
@@ -64,21 +63,13 @@ def main(home: Path) -> dict[str, Any]:
 @contextmanager
 def _installation(champions: str) -> Iterator[tuple[Scoring, Commands]]:
     """A broker, and commands that know it."""
-    with tempfile.TemporaryDirectory() as folder:
-        own = Path(folder)
-        kafka = server.start(own, needs.java_17(), needs.fetched(jars.BROKER))
-        try:
-            settings = Scoring(own, kafka.bootstrap_servers, tracking_uri=champions)
-            ensure(settings.kafka, settings.topics, partitions=settings.partitions)
-            shared = {
-                "DIGITSTREAM_HOME": str(settings.home),
-                "DIGITSTREAM_TRACKING_URI": champions,
-                "DIGITSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            }
-            with Commands(own / "logs", shared) as commands:
-                yield settings, commands
-        finally:
-            server.stop(own)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        embedded_kafka(Scoring(Path(folder), tracking_uri=champions)) as settings,
+    ):
+        ensure(settings.kafka, settings.topics, partitions=settings.partitions)
+        with commands_of(settings) as commands:
+            yield settings, commands
 
 
 def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any]:

@@ -22,12 +22,11 @@ from kafka import KafkaProducer
 from contract.kafka.clients import arguments
 from contract.kafka.topics import ensure
 from contract.settings.programs import Settings
+from contract.settings.sources import environment
 from contract.wire.events import Label, Model, Reading, Score, Source, Times
 from contract.wire.images import RAW
 from contract.wire.messages import Message
-from digitstream.kafka import server
-from digitstream.machine import needs
-from digitstream.machine.jars import BROKER
+from digitstream.installation import embedded_kafka
 
 READINGS = 1_000_000
 BATCH = "250000"
@@ -42,21 +41,18 @@ QUESTIONS = (
 
 def main(readings: int) -> None:
     """Measure with so many readings, in a folder that goes afterwards."""
-    with tempfile.TemporaryDirectory(prefix="digitstream-bench-") as folder:
-        home = Path(folder)
-        java = needs.java_17()
-        kafka = server.start(home, java, needs.fetched(BROKER)).bootstrap_servers
-        try:
-            send(Settings(home=home, bootstrap_servers=kafka), readings)
-            environ = {**os.environ, "DIGITSTREAM_HOME": folder}
-            seconds, said = timed(environ, "archive", "--available-now", "--batch-records", BATCH)
-            rows = sum(json.loads(said).values())
-            sys.stdout.write(f"archive: {rows} rows in {seconds:.0f} s, {rows / seconds:.0f}/s\n")
-            for question in QUESTIONS:
-                seconds, _ = timed(environ, *question)
-                sys.stdout.write(f"{' '.join(question)}: {seconds:.1f} s\n")
-        finally:
-            server.stop(home)
+    with (
+        tempfile.TemporaryDirectory(prefix="digitstream-bench-") as folder,
+        embedded_kafka(Settings(Path(folder))) as settings,
+    ):
+        send(settings, readings)
+        environ = {**os.environ, **environment(settings)}
+        seconds, said = timed(environ, "archive", "--available-now", "--batch-records", BATCH)
+        rows = sum(json.loads(said).values())
+        sys.stdout.write(f"archive: {rows} rows in {seconds:.0f} s, {rows / seconds:.0f}/s\n")
+        for question in QUESTIONS:
+            seconds, _ = timed(environ, *question)
+            sys.stdout.write(f"{' '.join(question)}: {seconds:.1f} s\n")
 
 
 def timed(environ: dict[str, str], *command: str) -> tuple[float, str]:

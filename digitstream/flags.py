@@ -1,124 +1,35 @@
-"""The flags of the commands, each said once, and the settings that they make.
-
-A flag that is not given is None: the environment, digitstream.toml or the default decides then.
-"""
+"""The flags of the commands, made from the settings of programs."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 import typer
 
+from contract.settings import rules
+from contract.settings.programs import Settings
+from contract.settings.setting import Setting, settings_of
 from digitstream import terminal
 from digitstream.terminal import Volume
 
-if TYPE_CHECKING:
-    from contract.settings.programs import Settings
-
-    S = TypeVar("S", bound=Settings)
-else:
-    S = TypeVar("S")
+S = TypeVar("S", bound=Settings)
 
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
 """Of the checkout from which digitstream runs."""
 
-Home = Annotated[
-    Path | None, typer.Option(help="Folder of all that digitstream keeps. [default: .digitstream]")
-]
-BootstrapServers = Annotated[
-    str | None,
-    typer.Option(
-        help="An existing Kafka, host:port, several with commas. [default: the embedded one]"
-    ),
-]
-KafkaProfile = Annotated[
-    str | None,
-    typer.Option(
-        help="NAME of the table [kafka.NAME] in digitstream.toml, or in HOME/profiles.toml, that "
-        "says where Kafka is and who we are. [default: none]"
-    ),
-]
-Master = Annotated[
-    str | None,
-    typer.Option(help="Spark's master, like spark://HOST:PORT. [default: local[*,4]]"),
-]
-SparkSecretFile = Annotated[
-    Path | None,
-    typer.Option(
-        help="File with the secret of the master's cluster: Spark's connections are then "
-        "authenticated and encrypted. [default: none]"
-    ),
-]
-Prefix = Annotated[
-    str | None, typer.Option(help="What the topics' names begin with. [default: digits]")
-]
-Model = Annotated[
-    str | None, typer.Option(help="The model's name in the registry. [default: digits]")
-]
-TrackingUri = Annotated[
-    str | None,
-    typer.Option(
-        help="The registry: http://HOST:PORT of an MLflow server, or sqlite:///FILE. [default: a "
-        "SQLite file in HOME]"
-    ),
-]
-Data = Annotated[
-    str | None,
-    typer.Option(
-        help='"sample" (10,000 digits of MNIST), a folder of IDX files, or one with a folder of '
-        "PNGs for each label. [default: sample]"
-    ),
-]
-Seed = Annotated[int | None, typer.Option(help="Seed for all random choices. [default: 28]")]
-Partitions = Annotated[
-    int | None, typer.Option(help="Partitions of each topic that is made. [default: 2]")
-]
-EngineName = Annotated[
-    str | None,
-    typer.Option(
-        "--engine",
-        help="What runs the model: onnx, openvino, openvino-int8, systemds, or auto, the fastest "
-        "that gives the golden set its classes. [default: auto]",
-    ),
-]
-Faults = Annotated[
-    str | None,
-    typer.Option(
-        help="Share of the readings that is faulty on purpose, like 1%, or KIND=SHARE,... of the "
-        "kinds malformed, wrong-shape, empty, oversized, not-an-image, bad-headers and duplicate. "
-        "[default: none]"
-    ),
-]
-Rate = Annotated[str | None, typer.Option(help="Readings a second, or max. [default: max]")]
-Count = Annotated[int | None, typer.Option(help="Readings to send. [default: 10000]")]
-Devices = Annotated[int | None, typer.Option(help="Simulated devices. [default: 50]")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training images. [default: 4]")]
-Subscribe = Annotated[
-    str | None, typer.Option(help="Topics of readings, TOPIC,... [default: PREFIX.readings]")
-]
-Name = Annotated[
-    str | None,
-    typer.Option(help="Name of the scoring query, and of its checkpoint. [default: scoring]"),
-]
-Tables = Annotated[
-    str | None,
-    typer.Option(
-        help="Folder of the tables, or its address, hdfs://..., s3a://... [default: HOME/tables]"
-    ),
-]
-Packages = Annotated[
-    str | None,
-    typer.Option(
-        help="What Spark needs besides to reach the tables, as Maven coordinates, "
-        "GROUP:ARTIFACT:VERSION,... [default: none]"
-    ),
-]
+HOME = ("home",)
+KAFKA = (*HOME, "bootstrap_servers", "kafka_profile")
+SPARK = ("master", "spark_secret_file")
+REGISTRY = ("tracking_uri", "model")
+TABLES = ("tables", "packages")
+"""Settings that go together in the flags of a command."""
 
 
 class Origin(StrEnum):
@@ -174,16 +85,76 @@ Quiet = _done_at_once(
 Version = _done_at_once("--version", help="Print the version, and end.", callback=_print_version)
 
 
-def loaded(kind: type[S], arguments: Mapping[str, object]) -> S:
-    """The settings of a program: a command's arguments, the environment, the file, the defaults.
-
-    Arguments that are no settings of this program (--json, say) stay with the command.
+class Given:
+    """The settings that a command was given as flags; the environment, the file and the defaults
+    have the others.
     """
-    from contract.settings.sources import load
 
-    names = {field.name for field in fields(kind)}
-    given = {name: value for name, value in arguments.items() if name in names}
-    return load(kind, given, os.environ)
+    def __init__(self, arguments: Mapping[str, object]) -> None:
+        self._arguments = arguments
+
+    def load(self, kind: type[S]) -> S:
+        """The settings of a program; raises SettingsError."""
+        from contract.settings.sources import load
+
+        names = {field.name for field in fields(kind)}
+        given = {name: value for name, value in self._arguments.items() if name in names}
+        return load(kind, given, os.environ)
+
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def own(kind: type[Settings]) -> tuple[str, ...]:
+    """The names of the settings that a program has beside those that all have."""
+    shared = {setting.name for setting in settings_of(Settings)}
+    return tuple(each.name for each in settings_of(kind) if each.name not in shared)
+
+
+def settings(
+    kinds: type[Settings] | tuple[type[Settings], ...], *names: str
+) -> Callable[[Command], Command]:
+    """Give a command flags for settings of programs; its first parameter is what was Given.
+
+    A flag that is not given is None. The rules of settings read the values, so that a wrong one is
+    told as it is in a file.
+    """
+    programs = kinds if isinstance(kinds, tuple) else (kinds,)
+    declared = {setting.name: setting for kind in programs for setting in settings_of(kind)}
+
+    def with_flags(command: Command) -> Command:
+        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        flags = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_flag(declared[name])
+            )
+            for name in names
+        ]
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+
+        def run(**arguments: Any) -> None:
+            given = {name: arguments.pop(name) for name in names}
+            command(Given(given), **arguments)
+
+        run.__name__, run.__doc__, run.__module__ = (
+            command.__name__,
+            command.__doc__,
+            command.__module__,
+        )
+        run.__signature__ = inspect.Signature([*flags, *own])  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in (*flags, *own)}
+        return cast("Command", run)
+
+    return with_flags
+
+
+def _flag(setting: Setting) -> Any:
+    if setting.rule is rules.flag:
+        return Annotated[bool | None, typer.Option(setting.flag, help=setting.help)]
+    help = f"{setting.help} [default: {setting.shown_default}]"
+    return Annotated[
+        str | None, typer.Option(setting.flag, help=help, metavar=setting.rule.metavar)
+    ]
 
 
 def connected(settings: S) -> S:

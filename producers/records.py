@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from contract.settings.programs import Payload
+from contract.choices import Payload
 from contract.wire import headers, images
 from contract.wire.messages import Message
 from contract.wire.values.times import stamp_of

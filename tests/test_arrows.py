@@ -21,7 +21,7 @@ ARROWS = {
 }
 FLOORS = {
     "contract": (
-        {"errors", "files", "notices", "quantities"},
+        {"choices", "errors", "files", "notices", "quantities"},
         {"wire", "home"},
         {"kafka", "data"},
         {"model"},
@@ -40,7 +40,7 @@ FLOORS = {
         {"terminal", "alive"},
         {"machine"},
         {"kafka"},
-        {"flags", "accounts"},
+        {"flags", "accounts", "installation"},
         {"health"},
         {"dead_letters", "tables", "demo"},
         {"drills"},

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import files
+from contract.choices import SAMPLE
 from contract.data import idx
 from contract.errors import DataError
 from contract.quantities import quantity
@@ -19,10 +20,8 @@ from contract.wire import png
 from contract.wire.images import Shape
 from contract.wire.reasons import BadReading
 
-SAMPLE = "sample"
-"""The name under which `read` knows the sample: MNIST digits, 8,000 to train, 2,000 to test."""
-
 SAMPLE_FOLDER = Path(__file__).parent.with_name("sample")
+"""Of `SAMPLE`: MNIST digits, 8,000 to train, 2,000 to test."""
 
 PNG_BYTES = 1 << 26
 """Of a PNG at most."""

@@ -15,10 +15,6 @@ from contract.kafka.certificates import PEM_BYTES
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"]
 
-_SERVER = r"\s*([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\s*"
-SERVERS = f"{_SERVER}(,{_SERVER})*"
-"""What the address of a Kafka looks like."""
-
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 _MODULES: dict[Mechanism, str] = {

@@ -24,10 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract import files
+from contract.choices import Colour
 from contract.data import arrays
 from contract.data.arrays import Form
 from contract.errors import BundleError
-from contract.model.manifest import Class, Colour, Manifest
+from contract.model.manifest import Class, Manifest
 from contract.model.scaling import Scaling
 from contract.wire.images import Shape
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from contract.model.manifest import Colour
-from contract.model.scaling import AUTO, Scaling
+from contract.choices import AUTO, Colour
+from contract.model.scaling import Scaling
 from contract.wire.images import FORMS, Shape
 
 ASYNCAPI = Path(__file__).parent.with_name("asyncapi.yaml")

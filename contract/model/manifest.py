@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from contract.choices import Colour, Invert
 from contract.errors import BundleError
-from contract.model.scaling import Ink, Invert, Scaling
+from contract.model.scaling import Ink, Scaling
 from contract.wire.images import Shape
 from contract.wire.values import fields, strict_json
 from contract.wire.values.times import moment, stamp
@@ -22,8 +23,6 @@ FORMAT = 2
 SHA_256 = re.compile(r"[0-9a-f]{64}")
 
 Class = int | str
-
-Colour = Literal["refuse", "convert"]
 
 
 @dataclass(frozen=True)

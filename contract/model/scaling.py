@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.choices import AUTO, Invert
+
 Pixels = NDArray[np.uint8]
 
 Ink = Literal["light", "dark"]
-Invert = Literal["never", "auto"]
 
-AUTO: Invert = "auto"
 
 _ALIKE = 0.95
 """Share of the training images from which on all are said to have one ink."""

@@ -14,7 +14,6 @@ ssl-cafile = "ca.pem"
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -25,7 +24,6 @@ from contract import files
 from contract.errors import SettingsError
 from contract.kafka.certificates import invalidity
 from contract.kafka.connection import (
-    SERVERS,
     Certificate,
     Login,
     Mechanism,
@@ -33,6 +31,7 @@ from contract.kafka.connection import (
     Secret,
     Security,
 )
+from contract.settings import rules
 from contract.settings.rules import home_expanded
 
 KEYS = (
@@ -114,10 +113,11 @@ class _Table:
         if self._applies("ssl-", security.encrypted, protocol) and not self.complaints:
             self._try(security)
         servers = self._text("bootstrap-servers")
-        if servers is not None and re.fullmatch(SERVERS, servers) is None:
-            self._complain(
-                f"bootstrap-servers is {servers!r}, but must be host:port, several with commas"
-            )
+        if servers is not None:
+            try:
+                rules.servers.read(servers)
+            except ValueError as exc:
+                self._complain(f"bootstrap-servers is {servers!r}, but must be {exc}")
         return Profile(servers, security)
 
     def _names(self) -> None:

@@ -1,6 +1,7 @@
-"""The settings of each program: small frozen objects whose defaults suit a laptop.
+"""The settings of each program, whose defaults suit a laptop.
 
-`contract.settings.sources` makes them from flags, the environment and digitstream.toml.
+One line here is all there is of a setting: `contract.settings.sources` reads its flag, its variable
+and its line in digitstream.toml, and docs/settings.md lists it.
 """
 
 from __future__ import annotations
@@ -10,61 +11,62 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, get_args
 
-from contract.data.datasets import SAMPLE
+from contract.choices import AUTO, SAMPLE, Colour, EngineChoice, Invert, Payload
 from contract.errors import BrokerUnavailable
-from contract.kafka.connection import Kafka, Security
-from contract.model.manifest import Colour
-from contract.model.registry import Registry
-from contract.model.scaling import Invert
+from contract.settings import rules
+from contract.settings.rules import one_of, whole
+from contract.settings.setting import setting
 from contract.wire.topics import Topics
 
-Payload = Literal["raw", "png", "json"]
-Engine = Literal["auto", "onnx", "openvino", "openvino-int8", "systemds"]
+if TYPE_CHECKING:
+    from contract.kafka.connection import Kafka, Security
+    from contract.model.registry import Registry
 
 
 @dataclass(frozen=True)
 class Settings:
     """What every program of an installation shares."""
 
-    home: Path = Path(".digitstream")
-    """The folder of everything that is kept: broker, registry, checkpoints, reports."""
-
-    bootstrap_servers: str | None = None
-    """Kafka, `host:port` with commas between several; None is the embedded one of `home`.
-    What flags and variables say goes before the profile, and that before the file."""
-
-    kafka_profile: str | None = None
-    """The table [kafka.NAME] of digitstream.toml that says where Kafka is and how it is reached."""
-
+    home: Path = setting(Path(".digitstream"), rules.path, "Folder of all that digitstream keeps.")
+    bootstrap_servers: str | None = setting(
+        None,
+        rules.servers,
+        "An existing Kafka, host:port, several with commas.",
+        unset="the embedded one",
+    )
+    kafka_profile: str | None = setting(
+        None,
+        rules.profile,
+        "NAME of the table [kafka.NAME] in digitstream.toml, or in HOME/profiles.toml, that says "
+        "where Kafka is and who we are.",
+    )
     security: Security | None = None
     """What the profile says; None is without any protection."""
-
-    master: str = "local[*,4]"
-    """Spark's master. On this machine a task that failed is tried again, as on a cluster."""
-
-    spark_secret_file: Path | None = None
-    """A file with the secret of the master's cluster, by which all of Spark's connections are
-    authenticated and encrypted; None leaves that to Spark's own configuration."""
-
-    prefix: str = "digits"
-    """What the topics' names begin with."""
-
-    partitions: int = 2
-    """Of each topic that we create."""
-
-    model: str = "digits"
-    """The model's name in the registry."""
-
-    tracking_uri: str | None = None
-    """An MLflow server; None is a SQLite file in `home`."""
-
-    data: str = SAMPLE
-    """Where images come from: "sample", an IDX folder or a folder of PNGs."""
-
-    seed: int = 28
-    """Of everything that is drawn by chance."""
+    master: str = setting("local[*,4]", rules.text, "Spark's master, like spark://HOST:PORT.")
+    spark_secret_file: Path | None = setting(
+        None,
+        rules.existing_file,
+        "File with the secret of the master's cluster: Spark's connections are then authenticated "
+        "and encrypted.",
+    )
+    prefix: str = setting("digits", rules.prefix, "What the topics' names begin with.")
+    partitions: int = setting(2, whole(1, 10_000), "Partitions of each topic that is created.")
+    model: str = setting("digits", rules.model, "The model's name in the registry.")
+    tracking_uri: str | None = setting(
+        None,
+        rules.tracking_uri,
+        "The registry: http://HOST:PORT of an MLflow server, or sqlite:///FILE.",
+        unset="a SQLite file in HOME",
+    )
+    data: str = setting(
+        SAMPLE,
+        rules.folder,
+        '"sample" (10,000 digits of MNIST), a folder of IDX files, or one with a folder of PNGs '
+        "for each label.",
+    )
+    seed: int = setting(28, rules.seed, "Seed for all random choices.")
 
     @property
     def topics(self) -> Topics:
@@ -74,6 +76,9 @@ class Settings:
     @property
     def registry(self) -> Registry:
         """The registry of the model's versions; a new object that asks nothing yet."""
+        # Images and NumPy come with it, which settings do not need.
+        from contract.model.registry import Registry  # noqa: PLC0415
+
         home = self.home.resolve()
         own = f"sqlite:///{(home / 'mlflow.db').as_posix()}"
         return Registry(self.tracking_uri or own, home / "mlartifacts", self.model)
@@ -84,6 +89,8 @@ class Settings:
 
         The front door puts the embedded broker's address in before it starts a program.
         """
+        from contract.kafka.connection import Kafka, Security  # noqa: PLC0415  (it needs OpenSSL)
+
         if self.bootstrap_servers is None:
             message = (
                 "No Kafka is named. A program needs one. Give --bootstrap-servers, or start the "
@@ -97,76 +104,86 @@ class Settings:
 class Producing(Settings):
     """What the simulated devices do."""
 
-    count: int = 10_000
-    """Readings to send."""
-
-    rate: float = inf
-    """Readings a second; infinite is as fast as Kafka takes them."""
-
-    devices: int = 50
-    """Simulated devices that take turns at random."""
-
-    payload: Payload = "raw"
-    """How an image is encoded."""
-
-    faults: str = ""
-    """Shares of readings that are faulty on purpose, as `producers.faults` reads them."""
-
-    clock_skew: float = 0.002
-    """Seconds by which a device's clock is off at most."""
-
-    label_delay: float = 5.0
-    """Seconds between a reading and its label."""
+    count: int = setting(10_000, whole(1), "Readings to send.")
+    rate: float = setting(inf, rules.rate, "Readings a second, or max.")
+    devices: int = setting(50, whole(1, 1_000_000), "Simulated devices.")
+    payload: Payload = setting(
+        "raw", one_of(get_args(Payload)), "How images are sent: raw, png or json."
+    )
+    faults: str = setting(
+        "",
+        rules.any_text,
+        "Share of the readings that is faulty on purpose, like 1%, or KIND=SHARE,... of the kinds "
+        "malformed, wrong-shape, empty, oversized, not-an-image, bad-headers and duplicate.",
+    )
+    clock_skew: float = setting(
+        0.002, rules.seconds, "How far devices' clocks are off at most, like 7h."
+    )
+    label_delay: float = setting(5.0, rules.seconds, "Time from a reading to its label, like 2m.")
 
 
 @dataclass(frozen=True)
 class Scoring(Settings):
     """What the scoring query does."""
 
-    engine: Engine = "auto"
-    """What runs the model; "auto" is the fastest that keeps to the golden set."""
-
-    name: str = "scoring"
-    """The query's name, and its checkpoint's below `home`."""
-
-    max_offsets_per_trigger: int = 5_000
-    """Readings in a micro-batch at most."""
-
-    max_latency: float | None = None
-    """Seconds that a reading is to wait for its score at most: micro-batches get as small as that
-    needs, but never so small that the query falls behind for it. None is no limit but
-    `max_offsets_per_trigger`."""
-
-    trigger: float = 0.0
-    """Seconds from one micro-batch to the next; 0 begins each as soon as the last one ended."""
-
-    available_now: bool = False
-    """Score what is there and end, rather than wait for more."""
-
-    from_timestamp: datetime | None = None
-    """Where a query that has not begun yet begins: at the first reading that Kafka stored then or
-    later; None is the oldest that is there."""
-
-    skip_lost: bool = False
-    """Go on without readings that Kafka forgot before they were answered."""
-
-    subscribe: str = ""
-    """Topics of readings, with commas between several; none is PREFIX.readings."""
-
-    canary: float = 0.0
-    """Share of the devices that the challenger answers."""
-
-    shadow: float = 0.0
-    """Share of the readings that the challenger scores besides, to a topic of its own."""
-
-    guard_readings: int = 1_000
-    """First readings of a new model that the one before it scores too; 0 is none."""
-
-    guard_agreement: float = 0.9
-    """Share of these to which both must give one class, or the new one is rolled back."""
-
-    guard_slowness: float = 3.0
-    """How many times as long as the one before it a new model may take for them."""
+    engine: EngineChoice = setting(
+        AUTO,
+        one_of(get_args(EngineChoice)),
+        "What runs the model: onnx, openvino, openvino-int8, systemds, or auto, the fastest that "
+        "gives the golden set its classes.",
+    )
+    max_offsets_per_trigger: int = setting(5_000, whole(1), "Readings in a micro-batch at most.")
+    max_latency: float | None = setting(
+        None,
+        rules.positive_seconds,
+        "Longest wait for a score, like 500ms, if micro-batches keep up.",
+    )
+    trigger: float = setting(0.0, rules.seconds, "Time from one micro-batch to the next, like 1s.")
+    available_now: bool = setting(False, rules.flag, "Score what is there, then end.")
+    from_timestamp: datetime | None = setting(
+        None,
+        rules.time,
+        "Begin with the first reading that Kafka stored then or later, like 2026-01-31T09:15:00Z: "
+        "for a query that is new, or with --topic.",
+        unset="the oldest",
+    )
+    skip_lost: bool = setting(
+        False,
+        rules.flag,
+        "Go on without the readings that Kafka forgot before they were answered.",
+    )
+    subscribe: str = setting(
+        "",
+        rules.topics,
+        "Topics of readings, TOPIC,...",
+        unset="PREFIX.readings",
+    )
+    name: str = setting("scoring", rules.query, "Name of the scoring query, and of its checkpoint.")
+    canary: float = setting(
+        0.0, rules.share, "Share of the devices that the challenger answers, like 10%."
+    )
+    shadow: float = setting(
+        0.0,
+        rules.share,
+        "Share of the readings that the challenger scores besides, to PREFIX.shadow-scores.",
+    )
+    guard_readings: int = setting(
+        1_000,
+        whole(0),
+        "How many first readings of a new version are scored by the one before it, too; 0 watches "
+        "none.",
+    )
+    guard_agreement: float = setting(
+        0.9,
+        rules.share,
+        "Share of these to which both must give one class, or the new version is rolled back.",
+    )
+    guard_slowness: float = setting(
+        3.0,
+        rules.factor,
+        "How many times as long as the one before it the new version may take, or it is rolled "
+        "back.",
+    )
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -195,11 +212,18 @@ class Scoring(Settings):
 class History(Settings):
     """Where the tables are that hold what went over the topics."""
 
-    tables: str | None = None
-    """A folder, or what Hadoop knows by hdfs://, s3a:// and the like; None is in `home`."""
-
-    packages: str = ""
-    """Maven coordinates, with commas, of what Spark needs besides to reach them."""
+    tables: str | None = setting(
+        None,
+        rules.address,
+        "Folder of the tables, or its address, hdfs://..., s3a://...",
+        unset="HOME/tables",
+    )
+    packages: str = setting(
+        "",
+        rules.packages,
+        "What Spark needs besides to reach the tables, as Maven coordinates, "
+        "GROUP:ARTIFACT:VERSION,...",
+    )
 
     @property
     def address(self) -> str:
@@ -214,51 +238,58 @@ class History(Settings):
 class Asking(History):
     """How a query of the tables is answered."""
 
-    query_timeout: float = 600.0
-    """Seconds that it may take."""
+    query_timeout: float = setting(
+        600.0, rules.positive_seconds, "Time that the query may take, like 30s or 1h."
+    )
 
 
 @dataclass(frozen=True)
 class Archiving(History):
     """How the topics become tables."""
 
-    trigger: float = 10.0
-    """Seconds from one commit to the next, unless there is more to do than fits one."""
-
-    batch_records: int = 100_000
-    """Records of a topic in a commit at most."""
-
-    available_now: bool = False
-    """Archive what is there and end, rather than wait for more."""
+    trigger: float = setting(10.0, rules.seconds, "Time from one commit to the next.")
+    batch_records: int = setting(100_000, whole(1), "Records of a topic in a commit at most.")
+    available_now: bool = setting(False, rules.flag, "Archive what is there, then end.")
 
 
 @dataclass(frozen=True)
 class Rescoring(Scoring):
     """What is scored again, by which version, and where to."""
 
-    version: str = ""
-    """The version that scores, as `digitstream models list` has it; none is the champion."""
-
-    topic: str = ""
-    """Where the scores go."""
-
-    to_timestamp: datetime | None = None
-    """The first reading that Kafka stored then or later is no longer scored; None is the end."""
+    version: str = setting(
+        "",
+        rules.version,
+        "With --topic: the number of the version that scores.",
+        unset="the champion",
+    )
+    topic: str = setting(
+        "",
+        rules.topic,
+        "Score the past once more, to this topic, and end (docs/models.md).",
+    )
+    to_timestamp: datetime | None = setting(
+        None,
+        rules.time,
+        "With --topic: end before the first reading that Kafka stored then or later.",
+        unset="what is there by now",
+    )
 
 
 @dataclass(frozen=True)
 class Training(Settings):
     """How a model is trained."""
 
-    epochs: int = 4
-    """Passes over the training images."""
-
-    batch_size: int = 100
-    """Images in a step."""
-
-    invert: Invert = "never"
-    """Whether the model's bundle has dark digits on light inverted, or light ones on dark where it
-    was trained on dark ones: "auto" looks at each image's border."""
-
-    colour: Colour = "refuse"
-    """Whether the model's bundle has a PNG in colours made grey ("convert")."""
+    epochs: int = setting(4, whole(1), "Passes over the training images.")
+    batch_size: int = setting(100, whole(1), "Images in a training step.")
+    invert: Invert = setting(
+        "never",
+        one_of(get_args(Invert)),
+        "auto: the model inverts images of another ink than it was trained on, dark on light for "
+        "light on dark; never: it takes them as they come.",
+    )
+    colour: Colour = setting(
+        "refuse",
+        one_of(get_args(Colour)),
+        "convert: a PNG in colours becomes grey, where the model takes grey; refuse: it becomes a "
+        "dead letter.",
+    )

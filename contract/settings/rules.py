@@ -1,7 +1,8 @@
-"""The rule of each setting: its value from a text or a TOML value.
+"""The rules that values of settings keep to.
 
-A rule raises ValueError that says what the value must be. Numbers are bounded where a program
-would fail on them, or never end.
+A rule reads a value from a text or a TOML value, raising ValueError that says what the value must
+be, and writes a value as such a text. Numbers are bounded where a program would fail on them, or
+never end.
 """
 
 from __future__ import annotations
@@ -10,40 +11,72 @@ import math
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import urlsplit
 
-from contract.kafka.connection import SERVERS
-from contract.model.manifest import Colour
-from contract.model.scaling import Invert
-from contract.settings.programs import Engine, Payload
-from contract.wire.values.times import moment
+from contract.wire.values.times import moment, stamp
 
 MOST_SECONDS = 36_500 * 86_400.0
 """Of a duration: a hundred years. From any clock that is roughly right it leads to a date."""
 
 _LONGEST_NAME = 255
 
-MOST_PARTITIONS, MOST_DEVICES = 10_000, 1_000_000
-MOST_SEED = 2**32 - 1
-"""What NumPy's and Keras' generators take."""
+
+@dataclass(frozen=True)
+class Rule:
+    """How a value is read and written; `must_be` says for a person what it must be."""
+
+    must_be: str
+    convert: Callable[[Any], Any]
+    """A value, from a text or a TOML value. Raises ValueError, whose text, where it has one, takes
+    the place of `must_be`."""
+    write: Callable[[Any], str] = str
+    metavar: str = "TEXT"
+    """What stands for the value in a command's help."""
+
+    def read(self, value: object) -> Any:
+        """The value; raises ValueError that says what it must be."""
+        try:
+            return self.convert(value)
+        except ValueError as exc:
+            raise ValueError(str(exc) or self.must_be) from exc
 
 
-def _text(value: object) -> str:
-    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        message = "some text"
-        raise ValueError(message)
-    return str(value)
+def whole(least: int, most: int = 10**18 - 1) -> Rule:
+    """A whole number within bounds."""
+    upper = f"{most:,}" if most < 10**17 else "10^18 - 1"
+
+    def convert(value: object) -> int:
+        if re.fullmatch(r"[0-9]{1,18}", str(value)) is None or not least <= int(str(value)) <= most:
+            raise ValueError
+        return int(str(value))
+
+    return Rule(f"a whole number from {least} to {upper}", convert, metavar="INTEGER")
 
 
-def _path(value: object) -> Path:
-    path = Path(_text(value))
-    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
-        message = f"a path, whose names have {_LONGEST_NAME} bytes at most"
-        raise ValueError(message)
-    return path
+def matching(pattern: str, must_be: str, metavar: str = "TEXT") -> Rule:
+    """A text that matches a regular expression as a whole."""
+
+    def convert(value: object) -> str:
+        if re.fullmatch(pattern, str(value)) is None:
+            raise ValueError
+        return str(value)
+
+    return Rule(must_be, convert, metavar=metavar)
+
+
+def one_of(words: tuple[str, ...]) -> Rule:
+    """One of some words."""
+
+    def convert(value: object) -> str:
+        if value not in words:
+            raise ValueError
+        return str(value)
+
+    return Rule(" or ".join(words), convert)
 
 
 def home_expanded(text: str) -> Path:
@@ -57,9 +90,24 @@ def home_expanded(text: str) -> Path:
         raise ValueError(message) from exc
 
 
-def _file_there(value: object) -> Path:
+def _text(value: object) -> str:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        message = "some text"
+        raise ValueError(message)
+    return str(value)
+
+
+def _path(value: object) -> Path:
+    file = Path(_text(value))
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in file.parts):
+        message = f"a path, whose names have {_LONGEST_NAME} bytes at most"
+        raise ValueError(message)
+    return file
+
+
+def _existing_file(value: object) -> Path:
     if not (file := home_expanded(str(_path(value)))).is_file():
-        raise ValueError("a file that is there")  # noqa: EM101
+        raise ValueError
     return file
 
 
@@ -69,44 +117,39 @@ def _address(value: object) -> str:
 
 
 def _tracking_uri(value: object) -> str:
-    wanted = "a SQLite file like sqlite:////srv/mlflow.db, or the http address of an MLflow server"
-    text = _text(value)
-    try:
-        parts = urlsplit(text)
-        is_server = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError as exc:
-        raise ValueError(wanted) from exc
-    if not is_server and not (text.startswith("sqlite:///") and len(text) > len("sqlite:///")):
-        raise ValueError(wanted)
-    return text
+    uri = _text(value)
+    parts = urlsplit(uri)  # raises ValueError of its own
+    is_server = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    if not is_server and not (uri.startswith("sqlite:///") and len(uri) > len("sqlite:///")):
+        raise ValueError
+    return uri
 
 
-def _whole(least: int, most: int = 10**18 - 1) -> Callable[[object], int]:
-    wanted = f"a whole number from {least} " + (f"to {most:,}" if most < 10**17 else "to 10^18 - 1")
+def _without_words(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same, but that what Python says of a value is left to the rule."""
 
-    def rule(value: object) -> int:
-        if re.fullmatch(r"[0-9]{1,18}", str(value)) is None or not least <= int(str(value)) <= most:
-            raise ValueError(wanted)
-        return int(str(value))
+    def silent(value: object) -> Any:
+        try:
+            return convert(value)
+        except ValueError:
+            raise ValueError from None
 
-    return rule
+    return silent
 
 
-def _number(value: object, least: str) -> float:
+def _number(value: object) -> float:
     try:
         number = math.nan if isinstance(value, bool) else float(str(value))
     except ValueError:
         number = math.nan
     if not math.isfinite(number) or number < 0:
-        message = least
-        raise ValueError(message)
+        raise ValueError
     return number
 
 
-def _times_as_long(value: object) -> float:
-    wanted = "a number from 1 on, how many times as long"
-    if (number := _number(value, wanted)) < 1:
-        raise ValueError(wanted)
+def _factor(value: object) -> float:
+    if (number := _number(value)) < 1:
+        raise ValueError
     return number
 
 
@@ -114,22 +157,33 @@ _UNITS = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _seconds(value: object) -> float:
-    wanted = "a time like 500ms, 2s, 5m, 1h, or a number of seconds, 36500d at most"
     parts = re.fullmatch(r"(.*?)(ms|s|m|h|d)?", str(value).strip())
     if parts is None:
-        raise ValueError(wanted)
-    seconds = _number(parts[1].strip(), wanted) * _UNITS[parts[2] or "s"]
-    if seconds > MOST_SECONDS:
-        raise ValueError(wanted)
-    return seconds
+        raise ValueError
+    duration = _number(parts[1].strip()) * _UNITS[parts[2] or "s"]
+    if duration > MOST_SECONDS:
+        raise ValueError
+    return duration
 
 
 def _positive_seconds(value: object) -> float:
-    seconds = _seconds(value)
-    if seconds == 0:
-        message = "a time above 0, like 500ms"
-        raise ValueError(message)
-    return seconds
+    try:
+        duration = _seconds(value)
+    except ValueError as exc:
+        raise ValueError(_DURATION) from exc
+    if duration == 0:
+        raise ValueError
+    return duration
+
+
+def _write_seconds(duration: float) -> str:
+    """In the largest unit in which it is a whole number, if there is one."""
+    units = [] if duration == 0 else [*reversed(_UNITS.items())]
+    for unit, size in units:
+        count = round(duration / size)
+        if count and _seconds(f"{count}{unit}") == duration:
+            return f"{count}{unit}"
+    return f"{duration:g}s" if float(f"{duration:g}") == duration else f"{duration!r}s"
 
 
 def _moment(value: object) -> datetime:
@@ -143,99 +197,75 @@ def _moment(value: object) -> datetime:
 
 
 def _rate(value: object) -> float:
-    wanted = "a number of readings a second, from 1e-6 on, or max"
-    number = math.inf if value in ("max", math.inf) else _number(value, wanted)
+    number = math.inf if value in ("max", math.inf) else _number(value)
     if number < 1e-6:
-        raise ValueError(wanted)
+        raise ValueError
     return number
+
+
+def _write_rate(number: float) -> str:
+    return "max" if math.isinf(number) else _write_number(number)
 
 
 def _share(value: object) -> float:
-    wanted = "a share like 10% or 0.1, from 0 to 1"
-    text = str(value).strip()
-    number = _number(text.removesuffix("%"), wanted) / (100 if text.endswith("%") else 1)
+    digits = str(value).strip()
+    number = _number(digits.removesuffix("%")) / (100 if digits.endswith("%") else 1)
     if number > 1:
-        raise ValueError(wanted)
+        raise ValueError
     return number
 
 
-def _one_of(names: tuple[str, ...]) -> Callable[[object], str]:
-    def rule(value: object) -> str:
-        if value not in names:
-            raise ValueError(" or ".join(names))
-        return str(value)
+def _write_share(number: float) -> str:
+    percent = f"{number * 100:g}%"
+    return percent if _share(percent) == number else _write_number(number)
 
-    return rule
+
+def _write_number(number: float) -> str:
+    return repr(number).removesuffix(".0")
 
 
 def _flag(value: object) -> bool:
     words = {"true": True, "1": True, "false": False, "0": False}
     if str(value).lower() not in words:
-        message = "true or false"
-        raise ValueError(message)
+        raise ValueError
     return words[str(value).lower()]
 
 
-def _matching(pattern: str, wanted: str) -> Callable[[object], str]:
-    def rule(value: object) -> str:
-        if re.fullmatch(pattern, str(value)) is None:
-            raise ValueError(wanted)
-        return str(value)
+_DURATION = "a time like 500ms, 2s, 5m, 1h, or a number of seconds, 36500d at most"
 
-    return rule
+text = Rule("some text", _text)
+any_text = Rule("some text, or none", str)
+path = Rule("a path", _path, metavar="PATH")
+existing_file = Rule("a file that is there", _existing_file, metavar="FILE")
+folder = Rule("a folder, or sample", _address, metavar="PATH")
+address = Rule("a path, or an address that Hadoop knows", _address, metavar="PATH")
+tracking_uri = Rule(
+    "a SQLite file like sqlite:////srv/mlflow.db, or the http address of an MLflow server",
+    _without_words(_tracking_uri),
+)
+seconds = Rule(_DURATION, _seconds, _write_seconds, "DURATION")
+positive_seconds = Rule("a time above 0, like 500ms", _positive_seconds, _write_seconds, "DURATION")
+time = Rule("a time like 2026-01-31T09:15:00Z", _moment, stamp, "TIME")
+rate = Rule("a number of readings a second, from 1e-6 on, or max", _rate, _write_rate, "RATE")
+share = Rule("a share like 10% or 0.1, from 0 to 1", _share, _write_share, "SHARE")
+factor = Rule("a number from 1 on, how many times as long", _factor, _write_number, "FLOAT")
+flag = Rule("true or false", _flag, lambda value: str(value).lower())
+seed = whole(0, 2**32 - 1)  # what NumPy's and Keras' generators take
 
-
+_SERVER = r"\s*([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\s*"
 _TOPIC = r"\s*[a-zA-Z0-9._-]{1,249}\s*"
+_COORDINATES = r"[\w.-]+(:[\w.-]+){2,}"
 
-RULES: dict[str, Callable[[object], Any]] = {
-    "home": _path,
-    "bootstrap_servers": _matching(SERVERS, "host:port, several with commas"),
-    "kafka_profile": _matching(r"[a-zA-Z0-9_-]{1,100}", "letters, digits, dashes"),
-    "master": _text,
-    "spark_secret_file": _file_there,
-    "prefix": _matching(r"[a-zA-Z0-9._-]{1,200}", "letters a-z and A-Z, digits, dots, dashes"),
-    "partitions": _whole(1, MOST_PARTITIONS),
-    "model": _matching(r"[^/:.%\"']+", "a name without / : . % or quotes"),
-    "tracking_uri": _tracking_uri,
-    "data": _address,
-    "seed": _whole(0, MOST_SEED),
-    "count": _whole(1),
-    "rate": _rate,
-    "devices": _whole(1, MOST_DEVICES),
-    "payload": _one_of(get_args(Payload)),
-    "faults": str,
-    "clock_skew": _seconds,
-    "label_delay": _seconds,
-    "engine": _one_of(get_args(Engine)),
-    "name": _matching(
-        r"(?!.*\.(?:lock|topics\.json)$)[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}",
-        "letters a-z and A-Z, digits, dashes and, not at the beginning, dots; .lock and "
-        ".topics.json are the endings of files beside a checkpoint",
-    ),
-    "max_offsets_per_trigger": _whole(1),
-    "max_latency": _positive_seconds,
-    "trigger": _seconds,
-    "available_now": _flag,
-    "from_timestamp": _moment,
-    "to_timestamp": _moment,
-    "version": _matching(r"[0-9]{0,9}", "a number, as `digitstream models list` has it"),
-    "topic": _matching(f"({_TOPIC})?", "a topic"),
-    "skip_lost": _flag,
-    "subscribe": _matching(f"({_TOPIC}(,{_TOPIC})*)?", "topics, several with commas"),
-    "canary": _share,
-    "shadow": _share,
-    "guard_readings": _whole(0),
-    "guard_agreement": _share,
-    "guard_slowness": _times_as_long,
-    "tables": _address,
-    "packages": _matching(
-        r"|[\w.-]+(:[\w.-]+){2,}(,\s*[\w.-]+(:[\w.-]+){2,})*", "group:artifact:version,..."
-    ),
-    "query_timeout": _positive_seconds,
-    "batch_records": _whole(1),
-    "epochs": _whole(1),
-    "batch_size": _whole(1),
-    "invert": _one_of(get_args(Invert)),
-    "colour": _one_of(get_args(Colour)),
-}
-"""Every setting of every program, with its rule."""
+servers = matching(f"{_SERVER}(,{_SERVER})*", "host:port, several with commas", "HOST:PORT,...")
+profile = matching(r"[a-zA-Z0-9_-]{1,100}", "letters, digits, dashes", "NAME")
+prefix = matching(r"[a-zA-Z0-9._-]{1,200}", "letters a-z and A-Z, digits, dots, dashes")
+topic = matching(f"({_TOPIC})?", "a topic", "TOPIC")
+topics = matching(f"({_TOPIC}(,{_TOPIC})*)?", "topics, several with commas", "TOPIC,...")
+query = matching(
+    r"(?!.*\.(?:lock|topics\.json)$)[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}",
+    "letters a-z and A-Z, digits, dashes and, not at the beginning, dots; .lock and .topics.json "
+    "are the endings of files beside a checkpoint",
+)
+model = matching(r"[^/:.%\"']+", "a name without / : . % or quotes")
+version = matching(r"[0-9]{0,9}", "a number, as `digitstream models list` has it")
+packages = matching(rf"|{_COORDINATES}(,\s*{_COORDINATES})*", "group:artifact:version,...")

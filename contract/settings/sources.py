@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,8 +17,15 @@ from contract import files
 from contract.errors import SettingsError
 from contract.settings import profiles
 from contract.settings.profiles import Tables
-from contract.settings.programs import Settings
-from contract.settings.rules import RULES
+from contract.settings.programs import (
+    Archiving,
+    Asking,
+    Producing,
+    Rescoring,
+    Settings,
+    Training,
+)
+from contract.settings.setting import PREFIX, Setting, settings_of
 
 S = TypeVar("S", bound=Settings)
 
@@ -26,9 +33,16 @@ FILE = Path("digitstream.toml")
 FILE_BYTES = 1 << 20
 """Of a file of settings at most."""
 
-PREFIX = "DIGITSTREAM_"
 PROFILES = "profiles.toml"
 """In HOME: what `digitstream broker start --secure` writes."""
+
+
+SETTINGS: Mapping[str, Setting] = {
+    setting.name: setting
+    for kind in (Producing, Rescoring, Archiving, Asking, Training)
+    for setting in settings_of(kind)
+}
+"""Every setting of every program, by its name."""
 
 
 def load(
@@ -48,11 +62,11 @@ def load(
     sources = (saved, _environment(environ), _flags(flags))
     for source in sources:
         for name, value in source.given.items():
-            if name not in RULES:
+            if name not in SETTINGS:
                 complaints.append(source.unknown(name))
                 continue
             try:
-                values[name] = RULES[name](value)
+                values[name] = SETTINGS[name].rule.read(value)
             except ValueError as exc:
                 complaints.append(f"{source.spelled(name)} is {value!r}, but must be {exc}")
     if "kafka_profile" in values:
@@ -74,6 +88,18 @@ def load(
     )
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """What a command of ours gets into its environment, so that it has the settings that all
+    programs share as they are here, wherever it runs.
+    """
+    placed = replace(settings, home=settings.home.resolve())
+    return {
+        setting.variable: setting.rule.write(value)
+        for setting in settings_of(Settings)
+        if (value := getattr(placed, setting.name)) is not None
+    }
+
+
 @dataclass(frozen=True)
 class _Source:
     """Settings by name as one source gives them, and how that source spells a name."""
@@ -82,7 +108,7 @@ class _Source:
     spelled: Callable[[str], str]
 
     def unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, RULES, n=1, cutoff=0)[0]
+        near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0)[0]
         return f"{self.spelled(name)} is no setting; the nearest is {self.spelled(near)}"
 
 

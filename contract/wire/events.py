@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, get_args
 
+from contract.choices import Engine
 from contract.wire import headers as names
 from contract.wire import images, reasons, remedies, structured
 from contract.wire.dead_letters import DeadLetter
@@ -39,7 +40,7 @@ SCORE = "digitstream.score"
 LABELS_SOURCE = "/digitstream/labels"
 SCORING_SOURCE = "/digitstream/scoring"
 
-ENGINES = ("onnx", "openvino", "openvino-int8", "systemds")
+ENGINES = get_args(Engine)
 """What a model may have scored with."""
 
 _LABEL = frozenset({"id", "label"})

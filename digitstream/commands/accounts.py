@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from contract.quantities import quantity
+from contract.settings.programs import History, Scoring
 from digitstream import flags, terminal
 from digitstream.grid import Grid
 
@@ -20,31 +21,21 @@ COUNTS = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplic
 REPLAYED = ("replayed", "recovered", "duplicate_ids")
 
 
+@flags.settings((Scoring, History), *flags.KAFKA, "prefix", "subscribe", "name", *flags.TABLES)
 def reconcile(
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
-    subscribe: flags.Subscribe = None,
-    name: flags.Name = None,
-    origin: flags.From = flags.Origin.TOPICS,
-    tables: flags.Tables = None,
-    packages: flags.Packages = None,
-    as_json: flags.AsJson = False,
+    given: flags.Given, origin: flags.From = flags.Origin.TOPICS, as_json: flags.AsJson = False
 ) -> None:
     """Account for every reading by partition and offset; exits with 1 if one is missing.
 
     Those before the first that the query was to read (--from-timestamp) do not count.
     """
     from contract.kafka.offsets import looking
-    from contract.settings.programs import History, Scoring
     from digitstream.accounts import topic_reader
     from digitstream.accounts import topics as accounts
     from digitstream.health.query_state import QueryState
 
-    given = locals()
     held: list[OpenTransaction] = []
-    settings = flags.loaded(Scoring, given)
+    settings = given.load(Scoring)
     if origin is flags.Origin.TABLES:
         from digitstream.accounts import tables as archived
         from digitstream.machine import needs
@@ -52,7 +43,7 @@ def reconcile(
 
         with (
             terminal.activity("Counting"),
-            needs.tables(flags.loaded(History, given)) as place,
+            needs.tables(given.load(History)) as place,
         ):
             id = place.readings_id(READINGS)
             state = QueryState.read(settings, dict.fromkeys(settings.read, id))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contract.settings.programs import Settings
 from digitstream import flags, terminal
 
 if TYPE_CHECKING:
@@ -42,34 +43,30 @@ Port = Annotated[
 
 
 @app.command(short_help="Start the embedded Kafka, unless it runs.")
+@flags.settings(Settings, *flags.HOME)
 def start(
-    home: flags.Home = None,
-    port: Port = None,
-    secure: Secure = False,
-    as_json: flags.AsJson = False,
+    given: flags.Given, port: Port = None, secure: Secure = False, as_json: flags.AsJson = False
 ) -> None:
     """Start the embedded Kafka, unless it runs. One that was started with --secure stays so."""
-    from contract.settings.programs import Settings
+    from digitstream.installation import start_kafka
     from digitstream.kafka import server
-    from digitstream.machine import jars, needs
 
-    settings = flags.loaded(Settings, locals())
-    path = needs.fetched(jars.BROKER)
+    settings = given.load(Settings)
     before = server.status(settings.home)
     with terminal.activity("Starting Kafka"):
-        found = server.start(settings.home, needs.java_17(), path, port, locked=secure)
+        found = start_kafka(settings.home, port, locked=secure)
     _report(found, as_json, "runs already" if found == before else "runs")
     if found.listeners:
         terminal.say(_way_in(settings.home))
 
 
 @app.command()
-def stop(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
+@flags.settings(Settings, *flags.HOME)
+def stop(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Stop the embedded Kafka; its data stays."""
-    from contract.settings.programs import Settings
     from digitstream.kafka import server
 
-    settings = flags.loaded(Settings, locals())
+    settings = given.load(Settings)
     with terminal.activity("Stopping Kafka"):
         stopped = server.stop(settings.home)
     value = {"running": False, "stopped": None if stopped is None else asdict(stopped)}
@@ -83,23 +80,20 @@ def stop(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
 
 
 @app.command(short_help="Say whether it runs, and where.")
-def status(home: flags.Home = None, as_json: flags.AsJson = False) -> None:
+@flags.settings(Settings, *flags.HOME)
+def status(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Say whether the embedded Kafka runs, and where; exits with 1 if it does not."""
-    from contract.settings.programs import Settings
     from digitstream.kafka import server
 
-    found = server.status(flags.loaded(Settings, locals()).home)
+    found = server.status(given.load(Settings).home)
     _report(found, as_json)
     raise typer.Exit(0 if found is not None else 1)
 
 
 @app.command(short_help="Print the rights that programs need, or give them.")
+@flags.settings(Settings, *flags.KAFKA, "prefix", "partitions")
 def acls(
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
-    partitions: flags.Partitions = None,
+    given: flags.Given,
     producer: Producer = "producer",
     scorer: Scorer = "scorer",
     reader: Reader = "reader",
@@ -108,23 +102,22 @@ def acls(
     as_json: flags.AsJson = False,
 ) -> None:
     """Print the commands that give each program its rights on Kafka, or give them (--apply)."""
-    from contract.settings.programs import Settings
     from digitstream.kafka import acls
 
-    settings = flags.loaded(Settings, locals())
+    settings = given.load(Settings)
     users = {"producer": producer, "scorer": scorer, "reader": reader}
-    given = list(acls.rights(settings.topics, users, settings.prefix, create=create_topics))
+    rights = list(acls.rights(settings.topics, users, settings.prefix, create=create_topics))
     if apply:
         settings = flags.connected(settings)
-        acls.give(settings.kafka, given, settings.topics, settings.partitions)
-    value = {"applied": apply, "rights": [asdict(right) for right in given]}
+        acls.give(settings.kafka, rights, settings.topics, settings.partitions)
+    value = {"applied": apply, "rights": [asdict(right) for right in rights]}
 
     def sentences() -> list[str]:
         if apply:
-            return [f"Kafka at {settings.kafka} has the topics, and {len(given)} rights on them."]
+            return [f"Kafka at {settings.kafka} has the topics, and {len(rights)} rights on them."]
         servers = settings.bootstrap_servers or "HOST:PORT"
         tool = f"kafka-acls.sh --bootstrap-server {servers} --command-config ADMIN.properties"
-        return [f"{tool} {right.command}" for right in given]
+        return [f"{tool} {right.command}" for right in rights]
 
     terminal.report(value, sentences, as_json)
 

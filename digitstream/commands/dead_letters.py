@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contract.quantities import quantity
+from contract.settings.programs import Settings
 from contract.wire.reasons import REASONS, STAGES
 from digitstream import flags, terminal
 from digitstream.grid import Grid
@@ -48,11 +49,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would 
 
 
 @app.command("list", short_help="Count them, and list the newest.")
+@flags.settings(Settings, *flags.KAFKA, "prefix")
 def list_(
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
+    given: flags.Given,
     stage: Stage = None,
     reason: Reason = None,
     since: Since = None,
@@ -60,50 +59,40 @@ def list_(
     as_json: flags.AsJson = False,
 ) -> None:
     """Count dead letters by stage and reason, and list the newest."""
-    from contract.settings.programs import Settings
 
-    given = flags.loaded(Settings, locals())
+    settings = given.load(Settings)
     from digitstream.accounts import topic_reader
     from digitstream.dead_letters.listing import listing
 
     wanted = _wanted(stage, reason, since)
-    settings = flags.connected(given)
+    settings = flags.connected(settings)
     with terminal.activity("Reading"), topic_reader.reading(settings.kafka) as reader:
         found = listing(reader, settings.topics, last, wanted)
     terminal.report(asdict(found), lambda: _letters(found), as_json)
 
 
 @app.command(short_help="Show one in full, its image drawn.")
-def show(
-    id: Id,
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Settings, *flags.KAFKA, "prefix")
+def show(given: flags.Given, id: Id, as_json: flags.AsJson = False) -> None:
     """Show a dead letter in full, its image drawn, or else its bytes in hex."""
-    from contract.settings.programs import Settings
 
-    given = flags.loaded(Settings, locals())
+    settings = given.load(Settings)
     from digitstream.accounts import topic_reader
     from digitstream.dead_letters.detail import shown
     from digitstream.dead_letters.listing import place
 
     wanted = place(id)
-    settings = flags.connected(given)
+    settings = flags.connected(settings)
     with terminal.activity("Reading"), topic_reader.reading(settings.kafka) as reader:
         found = shown(reader, settings.topics, wanted)
     terminal.report(asdict(found), lambda: _shown(found), as_json)
 
 
 @app.command(short_help="Send readings again.")
+@flags.settings(Settings, *flags.KAFKA, "prefix")
 def replay(
+    given: flags.Given,
     ids: Ids = None,
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
     stage: Stage = None,
     reason: Reason = None,
     since: Since = None,
@@ -116,14 +105,13 @@ def replay(
     Each is answered under the id of its first reading; none is sent that has a score, or that was
     sent since its dead letter.
     """
-    from contract.settings.programs import Settings
 
-    given = flags.loaded(Settings, locals())
+    settings = given.load(Settings)
     from digitstream.accounts import topic_reader
     from digitstream.dead_letters.replay import replay as sent_again
 
     wanted = _wanted(stage, reason, since, ids)
-    settings = flags.connected(given)
+    settings = flags.connected(settings)
     with terminal.activity("Replaying"), topic_reader.reading(settings.kafka) as reader:
         found = sent_again(
             reader, settings.topics, settings.kafka, wanted, most_attempts, dry_run=dry_run

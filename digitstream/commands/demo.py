@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from contract.quantities import quantity
+from contract.settings.programs import Scoring
 from digitstream import flags, terminal
 from digitstream.commands.accounts import table as reconciliation
 from digitstream.grid import Grid
@@ -15,26 +16,19 @@ if TYPE_CHECKING:
     from digitstream.demo.report import Report
 
 
+@flags.settings(
+    Scoring, *flags.KAFKA, "master", "prefix", *flags.REGISTRY, "data", "seed", "engine"
+)
 def demo(
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    master: flags.Master = None,
-    prefix: flags.Prefix = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    data: flags.Data = None,
-    seed: flags.Seed = None,
-    engine: flags.EngineName = None,
+    given: flags.Given,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the training images. [default: 3]")
     ] = None,
     as_json: flags.AsJson = False,
 ) -> None:
     """Train, stream 10,000 readings, score and account for every one; then report."""
-    from contract.settings.programs import Scoring
 
-    settings = flags.loaded(Scoring, locals())
+    settings = given.load(Scoring)
     from digitstream.demo import demo as whole
     from digitstream.machine.subcommands import stoppable
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from contract.settings.programs import Settings
 from digitstream import flags, terminal
 from digitstream.grid import Grid
 
@@ -16,20 +17,12 @@ if TYPE_CHECKING:
     from digitstream.health.doctor import Finding
 
 
-def doctor(
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Settings, *flags.KAFKA, "prefix", *flags.REGISTRY)
+def doctor(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Check this machine and this home; exits with 1, and tells the remedies, if one is wrong."""
-    from contract.settings.programs import Settings
     from digitstream.health.doctor import examine
 
-    settings = flags.loaded(Settings, locals())
+    settings = given.load(Settings)
     with terminal.activity("Looking"):
         findings = examine(settings, os.environ)
     well = all(finding.ok for finding in findings)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from contract.settings.programs import Scoring
 from digitstream import flags, terminal
 from digitstream.grid import Grid
 
@@ -20,15 +21,9 @@ Minutes = Annotated[float, typer.Option(min=1, help="Minutes that the drill soak
 RESULT = {True: "kept", False: "BROKEN", None: "not tried"}
 
 
+@flags.settings(Scoring, *flags.HOME, "master", *flags.REGISTRY, "data")
 def drill(
-    name: Name,
-    home: flags.Home = None,
-    master: flags.Master = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    data: flags.Data = None,
-    minutes: Minutes = 60,
-    as_json: flags.AsJson = False,
+    given: flags.Given, name: Name, minutes: Minutes = 60, as_json: flags.AsJson = False
 ) -> None:
     """Break something, with a broker and a checkpoint of its own; exits with 1 if a promise breaks.
 
@@ -45,12 +40,11 @@ def drill(
         terminal.report(value, _listed, as_json)
         return
     chosen = drills.chosen(name)
-    from contract.settings.programs import Scoring
     from digitstream.drills.drill import tried
     from digitstream.drills.ground import ground as grounds
     from digitstream.machine.subcommands import stoppable
 
-    settings = flags.loaded(Scoring, locals())
+    settings = given.load(Scoring)
     outcomes: list[Outcome] = []
     with stoppable(), terminal.progress("Drills") as advance:
         with grounds.prepared(settings, minutes, terminal.say) as ground:

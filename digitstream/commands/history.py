@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contract.quantities import quantity
+from contract.settings.programs import Archiving, Asking, History
 from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from contract.settings.programs import History
     from streaming.archive.place import Place
 
 tables = typer.Typer(help="The tables that `archive` writes.", no_args_is_help=True)
@@ -47,39 +47,14 @@ Query = Annotated[str, typer.Argument(metavar='"SELECT ..."', help="A query in S
 Limit = Annotated[
     int, typer.Option(min=1, help="Rows that the table shows at most; JSON and CSV have all.")
 ]
-QueryTimeout = Annotated[
-    str | None, typer.Option(help="Time that the query may take, like 30s or 1h. [default: 10m]")
-]
 AsCsv = Annotated[bool, typer.Option("--csv", help="Answer as CSV.")]
-Trigger = Annotated[
-    str | None, typer.Option(help="Time from one commit to the next. [default: 10s]")
-]
-BatchRecords = Annotated[
-    int | None, typer.Option(help="Records of a topic in a commit at most. [default: 100000]")
-]
-AvailableNow = Annotated[
-    bool | None, typer.Option("--available-now", help="Archive what is there, then end.")
-]
 
 
-def archive(
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    master: flags.Master = None,
-    spark_secret_file: flags.SparkSecretFile = None,
-    prefix: flags.Prefix = None,
-    tables: flags.Tables = None,
-    packages: flags.Packages = None,
-    trigger: Trigger = None,
-    batch_records: BatchRecords = None,
-    available_now: AvailableNow = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Archiving, *flags.KAFKA, *flags.SPARK, "prefix", *flags.own(Archiving))
+def archive(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Keep what goes over the topics in Delta tables, until stopped (Ctrl-C, SIGTERM)."""
-    from contract.settings.programs import Archiving
 
-    settings = flags.connected(flags.loaded(Archiving, locals()))
+    settings = flags.connected(given.load(Archiving))
     from digitstream.machine import needs
 
     jars = needs.delta()
@@ -105,72 +80,51 @@ def archive(
 
 
 @tables.command("list", short_help="List the tables with their figures.")
-def list_(
-    home: flags.Home = None,
-    master: flags.Master = None,
-    spark_secret_file: flags.SparkSecretFile = None,
-    tables: flags.Tables = None,
-    packages: flags.Packages = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(History, *flags.HOME, *flags.SPARK, *flags.TABLES)
+def list_(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """List the tables: rows, files, bytes, Kafka's time of the newest record."""
-    with _opened("Looking", _history(locals())) as place:
+    with _opened("Looking", given.load(History)) as place:
         from digitstream.tables.maintenance import listed
 
         _report(listed(place), as_json)
 
 
 @tables.command()
-def compact(
-    home: flags.Home = None,
-    master: flags.Master = None,
-    spark_secret_file: flags.SparkSecretFile = None,
-    tables: flags.Tables = None,
-    packages: flags.Packages = None,
-    force: ForceCompact = False,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(History, *flags.HOME, *flags.SPARK, *flags.TABLES)
+def compact(given: flags.Given, force: ForceCompact = False, as_json: flags.AsJson = False) -> None:
     """Join small files, also while the archive runs."""
-    with _opened("Compacting", _history(locals())) as place:
+    with _opened("Compacting", given.load(History)) as place:
         from digitstream.tables.maintenance import compacted
 
         _report(compacted(place, force=force), as_json)
 
 
 @tables.command()
+@flags.settings(History, *flags.HOME, *flags.SPARK, *flags.TABLES)
 def vacuum(
-    home: flags.Home = None,
-    master: flags.Master = None,
-    spark_secret_file: flags.SparkSecretFile = None,
-    tables: flags.Tables = None,
-    packages: flags.Packages = None,
+    given: flags.Given,
     retain: Retain = "7d",
     force: ForceVacuum = False,
     as_json: flags.AsJson = False,
 ) -> None:
     """Delete the files of versions older than --retain."""
-    with _opened("Deleting", _history(locals())) as place:
+    with _opened("Deleting", given.load(History)) as place:
         from digitstream.tables.maintenance import vacuumed
 
         _report(vacuumed(place, retain, force=force), as_json)
 
 
+@flags.settings(Asking, *flags.HOME, *flags.SPARK, *flags.own(Asking))
 def sql(
+    given: flags.Given,
     query: Query,
-    home: flags.Home = None,
-    master: flags.Master = None,
-    spark_secret_file: flags.SparkSecretFile = None,
-    tables: flags.Tables = None,
-    packages: flags.Packages = None,
-    query_timeout: QueryTimeout = None,
     limit: Limit = 50,
     as_json: flags.AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
     """Ask the tables in Spark's SQL: readings, labels, scores, dead_letters, and answers."""
-    from contract.settings.programs import Asking
 
-    settings = flags.loaded(Asking, locals())
+    settings = given.load(Asking)
     with _opened("Asking", settings) as place:
         from digitstream.machine.deadline import within
         from digitstream.tables.sql import asked, lines, views
@@ -187,12 +141,6 @@ def sql(
                     terminal.report({}, lambda: _shown(answer, limit), False)
         except BrokenPipeError:  # who reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _history(arguments: dict[str, Any]) -> History:
-    from contract.settings.programs import History
-
-    return flags.loaded(History, arguments)
 
 
 @contextmanager

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contract.quantities import quantity
+from contract.settings.programs import Settings
 from digitstream import flags, terminal
 from digitstream.grid import Grid
 
 if TYPE_CHECKING:
-    from contract.model.registry import Registry, Version
+    from contract.model.registry import Version
     from digitstream.health.comparison import Comparison
 
 app = typer.Typer(help="The registered versions of the model.", no_args_is_help=True)
@@ -41,33 +42,24 @@ Alias = Annotated[str, typer.Option(help="What the version becomes: champion or 
 
 
 @app.command("list")
-def list_(
-    home: flags.Home = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
+def list_(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """List the versions, the newest first."""
     with terminal.activity("Asking the registry"):
-        versions = _registry(locals()).versions()
+        versions = given.load(Settings).registry.versions()
     value = {"versions": [asdict(version) for version in versions]}
     none = "There is no version yet. `digitstream train` makes one."
     terminal.report(value, lambda: _table(versions) if versions else none, as_json)
 
 
 @app.command(short_help="Show one version: its metrics and its bundle.")
-def show(
-    version: VersionNumber,
-    home: flags.Home = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
+def show(given: flags.Given, version: VersionNumber, as_json: flags.AsJson = False) -> None:
     """Show one version: its metrics and, if it has an alias, what its bundle says."""
     from contract.errors import NoChampion
     from contract.model import bundle
 
-    registry = _registry(locals())
+    registry = given.load(Settings).registry
     with terminal.activity("Asking the registry"):
         known = registry.versions()
     found = next((each for each in known if each.version == version), None)
@@ -108,12 +100,11 @@ def _images(within: str, metric: str) -> str:
 
 
 @app.command(short_help="Make a version the champion.")
+@flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
 def promote(
+    given: flags.Given,
     version: VersionNumber,
     alias: Alias = "champion",
-    home: flags.Home = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
     as_json: flags.AsJson = False,
 ) -> None:
     """Make a version the champion, which a running query takes without a restart."""
@@ -126,7 +117,7 @@ def promote(
             f"Give one of these."
         )
         raise SettingsError(message)
-    registry = _registry(locals())
+    registry = given.load(Settings).registry
     with terminal.activity("Promoting"):
         registry.promote(version, alias)
     value = {"model": registry.model, "version": version, "alias": alias}
@@ -135,20 +126,13 @@ def promote(
 
 
 @app.command(short_help="Write the AsyncAPI document for senders.")
-def asyncapi(
-    folder: Folder,
-    home: flags.Home = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    prefix: flags.Prefix = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Settings, *flags.HOME, *flags.REGISTRY, "prefix")
+def asyncapi(given: flags.Given, folder: Folder, as_json: flags.AsJson = False) -> None:
     """Write the AsyncAPI document for those who send readings to the champion, and its schemas."""
     from contract.errors import SettingsError
     from contract.model import bundle, document
-    from contract.settings.programs import Settings
 
-    settings = flags.loaded(Settings, locals())
+    settings = given.load(Settings)
     manifest = bundle.load(settings.registry.resolve().folder).manifest
     expects = document.expected(manifest.input_shape, manifest.scaling, manifest.colour)
     try:
@@ -163,14 +147,10 @@ def asyncapi(
 
 
 @app.command(short_help="Make the champion before this one champion again.")
-def rollback(
-    home: flags.Home = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
+def rollback(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Make the champion before this one champion again."""
-    registry = _registry(locals())
+    registry = given.load(Settings).registry
     with terminal.activity("Rolling back"):
         gone, back = registry.rollback()
     value = {"model": registry.model, "version": back, "rolled_back": gone}
@@ -179,16 +159,12 @@ def rollback(
 
 
 @app.command(short_help="Take the alias challenger away.")
-def dismiss(
-    home: flags.Home = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
+def dismiss(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Take the alias challenger from the version that has it."""
     from contract.model.registry import CHALLENGER
 
-    registry = _registry(locals())
+    registry = given.load(Settings).registry
     with terminal.activity("Dismissing"):
         version = registry.resolve(CHALLENGER).version
         registry.remove(version, CHALLENGER, "dismissed by hand")
@@ -198,22 +174,19 @@ def dismiss(
 
 
 @app.command(short_help="Compare two versions on the same readings.")
+@flags.settings(Settings, *flags.KAFKA, "prefix")
 def compare(
+    given: flags.Given,
     one: VersionNumber,
     other: OtherNumber,
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
     topic: Compared = None,
     as_json: flags.AsJson = False,
 ) -> None:
     """Compare two versions on the readings that both scored: where they differ, which is right."""
-    from contract.settings.programs import Settings
     from digitstream.accounts import topic_reader
     from digitstream.health import comparison
 
-    settings = flags.connected(flags.loaded(Settings, locals()))
+    settings = flags.connected(given.load(Settings))
     with terminal.activity("Comparing"), topic_reader.reading(settings.kafka) as reader:
         found = comparison.compared(reader, settings.topics, topic or [], (one, other))
     value = {
@@ -227,12 +200,6 @@ def compare(
         "right": found.right,
     }
     terminal.report(value, lambda: _comparison(found), as_json)
-
-
-def _registry(arguments: Mapping[str, object]) -> Registry:
-    from contract.settings.programs import Settings
-
-    return flags.loaded(Settings, arguments).registry
 
 
 def _table(versions: list[Version]) -> Grid:

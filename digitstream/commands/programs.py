@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contract.quantities import quantity
+from contract.settings.programs import Producing, Training
 from digitstream import flags, terminal
 
 if TYPE_CHECKING:
@@ -28,45 +29,13 @@ Promote = Annotated[
 UnlessChampion = Annotated[
     bool, typer.Option("--unless-champion", help="Do nothing if there is a champion already.")
 ]
-Invert = Annotated[
-    str | None,
-    typer.Option(
-        help="auto: the model inverts images of another ink than it was trained on, dark on light "
-        "for light on dark; never: it takes them as they come. [default: never]"
-    ),
-]
-Colour = Annotated[
-    str | None,
-    typer.Option(
-        help="convert: a PNG in colours becomes grey, where the model takes grey; refuse: it "
-        "becomes a dead letter. [default: refuse]"
-    ),
-]
-BatchSize = Annotated[int | None, typer.Option(help="Images in a training step. [default: 100]")]
-Payload = Annotated[
-    str | None, typer.Option(help="How images are sent: raw, png or json. [default: raw]")
-]
-ClockSkew = Annotated[
-    str | None,
-    typer.Option(help="How far devices' clocks are off at most, like 7h. [default: 2ms]"),
-]
-LabelDelay = Annotated[
-    str | None, typer.Option(help="Time from a reading to its label, like 2m. [default: 5s]")
-]
 
 
+@flags.settings(
+    Training, *flags.HOME, *flags.SPARK, *flags.REGISTRY, "data", "seed", *flags.own(Training)
+)
 def train(
-    home: flags.Home = None,
-    master: flags.Master = None,
-    spark_secret_file: flags.SparkSecretFile = None,
-    tracking_uri: flags.TrackingUri = None,
-    model: flags.Model = None,
-    data: flags.Data = None,
-    seed: flags.Seed = None,
-    epochs: flags.Epochs = None,
-    batch_size: BatchSize = None,
-    invert: Invert = None,
-    colour: Colour = None,
+    given: flags.Given,
     promote: Promote = None,
     unless_champion: UnlessChampion = False,
     as_json: flags.AsJson = False,
@@ -76,9 +45,8 @@ def train(
     It becomes the champion, unless the current champion does better on the same images.
     """
     from contract.data import datasets
-    from contract.settings.programs import Training
 
-    settings = flags.loaded(Training, locals())
+    settings = given.load(Training)
     if unless_champion and _reports_champion(settings.registry, as_json):
         return
     from digitstream.machine import needs
@@ -154,27 +122,13 @@ def _shown(advance: terminal.Advance) -> Any:
     return report
 
 
-def produce(
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
-    partitions: flags.Partitions = None,
-    data: flags.Data = None,
-    seed: flags.Seed = None,
-    count: flags.Count = None,
-    rate: flags.Rate = None,
-    devices: flags.Devices = None,
-    payload: Payload = None,
-    faults: flags.Faults = None,
-    clock_skew: ClockSkew = None,
-    label_delay: LabelDelay = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(
+    Producing, *flags.KAFKA, "prefix", "partitions", "data", "seed", *flags.own(Producing)
+)
+def produce(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Send images as simulated devices; reports what the broker acknowledged."""
-    from contract.settings.programs import Producing
 
-    settings = flags.loaded(Producing, locals())
+    settings = given.load(Producing)
     from producers.faults import Faults
     from producers.pacing import stopping
     from producers.program import run

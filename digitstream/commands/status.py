@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from contract.quantities import quantity
+from contract.settings.programs import Scoring
 from digitstream import flags, terminal
 from digitstream.grid import Grid
 
@@ -22,25 +23,17 @@ SILENT_SECONDS = 5.0
 RUNNING = {True: "yes", False: "no", None: "not on this machine"}
 
 
-def status(
-    home: flags.Home = None,
-    bootstrap_servers: flags.BootstrapServers = None,
-    kafka_profile: flags.KafkaProfile = None,
-    prefix: flags.Prefix = None,
-    subscribe: flags.Subscribe = None,
-    name: flags.Name = None,
-    as_json: flags.AsJson = False,
-) -> None:
+@flags.settings(Scoring, *flags.KAFKA, "prefix", "subscribe", "name")
+def status(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Report how the scoring query does and how far it is behind; exits with 1 if it is down."""
     from datetime import UTC, datetime
 
     from contract.kafka.offsets import looking
     from contract.kafka.topics import check_topics_exist
-    from contract.settings.programs import Scoring
     from digitstream.accounts import topic_reader
     from digitstream.health import status as figures
 
-    settings = flags.connected(flags.loaded(Scoring, locals()))
+    settings = flags.connected(given.load(Scoring))
     if settings.subscribe:
         check_topics_exist(settings.kafka, settings.read)
     with (

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from digitstream.accounts import topic_reader
 from digitstream.accounts.topics import Mark, reconcile
 from digitstream.demo import report
 from digitstream.health.query_state import QueryState
-from digitstream.kafka import server
+from digitstream.installation import commands_of, embedded_kafka
 from digitstream.machine import jars, needs
 from digitstream.machine.subcommands import Command, Commands, Heard
 
@@ -60,8 +60,7 @@ def run(settings: Scoring, plan: Plan) -> report.Report:
     with ExitStack() as cleanup:
         settings = cleanup.enter_context(_kafka(settings))
         ensure(settings.kafka, settings.topics, partitions=settings.partitions)
-        commands = Commands(settings.home / "logs", _environ(settings))
-        cleanup.enter_context(commands)
+        commands = cleanup.enter_context(commands_of(settings))
         training = _trained(commands, plan)
         connector = needs.connector()
         terminal.say(f"Spark reads and writes Kafka with {len(connector)} jars of its connector.")
@@ -79,37 +78,11 @@ def _kafka(settings: Scoring) -> Iterator[Scoring]:
     if settings.bootstrap_servers is not None:
         yield settings
         return
-    ran_before = server.status(settings.home) is not None
-    path = needs.fetched(jars.BROKER)
-    try:
+    with ExitStack() as running:
         with terminal.activity("Starting Kafka"):
-            found = server.start(settings.home, needs.java_17(), path)
-        terminal.say(f"Kafka {jars.KAFKA_BROKER} runs at {found.bootstrap_servers}.")
-        yield replace(settings, bootstrap_servers=server.address(settings.home))
-    finally:
-        if not ran_before:
-            server.stop(settings.home)
-
-
-def _environ(settings: Scoring) -> dict[str, str]:
-    """The demo's settings as variables for the commands that it runs."""
-    shared = {
-        "home": settings.home.resolve(),
-        "bootstrap_servers": settings.bootstrap_servers,
-        "kafka_profile": settings.kafka_profile,
-        "master": settings.master,
-        "prefix": settings.prefix,
-        "partitions": settings.partitions,
-        "model": settings.model,
-        "tracking_uri": settings.tracking_uri,
-        "data": settings.data,
-        "seed": settings.seed,
-    }
-    return {
-        f"DIGITSTREAM_{name.upper()}": str(value)
-        for name, value in shared.items()
-        if value is not None
-    }
+            connected = running.enter_context(embedded_kafka(settings))
+        terminal.say(f"Kafka {jars.KAFKA_BROKER} runs at {connected.bootstrap_servers}.")
+        yield connected
 
 
 def _trained(commands: Commands, plan: Plan) -> dict[str, Any]:

@@ -23,10 +23,10 @@ from digitstream.accounts import topic_reader
 from digitstream.drills.drill import drill
 from digitstream.drills.ground.ground import ENGINE, Ground, until
 from digitstream.drills.outcome import NOTHING_LOST, Broken
+from digitstream.installation import adopt, commands_of, start_kafka
 from digitstream.kafka import security, server
 from digitstream.kafka.acls import PROGRAMS, Right, give, rights
-from digitstream.machine import jars, needs
-from digitstream.machine.subcommands import Command, CommandFailed, Commands
+from digitstream.machine.subcommands import Command, CommandFailed
 
 SESSION_MS = 3_000
 """How soon a broker notices that a password does not count any more."""
@@ -148,24 +148,23 @@ def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
     """A ground with a Kafka of its own that lets in only whom it knows, and who gives rights."""
     with tempfile.TemporaryDirectory(prefix="digitstream-locked-") as name:
         home = Path(name)
-        java, path = needs.java_17(), needs.fetched(jars.BROKER)
-        kafka = server.start(home, java, path, locked=True, session_ms=SESSION_MS)
+        kafka = start_kafka(home, locked=True, session_ms=SESSION_MS)
         try:
             settings = _settings(home, ground, "reader")
             champion = bundle.load(ground.settings.registry.resolve().folder)
-            settings.registry.promote(settings.registry.register(champion, parameters={}))
+            adopt(settings, champion)
             admin = _settings(home, ground, "admin").kafka
             users = {program: program for program in PROGRAMS}
             topics = settings.topics
             give(admin, [*rights(topics, users, settings.prefix, create=False)], topics, 2)
-            shared = {
-                "DIGITSTREAM_HOME": str(home),
-                "DIGITSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-                "DIGITSTREAM_MASTER": settings.master,
-                "DIGITSTREAM_DATA": ground.settings.data,
-            }
+            anybody = replace(
+                ground.settings,
+                home=home,
+                bootstrap_servers=kafka.bootstrap_servers,
+                kafka_profile=None,
+            )
             with (
-                Commands(home / "logs", shared) as commands,
+                commands_of(anybody) as commands,
                 topic_reader.reading(settings.kafka) as reader,
                 _client(admin) as client,
             ):

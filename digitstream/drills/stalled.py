@@ -18,8 +18,8 @@ from digitstream.drills.drill import drill
 from digitstream.drills.ground.ground import Ground, is_root, until
 from digitstream.drills.outcome import NOTHING_LOST, Broken, Impossible
 from digitstream.drills.outside import fill
+from digitstream.installation import start_kafka
 from digitstream.kafka import server
-from digitstream.machine import jars, needs
 from digitstream.machine.subcommands import Command, CommandFailed
 
 _PAUSE_SECONDS = 30
@@ -65,7 +65,7 @@ def _broker_full_disk(ground: Ground) -> str:
         until(lambda: server.status(home) is None, "Kafka's end on a full disk")
         ballast.unlink()
         ground.tell("makes room and starts Kafka again")
-        server.start(home, needs.java_17(), needs.fetched(jars.BROKER))
+        start_kafka(home)
         return all_accounted(elsewhere, _COUNT, sending, scorer, *to)
 
 
@@ -94,7 +94,7 @@ def _on_a_small_disk(ground: Ground) -> Iterator[tuple[Ground, Path]]:
         message = "A small disk can only be mounted by root, on Linux. Run this drill as root."
         raise Impossible(message)
     try:
-        kafka = server.start(home, needs.java_17(), needs.fetched(jars.BROKER))
+        kafka = start_kafka(home)
         settings = replace(ground.settings, bootstrap_servers=kafka.bootstrap_servers)
         ensure(settings.kafka, settings.topics)
         with topic_reader.reading(settings.kafka) as reader:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from pyspark.sql import SparkSession
 
+from contract.choices import AUTO
 from contract.errors import BundleError, SettingsError
 from contract.model.bundle import INT8, ONNX, Bundle, Golden
 from contract.quantities import quantity
@@ -22,7 +23,6 @@ from streaming.engines.systemds import Systemds
 from streaming.shares import least, most
 from streaming.spark.failures import RAISED
 
-AUTO = "auto"
 """The name for whichever engine is the fastest of those that are right."""
 
 

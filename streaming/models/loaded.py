@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
+from contract.choices import AUTO
 from contract.errors import BundleError
 from contract.model.bundle import Bundle
 from contract.model.registry import Registered
@@ -15,7 +16,7 @@ from contract.wire.events import Model
 from contract.wire.images import Pixels
 from streaming.engines import Engine
 from streaming.engines.deadline import until
-from streaming.engines.trials import AUTO, chosen
+from streaming.engines.trials import chosen
 
 Tell = Callable[[str], object]
 """Takes a sentence for whoever runs the query; a `Notice` is one that they must read."""

@@ -12,8 +12,8 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
+from contract.choices import Colour
 from contract.kafka.connection import Kafka
-from contract.model.manifest import Colour
 from contract.notices import Notice
 from contract.quantities import quantity
 from contract.wire.images import Shape

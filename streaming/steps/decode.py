@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from contract.model.manifest import Colour
+from contract.choices import Colour
 from contract.wire import headers, images, reasons
 from contract.wire.bounds import MOST_HEADERS
 from contract.wire.events import Reading

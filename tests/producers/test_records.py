@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from contract.choices import Payload
 from contract.data.datasets import Dataset
-from contract.settings.programs import Payload
 from contract.wire import headers, images
 from contract.wire.events import Reading
 from contract.wire.values.times import moment

@@ -16,6 +16,7 @@ import psutil
 
 from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
+from contract.settings.sources import environment
 from digitstream.accounts import topic_reader
 from digitstream.drills.ground.ground import Ground
 from digitstream.drills.outcome import Broken
@@ -107,7 +108,7 @@ def cluster(
         addresses = servers(nodes)
         settings = replace(ground.settings, bootstrap_servers=addresses)
         ensure(settings.kafka, settings.topics)
-        environ = {**ground.commands.settings, "DIGITSTREAM_BOOTSTRAP_SERVERS": addresses}
+        environ = {**ground.commands.settings, **environment(settings)}
         commands = cleanup.enter_context(Commands(ground.commands.logs, environ))
         reader = cleanup.enter_context(topic_reader.reading(settings.kafka))
         yield replace(ground, settings=settings, commands=commands, reader=reader), nodes

@@ -13,18 +13,19 @@ from pathlib import Path
 
 import psutil
 
+from contract.choices import Engine
 from contract.home.checkpoint import Checkpoint
 from contract.kafka.topics import ensure
 from contract.model import bundle
 from contract.quantities import quantity
-from contract.settings.programs import Engine, Scoring
+from contract.settings.programs import Scoring
 from contract.wire.progress import Progress
 from digitstream.accounts import topic_reader
 from digitstream.accounts.topics import Mark, Reconciliation, reconcile
 from digitstream.drills.outcome import Broken
 from digitstream.health.query_state import QueryState
+from digitstream.installation import adopt, commands_of, embedded_kafka, start_kafka
 from digitstream.kafka import server
-from digitstream.machine import jars, needs
 from digitstream.machine.subcommands import Command, Commands
 
 ENGINE: Engine = "onnx"
@@ -214,42 +215,21 @@ def prepared(
     champion = bundle.load(settings.registry.resolve().folder)
     with tempfile.TemporaryDirectory(prefix="digitstream-drill-") as name:
         home = Path(name)
-        own = Scoring(home=home, master=settings.master)
-        own.registry.promote(own.registry.register(champion, parameters={}))
-        kafka = server.start(home, needs.java_17(), needs.fetched(jars.BROKER))
-        try:
-            shared = {
-                "DIGITSTREAM_HOME": str(home),
-                "DIGITSTREAM_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-                "DIGITSTREAM_MASTER": settings.master,
-                "DIGITSTREAM_DATA": settings.data,
-            }
-            address = replace(own, bootstrap_servers=kafka.bootstrap_servers).kafka
-            with (
-                Commands(home / "logs", shared) as commands,
-                topic_reader.reading(address) as reader,
-            ):
+        empty = Scoring(home=home, master=settings.master, data=settings.data, engine=ENGINE)
+        adopt(empty, champion)
+        with (
+            embedded_kafka(empty) as shared,
+            commands_of(shared) as commands,
+            topic_reader.reading(shared.kafka) as reader,
+        ):
 
-                def ground(drill: str) -> Ground:
-                    mine = replace(
-                        own,
-                        bootstrap_servers=kafka.bootstrap_servers,
-                        prefix=drill,
-                        name=drill,
-                        engine=ENGINE,
-                    )
-                    ensure(mine.kafka, mine.topics)
-                    return Ground(
-                        mine,
-                        commands,
-                        reader,
-                        minutes,
-                        lambda sentence: tell(f"The drill {drill} {sentence}."),
-                    )
+            def ground(drill: str) -> Ground:
+                own = replace(shared, prefix=drill, name=drill)
+                ensure(own.kafka, own.topics)
+                tell_of_it = lambda sentence: tell(f"The drill {drill} {sentence}.")  # noqa: E731
+                return Ground(own, commands, reader, minutes, tell_of_it)
 
-                yield ground
-        finally:
-            server.stop(home)
+            yield ground
 
 
 def kill_broker(ground: Ground) -> None:
@@ -265,7 +245,7 @@ def kill_broker(ground: Ground) -> None:
 def restart_broker(ground: Ground) -> None:
     """Start Kafka again, where it was."""
     ground.tell("starts Kafka again")
-    server.start(ground.settings.home, needs.java_17(), needs.fetched(jars.BROKER))
+    start_kafka(ground.settings.home)
 
 
 def is_root() -> bool:

@@ -9,9 +9,13 @@ from math import inf
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contract.errors import BrokerUnavailable, SettingsError
 from contract.kafka.connection import Kafka
+from contract.settings import rules
+from contract.settings.page import page
 from contract.settings.programs import (
     Archiving,
     Asking,
@@ -21,9 +25,10 @@ from contract.settings.programs import (
     Settings,
     Training,
 )
-from contract.settings.rules import RULES
-from contract.settings.sources import load
+from contract.settings.setting import settings_of
+from contract.settings.sources import SETTINGS, environment, load
 
+ROOT = Path(__file__).parents[3]
 NO_FILE = Path("no-such.toml")
 
 
@@ -155,12 +160,39 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
         load(Settings, {}, {}, file)
 
 
-def test_every_setting_has_a_rule_and_obeys_it() -> None:
-    settings = [kind() for kind in (Producing, Rescoring, Archiving, Asking, Training)]
-    defaults = {f.name: getattr(each, f.name) for each in settings for f in fields(each)}
-    assert defaults.keys() - {"security"} == RULES.keys()
-    for name, default in defaults.items():
-        assert default is None or RULES[name](default) == default
+def test_every_setting_obeys_its_rule_and_is_written_as_it_is_read() -> None:
+    kinds = (Producing, Rescoring, Archiving, Asking, Training)
+    settings = {(each.name, each.default): each for kind in kinds for each in settings_of(kind)}
+    assert {field.name for kind in kinds for field in fields(kind)} - {"security"} == {*SETTINGS}
+    for setting in settings.values():
+        if setting.default is not None:
+            assert setting.rule.read(setting.default) == setting.default
+            assert setting.rule.read(setting.rule.write(setting.default)) == setting.default
+
+
+@given(st.floats(0, rules.MOST_SECONDS), st.floats(0, 1), st.floats(1e-6, allow_nan=False))
+def test_any_number_is_written_as_it_is_read(duration: float, share: float, rate: float) -> None:
+    assert rules.seconds.read(rules.seconds.write(duration)) == duration
+    assert rules.share.read(rules.share.write(share)) == share
+    assert rules.rate.read(rules.rate.write(rate)) == rate
+
+
+def test_the_page_lists_every_setting_as_it_is() -> None:
+    lines = (ROOT / "docs" / "settings.md").read_text().splitlines()
+    assert lines == [*page()]
+    assert {name for name in SETTINGS if f"| `{name.replace('_', '-')}` |" in "\n".join(lines)} == {
+        *SETTINGS
+    }
+
+
+def test_a_command_of_ours_has_the_settings_of_the_one_that_starts_it(tmp_path: Path) -> None:
+    settings = Scoring(
+        home=tmp_path, bootstrap_servers="a:1,b:2", master="local[2]", prefix="x", seed=7
+    )
+    child = load(Training, {}, environment(settings), NO_FILE)
+    shared = [each.name for each in settings_of(Settings)]
+    assert len(shared) > 8
+    assert [getattr(child, name) for name in shared] == [getattr(settings, name) for name in shared]
 
 
 @pytest.mark.parametrize(

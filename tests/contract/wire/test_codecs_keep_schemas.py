@@ -15,8 +15,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from contract.choices import Engine
 from contract.errors import BadEvent
-from contract.settings.programs import Engine
 from contract.wire import headers as names
 from contract.wire import reasons
 from contract.wire.events import (

@@ -19,8 +19,8 @@ import yaml
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 import contract
+from contract.choices import Engine
 from contract.kafka.clients import arguments
-from contract.settings.programs import Engine
 from contract.wire import events, images
 from contract.wire.events import DeadLetter, Label, Model, Reading, Replay, Score, Source, Times
 from contract.wire.messages import SPECVERSION, Message
