@@ -1,4 +1,4 @@
-"""docs/settings.md, every setting of every program; `python -m contract.settings.page` writes it."""
+"""docs/settings.md: every setting. `python -m contract.settings.page` writes it."""
 
 from __future__ import annotations
 
