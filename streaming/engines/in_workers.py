@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from time import perf_counter
 
 import numpy as np
 from pyspark import Broadcast
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
 from contract.quantities import quantity
-from streaming.engines import Tried
+from streaming.engines import Trial, WorkerEngine
 from streaming.engines.deadline import deadline
 from streaming.engines.self_contained import check_self_contained
-from streaming.steps.frame import Features, Frame, Probabilities, Step
-from streaming.steps.metrics import Tally
+from streaming.steps.frame import Features, Frame, Probabilities
 
 Predict = Callable[[Features], Probabilities]
 """A loaded model: features (N, H, W, C) -> probabilities (N, K), N at least 1."""
@@ -38,7 +37,7 @@ busy machine needs to start workers and load a sound one. One that nobody has tr
 
 
 @dataclass(frozen=True)
-class InWorkers:
+class InWorkers(WorkerEngine):
     """Scores in the workers; one thread for each core of an executor."""
 
     load: Load
@@ -58,11 +57,7 @@ class InWorkers:
         digest = hashlib.sha256(model).hexdigest()
         return cls(load, digest, spark.sparkContext.broadcast(model), spark)
 
-    def scorer(self, readings: DataFrame, checks: Mapping[str, Step], figures: Tally) -> InWorkers:
-        """What scores a frame of a micro-batch: the engine itself."""
-        return self
-
-    def tried(self, features: Features) -> Tried:
+    def run_trial(self, features: Features) -> Trial:
         """What the workers make of these images, all of them at work at a time.
 
         Raises TookTooLong for a model that does not end, after TRIAL_SECONDS with one worker. One
@@ -79,9 +74,9 @@ class InWorkers:
             seconds = []
             for _ in range(_TRIALS):
                 began = perf_counter()
-                found = predict(self, images.value)
+                probabilities = predict(self, images.value)
                 seconds.append(perf_counter() - began)
-            return (None if number else found), min(seconds)
+            return (None if number else probabilities), min(seconds)
 
         def attempt(number: int) -> int:
             return len(predict(self, images.value))
@@ -95,9 +90,9 @@ class InWorkers:
                 trials = context.parallelize(range(cores), cores).map(trial).collect()
         finally:
             images.unpersist()
-        probabilities = next(found for found, _ in trials if found is not None)
+        probabilities = next(result for result, _ in trials if result is not None)
         slowest = max(seconds for _, seconds in trials)
-        return Tried(probabilities, cores * len(features) / slowest)
+        return Trial(probabilities, cores * len(features) / slowest)
 
     def close(self) -> None:
         """Take the model off the executors; a worker forgets it when it has loaded a few others."""

@@ -15,21 +15,22 @@ from pyspark.sql import DataFrame, SparkSession
 import keras2dml
 from contract.model.bundle import DML, Bundle
 from contract.quantities import quantity
+from contract.wire.reasons import BadReading
 from keras2dml.scorer import CompiledModel
-from streaming.engines import Tried
+from streaming.engines import DriverEngine, Trial
 from streaming.errors import ModelFailed
 from streaming.steps.bisection import bisected
 from streaming.steps.columns import blocks, sources
 from streaming.steps.frame import Features, Frame, Probabilities, Step
-from streaming.steps.metrics import Tally, timed
-from streaming.steps.pipeline import through
-from streaming.steps.score import checked, failure
+from streaming.steps.metrics import Metrics, timed
+from streaming.steps.pipeline import Pipeline
+from streaming.steps.score import checked, fact_of
 
 _COLUMNS = "source string, features binary"
 
 
 @dataclass(frozen=True, eq=False)
-class Systemds:
+class Systemds(DriverEngine):
     """Scores on the driver, where SystemDS plans each micro-batch as a whole."""
 
     compiled: keras2dml.Scorer
@@ -51,13 +52,13 @@ class Systemds:
         scorer = keras2dml.Scorer(spark, compiled)
         return cls(scorer, model, golden, len(bundle.manifest.classes))
 
-    def scorer(self, readings: DataFrame, checks: Mapping[str, Step], figures: Tally) -> Scored:
-        """What the good readings of this micro-batch score, here and now; raises ModelFailed."""
-        checked = through(checks, features, figures)
-        rows: Any = readings.mapInArrow(checked, _COLUMNS).toPandas()
+    def score(self, records: DataFrame, steps: Mapping[str, Step], metrics: Metrics) -> Scored:
+        """What the good readings of a micro-batch score, here and now; raises ModelFailed."""
+        pipeline = Pipeline(steps, CollectFeatures(), metrics)
+        rows: Any = records.mapInArrow(pipeline.run, _COLUMNS).toPandas()
         values = np.frombuffer(b"".join(rows["features"]), np.float32)
         images, places = values.reshape(-1, *self.golden.shape[1:]), pa.array(rows["source"])
-        with timed(figures, "systemds"):
+        with timed(metrics, "systemds"):
             return self.scores(images, places)
 
     def scores(self, images: Features, places: pa.StringArray) -> Scored:
@@ -81,31 +82,35 @@ class Systemds:
         )
         able = np.ones(len(images), bool)
         able[list(faults)] = False
-        facts = {
-            places[number].as_py(): getattr(fault, "fact", str(fault))
-            for number, fault in faults.items()
-        }
+        facts = {places[number].as_py(): fact_of(fault) for number, fault in faults.items()}
         probabilities = np.concatenate([np.empty((0, self.classes), np.float32), *rows])
         return Scored(places.filter(pa.array(able)), probabilities, self.model, golden, facts)
 
-    def tried(self, features: Features) -> Tried:
+    def run_trial(self, features: Features) -> Trial:
         """What SystemDS makes of these images; the first time of two compiles its plan."""
         self.compiled.predict_proba(features)
         began = perf_counter()
         probabilities = self.compiled.predict_proba(features)
-        return Tried(probabilities.astype(np.float32), len(features) / (perf_counter() - began))
+        return Trial(probabilities.astype(np.float32), len(features) / (perf_counter() - began))
 
     def close(self) -> None:
         """Nothing to free: the weights go with the last reference."""
 
 
-def features(frame: Frame) -> pa.RecordBatch:
-    """The features of the good readings and where these lie in Kafka, for the driver."""
-    columns = {
-        "source": sources(frame.records.filter(frame.good)),
-        "features": blocks(frame.features),
-    }
-    return pa.RecordBatch.from_pydict(columns)
+@dataclass(frozen=True)
+class CollectFeatures:
+    """The last step of what the driver scores: the features of the good readings."""
+
+    def __call__(self, frame: Frame) -> pa.RecordBatch:
+        """Features, and where their readings lie in Kafka."""
+        columns = {
+            "source": sources(frame.records.filter(frame.good)),
+            "features": blocks(frame.features),
+        }
+        return pa.RecordBatch.from_pydict(columns)
+
+    def refuse(self, record: pa.RecordBatch, fault: BadReading) -> None:
+        """Nothing: whoever answers the record refuses it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +134,11 @@ class Scored:
         """Probabilities (M, K) of a frame's good readings; raises LookupError for any other, and
         ModelFailed for one that SystemDS could not score.
         """
-        wanted = sources(frame.records.filter(frame.good))
-        for place in wanted.to_pylist() if self.facts else ():
+        places_of = sources(frame.records.filter(frame.good))
+        for place in places_of.to_pylist() if self.facts else ():
             if place in self.facts:
-                raise failure(self.model, self.facts[place])
-        places = pc.index_in(wanted, self.sources)
+                raise ModelFailed(self.model, self.facts[place])
+        places = pc.index_in(places_of, self.sources)
         if places.null_count:
             message = f"{quantity(places.null_count, 'reading')} changed between check and score"
             raise LookupError(message)

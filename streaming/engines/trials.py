@@ -15,15 +15,13 @@ from contract.choices import AUTO
 from contract.errors import BundleError, SettingsError
 from contract.model.bundle import INT8, ONNX, Bundle, Golden
 from contract.quantities import quantity
-from streaming.engines import Engine, Tried, onnx, openvino
+from streaming.engines import AnyEngine, Trial, onnx, openvino
 from streaming.engines.deadline import TookTooLong, check
 from streaming.engines.in_workers import InWorkers, Load
 from streaming.engines.self_contained import ReachesOutside
 from streaming.engines.systemds import Systemds
 from streaming.shares import least, most
 from streaming.spark.failures import RAISED
-
-"""The name for whichever engine is the fastest of those that are right."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Bounds:
 EXACT, ROUNDED = Bounds(1.0, 0.0), Bounds(0.999, 0.001)
 
 
-Make = Callable[[SparkSession, Bundle, str], Engine | None]
+Make = Callable[[SparkSession, Bundle, str], AnyEngine | None]
 """What makes an engine of a bundle and the name that errors give its model; None where the bundle
 has no model of that kind."""
 
@@ -53,7 +51,7 @@ class Kind:
 
 
 def _in_workers(load: Load, file: str) -> Make:
-    def make(spark: SparkSession, bundle: Bundle, title: str) -> Engine | None:
+    def make(spark: SparkSession, bundle: Bundle, title: str) -> AnyEngine | None:
         if file not in bundle.manifest.files:
             return None
         return InWorkers.of(spark, load, bundle.read(file))
@@ -71,8 +69,8 @@ ENGINES: Mapping[str, Kind] = {
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What an engine made of the golden set; `fault` says why it may not score, None if it may."""
+class Verdict:
+    """How an engine does on the golden set; `fault` says why it may not score, None if it may."""
 
     engine: str
     images_per_s: float
@@ -87,11 +85,11 @@ class Choice(NamedTuple):
     """An engine that may score, its name, and how each one did that was tried."""
 
     name: str
-    engine: Engine
-    trials: list[Trial]
+    engine: AnyEngine
+    verdicts: list[Verdict]
 
 
-def chosen(
+def choose(
     spark: SparkSession, bundle: Bundle, title: str, engine: str, stop: threading.Event
 ) -> Choice:
     """The engine of this name, or with AUTO the fastest, of those that keep to the golden set.
@@ -105,30 +103,30 @@ def chosen(
             f"the fastest of them. Choose one with --engine."
         )
         raise SettingsError(message)
-    golden, made = bundle.golden, {}
-    trials = []
+    golden, engines = bundle.golden, {}
+    verdicts = []
     for name in ENGINES if engine == AUTO else (engine,):
-        made[name], trial = _tried(spark, bundle, title, name, golden)
+        engines[name], verdict = _tried(spark, bundle, title, name, golden)
         check(stop)
-        trials.append(trial)
-    fit = [trial for trial in trials if trial.fault is None]
-    best = max(fit, key=lambda trial: trial.images_per_s, default=None)
-    for name, each in made.items():
-        if each is not None and (best is None or name != best.engine):
-            each.close()
-    found = None if best is None else made[best.engine]
-    if best is None or found is None:
+        verdicts.append(verdict)
+    sound = [verdict for verdict in verdicts if verdict.fault is None]
+    best = max(sound, key=lambda verdict: verdict.images_per_s, default=None)
+    for name, candidate in engines.items():
+        if candidate is not None and (best is None or name != best.engine):
+            candidate.close()
+    fastest = None if best is None else engines[best.engine]
+    if best is None or fastest is None:
         message = (
-            f"Model {title} fails its golden set: {'; '.join(map(str, trials))}. It scores only "
+            f"Model {title} fails its golden set: {'; '.join(map(str, verdicts))}. It scores only "
             f"if it answers as it did when it was trained. Train again, or choose another --engine."
         )
         raise BundleError(message)
-    return Choice(best.engine, found, trials)
+    return Choice(best.engine, fastest, verdicts)
 
 
 def _tried(
     spark: SparkSession, bundle: Bundle, title: str, name: str, golden: Golden
-) -> tuple[Engine | None, Trial]:
+) -> tuple[AnyEngine | None, Verdict]:
     """An engine, and how it does on the golden set; raises BundleError for a model that reaches
     outside.
     """
@@ -136,8 +134,8 @@ def _tried(
     try:
         engine = kind.make(spark, bundle, title)
         if engine is None:
-            return None, Trial(name, 0.0, "has no model in the bundle")
-        found = engine.tried(bundle.manifest.scaling.apply(golden.inputs))
+            return None, Verdict(name, 0.0, "has no model in the bundle")
+        trial = engine.run_trial(bundle.manifest.scaling.apply(golden.inputs))
     except ReachesOutside as exc:  # nobody who made a sound bundle did that: none of it is used
         message = (
             f"Model {title} {exc}. A model must be all in its own file, and must come to an end. "
@@ -145,20 +143,20 @@ def _tried(
         )
         raise BundleError(message) from exc
     except TookTooLong as exc:
-        return engine, Trial(name, 0.0, f"is too slow: {exc}")
+        return engine, Verdict(name, 0.0, f"is too slow: {exc}")
     except Exception as exc:  # whatever a model does is its fault, and told
-        return engine, Trial(name, 0.0, f"raised {_last_line(exc)}")
-    return engine, Trial(name, found.images_per_s, fault(found, golden, kind.bounds))
+        return engine, Verdict(name, 0.0, f"raised {_last_line(exc)}")
+    return engine, Verdict(name, trial.images_per_s, fault(trial, golden, kind.bounds))
 
 
-def fault(found: Tried, golden: Golden, bounds: Bounds) -> str | None:
+def fault(trial: Trial, golden: Golden, bounds: Bounds) -> str | None:
     """Why an engine may not score, None if it may."""
-    shape, wanted = found.probabilities.shape, golden.probabilities.shape
-    if shape != wanted:
-        return f"gave {shape} for {quantity(wanted[0], 'image')} of {wanted[1]} classes"
-    if not np.isfinite(found.probabilities).all():
+    shape, expected = trial.probabilities.shape, golden.probabilities.shape
+    if shape != expected:
+        return f"gave {shape} for {quantity(expected[0], 'image')} of {expected[1]} classes"
+    if not np.isfinite(trial.probabilities).all():
         return "gave probabilities that are no numbers"
-    classes, right = (each.argmax(axis=1) for each in (found.probabilities, golden.probabilities))
+    classes, right = (array.argmax(axis=1) for array in (trial.probabilities, golden.probabilities))
     images = quantity(len(right), "image")
     same = int(np.count_nonzero(classes == right))
     if same < least(bounds.agreement, len(right)):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from statistics import median
 
 from contract.quantities import quantity
-from streaming.models.answering import agreed_with, asked_of
 from streaming.shares import least
+from streaming.steps.metrics import BatchMetrics
 
 ENOUGH = 100
 """Readings from which on a share means something."""
@@ -21,46 +20,51 @@ BATCHES = 5
 class Bounds:
     """What a new model has to keep to while it is watched."""
 
-    readings: int = 1_000
+    readings: int
     """How many of its first readings the model before it scores too, in BATCHES micro-batches at
     least; 0 watches none.
     """
-    agreement: float = 0.9
+    agreement: float
     """Share of them that both must give one class."""
-    slowness: float = 3.0
+    slowness: float
     """How many times as long as the other it may take for the readings of a micro-batch: the
     median of all.
     """
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
 class Watch:
-    """What is known of a new model so far.
-
-    `step` is the one in which it scores, `opinion` that of the model before it.
-    """
+    """What is known of a new model so far: it scores in `step`, the model before it in `guard`."""
 
     bounds: Bounds
     step: str
-    opinion: str
-    asked: float = 0.0
-    agreed: float = 0.0
-    slowness: list[float] = field(default_factory=list)
+    guard: str
+    readings: int = 0
+    same: int = 0
+    slowness: tuple[float, ...] = ()
 
-    def saw(self, figures: Mapping[str, float]) -> str | None:
-        """Add a micro-batch's figures; returns what is wrong with the new model, if anything."""
-        asked = figures.get(asked_of(self.opinion), 0)
-        if not asked:
+    def after(self, metrics: BatchMetrics) -> Watch:
+        """The watch after one more micro-batch."""
+        agreement = metrics.agreements.get(self.guard)
+        if agreement is None or not agreement.readings:
+            return self
+        slowness = metrics.seconds[self.step] / max(metrics.seconds[self.guard], 1e-9)
+        return replace(
+            self,
+            readings=self.readings + agreement.readings,
+            same=self.same + agreement.same,
+            slowness=(*self.slowness, slowness),
+        )
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the new model, if anything."""
+        if self.readings < min(ENOUGH, self.bounds.readings) or not self.readings:
             return None
-        self.asked += asked
-        self.agreed += figures.get(agreed_with(self.opinion), 0)
-        self.slowness.append(figures[self.step] / max(figures[self.opinion], 1e-9))
-        if self.asked < min(ENOUGH, self.bounds.readings):
-            return None
-        readings = quantity(round(self.asked), "reading")
-        if self.agreed < least(self.bounds.agreement, round(self.asked)):
+        readings = quantity(self.readings, "reading")
+        if self.same < least(self.bounds.agreement, self.readings):
             return (
-                f"gave the class of the one before it to {self.agreed / self.asked:.1%} of "
+                f"gave the class of the one before it to {self.same / self.readings:.1%} of "
                 f"{readings}, not {self.bounds.agreement:.1%}"
             )
         slowness = median(self.slowness)
@@ -72,6 +76,6 @@ class Watch:
         return None
 
     @property
-    def over(self) -> bool:
-        """Whether it was watched for as long as it should be."""
-        return self.asked >= self.bounds.readings and len(self.slowness) >= BATCHES
+    def is_over(self) -> bool:
+        """Whether the model was watched for as long as it should be."""
+        return self.readings >= self.bounds.readings and len(self.slowness) >= BATCHES

@@ -14,9 +14,9 @@ from contract.model.bundle import Bundle
 from contract.model.registry import Registered
 from contract.wire.events import Model
 from contract.wire.images import Pixels
-from streaming.engines import Engine
+from streaming.engines import AnyEngine
 from streaming.engines.deadline import until
-from streaming.engines.trials import chosen
+from streaming.engines.trials import choose
 
 Tell = Callable[[str], object]
 """Takes a sentence for whoever runs the query; a `Notice` is one that they must read."""
@@ -30,7 +30,7 @@ class Loaded:
 
     model: Model
     bundle: Bundle
-    engine: Engine
+    engine: AnyEngine
     golden: Pixels
 
     @property
@@ -39,22 +39,22 @@ class Loaded:
         return f"{self.model.name} {self.model.version}"
 
 
-def engaged(
+def load_version(
     spark: SparkSession,
-    found: Registered,
-    checked: Bundle,
+    registered: Registered,
+    bundle: Bundle,
     engine: str,
     tell: Tell,
     stop: threading.Event,
 ) -> Loaded:
-    """A version with the engine of this name, or with the fastest; raises what `chosen` does."""
-    title = f"{found.name} {found.version}"
-    choice = chosen(spark, checked, title, engine, stop)
-    if len(choice.trials) > 1:
-        tried = ", ".join(map(str, choice.trials))
+    """A version with the engine of this name, or with the fastest; raises what `choose` does."""
+    title = f"{registered.name} {registered.version}"
+    choice = choose(spark, bundle, title, engine, stop)
+    if len(choice.verdicts) > 1:
+        tried = ", ".join(map(str, choice.verdicts))
         tell(f"{choice.name} scores with {title}; on its golden set: {tried}.")
-    model, golden = Model(found.name, found.version, choice.name), checked.golden.inputs[:1]
-    return Loaded(model, checked, choice.engine, golden)
+    model = Model(registered.name, registered.version, choice.name)
+    return Loaded(model, bundle, choice.engine, bundle.golden.inputs[:1])
 
 
 class Loader:
@@ -66,30 +66,30 @@ class Loader:
         self._spark, self._tell, self._stop = spark, tell, stop
         self._named = self._engine = engine
 
-    def load(self, found: Registered, checked: Bundle) -> Loaded:
+    def load(self, registered: Registered, bundle: Bundle) -> Loaded:
         """A version, whose bundle was read, with an engine that keeps to its golden set.
 
         Raises BundleError, SettingsError for an engine that there is not, and Stopping.
         """
         with until(self._spark.sparkContext, self._stop):
             try:
-                loaded = self._engaged(found, checked, self._engine)
+                loaded = self._load(registered, bundle, self._engine)
             except BundleError:
                 if self._named != AUTO or self._engine == AUTO:
                     raise
-                loaded = self._engaged(found, checked, AUTO)
+                loaded = self._load(registered, bundle, AUTO)
         self._engine = loaded.model.engine
         return loaded
 
-    def _engaged(self, found: Registered, checked: Bundle, engine: str) -> Loaded:
-        return engaged(self._spark, found, checked, engine, self._tell, self._stop)
+    def _load(self, registered: Registered, bundle: Bundle, engine: str) -> Loaded:
+        return load_version(self._spark, registered, bundle, engine, self._tell, self._stop)
 
 
-def alike(one: Bundle, other: Bundle) -> None:
+def check_same_images(current: Bundle, new: Bundle) -> None:
     """Raise BundleError unless both models take the same images."""
-    if one.manifest.input_shape != other.manifest.input_shape:
+    if current.manifest.input_shape != new.manifest.input_shape:
         message = (
-            f"It takes images of {other.manifest.input_shape}, and those that come have "
-            f"{one.manifest.input_shape}. One query has one shape: start another for it."
+            f"It takes images of {new.manifest.input_shape}, and those that come have "
+            f"{current.manifest.input_shape}. One query has one shape: start another for it."
         )
         raise BundleError(message)

@@ -18,7 +18,7 @@ from contract.model import bundle
 from contract.model.bundle import Bundle
 from contract.model.registry import CHALLENGER, CHAMPION, Registered, Registry
 from contract.notices import Notice
-from streaming.models.loaded import Loaded, Loader, Tell, alike
+from streaming.models.loaded import Loaded, Loader, Tell, check_same_images
 from streaming.spark.stopping import Stopping
 
 T = TypeVar("T")
@@ -31,8 +31,8 @@ _PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Seats:
-    """Who scores, as the registry last said and could be loaded. A value: it never changes."""
+class Aliases:
+    """The versions with an alias, as the registry last said and could be loaded; a value."""
 
     champion: Loaded
     challenger: Loaded | None = None
@@ -52,7 +52,7 @@ class Poller:
 
     A version that cannot be loaded, or fails its golden set, is never handed over. What the
     registry is told is kept until it has it; what it does not have when this is closed is said by
-    `tell`. `spare` is a champion before this one that is still loaded.
+    `tell`. `previous` gives the champion before this one while that is loaded.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class Poller:
         registry: Registry,
         loader: Loader,
         tell: Tell,
-        spare: Callable[[], Loaded | None],
+        previous: Callable[[], Loaded | None],
         *,
-        challenged: bool,
+        has_challenger: bool,
     ) -> None:
-        self._registry, self._loader, self._tell, self._spare = registry, loader, tell, spare
-        self._challenged = challenged
-        self._seats: Seats | None = None
+        self._registry, self._loader, self._tell, self._previous = registry, loader, tell, previous
+        self._has_challenger = has_challenger
+        self._aliases: Aliases | None = None
         self._refused: dict[str, str] = {}
         self._lock = threading.Lock()
         self._notes: deque[_Note] = deque()
@@ -84,24 +84,24 @@ class Poller:
         while nobody can score.
         """
         before = self._before() if watched else None
-        found = self._registry.resolve()
+        registered = self._registry.resolve()
         if before is None:
-            self._seats = Seats(self._loader.load(found, bundle.load(found.folder)))
+            self._aliases = Aliases(self._loader.load(registered, bundle.load(registered.folder)))
         else:
-            self._seats = Seats(before)
-            self._settle(CHAMPION, found)
-        if self._challenged:
+            self._aliases = Aliases(before)
+            self._settle(CHAMPION, registered)
+        if self._has_challenger:
             self._guarded(partial(self._look, CHALLENGER))
         self._thread.start()
         return before
 
     @property
-    def seats(self) -> Seats:
+    def aliases(self) -> Aliases:
         """Who scores as far as is known."""
-        if self._seats is None:
-            message = "Nobody has a seat before the registry was asked: call begin() first."
+        if self._aliases is None:
+            message = "No version is known before the registry was asked: call begin() first."
             raise RuntimeError(message)
-        return self._seats
+        return self._aliases
 
     @property
     def silent_s(self) -> float:
@@ -109,7 +109,7 @@ class Poller:
         asked_at = self._asked_at
         return 0.0 if asked_at is None else time.monotonic() - asked_at
 
-    def passed(self, champion: Loaded) -> None:
+    def confirm(self, champion: Loaded) -> None:
         """Let the registry know that a version need not be watched any more."""
         version = champion.model.version
         self._note(
@@ -118,7 +118,7 @@ class Poller:
             partial(self._registry.passed, version),
         )
 
-    def removed(self, alias: str, loaded: Loaded, why: str, instead: Loaded | None) -> None:
+    def remove(self, alias: str, loaded: Loaded, why: str, instead: Loaded | None) -> None:
         """Take the alias from a version at once here, and in the registry as soon as it answers;
         `instead` has it then.
         """
@@ -127,9 +127,9 @@ class Poller:
         with self._lock:
             self._refused[alias] = version
             if instead is not None:
-                self._seats = replace(self.seats, champion=instead)
+                self._aliases = replace(self.aliases, champion=instead)
             else:
-                self._seats = replace(self.seats, challenger=None)
+                self._aliases = replace(self.aliases, challenger=None)
         self._note(
             f"version {version} is {alias} no longer",
             f"Do it with `digitstream models {'dismiss' if instead is None else 'rollback'}`.",
@@ -156,7 +156,7 @@ class Poller:
         """Write what is to be written, then look who has which alias."""
         self._write()
         self._look(CHAMPION)
-        if self._challenged:
+        if self._has_challenger:
             self._look(CHALLENGER)
 
     def _write(self) -> None:
@@ -194,79 +194,79 @@ class Poller:
             self._is_away = False
 
     def _look(self, alias: str) -> None:
-        """Seat who has the alias; raises RegistryUnavailable."""
+        """Hand over the version that has the alias; raises RegistryUnavailable."""
         try:
-            found = self._answered(partial(self._registry.resolve, alias))
+            registered = self._answered(partial(self._registry.resolve, alias))
         except NoChampion as error:
             self._vacate(alias, error)
             return
         if alias == CHAMPION:
             self._vacancy = ""
-        self._settle(alias, found)
+        self._settle(alias, registered)
 
     def _vacate(self, alias: str, error: NoChampion) -> None:
         """Nobody has the alias: a challenger goes, a champion stays, and that is told once."""
         with self._lock:
             self._refused.pop(alias, None)
             if alias == CHALLENGER:
-                self._seats = replace(self.seats, challenger=None)
+                self._aliases = replace(self.aliases, challenger=None)
         if alias == CHALLENGER:
             return
         if self._vacancy != str(error):
             self._vacancy = str(error)
             self._warn(f"{error} {self._goes_on()}")
 
-    def _settle(self, alias: str, found: Registered) -> None:
-        """Hand over the version that has the alias, if it is another one than sits there."""
+    def _settle(self, alias: str, registered: Registered) -> None:
+        """Hand over the version that has the alias, if it is another one than had it."""
         with self._lock:
-            sitting = self.seats.champion if alias == CHAMPION else self.seats.challenger
-            if found.version == self._refused.get(alias):
+            current = self.aliases.champion if alias == CHAMPION else self.aliases.challenger
+            if registered.version == self._refused.get(alias):
                 return
             self._refused.pop(alias, None)
-        if sitting is not None and sitting.model.version == found.version:
+        if current is not None and current.model.version == registered.version:
             return
-        loaded = self._loaded(alias, found)
+        loaded = self._loaded(alias, registered)
         if loaded is None or self._closed.is_set():
             return
         with self._lock:
-            seat = "champion" if alias == CHAMPION else "challenger"
-            self._seats = replace(self.seats, **{seat: loaded})
+            self._aliases = replace(self.aliases, **{alias: loaded})
         if alias == CHAMPION:
-            self._tell(f"Version {found.version} of {found.name} scores from now on.")
+            self._tell(f"Version {registered.version} of {registered.name} scores from now on.")
 
-    def _loaded(self, alias: str, found: Registered) -> Loaded | None:
+    def _loaded(self, alias: str, registered: Registered) -> Loaded | None:
         """The version, checked; None, and told, if it may not score."""
-        spare = self._spare() if alias == CHAMPION else None
-        if spare is not None and spare.model.version == found.version:
-            return spare
+        previous = self._previous() if alias == CHAMPION else None
+        if previous is not None and previous.model.version == registered.version:
+            return previous
         try:
-            checked = bundle.load(found.folder)
-            alike(self.seats.champion.bundle, checked)
-            return self._loader.load(found, checked)
+            checked = bundle.load(registered.folder)
+            check_same_images(self.aliases.champion.bundle, checked)
+            return self._loader.load(registered, checked)
         except Stopping:
             return None
         except Exception as error:  # whatever is wrong with it, those that score go on
             if not self._closed.is_set():
                 with self._lock:
-                    self._refused[alias] = found.version
-                self._warn(
-                    f"Version {found.version} cannot be {alias}: {_reason(error)} {self._goes_on()}"
-                )
+                    self._refused[alias] = registered.version
+                fault = f"Version {registered.version} cannot be {alias}: {_reason(error)}"
+                self._warn(f"{fault} {self._goes_on()}")
             return None
 
     def _before(self) -> Loaded | None:
         """The champion before this one, if this one is to be watched by it and it can score."""
-        found = self._registry.watching()
-        if found is None:
+        registered = self._registry.watching()
+        if registered is None:
             return None
         try:
-            before = bundle.load(found.folder)
+            before = bundle.load(registered.folder)
             champion = _intact(self._registry.resolve())
             if champion is not None:
-                alike(champion, before)
-            return self._loader.load(found, before)
+                check_same_images(champion, before)
+            return self._loader.load(registered, before)
         except BundleError as error:
-            self._warn(f"Version {found.version} does not watch the champion after it: {error}")
+            self._warn(
+                f"Version {registered.version} does not watch the champion after it: {error}"
+            )
             return None
 
     def _note(self, fact: str, remedy: str, write: Callable[[], None]) -> None:
@@ -277,13 +277,13 @@ class Poller:
         self._tell(Notice(sentence))
 
     def _goes_on(self) -> str:
-        return f"Version {self.seats.champion.model.version} goes on as champion."
+        return f"Version {self.aliases.champion.model.version} goes on as champion."
 
 
-def _intact(found: Registered) -> Bundle | None:
+def _intact(registered: Registered) -> Bundle | None:
     """The version's bundle, if it can be read at all."""
     try:
-        return bundle.load(found.folder)
+        return bundle.load(registered.folder)
     except BundleError:
         return None
 

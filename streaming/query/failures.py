@@ -6,13 +6,13 @@ import re
 
 from contract.errors import BrokerUnavailable, DigitstreamError, ProgramError, RecordsLost
 from contract.kafka.connection import Kafka
-from streaming.errors import ModelFailed
+from streaming.errors import ModelFailedInWorker
 from streaming.spark.failures import LOST, NO_BROKER, kafka_refusal, last_cause
 
-# The last line of a worker's traceback.
 _MODEL_FAILED = re.compile(
-    rf"^{ModelFailed.__module__}\.{ModelFailed.__name__}: (.*)$", re.MULTILINE
+    rf"^{ModelFailedInWorker.__module__}\.{ModelFailedInWorker.__name__}: (.*)$", re.MULTILINE
 )
+"""The last line of a worker's traceback."""
 
 
 class ScoringStopped(ProgramError):
@@ -25,7 +25,7 @@ def scoring_failure(error: BaseException, kafka: Kafka) -> DigitstreamError:
     if isinstance(error, DigitstreamError):
         return error
     if model := _MODEL_FAILED.search(text):
-        return ModelFailed(model[1])
+        return ModelFailedInWorker.failure(model[1])
     if LOST.search(text):
         message = (
             f"Kafka at {kafka} no longer has readings that were not answered yet: its "

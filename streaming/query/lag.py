@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 from contract.kafka.offsets import Log, Offsets
 from contract.wire.progress import Lag
 from contract.wire.values.times import moment
-from streaming.steps.metrics import UNTIL, until
+from streaming.steps.metrics import Partition
 
 # Kafka is asked and told at most this often, and of what seldom changes this often.
 _PAUSE_SECONDS, _SELDOM_SECONDS = 1.0, 60.0
@@ -29,8 +29,8 @@ class Follower:
 
     log: Log
     group: str
-    until: dict[str, float] = field(default_factory=dict)
-    """By partition the time of the last reading that was answered, in seconds since 1970."""
+    latest: dict[Partition, float] = field(default_factory=dict)
+    """Partition -> when Kafka stored the last reading that was answered, in seconds since 1970."""
     _first: Offsets = field(default_factory=dict)
     _retention: float | None = None
     _asked: float = 0.0
@@ -38,9 +38,13 @@ class Follower:
     _before: tuple[float, int] | None = None
     _reached: Offsets | None = None
 
-    def after(self, report: Mapping[str, Any], figures: Mapping[str, float], pace: float) -> Lag:
-        """The lag after a micro-batch, from Spark's report, its figures, and readings a second."""
-        self.until |= {name: time for name, time in figures.items() if name.startswith(UNTIL)}
+    def after(
+        self, report: Mapping[str, Any], times: Mapping[Partition, float], pace: float
+    ) -> Lag:
+        """The lag after a micro-batch, from Spark's report, the times of its last readings by
+        partition, and readings a second.
+        """
+        self.latest |= times
         latest, end = _merged(report, "latestOffset"), _merged(report, "endOffset")
         seconds = report["durationMs"].get("triggerExecution", 0) / 1000
         now = moment(report["timestamp"]).timestamp() + seconds
@@ -52,9 +56,9 @@ class Follower:
         }
         behind, arriving = sum(waits.values()), self._arriving(now, latest)
         ages = [
-            now - self.until[name]
-            for (topic, partition), waiting in waits.items()
-            if waiting and (name := until(topic, partition)) in self.until
+            now - self.latest[partition]
+            for partition, waiting in waits.items()
+            if waiting and partition in self.latest
         ]
         lag = max(ages, default=0.0 if behind == 0 else None)
         spare = pace - arriving

@@ -24,14 +24,15 @@ from contract.kafka.topics import check_topics_exist, ensure
 from contract.notices import Notice
 from contract.settings.programs import Scoring
 from contract.wire.progress import Progress
-from streaming.models.champion import Champions, Roles
 from streaming.models.guard import Bounds
 from streaming.models.loaded import Loader, Tell
+from streaming.models.roles import Roles
+from streaming.models.service import ModelService
 from streaming.query import retention
 from streaming.query.failures import scoring_failure
 from streaming.query.lag import Follower
 from streaming.query.pace import Pace
-from streaming.query.query import Query
+from streaming.query.query import Answering, Query
 from streaming.query.reporter import Reporter
 from streaming.spark import source
 from streaming.spark.locks import claimed, writing
@@ -39,7 +40,7 @@ from streaming.spark.session import prepared, session
 from streaming.spark.stopping import Batches, Stopping, signals
 from streaming.spark.topic_ids import KnownTopics, TopicRecreated
 from streaming.spark.topic_watch import watched
-from streaming.steps.metrics import DEAD_LETTERS, SCORED, tally
+from streaming.steps.metrics import accumulator
 
 # How long the last progress events may take: readings matter, figures do not.
 _PATIENCE_SECONDS = 5
@@ -93,38 +94,26 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
     """`run` on a session that is there, and stays."""
     spark = prepared(spark)
     bounds = Bounds(settings.guard_readings, settings.guard_agreement, settings.guard_slowness)
-    roles = Roles(settings.canary, settings.shadow, bounds)
+    roles = Roles(bounds, settings.canary, settings.shadow)
     loader = Loader(spark, settings.engine, tell, stop)
-    champions = Champions(settings.registry, loader, roles, tell)
+    models = ModelService(settings.registry, loader, roles, tell)
     folder = settings.checkpoint
     with (
         signals(stop),
         claimed(spark, folder, sleep) as checkpoint,
         _reporting(spark, settings) as reporter,
-        closing(champions),
+        closing(models),
     ):
         stands = Checkpoint.read(checkpoint)
         _check_begins(stands, settings)
         starting, known = _begin(checkpoint, settings, stands, tell)
         try:
-            champion = champions.current().champion
+            champion = models.current().champion
         except Stopping:
             return Summary(0, 0)
-        figures, clock = tally(spark.sparkContext), partial(datetime.now, UTC)
-        batches = Batches(stop)
-        query = Query(
-            champions,
-            settings.kafka,
-            settings.topics,
-            known,
-            figures,
-            reporter,
-            clock,
-            batches,
-            checkpoint,
-            tell,
-            roles,
-        )
+        metrics, batches = accumulator(spark.sparkContext), Batches(stop)
+        answering = Answering(settings.topics, known, roles, metrics, partial(datetime.now, UTC))
+        query = Query(models, answering, settings.kafka, reporter, batches, checkpoint, tell)
         most = settings.max_offsets_per_trigger
         if settings.max_latency is not None:
             query.pace = Pace(most, settings.max_latency)
@@ -141,7 +130,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         shape = champion.bundle.manifest.input_shape
         source.size_batches(spark, shape)
         records = source.bounded(readings, shape, settings.topics)
-        running = query.started(records, settings.name, every)
+        running = query.start(records, settings.name, every)
         tell(f"Ready: {champion.title} scores with {champion.model.engine}.")
         with watched(
             settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed)), tell
@@ -152,7 +141,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
             batches.check(running)
         except Exception as failure:
             raise scoring_failure(failure, settings.kafka) from failure
-        return Summary(query.answered[SCORED], query.answered[DEAD_LETTERS])
+        return Summary(query.answered.scored, query.answered.dead_letters)
 
 
 @contextmanager

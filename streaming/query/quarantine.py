@@ -20,13 +20,13 @@ from contract.kafka.connection import Kafka
 from contract.wire import reasons
 from contract.wire.reasons import BadReading
 from streaming.errors import ModelFailed
-from streaming.models.champion import LineUp
+from streaming.models.service import Models
 from streaming.query.failures import ScoringStopped, scoring_failure
 from streaming.spark.failures import last_cause
+from streaming.spark.sink import publish
 from streaming.steps.bisection import Span, bisected
 from streaming.steps.columns import NOWHERE, RECORDS
 from streaming.steps.publish import COLUMNS, Publishing, refused
-from streaming.steps.score import failure
 
 Spans = Mapping[str, Mapping[int, Span]]
 """Topic -> partition -> offsets."""
@@ -44,7 +44,6 @@ class Quarantine:
     spark: SparkSession
     kafka: Kafka
     publishing: Publishing
-    write: Callable[[DataFrame], None]
 
     def answer(self, spans: Spans, answer: Answer) -> int:
         """Answer the records of the spans by as few jobs as will do; returns of how many no job
@@ -77,21 +76,21 @@ class Quarantine:
                 fault = BadReading(reasons.UNREADABLE, f"{why}; see its topic and offset")
                 letters = refused(record, fault, self.publishing).to_pylist()
                 rows = [tuple(letter.values()) for letter in letters]
-                self.write(self.spark.createDataFrame(rows, COLUMNS))
+                publish(self.spark.createDataFrame(rows, COLUMNS), self.kafka)
 
 
-def failing(line_up: LineUp) -> ModelFailed | None:
-    """What a model of the line-up does now to an image of its golden set, if not to score it."""
-    for loaded in (line_up.champion, line_up.before, line_up.challenger):
+def failing(models: Models) -> ModelFailed | None:
+    """What one of the models does now to an image of its golden set, if not to score it."""
+    for loaded in (models.champion, models.previous, models.challenger):
         if loaded is not None:
             try:
-                loaded.engine.tried(loaded.bundle.manifest.scaling.apply(loaded.golden))
+                loaded.engine.run_trial(loaded.bundle.manifest.scaling.apply(loaded.golden))
             except Exception as exc:
-                return failure(loaded.title, f"raised {last_cause(str(exc))}")
+                return ModelFailed(loaded.title, f"raised {last_cause(str(exc))}")
     return None
 
 
-def nothing(spark: SparkSession) -> DataFrame:
+def empty_record(spark: SparkSession) -> DataFrame:
     """A record that holds nothing and lies nowhere, as `source.bounded` has them."""
     row = tuple(NOWHERE.get(name) for name in RECORDS.names)
     return spark.createDataFrame([row], from_arrow_schema(RECORDS))
@@ -111,12 +110,12 @@ def spans(folder: Path) -> dict[str, dict[int, Span]]:
 
 def cut(spans: Spans, part: Span) -> dict[str, dict[int, Span]]:
     """The part of the spans whose records, counted in their order from 0, have these numbers."""
-    found: dict[str, dict[int, Span]] = {}
+    parts: dict[str, dict[int, Span]] = {}
     first = 0
     for topic, partitions in spans.items():
         for partition, (begin, end) in partitions.items():
             inside = Span(max(part.begin - first, 0) + begin, min(part.end - first + begin, end))
             if inside.begin < inside.end:
-                found.setdefault(topic, {})[partition] = inside
+                parts.setdefault(topic, {})[partition] = inside
             first += end - begin
-    return found
+    return parts

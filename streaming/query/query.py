@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -12,85 +12,87 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contract.choices import Colour
 from contract.kafka.connection import Kafka
 from contract.notices import Notice
 from contract.quantities import quantity
-from contract.wire.images import Shape
 from contract.wire.topics import Topics
-from streaming.models.answering import Judge, Rows, answered, some
-from streaming.models.assignment import cast
-from streaming.models.champion import Champions, LineUp, Roles
+from streaming.engines import DriverEngine
+from streaming.errors import ModelFailed
 from streaming.models.loaded import Loaded, Tell
+from streaming.models.roles import Roles
+from streaming.models.routes import Answer, BatchScorer, routes
+from streaming.models.selections import Select, Selection
+from streaming.models.service import Models, ModelService
 from streaming.query.failures import ScoringStopped, scoring_failure
 from streaming.query.pace import Pace, limited
-from streaming.query.quarantine import Quarantine, failing, nothing, spans
+from streaming.query.quarantine import Quarantine, empty_record, failing, spans
 from streaming.query.reporter import Reporter
 from streaming.spark import source
 from streaming.spark.failures import last_cause
-from streaming.spark.sink import written
+from streaming.spark.sink import publish
 from streaming.spark.stopping import Batches, Stopping
 from streaming.spark.topic_ids import KnownTopics
-from streaming.steps.decode import decoded
+from streaming.steps.checks import Checks
 from streaming.steps.frame import Step
-from streaming.steps.metrics import DEAD_LETTERS, SCORED, Tally, added
-from streaming.steps.pipeline import through
-from streaming.steps.publish import COLUMNS, Publishing, refused
-from streaming.steps.scale import scaled
-from streaming.steps.validate import validated
+from streaming.steps.metrics import BatchMetrics, Metrics
+from streaming.steps.pipeline import Pipeline
+from streaming.steps.publish import COLUMNS, Publishing
+from streaming.steps.scale import Scale
+from streaming.steps.score import Scorer
 
 Clock = Callable[[], datetime]
 
 
-def answers(
-    records: DataFrame,
-    line_up: LineUp,
-    roles: Roles,
-    topics: Topics,
-    known: KnownTopics,
-    figures: Tally,
-    clock: Clock,
-) -> DataFrame:
-    """The one answer to each record of a micro-batch, a score or a dead letter, for the sink; and
-    the shadow's scores. `records` are as `source.bounded` gives them.
-    """
-    manifest = line_up.champion.bundle.manifest
-    checks = checking(manifest.input_shape, topics, manifest.colour)
+@dataclass(frozen=True)
+class Answering:
+    """How the records of a micro-batch become answers, whichever models score it."""
 
-    def judging(loaded: Loaded, rows: Rows, to: Topics) -> Judge:
+    topics: Topics
+    known: KnownTopics
+    roles: Roles
+    metrics: Metrics
+    clock: Clock
+
+    def pipeline(self, records: DataFrame, models: Models) -> Pipeline:
+        """What the workers do with the records, which are as `source.bounded` gives them: the one
+        answer to each, a score or a dead letter; and the shadow's scores.
+        """
+        manifest = models.champion.bundle.manifest
+        checks = Checks(manifest.input_shape, self.topics, manifest.colour)
+
+        def prepare(loaded: Loaded, selection: Selection, topics: Topics) -> BatchScorer:
+            publishing = self.publishing(loaded, topics)
+            return batch_scorer(loaded, records, checks, selection, publishing)
+
+        answer = Answer(routes(models, self.roles, self.topics, prepare))
+        return Pipeline(checks.steps, answer, self.metrics)
+
+    def publishing(self, loaded: Loaded, topics: Topics) -> Publishing:
+        """What the answers of a model have in common."""
         classes = loaded.bundle.manifest.classes
-        publishing = Publishing(to, known, loaded.model, classes, clock, figures)
-        return at_work(loaded, records, checks, rows, publishing)
-
-    parts = cast(line_up, roles, topics, judging)
-    finish = partial(answered, parts=parts, figures=figures)
-    refuse = partial(refused, publishing=parts[0].judge.publishing)
-    return records.mapInArrow(through(checks, finish, figures, refuse), COLUMNS)
+        return Publishing(topics, self.known, loaded.model, classes, self.clock, self.metrics)
 
 
-def checking(shape: Shape, topics: Topics, colour: Colour = "refuse") -> dict[str, Step]:
-    """The steps that find out which records hold an image of this shape."""
-    return {
-        "decode": partial(decoded, shape=shape, topics=topics, colour=colour),
-        "validate": partial(validated, shape=shape),
-    }
-
-
-def at_work(
+def batch_scorer(
     loaded: Loaded,
     records: DataFrame,
-    checks: Mapping[str, Step],
-    rows: Rows,
+    checks: Checks,
+    selection: Selection,
     publishing: Publishing,
-) -> Judge:
-    """A model put to work on these rows of a micro-batch's records."""
-    manifest = loaded.bundle.manifest
+) -> BatchScorer:
+    """A model made ready for these readings of a micro-batch's records; raises ModelFailed."""
+    manifest, engine = loaded.bundle.manifest, loaded.engine
     shape, scaling = manifest.input_shape, manifest.scaling
-    select = partial(some, rows=rows)
-    scale = partial(scaled, shape=shape, scaling=scaling)
-    ready: dict[str, Step] = {**checks, "select": select, "scale": scale}
-    scorer = loaded.engine.scorer(records, ready, publishing.figures)
-    return Judge(loaded.title, shape, scaling, scorer, publishing, loaded.golden)
+    if isinstance(engine, DriverEngine):
+        steps: dict[str, Step] = {
+            **checks.steps,
+            "select": Select(selection),
+            "scale": Scale(shape, scaling),
+        }
+        scorer: Scorer = engine.score(records, steps, publishing.metrics)
+    else:
+        scorer = engine
+    return BatchScorer(loaded.title, shape, scaling, scorer, publishing, loaded.golden)
 
 
 @dataclass(eq=False)
@@ -98,29 +100,25 @@ class Query:
     """What happens to each micro-batch, and how far that is.
 
     A micro-batch is committed by Spark after its answers are in Kafka: at least once, with the same
-    ids if again. `answered` are the readings that were answered so far.
+    ids if again. `answered` are the metrics of all micro-batches so far.
     """
 
-    champions: Champions
+    models: ModelService
+    answering: Answering
     kafka: Kafka
-    topics: Topics
-    known: KnownTopics
-    figures: Tally
     reporter: Reporter
-    clock: Clock
     batches: Batches
     checkpoint: Path
     tell: Tell
-    roles: Roles = field(default_factory=Roles)
     pace: Pace | None = None
-    answered: dict[str, int] = field(default_factory=lambda: {SCORED: 0, DEAD_LETTERS: 0})
+    answered: BatchMetrics = field(default_factory=BatchMetrics)
 
-    def started(self, records: DataFrame, name: str, every: float | None) -> StreamingQuery:
+    def start(self, records: DataFrame, name: str, every: float | None) -> StreamingQuery:
         """The query on these records, a micro-batch `every` so many seconds; None ends it with the
         last one that is there.
         """
-        each = {"processingTime": f"{round((every or 0) * 1000)} milliseconds"}
-        trigger: dict[str, Any] = {"availableNow": True} if every is None else each
+        interval = {"processingTime": f"{round((every or 0) * 1000)} milliseconds"}
+        trigger: dict[str, Any] = {"availableNow": True} if every is None else interval
         writer = records.writeStream.queryName(name).trigger(**trigger)
         running = (
             writer.option("checkpointLocation", str(self.checkpoint))
@@ -139,51 +137,48 @@ class Query:
 
     def _batch(self, records: DataFrame, batch: int) -> None:
         with self.batches.one(batch):
-            champion = self._answer(records, batch)
-            self.champions.saw(self.figures.value)
-            silent_s = self.champions.registry_silent_s
-            self.reporter.noted(batch, champion.model, self.figures.value, silent_s)
-            for name in self.answered:
-                self.answered[name] += round(self.figures.value.get(name, 0))
+            champion, metrics = self._answer(records, batch)
+            self.models.observe(metrics)
+            silent_s = self.models.registry_silent_s
+            self.reporter.note(batch, champion.model, metrics, silent_s)
+            self.answered += replace(metrics, latest={})
 
-    def _answer(self, records: DataFrame, batch: int) -> Loaded:
+    def _answer(self, records: DataFrame, batch: int) -> tuple[Loaded, BatchMetrics]:
         """Answer the records by the models of now, without those that cannot; the champion."""
         while True:
-            line_up = self.champions.current()
+            models = self.models.current()
             try:
-                self._send(records, line_up)
+                return models.champion, self._send(records, models)
             except Exception as exc:
                 if self.batches.stop.is_set():  # whoever stops a service stops its workers, too
                     raise Stopping from exc
                 cause = scoring_failure(exc, self.kafka)
-                unforeseen = isinstance(cause, ScoringStopped)
-                if unforeseen:
-                    cause = failing(line_up) or cause
-                if self.champions.blamed(str(cause)):
+                failure = failing(models) or cause if isinstance(cause, ScoringStopped) else cause
+                if isinstance(failure, ModelFailed) and self.models.remove_failed(failure):
                     continue
-                if not isinstance(cause, ScoringStopped):
-                    raise cause from exc
-                self._send_in_parts(records.sparkSession, line_up, batch, exc)
-            return line_up.champion
+                if not isinstance(failure, ScoringStopped):
+                    raise failure from exc
+                metrics = self._send_in_parts(records.sparkSession, models, batch, exc)
+                return models.champion, metrics
 
-    def _send(self, records: DataFrame, line_up: LineUp) -> None:
-        self.figures.value = {}
-        written(self._answers(records, line_up), self.kafka)
+    def _send(self, records: DataFrame, models: Models) -> BatchMetrics:
+        """Answer the records; the metrics of that."""
+        self.answering.metrics.value = BatchMetrics()
+        publish(self._answers(records, models), self.kafka)
+        return self.answering.metrics.value
 
-    def _answers(self, records: DataFrame, line_up: LineUp) -> DataFrame:
-        return answers(
-            records, line_up, self.roles, self.topics, self.known, self.figures, self.clock
-        )
+    def _answers(self, records: DataFrame, models: Models) -> DataFrame:
+        return records.mapInArrow(self.answering.pipeline(records, models).run, COLUMNS)
 
     def _send_in_parts(
-        self, spark: SparkSession, line_up: LineUp, batch: int, exc: Exception
-    ) -> None:
+        self, spark: SparkSession, models: Models, batch: int, exc: Exception
+    ) -> BatchMetrics:
         """Answer a micro-batch that cannot be answered as a whole, until single records are to
         blame; raises what stopped it if nothing at all can be answered.
         """
-        manifest, total = line_up.champion.bundle.manifest, dict[str, float]()
+        champion, topics, total = models.champion, self.answering.topics, BatchMetrics()
         try:
-            self._answers(nothing(spark), line_up).collect()
+            self._answers(empty_record(spark), models).collect()
         except Exception:
             raise exc from None
         sentence = (
@@ -193,21 +188,18 @@ class Query:
         self.tell(Notice(sentence))
 
         def answer(spans: source.Spans) -> None:
+            nonlocal total
             self.reporter.beat()
             readings = source.stored(spark, self.kafka, spans)
-            records = source.bounded(readings, manifest.input_shape, self.topics)
-            self._send(records, line_up)
-            added(total, self.figures.value)
+            records = source.bounded(readings, champion.bundle.manifest.input_shape, topics)
+            total += self._send(records, models)
 
-        model, classes = line_up.champion.model, manifest.classes
-        publishing = Publishing(self.topics, self.known, model, classes, self.clock, self.figures)
-        write = partial(written, kafka=self.kafka)
-        parts = Quarantine(spark, self.kafka, publishing, write)
-        refused = parts.answer(spans(self.checkpoint), answer)
-        self.figures.value = added(total, {DEAD_LETTERS: refused})
+        publishing = self.answering.publishing(champion, topics)
+        refused = Quarantine(spark, self.kafka, publishing).answer(spans(self.checkpoint), answer)
         letters = quantity(refused, "dead letter")
         sentence = (
             f"Micro-batch {batch} is answered, with {letters} for readings that cannot be read at "
             f"all."
         )
         self.tell(Notice(sentence))
+        return total + BatchMetrics(dead_letters=refused)

@@ -1,4 +1,4 @@
-"""Each micro-batch's figures as an event on the progress topic."""
+"""Each micro-batch's metrics as an event on the progress topic."""
 
 from __future__ import annotations
 
@@ -18,18 +18,14 @@ from pyspark.sql.streaming.listener import (
 from contract.wire.events import Model
 from contract.wire.progress import Lag, Opinion, Progress
 from contract.wire.values.times import moment
-from streaming.models.answering import CANARY_GUARD, GUARD, SHADOW, agreed_with, asked_of
 from streaming.query.lag import Follower
-from streaming.steps.metrics import DEAD_LETTERS, SCORED, UNTIL, Figures
-
-_HEARD = (SHADOW, GUARD, CANARY_GUARD)
-_COUNTS = (SCORED, DEAD_LETTERS, *(of(step) for step in _HEARD for of in (asked_of, agreed_with)))
+from streaming.steps.metrics import BatchMetrics
 
 
 class Reporter(StreamingQueryListener):
-    """Tells `publish` the figures of each micro-batch, once it is committed.
+    """Tells `publish` the metrics of each micro-batch, once it is committed.
 
-    Spark calls it beside the query, so that it delays no batch. `noted` says what only the batch
+    Spark calls it beside the query, so that it delays no batch. `note` says what only the batch
     itself knows: the model that scored it and what its steps did.
     """
 
@@ -41,25 +37,27 @@ class Reporter(StreamingQueryListener):
         """Called with the rows of each micro-batch and the seconds that it took."""
         self.beat: Callable[[], object] = lambda: None
         """Called whenever the query goes on."""
-        self._noted: dict[int, tuple[Model, Figures, float]] = {}
+        self._notes: dict[int, tuple[Model, BatchMetrics, float]] = {}
         self._ended = threading.Event()
 
-    def noted(self, batch: int, model: Model, figures: Figures, registry_silent_s: float) -> None:
+    def note(
+        self, batch: int, model: Model, metrics: BatchMetrics, registry_silent_s: float
+    ) -> None:
         """Keep this until Spark reports the batch."""
-        self._noted[batch] = (model, figures, registry_silent_s)
+        self._notes[batch] = (model, metrics, registry_silent_s)
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         """A micro-batch was committed, or none came for a while."""
         self.beat()
         report = json.loads(event.progress.json)
-        if report["batchId"] not in self._noted:
+        if report["batchId"] not in self._notes:
             return
-        model, figures, silent_s = self._noted.pop(report["batchId"])
-        pace = _once(report, figures) * report.get("processedRowsPerSecond", 0.0)
-        lag = self._follower.after(report, figures, pace)
-        told = progress(self._query, report, model, figures, lag, silent_s)
-        self.paced(told.rows, told.durations_ms["triggerExecution"] / 1000)
-        self._publish(told)
+        model, metrics, silent_s = self._notes.pop(report["batchId"])
+        pace = _once(report, metrics) * report.get("processedRowsPerSecond", 0.0)
+        lag = self._follower.after(report, metrics.latest, pace)
+        event_of_batch = progress(self._query, report, model, metrics, lag, silent_s)
+        self.paced(event_of_batch.rows, event_of_batch.durations_ms["triggerExecution"] / 1000)
+        self._publish(event_of_batch)
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
         """Nothing to tell yet."""
@@ -83,44 +81,38 @@ def progress(
     query: str,
     report: dict[str, Any],
     model: Model,
-    figures: Figures,
+    metrics: BatchMetrics,
     lag: Lag,
     registry_silent_s: float = 0.0,
 ) -> Progress:
-    """The figures of a micro-batch, from what Spark and its steps say of it.
+    """The metrics of a micro-batch, from what Spark and its steps say of it.
 
     Durations are those of the steps, summed over the workers, and Spark's own.
     """
-    scored, dead_letters = (round(figures.get(name, 0)) for name in (SCORED, DEAD_LETTERS))
-    once = _once(report, figures)
-    steps = {name: seconds * 1000 for name, seconds in figures.items()}
+    once = _once(report, metrics)
+    steps = {name: seconds * 1000 for name, seconds in metrics.seconds.items()}
     durations = {**steps, **report["durationMs"]}
     return Progress(
         query=query,
         batch=report["batchId"],
         time=moment(report["timestamp"]),
-        rows=scored + dead_letters,
-        scored=scored,
-        dead_letters=dead_letters,
+        rows=metrics.answered,
+        scored=metrics.scored,
+        dead_letters=metrics.dead_letters,
         input_per_s=once * report.get("inputRowsPerSecond", 0.0),
         processed_per_s=once * report.get("processedRowsPerSecond", 0.0),
-        durations_ms={
-            name: round(milliseconds)
-            for name, milliseconds in durations.items()
-            if name not in _COUNTS and not name.startswith(UNTIL)
-        },
+        durations_ms={name: round(milliseconds) for name, milliseconds in durations.items()},
         model=model,
         lag=lag,
         opinions={
-            step: Opinion(round(figures[asked_of(step)]), round(figures[agreed_with(step)]))
-            for step in _HEARD
-            if figures.get(asked_of(step))
+            step: Opinion(agreement.readings, agreement.same)
+            for step, agreement in metrics.agreements.items()
+            if agreement.readings
         },
         registry_silent_s=round(registry_silent_s, 3),
     )
 
 
-def _once(report: dict[str, Any], figures: Figures) -> float:
+def _once(report: dict[str, Any], metrics: BatchMetrics) -> float:
     """Readings answered for each row that Spark counts: an engine may read a reading twice."""
-    answered = figures.get(SCORED, 0) + figures.get(DEAD_LETTERS, 0)
-    return float(answered / max(report["numInputRows"], 1))
+    return float(metrics.answered / max(report["numInputRows"], 1))

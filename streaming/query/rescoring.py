@@ -5,6 +5,7 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,18 +25,21 @@ from streaming.archive.failures import reached
 from streaming.archive.place import Place, check_local
 from streaming.archive.session import DELTA
 from streaming.archive.tables import READINGS
-from streaming.models.answering import SCORE, Judge, everything
-from streaming.models.loaded import Tell, engaged
+from streaming.models.loaded import Tell, load_version
+from streaming.models.roles import SCORE
+from streaming.models.routes import BatchScorer
+from streaming.models.selections import everything
 from streaming.query.failures import scoring_failure
 from streaming.query.program import Summary
-from streaming.query.query import at_work, checking
+from streaming.query.query import batch_scorer
 from streaming.spark import source
 from streaming.spark.session import prepared, session
-from streaming.spark.sink import LARGEST, written
+from streaming.spark.sink import LARGEST, publish
 from streaming.spark.topic_ids import KnownTopics
+from streaming.steps.checks import Checks
 from streaming.steps.frame import Frame
-from streaming.steps.metrics import DEAD_LETTERS, SCORED, Tally, tally
-from streaming.steps.pipeline import through
+from streaming.steps.metrics import BatchMetrics, accumulator
+from streaming.steps.pipeline import Pipeline
 from streaming.steps.publish import COLUMNS, Publishing, scores, weight
 
 Span = Mapping[int, tuple[int, int]]
@@ -74,41 +78,48 @@ def rescore(
 ) -> Summary:
     """`run` on a session that is there, and stays."""
     spark, registry = prepared(spark), settings.registry
-    found = registry.fetch(settings.version) if settings.version else registry.resolve()
-    loaded = engaged(spark, found, bundle.load(found.folder), settings.engine, tell, Event())
-    manifest, figures = loaded.bundle.manifest, tally(spark.sparkContext)
+    version = registry.fetch(settings.version) if settings.version else registry.resolve()
+    checked = bundle.load(version.folder)
+    loaded = load_version(spark, version, checked, settings.engine, tell, Event())
+    manifest, metrics = loaded.bundle.manifest, accumulator(spark.sparkContext)
     clock = partial(datetime.now, UTC)
     topics = settings.topics.scored_to(settings.topic)
     known = _known(settings, place)
-    publishing = Publishing(topics, known, loaded.model, manifest.classes, clock, figures)
-    checks = checking(manifest.input_shape, topics, manifest.colour)
+    publishing = Publishing(topics, known, loaded.model, manifest.classes, clock, metrics)
+    checks = Checks(manifest.input_shape, topics, manifest.colour)
     try:
         past = _of_topics(spark, settings) if place is None else [_of_tables(place, settings)]
         source.size_batches(spark, manifest.input_shape)
         for readings in past:
             records = source.bounded(readings, manifest.input_shape, topics)
-            judge = at_work(loaded, records, checks, everything, publishing)
-            last = partial(scored_again, judge=judge, figures=figures)
-            mapped = through(checks, last, figures, partial(_counted, figures=figures))
-            written(records.mapInArrow(mapped, COLUMNS), settings.kafka)
+            scorer = batch_scorer(loaded, records, checks, everything, publishing)
+            pipeline = Pipeline(checks.steps, ScoreAgain(scorer), metrics)
+            publish(records.mapInArrow(pipeline.run, COLUMNS), settings.kafka)
     except Exception as failure:
         raise scoring_failure(failure, settings.kafka) from failure
     finally:
         loaded.engine.close()
-    return Summary(*(round(figures.value.get(name, 0)) for name in (SCORED, DEAD_LETTERS)))
+    return Summary(metrics.value.scored, metrics.value.dead_letters)
 
 
-def scored_again(frame: Frame, judge: Judge, figures: Tally) -> pa.RecordBatch:
-    """The scores of a frame's good readings, and nothing for the others."""
-    found = scores(judge.scored(frame, SCORE, figures), judge.publishing)
-    found = found.filter(pa.array(weight(found) <= LARGEST))
-    figures.add({SCORED: len(found), DEAD_LETTERS: len(frame.records) - len(found)})
-    return found
+@dataclass(frozen=True)
+class ScoreAgain:
+    """The last step: the scores of a frame's good readings, and nothing for the others."""
 
+    scorer: BatchScorer
 
-def _counted(record: pa.RecordBatch, fault: BadReading, figures: Tally) -> None:
-    """No answer to a record for which something raised."""
-    figures.add({DEAD_LETTERS: len(record)})
+    def __call__(self, frame: Frame) -> pa.RecordBatch:
+        """The scores; readings without one are counted as dead letters."""
+        publishing = self.scorer.publishing
+        records = scores(self.scorer.scored(frame, SCORE), publishing)
+        records = records.filter(pa.array(weight(records) <= LARGEST))
+        rest = len(frame.records) - len(records)
+        publishing.metrics.add(BatchMetrics(scored=len(records), dead_letters=rest))
+        return records
+
+    def refuse(self, record: pa.RecordBatch, fault: BadReading) -> None:
+        """No answer to a record for which a step raised."""
+        self.scorer.publishing.metrics.add(BatchMetrics(dead_letters=len(record)))
 
 
 def slices(span: Span, size: int) -> Iterator[Span]:

@@ -23,7 +23,7 @@ _OPTIONS = {
 }
 
 
-def written(answers: DataFrame, kafka: Kafka) -> None:
+def publish(answers: DataFrame, kafka: Kafka) -> None:
     """Write the answers, each to the topic that it names, and return when Kafka has them all.
 
     At least once: a micro-batch that is run again writes its answers again, with the same ids.

@@ -2,82 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 import pyarrow as pa
 
 from contract.wire import reasons
 from contract.wire.reasons import BadReading
-from streaming.errors import ModelFailed
+from streaming.errors import ModelFailed, ModelFailedInWorker
 from streaming.spark import workers
 from streaming.steps.bisection import Span, bisected
 from streaming.steps.columns import NOWHERE
 from streaming.steps.frame import Frame, Step
-from streaming.steps.metrics import Tally, taken_back, timed
-
-Mapped = Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-"""What `DataFrame.mapInArrow` takes."""
-
-Last = Callable[[Frame], pa.RecordBatch]
-"""Makes of a frame what is to be sent."""
-
-Refuse = Callable[[pa.RecordBatch, BadReading], pa.RecordBatch | None]
-"""The answer to a record for which something raised, if it gets one."""
+from streaming.steps.metrics import Metrics, rolled_back, timed
 
 
-def through(
-    steps: Mapping[str, Step], last: Last, figures: Tally, refuse: Refuse | None = None
-) -> Mapped:
-    """The function that sends each batch of records through the steps, then the last one.
+class Finish(Protocol):
+    """The last step: what comes of a frame."""
 
-    A record for which one of them raises, whatever that is, gets the answer of `refuse`, or none;
-    all others get their own. Only ModelFailed is raised, and what a record raises that holds
-    nothing at all: then it is not the records' fault. The seconds of each step are added to
-    `figures` under its name; the last one counts its own.
+    def __call__(self, frame: Frame) -> pa.RecordBatch:
+        """What is to be sent for a frame; counts its own seconds."""
+
+    def refuse(self, record: pa.RecordBatch, fault: BadReading) -> pa.RecordBatch | None:
+        """What is to be sent for a record for which a step raised, if anything is."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What a worker does with the records of a micro-batch: a value that Spark sends to it.
+
+    Each batch of records goes through the steps, by their names, and then through the last one. A
+    record for which one of them raises, whatever that is, is refused; all others get their own
+    answer. Only ModelFailed is raised, in a form that crosses to the driver, and what a record
+    raises that holds nothing at all: then it is not the records' fault. The seconds of each step
+    are added to the metrics under its name.
     """
 
-    def whole(records: pa.RecordBatch) -> pa.RecordBatch:
-        with taken_back(figures):
-            frame = Frame.of(records)
-            for title, step in steps.items():
-                with timed(figures, title), _at(reasons.UNREADABLE):
-                    frame = step(frame)
-            with _at(reasons.UNANSWERABLE):
-                return last(frame)
+    steps: Mapping[str, Step]
+    finish: Finish
+    metrics: Metrics
 
-    def singly(records: pa.RecordBatch, fault: Exception) -> list[pa.RecordBatch]:
-        with taken_back(figures, always=True):
-            try:
-                whole(_nothing(records.schema))
-            except Exception:
-                raise fault from None
-        batches, faults = bisected(
-            len(records), lambda span: whole(_part(records, span)), fatal=ModelFailed
-        )
-        refused = (
-            refuse(records.slice(number, 1), _blamed(exc))
-            for number, exc in faults.items()
-            if refuse is not None
-        )
-        return [*batches, *(answer for answer in refused if answer is not None)]
-
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The answers to batches of records, as `DataFrame.mapInArrow` asks for them."""
         workers.hasten()
-        for records in batches:
-            try:
-                answers = [whole(records)]
-            except ModelFailed:
-                raise
-            except Exception as exc:
-                answers = singly(records, exc)
-            yield from answers
+        try:
+            for records in batches:
+                yield from self._answer(records)
+        except ModelFailed as failure:
+            raise ModelFailedInWorker(failure) from failure
         workers.keep_what_is_loaded()
 
-    return run
+    def _answer(self, records: pa.RecordBatch) -> list[pa.RecordBatch]:
+        try:
+            return [self._answer_whole(records)]
+        except ModelFailed:
+            raise
+        except Exception as exc:
+            return self._answer_in_parts(records, exc)
+
+    def _answer_whole(self, records: pa.RecordBatch) -> pa.RecordBatch:
+        """The answers to all records; what one of them raises undoes its metrics."""
+        with rolled_back(self.metrics):
+            frame = Frame.of(records)
+            for name, step in self.steps.items():
+                with timed(self.metrics, name), _blaming(reasons.UNREADABLE):
+                    frame = step(frame)
+            with _blaming(reasons.UNANSWERABLE):
+                return self.finish(frame)
+
+    def _answer_in_parts(self, records: pa.RecordBatch, exc: Exception) -> list[pa.RecordBatch]:
+        """The answers to records for which a step raised, in parts, until single ones are to
+        blame; raises `exc` if a record that holds nothing raises, too.
+        """
+        with rolled_back(self.metrics, always=True):
+            try:
+                self._answer_whole(_empty_record(records.schema))
+            except Exception:
+                raise exc from None
+
+        def answer(span: Span) -> pa.RecordBatch:
+            return self._answer_whole(records.slice(span.begin, span.end - span.begin))
+
+        answers, faults = bisected(len(records), answer, fatal=ModelFailed)
+        refusals = (
+            self.finish.refuse(records.slice(number, 1), _reason(fault))
+            for number, fault in faults.items()
+        )
+        return [*answers, *(refusal for refusal in refusals if refusal is not None)]
 
 
-class _Failed(Exception):
+class _StepFailed(Exception):
     """A step raised for some records; `slug` is the reason that each of them has to blame."""
 
     def __init__(self, slug: str, cause: BaseException) -> None:
@@ -86,25 +102,22 @@ class _Failed(Exception):
 
 
 @contextmanager
-def _at(slug: str) -> Iterator[None]:
-    """Raise _Failed with this reason for what the body raises, but ModelFailed."""
+def _blaming(slug: str) -> Iterator[None]:
+    """Raise _StepFailed with this reason for what the body raises, but ModelFailed."""
     try:
         yield
     except ModelFailed:
         raise
     except BaseException as exc:  # a step that exits is a record's fault, too
-        raise _Failed(slug, exc) from exc
+        raise _StepFailed(slug, exc) from exc
 
 
-def _blamed(exc: Exception) -> BadReading:
-    return BadReading(exc.slug if isinstance(exc, _Failed) else reasons.UNREADABLE, str(exc))
+def _reason(exc: Exception) -> BadReading:
+    slug = exc.slug if isinstance(exc, _StepFailed) else reasons.UNREADABLE
+    return BadReading(slug, str(exc))
 
 
-def _part(records: pa.RecordBatch, span: Span) -> pa.RecordBatch:
-    return records.slice(span.begin, span.end - span.begin)
-
-
-def _nothing(schema: pa.Schema) -> pa.RecordBatch:
+def _empty_record(schema: pa.Schema) -> pa.RecordBatch:
     """A record that holds nothing."""
     row = {name: NOWHERE.get(name) for name in schema.names}
     return pa.RecordBatch.from_pylist([row], schema)

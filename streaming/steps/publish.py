@@ -32,7 +32,7 @@ from streaming.steps.columns import (
     wire_size,
 )
 from streaming.steps.frame import Frame
-from streaming.steps.metrics import DEAD_LETTERS, SCORED, Tally
+from streaming.steps.metrics import BatchMetrics, Metrics
 
 _HEADER = StructType().add("key", StringType()).add("value", BinaryType())
 COLUMNS = (
@@ -63,7 +63,7 @@ class Publishing:
     model: events.Model
     classes: tuple[int | str, ...]
     clock: Callable[[], datetime]
-    figures: Tally
+    metrics: Metrics
 
 
 def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
@@ -72,16 +72,16 @@ def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     What no topic takes gets smaller: a score becomes a dead letter, a dead letter loses the
     original's value and, if that is not enough, its key and headers.
     """
-    found = scores(frame, publishing)
-    light = weight(found) <= LARGEST
+    records = scores(frame, publishing)
+    light = weight(records) <= LARGEST
     if not light.all():
         heavy = np.flatnonzero(true(frame.good))[~light].tolist()
         fault = BadReading(reasons.TOO_LARGE, f"its score has more than {LARGEST} bytes")
         frame = frame.failed(dict.fromkeys(heavy, fault))
-        found = found.filter(pa.array(light))
+        records = records.filter(pa.array(light))
     letters = _dead_letters(frame, publishing)
-    publishing.figures.add({SCORED: len(found), DEAD_LETTERS: len(letters)})
-    return pa.concat_batches([found, letters])
+    publishing.metrics.add(BatchMetrics(scored=len(records), dead_letters=len(letters)))
+    return pa.concat_batches([records, letters])
 
 
 def refused(records: pa.RecordBatch, fault: BadReading, publishing: Publishing) -> pa.RecordBatch:
@@ -95,7 +95,7 @@ def refused(records: pa.RecordBatch, fault: BadReading, publishing: Publishing) 
     except Exception:
         bare = _without(frame, ("key", "value", "headers"), np.arange(len(records)))
         letters = _dead_letters(bare.failed(faults), publishing)
-    publishing.figures.add({DEAD_LETTERS: len(letters)})
+    publishing.metrics.add(BatchMetrics(dead_letters=len(letters)))
     return letters
 
 
@@ -136,14 +136,15 @@ def scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     first = frame.first.filter(frame.good)
     if first.null_count < len(first):
         named[headers.ID] = pc.coalesce(first, named[headers.ID])
-        again = {
+        place = {
             headers.TOPIC: topic,
             headers.PARTITION: joined(partition),
             headers.OFFSET: joined(offset),
             headers.TOPIC_ID: mapped(topic, publishing.known.id_of),
         }
-        told = {name: pc.if_else(first.is_valid(), column, None) for name, column in again.items()}
-        others = Headers.of(pa.nulls(len(records), HEADERS)).beside(told)
+        is_replay = first.is_valid()
+        replayed = {name: pc.if_else(is_replay, column, None) for name, column in place.items()}
+        others = Headers.of(pa.nulls(len(records), HEADERS)).beside(replayed)
     return _answers(records["key"], _object(body), publishing.topics.scores, named, others)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,18 @@ def scaled(frame: Frame, shape: Shape, scaling: Scaling) -> Frame:
     """The good images of this shape (H, W, C) as features, by the scaling fitted in training."""
     images = frame.pixels.filter(frame.good)
     return replace(frame, features=scaling.apply(viewed(images, raw_size(shape), shape)))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Scales the good images of a shape (H, W, C), by the scaling fitted in training."""
+
+    shape: Shape
+    scaling: Scaling
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame with features."""
+        return scaled(frame, self.shape, self.scaling)
 
 
 def viewed(images: pa.BinaryArray, size: int, shape: Shape) -> NDArray[np.uint8]:

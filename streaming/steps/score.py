@@ -37,7 +37,7 @@ def load(model: str, scorer: Scorer) -> None:
     try:
         scorer.ready()
     except Exception as exc:
-        raise failure(model, f"raised {type(exc).__name__}: {exc}") from exc
+        raise ModelFailed(model, f"raised {type(exc).__name__}: {exc}") from exc
 
 
 def scored(
@@ -85,25 +85,12 @@ def sifted(
     kept[list(faults)] = False
     failed = frame.failed(
         {
-            int(rows[number]): BadReading(reasons.MODEL_FAILED, getattr(fault, "fact", str(fault)))
+            int(rows[number]): BadReading(reasons.MODEL_FAILED, fact_of(fault))
             for number, fault in faults.items()
         }
     )
     probabilities = np.concatenate([np.empty((0, classes), np.float32), *made])
     return replace(failed, features=frame.features[kept], probabilities=probabilities)
-
-
-def failure(model: str, fact: str) -> ModelFailed:
-    """The error that says what a model did, that the stream stopped, and what brings it back."""
-    first = " ".join(fact.split())[:300]
-    message = (
-        f"Model {model} {first}. A model must score every valid image, so scoring stopped and this "
-        f"micro-batch stays open. Promote a version that works (`digitstream models promote`) and "
-        f"start `digitstream score` again: it goes on where it stopped."
-    )
-    error = ModelFailed(message)
-    error.fact = first
-    return error
 
 
 def checked(
@@ -117,18 +104,20 @@ def checked(
     except ModelFailed:
         raise
     except Exception as exc:
-        raise failure(model, f"raised {type(exc).__name__}: {exc}") from exc
+        raise ModelFailed(model, f"raised {type(exc).__name__}: {exc}") from exc
     rows, classes = shape
     if probabilities.shape != shape:
         fault = f"gave {probabilities.shape} for {quantity(rows, 'image')} of {classes} classes"
-        raise failure(model, fault)
+        raise ModelFailed(model, fault)
     if not np.isfinite(probabilities).all():
         wrong = int(np.count_nonzero(~np.isfinite(probabilities).all(axis=1)))
         fault = f"gave probabilities that are no numbers for {wrong} of {quantity(rows, 'image')}"
-        raise failure(model, fault)
+        raise ModelFailed(model, fault)
     lowest, highest = (probabilities.min(), probabilities.max()) if rows else (0, 0)
     if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
-        raise failure(model, f"gave probabilities from {lowest:.4g} to {highest:.4g}, not 0 to 1")
+        raise ModelFailed(
+            model, f"gave probabilities from {lowest:.4g} to {highest:.4g}, not 0 to 1"
+        )
     return probabilities.clip(0, 1)
 
 
@@ -138,3 +127,8 @@ def _scores(other: Callable[[Frame], object], frame: Frame) -> bool:
     except ModelFailed:
         return False
     return True
+
+
+def fact_of(fault: Exception) -> str:
+    """What a model did, or whoever raised this."""
+    return fault.fact if isinstance(fault, ModelFailed) else str(fault)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.model.bundle import Golden
-from streaming.engines import Tried
+from streaming.engines import Trial
 from streaming.engines.trials import ROUNDED, fault
 from streaming.shares import least, most
 
@@ -27,5 +27,5 @@ def test_an_engine_that_loses_one_image_of_a_thousand_keeps_to_a_bound_of_a_thou
     golden = Golden(np.zeros((1000, 1, 1, 1), np.uint8), probabilities, right)
     for wrong, expected in ((1, None), (2, "gave another class for 2 of 1000 images")):
         classes = np.where(np.arange(1000) < wrong, (right + 1) % 10, right)
-        tried = Tried(np.eye(10, dtype=np.float32)[classes], 1.0)
+        tried = Trial(np.eye(10, dtype=np.float32)[classes], 1.0)
         assert fault(tried, golden, ROUNDED) == expected

@@ -27,7 +27,7 @@ def test_two_models_of_one_program_are_not_mistaken(spark: SparkSession, load: o
     engines = {seed: InWorkers.of(spark, load, linear(seed)) for seed in (1, 2)}
     for seed in (1, 2, 1):
         wanted = onnx.loaded(linear(seed))(FEATURES)
-        found = engines[seed].tried(FEATURES).probabilities
+        found = engines[seed].run_trial(FEATURES).probabilities
         np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
@@ -38,9 +38,9 @@ def test_a_model_that_does_not_end_is_let_go(
     monkeypatch.setattr(in_workers, "TRIAL_SECONDS", 2.0)
     engine = InWorkers.of(spark, endless, linear())
     with pytest.raises(TookTooLong, match=r"^100 images took longer than 2 s$"):
-        engine.tried(FEATURES)
+        engine.run_trial(FEATURES)
     monkeypatch.undo()
-    assert InWorkers.of(spark, onnx.loaded, linear()).tried(FEATURES).images_per_s > 0
+    assert InWorkers.of(spark, onnx.loaded, linear()).run_trial(FEATURES).images_per_s > 0
 
 
 def test_openvino_may_use_any_core_while_it_works() -> None:

@@ -23,6 +23,7 @@ from onnx import (
 )
 from pyspark.sql import SparkSession
 
+from contract.choices import AUTO
 from contract.errors import BundleError
 from contract.model import bundle
 from contract.model.bundle import Bundle
@@ -31,7 +32,7 @@ from streaming.engines import onnx as onnx_engine
 from streaming.engines import openvino as openvino_engine
 from streaming.engines.self_contained import ReachesOutside, check_self_contained
 from streaming.engines.systemds import Systemds
-from streaming.engines.trials import AUTO, chosen
+from streaming.engines.trials import choose
 from tests.streaming.onnx_models import linear, registered_as
 
 OUTSIDE = "keeps the tensor 'W' in another file"
@@ -141,7 +142,7 @@ def test_a_bundle_whose_model_reaches_outside_is_refused_by_every_engine(
         with pytest.raises(
             BundleError, match=f"Model digits 2 {OUTSIDE}. A model must be all in its"
         ):
-            chosen(spark, hostile, "digits 2", engine, threading.Event())
+            choose(spark, hostile, "digits 2", engine, threading.Event())
 
 
 @pytest.mark.spark
@@ -166,7 +167,7 @@ def test_a_script_in_a_bundle_is_never_run(
         golden=sealed.golden,
     )
     engine = Systemds.of(spark, hostile, "digits 2")
-    found = engine.tried(known.scaling.apply(sealed.golden.inputs)).probabilities
+    found = engine.run_trial(known.scaling.apply(sealed.golden.inputs)).probabilities
     np.testing.assert_allclose(found, sealed.golden.probabilities, atol=1e-5)
     assert not owned.exists()
 

@@ -4,48 +4,53 @@ from __future__ import annotations
 
 import pytest
 
-from streaming.models.answering import GUARD, SCORE, agreed_with, asked_of
 from streaming.models.guard import BATCHES, ENOUGH, Bounds, Watch
+from streaming.models.roles import GUARD, SCORE
+from streaming.steps.metrics import Agreement, BatchMetrics
+
+BOUNDS = Bounds(readings=4 * ENOUGH, agreement=0.9, slowness=3.0)
 
 
-def figures(asked: int, agreed: int, new: float, old: float) -> dict[str, float]:
-    return {asked_of(GUARD): asked, agreed_with(GUARD): agreed, SCORE: new, GUARD: old}
+def metrics(readings: int, same: int, new: float, old: float) -> BatchMetrics:
+    agreements = {GUARD: Agreement(readings, same)}
+    return BatchMetrics(seconds={SCORE: new, GUARD: old}, agreements=agreements)
+
+
+def after(watch: Watch, *batches: BatchMetrics) -> Watch:
+    for batch in batches:
+        assert watch.fault is None
+        watch = watch.after(batch)
+    return watch
 
 
 @pytest.fixture
 def watch() -> Watch:
-    return Watch(Bounds(readings=4 * ENOUGH), SCORE, GUARD)
+    return Watch(BOUNDS, SCORE, GUARD)
 
 
 def test_workers_that_begin_are_not_held_against_it(watch: Watch) -> None:
-    assert watch.saw(figures(ENOUGH, ENOUGH, new=1.5, old=0.05)) is None
-    for _ in range(BATCHES):
-        assert watch.saw(figures(ENOUGH, ENOUGH, new=0.05, old=0.05)) is None
-    assert watch.over
+    fast = metrics(ENOUGH, ENOUGH, new=0.05, old=0.05)
+    watch = after(watch, metrics(ENOUGH, ENOUGH, new=1.5, old=0.05), *[fast] * BATCHES)
+    assert watch.is_over and watch.fault is None
 
 
 def test_a_model_that_is_slow_again_and_again_is_told(watch: Watch) -> None:
-    slow = figures(ENOUGH, ENOUGH, new=0.2, old=0.05)
-    assert [watch.saw(slow) for _ in range(BATCHES - 1)] == [None] * (BATCHES - 1)
-    said = "took 4.0 times as long as the one before it for 500 readings, not 3.0 at most"
-    assert watch.saw(slow) == said
+    slow = metrics(ENOUGH, ENOUGH, new=0.2, old=0.05)
+    sentence = "took 4.0 times as long as the one before it for 500 readings, not 3.0 at most"
+    assert after(watch, *[slow] * BATCHES).fault == sentence
 
 
 def test_a_model_that_disagrees_is_told_at_once(watch: Watch) -> None:
-    said = watch.saw(figures(ENOUGH, 80, new=0.05, old=0.05))
-    assert said == "gave the class of the one before it to 80.0% of 100 readings, not 90.0%"
+    sentence = "gave the class of the one before it to 80.0% of 100 readings, not 90.0%"
+    assert after(watch, metrics(ENOUGH, 80, new=0.05, old=0.05)).fault == sentence
 
 
 def test_few_readings_say_nothing(watch: Watch) -> None:
-    assert watch.saw(figures(ENOUGH - 1, 0, new=0.05, old=0.05)) is None
-    assert watch.saw({}) is None
-    assert watch.asked == ENOUGH - 1
+    watch = after(watch, metrics(ENOUGH - 1, 0, new=0.05, old=0.05), BatchMetrics())
+    assert watch.readings == ENOUGH - 1 and watch.fault is None
 
 
 def test_a_large_micro_batch_alone_does_not_end_the_watch(watch: Watch) -> None:
-    large = figures(10 * ENOUGH, 10 * ENOUGH, new=0.05, old=0.05)
-    seen = []
-    for _ in range(BATCHES):
-        watch.saw(large)
-        seen.append(watch.over)
-    assert seen == [False, False, False, False, True]
+    large = metrics(10 * ENOUGH, 10 * ENOUGH, new=0.05, old=0.05)
+    ends = [after(watch, *[large] * count).is_over for count in range(1, BATCHES + 1)]
+    assert ends == [False, False, False, False, True]

@@ -71,7 +71,7 @@ def impatient() -> Iterator[None]:
 @contextmanager
 def polling(spark: SparkSession, settings: Scoring, said: list[str]) -> Iterator[Poller]:
     loader = Loader(spark, "onnx", said.append, threading.Event())
-    poller = Poller(settings.registry, loader, said.append, lambda: None, challenged=True)
+    poller = Poller(settings.registry, loader, said.append, lambda: None, has_challenger=True)
     with closing(poller):
         poller.begin(watched=True)
         yield poller
@@ -113,11 +113,11 @@ def test_a_registry_that_does_not_answer_is_told_once_and_when_it_is_back(
 ) -> None:
     said: list[str] = []
     with polling(spark, installed, said) as poller:
-        seats = poller.seats
+        aliases = poller.aliases
         with locked(installed):
             heard(said, "The registry sqlite:")
             until(lambda: poller.silent_s > 2)  # some questions later
-            assert poller.seats is seats
+            assert poller.aliases is aliases
             assert said[0].endswith("Version 1 goes on as champion. It is asked until it answers.")
         heard(said, "The registry answers again.")
         assert len(said) == 2
@@ -131,19 +131,19 @@ def test_what_the_registry_has_to_know_is_kept_until_it_answers(
     installed.registry.promote(installed.registry.register(sealed, parameters={}), CHALLENGER)
     said: list[str] = []
     with polling(spark, installed, said) as poller:
-        challenger = poller.seats.challenger
+        challenger = poller.aliases.challenger
         assert challenger is not None
         with locked(installed):
             heard(said, "The registry sqlite:")
-            poller.removed(CHALLENGER, challenger, "it was worse", None)
-            assert poller.seats.challenger is None
+            poller.remove(CHALLENGER, challenger, "it was worse", None)
+            assert poller.aliases.challenger is None
         until(lambda: is_free(installed, CHALLENGER))
         [version, _] = installed.registry.versions()
         assert version.removed == "it was worse"
         until(lambda: poller.silent_s == 0.0)
-        assert poller.seats.challenger is None
+        assert poller.aliases.challenger is None
         installed.registry.promote("2", CHALLENGER)  # all the same
-        until(lambda: poller.seats.challenger is not None)
+        until(lambda: poller.aliases.challenger is not None)
 
 
 def is_free(settings: Scoring, alias: str) -> bool:
@@ -161,9 +161,9 @@ def test_what_the_registry_could_not_be_told_is_said_at_the_end(
     installed.registry.promote(installed.registry.register(sealed, parameters={}))
     said: list[str] = []
     with polling(spark, installed, said) as poller, locked(installed):
-        new = poller.seats.champion
-        poller.removed(CHAMPION, new, "it was worse", replace(new))
-        poller.passed(new)
+        new = poller.aliases.champion
+        poller.remove(CHAMPION, new, "it was worse", replace(new))
+        poller.confirm(new)
         poller.close()
     assert said[-2:] == [
         "The registry could not be told that version 2 is champion no longer. Do it with "

@@ -9,7 +9,7 @@ from kafka.errors import CoordinatorNotAvailableError
 from contract.wire.progress import Lag
 from contract.wire.values.times import moment
 from streaming.query.lag import Follower
-from streaming.steps.metrics import until
+from streaming.steps.metrics import Partition
 
 BEGAN = "2026-03-01T12:00:00.000Z"
 TOPIC = "lab.readings"
@@ -51,10 +51,10 @@ def report(end: tuple[int, int], latest: tuple[int, int], seconds: float = 0.0) 
     }
 
 
-def answered(**seconds_before: float) -> dict[str, float]:
-    """Figures: the time of each partition's last answered reading, before the batch began."""
+def answered(**seconds_before: float) -> dict[Partition, float]:
+    """The time of each partition's last answered reading, before the batch began."""
     began = moment(BEGAN).timestamp()
-    return {until(TOPIC, part[1:]): began - ago for part, ago in seconds_before.items()}
+    return {(TOPIC, int(part[1:])): began - ago for part, ago in seconds_before.items()}
 
 
 def test_a_query_that_keeps_up_has_no_lag_and_its_group_is_where_it_is() -> None:

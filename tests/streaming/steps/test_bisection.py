@@ -15,15 +15,18 @@ from pyspark.accumulators import Accumulator
 from contract.wire.events import DeadLetter, Score
 from contract.wire.messages import Message
 from streaming.engines.systemds import Systemds
-from streaming.errors import ModelFailed
-from streaming.models.answering import GUARD, SCORE, Judge, Opinion, Part, answered, everything
+from streaming.errors import ModelFailedInWorker
+from streaming.models.roles import GUARD, SCORE
+from streaming.models.routes import Answer, BatchScorer, Route, SecondScorer
+from streaming.models.selections import everything
 from streaming.query.quarantine import cut
 from streaming.steps.bisection import Span, bisected
+from streaming.steps.checks import Checks
 from streaming.steps.columns import sources
+from streaming.steps.decode import decoded
 from streaming.steps.frame import Frame, Probabilities, Step
-from streaming.steps.metrics import DEAD_LETTERS, SCORED, Tally, _Sums
-from streaming.steps.pipeline import through
-from streaming.steps.publish import refused
+from streaming.steps.metrics import Agreement, BatchMetrics, Metrics, MetricsParam
+from streaming.steps.pipeline import Pipeline
 from streaming.steps.scale import scaled
 from streaming.steps.score import sifted
 from streaming.steps.validate import validated
@@ -34,7 +37,6 @@ from tests.streaming.steps.test_pipeline import (
     SCALING,
     TOPICS,
     brightness,
-    decoded,
 )
 
 COUNT = 40
@@ -92,41 +94,30 @@ def first_pixel(value: int) -> Message:
     return reading(value, payload=pixels.tobytes())
 
 
-def judge(model: Model, counts: Tally, version: str = "3") -> Judge:
-    publishing = replace(PUBLISHING, figures=counts)
-    return Judge(f"digits {version}", SHAPE, SCALING, model, publishing, image()[None])
+def scorer(model: Model, metrics: Metrics, version: str = "3") -> BatchScorer:
+    publishing = replace(PUBLISHING, metrics=metrics)
+    return BatchScorer(f"digits {version}", SHAPE, SCALING, model, publishing, image()[None])
 
 
-def figures() -> Tally:
-    return Accumulator(0, {}, _Sums())
+def no_metrics() -> Metrics:
+    return Accumulator(0, BatchMetrics(), MetricsParam())
 
 
 def answers(
-    model: Model, *watching: Model, counts: Tally | None = None, step: Step = lambda frame: frame
+    model: Model, *watching: Model, metrics: Metrics | None = None, step: Step = lambda frame: frame
 ) -> list[Message]:
     """The answers to forty readings whose first pixels count up from 0."""
-    counts = figures() if counts is None else counts
-    opinions = tuple(
-        Opinion(GUARD, judge(each, counts, "2"), everything, told=False) for each in watching
+    metrics = no_metrics() if metrics is None else metrics
+    guards = tuple(
+        SecondScorer(GUARD, scorer(guard, metrics, "2"), everything, is_published=False)
+        for guard in watching
     )
-    parts = [Part(SCORE, judge(model, counts), everything, opinions)]
-    checks = {
-        "decode": lambda frame: decoded(frame, SHAPE, TOPICS),
-        "validate": lambda frame: validated(frame, SHAPE),
-        "step": step,
-    }
-
-    def last(frame: Frame) -> pa.RecordBatch:
-        return answered(frame, parts, counts)
-
-    def refuse(bad: pa.RecordBatch, fault: object) -> pa.RecordBatch:
-        return refused(bad, fault, parts[0].judge.publishing)
-
+    answer = Answer((Route(SCORE, scorer(model, metrics), everything, guards),))
+    pipeline = Pipeline({**Checks(SHAPE, TOPICS).steps, "step": step}, answer, metrics)
     batch = records([first_pixel(number) for number in range(COUNT)])
-    mapped = through(checks, last, counts, refuse)
     return [
         Message(row["key"], row["value"], [tuple(each.values()) for each in row["headers"]])
-        for found in mapped([batch])
+        for found in pipeline.run([batch])
         for row in found.to_pylist()
     ]
 
@@ -156,15 +147,16 @@ def test_an_image_that_a_model_cannot_score_becomes_a_dead_letter() -> None:
 
 def test_a_model_that_cannot_score_its_golden_set_is_to_blame_itself() -> None:
     model = Model(lambda pixel: pixel == 7, golden=False)
-    with pytest.raises(
-        ModelFailed, match=r"^Model digits 3 gave probabilities that are no numbers"
-    ):
+    with pytest.raises(ModelFailedInWorker) as raised:
         answers(model)
+    failure = ModelFailedInWorker.failure(str(raised.value))
+    assert failure.model == "digits 3"
+    assert str(failure).startswith("Model digits 3 gave probabilities that are no numbers")
 
 
 def test_a_model_is_to_blame_for_what_the_one_before_it_can_score() -> None:
     new, before = Model(lambda pixel: pixel == 7), Model(lambda pixel: False)
-    with pytest.raises(ModelFailed, match=r"^Model digits 3 gave"):
+    with pytest.raises(ModelFailedInWorker, match=r'^."digits 3", "gave'):
         answers(new, before)
 
 
@@ -175,10 +167,10 @@ def test_no_model_is_to_blame_for_what_the_one_before_it_cannot_score_either() -
 
 
 def test_a_model_has_no_opinion_on_what_it_cannot_score() -> None:
-    counts = figures()
+    metrics = no_metrics()
     new, before = Model(lambda pixel: False), Model(lambda pixel: pixel < 10)
-    assert not letters(answers(new, before, counts=counts))
-    assert (counts.value["guard asked"], counts.value["guard agreed"]) == (30, 30)
+    assert not letters(answers(new, before, metrics=metrics))
+    assert metrics.value.agreements == {GUARD: Agreement(30, 30)}
 
 
 @pytest.mark.parametrize("raised", [MemoryError, RecursionError, pa.ArrowCapacityError, SystemExit])
@@ -191,13 +183,13 @@ def test_a_record_for_which_a_step_raises_becomes_a_dead_letter(
             raise raised(message)
         return frame
 
-    counts = figures()
-    found = letters(answers(Model(lambda pixel: False), counts=counts, step=step))
+    metrics = no_metrics()
+    found = letters(answers(Model(lambda pixel: False), metrics=metrics, step=step))
     assert found.keys() == {7}
     assert found[7].stage == "decode"
     assert found[7].reason == f"unreadable: {raised.__name__}: of this\\nkind"
     assert found[7].value == first_pixel(7).value
-    assert (counts.value[SCORED], counts.value[DEAD_LETTERS]) == (COUNT - 1, 1)
+    assert (metrics.value.scored, metrics.value.dead_letters) == (COUNT - 1, 1)
 
 
 def test_what_raises_for_nothing_at_all_is_no_records_fault() -> None:

@@ -19,13 +19,12 @@ from contract.wire.reasons import BadReading
 from contract.wire.topics import Topics
 from contract.wire.values.times import FIRST_MS, LAST_MS, moment
 from streaming.errors import ModelFailed
-from streaming.models.answering import latest
+from streaming.models.routes import latest
 from streaming.spark.sink import LARGEST
 from streaming.spark.topic_ids import KnownTopics
 from streaming.steps.columns import stamps
 from streaming.steps.decode import decoded
 from streaming.steps.frame import Features, Frame, Probabilities
-from streaming.steps.metrics import until
 from streaming.steps.publish import Publishing, published, weight
 from streaming.steps.scale import scaled
 from streaming.steps.score import scored
@@ -40,9 +39,9 @@ SCALING = Scaling(1 / 255, 0.0)
 
 
 class Ignored:
-    """Figures that nobody reads."""
+    """Metrics that nobody reads."""
 
-    def add(self, figures: object) -> None:
+    def add(self, metrics: object) -> None:
         pass
 
 
@@ -196,7 +195,7 @@ def test_the_last_record_of_a_partition_may_have_any_time(times: list[int]) -> N
     at = batch.schema.get_field_index("timestamp")
     column = pa.array(times, pa.int64()).cast(pa.timestamp("us", "UTC"))
     found = latest(batch.set_column(at, batch.schema.field(at), column))
-    assert found == {until(TOPIC, 1): pytest.approx(max(times) / 1e6)}
+    assert found == {(TOPIC, 1): pytest.approx(max(times) / 1e6)}
 
 
 def microseconds(time: datetime) -> int:

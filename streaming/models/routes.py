@@ -1,0 +1,183 @@
+"""Routes: which model answers which readings of a micro-batch, and which others score them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from contract.model.scaling import Scaling
+from contract.wire.images import Pixels, Shape
+from contract.wire.reasons import BadReading
+from contract.wire.topics import Topics
+from streaming.errors import ModelFailed
+from streaming.models.loaded import Loaded
+from streaming.models.roles import CANARY, CANARY_GUARD, GUARD, SCORE, SHADOW, Roles
+from streaming.models.selections import Except, OfDevices, Sample, Selection, everything
+from streaming.models.service import Models
+from streaming.spark.sink import LARGEST
+from streaming.steps.frame import Frame
+from streaming.steps.metrics import Agreement, BatchMetrics, timed
+from streaming.steps.publish import Publishing, published, refused, scores, weight
+from streaming.steps.scale import scaled
+from streaming.steps.score import Scorer, load, scored, sifted
+
+
+@dataclass(frozen=True)
+class BatchScorer:
+    """A model that scores a micro-batch."""
+
+    title: str
+    shape: Shape
+    scaling: Scaling
+    scorer: Scorer
+    publishing: Publishing
+    golden: Pixels
+    """An image (1, H, W, C) of its golden set."""
+
+    def scored(self, frame: Frame, step: str, others: Sequence[BatchScorer] = ()) -> Frame:
+        """What the model makes of the good readings; its seconds are the step's.
+
+        Those that it cannot score fail, unless that is its own fault: then ModelFailed is raised,
+        as it is where one of the `others` can score one of them. See `score.sifted`.
+        """
+        metrics = self.publishing.metrics
+        with timed(metrics, "scale"):
+            ready = scaled(frame, self.shape, self.scaling)
+        if ready.good.true_count:
+            with timed(metrics, "load"):
+                load(self.title, self.scorer)
+        with timed(metrics, step):
+            try:
+                return self._scored(ready)
+            except ModelFailed:
+                golden, classes = self.scaling.apply(self.golden), len(self.publishing.classes)
+                seconds = [other.scored_whole for other in others]
+                return sifted(ready, self.title, self.scorer, golden, classes, seconds)
+
+    def scored_whole(self, frame: Frame) -> Frame:
+        """What the model makes of all good readings; raises ModelFailed."""
+        return self._scored(scaled(frame, self.shape, self.scaling))
+
+    def classes(self, frame: Frame) -> NDArray[np.object_]:
+        """The class of each good reading (M), by name."""
+        names = np.array(self.publishing.classes, object)
+        return np.asarray(names[frame.probabilities.argmax(axis=1)])
+
+    def _scored(self, frame: Frame) -> Frame:
+        return scored(frame, self.title, self.scorer, len(self.publishing.classes))
+
+
+@dataclass(frozen=True)
+class SecondScorer:
+    """A model that scores readings which another one answers.
+
+    Of how many, and to how many both gave the same class, is counted under its step's name. Its
+    scores are published where its scorer says, if `is_published`.
+    """
+
+    step: str
+    scorer: BatchScorer
+    selection: Selection
+    is_published: bool
+
+    def scores(self, frame: Frame, first: BatchScorer) -> pa.RecordBatch:
+        """What this model makes of a frame that the first one scored, as records to publish; there
+        are none of readings that this model cannot score.
+        """
+        ours = frame.where(self.selection(frame) & np.asarray(frame.good))
+        second = self.scorer.scored(ours, self.step)
+        able = np.asarray(second.good)
+        ours, second = ours.where(able), second.where(able)
+        same = first.classes(ours) == self.scorer.classes(second)
+        agreement = Agreement(len(same), int(same.sum()))
+        self.scorer.publishing.metrics.add(BatchMetrics(agreements={self.step: agreement}))
+        records = scores(second, self.scorer.publishing)
+        return records.filter(pa.array(self.is_published & (weight(records) <= LARGEST)))
+
+
+@dataclass(frozen=True)
+class Route:
+    """The readings that one model answers, and the models that score them besides."""
+
+    step: str
+    scorer: BatchScorer
+    selection: Selection
+    seconds: tuple[SecondScorer, ...] = ()
+
+    def answers(self, frame: Frame) -> list[pa.RecordBatch]:
+        """One answer to each reading of the route, after what second models publish."""
+        ours = frame.where(self.selection(frame))
+        guards = [second.scorer for second in self.seconds if not second.is_published]
+        done = self.scorer.scored(ours, self.step, guards)
+        besides = [second.scores(done, self.scorer) for second in self.seconds]
+        with timed(self.scorer.publishing.metrics, "publish"):
+            return [*besides, published(done, self.scorer.publishing)]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The last step: each reading of a frame gets the answer of its route."""
+
+    routes: tuple[Route, ...]
+
+    def __call__(self, frame: Frame) -> pa.RecordBatch:
+        """One answer to each reading, and the scores that second models publish."""
+        self._publishing.metrics.add(BatchMetrics(latest=latest(frame.records)))
+        batches = [batch for route in self.routes for batch in route.answers(frame)]
+        return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+    def refuse(self, record: pa.RecordBatch, fault: BadReading) -> pa.RecordBatch:
+        """The dead letter of a record for which a step raised."""
+        return refused(record, fault, self._publishing)
+
+    @property
+    def _publishing(self) -> Publishing:
+        return self.routes[0].scorer.publishing
+
+
+Prepare = Callable[[Loaded, Selection, Topics], BatchScorer]
+"""Makes a model ready for these readings of a micro-batch; scores go to the topics' `scores`."""
+
+
+def routes(models: Models, roles: Roles, topics: Topics, prepare: Prepare) -> tuple[Route, ...]:
+    """The champion's route, and the challenger's if there is one.
+
+    A share of the devices gets its answers from the challenger (the canary); of the readings of all
+    others the challenger scores a share besides (the shadow).
+    """
+    champion, challenger = models.champion, models.challenger
+    canary = OfDevices(roles.canary) if challenger and roles.canary else None
+    rest: Selection = Except(canary) if canary else everything
+    seconds = []
+    if models.previous is not None:
+        guard = prepare(models.previous, rest, topics)
+        seconds.append(SecondScorer(GUARD, guard, everything, is_published=False))
+    if challenger is not None and roles.shadow:
+        sample = Sample(roles.shadow)
+        shadow = prepare(challenger, sample, topics.scored_to(topics.shadow_scores))
+        seconds.append(SecondScorer(SHADOW, shadow, sample, is_published=True))
+    champions = Route(SCORE, prepare(champion, rest, topics), rest, tuple(seconds))
+    if challenger is None or canary is None:
+        return (champions,)
+    guards: tuple[SecondScorer, ...] = ()
+    if models.is_challenger_watched:
+        guard = prepare(champion, canary, topics)
+        guards = (SecondScorer(CANARY_GUARD, guard, everything, is_published=False),)
+    return champions, Route(CANARY, prepare(challenger, canary, topics), canary, guards)
+
+
+def latest(records: pa.RecordBatch) -> dict[tuple[str, int], float]:
+    """Partition -> when Kafka stored its last record, in seconds since 1970."""
+    table = pa.Table.from_batches([records.select(["topic", "partition", "timestamp"])])
+    groups = table.group_by(["topic", "partition"]).aggregate([("timestamp", "max")])
+    # A time that a client set may be one that has no exact float.
+    stored = groups["timestamp_max"].cast(pa.int64()).cast(pa.float64(), safe=False)
+    times = pc.divide(stored, 1e6)
+    columns = (groups["topic"], groups["partition"], times)
+    rows = zip(*(column.to_pylist() for column in columns), strict=True)
+    return {(topic, partition): time for topic, partition, time in rows}
