@@ -118,33 +118,33 @@ def archive(
         with looking(settings.kafka) as log:
             ids = log.topic_ids(table.topic(settings.topics) for table in TABLES)
         for table in _until(stop):
-            with _explained(settings, place, table):
+            with _explaining(settings, place, table):
                 _open(place, table, settings, ids)
         running: list[tuple[StreamingQuery, Archive]] = []
 
         def end(changed: Mapping[str, str]) -> None:
-            for _, each in running:
-                each.batches.end(_recreated(place, changed))
+            for _, archive in running:
+                archive.batches.end(_recreated(place, changed))
 
         try:
             for table in _until(stop):
-                with _explained(settings, place, table):
-                    running.append(_started(place, table, settings, stop))
+                with _explaining(settings, place, table):
+                    running.append(_start(place, table, settings, stop))
             with watched(settings.kafka, KnownTopics(ids), end, tell) as absence:
                 _wait(running, stop, progress)
-                with ThreadPoolExecutor(len(TABLES)) as each_at_once:
-                    for query, each in running:
-                        each_at_once.submit(each.batches.follow, query, absence.ends_waiting)
+                with ThreadPoolExecutor(len(TABLES)) as pool:
+                    for query, archive in running:
+                        pool.submit(archive.batches.follow, query, absence.ends_waiting)
         except BaseException:
             stop.set()
             raise
         finally:
-            for query, each in running:
-                each.batches.follow(query)
-        for query, each in running:
-            with _explained(settings, place, each.table):
-                each.batches.check(query)
-        rows = {each.table.name: each.rows for _, each in running}
+            for query, archive in running:
+                archive.batches.follow(query)
+        for query, archive in running:
+            with _explaining(settings, place, archive.table):
+                archive.batches.check(query)
+        rows = {archive.table.name: archive.rows for _, archive in running}
         return Summary(**{table.name: rows.get(table.name, 0) for table in TABLES})
 
 
@@ -156,20 +156,20 @@ def _until(stop: threading.Event) -> Iterator[Table]:
         yield table
 
 
-def _started(
+def _start(
     place: Place, table: Table, settings: Archiving, stop: threading.Event
 ) -> tuple[StreamingQuery, Archive]:
     """The query of one table, and what it does."""
     readings, topic = settings.topics.readings, table.topic(settings.topics)
-    each = Archive(table, place, Batches(stop), readings, place.readings_id(table))
+    archive = Archive(table, place, Batches(stop), readings, place.readings_id(table))
     _check_checkpoint(place, table)
     begins = "earliest" if place.has_begun(table) else _after(place, table, topic, settings)
     records = source.readings(
         place.spark, settings.kafka, [topic], settings.batch_records, starting=begins
     )
     records = source.within_bounds(records)
-    query = each.started(records, every=settings.trigger, available_now=settings.available_now)
-    return query, each
+    query = archive.start(records, every=settings.trigger, available_now=settings.available_now)
+    return query, archive
 
 
 def _wait(
@@ -180,7 +180,7 @@ def _wait(
     """Return when all queries ended, or `stop` is set, which one that fails does for the others."""
     reported, since = 0, monotonic()
     while any(query.isActive for query, _ in running) and not stop.wait(_GLANCE_SECONDS):
-        rows = sum(each.rows for _, each in running)
+        rows = sum(archive.rows for _, archive in running)
         if rows > reported and monotonic() - since >= _NEWS_SECONDS:
             reported, since = rows, monotonic()
             progress(rows)
@@ -193,21 +193,21 @@ def _open(place: Place, table: Table, settings: Archiving, ids: TopicIds) -> Non
     CheckpointDamaged.
     """
     topic = table.topic(settings.topics)
-    mine = {
+    expected = {
         TOPIC: topic,
         TOPIC_ID: property_of(ids[topic]),
         READINGS_ID: property_of(ids[settings.topics.readings]),
     }
     if not place.has(table):
         with place.writing(table):
-            place.make(table, mine)
-    its = place.properties(table)
-    if any(its.get(name) != value for name, value in mine.items()):
+            place.make(table, expected)
+    actual = place.properties(table)
+    if any(actual.get(name) != value for name, value in expected.items()):
         message = (
-            f"{place.of(table)} holds {its.get(TOPIC)} as it was when its id was "
-            f"{its.get(TOPIC_ID)}, but {topic} at {settings.kafka} has the id {mine[TOPIC_ID]}. "
-            f"Rows of two topics must not mix. Choose another --tables for this one, or move the "
-            f"old ones away."
+            f"{place.of(table)} holds {actual.get(TOPIC)} as it was when its id was "
+            f"{actual.get(TOPIC_ID)}, but {topic} at {settings.kafka} has the id "
+            f"{expected[TOPIC_ID]}. Rows of two topics must not mix. Choose another --tables for "
+            f"this one, or move the old ones away."
         )
         raise OtherTopic(message)
 
@@ -215,8 +215,8 @@ def _open(place: Place, table: Table, settings: Archiving, ids: TopicIds) -> Non
 def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
     """Where a query without a checkpoint begins, as Spark takes it: after what the table holds."""
     partition, offset = table.position
-    held = place.read(table).groupBy(partition).agg(highest(offset)).collect()
-    if not held:
+    last_offsets = place.read(table).groupBy(partition).agg(highest(offset)).collect()
+    if not last_offsets:
         return "earliest"
     with reaching(settings.kafka):
         consumer = KafkaConsumer(**consuming(settings.kafka))
@@ -227,7 +227,7 @@ def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
         finally:
             consumer.close(timeout_ms=PATIENCE_MS)
     begins = {place.partition: offset for place, offset in first.items()}
-    begins |= {number: max(begins.get(number, 0), last + 1) for number, last in held}
+    begins |= {number: max(begins.get(number, 0), last + 1) for number, last in last_offsets}
     return json.dumps({topic: begins})
 
 
@@ -252,7 +252,7 @@ def _recreated(place: Place, changed: Mapping[str, str]) -> OtherTopic:
 
 
 @contextmanager
-def _explained(settings: Archiving, place: Place, table: Table) -> Iterator[None]:
+def _explaining(settings: Archiving, place: Place, table: Table) -> Iterator[None]:
     """Raise what goes wrong with a table's query as one sentence."""
     try:
         yield

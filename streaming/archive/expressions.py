@@ -62,10 +62,10 @@ def has_attributes() -> str:
 
 def readable(columns: dict[str, str]) -> tuple[str, ...]:
     """The columns where `readable` is true, else the record in `unread`."""
-    shown = (f"if(readable, {value}, null) AS {name}" for name, value in columns.items())
+    fields = (f"if(readable, {value}, null) AS {name}" for name, value in columns.items())
     raw = "if(readable, null, named_struct('key', key, 'value', value, 'headers', headers))"
     own = ("partition AS record_partition", "offset AS record_offset", "timestamp AS record_time")
-    return (*shown, *own, f"{raw} AS unread")
+    return (*fields, *own, f"{raw} AS unread")
 
 
 def spelled(name: str, pattern: str) -> str:

@@ -115,17 +115,17 @@ class Place:
 
     def make(self, table: Table, properties: Mapping[str, str]) -> None:
         """Make the table with these properties, unless it is there."""
-        given = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
+        listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.named(table)} ({table.schema}) USING delta "
-            f"PARTITIONED BY (date) TBLPROPERTIES ({given})"
+            f"PARTITIONED BY (date) TBLPROPERTIES ({listed})"
         )
 
     def properties(self, table: Table) -> dict[str, str]:
         """What the table was made with."""
-        found = self._snapshot(table).metadata().configuration()
+        configuration = self._snapshot(table).metadata().configuration()
         pairs: Any = self.spark._jvm.scala.collection.JavaConverters  # type: ignore[union-attr]
-        return dict(pairs.mapAsJavaMap(found))
+        return dict(pairs.mapAsJavaMap(configuration))
 
     def readings_id(self, table: Table) -> str | None:
         """The id of the topic of readings that a table was made for, as Kafka's tools print it."""

@@ -41,7 +41,7 @@ class Archive:
     readings_id: str | None
     rows: int = 0
 
-    def started(self, records: DataFrame, *, every: float, available_now: bool) -> StreamingQuery:
+    def start(self, records: DataFrame, *, every: float, available_now: bool) -> StreamingQuery:
         """The query on these records; `available_now` ends it with the last that is there.
 
         Raises CheckpointUnusable.
@@ -70,7 +70,7 @@ class Archive:
             self.rows += self.place.added(self.table, before)
 
 
-def novel(rows: DataFrame, held: DataFrame, table: Table) -> DataFrame:
+def novel(rows: DataFrame, existing: DataFrame, table: Table) -> DataFrame:
     """The rows whose key is neither in the table nor, once more, among themselves; rows that could
     not be read have none, and are new.
 
@@ -86,13 +86,13 @@ def novel(rows: DataFrame, held: DataFrame, table: Table) -> DataFrame:
     if any(rows_ > events for *_, rows_, events in ranges):
         lone = when(col("topic").isNull(), struct(*(col(name) for name in table.position)))
         rows = rows.withColumn("lone", lone).dropDuplicates([*key, "lone"]).drop("lone")
-    known = held.select(*key)
+    keys = existing.select(*key)
     if len(ranges) <= _MOST_RANGES:
         near = [
             (col("topic") == topic) & (col("partition") == partition) & offset.between(first, last)
             for topic, partition, first, last, *_ in ranges
         ]
-        known = known.where(reduce(or_, near, lit(False)))
+        keys = keys.where(reduce(or_, near, lit(False)))
     # Computed here, so that the commit depends on no file that a compaction may replace meanwhile.
-    known = known.localCheckpoint()
-    return rows if known.isEmpty() else rows.join(known, key, "left_anti")
+    keys = keys.localCheckpoint()
+    return rows if keys.isEmpty() else rows.join(keys, key, "left_anti")

@@ -23,7 +23,7 @@ def loaded(model: bytes) -> Predict:
     session = InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def predict(features: Features) -> Probabilities:
-        found: Probabilities = session.run(["probabilities"], {"X": features})[0]
-        return found
+        probabilities: Probabilities = session.run(["probabilities"], {"X": features})[0]
+        return probabilities
 
     return predict

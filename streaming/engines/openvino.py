@@ -33,7 +33,7 @@ def loaded(model: bytes) -> Predict:
 
     def predict(features: Features) -> Probabilities:
         # Both ends are shared with the request, whose output the next call overwrites.
-        found = request.infer([features], share_inputs=True, share_outputs=True)
-        return np.array(found["probabilities"])
+        outputs = request.infer([features], share_inputs=True, share_outputs=True)
+        return np.array(outputs["probabilities"])
 
     return predict

@@ -106,13 +106,15 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
     ):
         stands = Checkpoint.read(checkpoint)
         _check_begins(stands, settings)
-        starting, known = _begin(checkpoint, settings, stands, tell)
+        starting, topic_ids = _begin(checkpoint, settings, stands, tell)
         try:
             champion = models.current().champion
         except Stopping:
             return Summary(0, 0)
         metrics, batches = accumulator(spark.sparkContext), Batches(stop)
-        answering = Answering(settings.topics, known, roles, metrics, partial(datetime.now, UTC))
+        answering = Answering(
+            settings.topics, topic_ids, roles, metrics, partial(datetime.now, UTC)
+        )
         query = Query(models, answering, settings.kafka, reporter, batches, checkpoint, tell)
         most = settings.max_offsets_per_trigger
         if settings.max_latency is not None:
@@ -133,7 +135,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         running = query.start(records, settings.name, every)
         tell(f"Ready: {champion.title} scores with {champion.model.engine}.")
         with watched(
-            settings.kafka, known, lambda changed: batches.end(TopicRecreated.of(changed)), tell
+            settings.kafka, topic_ids, lambda changed: batches.end(TopicRecreated.of(changed)), tell
         ) as absence:
             batches.follow(running, absence.ends_waiting)
         reporter.drained(_PATIENCE_SECONDS)
@@ -205,11 +207,11 @@ def _begin(
 
     Raises TopicRecreated and RecordsLost unless the settings say to go on without what is lost.
     """
-    known = KnownTopics.read(settings.known_topics)
+    topic_ids = KnownTopics.read(settings.known_topics)
     topics = (*settings.read, settings.topics.replays)
     with looking(settings.kafka) as log:
         ids = log.topic_ids(topics)
-        recreated = known.changed(ids)
+        recreated = topic_ids.changed(ids)
         partitions = [*retention.partitions(log, stands.committed, topics, recreated)]
         group = log.committed(settings.group)
     lost = [partition.lost for partition in partitions if partition.lost]
@@ -229,10 +231,10 @@ def _begin(
                 f"{', '.join(again)}: what lies between is answered again, under the same ids."
             )
             tell(Notice(sentence))
-    known = known.joined(ids, stands.planned)
+    topic_ids = topic_ids.joined(ids, stands.planned)
     with writing(folder):
-        known.write(settings.known_topics)
-    return starting, known
+        topic_ids.write(settings.known_topics)
+    return starting, topic_ids
 
 
 def _ahead(group: TopicPositions, planned: TopicPositions) -> list[str]:

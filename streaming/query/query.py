@@ -48,7 +48,7 @@ class Answering:
     """How the records of a micro-batch become answers, whichever models score it."""
 
     topics: Topics
-    known: KnownTopics
+    topic_ids: KnownTopics
     roles: Roles
     metrics: Metrics
     clock: Clock
@@ -70,7 +70,7 @@ class Answering:
     def publishing(self, loaded: Loaded, topics: Topics) -> Publishing:
         """What the answers of a model have in common."""
         classes = loaded.bundle.manifest.classes
-        return Publishing(topics, self.known, loaded.model, classes, self.clock, self.metrics)
+        return Publishing(topics, self.topic_ids, loaded.model, classes, self.clock, self.metrics)
 
 
 def batch_scorer(

@@ -84,8 +84,8 @@ def rescore(
     manifest, metrics = loaded.bundle.manifest, accumulator(spark.sparkContext)
     clock = partial(datetime.now, UTC)
     topics = settings.topics.scored_to(settings.topic)
-    known = _known(settings, place)
-    publishing = Publishing(topics, known, loaded.model, manifest.classes, clock, metrics)
+    topic_ids = _topic_ids(settings, place)
+    publishing = Publishing(topics, topic_ids, loaded.model, manifest.classes, clock, metrics)
     checks = Checks(manifest.input_shape, topics, manifest.colour)
     try:
         past = _of_topics(spark, settings) if place is None else [_of_tables(place, settings)]
@@ -124,15 +124,15 @@ class ScoreAgain:
 
 def slices(span: Span, size: int) -> Iterator[Span]:
     """The span in parts of `size` records at most, each partition's in order."""
-    each = max(1, size // max(len(span), 1))
+    size_of_each = max(1, size // max(len(span), 1))
     at = {part: begin for part, (begin, _) in span.items()}
     while any(at[part] < end for part, (_, end) in span.items()):
-        upto = {part: min(at[part] + each, end) for part, (_, end) in span.items()}
+        upto = {part: min(at[part] + size_of_each, end) for part, (_, end) in span.items()}
         yield {part: (at[part], max(at[part], upto[part])) for part in span}
         at = {part: max(at[part], upto[part]) for part in span}
 
 
-def _known(settings: Rescoring, place: Place | None) -> KnownTopics:
+def _topic_ids(settings: Rescoring, place: Place | None) -> KnownTopics:
     """The topics whose readings are scored again, so that these keep their ids."""
     if place is None:
         with looking(settings.kafka) as log:

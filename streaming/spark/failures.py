@@ -30,11 +30,11 @@ RAISED = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)
 
 def kafka_refusal(text: str, kafka: Kafka) -> DigitstreamError | None:
     """That Kafka and Java's client do not trust each other any more, or that we have no right."""
-    if found := _DENIED.search(text):
+    if match := _DENIED.search(text):
         return AccessDenied(
-            f"{denied(kafka, found[1])} Nothing is lost: start it again once we may."
+            f"{denied(kafka, match[1])} Nothing is lost: start it again once we may."
         )
-    if found := _NO_TLS.search(text):
+    if match := _NO_TLS.search(text):
         certificate = kafka.security.certificate
         fault = certificate and invalidity(certificate.certfile, datetime.now(UTC))
         if certificate is not None and fault is not None:
@@ -45,7 +45,7 @@ def kafka_refusal(text: str, kafka: Kafka) -> DigitstreamError | None:
             )
         return TlsFailed(
             f"Java's TLS and that of Kafka at {kafka} do not come together: "
-            f"{found[1].rstrip('.')}. Each side must trust the other's certificate. Check the ssl- "
+            f"{match[1].rstrip('.')}. Each side must trust the other's certificate. Check the ssl- "
             f"lines of the profile."
         )
     return None

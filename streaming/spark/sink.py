@@ -28,5 +28,5 @@ def publish(answers: DataFrame, kafka: Kafka) -> None:
 
     At least once: a micro-batch that is run again writes its answers again, with the same ids.
     """
-    given = {**options(answers.sparkSession, kafka), **_OPTIONS}
-    answers.write.format("kafka").options(**given).save()
+    sink_options = {**options(answers.sparkSession, kafka), **_OPTIONS}
+    answers.write.format("kafka").options(**sink_options).save()

@@ -57,13 +57,13 @@ def readings(
             "startingTimestamp": str(milliseconds(since)),
             "startingOffsetsByTimestampStrategy": "latest",  # where nothing is as late
         }
-    given = {
+    source_options = {
         **_options(spark, kafka),
         "subscribe": ",".join(topics),
         **begin,
         "maxOffsetsPerTrigger": str(max_offsets_per_trigger),
     }
-    return spark.readStream.format("kafka").options(**given).load()
+    return spark.readStream.format("kafka").options(**source_options).load()
 
 
 def stored(spark: SparkSession, kafka: Kafka, spans: Spans) -> DataFrame:
@@ -72,13 +72,13 @@ def stored(spark: SparkSession, kafka: Kafka, spans: Spans) -> DataFrame:
         {topic: {part: span[at] for part, span in parts.items()} for topic, parts in spans.items()}
         for at in (0, 1)
     )
-    given = {
+    source_options = {
         **_options(spark, kafka),
         "assign": json.dumps({topic: list(parts) for topic, parts in spans.items()}),
         "startingOffsets": json.dumps(first),
         "endingOffsets": json.dumps(last),
     }
-    return spark.read.format("kafka").options(**given).load()
+    return spark.read.format("kafka").options(**source_options).load()
 
 
 def _options(spark: SparkSession, kafka: Kafka) -> dict[str, str]:

@@ -80,7 +80,7 @@ class Absence:
 @contextmanager
 def watched(
     kafka: Kafka,
-    known: KnownTopics,
+    topics: KnownTopics,
     end: Callable[[Mapping[str, str]], object],
     tell: Callable[[str], object],
 ) -> Iterator[Absence]:
@@ -89,7 +89,7 @@ def watched(
     and the body gets to know it.
     """
     ended, absence = threading.Event(), Absence(kafka, tell)
-    arguments = (kafka, known, end, ended, absence)
+    arguments = (kafka, topics, end, ended, absence)
     watcher = threading.Thread(target=_watch, args=arguments, daemon=True)
     watcher.start()
     try:
@@ -101,7 +101,7 @@ def watched(
 
 def _watch(
     kafka: Kafka,
-    known: KnownTopics,
+    topics: KnownTopics,
     end: Callable[[Mapping[str, str]], object],
     ended: threading.Event,
     absence: Absence,
@@ -113,7 +113,7 @@ def _watch(
         with suppress(AccessDenied, TlsFailed), absence.noted(), looking(kafka, _ANSWER_MS) as log:
             while True:
                 is_last = ended.wait(_LOOK_SECONDS)
-                changed = known.changed(log.topic_ids(known.ids))
+                changed = topics.changed(log.topic_ids(topics.ids))
                 absence.over()
                 if changed:
                     end(changed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
 class Span(NamedTuple):
@@ -17,22 +17,22 @@ class Span(NamedTuple):
 
 def bisected(
     count: int,
-    attempt: Callable[[Span], Made],
+    attempt: Callable[[Span], Result],
     fatal: type[Exception] | tuple[type[Exception], ...] = (),
-) -> tuple[list[Made], dict[int, Exception]]:
+) -> tuple[list[Result], dict[int, Exception]]:
     """What the attempt makes of `count` records, span by span in their order, and what it raises
     for single ones, by their numbers.
 
     For all of them it has raised already; it is asked for halves of what it raises for. What is
     `fatal` ends that at once.
     """
-    made: list[Made] = []
+    results: list[Result] = []
     faults: dict[int, Exception] = {}
     pending = _halves(Span(0, count))
     while pending:
         span = pending.pop()
         try:
-            made.append(attempt(span))
+            results.append(attempt(span))
         except fatal:
             raise
         except Exception as fault:
@@ -40,7 +40,7 @@ def bisected(
                 faults[span.begin] = fault
             else:
                 pending += _halves(span)
-    return made, faults
+    return results, faults
 
 
 def _halves(span: Span) -> list[Span]:

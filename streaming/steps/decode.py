@@ -25,8 +25,8 @@ def decoded(frame: Frame, shape: images.Shape, topics: Topics, colour: Colour = 
     other record by the contract's own rule.
     """
     frame = unpacked(frame, topics)
-    found = Headers.of(frame.records["headers"])
-    read = {name: found.named(name) for name in headers.ATTRIBUTES}
+    all_headers = Headers.of(frame.records["headers"])
+    read = {name: all_headers.named(name) for name in headers.ATTRIBUTES}
     plain = np.ones(len(frame.records), bool)
     for name in headers.REQUIRED:
         plain &= read[name].count == 1

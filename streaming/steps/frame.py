@@ -72,13 +72,15 @@ class Frame:
         if rows.all():
             return self
         mask, good = pa.array(rows), np.asarray(self.good)
-        kept = {name: getattr(self, name).filter(mask) for name in (*_COLUMNS, "stage", "reason")}
-        ours = rows[good]
+        columns = {
+            name: getattr(self, name).filter(mask) for name in (*_COLUMNS, "stage", "reason")
+        }
+        good_rows = rows[good]
         features, probabilities = (
-            array[ours] if len(array) == len(ours) else array
+            array[good_rows] if len(array) == len(good_rows) else array
             for array in (self.features, self.probabilities)
         )
-        return Frame(**kept, features=features, probabilities=probabilities)
+        return Frame(**columns, features=features, probabilities=probabilities)
 
     def failed(self, faults: Mapping[int, BadReading]) -> Frame:
         """The frame in which these records, by row, have failed."""

@@ -59,7 +59,7 @@ class Publishing:
     """What the answers to a micro-batch have in common."""
 
     topics: Topics
-    known: KnownTopics
+    topic_ids: KnownTopics
     model: events.Model
     classes: tuple[int | str, ...]
     clock: Callable[[], datetime]
@@ -132,7 +132,7 @@ def scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
     }
     own = attributes("", events.SCORING_SOURCE, events.SCORE, now)
     named = {name: pa.repeat(value, len(records)) for name, value in own}
-    named[headers.ID], others = sources(records, publishing.known.label), None
+    named[headers.ID], others = sources(records, publishing.topic_ids.label), None
     first = frame.first.filter(frame.good)
     if first.null_count < len(first):
         named[headers.ID] = pc.coalesce(first, named[headers.ID])
@@ -140,7 +140,7 @@ def scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
             headers.TOPIC: topic,
             headers.PARTITION: joined(partition),
             headers.OFFSET: joined(offset),
-            headers.TOPIC_ID: mapped(topic, publishing.known.id_of),
+            headers.TOPIC_ID: mapped(topic, publishing.topic_ids.id_of),
         }
         is_replay = first.is_valid()
         replayed = {name: pc.if_else(is_replay, column, None) for name, column in place.items()}
@@ -186,7 +186,7 @@ def _letters(frame: Frame, bad: pa.BooleanArray, publishing: Publishing) -> pa.R
         headers.ATTEMPT: frame.attempt.filter(bad).fill_null(_FIRST_ATTEMPT),
     }
     others = Headers.of(records["headers"]).prefixed(headers.ORIGINAL)
-    ids = mapped(records["topic"], publishing.known.id_of)
+    ids = mapped(records["topic"], publishing.topic_ids.id_of)
     others = others.beside({headers.TOPIC_ID: ids, headers.REPLAY_OF: frame.first.filter(bad)})
     return _answers(records["key"], records["value"], publishing.topics.dead_letters, named, others)
 

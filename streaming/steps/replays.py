@@ -24,43 +24,42 @@ def unpacked(frame: Frame, topics: Topics) -> Frame:
     Only records of the topic of replays can be any: on all other topics the same headers are a
     device's own and mean nothing.
     """
-    again = true(pc.equal(frame.records["topic"], topics.replays))
-    if not again.any():
+    is_replay = true(pc.equal(frame.records["topic"], topics.replays))
+    if not is_replay.any():
         return frame
     column = frame.records["headers"]
     # Of a record that is too large by its key and headers alone, or has too many, these did not
     # come along.
-    came = true(frame.records["size"].is_null()) | true(column.is_valid())
-    came &= ~true(frame.records["many_headers"])
-    rows = np.flatnonzero(again & came)
-    found: dict[int, Replay] = {}
+    has_headers = true(frame.records["size"].is_null()) | true(column.is_valid())
+    has_headers &= ~true(frame.records["many_headers"])
+    replays: dict[int, Replay] = {}
     faults: dict[int, BadReading] = {}
-    for row in rows.tolist():
-        listed = [(each["key"], each["value"]) for each in column[row].as_py() or ()]
+    for row in np.flatnonzero(is_replay & has_headers).tolist():
+        listed = [(header["key"], header["value"]) for header in column[row].as_py() or ()]
         try:
-            found[row] = _replay(listed, topics)
+            replays[row] = _replay(listed, topics)
         except BadReading as fault:
             faults[row] = fault
-    kept = list(found)
-    taken = np.arange(len(column))
-    taken[kept] = len(column) + np.arange(len(kept))
-    own = pa.array([_listed(each.headers) for each in found.values()], HEADERS)
+    rows = list(replays)
+    places = np.arange(len(column))
+    places[rows] = len(column) + np.arange(len(rows))
+    own = pa.array([_listed(replay.headers) for replay in replays.values()], HEADERS)
     at = frame.records.schema.get_field_index("headers")
-    stripped = pa.concat_arrays([column, own]).take(pa.array(taken))
+    stripped = pa.concat_arrays([column, own]).take(pa.array(places))
     return replace(
         frame,
         records=frame.records.set_column(at, frame.records.schema.field(at), stripped),
-        first=patched(frame.first, kept, [each.first.id for each in found.values()]),
-        attempt=patched(frame.attempt, kept, [str(each.attempt) for each in found.values()]),
+        first=patched(frame.first, rows, [replay.first.id for replay in replays.values()]),
+        attempt=patched(frame.attempt, rows, [str(replay.attempt) for replay in replays.values()]),
     ).failed(faults)
 
 
 def _replay(listed: list[Header], topics: Topics) -> Replay:
-    found = Replay.of(None, None, listed)
-    if found.first.topic == topics.replays:
-        detail = f"{headers.REPLAY_OF} is {found.first.id}; it must be no replay itself"
+    replay = Replay.of(None, None, listed)
+    if replay.first.topic == topics.replays:
+        detail = f"{headers.REPLAY_OF} is {replay.first.id}; it must be no replay itself"
         raise BadReading(reasons.BAD_HEADER, detail)
-    return found
+    return replay
 
 
 def _listed(listed: tuple[Header, ...]) -> list[dict[str, object]] | None:

@@ -75,22 +75,22 @@ def sifted(
         mask[rows[span.begin : span.end]] = True
         return frame.where(mask)
 
-    made, faults = bisected(
+    batches, faults = bisected(
         len(rows), lambda span: scored(part(span), model, scorer, classes).probabilities
     )
     for number, fault in faults.items():
         if any(_scores(other, part(Span(number, number + 1))) for other in others):
             raise fault
-    kept = np.ones(len(rows), bool)
-    kept[list(faults)] = False
+    able = np.ones(len(rows), bool)
+    able[list(faults)] = False
     failed = frame.failed(
         {
             int(rows[number]): BadReading(reasons.MODEL_FAILED, fact_of(fault))
             for number, fault in faults.items()
         }
     )
-    probabilities = np.concatenate([np.empty((0, classes), np.float32), *made])
-    return replace(failed, features=frame.features[kept], probabilities=probabilities)
+    probabilities = np.concatenate([np.empty((0, classes), np.float32), *batches])
+    return replace(failed, features=frame.features[able], probabilities=probabilities)
 
 
 def checked(
