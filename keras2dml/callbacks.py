@@ -224,7 +224,7 @@ def _check(
         if not isinstance(callback, keras.callbacks.Callback) or isinstance(
             callback, keras.callbacks.CallbackList
         ):
-            message = f"{kind} is no callback of Keras: give callbacks, one or a list of them."
+            message = f"{kind} is no callback of Keras: give one of keras.callbacks, or a list."
             raise InvalidData(message)
         if resumes and isinstance(callback, keras.callbacks.BackupAndRestore):
             message = (

@@ -147,14 +147,14 @@ class Compilation:
         ]
         if changed:
             message = (
-                f"trainable was changed after compile() for {', '.join(map(repr, changed))}:"
+                f"trainable was changed after compile() for {_listed(changed)}:"
                 " compile() the model again."
             )
             raise InvalidData(message)
         if changed := self.trainable.changed(self.model):
             message = (
                 "trainable was changed after the estimator was made for"
-                f" {', '.join(map(repr, changed))}: make the estimator again."
+                f" {_listed(changed)}: make the estimator again."
             )
             raise InvalidData(message)
         losses = [goal.loss for goal in self.goals]
@@ -267,3 +267,9 @@ def fresh(model: keras.Model) -> keras.Model:
     if model.compiled:
         Configuration.of(model).compile(copy, model)
     return copy
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - 5
+    return ", ".join(map(repr, names[:5])) + (f" and {more} more" if more > 0 else "")
