@@ -14,7 +14,7 @@ from shlex import quote
 from typing import Any
 
 from keras2dml.backend import check_backend
-from keras2dml.errors import InvalidData, Keras2DMLError
+from keras2dml.errors import InvalidData, Keras2DMLError, writing
 from keras2dml.printable import printable
 
 
@@ -117,11 +117,8 @@ def compile_model(given: argparse.Namespace) -> None:
     compilation.trains()
     programs = Programs.of(compilation, given.iterations)
     jar = systemds_jar()
-    try:
+    with writing(out):
         programs.save(out)
-    except OSError as error:
-        message = f"{out} cannot be written ({error.strerror}): give -o a folder that can."
-        raise InvalidData(message) from error
     sys.stdout.write(
         f"Wrote {out}/score.dml, {out}/train.dml and {out}/weights. To score and to train with Java"
         f" 17, from files of rows:\n\ncd {quote(str(out))}\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from keras2dml import dml
-from keras2dml.errors import InvalidData
+from keras2dml.errors import InvalidData, writing
 from keras2dml.graph import Graph, Parameter
 from keras2dml.rendering import Script
 from keras2dml.systemds import SystemDS
@@ -38,12 +38,9 @@ def save(
         raise InvalidData(message)
     target = target.absolute()
     _check_replaceable(target)
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)
-    except OSError as error:
-        message = f"The folder {target} cannot be written ({error.strerror}): give one that can."
-        raise InvalidData(message) from error
     with beside as made:
         new, old = Path(made, "new"), Path(made, "old")
         new.mkdir()
