@@ -70,6 +70,8 @@ def copied(model: keras.Model) -> keras.Model:
         )
         raise UnsupportedModel(model.name, [message], "copied")
     Trainable.of(model).enter(copy)
+    for weight, its_twin in zip(model.weights, copy.weights, strict=True):
+        its_twin.regularizer, its_twin.constraint = weight.regularizer, weight.constraint
     return copy
 
 
@@ -107,7 +109,7 @@ def _duplicate(model: keras.Model) -> keras.Model:
     try:
         if not has_code(model):
             return keras.models.clone_model(model)
-        copy = keras.models.clone_model(model, clone_function=_copied)
+        copy = keras.models.clone_model(model, clone_function=layer_like)
     finally:
         model.compiled = compiled
     if is_users(copy):  # of a class whose constructor is Keras' own
@@ -115,7 +117,7 @@ def _duplicate(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _copied(layer: Any) -> Any:
+def layer_like(layer: Any) -> Any:
     """A layer made anew. Keras writes functions down by name or as code, without what they refer
     to; a copy has the same function.
     """
@@ -129,7 +131,7 @@ def _copied(layer: Any) -> Any:
         shape, arguments = layer._output_shape, layer.arguments
         return kind(layer.function, output_shape=shape, arguments=arguments, **base)
     if isinstance(layer, keras.layers.Wrapper):
-        return kind(_copied(layer.layer), **base)
+        return kind(layer_like(layer.layer), **base)
     return kind.from_config({**config_of(layer), "activation": layer.activation})
 
 
