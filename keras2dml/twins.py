@@ -52,6 +52,8 @@ def _complaints(layer: Any) -> Iterator[str]:
             f" ({error}). Give them to the constructor."
         )
         return
+    if layer.built and not twin.built:  # Keras has not noted by which shapes
+        return
     for part, its_twin in zip(layer._flatten_layers(), twin._flatten_layers(), strict=False):
         if names := sorted(_differences(part, its_twin)):
             yield (
