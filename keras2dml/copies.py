@@ -13,6 +13,7 @@ from keras2dml.errors import UnsupportedModel
 from keras2dml.optimizer_copies import NO_CONFIG
 from keras2dml.rules import config_of
 from keras2dml.rules.activations import is_of_keras
+from keras2dml.rules.arguments import users_parts
 from keras2dml.rules.user_classes import is_users
 
 
@@ -130,16 +131,20 @@ def layer_like(layer: Any) -> Any:
     if isinstance(layer, keras.layers.Lambda):
         shape, arguments = layer._output_shape, layer.arguments
         return kind(layer.function, output_shape=shape, arguments=arguments, **base)
-    if isinstance(layer, keras.layers.Wrapper):
+    if isinstance(layer, keras.layers.TimeDistributed):
         return kind(layer_like(layer.layer), **base)
-    return kind.from_config({**config_of(layer), "activation": layer.activation})
+    function = {"activation": layer.activation} if hasattr(layer, "activation") else {}
+    return kind.from_config({**config_of(layer), **function})
 
 
 def has_code(layer: Any) -> bool:
-    """Whether a layer, or one in it, has a function of a user's, or is a model of their class."""
+    """Whether a layer, or one in it, has a function of a user's, or an initializer, regularizer or
+    constraint, or is a model of their class.
+    """
     return any(
         isinstance(part, keras.layers.Lambda)
         or is_users(part)
+        or users_parts(part, (name.removeprefix("_") for name in vars(part)))
         or not is_of_keras(getattr(part, "activation", None) or keras.activations.linear)
         for part in layer._flatten_layers()
     )

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras.src.backend.common import global_state
 
-from keras2dml.copies import layer_like
+from keras2dml.copies import has_code, layer_like
 from keras2dml.optimizer_copies import NO_CONFIG
 from keras2dml.rules import LOWERINGS, named
 
@@ -37,20 +37,28 @@ def complaints(model: keras.Model) -> Iterator[str]:
     for layer in model._flatten_layers(include_self=False, recursive=False):
         if isinstance(layer, keras.Model):
             yield from complaints(layer)
-        elif type(layer) in LOWERINGS and type(layer).__module__.startswith("keras."):
+        elif type(layer) in LOWERINGS and _is_of_keras(layer):
             yield from _complaints(layer)
 
 
 def _complaints(layer: Any) -> Iterator[str]:
+    parts = layer._flatten_layers()
+    if nameless := [part for part in parts if not callable(getattr(part, "activation", id))]:
+        yield (
+            f"{named(nameless[0])} was changed once it was made: its activation is"
+            f" {nameless[0].activation!r}, and no function. Give it to the constructor."
+        )
+        return
     try:
         twin = _twin(layer)
     except NotImplementedError:  # a regularizer or the like without a config, which is told
         return
     except NO_CONFIG as error:
-        yield (
-            f"{named(layer)} was changed once it was made: Keras makes no layer of its arguments"
-            f" ({error}). Give them to the constructor."
-        )
+        if not has_code(layer) and all(_is_of_keras(part) for part in parts):
+            yield (
+                f"{named(layer)} was changed once it was made: Keras makes no layer of its"
+                f" arguments ({error}). Give them to the constructor."
+            )
         return
     if layer.built and not twin.built:  # Keras has not noted by which shapes
         return
@@ -60,6 +68,10 @@ def _complaints(layer: Any) -> Iterator[str]:
                 f"{named(part)} was changed once it was made: a layer of its arguments has another"
                 f" {', '.join(names)}. Give them to the constructor."
             )
+
+
+def _is_of_keras(layer: Any) -> bool:
+    return type(layer).__module__.startswith("keras.")
 
 
 def _twin(layer: Any) -> Any:

@@ -100,6 +100,26 @@ def test_layers_in_layers_that_were_changed_are_refused():
     assert "(Bidirectional) was changed" in reason
 
 
+class Ones(keras.Initializer):
+    """A class of a user's that Keras does not find by its name."""
+
+    def __call__(self, shape, dtype=None, **_):
+        return keras.ops.ones(shape, dtype)
+
+
+def test_initializers_of_a_user_are_no_change_and_are_in_copies():
+    built = model(
+        (4, 3),
+        layers.TimeDistributed(layers.Dense(3, kernel_initializer=Ones())),
+        layers.LSTM(3, kernel_initializer=Ones(), return_sequences=True),
+        layers.BatchNormalization(gamma_initializer=Ones()),
+    )
+    assert not complaints(built)
+    cells = layers.RNN([layers.LSTMCell(2, kernel_initializer=Ones())])
+    assert not complaints(model((4, 3), cells))
+    assert float(keras.ops.min(copied(built).layers[0].layer.kernel)) == 1.0
+
+
 def test_what_keras_reads_at_each_call_may_be_changed():
     """And neither Keras' names nor its random numbers go on when that is looked at."""
     built = model((3, 3), layers.Dense(3), layers.Dropout(0.5), layers.LayerNormalization())
