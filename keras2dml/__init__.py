@@ -62,6 +62,11 @@ _HOMES = {
 _WITHOUT_KERAS = frozenset(("Scorer", "define", "spark_session"))
 
 
+def __dir__() -> list[str]:
+    """What is loaded when first asked for is listed, too, as for completion in a notebook."""
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         message = f"module 'keras2dml' has no attribute {name!r}"

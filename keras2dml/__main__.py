@@ -1,5 +1,5 @@
-"""`python -m keras2dml`: a Keras model's file compiled to programs for SystemDS' command line, and
-what of Keras is compiled.
+"""`python -m keras2dml`: compile a saved Keras model to programs for SystemDS' command line, or
+print which parts of Keras are compiled.
 """
 
 from __future__ import annotations
@@ -7,13 +7,15 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from keras2dml.backend import check_backend
-from keras2dml.errors import InvalidData, Keras2DMLError
+from keras2dml.errors import InvalidData, Keras2DMLError, writing
+from keras2dml.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,42 +24,68 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given.command(given)
     except Keras2DMLError as error:
-        sys.stderr.write(f"{error}\n")
+        lines = map(printable, str(error).split("\n"))  # a file's name may hold control characters
+        sys.stderr.write("\n".join(lines) + "\n")
         return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m keras2dml", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m keras2dml", description=__doc__.removeprefix("`python -m keras2dml`: ")
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    one = commands.add_parser(
-        "compile", help="write score.dml, train.dml and the weights of a Keras model"
+    summary = "write score.dml, train.dml and the weights of a Keras model"
+    compiling = commands.add_parser("compile", help=summary, description=summary)
+    compiling.add_argument("model", type=Path, help="a .keras or .h5 file that model.save() wrote")
+    compiling.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="the folder to write into; it is created if it does not exist",
     )
-    one.add_argument("model", type=Path, help="a .keras or .h5 file that model.save() wrote")
-    one.add_argument("-o", "--out", type=Path, required=True, help="the folder to write into")
-    one.add_argument("--force", action="store_true", help="write although the folder holds files")
-    one.add_argument(
+    compiling.add_argument(
+        "--force", action="store_true", help="write even if the folder is not empty"
+    )
+    compiling.add_argument(
         "--iterations",
-        type=int,
+        type=_count,
         default=10_000,
-        help="training steps to write learning rates for, where they change (10000)",
+        metavar="STEPS",
+        help="the most training steps that train.dml can take, if the learning rate follows a"
+        " schedule: it is written out for each of them (default: 10000)",
     )
-    one.add_argument(
+    compiling.add_argument(
         "--input-shape",
         type=_sizes,
         action="append",
         metavar="C,H,W",
-        help="the sizes of an input that the model leaves open, as T,D of sequences; of several"
-        " inputs once for each, in their order",
+        help="the input's sizes without the batch, if the model leaves some open: C,H,W of images,"
+        " T,D of sequences; repeat it for each input of several, in their order (default: the"
+        " model's)",
     )
-    one.set_defaults(command=compile_model)
-    page = commands.add_parser("support", help="print what of Keras is compiled, as Markdown")
+    compiling.set_defaults(command=compile_model)
+    summary = "print which parts of Keras are compiled, as Markdown"
+    page = commands.add_parser("support", help=summary, description=summary)
     page.set_defaults(command=support)
     return parser
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split(",")))
+    try:
+        return tuple(map(int, text.split(",")))
+    except ValueError as error:
+        message = f"{text!r} is no list of sizes: give whole numbers with commas, as 3,28,28"
+        raise argparse.ArgumentTypeError(message) from error
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        message = f"{text!r} is no number of steps: give a whole number of 1 or more, as 10000"
+        raise argparse.ArgumentTypeError(message)
+    return int(text)
 
 
 def support(_: argparse.Namespace) -> None:
@@ -77,9 +105,6 @@ def compile_model(given: argparse.Namespace) -> None:
     if out.is_dir() and any(out.iterdir()) and not given.force:
         message = f"The folder {out} is not empty: give another one, or --force."
         raise InvalidData(message)
-    if given.iterations < 1:
-        message = f"--iterations is {given.iterations}: give a whole number of 1 or more."
-        raise InvalidData(message)
     check_backend()
     model = _loaded(given.model)
 
@@ -92,7 +117,8 @@ def compile_model(given: argparse.Namespace) -> None:
     compilation.trains()
     programs = Programs.of(compilation, given.iterations)
     jar = systemds_jar()
-    programs.save(out)
+    with writing(out):
+        programs.save(out)
     sys.stdout.write(
         f"Wrote {out}/score.dml, {out}/train.dml and {out}/weights. To score and to train with Java"
         f" 17, from files of rows:\n\ncd {quote(str(out))}\n"
@@ -104,6 +130,12 @@ def _loaded(path: Path) -> Any:
     """The Keras model of a file."""
     if not path.is_file():
         message = f"There is no file {path}: give one that model.save() wrote."
+        raise InvalidData(message)
+    if path.suffix not in {".keras", ".h5", ".hdf5"}:
+        message = f"{path} is no .keras or .h5 file: give one that model.save() wrote."
+        raise InvalidData(message)
+    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        message = f"{path} is damaged, or no Keras model: give a file that model.save() wrote."
         raise InvalidData(message)
     import keras  # noqa: PLC0415
 

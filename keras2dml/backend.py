@@ -54,9 +54,16 @@ def _missing(error: Exception) -> str:
     """Why Keras cannot be imported, and what to install or to set."""
     reason = str(error).partition("\n")[0].rstrip(".")
     installed = [name for name in BACKENDS if find_spec(name)]
-    return (
+    fact = (
         f"Keras cannot be imported ({reason}). It needs a backend: TensorFlow, or the one that"
-        " KERAS_BACKEND or ~/.keras/keras.json names. Install 'keras2dml[tensorflow]',"
-        " 'keras2dml[jax]' or 'keras2dml[torch]' with pip, set KERAS_BACKEND to what is in the"
-        f" brackets, and start Python anew; installed here: {', '.join(installed) or 'none'}."
+        " KERAS_BACKEND or ~/.keras/keras.json names."
+    )
+    choice = "None is installed here: install"
+    if installed:
+        choice = (
+            f"Set KERAS_BACKEND to one that is installed here ({', '.join(installed)}), or install"
+        )
+    return (
+        f"{fact} {choice} 'keras2dml[tensorflow]', 'keras2dml[jax]' or 'keras2dml[torch]' with pip"
+        " and set KERAS_BACKEND to what is in the brackets; then start Python anew."
     )

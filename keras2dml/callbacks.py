@@ -18,6 +18,9 @@ from keras2dml.trained_copies import enter, keras_model
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
 
+_UNTOUCHED = -1.0
+"""What counts the losses of the model that callbacks see, as long as none resets or measures."""
+
 _KERAS = tuple(kind for kind in vars(keras.callbacks).values() if isinstance(kind, type))
 
 
@@ -90,19 +93,19 @@ class Callbacks:
 
     def begin_epoch(self, epoch: int) -> None:
         """An epoch begins, counted from 0."""
-        self._call(lambda: self._all.on_epoch_begin(epoch))
+        self._call(lambda: self._all.on_epoch_begin(epoch), counted=True)
 
     def begin_batches(self, batch: int) -> None:
         """Those are trained next that begin with this batch of the epoch, counted from 0."""
         if self.batches:
-            self._call(lambda: self._all.on_train_batch_begin(batch))
+            self._call(lambda: self._all.on_train_batch_begin(batch), counted=True)
 
     def end_batches(self, batch: int, epoch: Sequence[Iteration]) -> None:
         """Those from this batch on have been trained: `epoch` has all of the epoch so far."""
         self._trained = True
         if self.batches:
             last = batch + self.batches - 1
-            self._call(lambda: self._all.on_train_batch_end(last, averages(epoch)))
+            self._call(lambda: self._all.on_train_batch_end(last, averages(epoch)), counted=True)
             return
         for number in range(batch, len(epoch)) if self._listens else ():
             self._all.on_train_batch_begin(number)
@@ -112,7 +115,7 @@ class Callbacks:
         self, batches: int, measure: Callable[[], dict[str, Measure]]
     ) -> dict[str, Measure]:
         """What is measured after an epoch, in so many batches."""
-        self._call(self._all.on_test_begin)
+        self._call(self._all.on_test_begin, counted=True)
         logs = measure()
         for batch in range(batches):
             self._all.on_test_batch_begin(batch)
@@ -143,17 +146,30 @@ class Callbacks:
         training = self._training
         enter(self._compilation, self.model, training.matrices(), self._seen, training.rate)
 
-    def _call(self, hook: Callable[[], object]) -> None:
-        """Call a hook of all callbacks, and take what they change."""
+    def _call(self, hook: Callable[[], object], *, counted: bool = False) -> None:
+        """Call a hook of all callbacks, and take what they change. What is measured there is
+        `counted` by Keras with the epoch, or the validation, that goes on.
+        """
         training = self._training
         if self._seen != training.steps:
             self.enter()
-        before, rate = dict(self._matrices()), self.model.optimizer._learning_rate
+        optimizer, count = self.model.optimizer, self.model._loss_tracker.count
+        before, rate = dict(self._matrices()), optimizer._learning_rate
+        count.assign(_UNTOUCHED)
         try:
             hook()
         finally:  # of several callbacks one may have changed something before another one raised
             self._watch.check(trained=self._trained)
+            if self.model.optimizer is not optimizer:
+                message = "A callback gave the model another optimizer: compile() it with that one."
+                raise InvalidData(message)
             self._take(before)
+        if counted and float(count) != _UNTOUCHED:
+            message = (
+                "A callback reset the model's metrics, or measured with them, while they count an"
+                " epoch or a validation: do so in on_epoch_end or on_train_end."
+            )
+            raise InvalidData(message)
         if self.model.optimizer._learning_rate is not rate:
             message = (
                 "A callback gave the optimizer another schedule: set its learning_rate to a number,"
@@ -224,7 +240,7 @@ def _check(
         if not isinstance(callback, keras.callbacks.Callback) or isinstance(
             callback, keras.callbacks.CallbackList
         ):
-            message = f"{kind} is no callback of Keras: give callbacks, one or a list of them."
+            message = f"{kind} is no callback of Keras: give one of keras.callbacks, or a list."
             raise InvalidData(message)
         if resumes and isinstance(callback, keras.callbacks.BackupAndRestore):
             message = (

@@ -147,14 +147,14 @@ class Compilation:
         ]
         if changed:
             message = (
-                f"trainable was changed after compile() for {', '.join(map(repr, changed))}:"
+                f"trainable was changed after compile() for {_listed(changed)}:"
                 " compile() the model again."
             )
             raise InvalidData(message)
         if changed := self.trainable.changed(self.model):
             message = (
                 "trainable was changed after the estimator was made for"
-                f" {', '.join(map(repr, changed))}: make the estimator again."
+                f" {_listed(changed)}: make the estimator again."
             )
             raise InvalidData(message)
         losses = [goal.loss for goal in self.goals]
@@ -184,7 +184,8 @@ class Compilation:
         """The optimizer's matrices by name, of the Keras model's optimizer, or as they are before
         its first of `steps`. Raises InvalidData if it was made for other variables.
         """
-        if self.configuration.optimizer.built and (self.steps if steps is None else steps):
+        count = self.steps if steps is None else steps
+        if self.configuration.optimizer.built and (count or not self.steps):
             try:
                 return {one.name: one.to_dml() for one in self.kept(self.model)}
             except KeyError as error:
@@ -193,7 +194,8 @@ class Compilation:
                     " clone or of an .h5 file: compile() the model with a new one to train it."
                 )
                 raise InvalidData(message) from error
-        return begun(self.graph, self.optimizer, weights or self.weights())
+        eager = self.configuration.eager
+        return begun(self.graph, self.optimizer, weights or self.weights(), eager=eager)
 
     def averages(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The averages that Keras puts in the place of the weights when training ends."""
@@ -267,3 +269,9 @@ def fresh(model: keras.Model) -> keras.Model:
     if model.compiled:
         Configuration.of(model).compile(copy, model)
     return copy
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - 5
+    return ", ".join(map(repr, names[:5])) + (f" and {more} more" if more > 0 else "")

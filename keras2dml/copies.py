@@ -13,6 +13,7 @@ from keras2dml.errors import UnsupportedModel
 from keras2dml.optimizer_copies import NO_CONFIG
 from keras2dml.rules import config_of
 from keras2dml.rules.activations import is_of_keras
+from keras2dml.rules.arguments import users_parts
 from keras2dml.rules.user_classes import is_users
 
 
@@ -70,6 +71,8 @@ def copied(model: keras.Model) -> keras.Model:
         )
         raise UnsupportedModel(model.name, [message], "copied")
     Trainable.of(model).enter(copy)
+    for weight, its_twin in zip(model.weights, copy.weights, strict=True):
+        its_twin.regularizer, its_twin.constraint = weight.regularizer, weight.constraint
     return copy
 
 
@@ -107,7 +110,7 @@ def _duplicate(model: keras.Model) -> keras.Model:
     try:
         if not has_code(model):
             return keras.models.clone_model(model)
-        copy = keras.models.clone_model(model, clone_function=_copied)
+        copy = keras.models.clone_model(model, clone_function=layer_like)
     finally:
         model.compiled = compiled
     if is_users(copy):  # of a class whose constructor is Keras' own
@@ -115,7 +118,7 @@ def _duplicate(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _copied(layer: Any) -> Any:
+def layer_like(layer: Any) -> Any:
     """A layer made anew. Keras writes functions down by name or as code, without what they refer
     to; a copy has the same function.
     """
@@ -128,16 +131,20 @@ def _copied(layer: Any) -> Any:
     if isinstance(layer, keras.layers.Lambda):
         shape, arguments = layer._output_shape, layer.arguments
         return kind(layer.function, output_shape=shape, arguments=arguments, **base)
-    if isinstance(layer, keras.layers.Wrapper):
-        return kind(_copied(layer.layer), **base)
-    return kind.from_config({**config_of(layer), "activation": layer.activation})
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return kind(layer_like(layer.layer), **base)
+    function = {"activation": layer.activation} if hasattr(layer, "activation") else {}
+    return kind.from_config({**config_of(layer), **function})
 
 
 def has_code(layer: Any) -> bool:
-    """Whether a layer, or one in it, has a function of a user's, or is a model of their class."""
+    """Whether a layer, or one in it, has a function of a user's, or an initializer, regularizer or
+    constraint, or is a model of their class.
+    """
     return any(
         isinstance(part, keras.layers.Lambda)
         or is_users(part)
+        or users_parts(part, (name.removeprefix("_") for name in vars(part)))
         or not is_of_keras(getattr(part, "activation", None) or keras.activations.linear)
         for part in layer._flatten_layers()
     )

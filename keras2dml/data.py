@@ -30,9 +30,14 @@ def inputs(data: object, graph: Graph) -> dict[str, np.ndarray]:
         name: rows(array, value, name)
         for (name, value), array in zip(names.items(), arrays, strict=True)
     }
-    counts = {name: len(matrix) for name, matrix in matrices.items()}
-    if len(set(counts.values())) > 1:
-        message = f"The inputs have different numbers of rows: {counts}. Give as many of each."
+    counts = [len(matrix) for matrix in matrices.values()]
+    if len(set(counts)) > 1:
+        listed = zip(graph.takes.names, counts, strict=True)
+        message = (
+            "The inputs have different numbers of rows:"
+            f" {', '.join(f'{name} has {count}' for name, count in listed)}. Give every input the"
+            " same rows."
+        )
         raise InvalidData(message)
     return matrices
 
@@ -67,27 +72,35 @@ def _in_columns(table: Any, known: Names | None) -> Any:
     if names is None or known is None or names == known:
         return table
     if {*names} != {*known}:
-        others = sorted({*names} ^ {*known})
         message = (
-            f"X has other columns than when the model was trained: {', '.join(others[:5])}. Give"
-            f" the {len(known)} columns of then, in any order."
+            f"X has other columns than when the model was trained: {_differences(names, known)}."
+            f" Give the same {len(known)} columns, in any order."
         )
         raise InvalidData(message)
     return table[list(known)]
+
+
+def _differences(names: Names, known: Names) -> str:
+    """The first few columns that are missing, and those that are new."""
+    sides = ("missing", {*known} - {*names}), ("new", {*names} - {*known})
+    return "; ".join(f"{side} {', '.join(sorted(some)[:5])}" for side, some in sides if some)
 
 
 def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
     """X as a matrix (N, D) in DML's order of columns, float64.
 
     `data` is (N, *shape) in the model's own layout, or rows (N, D) as SystemML stored them: an
-    image in C,H,W order. Raises InvalidData for another width, for what is no number, for NaN or
-    infinity, and for what the type of the input does not hold.
+    image in C,H,W order. As with Keras, a last axis of 1 may be missing, or too many. Raises
+    InvalidData for another width, for what is no number, for NaN or infinity, and for what the type
+    of the input does not hold.
     """
     array = numbers(data, name)
     if array.ndim == 2 and array.shape[1] == value.size:
         features = array
     elif array.shape[1:] == value.shape:
         features = value.as_stored(array)
+    elif (*array.shape[1:], 1) == value.shape or array.shape[1:] == (*value.shape, 1):
+        features = value.as_stored(array.reshape(-1, *value.shape))
     else:
         own = ", ".join(map(str, value.shape))
         message = (

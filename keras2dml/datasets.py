@@ -160,6 +160,9 @@ def _arrays(part: Any) -> Any:
 
 def _joined(batches: list[tuple[Any, Any, Any]]) -> Drawn:
     """Batches one after another; InvalidData where they do not fit each other."""
+    if any(np.ndim(part) == 0 for part in keras.tree.flatten(batches[0]) if part is not None):
+        message = "X draws single examples: let it draw batches of them, as dataset.batch(32) does."
+        raise InvalidData(message)
     sizes = tuple(len(keras.tree.flatten(features)[0]) for features, _, _ in batches)
     try:
         X, y, sample_weight = (
@@ -168,8 +171,8 @@ def _joined(batches: list[tuple[Any, Any, Any]]) -> Drawn:
         )
     except (ValueError, TypeError) as error:
         message = (
-            f"The batches of X do not fit each other ({error}): give all rows one shape, as by"
-            " padding."
+            f"The batches of X do not fit each other ({error}): give all rows one shape, for"
+            " example by padding."
         )
         raise InvalidData(message) from error
     return Drawn(X, y, sample_weight, sizes)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral
+from pathlib import Path
 
 from keras2dml.notebook import user_traceback
 
@@ -49,6 +51,16 @@ class NoBackend(Keras2DMLError, ImportError):
 
 class NotFitted(Keras2DMLError):
     """A question that only a trained model can answer."""
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Raise InvalidData where the body cannot write to `path`."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{path} cannot be written ({error.strerror}): give a path that can be written."
+        raise InvalidData(message) from error
 
 
 def positive(name: str, value: int) -> int:

@@ -25,8 +25,8 @@ def by_class(target: Targets, goal: Goal, class_weight: Mapping[Any, float]) -> 
     unknown = set(class_weight) - set(names)
     if unknown:
         message = (
-            f"class_weight has the classes {sorted(map(str, unknown))}, y has {some(classes)}:"
-            " name these."
+            f"class_weight has the classes {', '.join(sorted(map(str, unknown)))}, and y has"
+            f" {some(classes)}: use these as keys."
         )
         raise InvalidData(message)
     weights = np.array([float(class_weight.get(name, 1.0)) for name in names])
@@ -61,7 +61,7 @@ def of_vectors(given: object, goal: Goal, examples: int) -> np.ndarray:
     if array.shape not in allowed or not np.isfinite(array).all():
         message = (
             f"sample_weight has shape {array.shape}: give finite numbers of shape"
-            f" {(examples, *leading)}, one for each loss."
+            f" {(examples, *leading)}, {'one for each vector' if leading else 'one for each row'}."
         )
         raise InvalidData(message)
     if not goal.loss.weighable:

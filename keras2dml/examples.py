@@ -127,7 +127,7 @@ def parts(validation_data: Any) -> tuple[Any, Any, Any]:
     alone = isinstance(validation_data, DataFrame) or draws_batches(validation_data)
     if not alone and not isinstance(validation_data, (tuple, list)):
         kind = type(validation_data).__name__
-        message = f"validation_data is a {kind}: give (X, y), or (X, y, sample_weight)."
+        message = f"validation_data is of the type {kind}: give (X, y), or (X, y, sample_weight)."
         raise InvalidData(message)
     whole: tuple[Any, ...] = (validation_data,) if alone else tuple(validation_data)
     if not 1 <= len(whole) <= 3:
@@ -144,7 +144,10 @@ def split(given: Data, share: float, *, by_class: bool = False) -> tuple[Data, D
     """
     begin = int(given.rows * (1 - share))
     if not 0 < begin < given.rows:
-        message = f"validation_split={share} leaves no rows on one side: give a share between."
+        message = (
+            f"validation_split={share} of {given.rows} rows leaves none to train on or none to"
+            " validate with: give a fraction between 0 and 1 that leaves both."
+        )
         raise InvalidData(message)
     return given.part(slice(begin)), given.part(slice(begin, None), measured=by_class)
 

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from keras2dml import onnx, reporting
-from keras2dml.errors import InvalidData
+from keras2dml.errors import InvalidData, writing
 from keras2dml.systemml import SystemMLNames
 from keras2dml.trained_copies import keras_model
 
@@ -38,13 +38,18 @@ class Exporting(SystemMLNames):
 
     def to_onnx(self, path: Path | str) -> None:
         """Write the model as ONNX: input "X" float32 (N, *shape) in Keras' layout, output
-        "probabilities" (N, K). Raises UnsupportedModel as `compiled` does.
+        "probabilities" (N, K). Raises UnsupportedModel as `compiled` does, and InvalidData if the
+        file cannot be written.
         """
         self._compilation.scores()
-        Path(path).write_bytes(onnx.exported(self._graph, self._matrices).SerializeToString())
+        exported = onnx.exported(self._graph, self._matrices).SerializeToString()
+        with writing(path):
+            Path(path).write_bytes(exported)
 
     def save_compiled(self, folder_path: Path | str) -> Path:
         """Write the scoring script and weights to a folder, for Scorer: scoring then needs neither
-        Keras nor this model.
+        Keras nor this model. Raises InvalidData if the folder cannot be written.
         """
-        return self.compiled().save(folder_path)
+        compiled = self.compiled()
+        with writing(folder_path):
+            return compiled.save(folder_path)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from keras2dml import dml
-from keras2dml.errors import InvalidData
+from keras2dml.errors import InvalidData, writing
 from keras2dml.graph import Graph, Parameter
 from keras2dml.rendering import Script
 from keras2dml.systemds import SystemDS
@@ -31,15 +31,17 @@ def save(
     systemds: SystemDS, graph: Graph, matrices: Mapping[str, np.ndarray], target: Path, kind: str
 ) -> None:
     """Write every weight into `target`; the folder is replaced as a whole, so that it is never half
-    written. Raises InvalidData where it has anything but weights.
+    written. Raises InvalidData where it has anything but weights, or cannot be written.
     """
     if kind not in FORMATS:
         message = f"format is {kind!r}: give one of {', '.join(map(repr, FORMATS))}."
         raise InvalidData(message)
     target = target.absolute()
     _check_replaceable(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)
+    with beside as made:
         new, old = Path(made, "new"), Path(made, "old")
         new.mkdir()
         names = [one.name for one in graph.parameters]
@@ -86,8 +88,8 @@ def load(
     """The weights in `source` by name, without those of the layers `ignored`.
 
     Where layers have names that Keras gave them, and these have other numbers in the folder, their
-    order decides, which a warning says. Raises InvalidData if a weight is missing or of another
-    size.
+    order decides, which a warning says. Raises InvalidData if the folder or a weight is missing, or
+    a weight has another size.
     """
     layers = {one.name: {one.layer, *_path(one)} for one in graph.parameters}
     unknown = sorted(set(ignored).difference(*layers.values()))
@@ -97,6 +99,9 @@ def load(
             f"ignore_weights names {', '.join(unknown)}; the layers with weights are"
             f" {', '.join(named)}."
         )
+        raise InvalidData(message)
+    if not source.is_dir():
+        message = f"There is no folder {source}: give one that save() wrote."
         raise InvalidData(message)
     taken = [one for one in graph.parameters if layers[one.name].isdisjoint(ignored)]
     names = file_names(graph)
@@ -115,10 +120,10 @@ def load(
     matrices = systemds.computed(Script("\n".join(lines), (), tuple(files)), {})
     for one in taken:
         if matrices[one.name].shape != one.weight.matrix:
-            there, own = dml.shape(matrices[one.name].shape), dml.shape(one.weight.matrix)
+            stored, expected = dml.shape(matrices[one.name].shape), dml.shape(one.weight.matrix)
             message = (
-                f"{files[one.name]} is {there}, the model's {one.name} {own}: give weights of this"
-                " model."
+                f"{files[one.name]} is {stored}, and the model's {one.name} is {expected}: give"
+                " weights of this model."
             )
             raise InvalidData(message)
     return matrices

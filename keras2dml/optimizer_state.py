@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras2dml.backend import is_tensorflow
 from keras2dml.graph import Graph, Weight
 from keras2dml.optimizers import Optimizer
 
@@ -54,13 +55,18 @@ def kept(graph: Graph, optimizer: Optimizer, model: keras.Model) -> Iterator[Kep
 
 
 def begun(
-    graph: Graph, optimizer: Optimizer, weights: Mapping[str, np.ndarray]
+    graph: Graph, optimizer: Optimizer, weights: Mapping[str, np.ndarray], *, eager: bool
 ) -> dict[str, np.ndarray]:
-    """What the optimizer keeps before its first step, for these weights."""
+    """What the optimizer keeps before its first step, for these weights.
+
+    A copy of a weight is all 0 where Keras on TensorFlow makes it while it traces the first step,
+    of which nothing is run: in a model that is not `eager`.
+    """
+    has_copies = eager or not is_tensorflow()
     return {
         f"{one.name}_{state}": weights[one.name].copy()
-        if value is None
-        else np.full(one.weight.matrix, value)
+        if value is None and has_copies
+        else np.full(one.weight.matrix, value or 0.0)
         for one in graph.parameters
         for state, value in optimizer.state(one.weight).items()
         if one.trainable

@@ -226,7 +226,7 @@ def _lamb(optimizer: Any) -> Step:
 
 
 def _schedule_free(optimizer: Any) -> Step:
-    """Its `momentums` are the iterate of which the weight is a mean, and begin as the weight."""
+    """Its `momentums` are the iterate of which the weight is a mean, and should begin as it."""
     constants = {name: rounded(getattr(optimizer, name)) for name in ("beta_2", "epsilon")}
     constants["beta_1"], warmup = rounded(optimizer.beta_1), float(optimizer.warmup_steps)
     state = {"momentums": None, "velocities": 0.0}

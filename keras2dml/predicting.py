@@ -116,11 +116,13 @@ class Predicting(Exporting):
         steps: int | None = None,
         *,
         return_dict: bool = False,
+        verbose: int | str = 0,
     ) -> Measure | list[Measure] | dict[str, Measure]:
         """Losses and metrics as Keras' `evaluate` has them: the loss, a list, or a dict.
 
         `steps` are the batches to look at; their size is that of `fit`, and matters to losses of
-        whole batches and to those of several outputs alone.
+        whole batches and to those of several outputs alone. `verbose` is taken, and nothing is
+        shown.
 
         Raises InvalidData as `fit` does, and UnsupportedModel for a class of models that measures
         otherwise.

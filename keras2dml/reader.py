@@ -23,12 +23,14 @@ from keras2dml.graph import (
     source_of,
 )
 from keras2dml.input_shapes import Declared, example_shapes, misfits
+from keras2dml.optimizer_copies import NO_CONFIG
 from keras2dml.rules import call, named, unknown
 from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
 from keras2dml.rules.user_classes import is_users
+from keras2dml.twins import complaints as changed_since
 
 
 def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
@@ -67,6 +69,11 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
         outputs = lowered(model, *values)
     except Refusal as refusal:
         raise UnsupportedModel(model.name, [*complaints, *refusal.complaints]) from None
+    except NO_CONFIG as error:  # of a layer whose parts contradict each other
+        if reasons := [*complaints, *changed_since(model)]:
+            raise UnsupportedModel(model.name, reasons) from error
+        raise
+    complaints += changed_since(model)
     complaints += [
         f"Output {name!r} is one number for each example, and has no axis: keep one, as by"
         " keepdims=True, or put Reshape((1,)) behind it."

@@ -34,8 +34,8 @@ class Structure:
             missing, unknown = set(self.names) - set(values), set(values) - set(self.names)
             if missing or (unknown and (self.keyed or self.kind == "outputs")):
                 message = (
-                    f"{argument} is a dict of {', '.join(map(str, values))}, the model's"
-                    f" {self.kind} are {', '.join(self.names)}: name these."
+                    f"{argument} is a dict of {', '.join(map(str, values))}, and the model's"
+                    f" {self.kind} are {', '.join(self.names)}: give an array for each of these."
                 )
                 raise InvalidData(message)
             return [values[name] for name in self.names]

@@ -197,8 +197,8 @@ def _names(array: np.ndarray, classes: int, known: np.ndarray | None) -> np.ndar
     names = np.unique(array) if known is None else known
     if len(names) != classes or not np.isin(array, names).all():
         message = (
-            f"y has the labels {some(np.unique(array))}, the model {classes} outputs: give"
-            " each output one label."
+            f"y has the labels {some(np.unique(array))}, and the model has {classes} outputs: give"
+            f" it rows of {classes} different labels."
         )
         raise InvalidData(message)
     return names

@@ -68,7 +68,7 @@ def _tops(network: Network, layer: Any, consumed: set[int]) -> Sequence[Any]:
             raise Refusal(reason)
         return [MEASURE] * len(layer.top)
     if layer.type not in READERS:
-        remedy = REMEDIES.get(layer.type, f"Compiled are {', '.join(sorted(READERS))}")
+        remedy = REMEDIES.get(layer.type, f"use one of {', '.join(sorted(READERS))}")
         reason = f"{named(layer)} is not compiled: {remedy}."
         raise Refusal(reason)
     reader, labels = READERS[layer.type]

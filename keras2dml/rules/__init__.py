@@ -22,8 +22,8 @@ from keras2dml.graph import (
     source_of,
 )
 from keras2dml.regularizers import strengths
+from keras2dml.rules.arguments import PARTS, defaults_of, is_default, misfits, shown, without_config
 from keras2dml.rules.arguments import config_of as config_of
-from keras2dml.rules.arguments import defaults_of, is_default, misfits, shown, without_config
 from keras2dml.rules.arguments import named as named
 from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.operators import nodes as nodes
@@ -72,7 +72,7 @@ class Lowering:
             if (
                 argument in self.honours
                 or argument in HARMLESS
-                or argument.endswith(("_initializer", "_regularizer", "_constraint"))
+                or argument.endswith(PARTS)
                 or is_default(value, defaults.get(argument))
             ):
                 continue

@@ -13,6 +13,7 @@ from keras2dml.graph import Constant, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import call, lowers, named, nodes
 from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 from keras2dml.rules.tracing import traced
+from keras2dml.steps import rounded
 
 # TensorFlow rounds this constant of `gelu` to single precision, in double precision too.
 ROOT_OF_HALF = float(np.float32(math.sqrt(0.5)))
@@ -118,8 +119,8 @@ def softmax(layer: keras.layers.Softmax, x: Value) -> Value:
 @lowers(keras.layers.ReLU, honours="max_value negative_slope threshold")
 def relu(layer: keras.layers.ReLU, x: Value) -> Value:
     """Nothing below the threshold but a slope, and nothing above a ceiling."""
-    ceiling = math.inf if layer.max_value is None else float(layer.max_value)
-    slope, threshold = float(layer.negative_slope), float(layer.threshold)
+    ceiling = math.inf if layer.max_value is None else rounded(layer.max_value)
+    slope, threshold = float(layer.negative_slope), rounded(layer.threshold)
     if (ceiling, threshold) == (math.inf, 0.0):
         return leaky(layer, x, slope) if slope else activated(layer, x, keras.activations.relu)
     highest = min(ceiling, float(np.finfo(np.float32).max))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -15,6 +15,8 @@ NUMBERS = (
     "threshold",
 )
 """The arguments of operations for which numbers are compiled."""
+PARTS = ("_initializer", "_regularizer", "_constraint")
+"""How the arguments of layers end that are objects, which their variables carry."""
 
 
 def misfits(operation: Any) -> Iterator[str]:
@@ -38,8 +40,9 @@ def _remedy(operation: Any, name: str) -> str:
 
 
 def config_of(layer: Any) -> dict[str, Any]:
-    """A layer's arguments, with an activation that has no name as it is: Keras warns of it, and
-    fails where its text cannot be found.
+    """A layer's arguments. Initializers, regularizers and constraints of a user's are as they are,
+    since Keras finds their classes again only where they are registered; so is an activation that
+    has no name: Keras warns of it, and fails where its text cannot be found.
     """
     nameless = {
         part: part.activation
@@ -53,7 +56,19 @@ def config_of(layer: Any) -> dict[str, Any]:
     finally:
         for part, activation in nameless.items():
             part.activation = activation
+    config |= users_parts(layer, config)
     return {**config, "activation": nameless[layer]} if layer in nameless else config
+
+
+def users_parts(layer: Any, arguments: Iterable[str]) -> dict[str, Any]:
+    """The initializers, regularizers and constraints of a user's among a layer's arguments."""
+    names = (name for name in arguments if name.endswith(PARTS))
+    parts = {name: getattr(layer, name, getattr(layer, f"_{name}", None)) for name in names}
+    return {name: part for name, part in parts.items() if callable(part) and not _is_keras(part)}
+
+
+def _is_keras(part: Any) -> bool:
+    return str(getattr(part, "__module__", "")).startswith("keras.")
 
 
 def without_config(layer: keras.Layer) -> str:

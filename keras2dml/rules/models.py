@@ -109,6 +109,7 @@ class _Walk:
             for tensor in _sources(node):
                 _check_shape(layer, tensor, self.values[tensor._keras_history])
             made = self._lowered(layer, node)
+            _check_count(layer, node, made)
         except Refusal as refusal:
             self._complain(*refusal.complaints)
             made = tuple(stand_in(output) for output in node.output_tensors)
@@ -230,6 +231,17 @@ def _check_shape(layer: Any, tensor: Any, value: Value) -> None:
         message = (
             f"{named(layer)} takes examples of {value.shape}, and was built for {told}: a function"
             " before it changes the shape. Put that function into operations of the model."
+        )
+        raise Refusal(message)
+
+
+def _check_count(layer: Any, node: Any, values: tuple[Value, ...]) -> None:
+    """Refusal for what makes more or fewer tensors than when the model was built."""
+    built = len(node.output_tensors)
+    if len(values) != built:
+        message = (
+            f"{named(layer)} makes {len(values)} tensors, and made {built} when the model was"
+            " built: it was changed since. Give its arguments to the constructor."
         )
         raise Refusal(message)
 

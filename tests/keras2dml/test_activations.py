@@ -31,7 +31,7 @@ FUNCTIONS = sorted(
 )
 LAYERS = [
     (ReLU, {}),
-    (ReLU, {"max_value": 0.5}),
+    (ReLU, {"max_value": 0.3}),
     (ReLU, {"negative_slope": 0.3}),
     (ReLU, {"max_value": 1.5, "negative_slope": 0.3, "threshold": 0.2}),
     (LeakyReLU, {"negative_slope": 0.05}),

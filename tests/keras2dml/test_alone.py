@@ -125,6 +125,11 @@ def test_importing_it_settles_nothing_in_keras():
     assert in_a_new_python(code).stdout.strip() == "float64"
 
 
+def test_every_name_is_listed_before_it_is_loaded():
+    listed = in_a_new_python("import keras2dml; print(*dir(keras2dml))").stdout.split()
+    assert {*keras2dml.__all__} <= {*listed}
+
+
 def test_without_a_backend_there_is_one_sentence(tmp_path: Path):
     names = [name for name in keras2dml.__all__ if not hasattr(keras2dml.errors, name)]
     code = f"""
@@ -140,6 +145,7 @@ for name in {names}:
     assert {line.partition(" ")[0] for line in told} == {*names} - without_keras
     for line in told:
         assert "Keras cannot be imported (Unable to import backend : none)." in line
+        assert re.search(r"Set KERAS_BACKEND to one that is installed here \(.*tensorflow", line)
         assert "'keras2dml[tensorflow]', 'keras2dml[jax]' or 'keras2dml[torch]'" in line
     file = tmp_path / "model.keras"
     file.touch()

@@ -11,7 +11,7 @@ from keras2dml import Caffe2DML, InvalidData, UnsupportedModel
 
 REFUSED = {
     layer("a", "LSTM", "data"): "give a Keras LSTM to Keras2DML",
-    layer("a", "Crop", "data"): "is not compiled: Compiled are AbsVal, BNLL",
+    layer("a", "Crop", "data"): "is not compiled: use one of AbsVal, BNLL",
     layer("a", "Python", "data", "python_param { module: 'm' }"): "what a class of yours does",
     layer("a", "ReLU", "nowhere"): "takes nowhere, which no layer before it makes",
     layer("a", "Eltwise", "data data", "eltwise_param { coeff: 1 }"): "1 coeff for 2 blobs",

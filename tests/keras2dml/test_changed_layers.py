@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from oracle import complaints, model, near, seeded
 
 from keras2dml import Keras2DML, onnx
 from keras2dml.compilation import Compilation
+from keras2dml.copies import copied
 from keras2dml.standalone import Programs
 
 QUANTIZED = [
@@ -54,6 +57,79 @@ def test_a_call_put_in_place_of_another_is_refused():
     whole = model((3,), layers.Dense(2))
     whole.call = lambda x: x
     assert any("has a call of its own" in reason for reason in complaints(whole))
+
+
+CHANGES = [
+    (layers.Dense(3), "activation", None),
+    (layers.Dense(3), "activation", "relu"),
+    (layers.Dense(3), "supports_masking", False),
+    (layers.Dense(3), "compute_mask", lambda *_: None),
+    (layers.Conv1D(3, 2), "groups", 3),
+    (layers.BatchNormalization(), "axis", 1),
+    (layers.BatchNormalization(), "center", False),
+    (layers.RMSNormalization(), "scale", None),
+    (layers.GroupNormalization(3), "groups", -1),
+    (layers.Flatten(), "data_format", "channels_first"),
+    (layers.GRU(3), "return_state", True),
+    (layers.Embedding(4, 3), "input_dim", 3),
+]
+
+
+@pytest.mark.parametrize(("layer", "argument", "value"), CHANGES)
+def test_arguments_that_keras_read_when_it_built_a_layer_are_refused(layer, argument, value):
+    kind = type(layer).from_config(layer.get_config())
+    built = model((3,) if isinstance(layer, layers.Embedding) else (3, 3), kind)
+    assert not complaints(built)
+    setattr(kind, argument, value)
+    (reason,) = complaints(built)
+    assert f"{kind.name!r} ({type(kind).__name__})" in reason and "changed" in reason
+    assert "to the constructor" in reason
+
+
+def test_layers_in_layers_that_were_changed_are_refused():
+    x = keras.Input((3, 3))
+    attention, both = layers.MultiHeadAttention(2, 2), layers.Bidirectional(layers.GRU(2))
+    built = keras.Model(x, [attention(x, x), both(x)])
+    assert not complaints(built)
+    attention.query_dense.activation = keras.activations.relu
+    (reason,) = complaints(built)
+    assert "'query' (EinsumDense) was changed" in reason and "activation" in reason
+    attention.query_dense.activation = keras.activations.linear
+    both.backward_layer.go_backwards = False
+    (reason,) = complaints(built)
+    assert "(Bidirectional) was changed" in reason
+
+
+class Ones(keras.Initializer):
+    """A class of a user's that Keras does not find by its name."""
+
+    def __call__(self, shape, dtype=None, **_):
+        return keras.ops.ones(shape, dtype)
+
+
+def test_initializers_of_a_user_are_no_change_and_are_in_copies():
+    built = model(
+        (4, 3),
+        layers.TimeDistributed(layers.Dense(3, kernel_initializer=Ones())),
+        layers.LSTM(3, kernel_initializer=Ones(), return_sequences=True),
+        layers.BatchNormalization(gamma_initializer=Ones()),
+    )
+    assert not complaints(built)
+    cells = layers.RNN([layers.LSTMCell(2, kernel_initializer=Ones())])
+    assert not complaints(model((4, 3), cells))
+    assert float(keras.ops.min(copied(built).layers[0].layer.kernel)) == 1.0
+
+
+def test_what_keras_reads_at_each_call_may_be_changed():
+    """And neither Keras' names nor its random numbers go on when that is looked at."""
+    built = model((3, 3), layers.Dense(3), layers.Dropout(0.5), layers.LayerNormalization())
+    dense, dropout, normalization = built.layers
+    dense.activation, dropout.rate, normalization.epsilon = keras.activations.relu, 0.1, 0.1
+    dense.kernel.regularizer = keras.regularizers.L2(0.5)
+    state = random.getstate()
+    assert not complaints(built)
+    assert random.getstate() == state and layers.Softmax().name == "softmax"
+    assert copied(built).layers[0].kernel.regularizer is dense.kernel.regularizer
 
 
 HOSTILE = "x\nq = matrix(7, rows=1, cols=1)\rprint('run')\u2028print('run')\n#"

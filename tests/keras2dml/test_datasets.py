@@ -237,6 +237,7 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (lambda: tensors().batch(5), {"steps_per_epoch": 9}, "X has 5 batches, which|in an epoch"),
         (lambda: tensors(X).batch(5), {}, "X draws batches without y: let it draw"),
         (lambda: tensors(X), {}, "without y|do not fit|shape"),
+        (tensors, {}, "X draws single examples: let it draw batches"),
         (
             lambda: (part for part in [(X[:5], Y[:5]), (X[:5, :3], Y[:5])]),
             {"steps_per_epoch": 2},

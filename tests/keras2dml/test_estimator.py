@@ -78,7 +78,7 @@ def test_labels_may_have_names(spark):
     ours.fit(examples(built, 8), names[np.arange(8) % 4])
     assert set(ours.predict(examples(built, 8))) <= set(names)
     assert list(ours.classes_) == list(names)
-    with pytest.raises(InvalidData, match="y has the labels ash, elm, the model 4 outputs"):
+    with pytest.raises(InvalidData, match="y has the labels ash, elm, and the model has 4 outputs"):
         ours.fit(examples(built, 2), ["ash", "elm"])
 
 
@@ -120,13 +120,15 @@ def test_weights_of_some_layers_can_be_left_as_they_are(spark, fitted, tmp_path)
 
 
 def test_missing_and_foreign_weights_are_refused(spark, fitted, tmp_path):
-    with pytest.raises(InvalidData, match=r"lacks first_weight\.mtx, first_bias\.mtx"):
+    with pytest.raises(InvalidData, match=r"There is no folder .*nowhere: give one that save\(\)"):
         fitted.load(tmp_path / "nowhere")
+    with pytest.raises(InvalidData, match=r"lacks first_weight\.mtx, first_bias\.mtx"):
+        fitted.load(tmp_path)
     fitted.save(tmp_path / "weights")
     keras.utils.clear_session()
     wider = model(IMAGE, Conv2D(5, 3, name="first"), Flatten(), Dense(4, "softmax", name="last"))
     with pytest.raises(
-        InvalidData, match=r"first_weight\.mtx is 3 x 18, the model's first_W 5 x 18"
+        InvalidData, match=r"first_weight\.mtx is 3 x 18, and the model's first_W is 5 x 18"
     ):
         Keras2DML(spark, wider).load(tmp_path / "weights")
 

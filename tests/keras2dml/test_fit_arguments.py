@@ -88,7 +88,9 @@ def test_evaluate_says_what_keras_says(run, loss):
             found, wanted = ([one[name] for name in wanted] for one in (found, wanted))
         same(found, wanted, 1e-6)
     built.compile("sgd", loss)
-    assert run(built).evaluate(X, y, 5) == pytest.approx(built.evaluate(X, y, 5, verbose=0))
+    assert run(built).evaluate(X, y, 5, verbose=0) == pytest.approx(
+        built.evaluate(X, y, 5, verbose=0)
+    )
 
 
 @pytest.mark.filterwarnings("ignore:(?s).*The structure of `inputs`")

@@ -94,7 +94,7 @@ def test_a_saved_model_of_before_takes_inputs_by_their_places(spark, run, tmp_pa
     file.write_text(json.dumps(about))
     scorer = Scorer(spark, CompiledModel.load(tmp_path / "model"))
     near(scorer.predict_proba([B, A]), np.asarray(built([B, A])), 1e-9)
-    with pytest.raises(InvalidData, match="X is a dict of a, b, the model's inputs are 1, 2"):
+    with pytest.raises(InvalidData, match="X is a dict of a, b, and the model's inputs are 1, 2"):
         scorer.predict_proba({"a": A, "b": B})
 
 
@@ -215,7 +215,7 @@ def test_columns_of_a_table_go_by_their_names(run):
     )
     ours.fit(turned, BITS, epochs=1)
     assert [*ours.feature_names_in_] == ["height", "width", "depth"]
-    with pytest.raises(InvalidData, match=r"X has other columns .*: breadth, depth"):
+    with pytest.raises(InvalidData, match=r"X has other columns .*: missing depth; new breadth\."):
         ours.predict(table().rename(columns={"depth": "breadth"}))
 
 

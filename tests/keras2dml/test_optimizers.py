@@ -133,6 +133,22 @@ def test_what_surrounds_the_step_is_as_keras(spark, kind, arguments):
 
 @pytest.mark.spark
 @pytest.mark.systemds
+@pytest.mark.parametrize("first", ["traced", "built"])
+def test_copies_of_weights_begin_as_in_keras(run, first):
+    """Keras' own graph begins with zeros, unless the optimizer is built before it."""
+    built = small()
+    optimizer = optimizers.ScheduleFreeAdamW(0.05)
+    built.compile(optimizer, "sparse_categorical_crossentropy")
+    if first == "built":
+        optimizer.build(built.trainable_variables)
+    features, labels = examples(built, 12), np.arange(12) % 3
+    ours = run(built, batch_size=6).fit(features, labels, epochs=2, shuffle=False)
+    built.fit(features, labels, batch_size=6, epochs=2, shuffle=False, verbose=0)
+    near(ours.to_keras().get_weights()[0], built.get_weights()[0], WEIGHTS["float64"])
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=named)
 def test_learning_rates_are_those_of_the_schedule(spark, schedule):
     again = type(schedule).from_config(schedule.get_config())

@@ -1,0 +1,118 @@
+"""Layers that are no longer what their arguments say: a twin made of these has other settings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from types import FunctionType
+from typing import Any
+
+import keras
+from keras.src.backend.common import global_state
+
+from keras2dml.copies import has_code, layer_like
+from keras2dml.optimizer_copies import NO_CONFIG
+from keras2dml.rules import LOWERINGS, named
+
+_PLAIN = (bool, int, float, str)
+_PASSING = frozenset(
+    (
+        *("name", "trainable", "_trainable", "built", "build", "quantize"),
+        *("_called", "_inbound_nodes", "_outbound_nodes", "_losses", "_path", "_parent_path"),
+        *("_layers", "_metrics", "_tracked", "_trainable_variables", "_non_trainable_variables"),
+        "_self_unconditional_checkpoint_dependencies",
+    )
+)
+"""What says nothing of what a layer computes, or is looked at elsewhere: its name, whether it is
+trained, what Keras notes of its calls and of its parts, and methods in whose place it puts others.
+"""
+_GLOBALS = ("object_name_uids", "uninitialized_variables")
+"""What Keras counts and collects when it makes layers."""
+
+
+def complaints(model: keras.Model) -> Iterator[str]:
+    """A sentence for each layer of Keras' in the model that was changed once it was made, so that
+    a copy of it computes something else, and parts of it contradict each other.
+    """
+    for layer in model._flatten_layers(include_self=False, recursive=False):
+        if isinstance(layer, keras.Model):
+            yield from complaints(layer)
+        elif type(layer) in LOWERINGS and _is_of_keras(layer):
+            yield from _complaints(layer)
+
+
+def _complaints(layer: Any) -> Iterator[str]:
+    parts = layer._flatten_layers()
+    if nameless := [part for part in parts if not callable(getattr(part, "activation", id))]:
+        yield (
+            f"{named(nameless[0])} was changed once it was made: its activation is"
+            f" {nameless[0].activation!r}, and no function. Give it to the constructor."
+        )
+        return
+    try:
+        twin = _twin(layer)
+    except NotImplementedError:  # a regularizer or the like without a config, which is told
+        return
+    except NO_CONFIG as error:
+        if not has_code(layer) and all(_is_of_keras(part) for part in parts):
+            yield (
+                f"{named(layer)} was changed once it was made: Keras makes no layer of its"
+                f" arguments ({error}). Give them to the constructor."
+            )
+        return
+    if layer.built and not twin.built:  # Keras has not noted by which shapes
+        return
+    for part, its_twin in zip(layer._flatten_layers(), twin._flatten_layers(), strict=False):
+        if names := sorted(_differences(part, its_twin)):
+            yield (
+                f"{named(part)} was changed once it was made: a layer of its arguments has another"
+                f" {', '.join(names)}. Give them to the constructor."
+            )
+
+
+def _is_of_keras(layer: Any) -> bool:
+    return type(layer).__module__.startswith("keras.")
+
+
+def _twin(layer: Any) -> Any:
+    """A layer made of the arguments that this one has now. It has no values of weights, and neither
+    Keras' names nor random numbers go on by it.
+    """
+    state, before = (
+        random.getstate(),
+        {name: global_state.get_global_attribute(name) for name in _GLOBALS},
+    )
+    for name, value in before.items():
+        global_state.set_global_attribute(name, None if value is None else value.copy())
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            twin = layer_like(layer)
+            if layer.built:
+                twin.build_from_config(layer.get_build_config())
+    finally:
+        random.setstate(state)
+        for name, value in before.items():
+            global_state.set_global_attribute(name, value)
+    return twin
+
+
+def _differences(layer: Any, twin: Any) -> Iterator[str]:
+    ours, others = vars(layer), vars(twin)
+    for name in (ours.keys() & others.keys()) - _PASSING:
+        if not _same(ours[name], others[name]):
+            yield name
+    for name in ours.keys() - others.keys() - _PASSING:
+        if callable(ours[name]) and hasattr(type(layer), name):
+            yield name
+
+
+def _same(value: Any, other: Any) -> bool:
+    if isinstance(value, keras.Variable) or isinstance(other, keras.Variable):
+        return getattr(value, "shape", None) == getattr(other, "shape", None)
+    if isinstance(value, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(value) == len(other) and all(map(_same, value, other))
+    if isinstance(value, _PLAIN) and isinstance(other, _PLAIN):
+        return value == other
+    if isinstance(value, FunctionType) and isinstance(other, FunctionType):
+        return value is other
+    return True
