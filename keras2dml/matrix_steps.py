@@ -8,8 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras2dml.backend import rounded
 from keras2dml.graph import Scalar, Weight
-from keras2dml.steps import Step, rounded
+from keras2dml.steps import Step
 
 
 def adafactor(optimizer: Any, weight: Weight) -> Step:

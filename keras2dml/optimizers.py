@@ -14,9 +14,10 @@ import numpy as np
 from keras.optimizers.schedules import LearningRateSchedule
 
 from keras2dml import backend
+from keras2dml.backend import rounded
 from keras2dml.graph import Weight
 from keras2dml.matrix_steps import adafactor, muon, muon_decay
-from keras2dml.steps import Step, rounded
+from keras2dml.steps import Step
 
 __all__ = ["STEPS", "Optimizer", "Step", "optimizer_of"]
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Parameter, Scalar, Weight
+from keras2dml.rules.arguments import strengths
 
 SUMS = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 NORMS = (keras.constraints.MaxNorm, keras.constraints.MinMaxNorm, keras.constraints.UnitNorm)
@@ -47,11 +48,6 @@ def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]
         f"{_named(parameter)} has the regularizer {kind.__name__}. Compiled are L1, L2 and L1L2,"
         " and OrthogonalRegularizer for kernels of Dense: use one of these."
     ]
-
-
-def strengths(regularizer: Any) -> dict[str, float]:
-    """The factors l1 and l2 of one of Keras' three, which it casts by way of float32."""
-    return {name: float(np.float32(getattr(regularizer, name, 0.0))) for name in ("l1", "l2")}
 
 
 def constraint_of(parameter: Parameter) -> tuple[Constraint | None, list[str]]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras2dml import backend
 from keras2dml.graph import Scalar
 
 Constants = Mapping[str, Scalar]
@@ -29,8 +28,3 @@ class Step:
     """Of Nadam: its momentum's schedule, of which the product over all steps so far is taken."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     reduced: Mapping[str, int] = field(default_factory=dict)
-
-
-def rounded(number: float) -> float:
-    """A number as Keras' cast takes it, on TensorFlow by way of float32 for float64 models, too."""
-    return float(np.float32(number)) if backend.is_tensorflow() else float(number)

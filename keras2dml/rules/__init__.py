@@ -21,8 +21,15 @@ from keras2dml.graph import (
     Weight,
     source_of,
 )
-from keras2dml.regularizers import strengths
-from keras2dml.rules.arguments import PARTS, defaults_of, is_default, misfits, shown, without_config
+from keras2dml.rules.arguments import (
+    PARTS,
+    defaults_of,
+    is_default,
+    misfits,
+    shown,
+    strengths,
+    without_config,
+)
 from keras2dml.rules.arguments import config_of as config_of
 from keras2dml.rules.arguments import named as named
 from keras2dml.rules.changed_layers import changes

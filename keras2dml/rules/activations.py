@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras2dml.backend import rounded
 from keras2dml.graph import Constant, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import call, lowers, named, nodes
 from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 from keras2dml.rules.tracing import traced
-from keras2dml.steps import rounded
 
 # TensorFlow rounds this constant of `gelu` to single precision, in double precision too.
 ROOT_OF_HALF = float(np.float32(math.sqrt(0.5)))

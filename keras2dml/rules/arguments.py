@@ -109,3 +109,8 @@ def is_default(value: object, default: object) -> bool:
     if isinstance(value, (tuple, list)) and not isinstance(default, (tuple, list)):
         return all(item == default for item in value)
     return value == default or (isinstance(value, list) and tuple(value) == default)
+
+
+def strengths(regularizer: Any) -> dict[str, float]:
+    """The factors l1 and l2 of one of Keras' three, which it casts by way of float32."""
+    return {name: float(np.float32(getattr(regularizer, name, 0.0))) for name in ("l1", "l2")}
