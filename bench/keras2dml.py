@@ -25,11 +25,12 @@ from rich.console import Console
 
 from bench.mnist import lenet
 from contract.data import datasets
-from keras2dml import Keras2DML, blas, spark_session
+from keras2dml import Keras2DML, spark_session
 from keras2dml.compilation import Compilation
-from keras2dml.rendering import Script
-from keras2dml.scorer import CompiledModel
-from keras2dml.systemds import SystemDS
+from keras2dml.estimators.scorer import CompiledModel
+from keras2dml.rendering.forward import Script
+from keras2dml.systemds import blas
+from keras2dml.systemds.context import SystemDS
 
 ROUNDS, BATCH = 4, 64  # what SystemDS' example has
 LARGER, AT_ONCE = 250, 1_000  # for Keras, which gains by it, and for us

@@ -18,12 +18,12 @@ from keras2dml.errors import (
 
 if TYPE_CHECKING:
     from keras2dml.caffe import Caffe2DML
-    from keras2dml.dml import define
-    from keras2dml.estimator import Keras2DML
+    from keras2dml.dml.syntax import define
+    from keras2dml.estimators.keras2dml import Keras2DML
+    from keras2dml.estimators.scorer import Scorer
     from keras2dml.rules import lowers
-    from keras2dml.scorer import Scorer
-    from keras2dml.session import spark_session
     from keras2dml.spark_ml import Keras2DMLClassifier, Keras2DMLModel, Keras2DMLRegressor
+    from keras2dml.systemds.session import spark_session
 
 __version__ = "0.1.0"
 
@@ -50,14 +50,14 @@ __all__ = [
 # Spark.
 _HOMES = {
     "Caffe2DML": "keras2dml.caffe",
-    "Keras2DML": "keras2dml.estimator",
+    "Keras2DML": "keras2dml.estimators.keras2dml",
     "Keras2DMLClassifier": "keras2dml.spark_ml",
     "Keras2DMLModel": "keras2dml.spark_ml",
     "Keras2DMLRegressor": "keras2dml.spark_ml",
-    "Scorer": "keras2dml.scorer",
-    "define": "keras2dml.dml",
+    "Scorer": "keras2dml.estimators.scorer",
+    "define": "keras2dml.dml.syntax",
     "lowers": "keras2dml.rules",
-    "spark_session": "keras2dml.session",
+    "spark_session": "keras2dml.systemds.session",
 }
 _WITHOUT_KERAS = frozenset(("Scorer", "define", "spark_session"))
 

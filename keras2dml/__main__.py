@@ -91,7 +91,7 @@ def _count(text: str) -> int:
 def support(_: argparse.Namespace) -> None:
     """`support`. Raises NoBackend."""
     check_backend()
-    from keras2dml.support import page  # noqa: PLC0415
+    from keras2dml.export.support_page import page  # noqa: PLC0415
 
     sys.stdout.write(page())
 
@@ -109,8 +109,8 @@ def compile_model(given: argparse.Namespace) -> None:
     model = _loaded(given.model)
 
     from keras2dml.compilation import Compilation  # noqa: PLC0415
-    from keras2dml.session import systemds_jar  # noqa: PLC0415
-    from keras2dml.standalone import Programs  # noqa: PLC0415
+    from keras2dml.export.programs import Programs  # noqa: PLC0415
+    from keras2dml.systemds.session import systemds_jar  # noqa: PLC0415
 
     compilation = Compilation.of(model, input_shape=given.input_shape)
     compilation.scores()

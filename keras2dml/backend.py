@@ -10,8 +10,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
-
 from keras2dml.errors import NoBackend
 
 BACKENDS = ("tensorflow", "jax", "torch")
@@ -69,8 +67,3 @@ def _missing(error: Exception) -> str:
         f"{fact} {choice} 'keras2dml[tensorflow]', 'keras2dml[jax]' or 'keras2dml[torch]' with pip"
         " and set KERAS_BACKEND to what is in the brackets; then start Python anew."
     )
-
-
-def rounded(number: float) -> float:
-    """A number as Keras' cast takes it, on TensorFlow by way of float32 for float64 models, too."""
-    return float(np.float32(number)) if is_tensorflow() else float(number)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from keras2dml import dml
+from keras2dml.dml import syntax
 from keras2dml.errors import InvalidGraph
 from keras2dml.graph import IDENTITY, Call, Graph, Value, source_of
 
@@ -48,7 +48,7 @@ def check(graph: Graph) -> Graph:
 def _defined(call: Call) -> None:
     """InvalidGraph for a function that the library lacks."""
     for function in {call.function, call.training or call.function} - {IDENTITY}:
-        dml.function(f"{function}_forward")
+        syntax.function(f"{function}_forward")
 
 
 def _fits(value: Value, name: str) -> None:

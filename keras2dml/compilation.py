@@ -9,25 +9,26 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml import kinks, parameter_server, training
-from keras2dml.algorithms import Algorithm
-from keras2dml.backward import unlearned
 from keras2dml.check import check
-from keras2dml.configuration import Configuration
 from keras2dml.copies import Trainable, copied
+from keras2dml.data.labels import Targets
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
-from keras2dml.goals import goals_of
 from keras2dml.graph import Graph
 from keras2dml.input_shapes import InputShape, fixed_shapes
-from keras2dml.objective import Goal, Objective
-from keras2dml.optimizer_state import Kept, begun, kept
-from keras2dml.optimizers import Optimizer, optimizer_of
+from keras2dml.objectives import kinks
+from keras2dml.objectives.configuration import Configuration
+from keras2dml.objectives.goals import goals_of
+from keras2dml.objectives.objective import Goal, Objective
+from keras2dml.objectives.optimizer_state import Kept, begun, kept
+from keras2dml.objectives.optimizers import Optimizer, optimizer_of
+from keras2dml.objectives.regularizers import Constraint, Regularizer, entered
 from keras2dml.reader import read
-from keras2dml.regularizers import Constraint, Regularizer, entered
-from keras2dml.rendering import Script
+from keras2dml.rendering.backward import unlearned
+from keras2dml.rendering.forward import Script
 from keras2dml.rules.user_classes import unmeasured, unpredicted, untrained
-from keras2dml.targets import Targets
-from keras2dml.updates import AVERAGE
+from keras2dml.scripts import parameter_server, train
+from keras2dml.scripts.algorithms import Algorithm
+from keras2dml.scripts.updates import AVERAGE
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +238,7 @@ class Compilation:
         algorithm = algorithm or Algorithm()
         if algorithm.server:
             return parameter_server.render(*made, algorithm.server, shuffled=shuffled)
-        return training.render(*made, shuffled=shuffled, loop=algorithm.loop)
+        return train.render(*made, shuffled=shuffled, loop=algorithm.loop)
 
     def training_plan(
         self, rows: int, batch_size: int, algorithm: Algorithm
@@ -255,7 +256,7 @@ class Compilation:
             **{name: matrix.shape for name, matrix in self.state().items()},
             **{name: one.matrix.shape for name, one in graph.constants()},
             "schedule": (1, 1 + (self.optimizer.factors is not None)),
-            **dict.fromkeys((*training.SCALARS, *parameter_server.SCALARS), 1),
+            **dict.fromkeys((*train.SCALARS, *parameter_server.SCALARS), 1),
             "batch_size": algorithm.rows(batch_size, rows),
             "part_size": algorithm.part(batch_size),
             "workers": algorithm.parallel,

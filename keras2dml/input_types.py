@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from keras2dml import dml
+from keras2dml.dml import syntax
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Scalar, Value, source_of
 
@@ -75,5 +75,5 @@ def outside(variable: str, value: Value) -> str:
     sizes = source_of(value).sizes
     if "lowest" not in sizes:
         return "0"
-    limits = (dml.literal(float(sizes[name])) for name in ("lowest", "highest"))
+    limits = (syntax.literal(float(sizes[name])) for name in ("lowest", "highest"))
     return "sum({0} < {1}) + sum({0} > {2})".format(variable, *limits)

@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from keras2dml import dml, input_types
+from keras2dml import input_types
+from keras2dml.dml import syntax
 from keras2dml.errors import UnsupportedModel
 from keras2dml.graph import (
     INPUT,
@@ -225,7 +226,7 @@ class _Naming:
 
     def _unused(self, name: str) -> str:
         """`name` as a DML identifier that nothing else has."""
-        wanted: str = dml.identifier(name)
+        wanted: str = syntax.identifier(name)
         if wanted.startswith("d_"):  # what gradients begin with
             wanted = f"layer_{wanted}"
         unused, number = wanted, 1

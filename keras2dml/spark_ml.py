@@ -30,9 +30,9 @@ from pyspark.ml.util import (
 from pyspark.sql import DataFrame, SparkSession
 
 from keras2dml.compilation import fresh
-from keras2dml.estimator import Keras2DML
-from keras2dml.frames import Columns
-from keras2dml.scorer import CompiledModel, Scorer
+from keras2dml.data.frames import Columns
+from keras2dml.estimators.keras2dml import Keras2DML
+from keras2dml.estimators.scorer import CompiledModel, Scorer
 
 _KERAS, _DML = "model.keras", "dml"
 

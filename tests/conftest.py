@@ -95,9 +95,9 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A small convolutional model with weights by chance, as training would leave it."""
     import keras
 
-    from keras2dml import onnx
     from keras2dml.compilation import Compilation
-    from keras2dml.scorer import CompiledModel
+    from keras2dml.estimators.scorer import CompiledModel
+    from keras2dml.export import onnx
 
     keras.utils.set_random_seed(7)
     layers = [

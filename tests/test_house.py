@@ -12,7 +12,7 @@ ROOMS = ("bench", "contract", "digitstream", "keras2dml", "producers", "streamin
 LONGEST = 300
 MOST_MODULES = 15
 """Modules of one folder, beside its `__init__`; a folder with one rule each may have more."""
-CATALOGUES = ("keras2dml/rules", "keras2dml")
+CATALOGUES = ("keras2dml/rules",)
 MOST_NAMESAKES = 3
 
 # A package index or registry, by address: whoever installs chooses where from.

@@ -19,7 +19,7 @@ from contract.model.bundle import Bundle, Golden
 from contract.model.scaling import Scaling
 from contract.settings.programs import Training
 from keras2dml import Keras2DML
-from keras2dml.fitting import Iteration
+from keras2dml.training.steps import Iteration
 from training import plots
 from training.evaluation import Evaluation
 from training.model import lenet

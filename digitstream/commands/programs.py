@@ -16,7 +16,7 @@ from digitstream import flags, terminal
 if TYPE_CHECKING:
     from contract.model.registry import Registry
     from digitstream.health.promotion import Promotion
-    from keras2dml.fitting import Iteration
+    from keras2dml.training.steps import Iteration
 
 Promote = Annotated[
     bool | None,

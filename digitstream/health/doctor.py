@@ -108,7 +108,7 @@ def _jars(cache: Path) -> str:
 
 def _systemds() -> str:
     from keras2dml import Keras2DMLError
-    from keras2dml.session import systemds_jar
+    from keras2dml.systemds.session import systemds_jar
 
     try:
         return str(systemds_jar())
@@ -117,7 +117,7 @@ def _systemds() -> str:
 
 
 def _blas() -> str:
-    from keras2dml import blas
+    from keras2dml.systemds import blas
 
     return blas.found().detail
 

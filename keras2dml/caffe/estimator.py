@@ -10,15 +10,15 @@ from typing import Any, Self
 import keras
 from pyspark.sql import DataFrame, SparkSession
 
-from keras2dml import data
 from keras2dml.caffe import reader, weights
 from keras2dml.caffe.network import Network
 from keras2dml.caffe.solver import Solver
+from keras2dml.data import features
+from keras2dml.data.labels import Classes
 from keras2dml.errors import InvalidData, UnsupportedModel
-from keras2dml.estimator import Keras2DML
-from keras2dml.examples import Data
+from keras2dml.estimators.keras2dml import Keras2DML
 from keras2dml.graph import Shape
-from keras2dml.targets import Classes
+from keras2dml.training.examples import Data
 
 
 class Caffe2DML(Keras2DML):
@@ -101,7 +101,7 @@ class Caffe2DML(Keras2DML):
             message = f"The network {network.name!r} learns its own input: leave y out."
             raise InvalidData(message)
         if None in targets:
-            return data.rows(X, self._graph.input)
+            return features.rows(X, self._graph.input)
         listed = y if len(tops) > 1 else [y]
         if not isinstance(listed, (list, tuple)) or len(listed) != len(tops):
             message = f"The losses learn from {', '.join(tops)}: give y as a list of these."

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras2dml.optimizers import STEPS, Step
+from keras2dml.objectives.optimizers import STEPS, Step
 
 registered = keras.saving.register_keras_serializable("keras2dml.caffe")
 POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.backend import rounded
 from keras2dml.graph import Constant, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import call, lowers, named, nodes
+from keras2dml.rules.arguments import rounded
 from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 from keras2dml.rules.tracing import traced
 

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from keras.src.ops.numpy import Clip
 
+from keras2dml.backend import is_tensorflow
+
 NUMBERS = (
     *("alpha", "b", "decimals", "default_value", "epsilon", "max_value", "negative_slope", "ord"),
     "threshold",
@@ -114,3 +116,8 @@ def is_default(value: object, default: object) -> bool:
 def strengths(regularizer: Any) -> dict[str, float]:
     """The factors l1 and l2 of one of Keras' three, which it casts by way of float32."""
     return {name: float(np.float32(getattr(regularizer, name, 0.0))) for name in ("l1", "l2")}
+
+
+def rounded(number: float) -> float:
+    """A number as Keras' cast takes it, on TensorFlow by way of float32 for float64 models, too."""
+    return float(np.float32(number)) if is_tensorflow() else float(number)

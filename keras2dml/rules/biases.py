@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from keras2dml.graph import Shape, Value
-from keras2dml.misplaced_sums import misplaced
 from keras2dml.rules import Refusal, named
+from keras2dml.rules.misplaced_sums import misplaced
 
 FIRST = "channels_first"
 

@@ -15,7 +15,7 @@ def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
     """The row of a table for each number, as Keras takes it: cut to a whole one, and from the end
     where it is negative. A number that is in no row stops the script.
 
-    Its gradient is in slices, as in Keras on TensorFlow (`keras2dml.slices`).
+    Its gradient is in slices, as in Keras on TensorFlow (`keras2dml.rendering.slices`).
     """
     if bool(layer.mask_zero) != bool(layer.supports_masking):  # as it was built
         message = (

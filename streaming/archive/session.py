@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from keras2dml.network import launch
+from keras2dml.systemds.network import launch
 from streaming.spark.local_files import local_files
 from streaming.spark.loggers import quieten
 
@@ -65,7 +65,7 @@ def session(
     """A SparkSession on `master` with these jars, Delta's among them.
 
     `packages` are Maven coordinates, with commas, of what else is needed to reach the tables;
-    `secret_file` holds the secret of the master's cluster (`keras2dml.network`).
+    `secret_file` holds the secret of the master's cluster (`keras2dml.systemds.network`).
     `quick` is for a program that asks once: it starts sooner and computes slower.
     """
     options = f"-Dlog4j2.configurationFile={_LOG.as_uri()}"

@@ -16,7 +16,7 @@ import keras2dml
 from contract.model.bundle import DML, Bundle
 from contract.quantities import quantity
 from contract.wire.reasons import BadReading
-from keras2dml.scorer import CompiledModel
+from keras2dml.estimators.scorer import CompiledModel
 from streaming.engines import DriverEngine, Trial
 from streaming.errors import ModelFailed
 from streaming.steps.bisection import bisected

@@ -1,8 +1,8 @@
-"""Routes: which model answers which readings of a micro-batch, and which others score them."""
+"""Routes: the answers that one model gives to readings, and what other models make of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 from contract.model.scaling import Scaling
 from contract.wire.images import Pixels, Shape
 from contract.wire.reasons import BadReading
-from contract.wire.topics import Topics
 from streaming.errors import ModelFailed
-from streaming.models.loaded import Loaded
-from streaming.models.roles import CANARY, CANARY_GUARD, GUARD, SCORE, SHADOW, Roles
-from streaming.models.selections import Except, OfDevices, Sample, Selection, everything
-from streaming.models.service import Models
+from streaming.models.selections import Selection
 from streaming.spark.sink import LARGEST
 from streaming.steps.frame import Frame
 from streaming.steps.metrics import Agreement, BatchMetrics, timed
@@ -138,37 +134,6 @@ class Answer:
     @property
     def _publishing(self) -> Publishing:
         return self.routes[0].scorer.publishing
-
-
-Prepare = Callable[[Loaded, Selection, Topics], BatchScorer]
-"""Makes a model ready for these readings of a micro-batch; scores go to the topics' `scores`."""
-
-
-def routes(models: Models, roles: Roles, topics: Topics, prepare: Prepare) -> tuple[Route, ...]:
-    """The champion's route, and the challenger's if there is one.
-
-    A share of the devices gets its answers from the challenger (the canary); of the readings of all
-    others the challenger scores a share besides (the shadow).
-    """
-    champion, challenger = models.champion, models.challenger
-    canary = OfDevices(roles.canary) if challenger and roles.canary else None
-    rest: Selection = Except(canary) if canary else everything
-    seconds = []
-    if models.previous is not None:
-        guard = prepare(models.previous, rest, topics)
-        seconds.append(SecondScorer(GUARD, guard, everything, is_published=False))
-    if challenger is not None and roles.shadow:
-        sample = Sample(roles.shadow)
-        shadow = prepare(challenger, sample, topics.scored_to(topics.shadow_scores))
-        seconds.append(SecondScorer(SHADOW, shadow, sample, is_published=True))
-    champions = Route(SCORE, prepare(champion, rest, topics), rest, tuple(seconds))
-    if challenger is None or canary is None:
-        return (champions,)
-    guards: tuple[SecondScorer, ...] = ()
-    if models.is_challenger_watched:
-        guard = prepare(champion, canary, topics)
-        guards = (SecondScorer(CANARY_GUARD, guard, everything, is_published=False),)
-    return champions, Route(CANARY, prepare(challenger, canary, topics), canary, guards)
 
 
 def latest(records: pa.RecordBatch) -> dict[tuple[str, int], float]:

@@ -18,9 +18,10 @@ from contract.quantities import quantity
 from contract.wire.topics import Topics
 from streaming.engines import DriverEngine
 from streaming.errors import ModelFailed
+from streaming.models.assignment import routes
 from streaming.models.loaded import Loaded, Tell
 from streaming.models.roles import Roles
-from streaming.models.routes import Answer, BatchScorer, routes
+from streaming.models.routes import Answer, BatchScorer
 from streaming.models.selections import Select, Selection
 from streaming.models.service import Models, ModelService
 from streaming.query.failures import ScoringStopped, scoring_failure

@@ -37,7 +37,7 @@ def session(
 ) -> SparkSession:
     """A SparkSession on `master` with these jars, Spark's Kafka connector's among them, and with
     what else its configuration is to have; `secret_file` holds the secret of the master's cluster
-    (`keras2dml.network`).
+    (`keras2dml.systemds.network`).
 
     Workers find our packages by themselves on this machine; to any other they are sent.
     """

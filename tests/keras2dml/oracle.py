@@ -9,13 +9,15 @@ import numpy as np
 import onnxruntime
 from pyspark.sql import SparkSession
 
-from keras2dml import Keras2DML, onnx, scoring, stored
+from keras2dml import Keras2DML
 from keras2dml.check import check
 from keras2dml.compilation import Compilation
+from keras2dml.estimators.scorer import CompiledModel, Scorer
+from keras2dml.export import onnx, stored
 from keras2dml.graph import Graph
 from keras2dml.reader import read
-from keras2dml.rendering import Script
-from keras2dml.scorer import CompiledModel, Scorer
+from keras2dml.rendering.forward import Script
+from keras2dml.scripts import score
 
 # How near, relative and absolute: the scores and the weights of a float64 model, and of a float32
 # one.
@@ -138,7 +140,7 @@ def _agrees(spark: SparkSession, built: keras.Model, features: np.ndarray | list
 
 def rendered_again(graph: Graph) -> Script:
     """The scoring script of a graph that was written down and read."""
-    return scoring.render(stored.of_json(json.loads(json.dumps(stored.to_json(graph)))))
+    return score.render(stored.of_json(json.loads(json.dumps(stored.to_json(graph)))))
 
 
 def near(found: np.ndarray, wanted: np.ndarray, distance: float) -> None:

@@ -17,11 +17,11 @@ import keras
 import pytest
 from keras import layers
 from oracle import model
-from test_session import in_a_new_python
 
 import keras2dml
 from keras2dml import UnsupportedModel, backend
 from keras2dml.compilation import Compilation
+from tests.keras2dml.systemds.test_session import in_a_new_python
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "keras2dml"
@@ -40,9 +40,7 @@ def test_every_folder_of_modules_is_a_package_of_the_distribution():
     tool = PROJECT["tool"]["setuptools"]
     folders = {file.parent.relative_to(ROOT) for file in sources()}
     assert set(tool["packages"]) == {".".join(folder.parts) for folder in folders}
-    assert tool["package-dir"] == {
-        ".".join(folder.parts): str(folder.relative_to("keras2dml")) for folder in folders
-    }
+    assert tool["package-dir"] == {"keras2dml": "."}
 
 
 def test_every_file_that_is_no_module_is_in_the_distribution():
@@ -118,7 +116,7 @@ def test_importing_it_settles_nothing_in_keras():
     """Keras keeps the dtype of the first layer that is made for all that come after."""
     names = [name for name in keras2dml.__all__ if not hasattr(keras2dml.errors, name)]
     code = (
-        "import keras, keras2dml, keras2dml.support\n"
+        "import keras, keras2dml, keras2dml.export.support_page\n"
         f"for name in {names}: getattr(keras2dml, name)\n"
         "keras.config.set_floatx('float64'); print(keras.layers.Dense(1).dtype)"
     )

@@ -10,11 +10,12 @@ import pytest
 from keras.layers import Conv2D, Dense, Flatten
 from oracle import model
 
-from keras2dml import InvalidGraph, dml
+from keras2dml import InvalidGraph
 from keras2dml.check import check
+from keras2dml.dml import syntax
 from keras2dml.graph import Value
 from keras2dml.reader import read
-from keras2dml.rendering import Forward
+from keras2dml.rendering.forward import Forward
 
 IMAGE = (5, 4, 3)
 
@@ -53,7 +54,7 @@ def test_names_are_dml_identifiers_and_unique():
 
 
 def test_every_function_of_the_library_is_read():
-    files = dml.library()
+    files = syntax.library()
     assert {name.rsplit("_", 1)[-1] for name in files} >= {"forward", "backward", "gradients"}
     for function in files.values():
         assert function.arguments

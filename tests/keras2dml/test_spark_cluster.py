@@ -15,7 +15,7 @@ import pyspark
 import pytest
 
 from digitstream.machine import java
-from keras2dml.network import LOOPBACK
+from keras2dml.systemds.network import LOOPBACK
 from tests.listening import Listeners
 from tests.streaming.wire import until
 

@@ -1,0 +1,1 @@
+"""X and y as users bring them."""

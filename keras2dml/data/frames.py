@@ -1,0 +1,271 @@
+"""Spark DataFrames as matrices of SystemDS, and back; rows go to the driver only where a plan says
+so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyspark.ml.functions import array_to_vector, vector_to_array
+from pyspark.ml.linalg import VectorUDT
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, NumericType, StringType
+
+from keras2dml import input_types
+from keras2dml.data.labels import Targets
+from keras2dml.errors import InvalidData
+from keras2dml.graph import Value
+from keras2dml.rendering.forward import Script
+from keras2dml.systemds.context import SystemDS
+from keras2dml.systemds.matrices import Matrix
+
+if TYPE_CHECKING:
+    from keras2dml.objectives.objective import Goal
+
+INDEX = "__INDEX"
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A matrix (N, D) in the JVM with the rows of a DataFrame, or some of them."""
+
+    systemds: SystemDS
+    matrix: Matrix
+    rows: int
+    frame: DataFrame | None = None
+
+    def close(self) -> None:
+        """Give the matrix up, and what is kept of the DataFrame."""
+        self.systemds.free(self.matrix)
+        if self.frame is not None:
+            self.frame.unpersist()
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def __getitem__(self, part: slice) -> Rows:
+        begin, end, _ = part.indices(self.rows)
+        script = Script(f"part = all[{begin + 1}:{end},]", ("all",), ("part",))
+        found = self.systemds.run(script, {"all": self.matrix})["part"]
+        return Rows(self.systemds, found, end - begin)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names of a DataFrame's columns: features, labels, the weights of examples if there are
+    some, and what a model makes of them.
+    """
+
+    features: str = "features"
+    label: str = "label"
+    weight: str | None = None
+    prediction: str = "prediction"
+    probability: str = "probability"
+
+
+def examples(
+    systemds: SystemDS,
+    frame: DataFrame,
+    columns: Columns,
+    value: Value,
+    goal: Goal,
+    known: np.ndarray | None = None,
+) -> tuple[Rows, Targets]:
+    """The features of a DataFrame, and its labels.
+
+    Features are vectors of SystemML's order (C, H, W), or arrays, nested as the model's input is;
+    labels are numbers, strings, or for an output of several numbers vectors or arrays. Raises
+    InvalidData for other columns, and for numbers that are missing, NaN or infinite.
+    """
+    if goal.vectors > 1:
+        message = "The model's output has several vectors for each row: give arrays of numpy."
+        raise InvalidData(message)
+    label, width, about = _labels(frame, columns.label, goal, known)
+    listed, order = _features(frame, columns.features, value)
+    parts, given = {"labels": width}, [label]
+    if columns.weight is not None:
+        parts["weights"] = 1
+        given.append(F.array(_column(frame, columns.weight).cast("double")))
+    with _persisted(frame.select(array_to_vector(F.concat(*given, listed)).alias("all"))) as all_:
+        rows = all_.count()
+        if rows == 0:
+            message = "The DataFrame is empty: give at least one row."
+            raise InvalidData(message)
+        matrices = _split(systemds, all_, rows, {**parts, "features": value.size}, order, value)
+    taken = {name: Rows(systemds, matrix, rows, all_) for name, matrix in matrices.items()}
+    return taken["features"], replace(about, matrix=taken["labels"], weights=taken.get("weights"))
+
+
+def features(
+    systemds: SystemDS, frame: DataFrame, column: str, value: Value
+) -> tuple[Matrix, DataFrame]:
+    """The features of a DataFrame as a matrix, and the DataFrame with the numbers of its rows,
+    which is kept until it is unpersisted.
+    """
+    with _persisted(systemds.numbered(frame, INDEX)) as numbered:
+        listed, order = _features(numbered, column, value)
+        vectors = numbered.select(INDEX, array_to_vector(listed).alias("all"))
+        matrices = _split(
+            systemds, vectors, numbered.count(), {"features": value.size}, order, value
+        )
+    return matrices["features"], numbered
+
+
+def with_predictions(
+    scores: DataFrame, numbered: DataFrame, columns: Columns, classes: np.ndarray | None
+) -> DataFrame:
+    """The rows with what a model makes of them: a column with the vector, and one with the class it
+    says, or of no classifier the number.
+    """
+    prediction, probability = columns.prediction, columns.probability
+    vector, array = F.col("C1"), vector_to_array(F.col("C1"))
+    if classes is None:
+        said: Column = array[0]
+    else:
+        both = F.array(F.lit(1.0) - array[0], array[0])
+        shares = F.when(F.size(array) == 1, both).otherwise(array)
+        classes = classes.astype(int) if classes.dtype.kind == "b" else classes
+        labels = F.array(*(F.lit(one.item()) for one in classes))
+        place = F.call_function("array_position", shares, F.array_max(shares)).cast("int")
+        said = F.call_function("element_at", labels, place)
+        if classes.dtype.kind in "iu":
+            said = said.cast("double")
+    made = scores.select(INDEX, said.alias(prediction), vector.alias(probability))
+    return numbered.join(made, INDEX).drop(INDEX)
+
+
+@contextmanager
+def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
+    """A DataFrame that is kept from now on, unless the body fails."""
+    frame.persist()
+    try:
+        yield frame
+    except BaseException:
+        frame.unpersist()
+        raise
+
+
+def _split(
+    systemds: SystemDS,
+    frame: DataFrame,
+    rows: int,
+    parts: Mapping[str, int],
+    order: np.ndarray | None,
+    value: Value,
+) -> dict[str, Matrix]:
+    """The parts of a column of vectors as matrices, the features in DML's order; InvalidData for
+    what is no number.
+    """
+    lines, begin = [], 1
+    for name, width in parts.items():
+        lines.append(f"{name} = all[,{begin}:{begin + width - 1}]")
+        begin += width
+    lines.append("broken = as.matrix(sum(is.nan(all)) + sum(is.infinite(all)))")
+    given = {"all": systemds.of_frame(frame, rows, begin - 1)}
+    if order is not None:
+        given["order"] = systemds.matrix(order.reshape(-1, 1) + 1.0)
+        lines.append(
+            "features = features %*% table(order, seq(1, nrow(order)), nrow(order), nrow(order))"
+        )
+    lines += input_types.statements("features", value)
+    lines.append(f"outside = as.matrix({input_types.outside('features', value)})")
+    script = Script("\n".join(lines), tuple(given), (*parts, "broken", "outside"))
+    try:
+        matrices = systemds.run(script, given)
+    finally:
+        systemds.free(*given.values())
+    counts = [matrices.pop(name) for name in ("broken", "outside")]
+    broken, outside = (int(systemds.numpy(count)[0, 0]) for count in counts)
+    systemds.free(*counts)
+    try:
+        if broken:
+            message = (
+                f"The DataFrame has {broken} values that are NaN or infinite: clean or drop them."
+            )
+            raise InvalidData(message)
+        input_types.check_limits(outside, value, "The DataFrame")
+    except InvalidData:
+        systemds.free(*matrices.values())
+        raise
+    return matrices
+
+
+def _features(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.ndarray | None]:
+    """The features as an array of numbers, and the order in which DML wants them, if another."""
+    column, kind = _column(frame, name), frame.schema[name].dataType
+    if isinstance(kind, VectorUDT):
+        return vector_to_array(column), None
+    depth = 0
+    while isinstance(kind, ArrayType):
+        kind, depth = kind.elementType, depth + 1
+    if depth == 0 or not isinstance(kind, NumericType):
+        message = (
+            f"Column {name!r} is {frame.schema[name].dataType.simpleString()}: give vectors, or"
+            " arrays of numbers."
+        )
+        raise InvalidData(message)
+    for _ in range(depth - 1):
+        column = F.flatten(column)
+    plain = depth == 1 or value.in_keras_order
+    return column.cast("array<double>"), None if plain else value.order
+
+
+def _labels(
+    frame: DataFrame, name: str, goal: Goal, known: np.ndarray | None
+) -> tuple[Column, int, Targets]:
+    """The labels as an array of numbers, their count, and what they are."""
+    column, kind = _column(frame, name), frame.schema[name].dataType
+    size = goal.value.size
+    nothing = np.empty((0, 1))
+    if isinstance(kind, (VectorUDT, ArrayType)):
+        if goal.loss.kind == "sparse":
+            message = f"Column {name!r} has several numbers, the loss is of one class: give that."
+            raise InvalidData(message)
+        array = vector_to_array(column) if isinstance(kind, VectorUDT) else column
+        classes = np.arange(size) if goal.loss.kind == "classes" else None
+        return array.cast("array<double>"), size, Targets(nothing, classes, of_classes=False)
+    if goal.loss.kind in ("numbers", "labels") or (goal.loss.kind == "binary" and size > 1):
+        number = F.coalesce(column.cast("double"), F.lit(float("nan")))
+        return F.array(number), 1, Targets(nothing, None, of_classes=False)
+    classes = known
+    if classes is None:
+        found = [row[0] for row in frame.select(column).distinct().limit(10_000).collect()]
+        classes = _classes(found, max(size, 2), isinstance(kind, StringType))
+    classes = classes.astype(int) if classes.dtype.kind == "b" else classes
+    listed = F.array(*(F.lit(one.item()) for one in classes))
+    label = column.cast("long") if classes.dtype.kind in "iu" else column
+    one = F.call_function("array_position", listed, label)
+    binary = goal.loss.kind == "binary"
+    number = F.when(one > 0, (one - F.lit(1 if binary else 0)).cast("double"))
+    about = Targets(nothing, classes, of_classes=not binary)
+    return F.array(F.coalesce(number, F.lit(float("nan")))), 1, about
+
+
+def _classes(found: Sequence[Any], count: int, named: bool) -> np.ndarray:
+    """The classes of labels: the names in their order, or whole numbers from 0."""
+    if named and len(found) == count and None not in found:
+        return np.array(sorted(found))
+    wrong = [one for one in found if one is None or one not in range(count)] if not named else found
+    if wrong:
+        shown = ", ".join(map(str, wrong[:5]))
+        message = (
+            f"The labels {shown} are not those of a model of {count} classes: give numbers from 0"
+            f" to {count - 1}, or {count} names."
+        )
+        raise InvalidData(message)
+    return np.arange(count)
+
+
+def _column(frame: DataFrame, name: str) -> Column:
+    if name not in frame.columns:
+        message = (
+            f"The DataFrame has no column {name!r}; it has {', '.join(frame.columns)}: name one of"
+            " these."
+        )
+        raise InvalidData(message)
+    return frame[name]

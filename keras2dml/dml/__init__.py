@@ -1,0 +1,1 @@
+"""The DML library, a file for each function or few, and what knows its syntax."""

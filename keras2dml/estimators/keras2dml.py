@@ -1,0 +1,298 @@
+"""Keras2DML: a Keras classifier as an estimator that SystemDS trains and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+
+from keras2dml.compilation import Compilation, fresh
+from keras2dml.data import datasets
+from keras2dml.data.features import Names, columns
+from keras2dml.data.frames import Columns
+from keras2dml.data.labels import classes_of, read_labels
+from keras2dml.data.sources import draws_batches
+from keras2dml.errors import InvalidData, positive
+from keras2dml.estimators.arguments import check_kinds, shuffles
+from keras2dml.estimators.predicting import Predicting
+from keras2dml.estimators.scikit_learn import ScikitLearn
+from keras2dml.estimators.scorer import Scorer
+from keras2dml.input_shapes import InputShape
+from keras2dml.scripts.algorithms import Algorithm
+from keras2dml.systemds.context import SystemDS
+from keras2dml.training import reporting
+from keras2dml.training.callbacks import Callbacks
+from keras2dml.training.checkpoint import Checkpoint
+from keras2dml.training.examples import kept, parts, split
+from keras2dml.training.passes import Passes
+from keras2dml.training.plan import Plan
+from keras2dml.training.rates import Policy
+from keras2dml.training.run import Report, Run, Validation
+from keras2dml.training.steps import Iteration, Training
+
+
+class Keras2DML(Predicting, ScikitLearn):
+    """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a
+    SparkSession.
+
+    `keras_model` is a Sequential or functional model with an input shape. Where it is not compiled,
+    it gets what SystemML gave it: cross-entropy, and SGD with learning rate 0.01, momentum 0.95 and
+    Nesterov's step. The Keras model itself is never changed: `to_keras()` makes one with the
+    trained weights. After `fit`, `history` has loss and accuracy by epoch, as Keras' History has,
+    and `iterations` by mini-batch.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  (SystemML's arguments)
+        self,
+        spark: SparkSession,
+        keras_model: keras.Model,
+        input_shape: InputShape | None = None,
+        transferUsingDF: bool = False,
+        load_keras_weights: bool = True,
+        weights: Path | str | None = None,
+        labels: Path | str | None = None,
+        batch_size: int = 64,
+        max_iter: int = 2000,
+        test_iter: int = 10,
+        test_interval: int = 0,
+        display: int = 100,
+        lr_policy: str = "step",
+        weight_decay: float = 0.0,
+        regularization_type: str = "L2",
+        lr_policy_parameters: Mapping[str, float] | None = None,
+        seed: int = 42,
+        epochs: int | None = None,
+        optimizer: Mapping[str, object] | None = None,
+    ) -> None:
+        """`input_shape` is (C, H, W), of sequences (T, D) or (T, D, 1): it is checked against the
+        model's, and has the sizes that it leaves open; of several inputs it is a list or a dict.
+        `fit` writes its weights to the folder `weights`. Without `load_keras_weights` the weights
+        are new ones of the model's initializers. `labels` is a file with a line `number,label` for
+        each class, from 1; `predict` then gives labels.
+
+        `max_iter` counts mini-batches of `batch_size`. Every `test_interval` of them the loss and
+        accuracy of the first `test_iter` mini-batches are measured, which are kept from training; 0
+        leaves that out. `display` is how often training reports, 0 for never; `seed` is dropout's.
+
+        The learning rate falls with the finished epochs by `lr_policy`: fixed, step, exp, inv, poly
+        or sigmoid, with gamma, step and power from `lr_policy_parameters`. `weight_decay` is the
+        factor of `regularization_type`, L1 or L2, on all kernels; the gradient of L2 is it times
+        the kernel. `transferUsingDF` needs no setting any more: arrays go by a mapped file.
+
+        `epochs` are those of `fit` where it is given none. `optimizer` has arguments that take the
+        place of those of the model's optimizer, which begins anew then.
+
+        Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
+        """
+        check_kinds(locals())
+        self.spark = spark
+        self.keras_model = keras_model
+        self.input_shape = input_shape
+        self.transferUsingDF = transferUsingDF
+        self.load_keras_weights = load_keras_weights
+        self.weights, self.labels = weights, labels
+        self.batch_size = positive("batch_size", batch_size)
+        self.max_iter = positive("max_iter", max_iter)
+        self.test_iter, self.test_interval = test_iter, test_interval
+        self.display, self.seed = display, seed
+        self.lr_policy, self.lr_policy_parameters = lr_policy, lr_policy_parameters
+        self.weight_decay, self.regularization_type = weight_decay, regularization_type
+        self._policy = Policy.of(lr_policy, lr_policy_parameters)
+        model = keras_model if load_keras_weights else fresh(keras_model)
+        self.epochs, self.optimizer = epochs, optimizer
+        compilation = Compilation.of(model, optimizer or {}, input_shape)
+        self._compilation = compilation.decayed(weight_decay, regularization_type)
+        self._graph = self._compilation.graph
+        self._systemds = SystemDS(spark)
+        self._matrices = self._compilation.weights()
+        self._state: dict[str, np.ndarray] | None = None
+        self._steps = self._compilation.steps
+        if self._steps:
+            with suppress(InvalidData):  # scoring needs no optimizer: fit() tells
+                self._state = self._compilation.state(self._matrices)
+        self._rate: float | None = None
+        self._scorer: Scorer | None = None
+        goals = self._compilation.goals
+        self._known = read_labels(labels, goals) if labels else None
+        self._classes = self._known or [classes_of(goal) for goal in goals]
+        self._algorithm = Algorithm()
+        self._debug = False
+        self._columns = Columns()
+        self._tables: list[Names | None] = [None] * len(self._graph.inputs)
+        self._activations: Path | None = None
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
+        self.iterations: list[Iteration] = []
+
+    def fit(  # noqa: PLR0913, PLR0917  (Keras' arguments)
+        self,
+        X: object,
+        y: object = None,
+        batch_size: int | None = None,
+        epochs: int | None = None,
+        verbose: int | str | None = None,
+        callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Sequence[object] | DataFrame | None = None,
+        shuffle: bool | str | None = None,
+        class_weight: Mapping[Any, float] | None = None,
+        sample_weight: object = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Collection[int] = 1,
+        report: Report | None = None,
+        checkpoint: Path | str | None = None,
+    ) -> Self:
+        """Train from the current weights and the current state of the optimizer on.
+
+        X is (N, *shape) in the model's own layout, or rows (N, D) in SystemML's order C,H,W; y is
+        (N,) of class labels, (N, K) of probabilities, or numbers. The other arguments are Keras';
+        `epochs` take the place of `max_iter`, and then the rows are shuffled unless `shuffle` is
+        False; without they are taken in their order, as SystemML did. Of a DataFrame y and
+        `sample_weight` are names of columns; it goes to the driver only where it fits. `report` is
+        called with the iterations done since its last call, instead of showing a progress bar. An
+        epoch of `steps_per_epoch` batches is the next ones of a pass over the rows that are left,
+        as Keras' is. With a folder `checkpoint`, the same call goes on where a killed run was.
+        X may draw its own batches, as a `tf.data.Dataset`: y is among them, and each epoch is drawn
+        when it begins.
+        Raises InvalidData, and InvalidSession on a GPU, before anything runs.
+
+        Returns this estimator, which has what Keras' History has: `history` and `epoch`.
+        """
+        epochs = self.epochs if epochs is None else epochs
+        size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
+        algorithm = self._algorithm
+        algorithm.runs_on(self.spark)
+        self._systemds.options.trains()
+        self._compilation.trains()
+        if validation_data is not None or validation_split:
+            self._compilation.measures()
+        self._compilation.whole(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+        state = self._state or self._compilation.state(self._matrices, self._steps)
+        tables, passes = self._tables, None
+        measured = validation_batch_size or size, validation_steps, validation_freq
+        if draws_batches(X):
+            datasets.check_alone(
+                algorithm,
+                y=y,
+                sample_weight=sample_weight,
+                validation_split=validation_split or None,
+                test_interval=self.test_interval or None,
+                checkpoint=checkpoint,
+            )
+            count = None if epochs is None else epochs - initial_epoch
+            drawing = steps_per_epoch, count, self._known, class_weight
+            passes = Passes(self._compilation, X, *drawing, shuffle=shuffle is not False)
+            size = passes.size
+        elif not isinstance(X, DataFrame):
+            tables = columns(X, self._graph.takes, tables)
+            X = self._in_columns(X, tables)
+        with ExitStack() as stack:
+            examples = X, y, self._known, sample_weight, class_weight
+            data = passes.first if passes else self._examples(*examples)
+            stack.enter_context(closing(data))
+            tested = validation = None
+            if validation_data is not None:
+                classes = [target.classes for target in data.targets]
+                held = parts(validation_data)
+                validation = self._held(held, classes, tables, *measured, "validation_steps")
+                stack.enter_context(closing(validation.data))
+            elif validation_split:
+                data, rest = split(data, validation_split, by_class=class_weight is not None)
+                validation = Validation.of(rest, *measured)
+            elif self.test_interval and self.test_iter:
+                data, tested = kept(data, self.test_iter, size, by_class=class_weight is not None)
+            algorithm.fits(self._compilation, size, data.rows)
+            self._check_sums(size, data.rows, validation)
+            plan = Plan.of(
+                algorithm,
+                passes.count * size if passes else data.rows,
+                size,
+                self.max_iter,
+                epochs,
+                initial_epoch,
+                self.test_interval if tested else 0,
+                by_epoch=epochs is not None or bool(validation or callbacks or passes),
+                steps=steps_per_epoch,
+            )
+            training = Training(
+                self._systemds,
+                self._compilation,
+                {**self._matrices, **state},
+                passes.segment(0).data if passes else data,
+                self._steps,
+                self.seed,
+                algorithm,
+                self._policy,
+                shuffled=shuffles(shuffle, epochs is not None) and not passes,
+                rate=self._rate,
+                passes=passes,
+            )
+            stack.enter_context(closing(training))
+            self._shown(training.script)
+            run = Run(training, plan, tested, validation, report=report)
+            self._run(run, callbacks, verbose, checkpoint)
+            self._tables = tables
+            self._classes = self._known or [target.classes for target in data.targets]
+            self._carry_out(run, verbose)
+        if self.weights is not None:
+            self.save(self.weights)
+        return self
+
+    def _run(
+        self, run: Run, callbacks: object, verbose: int | str | None, checkpoint: Path | str | None
+    ) -> None:
+        """Give a run its callbacks and its checkpoint."""
+        plan, training = run.plan, run.training
+        if checkpoint is not None:
+            about = {**asdict(plan), "seed": self.seed, "script": training.fingerprint}
+            if plan.steps == plan.batches:
+                del about["steps"]  # as checkpoints were before there were any
+            run.checkpoint = Checkpoint(checkpoint, about)
+        if callbacks:
+            run.callbacks = Callbacks(
+                callbacks,
+                self._compilation,
+                training,
+                plan,
+                verbose,
+                resumes=checkpoint is not None,
+                users=self.keras_model,
+            )
+
+    def _carry_out(self, run: Run, verbose: int | str | None) -> None:
+        """Carry the run out, and keep what it leaves; what it has done if it is interrupted."""
+        quiet = verbose == 0 if verbose is not None else not self.display
+        try:
+            with ExitStack() as shown:
+                if run.report is None and not quiet:
+                    every = 0 if verbose == 2 else self.display
+                    run.display = shown.enter_context(reporting.Display(run.plan.iterations, every))
+                run.go()
+        except BaseException:
+            done = len(run.iterations)
+            run.sum_up(done - done % run.plan.batches)
+            if done:
+                with suppress(Exception):  # the session may be gone
+                    self._keep(run)
+            raise
+        self._keep(run)
+
+    def _keep(self, run: Run) -> None:
+        """Take over what a run has done so far."""
+        matrices = run.training.matrices()
+        self._state = {name: own for name, own in matrices.items() if name not in self._matrices}
+        self._changed({name: matrices[name] for name in self._matrices})
+        self._steps, self._rate = run.training.steps, run.training.rate
+        self.history, self.iterations = dict(run.history), run.iterations
+        first, done = run.plan.first_epoch, len(self.history.get("loss", ()))
+        self.epoch = list(range(first, first + done))
+        self._validated = run.validated(self.epoch)

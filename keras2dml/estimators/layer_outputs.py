@@ -1,0 +1,81 @@
+"""What every layer makes of the rows that are scored, a file for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from pyspark.sql import SparkSession
+
+from keras2dml.check import check
+from keras2dml.compilation import Compilation
+from keras2dml.estimators.scorer import CompiledModel, Scorer
+from keras2dml.export.weights import stem
+from keras2dml.reader import read
+from keras2dml.systemds.context import SystemDS
+
+
+class Activations:
+    """A model of which every layer is an output. `write` leaves `<layer>.csv` in a folder: a row
+    for each example, with the layer's output as Keras flattens it.
+
+    A layer that is called several times has `<layer>_2.csv` and so on for the later ones, with
+    numbers that no other layer is called by.
+    """
+
+    def __init__(self, compilation: Compilation, folder: Path) -> None:
+        self.folder = folder
+        made = dict(_made(compilation.model))
+        self._layers = tuple(made)
+        shapes = [value.shape for value in compilation.graph.inputs]
+        layers = keras.Model(compilation.model.inputs, list(made.values()))
+        self._graph = check(read(layers, shapes))
+        places = _places(compilation.model)
+        mine = {one.position: one.name for one in compilation.graph.parameters}
+        self._names = {
+            one.name: mine[places[id(one.weight.variable)]] for one in self._graph.parameters
+        }
+
+    def write(
+        self,
+        spark: SparkSession,
+        systemds: SystemDS,
+        weights: Mapping[str, np.ndarray],
+        features: object,
+    ) -> None:
+        """Score these features, and write what the layers make of them."""
+        own = {name: weights[given] for name, given in self._names.items()}
+        scorer = Scorer(spark, CompiledModel.of(self._graph, own), systemds)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for layer, output in zip(self._layers, scorer.outputs(features), strict=True):
+            rows = output.reshape(len(output), -1)
+            np.savetxt(self.folder / f"{stem(layer)}.csv", rows, "%.17g", ",")
+        scorer.close()
+
+
+def _made(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """The tensors that a model's layers make, in the order in which they run."""
+    graph: Any = model._functional if isinstance(model, keras.Sequential) else model
+    calls: Counter[str] = Counter()
+    names = {operation.name for operation in graph._operations}
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            layer = node.operation
+            if isinstance(layer, keras.layers.InputLayer):
+                continue
+            calls[layer.name] += 1
+            while calls[layer.name] > 1 and f"{layer.name}_{calls[layer.name]}" in names:
+                calls[layer.name] += 1
+            number = f"_{calls[layer.name]}" if calls[layer.name] > 1 else ""
+            several = len(node.outputs) > 1
+            for place, tensor in enumerate(node.outputs):
+                column = tensor if len(tensor.shape) > 1 else keras.ops.expand_dims(tensor, -1)
+                yield f"{layer.name}{number}{f'_output_{place + 1}' if several else ''}", column
+
+
+def _places(model: keras.Model) -> dict[int, int]:
+    return {id(variable): place for place, variable in enumerate(model.weights)}

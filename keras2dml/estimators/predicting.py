@@ -1,0 +1,253 @@
+"""What a trained estimator says of rows: outputs, classes and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+
+from keras2dml.data import datasets, features
+from keras2dml.data.example_weights import places
+from keras2dml.data.labels import Classes
+from keras2dml.data.sources import draws_batches
+from keras2dml.errors import InvalidData, positive
+from keras2dml.estimators import plots
+from keras2dml.estimators.exporting import Exporting
+from keras2dml.estimators.layer_outputs import Activations
+from keras2dml.estimators.scorer import Scorer
+from keras2dml.graph import Graph
+from keras2dml.objectives.losses import HINGES
+from keras2dml.objectives.objective import Goal
+from keras2dml.objectives.sums import Measure
+from keras2dml.rules import misplaced_sums
+from keras2dml.training import reporting
+from keras2dml.training.passes import Held
+from keras2dml.training.run import Validation
+from keras2dml.training.steps import measured
+
+
+class Predicting(Exporting):
+    """Scores with the weights as they are; the model stays in the JVM until they change."""
+
+    history: dict[str, list[float]]
+    epoch: list[int]
+    _validated: Sequence[float] = ()
+    _graph: Graph
+    _classes: Classes
+    _tables: Sequence[features.Names | None]
+    _scorer: Scorer | None
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The names of the columns (D,) of the table of pandas that the model was trained on, by
+        which tables are taken from then on; AttributeError if it was none, as scikit-learn wants.
+        """
+        if len(self._tables) > 1 or self._tables[0] is None:
+            message = "The model was not trained on a table with names of columns."
+            raise AttributeError(message)
+        return np.array(self._tables[0], object)
+
+    @property
+    def classes_(self) -> Any:
+        """The classes, (K,), or None of an output that has none; of several outputs as `predict`
+        has them.
+        """
+        return self._compilation.graph.gives.packed(self._classes)
+
+    def predict(self, X: Any) -> Any:
+        """The class label of each row, (N,); of an output that is no classifier its numbers, (N,)
+        where it has one.
+
+        Of several outputs a list, or a dict where the model was built of one. Of a DataFrame its
+        rows with columns `prediction` and `probability`: the label, or of no classifier the number,
+        and the vector of the model's output.
+        """
+        if isinstance(X, DataFrame):
+            classes = self._classes[0] if self.classifies else None
+            return self._scoring().frame(X, self._columns, classes)
+        parts = zip(self._compilation.goals, self.outputs(X), self._classes, strict=True)
+        return self._compilation.graph.gives.packed([_predicted(*part) for part in parts])
+
+    def predict_proba(self, X: object) -> Any:
+        """The probability of each class for each row, (N, K) in the order of `classes_`, two of a
+        single sigmoid; the output as it is of no classifier, and where it is neither probability
+        nor logit. Of several outputs a list, or a dict where the model was built of one.
+        """
+        parts = zip(self._compilation.goals, self.outputs(X), strict=True)
+        return self._compilation.graph.gives.packed([_probabilities(*part) for part in parts])
+
+    def outputs(self, X: object) -> list[np.ndarray]:
+        """Every output of the model for each row, in Keras' order; of what draws its own batches
+        as it draws them, some at a time.
+        """
+        if draws_batches(X) and self._activations is None:
+            return datasets.scored(X, self.outputs)
+        if draws_batches(X):
+            X, _, _ = datasets.whole(X)
+        X = self._in_columns(X, self._tables)
+        if self._activations is not None:
+            layers = Activations(self._compilation, self._activations)
+            layers.write(self.spark, self._systemds, self._matrices, X)
+        return self._scoring().outputs(X)
+
+    def score(self, X: object, y: object = None, sample_weight: object = None) -> float:
+        """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
+        whose loss is no classification the coefficient of determination, R^2, of several numbers
+        on average, as in scikit-learn. Rows count by `sample_weight`, (N,).
+        """
+        if isinstance(X, DataFrame):
+            names = [self._columns.label if y is None else str(y), self._columns.prediction]
+            names += [] if sample_weight is None else [str(sample_weight)]
+            rows = self.predict(X).select(*names).toPandas().to_numpy()
+            return reporting.agreement(*rows.T, classified=self.classifies)
+        if draws_batches(X):
+            datasets.check_alone(y=y, sample_weight=sample_weight)
+            X, y, sample_weight = datasets.whole(X)
+        X = self._in_columns(X, self._tables)
+        wanted = self._examples(X, y, self._classes, sample_weight).targets
+        return reporting.score(self._compilation.goals, self.outputs(X), wanted)
+
+    def evaluate(
+        self,
+        X: object,
+        y: object = None,
+        batch_size: int | None = None,
+        sample_weight: object = None,
+        steps: int | None = None,
+        *,
+        return_dict: bool = False,
+        verbose: int | str = 0,
+    ) -> Measure | list[Measure] | dict[str, Measure]:
+        """Losses and metrics as Keras' `evaluate` has them: the loss, a list, or a dict.
+
+        `steps` are the batches to look at; their size is that of `fit`, and matters to losses of
+        whole batches and to those of several outputs alone. `verbose` is taken, and nothing is
+        shown.
+
+        Raises InvalidData as `fit` does, and UnsupportedModel for a class of models that measures
+        otherwise.
+        """
+        size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
+        self._compilation.measures()
+        self._compilation.whole(steps=steps)
+        validation = self._held((X, y, sample_weight), self._classes, self._tables, size, steps)
+        self._check_sums(size, validation.data.rows)
+        constants = {name: one.matrix for name, one in self._compilation.graph.constants()}
+        with (
+            closing(validation.data),
+            self._systemds.holding({**self._matrices, **constants}) as weights,
+        ):
+            logs = measured(self._systemds, self._compilation, weights, validation.data, size)
+        if return_dict:
+            return logs
+        losses = self._compilation.configuration.loss_order
+        listed = self._compilation.objective().listed(logs, losses)
+        return listed if len(listed) > 1 else listed[0]
+
+    def plot_history(self) -> Any:
+        """Draw the loss and the metrics of `history` over the epochs: an array of Matplotlib's
+        Axes. Raises NotFitted before `fit`, and InvalidData without Matplotlib.
+        """
+        epochs = [number + 1 for number in self.epoch]
+        return plots.plot_history(self.history, epochs, self._validated)
+
+    def plot_confusion(self, X: object, y: object = None) -> Any:
+        """Draw how often each class of `y` (rows) is predicted as each (columns), of a model with
+        one output: scikit-learn's ConfusionMatrixDisplay, whose `confusion_matrix` has the counts.
+        `y` is what `score` takes, for each vector of an output of several.
+
+        Raises InvalidData where the model says no classes, for a DataFrame, for labels that do not
+        fit, or without Matplotlib and scikit-learn.
+        """
+        if not self.classifies or len(self._classes) > 1:
+            message = "The model is no classifier of one output: there is nothing to confuse."
+            raise InvalidData(message)
+        if isinstance(X, DataFrame):
+            message = "X is a DataFrame, of which no confusion is drawn: give X and y as arrays."
+            raise InvalidData(message)
+        if draws_batches(X):
+            datasets.check_alone(y=y)
+            X, y, _ = datasets.whole(X)
+        X = self._in_columns(X, self._tables)
+        (target,) = self._examples(X, y, self._classes).targets
+        classes, predictions = self._classes[0], np.asarray(self.predict(X))
+        labels = np.asarray(classes)[places(target, self._compilation.goals[0]).ravel()]
+        return plots.plot_confusion(labels, predictions.ravel(), classes)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the model, by its first output, says classes."""
+        return self._compilation.goals[0].classifies
+
+    def _in_columns(self, X: object, tables: Sequence[features.Names | None]) -> object:
+        """X with the columns of its tables in the order of these."""
+        takes = self._compilation.graph.takes
+        return X if isinstance(X, DataFrame) else features.in_columns(X, takes, tables)
+
+    def _check_sums(
+        self, batch_size: int, examples: int, validation: Validation | None = None
+    ) -> None:
+        """InvalidData where Keras would add along another axis in batches of this size."""
+        sizes = {"batch_size": (batch_size, examples)}
+        if validation:
+            sizes["validation_batch_size"] = validation.batch_size, validation.data.rows
+        eager = self._compilation.configuration.eager
+        for argument, (size, rows) in sizes.items():
+            misplaced_sums.check(self._graph, size, rows, eager=eager, argument=argument)
+
+    def _held(
+        self,
+        examples: Sequence[Any],
+        classes: Classes,
+        tables: Sequence[features.Names | None],
+        size: int,
+        steps: int | None,
+        frequency: int | Collection[int] = 1,
+        argument: str = "steps",
+    ) -> Validation:
+        """X, y and weights to measure in batches of this size, so many `steps` of them, which the
+        user knows as `argument`. Raises InvalidData.
+        """
+        X, y, sample_weight = examples
+        if draws_batches(X):
+            datasets.check_alone(y=y, sample_weight=sample_weight)
+            repeats = argument == "validation_steps"
+            source = Held(self._compilation, X, steps, argument, classes, repeats=repeats)
+            return Validation(source.first, source.size, frequency, source.next)
+        rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
+        return Validation.of(rows, size, steps, frequency)
+
+    def _scoring(self) -> Scorer:
+        if self._scorer is None:
+            self._scorer = Scorer(self.spark, self.compiled(), self._systemds)
+            self._shown(self._scorer.model.script)
+        return self._scorer
+
+    def _forget(self) -> None:
+        if self._scorer is not None:
+            self._scorer.close()
+            self._scorer = None
+
+
+def _predicted(goal: Goal, output: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    """The classes of an output's rows, or of no classifier its numbers."""
+    if not goal.classifies or classes is None:
+        return output[:, 0] if output.shape[1:] == (1,) else output
+    if goal.loss.kind == "binary":
+        return np.asarray(classes[(output[..., 0] > goal.loss.threshold).astype(int)])
+    return np.asarray(classes[output.argmax(axis=-1)])
+
+
+def _probabilities(goal: Goal, output: np.ndarray) -> np.ndarray:
+    """The probability of each class, where an output says some."""
+    if not goal.classifies or goal.loss.function in HINGES:
+        return output
+    logits = not goal.loss.reads_probabilities
+    if goal.loss.kind != "binary":
+        powers = np.exp(output - output.max(axis=-1, keepdims=True))
+        return powers / powers.sum(axis=-1, keepdims=True) if logits else output
+    second = (1 + np.tanh(output / 2)) / 2 if logits else output  # a sigmoid, of any number
+    return np.concatenate([1 - second, second], axis=-1)

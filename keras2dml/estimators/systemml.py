@@ -1,0 +1,227 @@
+"""What SystemML's estimators had beside fit and predict: settings, scripts and folders, under
+their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pyspark.sql import DataFrame, SparkSession
+from rich.console import Console
+
+from keras2dml.compilation import Compilation
+from keras2dml.data.frames import Columns
+from keras2dml.data.labels import Classes
+from keras2dml.errors import positive
+from keras2dml.estimators.scorer import CompiledModel
+from keras2dml.export import weights as folder
+from keras2dml.graph import Graph
+from keras2dml.notebook import PlainText
+from keras2dml.rendering.forward import Script
+from keras2dml.scripts.algorithms import Algorithm
+from keras2dml.systemds.context import SystemDS
+from keras2dml.systemds.explain import readable
+from keras2dml.training import examples
+from keras2dml.training.examples import Data
+
+
+class SystemMLNames:
+    """The setters of SystemML's `mllearn`; each changes the estimator and returns it."""
+
+    spark: SparkSession
+    weights: Path | str | None
+    _algorithm: Algorithm
+    _systemds: SystemDS
+    _debug: bool
+    batch_size: int
+    _activations: Path | None
+    _columns: Columns
+    _compilation: Compilation
+    _graph: Graph
+    _matrices: dict[str, np.ndarray]
+
+    def set(
+        self,
+        debug: bool | None = None,
+        train_algo: str | None = None,
+        test_algo: str | None = None,
+        parallel_batches: int | None = None,
+        output_activations: Path | str | None = None,
+        perform_one_hot_encoding: bool | None = None,
+        parfor_parameters: Mapping[str, object] | None = None,
+        inline_nn_library: bool | None = None,
+        use_builtin_lstm_fn: bool | None = None,
+        paramserv_parameters: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Change what is given; None leaves a setting as it is.
+
+        `train_algo` is minibatch, batch, looped_minibatch, allreduce, allreduce_parallel_batches or
+        paramserv, `test_algo` minibatch, batch, allreduce or allreduce_parallel_batches.
+        `parallel_batches` are the parts of a step, or workers of the parameter server, by default
+        as many as the session has cores; `paramserv_parameters` are its `mode`, LOCAL or
+        REMOTE_SPARK, and `utype`, BSP or ASP. `debug` prints the scripts, and `output_activations`
+        is a folder for what every layer makes of the rows that are scored.
+        The others need no setting any more: labels of both kinds are taken as they are, and a
+        script has its library in it. Raises InvalidData.
+        """
+        given: dict[str, Any] = {
+            "train": train_algo,
+            "test": test_algo,
+            "parallel": parallel_batches,
+            "parfor": parfor_parameters,
+            "paramserv": paramserv_parameters,
+        }
+        changed = {name: value for name, value in given.items() if value is not None}
+        if self._algorithm == Algorithm():
+            changed.setdefault("parallel", self.spark.sparkContext.defaultParallelism)
+        self._algorithm = replace(self._algorithm, **changed).checked()
+        self._debug = self._debug if debug is None else debug
+        if output_activations is not None:
+            self._activations = Path(output_activations)
+        self._forget()
+        return self
+
+    def setGPU(self, enable: bool) -> Self:
+        """Let SystemDS score on a GPU where that is faster. Raises InvalidSession if there is none;
+        so does `fit` while it is set.
+        """
+        return self._option(gpu=enable, force_gpu=False)
+
+    def setForceGPU(self, enable: bool) -> Self:
+        """Have SystemDS score on a GPU whatever it can. Raises InvalidSession if there is none; so
+        does `fit` while it is set.
+        """
+        return self._option(gpu=enable, force_gpu=enable)
+
+    def setExplain(self, explain: bool) -> Self:
+        """Print the plan of each script that is run."""
+        return self._option(explained=explain)
+
+    def setExplainLevel(self, explainLevel: str) -> Self:
+        """How the plan is printed: hops, runtime, recompile_hops or recompile_runtime."""
+        return self._option(level=explainLevel)
+
+    def setStatistics(self, statistics: bool) -> Self:
+        """Print the statistics of each script that is run."""
+        return self._option(statistics=statistics)
+
+    def setStatisticsMaxHeavyHitters(self, maxHeavyHitters: int) -> Self:
+        """How many of the slowest instructions the statistics have."""
+        return self._option(heavy_hitters=maxHeavyHitters)
+
+    def setExecutionType(self, place: str) -> Self:
+        """Where operators run: DRIVER, SPARK, or, chosen by sizes and memory, DRIVER_AND_SPARK."""
+        return self._option(place=place)
+
+    def setConfigProperty(self, propertyName: str, propertyValue: str) -> Self:
+        """Set one of SystemDS' own properties, such as `sysds.native.blas`."""
+        properties = {**self._systemds.options.properties, propertyName: str(propertyValue)}
+        return self._option(properties=properties)
+
+    def _option(self, **changed: Any) -> Self:
+        options = replace(self._systemds.options, **changed).checked()
+        if options.gpu:
+            self._systemds.check_gpu()
+        self._systemds.options = options
+        return self
+
+    def get_training_script(self) -> str:
+        """The DML that `fit` runs on class labels."""
+        return self._compilation.training_script(algorithm=self._algorithm).text
+
+    def get_prediction_script(self) -> str:
+        """The DML that `predict` runs."""
+        return self.compiled().script.text
+
+    def save(self, folder_path: Path | str, format: str = "binary") -> None:
+        """Write the weights to a folder as SystemML did, a matrix each: `format` is binary, csv or
+        text.
+        """
+        folder.save(self._systemds, self._graph, self._matrices, Path(folder_path), format)
+
+    def load(self, weights: Path | str, ignore_weights: Collection[str] = ()) -> Self:
+        """Read the weights that `save` wrote, but for the layers in `ignore_weights`. Raises
+        InvalidData.
+        """
+        self._changed(folder.load(self._systemds, self._graph, Path(weights), ignore_weights))
+        return self
+
+    def set_features_col(self, colName: str) -> Self:
+        """Name the column of features of DataFrames, by default `features`."""
+        self._columns = replace(self._columns, features=colName)
+        return self
+
+    def set_label_col(self, colName: str) -> Self:
+        """Name the column of labels of DataFrames, by default `label`."""
+        self._columns = replace(self._columns, label=colName)
+        return self
+
+    def explain(self, rows: int, *, training: bool = False, full: bool = False) -> str:
+        """How SystemDS would train on so many rows, or score them: each operator, and whether it
+        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory. A `full`
+        plan is SystemDS' own text, with the types of operands and the life of each variable.
+        """
+        positive("rows", rows)
+        script, shapes = (
+            self._compilation.training_plan(rows, self.batch_size, self._algorithm)
+            if training
+            else self.compiled().plan(rows)
+        )
+        plan = self._systemds.plan(script, shapes)
+        return PlainText(plan if full else readable(plan))
+
+    def close(self) -> None:
+        """Give up what is in the JVM, and remove the folder of weights that `fit` wrote."""
+        self._forget()
+        if self.weights is not None:
+            folder.remove(Path(self.weights))
+
+    def transform(self, X: Any) -> Any:
+        """What `predict` says."""
+        return self.predict(X)
+
+    def predict(self, X: Any) -> Any:
+        """The class of each row."""
+        raise NotImplementedError
+
+    def _examples(
+        self,
+        X: object,
+        y: object,
+        known: Classes | None,
+        sample_weight: object = None,
+        class_weight: Mapping[Any, float] | None = None,
+    ) -> Data:
+        """X and y, checked: arrays, or a DataFrame with the names of its columns."""
+        if not isinstance(X, DataFrame):
+            return examples.examples(self._compilation, X, y, known, sample_weight, class_weight)
+        columns = self._columns
+        if y is not None:
+            columns = replace(columns, label=str(y))
+        if sample_weight is not None:
+            columns = replace(columns, weight=str(sample_weight))
+        return examples.of_frame(self._compilation, self._systemds, X, columns, known, class_weight)
+
+    def _shown(self, script: Script) -> None:
+        if self._debug:
+            Console(soft_wrap=True).print(script.text, markup=False, highlight=False)
+
+    def compiled(self) -> CompiledModel:
+        """The scoring script with the weights as they are. Raises UnsupportedModel for a class of
+        models that scores otherwise.
+        """
+        self._compilation.scores()
+        return CompiledModel.of(self._graph, self._matrices, self._algorithm)
+
+    def _changed(self, matrices: dict[str, np.ndarray]) -> None:
+        """Take other weights; what was in the JVM for the old ones is given up."""
+        self._matrices = {**self._matrices, **matrices}
+        self._forget()
+
+    def _forget(self) -> None:
+        """Give up what is in the JVM for scoring."""
+        raise NotImplementedError

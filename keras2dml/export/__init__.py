@@ -1,0 +1,3 @@
+"""What is written for others: ONNX, programs for SystemDS' command line, folders of weights,
+the support page.
+"""

@@ -1,0 +1,299 @@
+"""The scripts as programs of their own: they read files and run with SystemDS' command line, on one
+machine and without Spark.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml import input_types
+from keras2dml.compilation import Compilation
+from keras2dml.dml import syntax
+from keras2dml.export.weights import file_names
+from keras2dml.objectives.objective import Objective
+from keras2dml.rendering.forward import Script
+from keras2dml.scripts import score as scoring
+from keras2dml.scripts.updates import AVERAGE
+
+COMMAND = (
+    "java --add-modules=jdk.incubator.vector -cp {} org.apache.sysds.api.DMLScript -exec singlenode"
+)
+FORMAT = "format: csv (as it is without) or binary, SystemDS' own; of X, Y and of what is written"
+WEIGHTS = "weights: the folder of weights, read in the format that each file's .mtd tells"
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A script that reads what it needs from files, which its `arguments` name."""
+
+    name: str
+    text: str
+    arguments: str
+
+    def command(self, jar: Path) -> str:
+        """What runs it in its folder, with the rows in files such as X.csv there."""
+        return f"{COMMAND.format(quote(str(jar)))} {self.arguments}"
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """A model's two programs, and the matrices by the names of the files that they read."""
+
+    scoring: Program
+    training: Program
+    matrices: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, compilation: Compilation, iterations: int) -> Programs:
+        """The programs of a compiled model. Where the learning rate changes from step to step, the
+        rates of so many `iterations` are written down.
+        """
+        return _Writing(compilation, iterations).programs()
+
+    def save(self, folder: Path) -> None:
+        """Write `score.dml`, `train.dml` and the folder `weights`, all of which are made."""
+        weights = folder / "weights"
+        weights.mkdir(parents=True, exist_ok=True)
+        for program in (self.scoring, self.training):
+            (folder / program.name).write_text(program.text, encoding="utf-8")
+        for name, matrix in self.matrices.items():
+            np.savetxt(weights / name, matrix, fmt="%.17g", delimiter=",")
+            rows, columns = matrix.shape
+            about = {
+                "data_type": "matrix",
+                "value_type": "double",
+                "rows": rows,
+                "cols": columns,
+                "format": "csv",
+                "header": False,
+                "sep": ",",
+            }
+            (weights / f"{name}.mtd").write_text(json.dumps(about), encoding="utf-8")
+
+
+class _Writing:
+    """The programs of one model while they are written."""
+
+    def __init__(self, compilation: Compilation, iterations: int) -> None:
+        self.compilation, self.iterations = compilation, iterations
+        graph, optimizer = compilation.graph, compilation.configuration.optimizer
+        self.kept = file_names(graph)
+        self.kept |= {name: f"{name}.mtx" for name, _ in graph.constants()}
+        self.constants = {name: one.matrix for name, one in graph.constants()}
+        rate: Any = optimizer._learning_rate
+        changes = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+        self.scheduled = changes or compilation.optimizer.factors is not None
+        goals = tuple(
+            replace(goal, of_classes=goal.loss.kind == "sparse") for goal in compilation.goals
+        )
+        self.objective = Objective(graph, goals, compilation.regularizers)
+        self.matrices: dict[str, np.ndarray] = {}
+
+    def programs(self) -> Programs:
+        """Both programs; `matrices` is filled as they are written."""
+        for name, matrix in {**self.compilation.weights(), **self.constants}.items():
+            self.matrices[self.kept[name]] = matrix
+        scored, trained = self._scoring(), self._training()
+        return Programs(scored, trained, self.matrices)
+
+    def _scoring(self) -> Program:
+        script = scoring.render(self.compilation.graph)
+        several = len(script.outputs) > 1
+        written = {
+            name: name.replace("output", "out") if several else "out" for name in script.outputs
+        }
+        about = [
+            *self._about_inputs(),
+            WEIGHTS,
+            *(
+                f"{argument}: the file that takes {name}, a row for each example"
+                for name, argument in written.items()
+            ),
+            FORMAT,
+        ]
+        names = [*self._inputs, "weights", *written.values()]
+        after = [f"write({name}, ${out}, format=format)" for name, out in written.items()]
+        return _program("score.dml", "Scores rows", names, about, self._reads(), script, after)
+
+    def _training(self) -> Program:
+        script = self.compilation.training_script(self.objective)
+        about = [
+            *self._about_inputs(),
+            *self._about_targets(),
+            WEIGHTS,
+            "out: the folder that takes the trained weights, and history.mtx: of each step the sums"
+            " that the script's comment tells",
+            "epochs: how often all rows are gone through, 1 without; in their order, so shuffle"
+            " the files",
+            "batch_size: the rows of a step, 32 without",
+            "seed: of dropout, 42 without",
+            *(
+                [f"at most {self.iterations} steps: their learning rates are in the weights"]
+                if self.scheduled
+                else [f"learning_rate: {self._rate} without"]
+            ),
+            FORMAT,
+        ]
+        # Constants before the script prepares them under the same name.
+        constants = [_write(name, self.kept[name]) for name in self.constants]
+        before = [*self._reads(), *constants, *self._target_reads(), *self._run(), *self._state()]
+        names = [*self._inputs, *self.objective.targets, "weights", "out"]
+        return _program(
+            "train.dml", "Trains", names, about, before, script, [*self._averaged(), *self._ends()]
+        )
+
+    @property
+    def _inputs(self) -> list[str]:
+        graph = self.compilation.graph
+        return [graph.input_name(value) for value in graph.inputs]
+
+    def _about_inputs(self) -> Iterator[str]:
+        for name, value in zip(self._inputs, self.compilation.graph.inputs, strict=True):
+            shape = f", each {syntax.shape(value.stored)} in row-major order"
+            order = shape if len(value.stored) > 1 else ""
+            yield f"{name}: rows of features (N x {value.size}){order}; a file without a header"
+
+    def _about_targets(self) -> Iterator[str]:
+        for name, goal in zip(self.objective.targets, self.objective.goals, strict=True):
+            kind = (
+                f"class numbers from 0 to {goal.value.shape[-1] - 1} (N x {goal.vectors})"
+                if goal.of_classes
+                else f"numbers as Keras takes them (N x {goal.width})"
+            )
+            yield f"{name}: {kind}; the loss is {goal.loss.name}"
+
+    def _reads(self) -> list[str]:
+        lines = ['format = ifdef($format, "csv")', 'weights = ifdef($weights, "weights")']
+        for name, value in zip(self._inputs, self.compilation.graph.inputs, strict=True):
+            lines += [f"{name} = read(${name}, format=format)", _checked(name, value.size)]
+            lines += input_types.statements(name, value)
+        return [*lines, *(_read(name, file) for name, file in self.kept.items())]
+
+    def _target_reads(self) -> Iterator[str]:
+        for name, goal in zip(self.objective.targets, self.objective.goals, strict=True):
+            yield f"{name} = read(${name}, format=format)"
+            yield _checked(name, goal.width)
+            if goal.of_classes:
+                classes = goal.value.shape[-1]
+                wrong = f"{name} has class numbers out of range: give 0 to {classes - 1}."
+                yield f"if (min({name}) < 0 | max({name}) > {classes - 1}) {{"
+                yield f"  stop({syntax.quoted(wrong)})"
+                yield "}"
+                yield f"{name} = {name} + 1"
+
+    def _run(self) -> list[str]:
+        steps = self.compilation.steps
+        lines = [
+            "epochs = ifdef($epochs, 1)",
+            "batch_size = ifdef($batch_size, 32)",
+            "seed = ifdef($seed, 42)",
+            f"iterations = as.integer(epochs * ceil(nrow({self._inputs[0]}) / batch_size))",
+            f"iteration_before = {steps}",
+            "batch_before = 0",
+        ]
+        if not self.scheduled:
+            return [
+                *lines,
+                f"learning_rate = ifdef($learning_rate, {self._rate})",
+                "schedule = matrix(learning_rate, rows=iterations, cols=1)",
+            ]
+        optimizer = self.compilation.optimizer
+        self.matrices["schedule.mtx"] = optimizer.scheduled(steps, self.iterations)
+        many = (
+            f"There are learning rates for {self.iterations} steps: compile with more --iterations."
+        )
+        return [
+            *lines,
+            _read("schedule", "schedule.mtx"),
+            f"if (iterations > {self.iterations}) {{",
+            f"  stop({syntax.quoted(many)})",
+            "}",
+        ]
+
+    @property
+    def _rate(self) -> str:
+        compilation = self.compilation
+        return syntax.literal(float(compilation.optimizer.scheduled(compilation.steps, 1)[0, 0]))
+
+    def _state(self) -> Iterator[str]:
+        """The optimizer's matrices: of one number, as they are at first, or from files."""
+        for name, matrix in self.compilation.state().items():
+            rows, columns = matrix.shape
+            if np.ptp(matrix) == 0:
+                number = syntax.literal(float(matrix[0, 0]))
+                yield f"{name} = matrix({number}, rows={rows}, cols={columns})"
+            else:
+                self.matrices[f"{name}.mtx"] = matrix
+                yield _read(name, f"{name}.mtx")
+
+    def _averaged(self) -> Iterator[str]:
+        """Keras' averages take the weights' places when training ends."""
+        if self.compilation.optimizer.average is not None:
+            for one in self.compilation.graph.parameters:
+                if one.trainable:
+                    yield f"{one.name} = {one.name}_{AVERAGE}"
+
+    def _ends(self) -> list[str]:
+        last = sum(count for _, count, _ in self.objective.columns())
+        told = [
+            "last = min(epoch * batches, iterations)",
+            "part = history[((epoch - 1) * batches + 1):last,]",
+            f'print("Epoch " + epoch + ": loss " + sum(part[,1]) / sum(part[,{last}]))',
+        ]
+        return [
+            *syntax.block("for (epoch in 1:epochs)", told),
+            *(_write(name, file) for name, file in self.kept.items() if name not in self.constants),
+            _write("history", "history.mtx"),
+        ]
+
+
+def _program(
+    name: str,
+    does: str,
+    arguments: list[str],
+    about: list[str],
+    before: list[str],
+    script: Script,
+    after: list[str],
+) -> Program:
+    """A script between what reads for it and what writes after it."""
+    given = [
+        f"{argument}={argument if argument in ('weights', 'out') else f'{argument}.csv'}"
+        for argument in arguments
+    ]
+    if name == "score.dml":
+        given = [one.replace("out=out", "out=scores.csv") for one in given]
+    called = f"-f {name} -nvargs {' '.join(given)}"
+    head = [
+        f"{does} on one machine, without Spark:",
+        "",
+        f"  {COMMAND.format('SystemDS.jar')} \\",
+        f"    {called}",
+        "",
+        "SystemDS.jar comes with the Python package systemds 3.4.0. The arguments:",
+        *(f"  {line}" for line in about),
+    ]
+    parts = [syntax.comments(head), "\n".join(before), script.text.rstrip(), "\n".join(after)]
+    return Program(name, "\n\n".join(parts) + "\n", called)
+
+
+def _read(variable: str, file: str) -> str:
+    return f'{variable} = read(weights + "/{file}")'
+
+
+def _write(variable: str, file: str) -> str:
+    return f'write({variable}, $out + "/{file}", format=format)'
+
+
+def _checked(name: str, columns: int) -> str:
+    """A statement that stops where a matrix has not so many columns."""
+    wrong = f"{name} must have {columns} columns, one row for each example; it has "
+    return f"if (ncol({name}) != {columns}) {{ stop({syntax.quoted(wrong)} + ncol({name})) }}"

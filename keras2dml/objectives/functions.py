@@ -1,0 +1,253 @@
+"""Loss and metric functions of a user's, made of Keras' operations, as functions in DML.
+
+Such a function takes rows of predictions P and of targets Y, one for each vector along the last
+axis of an output, as the library's do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+from keras2dml.dml import syntax
+from keras2dml.graph import INPUT, Call, Graph, Named, Value, calls_of, source_of
+from keras2dml.rendering.backward import Backward
+from keras2dml.rendering.forward import Forward
+from keras2dml.rules import Refusal, call
+from keras2dml.rules.layouts import in_keras_order, of_vectors, squashed_by, vectors
+from keras2dml.rules.operations.batches import is_whole, whole_batches
+from keras2dml.rules.tracing import traced
+from keras2dml.structure import Structure
+
+PROBABILITIES = ("binary_entropy", "categorical_entropy")
+"""Operations on probabilities, in the place of which Keras takes logits where it knows them."""
+NUMBERS = 100_000
+"""How many numbers a function may have in its text."""
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A function of the library, and what it is taken of: `takes` is the output, or what went into
+    the softmax or sigmoid that makes it.
+
+    A `scalar` function gives one number for a batch; that of a `whole` one is no mean of its
+    parts'. Another one gives a number for each vector, if it gives `one_each`, or several.
+    """
+
+    name: str
+    takes: Value
+    scalar: bool
+    whole: bool
+    by_vector: bool
+    one_each: bool
+
+
+def written(
+    function: Callable[..., Any],
+    output: Value,
+    logits: Value | None,
+    told: str,
+    dtype: str,
+    *,
+    name: str,
+    as_loss: bool = False,
+    summed: bool = False,
+) -> Written:
+    """The DML function of a function of targets and predictions, of which `logits` are what went
+    into the softmax or sigmoid that makes them, if one does.
+
+    A loss, `summed` or a mean, has its gradient. Raises Refusal with what is not compiled, which
+    `told` begins.
+    """
+    graph = _graph(function, output, None, told, dtype)
+    if logits is None or not _takes_probabilities(graph):
+        takes = output
+    else:
+        graph, takes = _graph(function, output, logits, told, dtype), logits
+    layout = _Layout.of(graph.output, output, summed=summed)
+    body = _loss(graph, layout) if as_loss else _metric(graph, layout)
+    results = ("losses", "gradient") if as_loss else ("counts" if layout.scalar else "values",)
+    vectors_of = layout.parts == layout.vectors
+    return Written(
+        _entered(name, results, body),
+        takes,
+        layout.scalar,
+        layout.whole,
+        vectors_of and not layout.scalar,
+        vectors_of and not layout.scalar and layout.numbers == 1,
+    )
+
+
+def _graph(
+    function: Callable[..., Any], output: Value, logits: Value | None, told: str, dtype: str
+) -> Graph:
+    """What the function computes, of the inputs P and Y."""
+    predictions, targets = (
+        Value.of(output.shape).made_by(Call(INPUT, (), name, {"out": output.shape}))
+        for name in ("P", "Y")
+    )
+    made = predictions if logits is None else _squashed(output, predictions)
+    with whole_batches():
+        results = traced(function, targets, made, told=told, name="step", dtype=dtype)
+        if len(results) != 1:
+            message = f"{told}, which gives {len(results)} tensors. Let it give one."
+            raise Refusal(message)
+        (result,) = results
+        if not is_whole(result):
+            result = in_keras_order(SimpleNamespace(name="step"), result)
+    calls = calls_of((result,))
+    names: dict[Named, str] = {source_of(predictions): "P", source_of(targets): "Y"}
+    taken: Counter[str] = Counter()
+    for step in calls:
+        taken[step.function] += 1
+        names[step] = f"step_{step.function}_{taken[step.function]}"
+        for constant in step.constants:
+            names[constant] = f"{names[step]}_{constant.argument}"
+    numbers = sum(constant.matrix.size for step in calls for constant in step.constants)
+    if numbers > NUMBERS:
+        message = (
+            f"{told}, which has {numbers} numbers of its own or puts as many elements elsewhere."
+            f" Compiled are {NUMBERS}: let the model do that."
+        )
+        raise Refusal(message)
+    nameless = Structure("inputs", ()), Structure("outputs", ())
+    inputs = (predictions, targets)
+    return Graph("", inputs, (result,), calls, (), names, False, *nameless)
+
+
+def _squashed(output: Value, logits: Value) -> Value:
+    """The output again, of its logits."""
+    layer, made = SimpleNamespace(name="step"), squashed_by(output)
+    if made is None or made.function == "sigmoid":
+        return call(layer, "sigmoid", logits)
+    return of_vectors(layer, call(layer, "softmax", vectors(layer, logits)), logits)
+
+
+def _takes_probabilities(graph: Graph) -> bool:
+    """Whether an operation takes the predictions for probabilities."""
+    predictions = source_of(graph.inputs[0])
+    return any(
+        step.function in PROBABILITIES
+        and any(predictions in _origins(value) for value in step.inputs[:1])
+        for step in graph.calls
+    )
+
+
+def _origins(value: Value) -> set[Call]:
+    """The call that makes a value, or that which makes the rows of which it is folded."""
+    made = source_of(value)
+    return {made} | ({source_of(made.inputs[0])} if made.function == "fold" else set())
+
+
+@dataclass(frozen=True, eq=False)
+class _Layout:
+    """How the result of a function is made up: `parts` for each example, one for each vector or
+    one for all, of so many `numbers`. A `whole` one is one for all examples.
+    """
+
+    value: Value
+    vectors: int
+    parts: int
+    numbers: int
+    scalar: bool
+    whole: bool
+    summed: bool
+
+    @classmethod
+    def of(cls, result: Value, output: Value, *, summed: bool) -> _Layout:
+        """The layout of a result; the mean of all examples' is that of each of them."""
+        scalar, value = is_whole(result), result
+        if scalar and source_of(result).function == "column_means" and result.size == 1:
+            value = source_of(result).inputs[0]
+        whole = is_whole(value)
+        leading = output.shape[:-1]
+        many, size = math.prod(leading), abs(value.rows) * value.size
+        fits = value.rows > 1 or value.shape[: len(leading)] == leading
+        parts = many if fits and size % many == 0 else 1
+        numbers = size if whole else size // parts
+        return cls(value, many, parts, numbers, scalar, whole, summed and not scalar)
+
+
+def _loss(graph: Graph, layout: _Layout) -> list[str]:
+    """Statements for the losses of the rows, and for the gradient of their sum."""
+    forward = Forward.of(graph, training=True)
+    backward = Backward(forward, wanted=graph.inputs[:1])
+    variable, gradient = forward[layout.value], backward.add(layout.value)
+    repeats = 1 if layout.whole else layout.vectors // layout.parts
+    seed = 1.0 if layout.summed else repeats / layout.numbers
+    backward.run()
+    ones = f"matrix({syntax.literal(seed)}, rows=nrow({variable}), cols=ncol({variable}))"
+    losses = _means(variable, layout)
+    if repeats > 1:
+        share = f" / {repeats}" if layout.summed else ""
+        spread = f"({losses}{share}) %*% matrix(1, rows=1, cols={repeats})"
+        losses = f"matrix({spread}, rows=nrow(P), cols=1)"
+    return [
+        *_inputs(graph, layout.vectors),
+        *_forward_lines(graph, forward),
+        f"losses = {losses}",
+        f"{gradient} = {ones}",
+        *backward.lines,
+        f"gradient = matrix({backward.of(graph.inputs[0])}, rows=nrow(P), cols=ncol(P))",
+    ]
+
+
+def _metric(graph: Graph, layout: _Layout) -> list[str]:
+    """Statements for the values of the rows, or for that of a batch, and that it is one."""
+    forward = Forward.of(graph, training=True)
+    lines = [*_inputs(graph, layout.vectors), *_forward_lines(graph, forward)]
+    if layout.scalar:
+        mean = f"as.matrix(mean({forward[graph.output]}))"
+        return [*lines, f"counts = cbind({mean}, matrix(1, rows=1, cols=1))"]
+    return [*lines, f"values = {_means(forward[layout.value], layout)}"]
+
+
+def _means(variable: str, layout: _Layout) -> str:
+    """The numbers of each part in one."""
+    if layout.whole:
+        return f"as.matrix({'sum' if layout.summed else 'mean'}({variable}))"
+    rows = "nrow(P)" if layout.parts == layout.vectors else f"nrow(P) / {layout.vectors}"
+    parts = f"matrix({variable}, rows={rows}, cols={layout.numbers})"
+    if layout.numbers == 1:
+        return parts
+    return f"{'rowSums' if layout.summed else 'rowMeans'}({parts})"
+
+
+def _inputs(graph: Graph, many: int) -> list[str]:
+    """Each example as a row."""
+    return [
+        f"{graph.names[source_of(value)]}_batch = matrix({name}, rows=nrow({name}) / {many},"
+        f" cols=ncol({name}) * {many})"
+        for value, name in zip(graph.inputs, ("P", "Y"), strict=True)
+    ]
+
+
+def _forward_lines(graph: Graph, forward: Forward) -> list[str]:
+    """The constants, and the steps."""
+    constants = []
+    for name, constant in graph.constants():
+        rows, columns = constant.matrix.shape
+        numbers = " ".join(map(repr, constant.matrix.ravel().astype(float).tolist()))
+        constants.append(f"{name} = matrix({syntax.quoted(numbers)}, rows={rows}, cols={columns})")
+    return [*constants, *forward.setup, *forward.lines]
+
+
+def _entered(name: str, results: tuple[str, ...], body: list[str]) -> str:
+    """The name under which the library has a function with this body."""
+    returned = ", ".join(f"matrix[double] {result}" for result in results)
+    for number in count(1):
+        unused = syntax.identifier(f"{name}_{number}" if number > 1 else name)
+        head = f"{unused} = function(matrix[double] P, matrix[double] Y)\n    return ({returned})"
+        text = "\n".join(syntax.block(head, body)) + "\n"
+        (defined,) = syntax.functions(text)
+        known = syntax.library().get(unused)
+        if known is None:
+            syntax.define(text)
+        if known is None or known.text == defined.text:
+            return unused
+    raise AssertionError

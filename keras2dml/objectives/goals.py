@@ -1,0 +1,63 @@
+"""The goals of a Keras model: what the loss and the metrics of each output are in DML."""
+
+from __future__ import annotations
+
+import keras
+
+from keras2dml.graph import Graph
+from keras2dml.objectives.configuration import Configuration
+from keras2dml.objectives.losses import loss_of
+from keras2dml.objectives.metrics import Metric, metric_of
+from keras2dml.objectives.objective import Goal
+from keras2dml.reader import last_layer
+from keras2dml.rules.models import gives_of, stand_in
+
+
+def goals_of(
+    model: keras.Model, graph: Graph | None, configuration: Configuration
+) -> tuple[tuple[Goal, ...], list[str]]:
+    """The goal of each output, or complaints about losses and metrics, which there are of a model
+    that has no graph, too. An output without a loss, which is not trained, says numbers.
+    """
+    goals, complaints = [], []
+    outputs = getattr(model, "outputs", None) or ()
+    wanted = zip(
+        gives_of(model).names,
+        graph.outputs if graph else map(stand_in, outputs),
+        configuration.losses,
+        configuration.weights,
+        configuration.metrics,
+        configuration.weighted_metrics,
+        strict=True,
+    )
+    for number, (name, output, configured, weight, metrics, weighted) in enumerate(wanted):
+        if not output.shape:
+            continue  # which the model is refused for
+        wanted_loss = "mean_squared_error" if configured is None else configured
+        loss, about = loss_of(wanted_loss, output, weight, last_layer(model, number))
+        complaints += about
+        measured: list[Metric] = []
+        kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]
+        for one, counts in kinds:
+            kind = loss.kind if loss else None
+            metric, about = metric_of(one, output, last_layer(model, number), kind, weighted=counts)
+            complaints += about
+            measured += [metric] if metric else []
+            if metric and output.mask and metric.literal and not metric.masked:
+                complaints.append(
+                    f"The output {name!r} has a mask, and the metric {metric.name!r} gives no"
+                    " single number for each step: take the mean over the last axis, or leave"
+                    " Masking or mask_zero out."
+                )
+        mask = output.mask
+        by_step = mask is None or mask.size * output.shape[-1] == output.size
+        if loss is not None and mask and not (loss.weighable and by_step):
+            complaints.append(
+                f"The output {name!r} has a mask of shape {mask.shape}, and the loss {loss.name!r}"
+                " has no number for each of its elements: take another loss, or leave Masking or"
+                " mask_zero out."
+            )
+        if loss is not None:
+            of_classes = loss.kind in ("sparse", "classes")
+            goals.append(Goal(name, output, loss, tuple(measured), of_classes))
+    return tuple(goals), complaints

@@ -1,0 +1,299 @@
+"""Losses: which DML function is a Keras loss on an output of this model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from inspect import signature
+from typing import Any
+
+import keras
+from keras.src.losses.losses import LossFunctionWrapper
+from keras.src.utils.naming import get_object_name
+
+from keras2dml import backend
+from keras2dml.dml import syntax
+from keras2dml.graph import PENALTY, Scalar, Value, source_of
+from keras2dml.objectives.functions import written
+from keras2dml.rules import Refusal
+from keras2dml.rules.activations import label
+from keras2dml.rules.layouts import logits_of
+
+# Keras' loss: the library's function of probabilities or numbers, of logits where there is one.
+ENTROPIES = {
+    keras.losses.CategoricalCrossentropy: "cross_entropy",
+    keras.losses.SparseCategoricalCrossentropy: "cross_entropy",
+    keras.losses.BinaryCrossentropy: "binary_cross_entropy",
+    keras.losses.BinaryFocalCrossentropy: "binary_focal_cross_entropy",
+    keras.losses.CategoricalFocalCrossentropy: "categorical_focal_cross_entropy",
+}
+PLAIN = {
+    keras.losses.MeanSquaredError: "mean_squared_error",
+    keras.losses.MeanAbsoluteError: "mean_absolute_error",
+    keras.losses.MeanAbsolutePercentageError: "mean_absolute_percentage_error",
+    keras.losses.MeanSquaredLogarithmicError: "mean_squared_logarithmic_error",
+    keras.losses.CosineSimilarity: "cosine_similarity",
+    keras.losses.Huber: "huber",
+    keras.losses.LogCosh: "log_cosh",
+    keras.losses.KLDivergence: "kl_divergence",
+    keras.losses.Poisson: "poisson",
+    keras.losses.Hinge: "hinge",
+    keras.losses.SquaredHinge: "squared_hinge",
+    keras.losses.CategoricalHinge: "categorical_hinge",
+    keras.losses.CategoricalGeneralizedCrossEntropy: "categorical_generalized_cross_entropy",
+    keras.losses.Dice: "dice",
+    keras.losses.Tversky: "tversky",
+    keras.losses.Circle: "circle",
+}
+SPARSE = (
+    keras.losses.SparseCategoricalCrossentropy,
+    keras.losses.CategoricalGeneralizedCrossEntropy,
+)
+"""The losses whose targets are class numbers; those of `CLASSES` take them too."""
+CLASSES = (
+    *SPARSE,
+    keras.losses.CategoricalCrossentropy,
+    keras.losses.CategoricalFocalCrossentropy,
+    keras.losses.CategoricalHinge,
+    keras.losses.KLDivergence,
+)
+BINARY = (
+    keras.losses.BinaryCrossentropy,
+    keras.losses.BinaryFocalCrossentropy,
+    keras.losses.Hinge,
+    keras.losses.SquaredHinge,
+)
+HINGES = ("hinge", "squared_hinge", "categorical_hinge")
+WHOLE = (keras.losses.Dice, keras.losses.Tversky, keras.losses.Circle)
+"""The losses that are one number for a whole batch."""
+REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
+COMPILED = {**ENTROPIES, **PLAIN}
+FUNCTIONS = {kind().fn: kind for kind in COMPILED}
+"""Keras' loss functions, and the losses that they are."""
+TREATED = frozenset(("name", "reduction", "dtype", "from_logits", "label_smoothing"))
+
+
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """A DML loss function with its constants, and the value that it takes.
+
+    The function takes rows of predictions P and of targets Y, and returns the loss of each row and
+    its gradient at P. Targets are scaled and moved by `smoothing`. `kind` says what they are:
+    "sparse" class numbers, "classes" as numbers or probabilities, "binary", "numbers", or "labels"
+    that only say which rows belong together.
+    """
+
+    name: str
+    function: str
+    takes: Value
+    kind: str
+    constants: Mapping[str, Scalar] = field(default_factory=dict)
+    smoothing: tuple[float, float] = (1.0, 0.0)
+    reduction: str = "sum_over_batch_size"
+    weight: float = 1.0
+    reads_probabilities: bool = True
+    """Whether the output is a probability, and no logit or signed number."""
+    whole: bool = False
+    """Whether it is one number for a batch, and no mean of those of its parts."""
+    weighable: bool = True
+    """Whether each row has a loss of its own, which may have a weight."""
+    literal: bool = False
+    """Whether it sees the targets in the shape in which users give them."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the loss of a batch is the sum of its parts' shares."""
+        return not (self.by_batch and self.reduction != "sum") and self.function not in HINGES
+
+    @property
+    def threshold(self) -> float:
+        """Of two classes in one output: from where on it is the second."""
+        return 0.5 if self.reads_probabilities else 0.0
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether the loss of all rows is another one than the mean of its parts."""
+        return self.whole or self.function in HINGES or self.reduction not in REDUCTIONS[:2]
+
+
+def loss_of(
+    configured: object, output: Value, weight: float, layer: str
+) -> tuple[Loss | None, list[str]]:
+    """The Loss of what `model.compile(loss=...)` was given, or the complaints about it.
+
+    `layer` is the one that makes the output: Keras looks through it if it is an activation.
+    """
+    loss: Any = resolved(configured, output)
+    if type(loss) not in COMPILED:
+        if is_function(loss):
+            return _of_function(loss, output, weight, layer)
+        names = ", ".join(sorted(kind.__name__ for kind in COMPILED))
+        remedy = "compile() the model with one of these, or with a function made of keras.ops."
+        return None, [f"The loss is {configured!r}. Compiled are {names}: {remedy}"]
+    smoothing = float(getattr(loss, "_fn_kwargs", {}).get("label_smoothing") or 0.0)
+    classes = 2 if type(loss) in BINARY else output.shape[-1]
+    function, takes = _function(loss, output, layer)
+    constants, complaints = _constants(loss, function)
+    softmax = _is_softmax(output, layer) and logits_of_last(output, layer) is None
+    if backend.is_tensorflow() and _looks(loss) and softmax:
+        complaints.append(
+            f"The loss {loss.name!r} is one of a softmax over another axis than the last, whose"
+            " input Keras takes for logits along the last axis: put Permute before the softmax."
+        )
+    if function == "binary_focal_cross_entropy_of_logits" and not backend.is_tensorflow():
+        complaints.append(
+            f"The loss {loss.name!r} has from_logits=True, and Keras on {backend.backend()} clips"
+            " its probabilities: end the model with a sigmoid, and leave from_logits out."
+        )
+    if loss.reduction not in REDUCTIONS:
+        complaints.append(
+            f"The loss {loss.name!r} has reduction={loss.reduction!r}. Training needs one number:"
+            f" use one of {', '.join(map(repr, REDUCTIONS))}."
+        )
+    if type(loss) is keras.losses.Circle and len(output.shape) > 1:
+        complaints.append(
+            f"The loss {loss.name!r} takes one vector for each example. The output is (N,"
+            f" {', '.join(map(str, output.shape))}): flatten it."
+        )
+    return Loss(
+        loss.name,
+        function,
+        takes,
+        _kind(loss),
+        constants,
+        (1 - smoothing, smoothing / classes),
+        loss.reduction,
+        weight,
+        not (function.endswith("of_logits") and takes is output) and function not in HINGES,
+        whole=type(loss) in WHOLE,
+        weighable=type(loss) not in WHOLE,
+    ), complaints
+
+
+def is_function(configured: object) -> bool:
+    """Whether a loss or a metric is a function of a user's, or a loss of a user's class."""
+    if isinstance(configured, keras.losses.Loss):
+        kind = type(configured)
+        return kind is LossFunctionWrapper or not kind.__module__.startswith("keras.")
+    module = getattr(configured, "__module__", "")
+    return callable(configured) and not str(module).startswith("keras.")
+
+
+def _of_function(
+    configured: Any, output: Value, weight: float, layer: str
+) -> tuple[Loss | None, list[str]]:
+    """The Loss of a function, or of the call() of a class, made of Keras' operations."""
+    name = get_object_name(configured)
+    given = isinstance(configured, keras.losses.Loss)
+    loss = configured if given else LossFunctionWrapper(configured, name=name)
+    told = f"The loss is {label(configured)}"
+    reductions = REDUCTIONS[:3]
+    if loss.reduction not in reductions or type(loss).__call__ is not keras.losses.Loss.__call__:
+        return None, [
+            f"{told}, with reduction={loss.reduction!r}, or a __call__ of its own. Compiled is what"
+            f" call() gives, with one of {', '.join(map(repr, reductions))}: use one of these."
+        ]
+    summed = loss.reduction == "sum"
+    logits = logits_of_last(output, layer)
+    try:
+        made = written(
+            loss.call,
+            output,
+            logits,
+            told,
+            loss.dtype,
+            name=f"loss_{name}",
+            as_loss=True,
+            summed=summed,
+        )
+    except Refusal as refusal:
+        return None, list(refusal.complaints)
+    return Loss(
+        name,
+        made.name,
+        made.takes,
+        "numbers",
+        reduction="sum" if summed and not made.scalar else "sum_over_batch_size",
+        weight=weight,
+        whole=made.whole,
+        weighable=made.one_each,
+        literal=type(loss) is not LossFunctionWrapper,
+    ), []
+
+
+def resolved(configured: Any, output: Value) -> object:
+    """The loss object of a name, a function or an object, as Keras finds it."""
+    if str(configured).lower() in ("crossentropy", "ce"):
+        binary = output.shape[-1] == 1
+        return (
+            keras.losses.BinaryCrossentropy() if binary else keras.losses.CategoricalCrossentropy()
+        )
+    found = keras.losses.get(configured)
+    return FUNCTIONS[found]() if found in FUNCTIONS else found
+
+
+def _kind(loss: object) -> str:
+    if type(loss) is keras.losses.Circle:
+        return "labels"
+    if type(loss) in SPARSE:
+        return "sparse"
+    if type(loss) in CLASSES:
+        return "classes"
+    return "binary" if type(loss) in BINARY else "numbers"
+
+
+def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
+    """The DML function and the value that it takes: on TensorFlow Keras looks through a final
+    softmax or sigmoid at the logits, and clips probabilities only where the output is neither.
+    """
+    if type(loss) in PLAIN:
+        return PLAIN[type(loss)], output
+    name = ENTROPIES[type(loss)]
+    tensorflow = backend.is_tensorflow()
+    through = logits_of_last(output, layer) if tensorflow and _looks(loss) else None
+    if through is not None:
+        return f"{name}_of_logits", through
+    if loss._fn_kwargs["from_logits"]:
+        return f"{name}_of_logits", output
+    sparse = tensorflow and type(loss) is keras.losses.SparseCategoricalCrossentropy
+    return f"{'sparse_' * sparse}{name}_of_probabilities", output
+
+
+def _looks(loss: Any) -> bool:
+    """Whether a loss takes what went into a final softmax or sigmoid."""
+    kind = type(loss)
+    if kind is keras.losses.BinaryFocalCrossentropy and loss._fn_kwargs["from_logits"]:
+        return False
+    return kind in ENTROPIES and kind is not keras.losses.CategoricalFocalCrossentropy
+
+
+def logits_of_last(output: Value, layer: str) -> Value | None:
+    """What went into the softmax or sigmoid that makes the output, if that is its last layer."""
+    while source_of(output).training == PENALTY:
+        output = source_of(output).inputs[0]
+    return logits_of(output) if source_of(output).layer == layer else None
+
+
+def _is_softmax(output: Value, layer: str) -> bool:
+    """Whether a softmax makes the output, along whatever axis."""
+    last = source_of(output)
+    while last.layer == layer and last.function in ("linear", "fold", "unfold"):
+        last = source_of(last.inputs[0])
+    return last.layer == layer and last.function == "softmax"
+
+
+def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
+    """The loss' arguments that the DML function takes, and complaints about the others."""
+    defaults = signature(type(loss).__init__).parameters
+    taken = syntax.function(function).arguments
+    constants: dict[str, Scalar] = {"total": loss.reduction == "sum"} if "total" in taken else {}
+    complaints = []
+    for name, value in {**loss.get_config(), **loss._fn_kwargs}.items():
+        if name in taken and isinstance(value, (bool, int, float)):
+            constants[name] = value if isinstance(value, bool) else float(value)
+        elif name not in TREATED and (name in taken or value != defaults[name].default):
+            needs = "a number" if name in taken else f"{name}={defaults[name].default!r}"
+            complaints.append(
+                f"The loss {loss.name!r} has {name}={value!r}. It is compiled with {needs} only."
+            )
+    return constants, complaints

@@ -1,0 +1,75 @@
+"""Steps that depend on the shape of a variable: Muon's and Adafactor's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.graph import Scalar, Weight
+from keras2dml.objectives.update import Step
+from keras2dml.rules.arguments import rounded
+
+
+def adafactor(optimizer: Any, weight: Weight) -> Step:
+    """The squares of gradients as the product of their means along the last axis and along the one
+    before it; of a vector as they are.
+    """
+    constants = {
+        "beta_2_decay": float(optimizer.beta_2_decay),
+        "epsilon_1": float(optimizer.epsilon_1),
+        "epsilon_2": rounded(optimizer.epsilon_2),
+        "clip_threshold": float(optimizer.clip_threshold),
+    }
+    if len(weight.shape) < 2:
+        return Step("adafactor_vector", {"v": 0.0}, constants)
+    axes = {"last": -1, "before": -2}
+    sizes: dict[str, Scalar] = {}
+    for name, axis in axes.items():
+        sizes[f"{name}_size"], sizes[f"{name}_stride"] = _extent(weight, axis)
+    state = {"r": 0.0, "c": 0.0, "v": 0.0}
+    return Step("adafactor", state, {**constants, **sizes}, reduced={"r": -1, "c": -2})
+
+
+def _extent(weight: Weight, axis: int) -> tuple[int, int]:
+    """The size of an axis of Keras' variable, and how far apart its neighbours are in DML."""
+    axes = weight.axes or tuple(range(len(weight.shape)))
+    place = axes.index(axis % len(axes))
+    return weight.stored[place], math.prod(weight.stored[place + 1 :])
+
+
+def muon(optimizer: Any, weight: Weight) -> Step:
+    """Of matrices, the momentum made nearly orthogonal, which the order of rows and columns does
+    not change; of all else, and of what the user excludes, a step of Adam.
+    """
+    if optimizer._should_use_adamw(weight.variable):
+        betas = {f"beta_{n}": float(getattr(optimizer, f"adam_beta_{n}")) for n in (1, 2)}
+        bias = {f"bias_{n}": rounded(betas[f"beta_{n}"]) for n in (1, 2)}
+        constants = {**betas, **bias, "epsilon": float(optimizer.epsilon)}
+        state = {"momentums": 0.0, "velocities": 0.0}
+        return Step("adam", state, constants, attributes={"velocities": "adam_velocities"})
+    largest = keras.ops.maximum(*weight.shape)
+    rate = 1.0 if optimizer.rms_rate is None else optimizer.rms_rate
+    root = 1.0 if optimizer.rms_rate is None else float(np.asarray(keras.ops.sqrt(largest)))
+    return Step(
+        "muon",
+        {"momentums": 0.0},
+        {
+            "momentum": float(optimizer.momentum),
+            "nesterov": bool(optimizer.nesterov),
+            "rounds": int(optimizer.ns_steps),
+            "a": float(optimizer.muon_a),
+            "b": float(optimizer.muon_b),
+            "c": float(optimizer.muon_c),
+            "rate": root * rate,
+            "rows": weight.stored[0],
+        },
+    )
+
+
+def muon_decay(optimizer: Any, variable: Any) -> float:
+    """The weight decay of a variable, which Muon has two of."""
+    by_adam = optimizer._should_use_adamw(variable)
+    return optimizer.adam_weight_decay if by_adam else optimizer.weight_decay or 0.0

@@ -1,0 +1,73 @@
+"""What an optimizer keeps for each weight: DML matrices, and the variables of Keras' optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras2dml.backend import is_tensorflow
+from keras2dml.graph import Graph, Weight
+from keras2dml.objectives.optimizers import Optimizer
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A matrix kept for a weight, by its name in scripts, and the variable of Keras' optimizer.
+
+    That has one number along the `axis` of the weight, where it is not None.
+    """
+
+    name: str
+    weight: Weight
+    variable: Any
+    axis: int | None = None
+
+    def to_dml(self) -> np.ndarray:
+        """What Keras' variable has, as a DML matrix."""
+        array = np.asarray(self.variable)
+        if self.axis is not None:
+            array = np.broadcast_to(np.expand_dims(array, self.axis), self.weight.shape)
+        return self.weight.to_dml(array)
+
+    def enter(self, matrix: np.ndarray) -> None:
+        """Give Keras' variable what the DML matrix has."""
+        array = self.weight.to_keras(matrix)
+        self.variable.assign(array if self.axis is None else array.take(0, self.axis))
+
+
+def kept(graph: Graph, optimizer: Optimizer, model: keras.Model) -> Iterator[Kept]:
+    """What the optimizer of a model that is like the graph's keeps."""
+    keeper: Any = model.optimizer
+    for parameter in graph.parameters:
+        if not parameter.trainable:
+            continue
+        place = keeper._get_variable_index(model.weights[parameter.position])
+        step = optimizer.step(parameter.weight)
+        for state in optimizer.state(parameter.weight):
+            attribute = step.attributes.get(state, state)
+            variables = getattr(keeper, f"_{attribute}", None) or getattr(keeper, attribute)
+            name, axis = f"{parameter.name}_{state}", step.reduced.get(state)
+            yield Kept(name, parameter.weight, variables[place], axis)
+
+
+def begun(
+    graph: Graph, optimizer: Optimizer, weights: Mapping[str, np.ndarray], *, eager: bool
+) -> dict[str, np.ndarray]:
+    """What the optimizer keeps before its first step, for these weights.
+
+    A copy of a weight is all 0 where Keras on TensorFlow makes it while it traces the first step,
+    of which nothing is run: in a model that is not `eager`.
+    """
+    has_copies = eager or not is_tensorflow()
+    return {
+        f"{one.name}_{state}": weights[one.name].copy()
+        if value is None and has_copies
+        else np.full(one.weight.matrix, value or 0.0)
+        for one in graph.parameters
+        for state, value in optimizer.state(one.weight).items()
+        if one.trainable
+    }

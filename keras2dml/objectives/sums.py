@@ -1,0 +1,51 @@
+"""What a metric is here: sums over the rows of a batch, and the value that Keras makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from keras2dml.graph import Scalar, Value
+from keras2dml.objectives.losses import Loss
+
+Measure = float | np.ndarray
+"""What Keras reports of a loss or a metric: a number, or an array of one for each class or
+threshold.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Metric:
+    """A DML function of predictions, targets and constants, and the value that its sums have.
+
+    A function that gives a number for each row has two sums: of these numbers, and of the weights
+    of the rows; others give their sums themselves. Of a metric that is a loss, `loss` says what it
+    takes. Targets `by_number` are those of a loss that takes class numbers.
+    """
+
+    function: str
+    value: Callable[[np.ndarray], Measure]
+    constants: Mapping[str, Scalar | tuple[float, ...]] = field(default_factory=dict)
+    sums: int = 2
+    loss: Loss | None = None
+    name: str = ""
+    weighted: bool = False
+    """Whether the weights of rows count: one of Keras' `weighted_metrics`."""
+    by_number: bool = False
+    masked: bool = False
+    """Whether it regards the mask of an output, as Keras' means of functions do."""
+    elementwise: bool = False
+    """Whether each number of an output counts by itself, of which none has a weight of its own."""
+    takes: Value | None = None
+    """What the function is taken of, where that is neither the output nor what a loss takes."""
+    by_batch: bool = False
+    """Whether it is one number for a batch, and the mean of those of several."""
+    literal: bool = False
+    """Whether it sees the targets in the shape in which users give them."""
+
+
+def mean(sums: np.ndarray) -> float:
+    """The sum of the values by that of the weights."""
+    return float(sums[0] / sums[1]) if sums[1] else 0.0

@@ -1,0 +1,1 @@
+"""Graphs as DML: forward, backward, and embeddings in slices."""

@@ -1,0 +1,97 @@
+"""Gradients that TensorFlow has in slices: one for each number that an embedding is given.
+
+Keras' optimizers take the squares, or the absolute values, of the slices and add them up, where
+for all other gradients they take those of the sum: a number that is given twice in a batch makes a
+difference. Keras on its other backends has one gradient of the whole table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from typing import TYPE_CHECKING
+
+from keras2dml.dml import syntax
+from keras2dml.graph import Graph
+
+if TYPE_CHECKING:  # scoring needs no Keras
+    from keras2dml.objectives.optimizers import Optimizer
+
+MOMENTS = {"squares": "{} ^ 2", "sizes": "abs({})"}
+"""What an optimizer takes of each slice, and the expression for that of a whole gradient."""
+
+
+class Slices:
+    """Which weights of a graph have their gradients in slices, and what is taken of these.
+
+    A gradient is whole where something else is added to it: that of a penalty, of another layer
+    that uses the weight, of the iterations before. `limit` is for the numbers of each slice.
+    """
+
+    def __init__(self, graph: Graph, optimizer: Optimizer, penalized: Container[str]) -> None:
+        whole = {
+            graph.names[weight]
+            for call in graph.calls
+            for weight in call.weights
+            if not has_slices(call.training or call.function)
+        }
+        has_any = optimizer.slices and optimizer.accumulated == 1
+        self.weights = frozenset(
+            name for name in graph.trained - whole if has_any and name not in penalized
+        )
+        updates = (
+            syntax.function(f"{optimizer.step(parameter.weight).function}_update")
+            for parameter in graph.parameters
+            if parameter.name in self.weights
+        )
+        takes = {argument for update in updates for argument in update.arguments}
+        self._joined = bool(optimizer.global_clipnorm and not optimizer.clipnorm)
+        for_norm = ("squares",) if optimizer.clipnorm or optimizer.global_clipnorm else ()
+        for_step = () if self._joined else (name for name in MOMENTS if name in takes)
+        self.moments = [*dict.fromkeys([*for_norm, *for_step])]
+        self.limit = None if for_norm else optimizer.clipvalue
+
+    def clipped(self, gradient: str) -> str:
+        """A gradient of which each slice is within the limit."""
+        if self.limit is None:
+            return gradient
+        limit = syntax.literal(self.limit)
+        return f"min(max({gradient}, -{limit}), {limit})"
+
+    def variables(self, weight: str) -> list[str]:
+        """The variables of the script with sums over the slices of a weight's gradient."""
+        if weight not in self.weights:
+            return []
+        return [moment_of(weight, name) for name in self.moments]
+
+    def squares(self, weight: str) -> str:
+        """What is summed up for the norm of a weight's gradient before it is clipped."""
+        if weight in self.weights:
+            return moment_of(weight, "squares")
+        return MOMENTS["squares"].format(f"d_{weight}")
+
+    def clipped_by_norm(self, weight: str, limit: str) -> Iterator[str]:
+        """The statements that bring the norm of all slices of a weight's gradient to a limit."""
+        yield f"share = {limit} / max(sqrt(sum({moment_of(weight, 'squares')})), {limit})"
+        yield f"d_{weight} = d_{weight} * share"
+        for name in self.moments:
+            variable, power = moment_of(weight, name), " ^ 2" * (name == "squares")
+            yield f"{variable} = {variable} * share{power}"
+
+    def arguments(self, weight: str) -> dict[str, str]:
+        """What an update may take of the gradient of a weight, beside the gradient itself.
+
+        Clipping by the norm of all gradients leaves a whole one of those in slices.
+        """
+        if weight in self.weights and not self._joined:
+            return {name: moment_of(weight, name) for name in self.moments}
+        return {name: text.format(f"d_{weight}") for name, text in MOMENTS.items()}
+
+
+def moment_of(weight: str, moment: str) -> str:
+    """The variable with the sums of a moment over the slices of a weight's gradient."""
+    return f"d_{weight}_{moment}"
+
+
+def has_slices(function: str) -> bool:
+    """Whether a function's gradients of its weights are in slices."""
+    return f"{function}_squares" in syntax.library()

@@ -1,0 +1,204 @@
+"""Losses and metrics of a batch as DML statements, with the gradients that begin the backward."""
+
+from __future__ import annotations
+
+from keras2dml.dml import syntax
+from keras2dml.graph import PENALTY
+from keras2dml.objectives.objective import Goal, Objective
+from keras2dml.objectives.sums import Metric
+from keras2dml.rendering.backward import Backward
+from keras2dml.rendering.forward import Forward
+from keras2dml.scripts.score import IN_ORDER
+
+
+class Measuring:
+    """The statements from the model's outputs and its targets to losses, sums and gradients.
+
+    `wanted` take the targets of a batch, `lines` leave the losses and hand first gradients to
+    `backward` where there is one, `penalties` come after the backward pass, and `sums` is an
+    expression for what is counted, one row. Where a batch is `split`, the losses are the parts'
+    shares in that of the whole, which has `group` rows.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        forward: Forward,
+        backward: Backward | None,
+        rows: str = IN_ORDER,
+        *,
+        split: bool = False,
+    ) -> None:
+        self.objective, self.forward, self.backward = objective, forward, backward
+        self._picked = rows
+        self._rows = "group" if split else "rows"
+        self.wanted: list[str] = []
+        self.lines: list[str] = []
+        self.penalties: list[str] = []
+        self.used: list[str] = []
+        self._sums: list[str] = []
+        self._losses: list[str] = []
+        places = objective.targets, objective.names("sample_weight"), objective.goals
+        for target, weights, goal in zip(*places, strict=True):
+            self._goal(goal, target, f"{weights}_batch" if goal.weighted else "")
+        self._activities(split=split)
+        self.lines.append(f"loss = {' + '.join(self._losses)}")
+        added = self._weights_penalties()
+        total = "(loss + penalty)" if added and not split else "loss"
+        self._sums.insert(0, f"as.matrix({total} * {self._rows})")
+        self._sums.append("as.matrix(rows)")
+
+    @property
+    def sums(self) -> str:
+        """What is counted of this batch, (1, columns)."""
+        return f"cbind({', '.join(self._sums)})"
+
+    def _goal(self, goal: Goal, target: str, weights: str) -> None:
+        self._targets(goal, target)
+        if weights:
+            self._weights(goal, weights)
+        mask = self._mask(goal, target)
+        self._loss(goal, target, weights, mask)
+        for number, metric in enumerate(goal.metrics, 1):
+            name = f"{target}_sums_{number}"
+            own = weights if metric.weighted else "", mask if metric.masked else ""
+            self._metric(goal, metric, name, target, _product(*own))
+            self._sums.append(name)
+
+    def _targets(self, goal: Goal, target: str) -> None:
+        vectors, classes = goal.vectors, goal.value.shape[-1]
+        rows = self._picked.format(target)
+        count = "rows" if vectors == 1 else f"rows * {vectors}"
+        if goal.of_classes:
+            flat = rows if vectors == 1 else f"matrix({rows}, rows={count}, cols=1)"
+            rows = f"table(seq(1, {count}), {flat}, {count}, {classes})"
+        elif vectors > 1:
+            rows = f"matrix({rows}, rows={count}, cols={classes})"
+        self.wanted.append(f"{target}_batch = {rows}")
+
+    def _weights(self, goal: Goal, weights: str) -> None:
+        """A weight for each vector of the output."""
+        rows = self._picked.format(weights.removesuffix("_batch"))
+        if goal.vectors > 1:
+            rows = f"matrix({rows}, rows=rows * {goal.vectors}, cols=1)"
+        self.wanted.append(f"{weights} = {rows}")
+
+    def _mask(self, goal: Goal, target: str) -> str:
+        """The variable with 1 for each vector of the output that is regarded, if it has a mask."""
+        if goal.value.mask is None:
+            return ""
+        mask = self.forward[goal.value.mask]
+        self.lines.append(f"{target}_mask = matrix({mask}, rows=rows * {goal.vectors}, cols=1)")
+        return f"{target}_mask"
+
+    def _loss(self, goal: Goal, target: str, weights: str, mask: str) -> None:
+        loss, weights = goal.loss, _product(weights, mask)
+        taken = self.forward[loss.takes]
+        folds = loss.takes.rows != goal.vectors
+        scale, offset = loss.smoothing
+        smoothed = f"{target}_batch * {syntax.literal(scale)} + {syntax.literal(offset)}"
+        arguments = {
+            "P": _rows(taken, goal) if folds else taken,
+            "Y": smoothed if offset else f"{target}_batch",
+            **{name: syntax.literal(value) for name, value in loss.constants.items()},
+        }
+        self.used.append(loss.function)
+        self.lines.append(syntax.call(loss.function, ["losses", "gradient"], arguments))
+        losses = f"({self._rows} * {goal.vectors})" if goal.vectors > 1 else self._rows
+        divisor = losses if self._rows == "group" and not loss.whole else "nrow(losses)"
+        empty = ""
+        if loss.reduction == "sum":
+            divisor = ""
+        elif loss.reduction == "mean_with_sample_weight" and weights:
+            empty = f"sum({weights}) == 0"
+            divisor = f"ifelse({empty}, 1 / 0, sum({weights}))"
+        elif mask:
+            divisor = f"max(sum({mask}), 1e-300)"
+        divided = f" / {divisor}" if divisor else ""
+        weighted = f" * {weights}" if weights else ""
+        share = f" * {syntax.literal(loss.weight)}" if loss.weight != 1 else ""
+        total = f"sum(losses{weighted}){divided}"
+        if empty:  # Keras makes 0 of whatever it divides by 0
+            total = f"ifelse({empty}, 0, {total})"
+        self.lines.append(f"{target}_loss = {total}")
+        self._losses.append(f"{target}_loss{share}")
+        if self.objective.several:
+            self._sums.append(f"as.matrix({target}_loss * {self._rows})")
+        if self.backward:
+            gradient = self.backward.add(loss.takes)
+            back = f"matrix(gradient{weighted}, rows=nrow({taken}), cols=ncol({taken}))"
+            found = back if folds else f"gradient{weighted}"
+            self.lines.append(f"{gradient} = {found}{divided}{share}")
+
+    def _metric(self, goal: Goal, metric: Metric, name: str, target: str, weights: str) -> None:
+        taken = metric.takes or (metric.loss.takes if metric.loss else goal.value)
+        variable = self.forward[taken]
+        predicted = _rows(variable, goal) if taken.rows != goal.vectors else variable
+        scale, offset = metric.loss.smoothing if metric.loss else (1.0, 0.0)
+        smoothed = f"{target}_batch * {syntax.literal(scale)} + {syntax.literal(offset)}"
+        arguments = {
+            "P": predicted,
+            "Y": smoothed if offset else f"{target}_batch",
+            "weights": weights or f"matrix(1, rows=nrow({target}_batch), cols=1)",
+            **{name: syntax.literal(value) for name, value in metric.constants.items()},
+        }
+        results = syntax.function(metric.function).results
+        self.used.append(metric.function)
+        if results == ("counts",):
+            self.lines.append(syntax.call(metric.function, [name], arguments))
+            return
+        self.lines.append(
+            syntax.call(
+                metric.function, ["values", *(f"unused_{n}" for n in results[1:])], arguments
+            )
+        )
+        total, count = ("values", "nrow(values)")
+        if weights:
+            total, count = f"values * {weights}", f"sum({weights})"
+        self.lines.append(f"{name} = cbind(as.matrix(sum({total})), as.matrix({count}))")
+
+    def penalized(self, place: str) -> list[str]:
+        """The statement that adds what weights cost to a sum of parts."""
+        return [f"{place} = {place} + penalty * group"] if self.objective.regularizers else []
+
+    def _activities(self, *, split: bool) -> None:
+        """What the outputs of layers cost."""
+        share = "rows / group" if split else "1"
+        for call in self.forward.graph.calls:
+            if self.forward.function(call) == PENALTY:
+                penalty = self.forward.results(call)[1]
+                self._losses.append(f"as.scalar({penalty}) * ({share})")
+                if self.backward:
+                    self.backward.known(penalty, share)
+
+    def _weights_penalties(self) -> bool:
+        """What weights cost, with their gradients."""
+        regularizers = self.objective.regularizers
+        for name, regularizer in regularizers.items():
+            constants = {one: syntax.literal(value) for one, value in regularizer.constants.items()}
+            results = [f"{name}_penalty", f"{name}_gradient"]
+            self.used.append(regularizer.function)
+            self.penalties.append(
+                syntax.call(regularizer.function, results, {"W": name, **constants})
+            )
+            if self.backward:
+                self.backward.penalized.add(name)
+                self.penalties.append(f"d_{name} = d_{name} + {name}_gradient")
+        if regularizers:
+            self.penalties.append(
+                f"penalty = {' + '.join(f'{one}_penalty' for one in regularizers)}"
+            )
+        return bool(regularizers)
+
+
+def _product(*factors: str) -> str:
+    """The product of those factors that there are."""
+    present = [factor for factor in factors if factor]
+    return f"({' * '.join(present)})" if len(present) > 1 else "".join(present)
+
+
+def _rows(variable: str, goal: Goal) -> str:
+    """A variable with a row for each vector along the last axis of an output."""
+    return (
+        f"matrix({variable}, rows=nrow({variable}) * {goal.vectors}, cols={goal.value.shape[-1]})"
+    )

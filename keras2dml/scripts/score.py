@@ -1,0 +1,86 @@
+"""The scoring script: all rows of X to the model's outputs, a block of rows at a time."""
+
+from __future__ import annotations
+
+from keras2dml.dml import syntax
+from keras2dml.graph import Graph
+from keras2dml.rendering.forward import Forward, Script, described
+
+# Rows that are scored at once: enough to keep the kernels busy, few enough to stay in the cache and
+# in memory.
+ROWS_AT_ONCE = 250
+IN_ORDER, PICKED = "{}[begin:end,]", "picked %*% {}"
+"""The rows of a batch: one after another, or picked by a matrix with a 1 in each of its rows."""
+
+
+def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Script:
+    """The script that reads the inputs (N, D) and the weights, and leaves the model's outputs, each
+    (N, K), by the names of `outputs`.
+
+    Blocks of rows are scored one after another, or by a `loop` over the `block` in 1:blocks, or all
+    rows are as a `whole`.
+    """
+    forward = Forward.of(graph, training=False)
+    results = outputs(graph)
+    first = graph.input_name(graph.input)
+    block = [
+        *batches(forward),
+        *forward.lines,
+        *(
+            f"{name}[begin:end,] = {forward[value]}"
+            for name, value in zip(results, graph.outputs, strict=True)
+        ),
+    ]
+    last = f"end = min(begin + {ROWS_AT_ONCE - 1}, nrow({first}))"
+    if whole:
+        scored = ["begin = 1", f"end = nrow({first})", *block]
+    elif loop is None:
+        head = f"for (begin in seq(1, nrow({first}), {ROWS_AT_ONCE}))"
+        scored = syntax.block(head, [last, *block])
+    else:
+        begin = f"begin = (block - 1) * {ROWS_AT_ONCE} + 1"
+        blocks = f"blocks = ceil(nrow({first}) / {ROWS_AT_ONCE})"
+        scored = [blocks, *syntax.block(loop, [begin, last, *block])]
+    body = [
+        *forward.setup,
+        *(
+            f"{name} = matrix(0, rows=nrow({first}), cols={value.size})"
+            for name, value in zip(results, graph.outputs, strict=True)
+        ),
+        *scored,
+    ]
+    header = [
+        f"Scores rows with the Keras model {graph.name!r}; compiled by keras2dml.",
+        "",
+        *described(graph),
+        *(
+            f"{name} (N x {value.size}): what the model makes of them"
+            for name, value in zip(results, graph.outputs, strict=True)
+        ),
+    ]
+    text = syntax.script(header, forward.used, body)
+    return Script(text, inputs(graph), results, graph.single)
+
+
+def inputs(graph: Graph) -> tuple[str, ...]:
+    """The matrices that each script of a model reads: its inputs, weights and constants."""
+    rows = (graph.input_name(value) for value in graph.inputs)
+    return (
+        *rows,
+        *(one.name for one in graph.parameters),
+        *(name for name, _ in graph.constants()),
+    )
+
+
+def outputs(graph: Graph) -> tuple[str, ...]:
+    """What a script calls the outputs: `output`, or `output_1` and so on."""
+    several = len(graph.outputs) > 1
+    return tuple(f"output_{n}" if several else "output" for n, _ in enumerate(graph.outputs, 1))
+
+
+def batches(forward: Forward, rows: str = IN_ORDER) -> list[str]:
+    """The statements that take the rows of a batch of each input, by the expression `rows`."""
+    graph = forward.graph
+    return [
+        f"{forward.batch(value)} = {rows.format(graph.input_name(value))}" for value in graph.inputs
+    ]

@@ -1,0 +1,178 @@
+"""The training script: mini-batches in the order of the rows, each a step of the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from keras2dml.dml import syntax
+from keras2dml.objectives.objective import Objective
+from keras2dml.objectives.optimizers import Optimizer
+from keras2dml.objectives.regularizers import Constraint
+from keras2dml.rendering.backward import Backward
+from keras2dml.rendering.forward import Forward, Script, described
+from keras2dml.rendering.slices import Slices
+from keras2dml.scripts.measuring import Measuring
+from keras2dml.scripts.score import IN_ORDER, PICKED, batches, inputs
+from keras2dml.scripts.updates import Updates
+
+SCALARS = ("batch_size", "iterations", "iteration_before", "batch_before", "seed")
+
+
+def render(
+    objective: Objective,
+    optimizer: Optimizer,
+    constraints: Mapping[str, Constraint],
+    *,
+    shuffled: bool = False,
+    loop: str | None = None,
+) -> Script:
+    """The script that runs `iterations` steps from number `iteration_before` on, the first of them
+    on batch `batch_before` + 1, and leaves weights, state, `history`.
+
+    An epoch is all rows, in the order of the row numbers `order` (N, 1) if it is `shuffled`; its
+    last batch may be smaller. `schedule` has a row for each step: the learning rate, and what else
+    the optimizer schedules. `history` has the sums of the objective's columns, as they are before
+    each update. With a `loop`, "for" or "parfor", a batch is done in parts of `part_size` rows, of
+    which the gradients are added.
+    """
+    graph = objective.graph
+    forward = Forward.of(graph, training=True, split=loop is not None)
+    slices = Slices(graph, optimizer, objective.regularizers)
+    backward = Backward(forward, slices)
+    rows = PICKED if shuffled else IN_ORDER
+    measuring = Measuring(objective, forward, backward, rows, split=loop is not None)
+    backward.run()
+    updates = Updates(optimizer, constraints, backward.trained, slices)
+    first = graph.input_name(graph.input)
+    changed = [name for name in _assigned(forward) if name not in updates.weights]
+    columns = sum(count for _, count, _ in objective.columns())
+    batch = [
+        *([f"picked = table(seq(1, rows), order[begin:end,], rows, nrow({first}))"] * shuffled),
+        *batches(forward, rows),
+        *measuring.wanted,
+        "",
+        *forward.lines,
+        "",
+        *measuring.lines,
+        *backward.lines,
+    ]
+    step = [
+        "iteration = iteration_before + i",
+        "begin = ((batch_before + i - 1) %% batches) * batch_size + 1",
+        f"end = min(begin + batch_size - 1, nrow({first}))",
+        "rows = end - begin + 1",
+        *(batch if loop is None else _in_parts(batch, loop, updates.gradients, measuring, columns)),
+        *measuring.penalties,
+        "",
+        *updates.lines(),
+        "",
+        f"history[i,] = {measuring.sums if loop is None else 'colSums(sums)'}",
+        *(measuring.penalized("history[i, 1]") if loop else ()),
+    ]
+    body = [
+        f"batches = ceil(nrow({first}) / batch_size)",
+        f"history = matrix(0, rows=iterations, cols={columns})",
+        *forward.setup,
+        *syntax.block("for (i in 1:iterations)", step),
+    ]
+    kept = tuple(updates.kept())
+    scalars = (*SCALARS, *(["part_size"] if loop else []))
+    header = [
+        f"Trains the Keras model {graph.name!r}; compiled by keras2dml.",
+        "",
+        *described(graph),
+        *objective.described(),
+        f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
+        f"schedule (iterations x {1 + (optimizer.factors is not None)}): learning rates first",
+        *(["order (N x 1): the numbers of the rows in the order of an epoch"] * shuffled),
+        f"scalars: {', '.join(scalars)}",
+        f"history (iterations x {columns}): sums for "
+        + ", ".join(name for name, *_ in objective.columns()),
+    ]
+    used = [*forward.used, *measuring.used, *backward.used, *updates.used]
+    read = (*inputs(graph), *objective.targets, *objective.weights, *kept, "schedule", *scalars)
+    read += ("order",) * shuffled
+    left = (*updates.weights, *changed, *kept, "history")
+    return Script(syntax.script(header, used, body), read, left, graph.single)
+
+
+def _in_parts(
+    batch: list[str],
+    loop: str,
+    gradients: Mapping[str, tuple[int, int]],
+    measuring: Measuring,
+    columns: int,
+) -> list[str]:
+    """A batch done in parts: each leaves its gradients and its sums in a row, to be added."""
+    parts = [
+        "begin = first + (part - 1) * part_size",
+        "end = min(begin + part_size - 1, last)",
+        "rows = end - begin + 1",
+        *batch,
+        "",
+        *(
+            f"parts_{name}[part,] = matrix({name}, rows=1, cols={shape[0] * shape[1]})"
+            for name, shape in gradients.items()
+        ),
+        f"sums[part,] = {measuring.sums}",
+    ]
+    return [
+        "first = begin",
+        "last = end",
+        "group = rows",
+        "parts = as.integer(ceil(group / part_size))",
+        *(
+            f"parts_{name} = matrix(0, rows=parts, cols={shape[0] * shape[1]})"
+            for name, shape in gradients.items()
+        ),
+        f"sums = matrix(0, rows=parts, cols={columns})",
+        *syntax.block(loop, parts),
+        *(
+            f"{name} = matrix(colSums(parts_{name}), rows={shape[0]}, cols={shape[1]})"
+            for name, shape in gradients.items()
+        ),
+    ]
+
+
+def evaluation(objective: Objective) -> Script:
+    """The script that leaves the sums of the objective's columns for the model as it stands, over
+    `batch_size` rows at a time, as `measured` (batches, columns).
+    """
+    graph = objective.graph
+    forward = Forward.of(graph, training=False, measuring=True)
+    measuring = Measuring(objective, forward, None)
+    first = graph.input_name(graph.input)
+    columns = sum(count for _, count, _ in objective.columns())
+    body = [
+        f"measured = matrix(0, rows=ceil(nrow({first}) / batch_size), cols={columns})",
+        *forward.setup,
+        *syntax.block(
+            f"for (begin in seq(1, nrow({first}), batch_size))",
+            [
+                f"end = min(begin + batch_size - 1, nrow({first}))",
+                "rows = end - begin + 1",
+                *batches(forward),
+                *measuring.wanted,
+                *forward.lines,
+                *measuring.lines,
+                *measuring.penalties,
+                f"measured[(begin - 1) / batch_size + 1,] = {measuring.sums}",
+            ],
+        ),
+    ]
+    header = [f"Measures the Keras model {graph.name!r}; compiled by keras2dml."]
+    text = syntax.script(header, [*forward.used, *measuring.used], body)
+    read = (*inputs(graph), *objective.targets, *objective.weights, "batch_size")
+    return Script(text, read, ("measured",), graph.single)
+
+
+def _assigned(forward: Forward) -> list[str]:
+    """The parameters that the forward pass of training itself changes."""
+    names = {one.name for one in forward.graph.parameters}
+    made = [
+        name
+        for call in forward.graph.calls
+        if forward.function(call) != "identity"
+        for name in forward.results(call)[1:]
+    ]
+    return list(dict.fromkeys(name for name in made if name in names))

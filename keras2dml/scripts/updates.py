@@ -1,0 +1,158 @@
+"""One step of the optimizer on every weight that is trained, as DML statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from keras2dml.dml import syntax
+from keras2dml.graph import Parameter
+from keras2dml.objectives.optimizers import Optimizer
+from keras2dml.objectives.regularizers import Constraint
+from keras2dml.rendering.slices import Slices
+
+AVERAGE = "model_variables_moving_average"
+
+
+class Updates:
+    """The statements of one step on every weight that is trained."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        constraints: Mapping[str, Constraint],
+        trained: list[Parameter],
+        slices: Slices,
+    ) -> None:
+        self.optimizer, self.constraints, self.slices = optimizer, constraints, slices
+        self._shapes = {parameter.name: parameter.weight.matrix for parameter in trained}
+        self.weights = [one.name for one in trained]
+        self.steps = {one.name: optimizer.step(one.weight) for one in trained}
+        self._state = {one.name: optimizer.state(one.weight) for one in trained}
+        self.decays = {one.name: optimizer.decay(one.weight.variable) for one in trained}
+        self.factors = {one.name: optimizer.factor(one.weight.variable) for one in trained}
+        self.used: list[str] = []
+
+    @property
+    def gradients(self) -> dict[str, tuple[int, int]]:
+        """The variables that the step takes from the backward pass, and their sizes."""
+        return {
+            name: shape
+            for weight, shape in self._shapes.items()
+            for name in (f"d_{weight}", *self.slices.variables(weight))
+        }
+
+    def kept(self) -> Iterator[str]:
+        """The matrices that the optimizer keeps."""
+        for weight in self.weights:
+            yield from (f"{weight}_{state}" for state in self._state[weight])
+
+    def lines(self) -> list[str]:
+        """The statements, in Keras' order: clip, decay, step, average, constrain."""
+        optimizer = self.optimizer
+        lines = ["learning_rate = as.scalar(schedule[i, 1])"]
+        if optimizer.factors is not None:
+            lines.append("product = as.scalar(schedule[i, 2])")
+        steps = [
+            *self._clipped(),
+            *(line for weight in self.weights for line in self._step(weight)),
+        ]
+        if optimizer.accumulated > 1:
+            lines += self._accumulated(steps)
+        else:
+            lines += steps
+        if optimizer.average is not None:
+            lines += self._averaged(optimizer.average)
+        return [*lines, *(line for weight in self.weights for line in self._constrained(weight))]
+
+    def _clipped(self) -> Iterator[str]:
+        optimizer = self.optimizer
+        if optimizer.global_clipnorm and not optimizer.clipnorm:
+            limit = syntax.literal(optimizer.global_clipnorm)
+            sums = (f"sum({self.slices.squares(weight)})" for weight in self.weights)
+            yield f"norm = sqrt({' + '.join(sums)})"
+            yield f"share = {limit} * min(1 / norm, 1 / {limit})"
+            yield from (f"d_{weight} = d_{weight} * share" for weight in self.weights)
+            return
+        limit_of = {"clipped_by_norm": optimizer.clipnorm, "clipped_by_value": optimizer.clipvalue}
+        function = next((name for name, limit in limit_of.items() if limit), None)
+        if function:
+            self.used.append(function)
+            limit = syntax.literal(limit_of[function] or 0.0)
+            for weight in self.weights:
+                gradient = f"d_{weight}"
+                if weight not in self.slices.weights:
+                    yield syntax.call(function, [gradient], {"dW": gradient, "limit": limit})
+                elif optimizer.clipnorm:
+                    yield from self.slices.clipped_by_norm(weight, limit)
+
+    def _step(self, weight: str) -> Iterator[str]:
+        step, decay = self.steps[weight], self.decays[weight]
+        if decay:
+            yield f"{weight} = {weight} - {weight} * {syntax.literal(decay)} * learning_rate"
+        factor = self.factors[weight]
+        rate = f"learning_rate * {syntax.literal(factor)}" if factor != 1 else "learning_rate"
+        arguments = {
+            "W": weight,
+            "dW": f"d_{weight}",
+            **self.slices.arguments(weight),
+            "learning_rate": rate,
+            "product": "product",
+            "step": self._steps,
+            **{state: f"{weight}_{state}" for state in step.state},
+            **{name: syntax.literal(value) for name, value in step.constants.items()},
+        }
+        function = f"{step.function}_update"
+        self.used.append(function)
+        yield syntax.call(
+            function, [weight, *(f"{weight}_{state}" for state in step.state)], arguments
+        )
+
+    @property
+    def _steps(self) -> str:
+        """The steps made, this one counted: of several iterations, where gradients add up."""
+        count = self.optimizer.accumulated
+        return f"(iteration + {count - 1}) %/% {count}" if count > 1 else "iteration"
+
+    def _accumulated(self, steps: list[str]) -> list[str]:
+        """Steps that are made every so many iterations, with the mean of the gradients."""
+        count = self.optimizer.accumulated
+        sums = [f"{weight}_accumulated_gradients" for weight in self.weights]
+        added = [
+            f"{total} = {total} + d_{one}" for total, one in zip(sums, self.weights, strict=True)
+        ]
+        means = [
+            f"d_{one} = {total} / {count}" for total, one in zip(sums, self.weights, strict=True)
+        ]
+        return [
+            *added,
+            *syntax.block(
+                f"if (iteration %% {count} == 0)",
+                [*means, *steps, *(f"{total} = {total} * 0" for total in sums)],
+            ),
+        ]
+
+    def _averaged(self, momentum: float) -> list[str]:
+        averages = {weight: f"{weight}_{AVERAGE}" for weight in self.weights}
+        lines = [f"kept = as.double({self._steps} > 1) * {syntax.literal(momentum)}"]
+        lines += [
+            f"{average} = kept * {average} + (1 - kept) * {weight}"
+            for weight, average in averages.items()
+        ]
+        if self.optimizer.overwritten:
+            lines += syntax.block(
+                f"if (({self._steps}) %% {self.optimizer.overwritten} == 0)",
+                [f"{weight} = {average}" for weight, average in averages.items()],
+            )
+        return lines
+
+    def _constrained(self, weight: str) -> Iterator[str]:
+        constraint = self.constraints.get(weight)
+        if constraint is None:
+            return
+        arguments = {"W": weight, "norms": f"{weight}_norms"}
+        if constraint.norms:
+            self.used.append(constraint.norms)
+            yield syntax.call(constraint.norms, [arguments["norms"]], {"W": weight})
+        constants = {name: syntax.literal(value) for name, value in constraint.constants.items()}
+        self.used.append(constraint.function)
+        yield syntax.call(constraint.function, [weight], {**arguments, **constants})

@@ -1,0 +1,1 @@
+"""SystemDS on a Spark session: the JVM, its matrices, options and output."""

@@ -1,0 +1,123 @@
+"""OpenBLAS behind SystemDS' matrix products and convolutions, where the machine has it.
+
+SystemDS computes in Java, in float64, unless it is told otherwise. For models of float32 it may use
+OpenBLAS in single precision, as Keras computes. Float64 is left to Java, which is as fast; and so
+is MKL's part: that library crashed the JVM.
+"""
+
+from __future__ import annotations
+
+import atexit
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from ctypes.util import find_library
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from keras2dml.systemds.session import systemds_jar
+
+BRIDGE = "lib/libsystemds_openblas-Linux-x86_64.so"
+REMEDY = "apt-get install libopenblas0-pthread libgomp1"
+LIBRARY, FOLDER = "sysds.native.blas", "sysds.native.blas.directory"
+PRECISION = "sysds.floating.point.precision"
+# X %*% t(X) and t(X) %*% X have an operator of their own, of which SystemDS leaves half unset
+# behind OpenBLAS. A product of a gradient and what is none, one of them transposed, never becomes
+# one.
+_TRANSPOSED = re.compile(r"\bt\(")
+_GRADIENT = r"d(?:out|[A-Z]\w*)"
+_VALUE = rf"(?!{_GRADIENT}\b)\w+"
+_OF_GRADIENT = re.compile(
+    "|".join(
+        rf"\b{one} %\*% t\({other}\)|\bt\({one}\) %\*% {other}\b"
+        for one, other in ((_GRADIENT, _VALUE), (_VALUE, _GRADIENT))
+    )
+)
+# What has to go well before it is used: OpenBLAS of a Debian can be older than the processor, and
+# wrong on it.
+_TRIED = """
+import ctypes, sys
+import numpy as np
+
+bridge, blas = map(ctypes.CDLL, sys.argv[1:])
+single, plain, rows = ctypes.c_float, 111, 101
+for m, k, n in ((5, 7, 3), (32, 25, 784), (64, 800, 196), (100, 3136, 512)):
+    left, right = (np.random.default_rng(m).random(shape, np.float32) for shape in ((m, k), (k, n)))
+    out = np.zeros((m, n), np.float32)
+    a, b, c = (each.ctypes.data_as(ctypes.POINTER(single)) for each in (left, right, out))
+    blas.cblas_sgemm(rows, plain, plain, m, n, k, single(1), a, k, b, n, single(0), c, n)
+    if not np.allclose(out, left.astype(float) @ right, rtol=1e-4):
+        sys.exit(f"its product of {m} x {k} by {k} x {n} is wrong on this processor")
+"""
+
+
+@dataclass(frozen=True)
+class Blas:
+    """What was found: `folder` holds a `libopenblas.so` that loads, or there is none."""
+
+    folder: Path | None
+    detail: str
+
+    def use(self, jvm: Any, *, used: bool) -> None:
+        """Let the JVM use it for what comes next, or not."""
+        if self.folder is None:
+            return
+        kind, precision = ("openblas", "single") if used else ("none", "double")
+        sysds = jvm.org.apache.sysds
+        sysds.conf.ConfigurationManager.getDMLConfig().setTextValue(PRECISION, precision)
+        sysds.utils.NativeHelper.initialize(str(self.folder), kind)
+
+
+def suits(script: str) -> bool:
+    """Whether a script may run with OpenBLAS: it transposes nothing but for products of gradients.
+
+    What SystemDS plans does not tell, since it plans again while a script runs.
+    """
+    return len(_TRANSPOSED.findall(script)) == len(_OF_GRADIENT.findall(script))
+
+
+@cache
+def found() -> Blas:
+    """The library that SystemDS can use here, tried once, in a process of its own: one that does
+    not load, or crashes, must not take the JVM with it.
+    """
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        return Blas(None, "none: SystemDS has one for Linux on x86_64 only; this costs speed alone")
+    name = find_library("openblas")
+    if name is None or find_library("gomp") is None:
+        return Blas(None, f"none, which costs speed alone: {REMEDY}")
+    folder = Path(tempfile.mkdtemp(prefix="keras2dml-blas-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with zipfile.ZipFile(systemds_jar()) as jar:
+        bridge = Path(jar.extract(BRIDGE, folder))
+    tried = subprocess.run(
+        [sys.executable, "-c", _TRIED, str(bridge), name],
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        check=False,
+    )
+    path = _path(name)
+    if tried.returncode or path is None:
+        said = (
+            tried.stderr.strip().rpartition("\n")[2] or f"its trial ended with {tried.returncode}"
+        )
+        return Blas(None, f"none, which costs speed alone: {name} is of no use ({said}); {REMEDY}")
+    for alias in ("libopenblas.so", "liblibopenblas.so"):  # the second is what it asks for first
+        (folder / alias).symlink_to(path)
+    return Blas(folder, f"OpenBLAS, {path}, for models of float32")
+
+
+def _path(name: str) -> Path | None:
+    """Where the loader finds a library."""
+    listed = subprocess.run(
+        ["ldconfig", "-p"], capture_output=True, text=True, errors="surrogateescape", check=False
+    )
+    places = (line.split(" => ")[1] for line in listed.stdout.splitlines() if name in line)
+    return next((Path(place) for place in places if Path(place).exists()), None)

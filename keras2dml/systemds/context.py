@@ -1,0 +1,292 @@
+"""SystemDS on a SparkSession: scripts compiled and run by its MLContext."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import DataFrame, SparkSession
+
+from keras2dml.errors import Keras2DMLError
+from keras2dml.rendering.forward import Script
+from keras2dml.systemds import blas
+from keras2dml.systemds.jvm import answering
+from keras2dml.systemds.matrices import BLOCK, Matrices, Matrix
+from keras2dml.systemds.options import Options, check_gpu
+from keras2dml.systemds.output import Quiet
+from keras2dml.systemds.session import suited
+
+Shape = tuple[int, int]
+
+# How many compiled scripts are kept, those that were used last.
+_KEPT = 16
+_PARALLEL = "parfor"
+
+
+class ExecutionFailed(Keras2DMLError):
+    """SystemDS stopped a script; the message has its own words."""
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A script as SystemDS compiled it for some sizes, and whether it may run with OpenBLAS."""
+
+    runtime: Any
+    native: bool
+
+
+class _Shared:
+    """What all sessions of this process share, for a JVM has one MLContext: that it does one thing
+    at a time, what it was told last, whether OpenBLAS is in use, and the programs that it made of
+    scripts since.
+    """
+
+    lock = threading.Lock()
+    told: tuple[str, Options] | None = None
+    native: bool = False
+    programs: ClassVar[OrderedDict[object, _Program]] = OrderedDict()
+
+
+class _Classes(NamedTuple):
+    """Classes and constants of SystemDS: by its name each would take some calls to the JVM."""
+
+    api: Any
+    variables: Any
+    scalars: Mapping[type, Any]
+    matrix: Any
+    sizes: Any
+    format: Any
+    double: Any
+    binary: Any
+
+
+@lru_cache(maxsize=1)
+def _classes(jvm: Any) -> _Classes:
+    sysds = jvm.org.apache.sysds
+    runtime = sysds.runtime
+    cp = runtime.instructions.cp
+    types = "org.apache.sysds.common.Types"
+    return _Classes(
+        api=sysds.api.mlcontext,
+        variables=runtime.controlprogram.LocalVariableMap,
+        scalars={bool: cp.BooleanObject, int: cp.IntObject, float: cp.DoubleObject},
+        matrix=runtime.controlprogram.caching.MatrixObject,
+        sizes=runtime.meta.MatrixCharacteristics,
+        format=runtime.meta.MetaDataFormat,
+        double=getattr(jvm, f"{types}$ValueType").FP64,
+        binary=getattr(jvm, f"{types}$FileFormat").BINARY,
+    )
+
+
+class SystemDS(Matrices):
+    """The MLContext of a session."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        """Raises InvalidSession if `spark` lacks what SystemDS needs."""
+        session: Any = suited(spark)
+        super().__init__(session)
+        self._spark = spark
+        self._session: Any = session._jsparkSession
+        self._jvm: Any = session._jvm
+        self._application = str(session.sparkContext.applicationId)
+        self._classes = _classes(self._jvm)
+        self._api: Any = self._classes.api
+        self.options = Options()
+        with _Shared.lock, Quiet(self._jvm, "err"):
+            self._context()
+
+    def check_gpu(self) -> None:
+        """InvalidSession if there is no GPU that SystemDS can use."""
+        check_gpu(self._jvm)
+
+    def run(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, Matrix]:
+        """The script's outputs; `inputs` are matrices in the JVM, or numbers.
+
+        Raises ExecutionFailed with SystemDS' own message.
+        """
+        context = self._executed(script, inputs)
+        return {name: Matrix(context.getVariable(name)) for name in script.outputs}
+
+    def computed(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """The script's outputs as arrays; nothing of them stays in the JVM."""
+        results = self.run(script, inputs)
+        arrays = {name: self.numpy(matrix) for name, matrix in results.items()}
+        self.free(*results.values())
+        return arrays
+
+    def frame(self, script: Script, inputs: Mapping[str, Any], output: str) -> DataFrame:
+        """An output of a script as a DataFrame: the numbers of rows, and a column C1 of vectors.
+
+        Raises ExecutionFailed as `run` does.
+        """
+        context = self._executed(script, inputs)
+        vectors = self._convert.matrixObjectToDataFrame(context.getVariable(output), context, True)
+        return DataFrame(vectors, self._spark)
+
+    def plan(self, script: Script, shapes: Mapping[str, Shape | int]) -> str:
+        """The operators that SystemDS would run for inputs of these shapes, and where: CP is the
+        driver.
+        """
+        with _Shared.lock, Quiet(self._jvm, "out"):
+            self._told()
+            program = self._compiled(script, shapes)
+            return str(self._jvm.org.apache.sysds.utils.Explain.explain(program))
+
+    def of_frame(self, frame: DataFrame, rows: int, columns: int) -> Matrix:
+        """A column of vectors as a matrix, which stays where it is until a plan wants it: its rows
+        in the order of a first column with their numbers from 1, if there is one.
+        """
+        kind = self._api.MatrixFormat
+        layout = kind.DF_VECTOR_WITH_INDEX if len(frame.columns) > 1 else kind.DF_VECTOR
+        sizes = self._metadata(layout, rows, columns, rows * columns, BLOCK)
+        with _Shared.lock:
+            self._context()
+            return Matrix(self._convert.dataFrameToMatrixObject(frame._jdf, sizes), (rows, columns))
+
+    def numbered(self, frame: DataFrame, name: str) -> DataFrame:
+        """The frame with a column of the numbers of its rows, from 1."""
+        spark = self._jvm.org.apache.sysds.runtime.instructions.spark
+        made = spark.utils.RDDConverterUtilsExt.addIDToDataFrame(frame._jdf, self._session, name)
+        return DataFrame(made, frame.sparkSession)
+
+    def _context(self) -> Any:
+        """The MLContext of the session's Spark. There is one in a JVM: SystemDS takes the sizes of
+        a script's inputs from the one that was made last, whichever runs the script.
+        """
+        active = self._api.MLContext.getActiveMLContext()
+        own = self._session.sparkContext()
+        if active is not None and active.getSparkSession().sparkContext() == own:
+            return active
+        with Quiet(self._jvm, "out"):
+            context = self._api.MLContext(self._session)
+            # The first script that a context executes makes its folders.
+            context.execute(self._api.ScriptFactory.dmlFromString("nothing = 0"))
+        return context
+
+    def _told(self) -> None:
+        """Tell the context the options, if it knows others."""
+        told = self._application, self.options
+        if _Shared.told != told:
+            _Shared.programs.clear()
+            self.options.apply(self._context(), self._jvm)
+            _Shared.told, _Shared.native = told, False
+
+    @answering()
+    def _executed(self, script: Script, inputs: Mapping[str, Any]) -> Any:
+        """SystemDS' execution context, with the variables that a script leaves."""
+        given = {name: inputs[name] for name in script.inputs}
+        try:
+            with _Shared.lock:
+                self._told()
+                program, variables = self._program(script, given), self._bound(script, given)
+                if _Shared.native != program.native and blas.LIBRARY not in self.options.properties:
+                    blas.found().use(self._jvm, used=program.native)
+                    _Shared.native = program.native
+                return self.options.execute(program.runtime, variables, self._jvm)
+        except Py4JJavaError as error:
+            message = f"SystemDS could not run the script: {_root_cause(error)}"
+            raise ExecutionFailed(message) from error
+
+    def _program(self, script: Script, given: Mapping[str, Any]) -> _Program:
+        """The script compiled for inputs of these sizes, as it was before if it was. One that reads
+        files is compiled anew: they may have changed.
+        """
+        shapes = {
+            name: value.shape if isinstance(value, Matrix) else value
+            for name, value in given.items()
+        }
+        # A parallel loop keeps the numbers with which it ran first, in place.
+        is_general = _PARALLEL not in script.text
+        kinds = (
+            type(value) if is_general and not isinstance(value, tuple) else (type(value), value)
+            for value in shapes.values()
+        )
+        key, programs = (script, *kinds), _Shared.programs
+        if key in programs:
+            programs.move_to_end(key)
+            return programs[key]
+        with Quiet(self._jvm, "out"):
+            runtime = self._compiled(script, shapes)
+        native = script.single and not self.options.gpu and blas.suits(script.text)
+        program = _Program(runtime, native and blas.found().folder is not None)
+        if script.inputs:
+            programs[key] = program
+            while len(programs) > _KEPT:
+                programs.popitem(last=False)
+        return program
+
+    def _compiled(self, script: Script, shapes: Mapping[str, Shape | float]) -> Any:
+        """SystemDS' program for inputs of these shapes, and numbers."""
+        executor = self._api.ScriptExecutor()
+        context = self._context()
+        self.options.compile(executor, self._jvm)
+        dml = self._api.ScriptFactory.dmlFromString(script.text)
+        for name in script.inputs:
+            shape = shapes[name]
+            given = self._unread(*shape) if isinstance(shape, tuple) else shape
+            getattr(dml, "in")(name, given)
+        for name in script.outputs:
+            dml.out(name)
+        context.setExecutionScript(dml)
+        _Shared.native = False  # compiling leaves the JVM as it was configured
+        executor.compile(dml)
+        return _reusable(executor.getRuntimeProgram())
+
+    def _unread(self, rows: int, columns: int) -> Any:
+        """A matrix of which only the size is known."""
+        classes = self._classes
+        meta = classes.format(classes.sizes(rows, columns, BLOCK, -1), classes.binary)
+        return self._api.Matrix(classes.matrix(classes.double, "unread", meta), None)
+
+    def _bound(self, script: Script, given: Mapping[str, Any]) -> Any:
+        """The variables with which a script begins."""
+        variables = self._classes.variables()
+        for name, value in given.items():
+            if isinstance(value, Matrix):
+                variables.put(name, value.data)
+            else:
+                variables.put(name, self._classes.scalars[type(value)](value))
+        outputs = self._jvm.java.util.HashSet()
+        for name in script.outputs:
+            outputs.add(name)
+        variables.setRegisteredOutputs(outputs)
+        return variables
+
+
+def _reusable(program: Any) -> Any:
+    """The same program, without what its next run would be wrong by: SystemDS compiles loops and
+    functions anew where they begin, in place, and a sum of two matrices that were empty once stays
+    empty. What has unknown sizes is compiled by itself, on a copy.
+    """
+    functions = program.getFunctionProgramBlocks()
+    names = functions.keySet().toArray()
+    for at in range(len(names)):
+        function = functions.get(names[at])
+        function.setRecompileOnce(False)
+        _general(function.getChildBlocks())
+    _general(program.getProgramBlocks())
+    return program
+
+
+def _general(blocks: Any) -> None:
+    # The end of a Java iterator is an exception, which costs dozens of calls to the JVM.
+    for at in range(0 if blocks is None else blocks.size()):
+        block = blocks.get(at)
+        statement = block.getStatementBlock()
+        if statement is not None:
+            statement.setRecompileOnce(False)
+        _general(block.getChildBlocks())
+
+
+def _root_cause(error: Py4JJavaError) -> str:
+    """The innermost message of a Java exception."""
+    cause = error.java_exception
+    while cause.getCause() is not None:
+        cause = cause.getCause()
+    return str(cause.getMessage() or cause.toString())

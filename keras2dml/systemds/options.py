@@ -1,0 +1,114 @@
+"""SystemDS' options: plans and statistics that it prints, its properties, where it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from py4j.java_gateway import JavaClass
+from py4j.protocol import Py4JError
+
+from keras2dml.errors import InvalidData, InvalidSession
+from keras2dml.systemds import blas
+from keras2dml.systemds.output import Quiet
+
+LEVELS = ("hops", "runtime", "recompile_hops", "recompile_runtime")
+PLACES = ("DRIVER", "SPARK", "DRIVER_AND_SPARK")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the MLContext of a JVM is told before each script of an estimator.
+
+    `place` is where operators run: on the driver, on Spark, or, as SystemDS chooses by their sizes,
+    on both.
+    """
+
+    explained: bool = False
+    level: str = "runtime"
+    statistics: bool = False
+    heavy_hitters: int = 10
+    gpu: bool = False
+    force_gpu: bool = False
+    place: str = "DRIVER_AND_SPARK"
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def checked(self) -> Options:
+        """The same options; InvalidData for a name that SystemDS does not know."""
+        if self.level not in LEVELS:
+            message = f"The explain level is {self.level!r}: give one of {', '.join(LEVELS)}."
+            raise InvalidData(message)
+        if self.place not in PLACES:
+            message = f"The execution type is {self.place!r}: give one of {', '.join(PLACES)}."
+            raise InvalidData(message)
+        return self
+
+    def trains(self) -> None:
+        """Raise InvalidSession unless what is trained is what Keras trains."""
+        if self.gpu:
+            message = (
+                "fit is asked for a GPU, where SystemDS 3.4 trains other weights than Keras does "
+                "(docs/decisions/gpu-scores-only.md). Call setGPU(False) before fit; a GPU may "
+                "score."
+            )
+            raise InvalidSession(message)
+
+    def apply(self, context: Any, jvm: Any) -> None:
+        """Tell a context the properties; all others are as SystemDS has them."""
+        context.resetConfig()
+        if library := self.properties.get(blas.LIBRARY):
+            folder = self.properties.get(blas.FOLDER, "none")
+            jvm.org.apache.sysds.utils.NativeHelper.initialize(folder, library)
+        # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
+        # a file: address.
+        for name, value in {"sysds.cp.parallel.io": "false", **self.properties}.items():
+            context.setConfigProperty(name, value)
+
+    def compile(self, executor: Any, jvm: Any) -> None:
+        """Tell what compiles a script, and with it the JVM as a whole."""
+        api = "org.apache.sysds.api.mlcontext.MLContext"
+        executor.setExecutionType(getattr(jvm, f"{api}$ExecutionType").valueOf(self.place))
+        executor.setExplain(self.explained)
+        executor.setExplainLevel(getattr(jvm, f"{api}$ExplainLevel").valueOf(self.level.upper()))
+        executor.setStatistics(self.statistics)
+        executor.setStatisticsMaxHeavyHitters(self.heavy_hitters)
+        executor.setGPU(self.gpu)
+        executor.setForceGPU(self.force_gpu)
+
+    def execute(self, program: Any, variables: Any, jvm: Any) -> Any:
+        """Run a program on these variables, and return its execution context."""
+        sysds = jvm.org.apache.sysds
+        contexts = sysds.runtime.controlprogram.context.ExecutionContextFactory
+        context = contexts.createContext(variables, program)
+        if not (self.statistics or self.gpu):
+            program.execute(context)
+            return context
+        sysds.utils.Statistics.reset()
+        sysds.utils.Statistics.resetNoOfExecutedJobs()
+        config = sysds.conf.ConfigurationManager.getDMLConfig()
+        outputs = variables.getRegisteredOutputs()
+        with Quiet(jvm, "out", everything=self.statistics):
+            sysds.api.ScriptExecutorUtils.executeRuntimeProgram(
+                program, context, config, self.heavy_hitters, outputs
+            )
+        return context
+
+
+def check_gpu(jvm: Any) -> None:
+    """InvalidSession if SystemDS finds no GPU: it would stop in the middle of the first script."""
+    reason = "the classes of CUDA (jcuda) are not on the class path"
+    if isinstance(jvm.jcuda.runtime.JCuda, JavaClass):
+        pool = jvm.org.apache.sysds.runtime.instructions.gpu.context.GPUContextPool
+        try:
+            pool.initializeGPU()
+            if pool.getDeviceCount() > 0:
+                return
+            reason = "there is no device"
+        except Py4JError as error:
+            reason = str(error).splitlines()[0]
+    message = (
+        f"A GPU is asked for, and SystemDS cannot use one here: {reason}. It needs an NVIDIA GPU,"
+        " its driver, and the jar systemds-extra: install these, or leave the GPU out."
+    )
+    raise InvalidSession(message)

@@ -1,0 +1,1 @@
+"""A training run: its examples, its plan, its steps, callbacks and checkpoints."""

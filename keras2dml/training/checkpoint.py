@@ -1,0 +1,98 @@
+"""Checkpoints of a training run: enough to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras2dml.errors import InvalidData
+from keras2dml.objectives.sums import Measure
+
+FILE = "checkpoint.npz"
+_ABOUT = "about"
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a run is: iterations done of its plan, steps of the optimizer, the sums that were
+    counted in each iteration, what was measured beside, and every matrix.
+    """
+
+    done: int
+    steps: int
+    sums: np.ndarray
+    history: Mapping[str, Sequence[Measure]]
+    matrices: Mapping[str, np.ndarray]
+    rate: float | None = None
+    """The learning rate, where a callback gave one."""
+
+
+class Checkpoint:
+    """One file in a folder, always a whole one: a new one takes the old one's place when it is
+    written. `run` describes the run that it belongs to.
+    """
+
+    def __init__(self, folder: Path | str, run: Mapping[str, object]) -> None:
+        self._file = Path(folder) / FILE
+        self._run = json.loads(json.dumps(run))
+
+    def save(self, progress: Progress) -> None:
+        """Write how far the run is."""
+        about = {
+            "run": self._run,
+            "done": progress.done,
+            "steps": progress.steps,
+            "rate": progress.rate,
+            "history": {name: list(values) for name, values in progress.history.items()},
+        }
+        arrays: dict[str, Any] = {
+            _ABOUT: np.array(json.dumps(about, default=lambda value: np.asarray(value).tolist())),
+            "sums": progress.sums,
+            **{f"matrix_{name}": matrix for name, matrix in progress.matrices.items()},
+        }
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        written = self._file.with_suffix(".writing")
+        with written.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        written.replace(self._file)
+
+    def load(self) -> Progress | None:
+        """How far the run was, if it was begun. Raises InvalidData for another run's checkpoint."""
+        if not self._file.exists():
+            return None
+        try:
+            with np.load(self._file, allow_pickle=False) as stored:
+                about = json.loads(str(stored[_ABOUT]))
+                arrays = {name: stored[name] for name in stored.files if name != _ABOUT}
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            message = f"{self._file} is no checkpoint ({error}): remove it to begin anew."
+            raise InvalidData(message) from error
+        names = sorted(self._run.keys() | about["run"].keys())
+        different = [name for name in names if about["run"].get(name) != self._run.get(name)]
+        if different:
+            message = (
+                f"{self._file} is the checkpoint of another run: {', '.join(different)} differ."
+                " Give another folder, or remove it to begin anew."
+            )
+            raise InvalidData(message)
+        sums = arrays.pop("sums")
+        matrices = {name.removeprefix("matrix_"): array for name, array in arrays.items()}
+        done, steps = about["done"], about["steps"]
+        history = {
+            name: [np.asarray(value) if isinstance(value, list) else value for value in values]
+            for name, values in about["history"].items()
+        }
+        return Progress(done, steps, sums, history, matrices, about.get("rate"))
+
+    def remove(self) -> None:
+        """The run has ended: nothing is to go on from."""
+        self._file.unlink(missing_ok=True)

@@ -1,0 +1,168 @@
+"""Examples: X and y together, and which of them are kept from training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+
+from keras2dml.compilation import Compilation
+from keras2dml.data import features as data
+from keras2dml.data import frames
+from keras2dml.data import labels as targets
+from keras2dml.data.frames import Columns, Rows
+from keras2dml.data.labels import Classes, Targets
+from keras2dml.data.sources import draws_batches
+from keras2dml.errors import InvalidData
+from keras2dml.objectives.objective import Objective
+from keras2dml.systemds.context import SystemDS
+
+Held = np.ndarray | Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """The examples of a run, or those that are kept from it to measure it. What is held of
+    DataFrames is given up with the whole: that of its `parts`, too.
+    """
+
+    features: tuple[Held, ...]
+    targets: tuple[Targets, ...]
+    parts: list[Data] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """The number of examples."""
+        return len(self.features[0])
+
+    def part(self, rows: slice, *, measured: bool = False) -> Data:
+        """Some of the examples; those that are `measured` have no weights."""
+        targets = [replace(target, weights=None) if measured else target for target in self.targets]
+        part = Data(
+            tuple(matrix[rows] for matrix in self.features),
+            tuple(target[rows] for target in targets),
+        )
+        self.parts.append(part)
+        return part
+
+    def close(self) -> None:
+        """Give up what is held of DataFrames."""
+        for part in self.parts:
+            part.close()
+        targets = [target.matrix for target in self.targets]
+        weights = [target.weights for target in self.targets]
+        for matrix in (*self.features, *targets, *weights):
+            if isinstance(matrix, Rows):
+                matrix.close()
+
+    def matrices(self, objective: Objective) -> dict[str, Held]:
+        """Inputs, targets and weights by the names that the scripts give them."""
+        graph = objective.graph
+        names = zip(objective.names("sample_weight"), self.targets, strict=True)
+        return {
+            **{
+                graph.input_name(value): one
+                for value, one in zip(graph.inputs, self.features, strict=True)
+            },
+            **{name: one.matrix for name, one in zip(objective.targets, self.targets, strict=True)},
+            **{name: one.weights for name, one in names if one.weights is not None},
+        }
+
+
+def examples(
+    compilation: Compilation,
+    X: object,
+    y: object,
+    known: Classes | None = None,
+    sample_weight: object = None,
+    class_weight: Mapping[Any, float] | None = None,
+) -> Data:
+    """X and y as users give them, checked; InvalidData for what does not fit the model."""
+    if y is None:
+        message = "An array X requires y to be passed, but the target y is None: give it, too."
+        raise InvalidData(message)
+    graph = compilation.graph
+    features = tuple(data.inputs(X, graph).values())
+    made = targets.of_outputs(
+        y, graph.gives, compilation.goals, len(features[0]), known, sample_weight, class_weight
+    )
+    return Data(features, made)
+
+
+def of_frame(
+    compilation: Compilation,
+    systemds: SystemDS,
+    frame: DataFrame,
+    columns: Columns,
+    known: Classes | None = None,
+    class_weight: object = None,
+) -> Data:
+    """The examples of a DataFrame; InvalidData for what does not fit the model."""
+    graph = compilation.graph
+    if len(graph.inputs) > 1 or len(compilation.goals) > 1:
+        message = (
+            "The model has several inputs or outputs, which a DataFrame has no place for: give X"
+            " and y as lists of arrays."
+        )
+        raise InvalidData(message)
+    if class_weight is not None:
+        message = "class_weight is given with a DataFrame: give sample_weight, a column's name."
+        raise InvalidData(message)
+    features, made = frames.examples(
+        systemds,
+        frame,
+        columns,
+        graph.input,
+        compilation.goals[0],
+        None if known is None else known[0],
+    )
+    return Data((features,), (made,))
+
+
+def parts(validation_data: Any) -> tuple[Any, Any, Any]:
+    """X, y and the weights of Keras' `validation_data`: of a DataFrame, and of what draws its own
+    batches, X alone.
+    """
+    alone = isinstance(validation_data, DataFrame) or draws_batches(validation_data)
+    if not alone and not isinstance(validation_data, (tuple, list)):
+        kind = type(validation_data).__name__
+        message = f"validation_data is of the type {kind}: give (X, y), or (X, y, sample_weight)."
+        raise InvalidData(message)
+    whole: tuple[Any, ...] = (validation_data,) if alone else tuple(validation_data)
+    if not 1 <= len(whole) <= 3:
+        message = f"validation_data has {len(whole)} parts: give (X, y), or (X, y, sample_weight)."
+        raise InvalidData(message)
+    X, y, sample_weight, *_ = *whole, None, None
+    return X, y, sample_weight
+
+
+def split(given: Data, share: float, *, by_class: bool = False) -> tuple[Data, Data]:
+    """The rows to train on, and the last ones, as Keras splits them for validation.
+
+    Weights that are `by_class` are for training alone.
+    """
+    begin = int(given.rows * (1 - share))
+    if not 0 < begin < given.rows:
+        message = (
+            f"validation_split={share} of {given.rows} rows leaves none to train on or none to"
+            " validate with: give a fraction between 0 and 1 that leaves both."
+        )
+        raise InvalidData(message)
+    return given.part(slice(begin)), given.part(slice(begin, None), measured=by_class)
+
+
+def kept(
+    given: Data, batches: int, batch_size: int, *, by_class: bool = False
+) -> tuple[Data, Data]:
+    """The rows to train on, and the first ones, which SystemML kept for its test.
+
+    Weights that are `by_class` are for training alone.
+    """
+    count = batches * batch_size
+    if count >= given.rows:
+        message = f"test_iter={batches} keeps {count} of {given.rows} rows for testing: lower it."
+        raise InvalidData(message)
+    return given.part(slice(count, None)), given.part(slice(count), measured=by_class)

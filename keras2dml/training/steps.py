@@ -1,0 +1,237 @@
+"""A training run: the training script run some iterations at a time, with weights and state kept in
+the JVM.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from keras2dml.compilation import Compilation
+from keras2dml.data.frames import Rows
+from keras2dml.objectives.objective import Objective
+from keras2dml.objectives.sums import Measure
+from keras2dml.scripts import train
+from keras2dml.scripts.algorithms import Algorithm
+from keras2dml.scripts.score import ROWS_AT_ONCE
+from keras2dml.systemds.context import SystemDS
+from keras2dml.systemds.matrices import Matrix
+from keras2dml.training.examples import Data
+from keras2dml.training.passes import Passes
+from keras2dml.training.plan import Plan
+from keras2dml.training.rates import Policy
+
+# How long SystemDS is left alone at most: long enough that starting a script costs little, short
+# enough to see it work.
+SECONDS_A_RUN = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Iteration:
+    """One training step: its number in this run from 1, and what was counted before the update."""
+
+    number: int
+    sums: np.ndarray
+    objective: Objective
+
+    @property
+    def rows(self) -> int:
+        """The rows of the batch."""
+        return int(self.sums[-1])
+
+    @cached_property
+    def measures(self) -> Mapping[str, Measure]:
+        """The losses and metrics of the batch, by Keras' names."""
+        return self.objective.measures(self.sums)
+
+    @property
+    def loss(self) -> float:
+        """The loss of the batch."""
+        return float(self.sums[0] / self.sums[-1])
+
+    @property
+    def accuracy(self) -> float | None:
+        """The accuracy on the batch, of the first output that has it."""
+        values = (value for name, value in self.measures.items() if "acc" in name)
+        return next((value for value in values if isinstance(value, float)), None)
+
+
+class Training:
+    """The state of a training run: every weight and every matrix of the optimizer, as it is in the
+    JVM. `rate` takes the place of the optimizer's learning rate.
+    """
+
+    def __init__(
+        self,
+        systemds: SystemDS,
+        compilation: Compilation,
+        matrices: Mapping[str, np.ndarray],
+        data: Data,
+        steps: int,
+        seed: int,
+        algorithm: Algorithm,
+        policy: Policy,
+        *,
+        shuffled: bool = False,
+        rate: float | None = None,
+        passes: Passes | None = None,
+    ) -> None:
+        """Begin with these weights and this state of the optimizer, which has made `steps`. Where
+        there are `passes`, the data are their first segment.
+        """
+        self._systemds = systemds
+        self._compilation = compilation
+        self._seed, self._shuffled, self._passes = seed, shuffled, passes
+        self._segment = passes.segment(0) if passes else None
+        self._workers, self._policy = algorithm.parallel, policy
+        self._order = -1
+        self.steps = steps
+        self.rate = rate
+        self.objective = compilation.objective(data.targets)
+        self.script = compilation.training_script(
+            self.objective, shuffled=shuffled, algorithm=algorithm
+        )
+        self._names = tuple(matrices)
+        constants = {name: one.matrix for name, one in compilation.graph.constants()}
+        given = {**data.matrices(self.objective), **matrices, **constants}
+        self._variables: dict[str, Matrix] = {
+            name: systemds.placed(matrix) for name, matrix in given.items()
+        }
+
+    def run(
+        self, plan: Plan, done: int = 0, most: Callable[[], int | None] = lambda: None
+    ) -> Iterator[list[Iteration]]:
+        """Train as planned; yields the iterations of each piece as soon as it is done, `most` of
+        them at a time.
+        """
+        piece = 1
+        while done < plan.iterations:
+            began = time.monotonic()
+            size, before, left = self._batches(plan, done)
+            count = min(plan.next(done, most() or piece), left)
+            yield self._iterations(plan, done, count, size, before)
+            done += count
+            pace = SECONDS_A_RUN / max(time.monotonic() - began, 1e-3)
+            piece = max(1, round(count * min(pace, 4.0)))
+
+    def measure(self, held: Data, batch_size: int) -> dict[str, Measure]:
+        """Losses and metrics of the model as it is now on rows that it is not trained on."""
+        return measured(self._systemds, self._compilation, self._variables, held, batch_size)
+
+    def finish(self) -> None:
+        """Put the averages of the weights in their place, where the optimizer keeps some."""
+        if self._compilation.optimizer.average is not None and self.steps:
+            self.change(self._compilation.averages(self.matrices()))
+
+    def close(self) -> None:
+        """Give all matrices in the JVM up."""
+        self._systemds.free(*self._variables.values())
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this training's script from another one."""
+        return hashlib.sha256(self.script.text.encode()).hexdigest()
+
+    def matrices(self) -> dict[str, np.ndarray]:
+        """The weights and the optimizer's matrices as they are now, by name."""
+        return {name: self._systemds.numpy(self._variables[name]) for name in self._names}
+
+    def change(self, matrices: Mapping[str, np.ndarray]) -> None:
+        """Go on with other matrices in the place of those of the same names."""
+        before = [self._variables[name] for name in matrices]
+        for name, matrix in matrices.items():
+            self._variables[name] = self._systemds.matrix(matrix)
+        # A weight and its average may be one matrix.
+        used = {one.data.hashCode() for one in self._variables.values()} if before else set()
+        unused = {one.data.hashCode(): one for one in before}
+        self._systemds.free(*(one for code, one in unused.items() if code not in used))
+
+    def _put(self, name: str, matrix: np.ndarray | Rows) -> None:
+        if name in self._variables:
+            self._systemds.free(self._variables[name])
+        self._variables[name] = self._systemds.placed(matrix)
+
+    def _batches(self, plan: Plan, done: int) -> tuple[int, int, int]:
+        """The size of the next batches, and how many there are before and after them in what the
+        JVM holds, or will come again; of data that are drawn it holds the next ones then.
+        """
+        if self._passes is None:
+            return plan.batch_size, done, plan.iterations
+        segment = self._passes.segment(done)
+        if segment is not self._segment:
+            for name, matrix in segment.data.matrices(self.objective).items():
+                self._put(name, matrix)
+            self._segment = segment
+        before = done % plan.batches - segment.begin
+        return segment.size, before, segment.count - before
+
+    def _iterations(
+        self, plan: Plan, done: int, count: int, size: int, batch_before: int
+    ) -> list[Iteration]:
+        if self._shuffled:
+            before = (self.steps - done) // plan.batches
+            self._shuffle(plan.rows, before + done // plan.batches)
+        optimizer = self._compilation.optimizer
+        schedule = optimizer.scheduled(self.steps, count, self.rate)
+        iterations = range(done, done + count)
+        epochs = plan.first_epoch + np.array([plan.place(number)[0] for number in iterations])
+        schedule[:, 0] *= self._policy.shares(epochs, plan.epochs)
+        # Of few sizes, since for each one the script is compiled.
+        unused = (1 << (count - 1).bit_length()) - count
+        self._put("schedule", np.pad(schedule, ((0, unused), (0, 0)), mode="edge"))
+        scalars = {
+            "batch_size": size,
+            "workers": self._workers,
+            "part_size": plan.part_size,
+            "iterations": count,
+            "iteration_before": self.steps,
+            "batch_before": batch_before,
+            "seed": self._seed,
+        }
+        results = self._systemds.run(self.script, {**self._variables, **scalars})
+        recorded = results.pop("history")
+        history = self._systemds.numpy(recorded)
+        # What no step has changed comes back as it went in.
+        old = ((self._variables[name], new) for name, new in results.items())
+        self._systemds.free(recorded, *(one for one, new in old if not one.same(new)))
+        self._variables.update(results)
+        self.steps += count
+        return [
+            Iteration(number, sums, self.objective)
+            for number, sums in enumerate(history, start=done + 1)
+        ]
+
+    def _shuffle(self, rows: int, number: int) -> None:
+        """The order of a pass over the rows, which depends on the seed and on how many passes the
+        optimizer has made before, in this call of `fit` and in others.
+        """
+        if number != self._order:
+            order = np.random.default_rng([self._seed, number]).permutation(rows)
+            self._put("order", order.reshape(-1, 1) + 1.0)
+            self._order = number
+
+
+def averages(iterations: Sequence[Iteration]) -> dict[str, Measure]:
+    """What was measured over these iterations together, as Keras reports an epoch."""
+    return iterations[0].objective.averages(np.array([step.sums for step in iterations]))
+
+
+def measured(
+    systemds: SystemDS,
+    compilation: Compilation,
+    weights: Mapping[str, Matrix],
+    held: Data,
+    batch_size: int,
+) -> dict[str, Measure]:
+    """Losses and metrics of a model with these weights and constants, by Keras' names."""
+    objective = compilation.objective(held.targets)
+    size = batch_size if objective.by_batch or objective.several else ROWS_AT_ONCE
+    with systemds.holding(held.matrices(objective)) as rows:
+        known = {**weights, **rows, "batch_size": size}
+        computed = systemds.computed(train.evaluation(objective), known)
+    return objective.averages(computed["measured"])
