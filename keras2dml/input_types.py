@@ -19,16 +19,14 @@ _SPLITTER = 2**29 + 1
 """By Veltkamp's way of halving a number: what it leaves has the 24 bits of float32."""
 
 
-def sizes_of(dtype: str, *, in_float64: bool) -> dict[str, Scalar]:
-    """What an input tells of its type, in a model that computes `in_float64` or not; Keras' types
-    but for float16 and the like, and for texts.
-    """
+def sizes_of(dtype: str) -> dict[str, Scalar]:
+    """What an input tells of its type: Keras' types but for float16 and the like, and for texts."""
     if dtype == "bool":
         return {"bits": 1}
     if "int" in dtype:
         limits = np.iinfo(dtype)
         return {"lowest": max(int(limits.min), -_EXACT), "highest": min(int(limits.max), _EXACT)}
-    return {"single": 1} if dtype == "float32" and in_float64 else {}
+    return {"single": 1} if dtype == "float32" else {}
 
 
 def as_typed(features: np.ndarray, value: Value, name: str) -> np.ndarray:

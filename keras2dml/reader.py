@@ -121,8 +121,7 @@ def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
     """A value as DML wants it: images with their channels first, all else as Keras has it."""
     value = Value.of(shape, (2, 0, 1) if declared.moved else None)
     name = f"X_{declared.name}" if len(model.inputs) > 1 else "X"
-    in_float64 = "float64" in _dtypes(model)
-    sizes = input_types.sizes_of(declared.dtype, in_float64=in_float64)
+    sizes = input_types.sizes_of(declared.dtype)
     return value.made_by(Call(INPUT, (), name, {"out": value.stored}, sizes=sizes))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras2dml.errors import InvalidData
-from keras2dml.graph import Graph, Value
+from keras2dml.graph import Graph, Shape, Value
 from keras2dml.input_types import as_typed
 from keras2dml.structure import Structure
 
@@ -90,16 +90,16 @@ def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
     """X as a matrix (N, D) in DML's order of columns, float64.
 
     `data` is (N, *shape) in the model's own layout, or rows (N, D) as SystemML stored them: an
-    image in C,H,W order. As with Keras, a last axis of 1 may be missing, or too many. Raises
-    InvalidData for another width, for what is no number, for NaN or infinity, and for what the type
-    of the input does not hold.
+    image in C,H,W order. As with Keras, a last axis of 1 may be missing, or too many; but rows of
+    one number are (N, 1), as scikit-learn has them. Raises InvalidData for another width, for what
+    is no number, for NaN or infinity, and for what the type of the input does not hold.
     """
     array = numbers(data, name)
     if array.ndim == 2 and array.shape[1] == value.size:
         features = array
     elif array.shape[1:] == value.shape:
         features = value.as_stored(array)
-    elif (*array.shape[1:], 1) == value.shape or array.shape[1:] == (*value.shape, 1):
+    elif array.ndim > 1 and _with_one(array.shape[1:], value.shape):
         features = value.as_stored(array.reshape(-1, *value.shape))
     else:
         own = ", ".join(map(str, value.shape))
@@ -117,6 +117,11 @@ def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
         )
         raise InvalidData(message)
     return as_typed(features, value, name)
+
+
+def _with_one(shape: Shape, other: Shape) -> bool:
+    """Whether one shape is the other with a last axis of 1."""
+    return (*shape, 1) == other or shape == (*other, 1)
 
 
 def numbers(data: object, name: str) -> np.ndarray:

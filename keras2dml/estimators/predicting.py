@@ -28,6 +28,9 @@ from keras2dml.training.passes import Held
 from keras2dml.training.run import Validation
 from keras2dml.training.steps import measured
 
+EVALUATED = 32
+"""The rows of a batch of `evaluate` where no size is given, as in Keras."""
+
 
 class Predicting(Exporting):
     """Scores with the weights as they are; the model stays in the JVM until they change."""
@@ -123,14 +126,14 @@ class Predicting(Exporting):
     ) -> Measure | list[Measure] | dict[str, Measure]:
         """Losses and metrics as Keras' `evaluate` has them: the loss, a list, or a dict.
 
-        `steps` are the batches to look at; their size is that of `fit`, and matters to losses of
-        whole batches and to those of several outputs alone. `verbose` is taken, and nothing is
-        shown.
+        `steps` are the batches to look at. Their size is Keras' 32 unless it is given, and matters
+        to losses of whole batches and to those of several outputs alone. `verbose` is taken, and
+        nothing is shown.
 
         Raises InvalidData as `fit` does, and UnsupportedModel for a class of models that measures
         otherwise.
         """
-        size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
+        size = positive("batch_size", EVALUATED if batch_size is None else batch_size)
         self._compilation.measures()
         self._compilation.whole(steps=steps)
         validation = self._held((X, y, sample_weight), self._classes, self._tables, size, steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import signature
@@ -67,7 +68,7 @@ HINGES = ("hinge", "squared_hinge", "categorical_hinge")
 WHOLE = (keras.losses.Dice, keras.losses.Tversky, keras.losses.Circle)
 """The losses that are one number for a whole batch."""
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
-COMPILED = {**ENTROPIES, **PLAIN}
+COMPILED = ChainMap(PLAIN, ENTROPIES)  # others add to them
 FUNCTIONS = {kind().fn: kind for kind in COMPILED}
 """Keras' loss functions, and the losses that they are."""
 TREATED = frozenset(("name", "reduction", "dtype", "from_logits", "label_smoothing"))

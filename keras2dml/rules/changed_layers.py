@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import keras
+import numpy as np
+
 from keras2dml.rules.arguments import named
 
 
@@ -25,10 +28,24 @@ def changes(layer: Any, *, deep: bool = True) -> Iterator[str]:
             )
         if "bias" in vars(part) and "use_bias" in vars(part):
             yield from _of_bias(part)
+        if isinstance(part, keras.layers.Normalization) and part.input_mean is not None:
+            yield from _of_statistics(part)
         if "call" in vars(part):
             yield (
                 f"{named(part)} has a call of its own in place of its class', which is not"
                 " compiled: make a class of it, with a rule."
+            )
+
+
+def _of_statistics(layer: keras.layers.Normalization) -> Iterator[str]:
+    """A complaint about arguments of a Normalization that are no longer what it scores with."""
+    scores_with = (layer.mean, layer.variance)
+    for name, number in zip(("mean", "variance"), scores_with, strict=True):
+        now, before = np.ravel(number), np.ravel(getattr(layer, f"input_{name}"))
+        if before.size in (1, now.size) and not np.allclose(now, before, rtol=1e-6, atol=0):
+            yield (
+                f"{named(layer)} has another {name} than it was made with: one was changed. Give it"
+                " to the constructor."
             )
 
 

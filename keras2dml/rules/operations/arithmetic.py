@@ -86,6 +86,8 @@ SCALED: dict[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
 @lowers(*PAIRED, *COMPARISONS)
 def paired(layer: Any, x1: Any, x2: Any) -> Value:
     """An elementwise function of two operands, of one shape or of shapes that broadcast to one."""
+    if type(layer) in COMPARISONS:
+        x1, x2 = _single(x1), _single(x2)
     x, y = operands(layer, x1, x2)
     if isinstance(y, Value) and not isinstance(x, Value):
         if type(layer) in COMMUTING:
@@ -101,6 +103,11 @@ def paired(layer: Any, x1: Any, x2: Any) -> Value:
     function, onnx = {**PAIRED, **COMPARISONS}[type(layer)]
     constant = type(layer) in COMPARISONS
     return call(layer, function, *together(layer, x, y), onnx=onnx, constant=constant)
+
+
+def _single(operand: Any) -> Any:
+    """Python's numbers as Keras compares them: in float32, to which float32 may be equal."""
+    return np.float32(operand) if type(operand) is float else operand
 
 
 def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:

@@ -10,6 +10,7 @@ import numpy as np
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as operations
 
+from keras2dml.backend import is_tensorflow
 from keras2dml.rules import named
 from keras2dml.rules.operations.batches import are_whole_batches
 from keras2dml.rules.operations.moving import MOVING
@@ -32,6 +33,13 @@ OF_BITS = (
     *(operations.ZerosLike, operations.OnesLike, operations.FullLike, core.StopGradient),
 )
 """The operations that make whole numbers of whole ones, which float32 has exactly, too."""
+OF_SINGLES = (
+    *(operations.Equal, operations.NotEqual, operations.Greater, operations.GreaterEqual),
+    *(operations.Less, operations.LessEqual, operations.Isclose, operations.Logaddexp),
+    *(operations.Logaddexp2, operations.Mod, operations.Arctan2),
+)
+"""The operations for which Keras on TensorFlow makes float32 of Python's numbers, of whatever type
+its other operand is."""
 
 
 def complaints(operation: Any, node: Any) -> Iterator[str]:
@@ -62,6 +70,8 @@ def complaints(operation: Any, node: Any) -> Iterator[str]:
                 f"{named(operation)} computes in float32, where all else is float64: cast what goes"
                 " in to 'float64' first."
             )
+        elif exact and isinstance(operation, OF_SINGLES) and is_tensorflow():
+            yield from _of_singles(operation, node)
         if isinstance(operation, operations.FullLike) and not kinds <= {"float32", "float64"}:
             yield (
                 f"{named(operation)} makes numbers of {kinds.pop()}. Give it"
@@ -78,6 +88,17 @@ def _makes_single(operation: Any, taken: set[str], kinds: set[str]) -> bool:
     if isinstance(operation, (operations.ZerosLike, operations.OnesLike)):
         return False
     return kinds == {"float32"} and not taken & {"float32", "float64"}
+
+
+def _of_singles(operation: Any, node: Any) -> Iterator[str]:
+    """What is wrong with Python's numbers that float32 does not have."""
+    arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
+    for number in arguments:
+        if type(number) is float and float(np.float32(number)) != number:
+            yield (
+                f"{named(operation)} rounds {number!r} to float32, where all else is float64."
+                f" SystemDS does not: give it np.float64({number!r})."
+            )
 
 
 def _is_rounded(operation: Any, node: Any) -> bool:

@@ -87,6 +87,15 @@ def test_arguments_that_keras_read_when_it_built_a_layer_are_refused(layer, argu
     assert "to the constructor" in reason
 
 
+def test_statistics_that_are_not_those_of_the_constructor_are_refused():
+    layer = layers.Normalization(mean=1.0, variance=4.0)
+    x = keras.Input((3,))
+    built = keras.Model(x, layer(x))
+    assert not [*complaints(built)]
+    layer.input_mean = 3.0
+    assert "has another mean than it was made with" in " ".join(complaints(built))
+
+
 def test_layers_in_layers_that_were_changed_are_refused():
     x = keras.Input((3, 3))
     attention, both = layers.MultiHeadAttention(2, 2), layers.Bidirectional(layers.GRU(2))

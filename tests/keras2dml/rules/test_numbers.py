@@ -52,6 +52,25 @@ def test_steps_and_casts_fall_where_those_of_keras_do(run):
         np.testing.assert_allclose(ours, output, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_numbers_of_float32_are_compared_as_keras_compares_them(run):
+    comparisons = (ops.equal, ops.not_equal, ops.less, ops.less_equal, ops.greater)
+    keras.config.set_floatx("float32")
+    try:
+        x = keras.Input((3,))
+        truths = [ops.cast(compare(x, 0.3), "float32") for compare in comparisons]
+        bounds = np.array([0.1, 0.2, 0.3])
+        several = ops.cast(ops.greater_equal(bounds, x), "float32")
+        built = keras.Model(x, [*truths, several])
+        features = np.array([bounds, [0.3, 0.2999999, 0.3000001]])
+        expected = built.predict(features, verbose=0)
+        for ours, output in zip(run(built).outputs(features), expected, strict=True):
+            np.testing.assert_array_equal(ours, output)
+    finally:
+        keras.config.set_floatx("float64")
+
+
 def unchanged(shape, *functions):
     """A model with outputs for functions of what a Dense leaves as it is."""
     x = keras.Input(shape)
@@ -143,6 +162,9 @@ def refused(function, dtype=None, shape=(4, 3)):
         (lambda x: ops.einsum("bij,bij->bi", x, x), "int32", "(Einsum) multiplies whole"),
         (lambda x: ops.matmul(x > 0, np.ones((3, 2), bool)), None, "(Matmul) adds in Keras as"),
         (ops.leaky_relu, "int32", "(LeakyRelu) takes whole numbers"),
+        (lambda x: ops.equal(x, 0.3), None, "(Equal) rounds 0.3 to float32, where all else is"),
+        (lambda x: ops.cast(ops.greater_equal(0.1, x), "float64"), None, "give it np.float64(0.1)"),
+        (lambda x: ops.logaddexp(x, 0.3), None, "(Logaddexp) rounds 0.3 to float32"),
         (lambda x: x + 1, "float16", "The input 'keras_tensor' has dtype 'float16'"),
         (lambda x: layers.Dense(2, dtype="float32")(layers.Dense(2)(x)), None, "in float32, and"),
     ],
@@ -162,6 +184,7 @@ def test_what_keras_rounds_or_wraps_is_refused(function, dtype, match):
         (lambda x: ops.logsumexp(x, axis=1) * 0.1 + ops.normalize(x)[:, 0], None),
         (lambda x: ops.exp(x) * 0.1, "float32"),
         (lambda x: ops.round(x) + ops.zeros_like(x), "int32"),
+        (lambda x: x * ops.cast(ops.less(x, 0.5), "float64") * (x > np.float64(0.3)), None),
     ],
 )
 def test_what_is_exact_is_compiled(function, dtype):
