@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from oracle import agrees, complaints, examples, learns, model, near, seeded
+from oracle import agrees, complaints, examples, fresh, learns, model, near, seeded
 
 from keras2dml import Keras2DML
 
@@ -109,7 +109,7 @@ def test_an_adapted_vocabulary_goes_along(spark):
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_numbers_that_keras_stops_for_stop_the_script(spark, layer, match):
-    built = model((4,), layer, layers.Rescaling(1.0))
+    built = model((4,), fresh(layer), layers.Rescaling(1.0))
     with pytest.raises(Exception, match=match):
         Keras2DML(spark, built, display=0).predict_proba(-abs(examples(built, 3)) - 1)
 
