@@ -16,7 +16,6 @@ from keras2dml.objectives.optimizers import STEPS
 from keras2dml.objectives.regularizers import NORMS, SUMS
 from keras2dml.rules import HARMLESS, LOWERINGS, augmentation
 from keras2dml.rules.activations import ELEMENTWISE, OTHERS
-from keras2dml.rules.layers import lowered
 
 ABSTRACT = (
     keras.layers.Layer,
@@ -44,7 +43,6 @@ NOT_FOLLOWED = (
 _REFUSED = re.compile(r"\bhas (?:the )?(\w+)[= ]\{")
 
 # Importing the rules is what fills the registry.
-_RULES = lowered
 
 
 def page() -> str:

@@ -144,11 +144,6 @@ def axes_of(layer: Any, x: Value, axis: Any) -> Shape:
     return tuple(sorted(int(one) % rank - 1 for one in given))
 
 
-def aligned(layer: Any, x: Value, *others: Value) -> tuple[Value, ...]:
-    """The values, all of one shape, with their elements where the first has them."""
-    return (x, *(arranged(layer, other, x) for other in others))
-
-
 def spread(layer: Any, x: Value, shape: Shape, like: Value | None = None) -> Value:
     """`x` repeated to `shape` as numpy broadcasts it, with its elements where `like` has them."""
     places = np.broadcast_to(np.arange(x.size).reshape(x.shape), shape)
