@@ -98,7 +98,7 @@ def waited(settings: Scoring, commands: Commands) -> dict[str, Any]:
     """Latencies in milliseconds by rate; one query scores all of them."""
     commands.start(["score", "--max-latency", MAX_LATENCY])
     found: dict[str, Any] = {}
-    with topic_reader.reading(settings.kafka) as reader:
+    with topic_reader.open_reader(settings.kafka) as reader:
         with terminal.activity("Warming up"):
             _answered(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
         for rate, seconds in RATES.items():
@@ -146,7 +146,7 @@ def _answered(
 
 
 def _progress(settings: Scoring) -> list[Progress]:
-    with topic_reader.reading(settings.kafka) as reader:
+    with topic_reader.open_reader(settings.kafka) as reader:
         return [
             Progress.of(record.key, record.value, record.headers)
             for records in reader.records(settings.topics.progress)

@@ -22,7 +22,7 @@ class Foreign:
         if len(self.places) < _MOST_PLACES:
             self.places.append(f"{topic}/{partition}/{offset}")
 
-    def told(self, kind: str) -> list[str]:
+    def sentences(self, kind: str) -> list[str]:
         """What a person should know of them, if there are some; `kind` is what they are not."""
         if not self.count:
             return []

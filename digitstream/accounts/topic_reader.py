@@ -37,7 +37,7 @@ class TopicReader:
 
     def __init__(self, log: Log, kafka: Kafka) -> None:
         self._log, self._kafka = log, kafka
-        self._consumer = _connected(kafka)
+        self._consumer = _connect(kafka)
 
     def close(self) -> None:
         """End the connection."""
@@ -162,12 +162,12 @@ class TopicReader:
             is_outdated = self._consumer.partitions_for_topic(topic) != set(partitions)
         if is_outdated:
             self.close()
-            self._consumer = _connected(self._kafka)
+            self._consumer = _connect(self._kafka)
         return [TopicPartition(topic, part) for part in partitions]
 
 
 @contextmanager
-def reading(kafka: Kafka) -> Iterator[TopicReader]:
+def open_reader(kafka: Kafka) -> Iterator[TopicReader]:
     """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there, TlsFailed
     and AccessDenied.
     """
@@ -175,7 +175,7 @@ def reading(kafka: Kafka) -> Iterator[TopicReader]:
         yield reader
 
 
-def _connected(kafka: Kafka) -> KafkaConsumer:
+def _connect(kafka: Kafka) -> KafkaConsumer:
     with reaching(kafka):
         consumer = KafkaConsumer(
             **consuming(kafka),

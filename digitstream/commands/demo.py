@@ -1,4 +1,4 @@
-"""`digitstream demo`: the whole way once."""
+"""`digitstream demo`: train, stream, score and report, end to end."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
     Scoring, *flags.KAFKA, "master", "prefix", *flags.REGISTRY, "data", "seed", "engine"
 )
 def demo(
-    given: flags.Given,
+    inputs: flags.Inputs,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the training images. [default: 3]")
     ] = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Train, stream 10,000 readings, score and account for every one; then report."""
+    """Train, stream 10,000 readings, score and account for each of them, then report."""
 
-    settings = given.load(Scoring)
-    from digitstream.demo import demo as whole
+    settings = inputs.load(Scoring)
+    from digitstream.demo import demo as program
     from digitstream.machine.subcommands import stoppable
 
     with stoppable():
-        plan = whole.Plan() if epochs is None else whole.Plan(epochs=epochs)
-        made = whole.run(settings, plan)
-    terminal.report(made.to_json(), lambda: picture(made), as_json)
-    terminal.say(f"{settings.home / whole.REPORT} has these figures, report/ their pictures.")
-    whole.check(made, settings.home / "logs" / "score.log")
+        plan = program.Plan() if epochs is None else program.Plan(epochs=epochs)
+        report = program.run(settings, plan)
+    terminal.report(report.to_json(), lambda: picture(report), as_json)
+    terminal.say(f"{settings.home / program.REPORT} has these figures, report/ the plots.")
+    program.check(report, settings.home / "logs" / "score.log")
 
 
-def picture(made: Report) -> list[Grid | str]:
+def picture(report: Report) -> list[Grid | str]:
     """The report for a person."""
-    value = made.to_json()
+    value = report.to_json()
     train, latency = value["train"], value["latency_ms"]
     labelled = quantity(value["labelled"], "reading")
     rows = {
@@ -62,14 +62,14 @@ def picture(made: Report) -> list[Grid | str]:
         f"{value['warm_up_readings']} readings before these warmed the query up; they are in none "
         f"of the figures."
     )
-    return [figures, confusion(made), letters, *reconciliation(made.reconciliation), note]
+    return [figures, confusion(report), letters, *reconciliation([report.reconciliation]), note]
 
 
-def confusion(made: Report) -> Grid:
-    """The confusion matrix: a row for each true class."""
-    classes = [str(name) for name in made.classes]
+def confusion(report: Report) -> Grid:
+    """The confusion matrix, with a row for each true class."""
+    classes = [str(name) for name in report.classes]
     rows = [
         (name, *(str(count) if count else "" for count in counts))
-        for name, counts in zip(classes, made.confusion.tolist(), strict=True)
+        for name, counts in zip(classes, report.confusion.tolist(), strict=True)
     ]
     return Grid(("true \\ predicted", *classes), rows, right=classes)

@@ -10,7 +10,7 @@ from contract.wire.events import Source
 from contract.wire.topics import Topics
 from digitstream.accounts.topic_reader import TopicReader
 from digitstream.dead_letters import ascii_art
-from digitstream.dead_letters.listing import Listed, Stored, Wanted, letters
+from digitstream.dead_letters.listing import ListedLetter, Selection, Stored, letters
 
 
 class NoSuchLetter(UsageError):
@@ -18,39 +18,39 @@ class NoSuchLetter(UsageError):
 
 
 @dataclass(frozen=True)
-class Shown:
+class Detail:
     """A dead letter in full; of bytes that are no UTF-8 texts have escapes.
 
     `picture` is the image in block characters, `dump` the bytes in hex where there is none.
     `earlier` are the letters of the same reading before this one.
     """
 
-    letter: Listed
+    letter: ListedLetter
     reading: str
     headers: list[tuple[str, str | None]]
     picture: str | None
     dump: str | None
     value_base64: str | None
-    earlier: list[Listed]
+    earlier: list[ListedLetter]
 
 
-def shown(reader: TopicReader, topics: Topics, id: Source) -> Shown:
+def read_detail(reader: TopicReader, topics: Topics, id: Source) -> Detail:
     """The newest dead letter of the reading that lies, or whose replay lies, at `id`.
 
     Raises NoSuchLetter and TopicMissing.
     """
-    first = _first(reader, topics, id)
-    wanted = Wanted(ids=frozenset({first}))
+    first = _first_place(reader, topics, id)
+    wanted = Selection(ids=frozenset({first}))
     found = [stored for stored in letters(reader, topics) if wanted.takes(stored)]
     found.sort(key=lambda stored: (stored.letter.attempt, stored.time))
     # A query that starts anew answers again: the last answer to each record is enough.
     *earlier, newest = {stored.letter.source: stored for stored in found}.values()
-    return _shown(newest, [Listed.of(stored) for stored in earlier])
+    return _detail(newest, [ListedLetter.of(stored) for stored in earlier])
 
 
-def _first(reader: TopicReader, topics: Topics, id: Source) -> Source:
+def _first_place(reader: TopicReader, topics: Topics, id: Source) -> Source:
     """Where the reading lay when it came from its device."""
-    wanted = Wanted(ids=frozenset({id}))
+    wanted = Selection(ids=frozenset({id}))
     matching = [stored for stored in letters(reader, topics) if wanted.takes(stored)]
     if matching:
         return max(matching, key=lambda stored: stored.time).letter.first
@@ -61,11 +61,11 @@ def _first(reader: TopicReader, topics: Topics, id: Source) -> Source:
     raise NoSuchLetter(message)
 
 
-def _shown(stored: Stored, earlier: list[Listed]) -> Shown:
+def _detail(stored: Stored, earlier: list[ListedLetter]) -> Detail:
     letter = stored.letter
     picture = ascii_art.drawn(letter.value)
-    return Shown(
-        letter=Listed.of(stored),
+    return Detail(
+        letter=ListedLetter.of(stored),
         reading=letter.first.id,
         headers=[(name, None if value is None else text(value)) for name, value in letter.headers],
         picture=picture,

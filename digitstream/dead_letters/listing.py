@@ -31,7 +31,7 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Selection:
     """Which dead letters; what is None or empty does not matter. Raises SettingsError.
 
     An id in `ids` names a reading: where it, or a replay of it, lies. One that does not name the
@@ -70,7 +70,7 @@ class Wanted:
         return place in self.ids or place._replace(topic_id=None) in self.ids
 
 
-def since(text: str, now: datetime) -> datetime:
+def parse_since(text: str, now: datetime) -> datetime:
     """The time that `2h` (ago; also s, m, d) or RFC 3339 names; raises SettingsError."""
     ago = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
     try:
@@ -83,7 +83,7 @@ def since(text: str, now: datetime) -> datetime:
         raise SettingsError(message) from exc
 
 
-def place(text: str) -> Source:
+def parse_id(text: str) -> Source:
     """The reading that an argument names; raises SettingsError."""
     try:
         return Source.of(text)
@@ -114,7 +114,7 @@ def letters(
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedLetter:
     """A dead letter as it is listed; `bytes` is the size of the original value.
 
     `id`, topic/partition/offset, is what `show` and `replay` take. `replay_of` is the reading's
@@ -134,7 +134,7 @@ class Listed:
     replay_of: str | None
 
     @classmethod
-    def of(cls, stored: Stored) -> Listed:
+    def of(cls, stored: Stored) -> ListedLetter:
         """How a letter is listed."""
         letter = stored.letter
         return cls(
@@ -160,21 +160,21 @@ class Listing:
 
     total: int
     by_reason: list[tuple[str, str, int]]
-    letters: list[Listed]
+    letters: list[ListedLetter]
     foreign: Foreign = field(default_factory=Foreign)
 
 
-def listing(
-    reader: TopicReader, topics: Topics, last: int, wanted: Wanted | None = None
+def read_listing(
+    reader: TopicReader, topics: Topics, last: int, wanted: Selection | None = None
 ) -> Listing:
     """The dead letters that are wanted (else all); raises TopicMissing."""
     counts: Counter[tuple[str, str]] = Counter()
-    newest: dict[int, deque[Listed]] = {}
+    newest: dict[int, deque[ListedLetter]] = {}
     foreign = Foreign()
     for stored in letters(reader, topics, foreign):
-        if (wanted or Wanted()).takes(stored):
+        if (wanted or Selection()).takes(stored):
             counts[stored.letter.stage, stored.letter.slug] += 1
-            newest.setdefault(stored.partition, deque(maxlen=last)).append(Listed.of(stored))
+            newest.setdefault(stored.partition, deque(maxlen=last)).append(ListedLetter.of(stored))
     ranked = [(stage, reason, count) for (stage, reason), count in counts.most_common()]
     found = sorted((each for few in newest.values() for each in few), key=lambda each: each.time)
     return Listing(counts.total(), ranked, found[-last:] if last else [], foreign)

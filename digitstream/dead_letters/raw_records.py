@@ -23,7 +23,7 @@ TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 """What a record fails with that its topic does not take."""
 
 
-def original(reader: TopicReader, source: Source) -> Message | None:
+def read_original(reader: TopicReader, source: Source) -> Message | None:
     """The record at a place; None if it is no longer there, nor the topic that it lay in. Raises
     TopicMissing.
     """
@@ -85,7 +85,7 @@ class Sender:
 
 
 @contextmanager
-def sending(kafka: Kafka, topic: str) -> Iterator[Sender]:
+def open_sender(kafka: Kafka, topic: str) -> Iterator[Sender]:
     """A sender to that topic: each record once, acknowledged by all replicas.
 
     It raises BrokerUnavailable if nobody answers.

@@ -18,7 +18,7 @@ from contract.wire.reasons import TOO_LARGE, TOO_MANY_HEADERS, UNANSWERABLE, UNR
 from contract.wire.topics import Topics
 from digitstream.accounts.topic_reader import TopicReader
 from digitstream.dead_letters import raw_records
-from digitstream.dead_letters.listing import Wanted, letters
+from digitstream.dead_letters.listing import Selection, letters
 from producers.pacing import stopping
 from producers.sending import OUTWAITED_MS, Delivery, Unanswered, Undelivered
 
@@ -45,7 +45,7 @@ class ReplayFailed(ProgramError):
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplaySummary:
     """What became of the letters that were wanted, by reading: sent, or left for a reason.
 
     `by_reason` counts what was sent by the letters' reasons, `left` what was not by the sentence
@@ -74,11 +74,11 @@ def replay(
     reader: TopicReader,
     topics: Topics,
     kafka: Kafka,
-    wanted: Wanted,
+    wanted: Selection,
     most: int = MOST_ATTEMPTS,
     *,
     dry_run: bool = False,
-) -> Replayed:
+) -> ReplaySummary:
     """Send the readings whose newest letter is wanted to the topic of replays, each once.
 
     Ctrl-C or SIGTERM ends the sending: what was sent is awaited, the rest is left. Run again it
@@ -92,7 +92,7 @@ def replay(
     left.update(_sent_already(reader, topics, cases))
     left.update(_scored_already(reader, topics, cases))
     reasons: Counter[str] = Counter()
-    with stopping() as stop, raw_records.sending(kafka, topics.replays) as sender:
+    with stopping() as stop, raw_records.open_sender(kafka, topics.replays) as sender:
         for replays in _replays(reader, topics, cases, left):
             if stop.is_set():
                 left[STOPPED] = len(cases) - reasons.total() - left[REFUSED] - left[GONE]
@@ -108,10 +108,12 @@ def replay(
                     reasons[cases[again.first].slug] += 1
                 else:
                     left[REFUSED] += 1
-    return Replayed(reasons.total(), dict(reasons.most_common()), dict(left.most_common()), dry_run)
+    return ReplaySummary(
+        reasons.total(), dict(reasons.most_common()), dict(left.most_common()), dry_run
+    )
 
 
-def _newest(reader: TopicReader, topics: Topics, wanted: Wanted) -> dict[Source, _Case]:
+def _newest(reader: TopicReader, topics: Topics, wanted: Selection) -> dict[Source, _Case]:
     """Reading -> its newest letter."""
     found: dict[Source, _Case] = {}
     for stored in letters(reader, topics):
@@ -191,7 +193,7 @@ def _replays(
                     found.append(_again(letter))
         yield found
     for letter in bare:
-        original = raw_records.original(reader, letter.source)
+        original = raw_records.read_original(reader, letter.source)
         if original is not None and is_cut(*original):
             left[REFUSED] += 1
             continue

@@ -65,7 +65,7 @@ def run(settings: Scoring, plan: Plan) -> report.Report:
         connector = needs.connector()
         terminal.say(f"Spark reads and writes Kafka with {len(connector)} jars of its connector.")
         scorer = _scoring(commands, settings)
-        reader = cleanup.enter_context(topic_reader.reading(settings.kafka))
+        reader = cleanup.enter_context(topic_reader.open_reader(settings.kafka))
         _stream(commands, scorer, reader, settings, plan, warm_up=True)
         since = Mark.now(reader, settings.topics)
         _stream(commands, scorer, reader, settings, plan, warm_up=False)

@@ -165,7 +165,7 @@ def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
             )
             with (
                 commands_of(anybody) as commands,
-                topic_reader.reading(settings.kafka) as reader,
+                topic_reader.open_reader(settings.kafka) as reader,
                 _client(admin) as client,
             ):
                 yield Ground(settings, commands, reader, tell=ground.tell), _Admin(home, client)

@@ -97,7 +97,7 @@ def _on_a_small_disk(ground: Ground) -> Iterator[tuple[Ground, Path]]:
         kafka = start_kafka(home)
         settings = replace(ground.settings, bootstrap_servers=kafka.bootstrap_servers)
         ensure(settings.kafka, settings.topics)
-        with topic_reader.reading(settings.kafka) as reader:
+        with topic_reader.open_reader(settings.kafka) as reader:
             yield replace(ground, settings=settings, reader=reader), disk
     finally:
         server.stop(home)

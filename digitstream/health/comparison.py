@@ -47,7 +47,7 @@ class Comparison:
         return float(np.trace(self.matrix) / self.both)
 
 
-def compared(
+def compare(
     reader: TopicReader, topics: Topics, more: Sequence[str], versions: tuple[str, str]
 ) -> Comparison:
     """Compare two versions by their scores on the topics of scores and shadow scores, and `more`.

@@ -13,7 +13,7 @@ from contract.errors import DigitstreamError, InstallationError
 from contract.kafka.topics import ensure
 from contract.model import bundle
 from contract.settings.programs import Settings
-from digitstream.flags import connected
+from digitstream.flags import with_broker
 from digitstream.machine import jars, java
 
 FREE_BYTES = 2 * 1024**3
@@ -40,18 +40,18 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         "SystemDS": _systemds,
         "BLAS": _blas,
         "disk": lambda: _disk(settings.home),
-        "Kafka": lambda: str(connected(settings).kafka),
-        "topics": lambda: _topics(connected(settings)),
+        "Kafka": lambda: str(with_broker(settings).kafka),
+        "topics": lambda: _topics(with_broker(settings)),
         "champion": lambda: _champion(settings),
     }
-    return [_found(name, check) for name, check in checks.items()]
+    return [_run(name, check) for name, check in checks.items()]
 
 
-class Unwell(InstallationError):
+class CheckFailed(InstallationError):
     """Something that a check found wrong."""
 
 
-def _found(name: str, check: Callable[[], str]) -> Finding:
+def _run(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, True, check())
     except DigitstreamError as error:
@@ -64,14 +64,14 @@ def _python() -> str:
         message = (
             f"Python is {sys.version.split()[0]}, which must be from 3.11 to 3.13. `make setup`."
         )
-        raise Unwell(message)
+        raise CheckFailed(message)
     return f"{sys.version.split()[0]} at {sys.executable}"
 
 
 def _packages() -> str:
     if not LOCK.exists():
         message = f"{LOCK} is missing: digitstream runs from its checkout. Run it from there."
-        raise Unwell(message)
+        raise CheckFailed(message)
     wrong = []
     locked = [line.split() for line in LOCK.read_text("utf-8").splitlines() if "==" in line[:1000]]
     for words in locked:
@@ -83,7 +83,7 @@ def _packages() -> str:
             wrong.append(f"{name} is {found}, not {wanted}")
     if wrong:
         message = f"Not as locked: {'; '.join(wrong)}. Run `make clean setup`."
-        raise Unwell(message)
+        raise CheckFailed(message)
     return "as requirements.lock has them"
 
 
@@ -113,7 +113,7 @@ def _systemds() -> str:
     try:
         return str(systemds_jar())
     except Keras2DMLError as error:
-        raise Unwell(str(error)) from error
+        raise CheckFailed(str(error)) from error
 
 
 def _blas() -> str:
@@ -130,7 +130,7 @@ def _disk(home: Path) -> str:
             f"{place} has {free / 1024**3:.1f} GiB free; {FREE_BYTES / 1024**3:.0f} are needed for "
             f"Kafka, checkpoints and models. Make room or choose another --home."
         )
-        raise Unwell(message)
+        raise CheckFailed(message)
     return f"{free / 1024**3:.0f} GiB free at {place}"
 
 

@@ -49,13 +49,13 @@ def promote_unless_worse(registry: Registry, version: str, held_out: Dataset) ->
         champion = registry.resolve()
         old = bundle.load(champion.folder)
     except NoChampion:
-        return _promoted(registry, version, None, "there was no champion")
+        return _promote(registry, version, None, "there was no champion")
     except BundleError as error:
-        return _promoted(registry, version, champion, f"the champion cannot be loaded: {error}")
+        return _promote(registry, version, champion, f"the champion cannot be loaded: {error}")
     difference = _difference(new, old)
     if difference:
         return Promotion(False, champion.version, len(held_out.images), None, None, difference)
-    right, champion_right = (_right(each, held_out) for each in (new, old))
+    right, champion_right = (_count_right(each, held_out) for each in (new, old))
     is_worse = right < champion_right
     if not is_worse:
         registry.promote(version)
@@ -70,7 +70,7 @@ def promote_unless_worse(registry: Registry, version: str, held_out: Dataset) ->
     )
 
 
-def _promoted(
+def _promote(
     registry: Registry, version: str, champion: Registered | None, reason: str
 ) -> Promotion:
     registry.promote(version)
@@ -89,7 +89,7 @@ def _difference(new: Bundle, old: Bundle) -> str:
     return ""
 
 
-def _right(model: Bundle, held_out: Dataset) -> int:
+def _count_right(model: Bundle, held_out: Dataset) -> int:
     """How many of the images a model has right."""
     predict = onnx.loaded(model.read(ONNX))
     scaling, images = model.manifest.scaling, held_out.images

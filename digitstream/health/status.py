@@ -81,7 +81,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     )
     return Status(
         query=settings.name,
-        running=running(lock_of(settings.checkpoint)),
+        running=is_running(lock_of(settings.checkpoint)),
         last=last,
         seconds_ago=None if last is None else _seconds_ago(last.time, now),
         waiting=waiting,
@@ -101,7 +101,7 @@ def _topics(settings: Scoring) -> list[str]:
     return [*settings.read, topics.replays, topics.scores, topics.dead_letters]
 
 
-def running(lock: Path) -> bool | None:
+def is_running(lock: Path) -> bool | None:
     """Whether a process holds the lock of a checkpoint; None if there is none.
 
     Raises LockUnreadable if this user may not look.

@@ -23,7 +23,7 @@ from contract.wire.progress import Lag, Opinion, Progress
 from contract.wire.topics import Topics
 from digitstream import terminal
 from digitstream.commands import demo, doctor, drill
-from digitstream.dead_letters.raw_records import sending
+from digitstream.dead_letters.raw_records import open_sender
 from digitstream.demo import plots
 from digitstream.drills.outcome import Outcome
 from digitstream.health.doctor import Finding
@@ -184,7 +184,7 @@ def test_dead_letters_status_and_comparisons(
         (topics.scores, scores),
         (topics.labels, [label]),
     ):
-        with sending(kafka_broker.kafka, topic) as sender:
+        with open_sender(kafka_broker.kafka, topic) as sender:
             assert all(sender.send([event.message() for event in sent]))
 
     listed = harmless(run("dead-letters", "list", *where)[1])
@@ -199,7 +199,7 @@ def test_dead_letters_status_and_comparisons(
     compared = harmless(run("models", "compare", "1", "2", *where)[1])
     assert compared.count(SEEN) >= 5
     harmless(run("dead-letters", "replay", *where, "--dry-run")[1])
-    with sending(kafka_broker.kafka, topics.dead_letters) as sender:
+    with open_sender(kafka_broker.kafka, topics.dead_letters) as sender:
         sender.send([replace(letter, reason=f"empty: {text}").message()])
     code, listed, _ = run("dead-letters", "list", *where)
     assert code == 0

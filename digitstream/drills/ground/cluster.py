@@ -110,7 +110,7 @@ def cluster(
         ensure(settings.kafka, settings.topics)
         environ = {**ground.commands.settings, **environment(settings)}
         commands = cleanup.enter_context(Commands(ground.commands.logs, environ))
-        reader = cleanup.enter_context(topic_reader.reading(settings.kafka))
+        reader = cleanup.enter_context(topic_reader.open_reader(settings.kafka))
         yield replace(ground, settings=settings, commands=commands, reader=reader), nodes
 
 

@@ -220,7 +220,7 @@ def prepared(
         with (
             embedded_kafka(empty) as shared,
             commands_of(shared) as commands,
-            topic_reader.reading(shared.kafka) as reader,
+            topic_reader.open_reader(shared.kafka) as reader,
         ):
 
             def ground(drill: str) -> Ground:

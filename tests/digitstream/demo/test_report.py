@@ -13,7 +13,7 @@ from contract.kafka.clients import arguments
 from contract.wire.events import DeadLetter, Label, Model, Score, Source, Times
 from contract.wire.messages import Message
 from contract.wire.topics import Topics
-from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.accounts.topics import Mark, Partition, Reconciliation
 from digitstream.commands.demo import picture
 from digitstream.demo import demo, plots, report
@@ -113,7 +113,7 @@ def test_scores_meet_their_labels_and_the_clock(kafka_broker: Broker, topics: To
         times = Times(device, NOW, NOW)
         return Score(f"id-{offset}", "device-001", 7, 0.9, (0.1, 0.9), model, source, times)
 
-    with reading(kafka_broker.kafka) as reader:
+    with open_reader(kafka_broker.kafka) as reader:
         send(topics.readings, Message(None, b"before", []))
         since = Mark.now(reader, topics)
         just_now = datetime.now(UTC) - timedelta(seconds=5)

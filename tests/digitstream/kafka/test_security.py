@@ -22,7 +22,7 @@ from contract.kafka.clients import arguments, reaching
 from contract.settings.programs import Producing
 from contract.settings.sources import PROFILES, load
 from contract.wire.topics import Topics
-from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.kafka import certificates, security, server
 from digitstream.kafka.acls import PROGRAMS, give, rights
 from digitstream.machine import jars, java
@@ -119,7 +119,7 @@ def test_clients_prove_who_they_are_again_and_nothing_is_lost(
             places = {(record.partition, record.offset) for record in records}
             assert len(places) == len(sent)
             assert warnings == []
-        with reading(of(tmp_path, "reader", prefix).kafka) as reader:
+        with open_reader(of(tmp_path, "reader", prefix).kafka) as reader:
             caplog.clear()
             count = 0
             while caplog.text.count("Beginning SASL re-authentication") < 4:
@@ -181,7 +181,7 @@ def test_each_user_may_do_what_its_program_does_and_nothing_else(
         produce(producer)
     give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
     assert produce(producer).readings == 5
-    with reading(reader.kafka) as found:
+    with open_reader(reader.kafka) as found:
         assert sum(found.end(topics.readings).values()) == 5
     for profile, topic in {
         "producer": topics.scores,
@@ -190,7 +190,7 @@ def test_each_user_may_do_what_its_program_does_and_nothing_else(
     }.items():
         with (
             pytest.raises(AccessDenied, match=f"may not READ {topic}"),
-            reading(of(locked_home, profile, prefix).kafka) as found,
+            open_reader(of(locked_home, profile, prefix).kafka) as found,
         ):
             list(found.records(topic))
     with pytest.raises(AccessDenied, match=f"reader do .* WRITE {prefix}.readings"):
@@ -205,7 +205,7 @@ def test_who_may_write_but_not_read_is_told_when_it_reads(locked_home: Path, pre
     produce(of(locked_home, "producer", prefix))
     with (
         pytest.raises(AccessDenied, match=f"let producer do.*{topics.readings}"),
-        reading(of(locked_home, "producer", prefix).kafka) as found,
+        open_reader(of(locked_home, "producer", prefix).kafka) as found,
     ):
         list(found.records(topics.readings))
 

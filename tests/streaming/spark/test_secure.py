@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from contract.settings.programs import Scoring
 from contract.settings.sources import load
-from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.kafka import security
 from digitstream.kafka.acls import PROGRAMS, give, rights
 from tests.quick_java import QUICK
@@ -146,7 +146,7 @@ class Installation:
         files = [file for file in self.home.rglob("*") if file.is_file()]
         published = []
         settings = self.settings("reader")
-        with reading(settings.kafka) as reader:
+        with open_reader(settings.kafka) as reader:
             for topic in astuple(settings.topics):
                 for records in reader.records(topic):
                     published += [repr(tuple(record)).encode() for record in records]
