@@ -117,7 +117,7 @@ def _peak(command: Command) -> dict[str, int]:
     processes share counts once (Linux).
     """
     peak: Counter[str] = Counter()
-    while not command.ended:
+    while not command.has_ended:
         now: Counter[str] = Counter()
         with suppress(psutil.Error):
             driver = psutil.Process(command.pid)

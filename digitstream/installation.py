@@ -25,15 +25,15 @@ def start_kafka(
     home: Path,
     port: int | None = None,
     *,
-    locked: bool = False,
+    secure: bool = False,
     session_ms: int = security.SESSION_MS,
 ) -> Broker:
     """Start the embedded Kafka of a home with this machine's Java and jars.
 
     See `server.start`. Raises what that raises, JavaMissing and JarsUnavailable.
     """
-    path = needs.fetched(jars.BROKER)
-    return server.start(home, needs.java_17(), path, port, locked=locked, session_ms=session_ms)
+    path = needs.fetch(jars.BROKER)
+    return server.start(home, needs.find_java(), path, port, secure=secure, session_ms=session_ms)
 
 
 @contextmanager

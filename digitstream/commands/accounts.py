@@ -66,7 +66,7 @@ def _from_tables(settings: Scoring, history: History) -> tuple[QueryState, list[
     from digitstream.machine import needs
     from streaming.archive.tables import READINGS
 
-    with terminal.activity("Counting"), needs.tables(history) as place:
+    with terminal.activity("Counting"), needs.open_tables(history) as place:
         id = place.readings_id(READINGS)
         state = QueryState.read(settings, dict.fromkeys(settings.read, id))
         return state, [

@@ -52,7 +52,7 @@ def start(
     settings = inputs.load(Settings)
     before = server.status(settings.home)
     with terminal.activity("Starting Kafka"):
-        broker = start_kafka(settings.home, port, locked=secure)
+        broker = start_kafka(settings.home, port, secure=secure)
     _report(broker, as_json, "runs already" if broker == before else "runs")
     if broker.listeners:
         terminal.say(_way_in(settings.home))

@@ -30,14 +30,14 @@ def demo(
 
     settings = inputs.load(Scoring)
     from digitstream.demo import demo as program
-    from digitstream.machine.subcommands import stoppable
+    from digitstream.machine.subcommands import stop_on_signals
 
-    with stoppable():
+    with stop_on_signals():
         plan = program.Plan() if epochs is None else program.Plan(epochs=epochs)
         report = program.run(settings, plan)
     terminal.report(report.to_json(), lambda: picture(report), as_json)
     terminal.say(f"{settings.home / program.REPORT} has these figures, report/ the plots.")
-    program.check(report, settings.home / "logs" / "score.log")
+    program.check_report(report, settings.home / "logs" / "score.log")
 
 
 def picture(report: Report) -> list[Grid | str]:

@@ -39,18 +39,18 @@ def drill(
         }
         terminal.report(value, _listed, as_json)
         return
-    chosen = drills.chosen(name)
-    from digitstream.drills.drill import tried
+    chosen = drills.select(name)
+    from digitstream.drills.drill import run
     from digitstream.drills.ground import ground as grounds
-    from digitstream.machine.subcommands import stoppable
+    from digitstream.machine.subcommands import stop_on_signals
 
     settings = inputs.load(Scoring)
     outcomes: list[Outcome] = []
-    with stoppable(), terminal.progress("Drills") as advance:
-        with grounds.prepared(settings, minutes, terminal.say) as ground:
+    with stop_on_signals(), terminal.progress("Drills") as advance:
+        with grounds.prepare(settings, minutes, terminal.say) as ground:
             for number, drill in enumerate(chosen):
                 advance(number, len(chosen), drill.name)
-                outcomes.append(tried(drill, ground(drill.name)))
+                outcomes.append(run(drill, ground(drill.name)))
         advance(len(chosen), len(chosen), "")
     all_kept = not any(outcome.kept is False for outcome in outcomes)
     value = {"kept": all_kept, "drills": [asdict(outcome) for outcome in outcomes]}

@@ -57,7 +57,7 @@ def archive(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
     settings = flags.with_broker(inputs.load(Archiving))
     from digitstream.machine import needs
 
-    jars = needs.delta()
+    jars = needs.fetch_delta()
     from streaming.archive import archiving
     from streaming.archive.failures import ArchiveStopped
 
@@ -84,9 +84,9 @@ def archive(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
 def list_(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
     """List the tables: rows, files, bytes, and Kafka's time of the newest record."""
     with _opened("Looking", inputs.load(History)) as place:
-        from digitstream.tables.maintenance import listed
+        from digitstream.tables.maintenance import figures
 
-        _report(listed(place), as_json)
+        _report(figures(place), as_json)
 
 
 @tables.command()
@@ -96,9 +96,9 @@ def compact(
 ) -> None:
     """Join small files, even while the archive runs."""
     with _opened("Compacting", inputs.load(History)) as place:
-        from digitstream.tables.maintenance import compacted
+        from digitstream.tables.maintenance import compact
 
-        _report(compacted(place, force=force), as_json)
+        _report(compact(place, force=force), as_json)
 
 
 @tables.command()
@@ -111,9 +111,9 @@ def vacuum(
 ) -> None:
     """Delete the files of versions older than --retain."""
     with _opened("Deleting", inputs.load(History)) as place:
-        from digitstream.tables.maintenance import vacuumed
+        from digitstream.tables.maintenance import vacuum
 
-        _report(vacuumed(place, retain, force=force), as_json)
+        _report(vacuum(place, retain, force=force), as_json)
 
 
 @flags.settings(Asking, *flags.HOME, *flags.SPARK, *flags.specific_to(Asking))
@@ -128,13 +128,13 @@ def sql(
 
     settings = inputs.load(Asking)
     with _opened("Asking", settings) as place:
-        from digitstream.machine.deadline import within
-        from digitstream.tables.sql import asked, lines, views
+        from digitstream.machine.deadline import time_limit
+        from digitstream.tables.sql import ask, lines, register_views
 
-        names = views(place)
+        names = register_views(place)
         try:
-            with within(place.spark, settings.query_timeout):
-                answer = asked(place.spark, query, names)
+            with time_limit(place.spark, settings.query_timeout):
+                answer = ask(place.spark, query, names)
                 if as_csv:
                     terminal.write(_csv(answer, lines(answer, csv=True)))
                 elif as_json:
@@ -149,7 +149,7 @@ def sql(
 def _opened(doing: str, settings: History) -> Iterator[Place]:
     from digitstream.machine import needs
 
-    with terminal.activity(doing), needs.tables(settings) as place:
+    with terminal.activity(doing), needs.open_tables(settings) as place:
         yield place
 
 

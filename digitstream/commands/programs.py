@@ -59,7 +59,7 @@ def train(
         return
     from digitstream.machine import needs
 
-    needs.java_17()
+    needs.find_java()
     settings.registry.check_writable()
     history, held_out = (datasets.read(settings.data, split) for split in ("train", "test"))
     trained = _fit(settings, history, held_out)

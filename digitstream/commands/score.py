@@ -48,12 +48,12 @@ def score(
     settings = flags.with_broker(inputs.load(Scoring))
     from digitstream.machine import needs
 
-    needs.java_17()
+    needs.find_java()
     if again.topic:
         history = inputs.load(History) if archived else None
         _score_again(flags.with_broker(again), history, as_json)
         return
-    connector = needs.connector()
+    connector = needs.fetch_connector()
     from contract.choices import AUTO
     from streaming.query import program
 
@@ -69,7 +69,7 @@ def _score_again(settings: Rescoring, history: History | None, as_json: bool) ->
     from digitstream.machine import needs
     from streaming.query import rescoring
 
-    needed = needs.connector() if history is None else needs.delta()
+    needed = needs.fetch_connector() if history is None else needs.fetch_delta()
     what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"
     with terminal.activity(f"Scoring {what} once more, to {settings.topic}"):
         summary = rescoring.run(settings, needed, terminal.say, history)

@@ -43,7 +43,7 @@ def status(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
     ):
         state = figures.status(reader, log, settings, datetime.now(UTC))
     terminal.report(_value(state), lambda: _table(state), as_json)
-    raise typer.Exit(0 if state.runs else 1)
+    raise typer.Exit(0 if state.is_up else 1)
 
 
 def _value(state: Status) -> dict[str, Any]:
@@ -65,11 +65,11 @@ def _table(state: Status) -> Grid:
     return Grid(("query", state.query), rows, title="Scoring")
 
 
-def _last(found: Status, last: Progress) -> list[tuple[str, str]]:
+def _last(status: Status, last: Progress) -> list[tuple[str, str]]:
     """The figures of the query's last micro-batch."""
     lag, model = last.lag, last.model
     took = last.durations_ms.get("triggerExecution", 0)
-    ago = _time(found.seconds_ago, "not known")
+    ago = _time(status.seconds_ago, "not known")
     rows = [("last micro-batch", f"{_readings(last.rows)} in {took:,} ms, {ago} ago")]
     if model is not None:
         rows.append(("model", f"{model.name} {model.version} with {model.engine}"))

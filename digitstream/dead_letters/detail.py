@@ -1,4 +1,4 @@
-"""One dead letter in full, with what it holds made visible."""
+"""Shows one dead letter in full."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from digitstream.dead_letters.listing import ListedLetter, Selection, Stored, le
 
 
 class NoSuchLetter(UsageError):
-    """No dead letter answers the reading that was named."""
+    """The named reading has no dead letter."""
 
 
 @dataclass(frozen=True)
 class Detail:
-    """A dead letter in full; of bytes that are no UTF-8 texts have escapes.
+    """A dead letter in full; bytes that are not UTF-8 become escapes.
 
-    `picture` is the image in block characters, `dump` the bytes in hex where there is none.
-    `earlier` are the letters of the same reading before this one.
+    `picture` is the image in block characters, `dump` the bytes in hex if there is no image.
+    `earlier` are the earlier letters of the same reading.
     """
 
     letter: ListedLetter
@@ -35,27 +35,27 @@ class Detail:
 
 
 def read_detail(reader: TopicReader, topics: Topics, id: Source) -> Detail:
-    """The newest dead letter of the reading that lies, or whose replay lies, at `id`.
+    """Read the newest dead letter of the reading at `id`, or whose replay is at `id`.
 
     Raises NoSuchLetter and TopicMissing.
     """
     first = _first_place(reader, topics, id)
-    wanted = Selection(ids=frozenset({first}))
-    found = [stored for stored in letters(reader, topics) if wanted.takes(stored)]
-    found.sort(key=lambda stored: (stored.letter.attempt, stored.time))
+    selection = Selection(ids=frozenset({first}))
+    matching = [stored for stored in letters(reader, topics) if selection.matches(stored)]
+    matching.sort(key=lambda stored: (stored.letter.attempt, stored.time))
     # A query that starts anew answers again: the last answer to each record is enough.
-    *earlier, newest = {stored.letter.source: stored for stored in found}.values()
+    *earlier, newest = {stored.letter.source: stored for stored in matching}.values()
     return _detail(newest, [ListedLetter.of(stored) for stored in earlier])
 
 
 def _first_place(reader: TopicReader, topics: Topics, id: Source) -> Source:
-    """Where the reading lay when it came from its device."""
-    wanted = Selection(ids=frozenset({id}))
-    matching = [stored for stored in letters(reader, topics) if wanted.takes(stored)]
+    """The place of the reading as it came from its device."""
+    selection = Selection(ids=frozenset({id}))
+    matching = [stored for stored in letters(reader, topics) if selection.matches(stored)]
     if matching:
         return max(matching, key=lambda stored: stored.time).letter.first
     message = (
-        f"{topics.dead_letters} holds no dead letter of {id.id}. An ID is topic/partition/offset "
+        f"{topics.dead_letters} has no dead letter of {id.id}. An ID is the topic/partition/offset "
         f"of a reading that could not be scored. `digitstream dead-letters list` shows them."
     )
     raise NoSuchLetter(message)
@@ -76,5 +76,5 @@ def _detail(stored: Stored, earlier: list[ListedLetter]) -> Detail:
 
 
 def text(value: bytes) -> str:
-    """Foreign bytes as text."""
+    """Bytes from outside as text."""
     return value.decode("utf-8", "backslashreplace")

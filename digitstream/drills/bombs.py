@@ -1,4 +1,4 @@
-"""Drills of records that are small on the wire and large for whoever reads them."""
+"""Drills of records that are small on the wire and large in memory."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from digitstream.machine.subcommands import Command
 
 HEADERS = 8_000_000
 TOGETHER = 10
-"""Bombs in one fetch."""
+"""Number of bombs in one fetch."""
 
 MOST_MORE_MIB = 512
-"""What bombs may add to the scorer's Java, which without one has some 450. Whoever reads the
-headers takes more for one bomb than the 2,048 that the heap may have.
+"""What bombs may add to the scorer's Java, which takes some 450 without one. Reading the headers of
+one bomb would take more than the heap's limit of 2,048.
 """
 
 
@@ -45,9 +45,9 @@ def _header_bomb(ground: Ground) -> str:
         for records in ground.reader.records(ground.settings.topics.dead_letters)
         for record in records
     ]
-    bare = [each for each in letters if each.slug == TOO_MANY_HEADERS and not each.headers]
+    bare = [letter for letter in letters if letter.slug == TOO_MANY_HEADERS and not letter.headers]
     memory = f"Java had {seen[0]} MiB without a bomb, {seen[1]} with one, {seen[2]} with ten"
-    answered = ground.all_answered(sent)
+    answered = ground.check_all_answered(sent)
     if (
         len(bare) != 1 + TOGETHER
         or len(letters) != len(bare)
@@ -59,7 +59,7 @@ def _header_bomb(ground: Ground) -> str:
 
 
 def _bomb(ground: Ground) -> bytes:
-    """A good reading with all those headers, as a batch."""
+    """A batch of one good reading with HEADERS headers."""
     image = bundle.load(ground.settings.registry.resolve().folder).golden.inputs[0]
     payload = images.encode(image)
     sent = Reading("bomb", "hostile", None, images.RAW, payload, "/devices/hostile").message()
@@ -67,6 +67,6 @@ def _bomb(ground: Ground) -> bytes:
 
 
 def _java_mib(scorer: Command) -> int:
-    """The memory that the scorer's Java takes now."""
+    """The resident memory of the scorer's Java, in MiB."""
     family = psutil.Process(scorer.pid).children(recursive=True)
-    return max(each.memory_info().rss for each in family if "java" in each.name()) >> 20
+    return max(process.memory_info().rss for process in family if "java" in process.name()) >> 20

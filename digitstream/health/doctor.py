@@ -1,4 +1,4 @@
-"""Looks at everything that has to be right, and says what is not and how to mend it."""
+"""Checks everything an installation needs, and says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `detail` holds the remedy when it is not ok."""
+    """The result of a check; if it is not ok, `detail` has the remedy."""
 
     name: str
     ok: bool
@@ -31,7 +31,7 @@ class Finding:
 
 
 def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Every check, in the order in which one rests on another; changes nothing."""
+    """Run every check, in the order of their dependencies; changes nothing."""
     checks: dict[str, Callable[[], str]] = {
         "Python": _python,
         "packages": _packages,
@@ -48,7 +48,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
 
 
 class CheckFailed(InstallationError):
-    """Something that a check found wrong."""
+    """A check found something wrong."""
 
 
 def _run(name: str, check: Callable[[], str]) -> Finding:
@@ -70,17 +70,17 @@ def _python() -> str:
 
 def _packages() -> str:
     if not LOCK.exists():
-        message = f"{LOCK} is missing: digitstream runs from its checkout. Run it from there."
+        message = f"{LOCK} is missing. digitstream runs from its checkout. Run it from there."
         raise CheckFailed(message)
     wrong = []
     locked = [line.split() for line in LOCK.read_text("utf-8").splitlines() if "==" in line[:1000]]
     for words in locked:
-        name, _, wanted = words[0].partition("==")
-        if not wanted or ";" in words:
+        name, _, pinned = words[0].partition("==")
+        if not pinned or ";" in words:
             continue
-        found = _version(name)
-        if found != wanted:
-            wrong.append(f"{name} is {found}, not {wanted}")
+        installed = _version(name)
+        if installed != pinned:
+            wrong.append(f"{name} is {installed}, not {pinned}")
     if wrong:
         message = f"Not as locked: {'; '.join(wrong)}. Run `make clean setup`."
         raise CheckFailed(message)
@@ -96,13 +96,13 @@ def _version(name: str) -> str:
 
 def _jars(cache: Path) -> str:
     missing = []
-    for each in jars.SETS:
-        if (cache / each.folder_name).is_dir():
-            jars.check(each, cache)
+    for jar_set in jars.SETS:
+        if (cache / jar_set.folder_name).is_dir():
+            jars.check(jar_set, cache)
         else:
-            missing.append(each.name)
+            missing.append(jar_set.name)
     if missing:
-        return f"{', '.join(missing)} will be fetched when first used"
+        return f"{', '.join(missing)} will be downloaded on first use"
     return f"in {cache}, as {jars.PINS.name} has them"
 
 
@@ -140,6 +140,6 @@ def _topics(settings: Settings) -> str:
 
 
 def _champion(settings: Settings) -> str:
-    found = settings.registry.resolve()
-    bundle.load(found.folder)
-    return f"version {found.version} of {found.name}, its digests match"
+    champion = settings.registry.resolve()
+    bundle.load(champion.folder)
+    return f"version {champion.version} of {champion.name}, its digests match"

@@ -264,8 +264,8 @@ def test_the_commands_take_anything_and_do_nothing_to_a_terminal(
     }
     for words, says in (
         (("replay", "--reason", "emty"), "No dead letter has the reason 'emty'"),
-        (("list", "--since", "yesterday"), "--since 'yesterday' is no time"),
-        (("show", "7"), "'7' names no reading"),
+        (("list", "--since", "yesterday"), "--since 'yesterday' is not a time"),
+        (("show", "7"), "'7' is not the ID of a reading"),
     ):
         code, report, said = run("dead-letters", *words, *where)
         assert (code, report) == (1, "") and says in said and "Traceback" not in said
@@ -274,7 +274,7 @@ def test_the_commands_take_anything_and_do_nothing_to_a_terminal(
 @pytest.mark.kafka
 def test_the_list_is_of_what_is_wanted(wire: Wire, reader: TopicReader) -> None:
     wire.letters(*[wire.letter(n) for n in range(5)], wire.letter(5, reason="malformed: x"))
-    found = read_listing(reader, wire.topics, last=2, wanted=Selection(reason="empty"))
+    found = read_listing(reader, wire.topics, last=2, selection=Selection(reason="empty"))
     assert (found.total, found.by_reason) == (5, [("decode", "empty", 5)])
     assert len(found.letters) == 2
 
@@ -288,5 +288,5 @@ def test_since_is_how_long_ago_or_when(text: str, hours: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "2", "2 h", "-2h", "999999d", "2026-03-01T11:00:00"])
 def test_since_is_nothing_else(text: str) -> None:
-    with pytest.raises(SettingsError, match="is no time"):
+    with pytest.raises(SettingsError, match="is not a time"):
         dead_letters.parse_since(text, NOW)

@@ -84,7 +84,7 @@ def test_the_pictures_are_drawn(tmp_path: Path) -> None:
 def test_a_missing_reading_and_a_low_accuracy_fail_the_demo() -> None:
     missing = replace(COUNTS, missing=1, in_flight=2)
     with pytest.raises(demo.DemoFailed, match=r"3 readings have neither .* accuracy is 50\.00%"):
-        demo.check(made(missing), Path("score.log"))
+        demo.check_report(made(missing), Path("score.log"))
 
 
 def test_a_report_of_nothing_has_figures_and_no_pictures_of_it(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_report_of_nothing_has_figures_and_no_pictures_of_it(tmp_path: Path) -
     assert (value["accuracy"], value["readings_per_s"], value["latency_ms"]["p99"]) == (0, 0, 0)
     assert picture(empty)
     with pytest.raises(demo.DemoFailed, match=r"accuracy is 0\.00%.* score\.log\.$"):
-        demo.check(empty, Path("score.log"))
+        demo.check_report(empty, Path("score.log"))
 
 
 @pytest.mark.kafka

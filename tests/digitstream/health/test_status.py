@@ -48,7 +48,7 @@ def test_a_lock_that_cannot_be_opened_is_no_sign_of_life(tmp_path: Path) -> None
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for lock in (tmp_path, pipe):
-        with pytest.raises(LockUnreadable, match=r"Whether the query runs cannot be told: .*\."):
+        with pytest.raises(LockUnreadable, match=r"Whether the query is running is unknown: .*\."):
             is_running(lock)
 
 
@@ -65,7 +65,7 @@ def test_a_lock_that_cannot_be_opened_is_no_sign_of_life(tmp_path: Path) -> None
 def test_a_query_elsewhere_runs_unless_it_is_silent_while_readings_wait(
     running: bool | None, waiting: int, seconds_ago: float, runs: bool
 ) -> None:
-    assert Status("scoring", running, PROGRESS, seconds_ago, waiting, "g", []).runs is runs
+    assert Status("scoring", running, PROGRESS, seconds_ago, waiting, "g", []).is_up is runs
 
 
 @pytest.mark.kafka
@@ -87,8 +87,8 @@ def test_a_query_that_reads_other_topics_does_not_run_for_these(
     ):
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
         elsewhere = status(reader, log, scoring, datetime.now(UTC))
-        assert (elsewhere.running, elsewhere.runs) == (True, False)
+        assert (elsewhere.running, elsewhere.is_up) == (True, False)
         assert (elsewhere.reads, elsewhere.unread) == (["other.readings"], [*scoring.read])
         KnownTopics({scoring.read[0]: None}).write(scoring.known_topics)
-        assert status(reader, log, scoring, datetime.now(UTC)).runs is True
+        assert status(reader, log, scoring, datetime.now(UTC)).is_up is True
         holder.communicate(b"")

@@ -1,4 +1,4 @@
-"""The embedded Kafka with locked doors: what it makes, what it keeps, what its commands say."""
+"""The embedded Kafka with security: what it makes, what it keeps, what its commands say."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_it_keeps_authority_users_and_ports_and_tells_nobody_a_password(
 
     monkeypatch.setattr(subprocess, "run", overheard)
     try:
-        started = server.start(tmp_path, java_17, path, locked=True)
+        started = server.start(tmp_path, java_17, path, secure=True)
         before, profiles = kept(tmp_path), (tmp_path / PROFILES).read_text()
         assert any(word.startswith("@") for word in spawned)
         listeners = Listeners()
@@ -99,7 +99,7 @@ def test_clients_prove_who_they_are_again_and_nothing_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "kafka.net.connection")
-    server.start(tmp_path, java_17, path, locked=True, session_ms=3_000)
+    server.start(tmp_path, java_17, path, secure=True, session_ms=3_000)
     try:
         admin, topics = of(tmp_path, "admin", prefix), Topics.named(prefix)
         give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
@@ -162,9 +162,9 @@ def test_open_doors_are_not_locked_afterwards(
     java_17: java.Java, path: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "kafka" / "data").mkdir(parents=True)
-    with pytest.raises(server.DoorsOpen, match=r"made without security.* another --home"):
-        server.start(tmp_path, java_17, path, locked=True)
-    assert not security.there(tmp_path)
+    with pytest.raises(server.NotSecured, match=r"created without security.* another --home"):
+        server.start(tmp_path, java_17, path, secure=True)
+    assert not security.is_secure(tmp_path)
 
 
 def test_without_a_profile_nobody_comes_in_and_is_told_the_names(locked_home: Path) -> None:
@@ -195,7 +195,7 @@ def test_each_user_may_do_what_its_program_does_and_nothing_else(
             list(found.records(topic))
     with pytest.raises(AccessDenied, match=f"reader do .* WRITE {prefix}.readings"):
         produce(reader)
-    with pytest.raises(AccessDenied, match=r"may not DESCRIBE|may not give rights"):
+    with pytest.raises(AccessDenied, match=r"may not DESCRIBE|may not grant rights"):
         give(producer.kafka, [], topics, 2)
 
 

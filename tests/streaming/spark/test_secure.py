@@ -1,4 +1,4 @@
-"""Each program against a Kafka with locked doors, with the rights of its own user alone."""
+"""Each program against a Kafka with security, with the rights of its own user alone."""
 
 from __future__ import annotations
 
