@@ -96,12 +96,12 @@ class Topic:
         flags = self._flags[partition]
         bare = self.unanswered(partition)
         answered = len(flags) - len(bare)
-        stands = committed
-        if stands is None:
+        limit = committed
+        if limit is None:
             last = np.flatnonzero(flags & (_SCORED | _DEAD))
-            stands = self._begin[partition] + (int(last[-1]) + 1 if len(last) else 0)
+            limit = self._begin[partition] + (int(last[-1]) + 1 if len(last) else 0)
         open_ = np.setdiff1d(bare, absent, assume_unique=True)
-        missing = open_[open_ < stands]
+        missing = open_[open_ < limit]
         dead = (flags & (_SCORED | _DEAD)) == _DEAD
         return Partition(
             partition=partition,

@@ -57,12 +57,12 @@ def _partition(
     topic.note_answers("dead letter", part, letters)
     answers = np.concatenate([scores, letters])
     answers = answers[(answers >= begin) & (answers < end)]
-    stands = int(answers.max()) + 1 if len(answers) else begin
+    limit = int(answers.max()) + 1 if len(answers) else begin
     rows = np.bincount(readings - begin)
     account = topic.account(
         part,
         absent=begin + np.flatnonzero(rows == 0),
-        committed=stands if committed is None else min(stands, committed),
+        committed=limit if committed is None else min(limit, committed),
     )
     return replace(
         account, duplicates=account.duplicates + len(readings) - int(np.count_nonzero(rows))

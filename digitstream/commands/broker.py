@@ -107,7 +107,7 @@ def acls(
     rights = list(acls.rights(settings.topics, users, settings.prefix, create=create_topics))
     if apply:
         settings = flags.with_broker(settings)
-        acls.give(settings.kafka, rights, settings.topics, settings.partitions)
+        acls.grant(settings.kafka, rights, settings.topics, settings.partitions)
     value = {"applied": apply, "rights": [asdict(right) for right in rights]}
 
     def sentences() -> list[str]:

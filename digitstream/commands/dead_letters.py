@@ -67,7 +67,7 @@ def list_(
     settings = flags.with_broker(settings)
     with terminal.activity("Reading"), topic_reader.open_reader(settings.kafka) as reader:
         listing = read_listing(reader, settings.topics, last, selection)
-    terminal.report(asdict(listing), lambda: _letters(listing), as_json)
+    terminal.report(asdict(listing), lambda: _listing_grids(listing), as_json)
 
 
 @app.command(short_help="Show one in full, with its image.")
@@ -83,7 +83,7 @@ def show(inputs: flags.Inputs, id: Id, as_json: flags.AsJson = False) -> None:
     settings = flags.with_broker(settings)
     with terminal.activity("Reading"), topic_reader.open_reader(settings.kafka) as reader:
         letter = read_detail(reader, settings.topics, source)
-    terminal.report(asdict(letter), lambda: _detail(letter), as_json)
+    terminal.report(asdict(letter), lambda: _detail_lines(letter), as_json)
 
 
 @app.command(short_help="Send readings again.")
@@ -113,7 +113,7 @@ def replay(
         summary = send_again(
             reader, settings.topics, settings.kafka, selection, most_attempts, dry_run=dry_run
         )
-    terminal.report(asdict(summary), lambda: _replayed(summary), as_json)
+    terminal.report(asdict(summary), lambda: _replay_lines(summary), as_json)
 
 
 def _selection(
@@ -129,7 +129,7 @@ def _selection(
     )
 
 
-def _letters(listing: Listing) -> list[Grid | str]:
+def _listing_grids(listing: Listing) -> list[Grid | str]:
     counts = [(stage, reason, str(count)) for stage, reason, count in listing.by_reason]
     newest = [
         (letter.time, letter.id, _key(letter), _size(letter), letter.reason)
@@ -147,7 +147,7 @@ def _letters(listing: Listing) -> list[Grid | str]:
     ]
 
 
-def _detail(detail: Detail) -> list[Grid | str]:
+def _detail_lines(detail: Detail) -> list[Grid | str]:
     letter = detail.letter
     rows = [("stage", letter.stage), ("reason", letter.reason), ("time", letter.time)]
     rows.append(("attempt", str(letter.attempt)))
@@ -164,7 +164,7 @@ def _detail(detail: Detail) -> list[Grid | str]:
     return [facts, *attempts, *picture.splitlines()]
 
 
-def _replayed(summary: ReplaySummary) -> list[str]:
+def _replay_lines(summary: ReplaySummary) -> list[str]:
     would = ("reading would be", "readings would be")
     sent = quantity(summary.sent, *(would if summary.dry_run else ("reading was", "readings were")))
     lines = [f"{sent} sent again."]

@@ -37,7 +37,7 @@ def drill(
                 {"name": drill.name, "promise": drill.promise} for drill in drills.DRILLS.values()
             ]
         }
-        terminal.report(value, _listed, as_json)
+        terminal.report(value, _drill_table, as_json)
         return
     chosen = drills.select(name)
     from digitstream.drills.drill import run
@@ -54,18 +54,18 @@ def drill(
         advance(len(chosen), len(chosen), "")
     all_kept = not any(outcome.kept is False for outcome in outcomes)
     value = {"kept": all_kept, "drills": [asdict(outcome) for outcome in outcomes]}
-    terminal.report(value, lambda: _table(outcomes), as_json)
+    terminal.report(value, lambda: _outcome_table(outcomes), as_json)
     raise typer.Exit(0 if all_kept else 1)
 
 
-def _listed() -> Grid:
+def _drill_table() -> Grid:
     from digitstream import drills
 
     rows = [(drill.name, drill.promise) for drill in drills.DRILLS.values()]
     return Grid(("drill", "what is broken, and what is promised"), rows)
 
 
-def _table(outcomes: list[Outcome]) -> Grid:
+def _outcome_table(outcomes: list[Outcome]) -> Grid:
     rows = [
         (
             outcome.name,

@@ -83,7 +83,7 @@ def archive(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
 @flags.settings(History, *flags.HOME, *flags.SPARK, *flags.TABLES)
 def list_(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
     """List the tables: rows, files, bytes, and Kafka's time of the newest record."""
-    with _opened("Looking", inputs.load(History)) as place:
+    with _open_tables("Looking", inputs.load(History)) as place:
         from digitstream.tables.maintenance import figures
 
         _report(figures(place), as_json)
@@ -95,7 +95,7 @@ def compact(
     inputs: flags.Inputs, force: ForceCompact = False, as_json: flags.AsJson = False
 ) -> None:
     """Join small files, even while the archive runs."""
-    with _opened("Compacting", inputs.load(History)) as place:
+    with _open_tables("Compacting", inputs.load(History)) as place:
         from digitstream.tables.maintenance import compact
 
         _report(compact(place, force=force), as_json)
@@ -110,7 +110,7 @@ def vacuum(
     as_json: flags.AsJson = False,
 ) -> None:
     """Delete the files of versions older than --retain."""
-    with _opened("Deleting", inputs.load(History)) as place:
+    with _open_tables("Deleting", inputs.load(History)) as place:
         from digitstream.tables.maintenance import vacuum
 
         _report(vacuum(place, retain, force=force), as_json)
@@ -127,7 +127,7 @@ def sql(
     """Query the tables in Spark SQL: readings, labels, scores, dead_letters, and answers."""
 
     settings = inputs.load(Asking)
-    with _opened("Asking", settings) as place:
+    with _open_tables("Asking", settings) as place:
         from digitstream.machine.deadline import time_limit
         from digitstream.tables.sql import ask, lines, register_views
 
@@ -140,13 +140,13 @@ def sql(
                 elif as_json:
                     terminal.write_json(lines(answer))
                 else:
-                    terminal.report({}, lambda: _shown(answer, limit), False)
+                    terminal.report({}, lambda: _answer_table(answer, limit), False)
         except BrokenPipeError:  # who reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
-def _opened(doing: str, settings: History) -> Iterator[Place]:
+def _open_tables(doing: str, settings: History) -> Iterator[Place]:
     from digitstream.machine import needs
 
     with terminal.activity(doing), needs.open_tables(settings) as place:
@@ -164,7 +164,7 @@ def _report(tables: Sequence[Any], as_json: bool) -> None:
     terminal.report({"tables": rows}, picture, as_json)
 
 
-def _shown(answer: DataFrame, limit: int) -> Grid:
+def _answer_table(answer: DataFrame, limit: int) -> Grid:
     from digitstream.tables.sql import cells
 
     rows, more = cells(answer, limit)

@@ -71,7 +71,7 @@ def _score_again(settings: Rescoring, history: History | None, as_json: bool) ->
 
     needed = needs.fetch_connector() if history is None else needs.fetch_delta()
     what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"
-    with terminal.activity(f"Scoring {what} once more, to {settings.topic}"):
+    with terminal.activity(f"Scoring {what} again, to {settings.topic}"):
         summary = rescoring.run(settings, needed, terminal.say, history)
     sentence = (
         f"{quantity(summary.scored, 'reading')} scored to {settings.topic}; "

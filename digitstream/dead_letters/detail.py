@@ -43,7 +43,7 @@ def read_detail(reader: TopicReader, topics: Topics, id: Source) -> Detail:
     selection = Selection(ids=frozenset({first}))
     matching = [stored for stored in letters(reader, topics) if selection.matches(stored)]
     matching.sort(key=lambda stored: (stored.letter.attempt, stored.time))
-    # A query that starts anew answers again: the last answer to each record is enough.
+    # A query that starts over answers again: the last answer to each record is enough.
     *earlier, newest = {stored.letter.source: stored for stored in matching}.values()
     return _detail(newest, [ListedLetter.of(stored) for stored in earlier])
 

@@ -104,7 +104,7 @@ def replay(
                 answers = sender.send(messages) or [True] * len(replays)
             except Undelivered as error:
                 expected = len(cases) - left[REFUSED] - left[GONE]
-                raise _failed(error, sender.acknowledged, expected, topics.replays) from error
+                raise _failure(error, sender.acknowledged, expected, topics.replays) from error
             for sent, is_acknowledged in zip(replays, answers, strict=True):
                 if is_acknowledged:
                     reasons[cases[sent.first].slug] += 1
@@ -226,7 +226,7 @@ def _whole(original: Message | None, letter: DeadLetter) -> DeadLetter | None:
     return replace(letter, key=original.key, value=original.value, headers=headers)
 
 
-def _failed(error: Undelivered, sent_before: int, expected: int, topic: str) -> ReplayFailed:
+def _failure(error: Undelivered, sent_before: int, expected: int, topic: str) -> ReplayFailed:
     """The error for a Kafka that stopped taking replays after `sent_before` of them."""
     chunk = error.deliveries[topic]
     acknowledged = sent_before + chunk.acknowledged

@@ -15,7 +15,7 @@ from digitstream.drills.outcome import Broken
 from digitstream.machine.subcommands import Command
 
 HEADERS = 8_000_000
-TOGETHER = 10
+IN_ONE_FETCH = 10
 """Number of bombs in one fetch."""
 
 MOST_MORE_MIB = 512
@@ -31,7 +31,7 @@ one bomb would take more than the heap's limit of 2,048.
 )
 def _header_bomb(ground: Ground) -> str:
     bomb, sent, seen = _bomb(ground), 0, []
-    for bombs in (0, 1, TOGETHER):
+    for bombs in (0, 1, IN_ONE_FETCH):
         for _ in range(bombs):
             topic, broker = ground.settings.topics.readings, ground.settings.kafka.servers
             raw_batches.send(broker, topic, 0, bomb)
@@ -49,11 +49,13 @@ def _header_bomb(ground: Ground) -> str:
     memory = f"Java had {seen[0]} MiB without a bomb, {seen[1]} with one, {seen[2]} with ten"
     answered = ground.check_all_answered(sent)
     if (
-        len(bare) != 1 + TOGETHER
+        len(bare) != 1 + IN_ONE_FETCH
         or len(letters) != len(bare)
         or max(seen) - seen[0] > MOST_MORE_MIB
     ):
-        message = f"{len(bare)} of {1 + TOGETHER} bombs have such a letter; {memory}; {answered}"
+        message = (
+            f"{len(bare)} of {1 + IN_ONE_FETCH} bombs have such a letter; {memory}; {answered}"
+        )
         raise Broken(message)
     return f"bombs of {len(bomb)} bytes; {memory}; {answered}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,7 +86,7 @@ def _topic_recreated(ground: Ground) -> str:
     complaint = _read_complaint(
         ground.score("--available-now").result, "the scorer went on as if it was the same topic"
     )
-    if "made anew" not in complaint:
+    if not re.search("made anew|recreated", complaint):
         raise Broken(complaint)
     accounts = ground.accounts()
     if accounts.total("in_flight") != sent or accounts.earlier != 300:

@@ -25,7 +25,7 @@ from digitstream.drills.ground.ground import ENGINE, Ground, until
 from digitstream.drills.outcome import NOTHING_LOST, Broken
 from digitstream.installation import adopt, commands_of, start_kafka
 from digitstream.kafka import security, server
-from digitstream.kafka.acls import PROGRAMS, Right, give, rights
+from digitstream.kafka.acls import PROGRAMS, Right, grant, rights
 from digitstream.machine.subcommands import Command, CommandFailed
 
 SESSION_MS = 3_000
@@ -42,30 +42,30 @@ _SCORER, _PRODUCER = (("--kafka-profile", user) for user in ("scorer", "producer
     "it goes on once it may.",
 )
 def _user_revoked(ground: Ground) -> str:
-    with _secured(ground) as (secured, admin):
+    with _start_secured(ground) as (secured, admin):
         topics = secured.settings.topics
         write_scores = Right("scorer", "WRITE", topics.scores)
         sent = secured.send(1_000, *_PRODUCER)
         revocations: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-            topics.scores: (lambda: admin.take(write_scores), lambda: admin.give(write_scores)),
+            topics.scores: (lambda: admin.revoke(write_scores), lambda: admin.grant(write_scores)),
             "[Aa]uthentication": (
-                lambda: admin.lock_out("scorer"),
-                lambda: admin.let_in("scorer"),
+                lambda: admin.invalidate_password("scorer"),
+                lambda: admin.restore_password("scorer"),
             ),
         }
         sentences = []
-        for lacking, (take, give_back) in revocations.items():
+        for lacking, (revoke, grant_again) in revocations.items():
             scorer = secured.score(*_SCORER)
             secured.await_line(scorer, "Ready: ")  # what it says of its start is another sentence
             secured.await_answers(sent, scorer)
-            secured.tell("takes a right or a password away")
-            take()
+            secured.announce("revokes a right or a password")
+            revoke()
             sent += secured.send(1_000, *_PRODUCER)
             sentences.append(
                 _await_failure(scorer, rf"does not let scorer .*{lacking}.*{NOTHING_LOST}")
             )
-            secured.tell("gives it back")
-            give_back()
+            secured.announce("grants it again")
+            grant_again()
             secured.score("--available-now", *_SCORER).result()
         sent += _revoke_producer(secured, admin)
         secured.score("--available-now", *_SCORER).result()
@@ -85,10 +85,10 @@ def _revoke_producer(secured: Ground, admin: _Admin) -> int:
     before = stored()
     producer = secured.start_sending(50_000, *_PRODUCER, rate="500")
     until(lambda: stored() > before, "a reading sent")
-    secured.tell("takes the producer's right away")
-    admin.take(right)
+    secured.announce("revokes the producer's right")
+    admin.revoke(right)
     _await_failure(producer, "[Aa]uthoriz|may not|does not let")
-    admin.give(right)
+    admin.grant(right)
     secured.send(500, *_PRODUCER)
     return stored() - before
 
@@ -114,23 +114,23 @@ class _Admin:
     def __init__(self, home: Path, client: KafkaAdminClient) -> None:
         self._home, self._client = home, client
 
-    def give(self, right: Right) -> None:
+    def grant(self, right: Right) -> None:
         """Grant a right."""
         self._client.create_acls([right.acl])
 
-    def take(self, right: Right) -> None:
+    def revoke(self, right: Right) -> None:
         """Revoke a right."""
         [(_, acls, _)] = self._client.delete_acls([right.acl])
         if not acls:
             message = f"{right.user} did not have the right that was to be revoked"
             raise Broken(message)
 
-    def lock_out(self, user: str) -> None:
+    def invalidate_password(self, user: str) -> None:
         """Invalidate a user's passwords."""
         for name in self._mechanisms:
             self._alter(UserScramCredentialDeletion(user, name))
 
-    def let_in(self, user: str) -> None:
+    def restore_password(self, user: str) -> None:
         """Make the password of a user's profile valid again."""
         password = (security.folder(self._home) / f"{user}.password").read_text("utf-8")
         for name in self._mechanisms:
@@ -148,7 +148,7 @@ class _Admin:
 
 
 @contextmanager
-def _secured(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
+def _start_secured(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
     """A ground with a secured Kafka of its own, and the admin of that."""
     with tempfile.TemporaryDirectory(prefix="digitstream-locked-") as name:
         home = Path(name)
@@ -160,7 +160,7 @@ def _secured(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
             admin = _settings(home, ground, "admin").kafka
             users = {program: program for program in PROGRAMS}
             topics = settings.topics
-            give(admin, [*rights(topics, users, settings.prefix, create=False)], topics, 2)
+            grant(admin, [*rights(topics, users, settings.prefix, create=False)], topics, 2)
             anybody = replace(
                 ground.settings,
                 home=home,
@@ -172,7 +172,10 @@ def _secured(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
                 topic_reader.open_reader(settings.kafka) as reader,
                 _open_client(admin) as client,
             ):
-                yield Ground(settings, commands, reader, tell=ground.tell), _Admin(home, client)
+                yield (
+                    Ground(settings, commands, reader, announce=ground.announce),
+                    _Admin(home, client),
+                )
         finally:
             server.stop(home)
 

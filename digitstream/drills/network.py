@@ -64,7 +64,7 @@ def _partition(ground: Ground) -> str:
         scorer = elsewhere.score()
         sending = elsewhere.start_sending(_COUNT, rate=_RATE)
         elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
-        elsewhere.tell(f"cuts the network for {_CUT_SECONDS:.0f} s")
+        elsewhere.announce(f"cuts the network for {_CUT_SECONDS:.0f} s")
         _ip("link", "set", f"{name}-out", "down")
         time.sleep(_CUT_SECONDS)
         _ip("link", "set", f"{name}-out", "up")
@@ -105,7 +105,7 @@ def _clock_strobe(ground: Ground) -> str:
             scorer = replace(elsewhere, commands=commands).score()
             sending = elsewhere.start_sending(_COUNT // 3, rate=_RATE)
             elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
-            elsewhere.tell(f"lets the clocks jump {_STROBES} times")
+            elsewhere.announce(f"lets the clocks jump {_STROBES} times")
             for number in range(_STROBES):
                 _jump(offset, 7200 if number % 2 else -7200)
                 time.sleep(_STROBE_SECONDS)

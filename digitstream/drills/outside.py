@@ -37,7 +37,7 @@ def _without_broker(ground: Ground, seconds: int, *, outwaits: bool) -> str:
     scorer = ground.score()
     ground.await_answers(2_000, scorer)
     kill_broker(ground)
-    ground.tell(f"is without Kafka for {seconds} s")
+    ground.announce(f"is without Kafka for {seconds} s")
     time.sleep(seconds)
     restart_broker(ground)
     try:
@@ -61,7 +61,7 @@ def _new_partitions(ground: Ground) -> str:
     sent = ground.send(1_000)
     scorer = ground.score()
     ground.await_answers(sent, scorer)
-    ground.tell("adds partitions")
+    ground.announce("adds partitions")
     admin = KafkaAdminClient(**arguments(ground.settings.kafka))
     admin.create_partitions({topic: 5})
     admin.close()
@@ -86,7 +86,7 @@ def _retention(ground: Ground) -> str:
     ground.send(2_000)
     with looking(ground.settings.kafka) as log:
         ends = log.end([topic])[topic]
-    ground.tell("makes Kafka delete readings")
+    ground.announce("makes Kafka delete readings")
     admin = KafkaAdminClient(**arguments(ground.settings.kafka))
     admin.delete_records({TopicPartition(topic, part): end - 100 for part, end in ends.items()})
     admin.close()
@@ -133,7 +133,7 @@ def _full_disk(ground: Ground) -> str:
         scorer = ground.score(in_a_batch=100)
         ground.await_answers(500, scorer)
         ballast = small / "ballast"
-        ground.tell("fills the disk of the checkpoint")
+        ground.announce("fills the disk of the checkpoint")
         fill(ballast)
         try:
             ground.await_answers(sent, scorer)

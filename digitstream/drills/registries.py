@@ -82,7 +82,7 @@ def _compare_pace(
     begun = len(ground.progress())
     _await(scorer, lambda: len(ground.progress()) > begun + 2 * BATCHES, "micro-batches")
     before = ground.progress()[-BATCHES:]
-    ground.tell("keeps the registry from answering")
+    ground.announce("keeps the registry from answering")
     with hindrance:
         _await(
             scorer,
@@ -94,7 +94,7 @@ def _compare_pace(
     meanwhile = _silent_batches(ground, before)
     if reports_silence:
         ground.await_line(scorer, "The registry answers again.")
-    ground.tell("promotes another version")
+    ground.announce("promotes another version")
     version = registry.register(bundle.load(registry.resolve().folder), parameters={})
     registry.promote(version)
     ground.await_line(scorer, f"Version {version} of ")

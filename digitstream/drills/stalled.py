@@ -42,7 +42,7 @@ def _broker_paused(ground: Ground) -> str:
     sending = ground.start_sending(_COUNT, rate=_RATE)
     ground.await_answers(1_000, scorer, _STARTING_SECONDS)
     with _pause(ground):
-        ground.tell(f"pauses Kafka for {_PAUSE_SECONDS:.0f} s")
+        ground.announce(f"pauses Kafka for {_PAUSE_SECONDS:.0f} s")
         time.sleep(_PAUSE_SECONDS)
     return check_all_accounted(ground, _COUNT, sending, scorer)
 
@@ -60,11 +60,11 @@ def _broker_full_disk(ground: Ground) -> str:
         sending = elsewhere.start_sending(_COUNT, *to, rate=_RATE)
         elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
         ballast, home = disk / "ballast", _small_home(ground)
-        ground.tell("fills the disk of Kafka's log")
+        ground.announce("fills the disk of Kafka's log")
         fill(ballast)
         until(lambda: server.status(home) is None, "Kafka's end on a full disk")
         ballast.unlink()
-        ground.tell("makes room and starts Kafka again")
+        ground.announce("makes room and starts Kafka again")
         start_kafka(home)
         return check_all_accounted(elsewhere, _COUNT, sending, scorer, *to)
 
@@ -116,7 +116,7 @@ def check_all_accounted(
 
     Returns what was observed.
     """
-    ground.tell("waits for the producer's end")
+    ground.announce("waits for the producer's end")
     until(lambda: sending.has_ended, "the producer's end", _STUCK_SECONDS)
     acknowledged, unknown = _read_counts(ground, sending)
     how = "the producer waited it out" if acknowledged == count else "the producer ended"

@@ -98,7 +98,7 @@ def rights(
             yield Right(users[program], "CREATE", f"{prefix}.", prefixed=True)
 
 
-def give(kafka: Kafka, granted: Sequence[Right], topics: Topics, partitions: int) -> None:
+def grant(kafka: Kafka, granted: Sequence[Right], topics: Topics, partitions: int) -> None:
     """Create the topics and grant the rights; existing ones stay. Returns when they are in force.
 
     Raises AccessDenied if this user may not, or if that Kafka has no ACLs, and BrokerUnavailable if
@@ -113,12 +113,12 @@ def give(kafka: Kafka, granted: Sequence[Right], topics: Topics, partitions: int
             if answer["failed"]:
                 reasons = sorted({error.__name__ for error in answer["failed"]})
                 raise denied(kafka, f"it may not grant rights ({', '.join(reasons)})")
-            _wait(admin, kafka, acls)
+            _await_acls(admin, kafka, acls)
         finally:
             admin.close()
 
 
-def _wait(admin: KafkaAdminClient, kafka: Kafka, acls: Sequence[ACL]) -> None:
+def _await_acls(admin: KafkaAdminClient, kafka: Kafka, acls: Sequence[ACL]) -> None:
     """Return when the broker applies these ACLs, which it gets from the controller."""
     pattern = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
     every = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, pattern)

@@ -71,8 +71,8 @@ class Broker:
 
 def status(home: Path) -> Broker | None:
     """The running broker of this home, or None; the record of a crashed one does not count."""
-    broker = _recorded(home)
-    return broker if broker is not None and _process(home, broker) is not None else None
+    broker = _read_record(home)
+    return broker if broker is not None and _find_process(home, broker) is not None else None
 
 
 def address(home: Path) -> str:
@@ -172,7 +172,7 @@ def _launch(
         address, *_ = addresses = [f"{HOST}:{port}" for port in listen.values()]
         listeners = dict(zip(listen, addresses, strict=True)) if security.is_secure(home) else {}
         broker = Broker(address, process.pid, str(folder / "data"), str(log), listeners)
-        _record(home, broker)
+        _write_record(home, broker)
         if listeners:
             security.write_profiles(home, listeners)
     try:
@@ -228,18 +228,18 @@ def _start_lock(folder: Path) -> Iterator[None]:
 
 def stop(home: Path) -> Broker | None:
     """Stop the broker of this home; returns the one that was running, or None."""
-    broker = _recorded(home)
-    process = _process(home, broker) if broker is not None else None
+    broker = _read_record(home)
+    process = _find_process(home, broker) if broker is not None else None
     if process is not None:
         processes.end(process)
     return broker if process is not None else None
 
 
-def _process(home: Path, broker: Broker) -> psutil.Process | None:
+def _find_process(home: Path, broker: Broker) -> psutil.Process | None:
     return processes.find(broker.pid, str((home / "kafka" / "server.properties").resolve()))
 
 
-def _recorded(home: Path) -> Broker | None:
+def _read_record(home: Path) -> Broker | None:
     try:
         broker = Broker(**json.loads(files.read_text(home / "broker.json", 1 << 16)))
         is_whole = (
@@ -253,7 +253,7 @@ def _recorded(home: Path) -> Broker | None:
     return broker if is_whole else None
 
 
-def _record(home: Path, broker: Broker) -> None:
+def _write_record(home: Path, broker: Broker) -> None:
     draft = home / "broker.json.new"
     draft.write_text(json.dumps(asdict(broker), indent=2) + "\n", "utf-8")
     draft.replace(home / "broker.json")
@@ -270,7 +270,7 @@ def _ports(home: Path, requested: int | None) -> tuple[dict[str, int], int]:
     Without `requested` the first listener gets the port of the last run, else Kafka's usual one if
     the broker is not secure, else any.
     """
-    last, listeners = _recorded(home), _listeners(home)
+    last, listeners = _read_record(home), _listeners(home)
     before = {} if last is None else {listeners[0]: last.bootstrap_servers, **last.listeners}
     usual = {
         listener: [int(before[listener].rsplit(":", 1)[1])] if listener in before else []

@@ -149,7 +149,7 @@ def _copy(original: Path, java: Java, folder: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as staging:
             draft = Path(staging) / place.name
-            _write(original, draft, _changed(original, java))
+            _write(original, draft, _patch_class(original, java))
             if not _is_whole(draft):
                 message = "the copy is not as expected"
                 raise ValueError(message)
@@ -185,7 +185,7 @@ def _write(original: Path, place: Path, code: bytes) -> None:
             new.writestr(entry, code if entry.filename == _ENTRY else old.read(entry))
 
 
-def _changed(original: Path, java: Java) -> bytes:
+def _patch_class(original: Path, java: Java) -> bytes:
     """The bytecode of the class with its three changes."""
     with start_jvm(java, [_of_spark("javassist")]) as jvm:
         pool = jvm.javassist.ClassPool()

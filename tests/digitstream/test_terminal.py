@@ -128,7 +128,7 @@ def test_reports_of_drills_doctor_and_demo(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     outcome = Outcome(HOSTILE, HOSTILE, HOSTILE, False, 1.0)
-    terminal.report({}, lambda: drill._table([outcome]), False)
+    terminal.report({}, lambda: drill._outcome_table([outcome]), False)
     terminal.report({}, lambda: doctor.table([Finding(HOSTILE, False, HOSTILE)]), False)
     scores = replace(
         made().scores,

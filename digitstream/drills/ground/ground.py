@@ -43,7 +43,7 @@ class Ground:
     reader: topic_reader.TopicReader
     minutes: float = 60.0
     """Duration of a lasting drill."""
-    tell: Callable[[str], object] = lambda sentence: None
+    announce: Callable[[str], object] = lambda sentence: None
     """Called at the start of each phase with what the drill does in it."""
 
     @property
@@ -57,33 +57,33 @@ class Ground:
 
     def start_sending(self, count: int, *options: str, rate: str = "max") -> Command:
         """Start to send readings."""
-        self.tell(f"sends {quantity(count, 'reading', form=',')}")
+        self.announce(f"sends {quantity(count, 'reading', form=',')}")
         words = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", *options]
         return self.commands.start([*words, "--prefix", self.settings.prefix, "--json"])
 
     def score(self, *options: str, in_a_batch: int = 1_000) -> Command:
         """Start the scorer."""
-        self.tell("starts the scorer")
+        self.announce("starts the scorer")
         names = ["--prefix", self.settings.prefix, "--name", self.settings.name]
         size = ["--max-offsets-per-trigger", str(in_a_batch)]
         return self.commands.start(["score", "--engine", ENGINE, *names, *size, *options, "--json"])
 
     def archive(self, *options: str) -> Command:
         """Start to archive the topics in tables."""
-        self.tell("starts the archive")
+        self.announce("starts the archive")
         return self.commands.start(
             ["archive", "--prefix", self.settings.prefix, *options, "--json"]
         )
 
     def reconcile(self, *options: str) -> Command:
         """Start to account for the readings."""
-        self.tell("accounts for the readings")
+        self.announce("accounts for the readings")
         names = ["--prefix", self.settings.prefix, "--name", self.settings.name]
         return self.commands.start(["reconcile", *names, *options, "--json"])
 
     def kill(self, command: Command) -> None:
         """Kill the driver at once (SIGKILL): its Python, its JVM, its workers."""
-        self.tell(f"kills `digitstream {command.name}`")
+        self.announce(f"kills `digitstream {command.name}`")
         family = _family(command)
         for member in family:
             with suppress(psutil.NoSuchProcess):
@@ -93,7 +93,7 @@ class Ground:
 
     def kill_workers(self, command: Command) -> int:
         """Kill the Python workers of a scorer (SIGKILL); returns how many there were."""
-        self.tell("kills the scorer's Python workers")
+        self.announce("kills the scorer's Python workers")
         workers = [member for member in _family(command) if _is_worker(member)]
         for worker in workers:
             with suppress(psutil.NoSuchProcess):
@@ -119,17 +119,17 @@ class Ground:
 
     def await_answers(self, count: int, scorer: Command, patience: float = PATIENCE) -> None:
         """Return when there are `count` answers; raises Broken if none comes for a while."""
-        self.tell(f"waits for {quantity(count, 'answer', form=',')}")
+        self.announce(f"waits for {quantity(count, 'answer', form=',')}")
         _await_count(self.answer_count, count, scorer, "answers", patience)
 
     def await_done(self, count: int, scorer: Command) -> None:
         """Return when the query has committed `count` readings, however often it answered them."""
-        self.tell(f"waits until {quantity(count, 'reading is', 'readings are', ',')} done with")
+        self.announce(f"waits until {quantity(count, 'reading is', 'readings are', ',')} done with")
         _await_count(self.done_count, count, scorer, "readings done with", PATIENCE)
 
     def await_line(self, command: Command, words: str, often: int = 1) -> None:
         """Return when `often` lines of a command contain `words`; raises Broken after a while."""
-        self.tell(f"waits until `digitstream {command.name}` says: {words}")
+        self.announce(f"waits until `digitstream {command.name}` says: {words}")
 
         def is_said() -> bool:
             command.check()
@@ -150,7 +150,7 @@ class Ground:
 
     def check_all_answered(self, sent: int) -> str:
         """Raise Broken unless each of the `sent` readings has its answer; returns the counts."""
-        self.tell("accounts for the readings")
+        self.announce("accounts for the readings")
         accounts = self.accounts()
         counts = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
         total = {count: accounts.total(count) for count in counts}
@@ -204,15 +204,17 @@ def until(condition: Callable[[], object], what: str, patience: float = PATIENCE
 
 @contextmanager
 def prepare(
-    settings: Scoring, minutes: float = 60.0, tell: Callable[[str], object] = lambda sentence: None
+    settings: Scoring,
+    minutes: float = 60.0,
+    announce: Callable[[str], object] = lambda sentence: None,
 ) -> Iterator[Callable[[str], Ground]]:
     """Start a broker and a registry with the installation's champion; yields a function that makes
     a ground for each drill.
 
-    A lasting drill takes `minutes`. `tell` is called at the start of each phase of a drill. Raises
-    NoChampion and BundleError.
+    A lasting drill takes `minutes`. `announce` is called at the start of each phase of a drill.
+    Raises NoChampion and BundleError.
     """
-    tell("Starting a Kafka and a registry for the drills.")
+    announce("Starting a Kafka and a registry for the drills.")
     champion = bundle.load(settings.registry.resolve().folder)
     with tempfile.TemporaryDirectory(prefix="digitstream-drill-") as name:
         home = Path(name)
@@ -227,15 +229,18 @@ def prepare(
             def ground(drill: str) -> Ground:
                 settings_of_drill = replace(shared, prefix=drill, name=drill)
                 ensure(settings_of_drill.kafka, settings_of_drill.topics)
-                tell_of_it = lambda sentence: tell(f"The drill {drill} {sentence}.")  # noqa: E731
-                return Ground(settings_of_drill, commands, reader, minutes, tell_of_it)
+
+                def announce_phase(phase: str) -> None:
+                    announce(f"The drill {drill} {phase}.")
+
+                return Ground(settings_of_drill, commands, reader, minutes, announce_phase)
 
             yield ground
 
 
 def kill_broker(ground: Ground) -> None:
     """Kill Kafka (SIGKILL)."""
-    ground.tell("kills Kafka")
+    ground.announce("kills Kafka")
     broker = server.status(ground.settings.home)
     if broker is not None:
         process = psutil.Process(broker.pid)
@@ -245,7 +250,7 @@ def kill_broker(ground: Ground) -> None:
 
 def restart_broker(ground: Ground) -> None:
     """Start Kafka again, where it was."""
-    ground.tell("starts Kafka again")
+    ground.announce("starts Kafka again")
     start_kafka(ground.settings.home)
 
 

@@ -41,10 +41,10 @@ def test_each_drill_keeps_its_promise(name: str, grounds: Callable[[str], Ground
 @pytest.mark.slow
 def test_a_reading_that_is_missing_breaks_a_promise(grounds: Callable[[str], Ground]) -> None:
     here, phases = grounds("gap"), list[str]()
-    here.tell = phases.append
+    here.announce = phases.append
     sent = here.send(100)
     with pytest.raises(Broken, match=r"100 readings were sent; produced 100, .*in flight 100"):
-        here.all_answered(sent)
+        here.check_all_answered(sent)
     assert phases == ["sends 100 readings", "accounts for the readings"]
 
 

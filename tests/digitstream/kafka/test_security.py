@@ -24,7 +24,7 @@ from contract.settings.sources import PROFILES, load
 from contract.wire.topics import Topics
 from digitstream.accounts.topic_reader import open_reader
 from digitstream.kafka import certificates, security, server
-from digitstream.kafka.acls import PROGRAMS, give, rights
+from digitstream.kafka.acls import PROGRAMS, grant, rights
 from digitstream.machine import jars, java
 from producers.program import run as produce
 from tests.digitstream.conftest import Run
@@ -102,7 +102,7 @@ def test_clients_prove_who_they_are_again_and_nothing_is_lost(
     server.start(tmp_path, java_17, path, secure=True, session_ms=3_000)
     try:
         admin, topics = of(tmp_path, "admin", prefix), Topics.named(prefix)
-        give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
+        grant(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
         for kind in ("", "-plain"):
             caplog.clear()
             way = of(tmp_path, f"producer{kind}", prefix).kafka
@@ -179,7 +179,7 @@ def test_each_user_may_do_what_its_program_does_and_nothing_else(
     producer, reader = of(locked_home, "producer", prefix), of(locked_home, "reader", prefix)
     with pytest.raises(AccessDenied, match=f"producer do .* WRITE {prefix}.readings"):
         produce(producer)
-    give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
+    grant(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
     assert produce(producer).readings == 5
     with open_reader(reader.kafka) as found:
         assert sum(found.end(topics.readings).values()) == 5
@@ -196,12 +196,12 @@ def test_each_user_may_do_what_its_program_does_and_nothing_else(
     with pytest.raises(AccessDenied, match=f"reader do .* WRITE {prefix}.readings"):
         produce(reader)
     with pytest.raises(AccessDenied, match=r"may not DESCRIBE|may not grant rights"):
-        give(producer.kafka, [], topics, 2)
+        grant(producer.kafka, [], topics, 2)
 
 
 def test_who_may_write_but_not_read_is_told_when_it_reads(locked_home: Path, prefix: str) -> None:
     admin, topics = of(locked_home, "admin", prefix), Topics.named(prefix)
-    give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
+    grant(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
     produce(of(locked_home, "producer", prefix))
     with (
         pytest.raises(AccessDenied, match=f"let producer do.*{topics.readings}"),
@@ -219,7 +219,7 @@ def test_topics_are_made_by_a_producer_only_if_that_is_wanted(
         wanted = rights(topics, USERS, prefix, create=create)
         given = [right for right in wanted if right.user == "producer"]
         # The rights alone, as an administrator without digitstream would give them.
-        give(admin.kafka, given, Topics.named(f"{prefix}-other"), 2)
+        grant(admin.kafka, given, Topics.named(f"{prefix}-other"), 2)
         if not create:
             with pytest.raises(TopicMissing, match=r"(?s)\(Authorization failed\).*kafka-topics"):
                 produce(producer)

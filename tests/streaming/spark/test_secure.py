@@ -25,7 +25,7 @@ from contract.settings.programs import Scoring
 from contract.settings.sources import load
 from digitstream.accounts.topic_reader import open_reader
 from digitstream.kafka import security
-from digitstream.kafka.acls import PROGRAMS, give, rights
+from digitstream.kafka.acls import PROGRAMS, grant, rights
 from tests.quick_java import QUICK
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
@@ -160,7 +160,9 @@ def installation(locked_home: Path, registered: Path, tmp_path: Path) -> Install
     made = Installation(tmp_path, locked_home, f"test-{uuid.uuid4().hex[:8]}")
     admin = made.settings("admin")
     users = {program: program for program in PROGRAMS}
-    give(admin.kafka, list(rights(admin.topics, users, made.prefix, create=False)), admin.topics, 2)
+    grant(
+        admin.kafka, list(rights(admin.topics, users, made.prefix, create=False)), admin.topics, 2
+    )
     return made
 
 
