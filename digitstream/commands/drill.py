@@ -67,13 +67,7 @@ def _drill_table() -> Grid:
 
 def _outcome_table(outcomes: list[Outcome]) -> Grid:
     rows = [
-        (
-            outcome.name,
-            outcome.promise,
-            outcome.seen,
-            RESULT[outcome.kept],
-            f"{outcome.seconds:.0f}",
-        )
-        for outcome in outcomes
+        (drill.name, drill.promise, drill.seen, RESULT[drill.kept], f"{drill.seconds:.0f}")
+        for drill in outcomes
     ]
     return Grid(("drill", "promised", "seen", "promise", "s"), rows, right=("s",))

@@ -47,7 +47,7 @@ def list_(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
     with terminal.activity("Asking the registry"):
         versions = inputs.load(Settings).registry.versions()
     value = {"versions": [asdict(version) for version in versions]}
-    none = "There is no version yet. `digitstream train` makes one."
+    none = "There is no version yet. `digitstream train` creates one."
     terminal.report(value, lambda: _table(versions) if versions else none, as_json)
 
 
@@ -61,12 +61,12 @@ def show(inputs: flags.Inputs, version: VersionNumber, as_json: flags.AsJson = F
     registry = inputs.load(Settings).registry
     with terminal.activity("Asking the registry"):
         versions = registry.versions()
-    registered = next((candidate for candidate in versions if candidate.version == version), None)
+    by_number = {registered.version: registered for registered in versions}
+    registered = by_number.get(version)
     if registered is None:
-        there = ", ".join(candidate.version for candidate in versions) or "none"
         message = (
-            f"Model {registry.model} has no version {version}, only {there}. `digitstream "
-            f"models list` shows them."
+            f"Model {registry.model} has no version {version}. Its versions are "
+            f"{', '.join(by_number) or 'none'}. `digitstream models list` shows them."
         )
         raise NoChampion(message)
     value: dict[str, Any] = asdict(registered)
@@ -204,19 +204,12 @@ def _table(versions: list[Version]) -> Grid:
     rows = []
     for version in versions:
         accuracy = version.metrics.get(ACCURACY)
-        accuracy_text = "-" if accuracy is None else f"{accuracy:.2%}"
+        percent = "-" if accuracy is None else f"{accuracy:.2%}"
         created = version.created.isoformat(timespec="seconds")
-        rows.append(
-            (
-                version.version,
-                ", ".join(version.aliases),
-                accuracy_text,
-                created,
-                version.removed or "",
-            )
-        )
-    measure = "accuracy on images held out"
-    columns = ("version", "aliases", measure, "made", "removed because")
+        aliases = ", ".join(version.aliases)
+        rows.append((version.version, aliases, percent, created, version.removed or ""))
+    measure = "accuracy on held-out images"
+    columns = ("version", "aliases", measure, "created", "removed because")
     return Grid(columns, rows, right=(measure,))
 
 
@@ -241,8 +234,8 @@ def _comparison(comparison: Comparison) -> list[Grid | str]:
     )
     readings = quantity(comparison.both, "reading")
     parts.append(
-        f"Both give one class to {comparison.agreement:.2%} of {readings}, and differ in "
-        f"{len(comparison.changed)} (--json has them all). Of {comparison.labelled} with a label "
+        f"Both give the same class to {comparison.agreement:.2%} of {readings}, and differ on "
+        f"{len(comparison.changed)} (--json has them all). Of {comparison.labelled} with a label, "
         f"{right or 'nothing is known'}."
     )
     return parts

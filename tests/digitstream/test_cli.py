@@ -109,7 +109,7 @@ def test_models_are_listed_shown_and_promoted(run: Run, tmp_path: Path) -> None:
     }
     code, _, said = run("models", "show", "9", *flag)
     assert code == 1
-    assert "no version 9, only 2, 1" in said
+    assert "no version 9. Its versions are 2, 1." in said
     code, _, said = run("models", "promote", "9", *flag)
     assert code == 1 and "version 9" in said
 
