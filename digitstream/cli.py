@@ -51,7 +51,7 @@ app.command(short_help="Account for every reading.")(accounts.reconcile)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(history.tables, name="tables")
 app.command(short_help="Query the tables in SQL.")(history.sql)
-app.command(short_help="Test a failure on purpose.")(drill.drill)
+app.command(short_help="Cause a failure on purpose, and check the outcome.")(drill.drill)
 app.command(short_help="Check this machine and this home.")(doctor.doctor)
 
 

@@ -24,7 +24,7 @@ def reconcile(
     """Account for the archived readings of a topic by their archived answers.
 
     Readings before the offsets at which the scoring query has `begun` do not count. The archive may
-    have committed a reading before its answer: so it is missing only if it is before both the
+    commit a reading before its answer, so a reading is missing only if it is before both the
     query's `committed` offset, if that is known, and the last answered reading of its partition. A
     repeated row counts as a duplicate. Raises NoTables.
     """

@@ -47,7 +47,7 @@ def picture(report: Report) -> list[Grid | str]:
     labelled = quantity(value["labelled"], "reading")
     rows = {
         "training": f"{train['seconds']:.0f} s, {train['images_per_s']:.0f} images/s, "
-        f"accuracy {train['accuracy']:.2%} on images held out",
+        f"accuracy {train['accuracy']:.2%} on held-out images",
         "engine": value["engine"],
         "accuracy of the stream": f"{value['accuracy']:.2%} of {labelled}",
         "readings/s": f"{value['readings_per_s']:.0f} ({value['offered_per_s']} were offered)",
@@ -59,8 +59,8 @@ def picture(report: Report) -> list[Grid | str]:
     counts = [(reason, str(count)) for reason, count in value["dead_letters_by_reason"].items()]
     letters = Grid(("dead letters", "count"), counts, right=("count",))
     note = (
-        f"{value['warm_up_readings']} readings before these warmed the query up; they are in none "
-        f"of the figures."
+        f"The figures leave out the {value['warm_up_readings']} readings sent before to warm up "
+        f"the query."
     )
     return [figures, confusion(report), letters, *reconciliation([report.reconciliation]), note]
 

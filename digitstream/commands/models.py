@@ -93,9 +93,9 @@ def _facts(value: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, st
 def _images(within: str, metric: str) -> str:
     """The images on which a metric of a run, or of its bundle, was measured."""
     if within == "metrics " and metric.startswith("val_"):
-        return "images held out, after the last epoch"
+        return "held-out images, after the last epoch"
     is_evaluation = within != "metrics " or metric.startswith("test_")
-    return "images held out" if is_evaluation else "training images, in the last epoch"
+    return "held-out images" if is_evaluation else "training images, in the last epoch"
 
 
 @app.command(short_help="Make a version the champion.")
@@ -144,10 +144,10 @@ def asyncapi(inputs: flags.Inputs, folder: Folder, as_json: flags.AsJson = False
     terminal.report({"file": str(file), "expects": expects}, lambda: f"{file}: {expects}", as_json)
 
 
-@app.command(short_help="Make the previous champion champion again.")
+@app.command(short_help="Go back to the previous champion.")
 @flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
 def rollback(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
-    """Make the previous champion champion again."""
+    """Make the previous champion the champion again."""
     registry = inputs.load(Settings).registry
     with terminal.activity("Rolling back"):
         gone, back = registry.rollback()
