@@ -94,11 +94,7 @@ def _compare_pace(
     meanwhile = _silent_batches(ground, before)
     if reports_silence:
         ground.await_line(scorer, "The registry answers again.")
-    ground.announce("promotes another version")
-    version = registry.register(bundle.load(registry.resolve().folder), parameters={})
-    registry.promote(version)
-    ground.await_line(scorer, f"Version {version} of ")
-    _await(scorer, lambda: _version(ground) == version, f"version {version} at work")
+    _promote_copy(ground, registry, scorer)
     sending.stop()
     sent = sum(ground.reader.end(ground.settings.topics.readings).values())
     ground.await_done(sent, scorer)
@@ -109,6 +105,15 @@ def _compare_pace(
     if then > SLOWER * usual:
         raise Broken(seen)
     return f"{seen}; {ground.check_all_answered(sent)}"
+
+
+def _promote_copy(ground: Ground, registry: Registry, scorer: Command) -> None:
+    """Promote a copy of the champion; returns when the scorer uses it."""
+    ground.announce("promotes another version")
+    version = registry.register(bundle.load(registry.resolve().folder), parameters={})
+    registry.promote(version)
+    ground.await_line(scorer, f"Version {version} of ")
+    _await(scorer, lambda: _version(ground) == version, f"version {version} at work")
 
 
 def _await(scorer: Command, condition: Callable[[], bool], what: str) -> None:

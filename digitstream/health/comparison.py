@@ -54,13 +54,7 @@ def compare(
 
     If a version scored a reading several times, the first score counts. Raises NothingToCompare.
     """
-    scores: dict[str, dict[str, Score]] = {version: {} for version in versions}
-    for topic in dict.fromkeys((topics.scores, topics.shadow_scores, *more)):
-        for records in reader.records(topic):
-            for record in records:
-                score = Score.of(record.key, record.value, record.headers)
-                if score.model.version in scores:
-                    scores[score.model.version].setdefault(score.source.id, score)
+    scores = _scores(reader, (topics.scores, topics.shadow_scores, *more), versions)
     first, second = (scores[version] for version in versions)
     both = sorted(first.keys() & second.keys())
     if not both:
@@ -95,6 +89,20 @@ def compare(
             sum(label == pair[1] for label, pair in labelled),
         ),
     )
+
+
+def _scores(
+    reader: TopicReader, topics: Sequence[str], versions: tuple[str, str]
+) -> dict[str, dict[str, Score]]:
+    """By version the first score of each reading, by the reading's source."""
+    scores: dict[str, dict[str, Score]] = {version: {} for version in versions}
+    for topic in dict.fromkeys(topics):
+        for records in reader.records(topic):
+            for record in records:
+                score = Score.of(record.key, record.value, record.headers)
+                if score.model.version in scores:
+                    scores[score.model.version].setdefault(score.source.id, score)
+    return scores
 
 
 def _labels(reader: TopicReader, topics: Topics, ids: set[str]) -> dict[str, Class]:
