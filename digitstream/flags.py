@@ -123,14 +123,16 @@ def settings(
     declared = {setting.name: setting for kind in programs for setting in settings_of(kind)}
 
     def with_flags(command: Command) -> Command:
-        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        _, *parameters = inspect.signature(command, eval_str=True).parameters.values()
         flags = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_flag(declared[name])
             )
             for name in names
         ]
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters
+        ]
 
         def run(**arguments: Any) -> None:
             values = {name: arguments.pop(name) for name in names}
@@ -141,8 +143,10 @@ def settings(
             command.__doc__,
             command.__module__,
         )
-        run.__signature__ = inspect.Signature([*flags, *own])  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*flags, *own)}
+        run.__signature__ = inspect.Signature([*flags, *parameters])  # type: ignore[attr-defined]
+        run.__annotations__ = {
+            parameter.name: parameter.annotation for parameter in (*flags, *parameters)
+        }
         return cast("Command", run)
 
     return with_flags

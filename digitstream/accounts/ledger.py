@@ -162,8 +162,8 @@ class Ledger:
         counts = {}
         for part, rows in _by_partition(readings, self.readings.partitions):
             offsets, times = np.unique(rows[:, 1], return_counts=True)
-            own = self.readings.have_scores(part, offsets)
-            counts[part] = int((times - 1 + own).sum())
+            has_score = self.readings.have_scores(part, offsets)
+            counts[part] = int((times - 1 + has_score).sum())
         return counts
 
 

@@ -214,12 +214,12 @@ def _answered_record(record: ConsumerRecord, kind: Kind) -> Source:
         message = "it has no value"
         raise ValueError(message)
     headers = record.headers
-    named = dict(headers)
-    if OFFSET in named:
+    values = dict(headers)
+    if OFFSET in values:
         return place_of(headers)
-    if len(named) < len(headers):  # a name comes twice
+    if len(values) < len(headers):  # a name comes twice
         return Source.of(required(headers, ID))
-    return Source.of((named[ID] or b"").decode())
+    return Source.of((values[ID] or b"").decode())
 
 
 def _first(headers: Headers) -> Source | None:

@@ -167,9 +167,9 @@ def _drop_scored(reader: TopicReader, topics: Topics, cases: dict[Source, _Case]
     ids = {first.id.encode(): first for first in cases}
     for records in reader.records(topics.scores) if cases else ():
         for record in records:
-            named = [value for name, value in record.headers if name == ID]
-            if record.value and len(named) == 1 and named[0] in ids:
-                del cases[ids.pop(named[0])]
+            names = [value for name, value in record.headers if name == ID]
+            if record.value and len(names) == 1 and names[0] in ids:
+                del cases[ids.pop(names[0])]
                 yield SCORED
 
 

@@ -227,13 +227,13 @@ def prepare(
         ):
 
             def ground(drill: str) -> Ground:
-                settings_of_drill = replace(shared, prefix=drill, name=drill)
-                ensure(settings_of_drill.kafka, settings_of_drill.topics)
+                drill_settings = replace(shared, prefix=drill, name=drill)
+                ensure(drill_settings.kafka, drill_settings.topics)
 
                 def announce_phase(phase: str) -> None:
                     announce(f"The drill {drill} {phase}.")
 
-                return Ground(settings_of_drill, commands, reader, minutes, announce_phase)
+                return Ground(drill_settings, commands, reader, minutes, announce_phase)
 
             yield ground
 
