@@ -1,8 +1,7 @@
 """The embedded Kafka: Apache Kafka's own broker in one Java process on this machine.
 
 One broker that is its own controller (KRaft), on loopback, with its data under `HOME/kafka`. It
-outlives the command that started it; `HOME/broker.json` has its address. `kafka.security`
-secures it on request.
+outlives the command that started it; `HOME/broker.json` has its address. `security` secures it.
 """
 
 from __future__ import annotations
@@ -105,8 +104,8 @@ def start(
     secure: bool = False,
     session_ms: int = security.SESSION_MS,
 ) -> Broker:
-    """Start the broker unless it is running; returns when it answers. If several processes start
-    it at a time, one does and the others wait for it.
+    """Start the broker unless it is running; returns when it answers. Of several processes that
+    start it at a time, one does and the others wait.
 
     `path` are the broker's jars. Without a port it takes that of its last run if it is free, so
     that clients find it again, else 9092 (unless it is secure), else any. `secure` accepts only
