@@ -79,7 +79,7 @@ def streamed(settings: Settings, count: int) -> dict[str, float]:
 
 def accounted(settings: Settings) -> dict[str, float]:
     """Account for all readings."""
-    with topic_reader.reading(settings.kafka) as reader:
+    with topic_reader.open_reader(settings.kafka) as reader:
         began = time.perf_counter()
         found = reconcile(reader, settings.topics)
         return _figures(found.total("scored"), time.perf_counter() - began)

@@ -98,7 +98,7 @@ def waited(settings: Scoring, commands: Commands) -> dict[str, Any]:
     """Latencies in milliseconds by rate; one query scores all of them."""
     commands.start(["score", "--max-latency", MAX_LATENCY])
     found: dict[str, Any] = {}
-    with topic_reader.reading(settings.kafka) as reader:
+    with topic_reader.open_reader(settings.kafka) as reader:
         with terminal.activity("Warming up"):
             _answered(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
         for rate, seconds in RATES.items():
@@ -117,7 +117,7 @@ def _peak(command: Command) -> dict[str, int]:
     processes share counts once (Linux).
     """
     peak: Counter[str] = Counter()
-    while not command.ended:
+    while not command.has_ended:
         now: Counter[str] = Counter()
         with suppress(psutil.Error):
             driver = psutil.Process(command.pid)
@@ -146,7 +146,7 @@ def _answered(
 
 
 def _progress(settings: Scoring) -> list[Progress]:
-    with topic_reader.reading(settings.kafka) as reader:
+    with topic_reader.open_reader(settings.kafka) as reader:
         return [
             Progress.of(record.key, record.value, record.headers)
             for records in reader.records(settings.topics.progress)

@@ -20,13 +20,13 @@ where several rooms raise it:
         CodecMissing
         DataError
       InstallationError
-        DoorsOpen (digitstream.kafka.server)
+        CheckFailed (digitstream.health.doctor)
         JarsChanged (digitstream.machine.jars)
         JarsUnavailable (digitstream.machine.jars)
         JavaMissing (digitstream.machine.java)
+        NotSecured (digitstream.kafka.server)
         PortTaken (digitstream.machine.ports)
         SecretsDamaged (digitstream.kafka.certificates)
-        Unwell (digitstream.health.doctor)
       ModelError
         BundleError
         ModelFailed (streaming.errors)

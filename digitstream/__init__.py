@@ -1,1 +1,1 @@
-"""The front door: command line, embedded Kafka, the demo, reconcile, doctor."""
+"""The command line, with the embedded Kafka, the demo, reconcile and doctor."""

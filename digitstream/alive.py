@@ -1,7 +1,7 @@
-"""Whether queries of this home go on, for whoever asks every few seconds: no JVM, no Kafka.
+"""A cheap health check of queries, for probes that run every few seconds: no JVM, no Kafka.
 
-`python -m digitstream.alive score-scoring` looks at the heartbeat of the query `scoring` in
-DIGITSTREAM_HOME; exits with 1 and a sentence if it is older than two minutes, or is not there.
+`python -m digitstream.alive score-scoring` checks the heartbeat of the query `scoring` in
+DIGITSTREAM_HOME. It exits with 1 and a sentence if that is missing or older than two minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LIMIT_SECONDS = 120.0
 
 
 def main(names: Sequence[str], environ: Mapping[str, str]) -> str | None:
-    """What is wrong with queries of these names; None if all go on."""
+    """What is wrong with the queries of these names; None if all are alive."""
     home = Path(environ.get("DIGITSTREAM_HOME", ".digitstream"))
     return " ".join(heartbeat.silent(home, names, LIMIT_SECONDS)) or None
 

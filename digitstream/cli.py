@@ -1,4 +1,4 @@
-"""The command line: one sentence for each thing that goes wrong, never a traceback."""
+"""The command line. Every error is one sentence, never a traceback."""
 
 from __future__ import annotations
 
@@ -39,24 +39,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(short_help="Train, stream, score and report: the whole way once.")(demo.demo)
+app.command(short_help="Train, stream, score and report, end to end.")(demo.demo)
 app.add_typer(broker.app, name="broker")
 app.command(short_help="Train LeNet on SystemDS and register it.")(programs.train)
-app.command(short_help="Send images as simulated devices do.")(programs.produce)
+app.command(short_help="Send images as simulated devices.")(programs.produce)
 app.command(short_help="Score readings as they arrive.")(score.score)
-app.command(short_help="Report how scoring does and how far it is behind.")(status.status)
-app.command(short_help="Keep what goes over the topics in Delta tables.")(history.archive)
+app.command(short_help="Show whether scoring runs and how far it is behind.")(status.status)
+app.command(short_help="Archive the topics in Delta tables.")(history.archive)
 app.add_typer(models.app, name="models")
 app.command(short_help="Account for every reading.")(accounts.reconcile)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(history.tables, name="tables")
-app.command(short_help="Ask the tables in SQL.")(history.sql)
-app.command(short_help="Break something on purpose.")(drill.drill)
+app.command(short_help="Query the tables in SQL.")(history.sql)
+app.command(short_help="Cause a failure on purpose, and check the outcome.")(drill.drill)
 app.command(short_help="Check this machine and this home.")(doctor.doctor)
 
 
 def main() -> None:
-    """Run a command; what a user can mend is told in one sentence, with exit code 1."""
+    """Run a command. An error that the user can fix is one sentence, with exit code 1."""
     terminal.begin()
     logging.getLogger().addFilter(_is_ours)
     try:
@@ -71,16 +71,16 @@ def main() -> None:
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """Whether a line of the log is worth showing: py4j logs a trace when Ctrl-C ends a call."""
+    """Whether a log record is not py4j's, which logs a traceback when Ctrl-C ends a call."""
     return "py4j" not in Path(record.pathname).parts
 
 
 def command() -> Any:
-    """The whole command line; --verbose and --quiet may stand at each of its commands."""
+    """The whole command line; every command takes --verbose and --quiet."""
     root = typer.main.get_command(app)
     volume, version = (typer.main.get_command(shared).params for shared in (_volume, _version))
-    for each in _commands(root):
-        each.params += volume
+    for subcommand in _commands(root):
+        subcommand.params += volume
     root.params += version
     return root
 
@@ -95,7 +95,7 @@ def _set_volume(verbose: flags.Verbose = False, quiet: flags.Quiet = False) -> N
 
 @_version.command(context_settings={"help_option_names": []})
 def _show_version(version: flags.Version = False) -> None:
-    """Options of the front door."""
+    """Options of `digitstream` itself."""
 
 
 def _commands(command: Any) -> Iterator[Any]:

@@ -22,18 +22,18 @@ from digitstream.terminal import Volume
 S = TypeVar("S", bound=Settings)
 
 PROJECT = Path(__file__).resolve().parent.parent / "pyproject.toml"
-"""Of the checkout from which digitstream runs."""
+"""The project file of the checkout that digitstream runs from."""
 
 HOME = ("home",)
 KAFKA = (*HOME, "bootstrap_servers", "kafka_profile")
 SPARK = ("master", "spark_secret_file")
 REGISTRY = ("tracking_uri", "model")
 TABLES = ("tables", "packages")
-"""Settings that go together in the flags of a command."""
+"""Groups of settings that commands take as flags together."""
 
 
 class Origin(StrEnum):
-    """Where readings and their answers are looked up."""
+    """Where to look up readings and their answers."""
 
     TOPICS = "topics"
     TABLES = "tables"
@@ -42,13 +42,13 @@ class Origin(StrEnum):
 From = Annotated[
     Origin,
     typer.Option(
-        "--from", help="What is counted: topics, what Kafka has, or tables, what the archive has."
+        "--from", help="What to count: topics (what Kafka has) or tables (what the archive has)."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Report as JSON.")]
 
 
-def _speak(volume: Volume) -> Callable[[bool], None]:
+def _volume_setter(volume: Volume) -> Callable[[bool], None]:
     def set_volume(is_given: bool) -> None:
         if is_given:
             terminal.set_volume(volume)
@@ -63,31 +63,31 @@ def _print_version(is_given: bool) -> None:
         raise typer.Exit
 
 
-def _done_at_once(*names: str, help: str, callback: Callable[[bool], None]) -> Any:
-    """A flag that no command gets to see."""
+def _eager_flag(*names: str, help: str, callback: Callable[[bool], None]) -> Any:
+    """A flag that takes effect while the command line is parsed; commands do not receive it."""
     return Annotated[
         bool, typer.Option(*names, help=help, callback=callback, expose_value=False, is_eager=True)
     ]
 
 
-Verbose = _done_at_once(
+Verbose = _eager_flag(
     "--verbose",
     "-v",
-    help="Say more: what libraries log, and where an error comes from.",
-    callback=_speak(Volume.VERBOSE),
+    help="Also show what libraries log, and tracebacks of errors.",
+    callback=_volume_setter(Volume.VERBOSE),
 )
-Quiet = _done_at_once(
+Quiet = _eager_flag(
     "--quiet",
     "-q",
-    help="Say nothing but reports, warnings and errors.",
-    callback=_speak(Volume.QUIET),
+    help="Show only reports, warnings and errors.",
+    callback=_volume_setter(Volume.QUIET),
 )
-Version = _done_at_once("--version", help="Print the version, and end.", callback=_print_version)
+Version = _eager_flag("--version", help="Print the version and exit.", callback=_print_version)
 
 
-class Given:
-    """The settings that a command was given as flags; the environment, the file and the defaults
-    have the others.
+class Inputs:
+    """The settings passed to a command as flags. The environment, digitstream.toml and the defaults
+    supply the rest.
     """
 
     def __init__(self, arguments: Mapping[str, object]) -> None:
@@ -98,51 +98,55 @@ class Given:
         from contract.settings.sources import load
 
         names = {field.name for field in fields(kind)}
-        given = {name: value for name, value in self._arguments.items() if name in names}
-        return load(kind, given, os.environ)
+        values = {name: value for name, value in self._arguments.items() if name in names}
+        return load(kind, values, os.environ)
 
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-def own(kind: type[Settings]) -> tuple[str, ...]:
-    """The names of the settings that a program has beside those that all have."""
+def specific_to(kind: type[Settings]) -> tuple[str, ...]:
+    """The names of the settings that a program has in addition to the shared ones."""
     shared = {setting.name for setting in settings_of(Settings)}
-    return tuple(each.name for each in settings_of(kind) if each.name not in shared)
+    return tuple(setting.name for setting in settings_of(kind) if setting.name not in shared)
 
 
 def settings(
     kinds: type[Settings] | tuple[type[Settings], ...], *names: str
 ) -> Callable[[Command], Command]:
-    """Give a command flags for settings of programs; its first parameter is what was Given.
+    """Add flags for settings of programs to a command, whose first parameter takes the Inputs.
 
-    A flag that is not given is None. The rules of settings read the values, so that a wrong one is
-    told as it is in a file.
+    A flag that is not on the command line is None. The rules of the settings parse the values, so a
+    wrong value is reported as it is in a file.
     """
     programs = kinds if isinstance(kinds, tuple) else (kinds,)
     declared = {setting.name: setting for kind in programs for setting in settings_of(kind)}
 
     def with_flags(command: Command) -> Command:
-        _, *own = inspect.signature(command, eval_str=True).parameters.values()
+        _, *parameters = inspect.signature(command, eval_str=True).parameters.values()
         flags = [
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_flag(declared[name])
             )
             for name in names
         ]
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        parameters = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters
+        ]
 
         def run(**arguments: Any) -> None:
-            given = {name: arguments.pop(name) for name in names}
-            command(Given(given), **arguments)
+            values = {name: arguments.pop(name) for name in names}
+            command(Inputs(values), **arguments)
 
         run.__name__, run.__doc__, run.__module__ = (
             command.__name__,
             command.__doc__,
             command.__module__,
         )
-        run.__signature__ = inspect.Signature([*flags, *own])  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in (*flags, *own)}
+        run.__signature__ = inspect.Signature([*flags, *parameters])  # type: ignore[attr-defined]
+        run.__annotations__ = {
+            parameter.name: parameter.annotation for parameter in (*flags, *parameters)
+        }
         return cast("Command", run)
 
     return with_flags
@@ -157,11 +161,11 @@ def _flag(setting: Setting) -> Any:
     ]
 
 
-def connected(settings: S) -> S:
-    """The settings with the embedded broker's address, unless another Kafka is named.
+def with_broker(settings: S) -> S:
+    """The settings with the embedded broker's address, unless they name another Kafka.
 
-    Raises BrokerUnavailable when the embedded one is meant and does not run, and AccessDenied when
-    it takes a profile to get in.
+    Raises BrokerUnavailable if the embedded broker is needed and not running, and AccessDenied if
+    it requires a profile.
     """
     from digitstream.kafka import server
 

@@ -1,7 +1,7 @@
 """Tables for a person: boxed on a terminal, plain columns in a file or a pipe.
 
-This is the one place where text from elsewhere becomes harmless: whatever is drawn here, and
-whatever `digitstream.terminal` says, goes through `escaped`.
+This is the one place where text from outside is made harmless: whatever is drawn here, and
+whatever `digitstream.terminal` prints, goes through `escaped`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ GAP = "  "
 
 @dataclass(frozen=True)
 class Grid:
-    """Rows of texts under the names of their columns; texts may be anything.
+    """Rows of strings under column names; the strings may hold anything.
 
-    `right` names the columns that are set to the right, `last` is a row that sums the others up.
+    `right` names the right-aligned columns, `last` is a row of totals.
     """
 
     columns: Sequence[str]
@@ -40,11 +40,11 @@ class Grid:
 
 
 def escaped(text: str) -> str:
-    """A text on one line that does nothing to a terminal.
+    """The text on one line, without effect on a terminal.
 
-    What is not printable is written as an escape: control characters, among them line breaks and
-    tabs, those that turn the direction of writing, those that cannot be seen, and what is no
-    character. Python's own rule; a backslash stays as it is.
+    What Python does not call printable becomes an escape: control characters, including line
+    breaks and tabs, bidirectional marks, invisible characters and unassigned code points. A
+    backslash stays as it is.
     """
     if text.isprintable():
         return text
@@ -57,8 +57,8 @@ def escaped(text: str) -> str:
 
 
 def escaped_json(text: str) -> str:
-    r"""The same JSON in printable ASCII: whatever else is in its strings becomes \uXXXX."""
-    return re.sub(r"[^\x20-\x7e]", lambda found: _units(found[0]), text)
+    r"""The same JSON in printable ASCII; other characters in its strings become \uXXXX."""
+    return re.sub(r"[^\x20-\x7e]", lambda match: _units(match[0]), text)
 
 
 def _units(character: str) -> str:
@@ -67,7 +67,7 @@ def _units(character: str) -> str:
 
 
 def plain(grid: Grid) -> list[str]:
-    """The lines of a table in plain columns: its title, the columns' names, the rows."""
+    """The lines of a table in plain columns: title, column names, rows."""
     names = [escaped(name) for name in grid.columns]
     rows = [names, *([escaped(text) for text in row] for row in grid.lines)]
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
@@ -88,7 +88,7 @@ def _padded(text: str, width: int, *, right: bool) -> str:
 
 
 def boxed(grid: Grid) -> Table:
-    """The table for a terminal of any width: long texts are folded."""
+    """The table for a terminal of any width; long strings are folded."""
     table = Table(
         title=_text(grid.title) if grid.title else None,
         caption=_text(grid.note) if grid.note else None,
@@ -108,5 +108,5 @@ def boxed(grid: Grid) -> Table:
 
 
 def _text(foreign: str) -> Text:
-    """What rich takes as it is: in a string it looks for markup."""
+    """A Text, which rich prints as it is; in a string it would look for markup."""
     return Text(escaped(foreign))

@@ -1,4 +1,4 @@
-"""An installation as one thing: its home, the embedded Kafka in it, commands that are set by it."""
+"""An installation: its home, the embedded Kafka in it, and commands with its settings."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def start_kafka(
     home: Path,
     port: int | None = None,
     *,
-    locked: bool = False,
+    secure: bool = False,
     session_ms: int = security.SESSION_MS,
 ) -> Broker:
-    """Start the embedded Kafka of a home as `server.start` does, with this machine's Java and jars.
+    """Start the embedded Kafka of a home with this machine's Java and jars.
 
-    Raises what that raises, JavaMissing and JarsUnavailable.
+    See `server.start`. Raises what that raises, JavaMissing and JarsUnavailable.
     """
-    path = needs.fetched(jars.BROKER)
-    return server.start(home, needs.java_17(), path, port, locked=locked, session_ms=session_ms)
+    path = needs.fetch(jars.BROKER)
+    return server.start(home, needs.find_java(), path, port, secure=secure, session_ms=session_ms)
 
 
 @contextmanager
 def embedded_kafka(settings: S) -> Iterator[S]:
-    """The settings with the address of their home's embedded Kafka, which runs while the body does,
-    and on if it ran before.
+    """Run the embedded Kafka of the settings' home while the body runs; yields the settings with
+    its address. A Kafka that was already running is left running.
     """
     ran_before = server.status(settings.home) is not None
     try:
@@ -51,11 +51,11 @@ def embedded_kafka(settings: S) -> Iterator[S]:
 
 
 def commands_of(settings: Settings) -> Commands:
-    """Commands that have the settings which all programs share, with logs in their home."""
+    """Commands with the settings that all programs share, and logs in their home."""
     return Commands(settings.home / "logs", environment(settings))
 
 
 def adopt(settings: Settings, champion: Bundle) -> None:
-    """Make a bundle the champion of an installation's registry."""
+    """Register a bundle in an installation's registry, and make it the champion."""
     registry = settings.registry
     registry.promote(registry.register(champion, parameters={}))

@@ -1,6 +1,6 @@
-"""What a person sees: progress on stderr, reports on stdout; bars and boxes only on a terminal.
+"""Output for people: progress on stderr, reports on stdout; bars and boxes only on a terminal.
 
-All that a command prints goes through here, and what comes from elsewhere is escaped here.
+Everything a command prints goes through this module, which escapes text from outside.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from contract.notices import Notice
 from digitstream.grid import Grid, boxed, escaped, escaped_json, plain
 
 SECONDS_A_LINE = 2.0
-"""How often progress is told where it cannot be drawn."""
+"""Time between two lines of progress where no bar can be drawn."""
 
 Advance = Callable[[int, int, str], None]
-"""Called with what is done by now, with all that there is to do, and a note on it."""
+"""Called with the count done so far, the total, and a note."""
 
 Picture = Grid | str | Sequence[Grid | str]
-"""A report for a person; a text is one line."""
+"""A report for a person; a string is one line."""
 
 
 class Volume(IntEnum):
-    """How much is said besides reports, notices and errors."""
+    """How much to print besides reports, notices and errors."""
 
     QUIET = 0
     NORMAL = 1
@@ -48,7 +48,7 @@ _volume = Volume.NORMAL
 
 
 def begin() -> None:
-    """Get the streams ready for any text, and say as much as usual."""
+    """Prepare the streams for any text, and reset the volume to normal."""
     global _volume  # noqa: PLW0603  (one process is one command)
     _volume = Volume.NORMAL
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -57,9 +57,9 @@ def begin() -> None:
 
 
 def set_volume(volume: Volume) -> None:
-    """Say less or more from now on.
+    """Print less or more from now on.
 
-    VERBOSE tells where an error came from, and what Python's and Java's libraries log.
+    VERBOSE adds tracebacks, and what Python and Java libraries log.
     """
     global _volume  # noqa: PLW0603
     _volume = volume
@@ -70,7 +70,7 @@ def set_volume(volume: Volume) -> None:
 
 
 class _Handler(logging.Handler):
-    """Says what libraries log."""
+    """Prints what libraries log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         for line in f"{record.levelname} {record.name}: {record.getMessage()}".splitlines():
@@ -78,19 +78,19 @@ class _Handler(logging.Handler):
 
 
 def console() -> Console:
-    """Where progress goes."""
+    """The console for progress."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(sentence: str) -> None:
-    """A line of progress, or a notice, which is printed however quiet we are to be."""
+    """Print a line of progress, or a notice, which even QUIET prints."""
     if _volume > Volume.QUIET or isinstance(sentence, Notice):
         sys.stderr.write(escaped(sentence) + "\n")
         sys.stderr.flush()
 
 
 def complain(error: BaseException) -> None:
-    """Print an error. A list in it, lines that begin with two spaces, keeps its lines."""
+    """Print an error. Lines that begin with two spaces stay lines of their own."""
     lines = [escaped(line) for line in re.split(r"\n(?=  )", str(error))]
     if _volume is Volume.VERBOSE:
         frames = "".join(traceback.format_exception(error)).splitlines()
@@ -99,14 +99,14 @@ def complain(error: BaseException) -> None:
 
 
 def _crash(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """What is left of Python for an error that nobody foresaw."""
+    """Print the traceback of an unexpected error."""
     lines = "".join(traceback.format_exception(kind, error, trace)).splitlines()
     sys.stderr.write("".join(f"{escaped(line)}\n" for line in lines))
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Advance]:
-    """Show how far a piece of work is, while the body runs."""
+    """Show the progress of a task while the body runs."""
     to = console()
     if to.is_terminal and _volume > Volume.QUIET:
         columns = (_column("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -118,13 +118,13 @@ def progress(what: str) -> Iterator[Advance]:
                 task, completed=done, total=total, note=escaped(note)
             )
         return
-    told, last = time.monotonic() - SECONDS_A_LINE, ""
+    last_time, last = time.monotonic() - SECONDS_A_LINE, ""
 
     def advance(done: int, total: int, note: str) -> None:
-        nonlocal told, last
+        nonlocal last_time, last
         line = f"{what}: {done} of {total}{f', {note}' if note else ''}"
-        if line != last and (time.monotonic() - told >= SECONDS_A_LINE or done == total):
-            told, last = time.monotonic(), line
+        if line != last and (time.monotonic() - last_time >= SECONDS_A_LINE or done == total):
+            last_time, last = time.monotonic(), line
             say(line)
 
     yield advance
@@ -136,7 +136,7 @@ def _column(text: str) -> TextColumn:
 
 @contextmanager
 def activity(what: str) -> Iterator[Callable[[str], None]]:
-    """Show that something goes on whose end is not known, and its latest news."""
+    """Show that a task of unknown length is running, and its latest news."""
     to = console()
     if to.is_terminal and _volume > Volume.QUIET:
         with to.status(Text(escaped(what))) as status:
@@ -151,9 +151,9 @@ def report(value: Mapping[str, Any], picture: Callable[[], Picture], as_json: bo
     if as_json:
         sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
         return
-    shown = picture()
+    parts = picture()
     before: Grid | str | None = None
-    for part in (shown,) if isinstance(shown, Grid | str) else shown:
+    for part in (parts,) if isinstance(parts, Grid | str) else parts:
         if before is not None and not (isinstance(part, str) and isinstance(before, str)):
             sys.stdout.write("\n")
         _draw(part)
@@ -170,14 +170,14 @@ def _draw(part: Grid | str) -> None:
 
 
 def write(lines: Iterable[str]) -> None:
-    """Print lines of a report, as they come; each stays one line."""
+    """Print the lines of a report as they arrive."""
     for line in lines:
         sys.stdout.write(escaped(line) + "\n")
     sys.stdout.flush()
 
 
 def write_json(objects: Iterable[str]) -> None:
-    """Print JSON objects as an array, one a line, as they come."""
+    """Print JSON objects as an array, one per line, as they arrive."""
     before = "[\n"
     for text in objects:
         sys.stdout.write(f"{before}{escaped_json(text)}")

@@ -21,7 +21,7 @@ from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
 from digitstream.kafka import server
 from digitstream.machine import jars, java
-from digitstream.machine.bounded_client import bounded
+from digitstream.machine.bounded_client import ensure_bounded
 from streaming.spark.session import session
 from tests.own_broker import OwnBroker
 from tests.quick_java import quick_java
@@ -62,7 +62,7 @@ def locked_home(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) ->
     home = tmp_path_factory.mktemp("locked")
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
     with quick_java():
-        server.start(home, java_17, path, locked=True)
+        server.start(home, java_17, path, secure=True)
     yield home
     server.stop(home)
 
@@ -77,7 +77,7 @@ def topics(kafka_broker: server.Broker) -> Topics:
 @pytest.fixture(scope="session")
 def spark_jars(java_17: java.Java) -> list[Path]:
     cache = jars.cache(os.environ)
-    return bounded(jars.ensure(jars.CONNECTOR, java_17, cache), java_17, cache)
+    return ensure_bounded(jars.ensure(jars.CONNECTOR, java_17, cache), java_17, cache)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import pytest
 from contract.data import datasets
 from contract.data.datasets import Dataset
 from contract.settings.programs import Producing, Scoring, Training
-from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.accounts.topics import reconcile
 from digitstream.kafka import server
 from producers import program as producers
@@ -51,7 +51,7 @@ def test_every_reading_is_answered(
     assert summary.scored + summary.dead_letters == sent.readings
 
     # And every one is accounted for.
-    with reading(kafka_broker.kafka) as reader:
+    with open_reader(kafka_broker.kafka) as reader:
         found = reconcile(reader, topics)
     assert found.complete
     assert found.total("produced") == sent.readings

@@ -1,1 +1,1 @@
-"""Accounts of the readings: read from the topics, and from the tables."""
+"""Accounts for the readings, from the topics and from the tables."""

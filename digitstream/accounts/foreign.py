@@ -1,4 +1,4 @@
-"""Records on our topics that somebody else wrote."""
+"""Records on our topics that another program wrote."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ _MOST_PLACES = 10
 
 @dataclass
 class Foreign:
-    """Records on topics of ours that are none of ours: how many, and the first ones' places."""
+    """Records on our topics that are not ours: their count, and the places of the first ones."""
 
     count: int = 0
     places: list[str] = field(default_factory=list)
 
     def add(self, topic: str, partition: int, offset: int) -> None:
-        """Count one more."""
+        """Count another record."""
         self.count += 1
         if len(self.places) < _MOST_PLACES:
             self.places.append(f"{topic}/{partition}/{offset}")
 
-    def told(self, kind: str) -> list[str]:
-        """What a person should know of them, if there are some; `kind` is what they are not."""
+    def sentences(self, kind: str) -> list[str]:
+        """The report for a person, empty without records; `kind` is what the topic should hold."""
         if not self.count:
             return []
         places = ", ".join([*self.places, *(["..."] if self.count > len(self.places) else [])])
         records, verb = quantity(self.count, "record"), "is" if self.count == 1 else "are"
         return [
             f"{records} among the {kind} {verb} none ({places}). Only digitstream may write there. "
-            f"Find who else does."
+            f"Find out who else does."
         ]

@@ -1,4 +1,4 @@
-"""Which readings have which answers: pure counting, whoever reads the answers and from where."""
+"""Which readings have which answers: pure counting, independent of where answers come from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Offsets = NDArray[np.int64]
 Spans = Mapping[int, tuple[int, int]]
-"""Partition -> the first offset that counts, and the one after the last."""
+"""By partition the first offset that counts, and the one after the last."""
 
 Kind = Literal["score", "dead letter"]
 
@@ -25,9 +25,9 @@ class Partition:
     """What became of one partition's records; `gaps` are the missing ones as (first, last).
 
     A record that was answered more than once counts once, its other answers as `duplicates`. Of a
-    partition's readings `replayed` are those to whose replays there are answers, `recovered` the
-    dead-lettered ones that have a score by now, `duplicate_ids` the scores of a reading beyond its
-    first that answer another record than that one: a consumer that drops ids drops them, too.
+    partition's readings, `replayed` are those whose replays have answers, and `recovered` the
+    dead-lettered ones that have a score by now. `duplicate_ids` counts further scores of a reading
+    that answer another record of it: a consumer that drops repeated ids drops them too.
     """
 
     partition: int
@@ -53,12 +53,12 @@ class Topic:
         }
         self._answers = dict.fromkeys(spans, 0)
 
-    def answered(self, kind: Kind, partition: int, offsets: Offsets) -> None:
-        """Note answers of a kind to records of a partition; those outside its span do not count."""
+    def note_answers(self, kind: Kind, partition: int, offsets: Offsets) -> None:
+        """Note answers of a kind to records of a partition; ignores offsets outside its span."""
         self._answers[partition] += len(self._note(_BITS[kind], partition, offsets))
 
-    def replayed(self, kind: Kind, partition: int, offsets: Offsets) -> None:
-        """Note that replays of these readings were answered so."""
+    def note_replay_answers(self, kind: Kind, partition: int, offsets: Offsets) -> None:
+        """Note answers of a kind to replays of these readings."""
         self._note(_REPLAYED | (_RECOVERED if kind == "score" else 0), partition, offsets)
 
     def _note(self, bits: int, partition: int, offsets: Offsets) -> Offsets:
@@ -72,36 +72,36 @@ class Topic:
         """The partitions, ascending."""
         return sorted(self._flags)
 
-    def scored(self, partition: int, offsets: Offsets) -> NDArray[np.bool_]:
-        """Which of these records have a score of their own; False outside the span."""
+    def have_scores(self, partition: int, offsets: Offsets) -> NDArray[np.bool_]:
+        """Which of these records have their own score, as a mask; False outside the span."""
         flags, at = self._flags[partition], offsets - self._begin[partition]
         inside = (at >= 0) & (at < len(flags))
-        found = np.zeros(len(offsets), bool)
-        found[inside] = (flags[at[inside]] & _SCORED) > 0
-        return found
+        mask = np.zeros(len(offsets), bool)
+        mask[inside] = (flags[at[inside]] & _SCORED) > 0
+        return mask
 
     def unanswered(self, partition: int) -> Offsets:
-        """The offsets, ascending, to which there is no answer, whether or not a record is there."""
+        """The ascending offsets without an answer, whether or not there is a record."""
         bare = (self._flags[partition] & (_SCORED | _DEAD)) == 0
         return self._begin[partition] + np.flatnonzero(bare)
 
-    def settled(
+    def account(
         self, partition: int, absent: Offsets, committed: int | None, duplicate_ids: int = 0
     ) -> Partition:
-        """What became of a partition. At the offsets `absent` there is no record.
+        """The account of a partition. At the offsets `absent` there is no record.
 
-        An unanswered record before `committed` is missing. Where that is not known, the last answer
-        takes its place.
+        An unanswered record before `committed` is missing. If that is None, the last answer takes
+        its place.
         """
         flags = self._flags[partition]
         bare = self.unanswered(partition)
         answered = len(flags) - len(bare)
-        stands = committed
-        if stands is None:
+        limit = committed
+        if limit is None:
             last = np.flatnonzero(flags & (_SCORED | _DEAD))
-            stands = self._begin[partition] + (int(last[-1]) + 1 if len(last) else 0)
+            limit = self._begin[partition] + (int(last[-1]) + 1 if len(last) else 0)
         open_ = np.setdiff1d(bare, absent, assume_unique=True)
-        missing = open_[open_ < stands]
+        missing = open_[open_ < limit]
         dead = (flags & (_SCORED | _DEAD)) == _DEAD
         return Partition(
             partition=partition,
@@ -126,56 +126,58 @@ class Ledger:
 
     def __init__(self, readings: Spans, replays: Spans) -> None:
         self.readings, self.replays = Topic(readings), Topic(replays)
-        # Of each replay the reading that it is: its partition and its offset, -1 until it is known.
+        # For each replay the partition and offset of its reading, -1 until they are known.
         self._first = {
             part: np.full((max(end - begin, 0), 2), -1, np.int64)
             for part, (begin, end) in replays.items()
         }
         self._begin = {part: begin for part, (begin, _) in replays.items()}
 
-    def answered(self, kind: Kind, places: Offsets) -> None:
-        """Note answers of a kind to readings: their partitions and offsets (N, 2)."""
+    def note_answers(self, kind: Kind, places: Offsets) -> None:
+        """Note answers of a kind to readings, given by partition and offset (N, 2)."""
         for part, rows in _by_partition(places, self.readings.partitions):
-            self.readings.answered(kind, part, rows[:, 1])
+            self.readings.note_answers(kind, part, rows[:, 1])
 
-    def replayed(self, kind: Kind, places: Offsets) -> None:
-        """Note answers of a kind to replays: the partition and offset of each, then those of the
-        reading that it is (N, 4).
+    def note_replay_answers(self, kind: Kind, places: Offsets) -> None:
+        """Note answers of a kind to replays, given by partition and offset of the replay, then of
+        its reading (N, 4).
         """
         for part, rows in _by_partition(places, self.replays.partitions):
-            self.replays.answered(kind, part, rows[:, 1])
+            self.replays.note_answers(kind, part, rows[:, 1])
             at = rows[:, 1] - self._begin[part]
             inside = (at >= 0) & (at < len(self._first[part]))
             self._first[part][at[inside]] = rows[inside, 2:]
         for part, rows in _by_partition(places[:, 2:], self.readings.partitions):
-            self.readings.replayed(kind, part, rows[:, 1])
+            self.readings.note_replay_answers(kind, part, rows[:, 1])
 
     def duplicate_ids(self) -> dict[int, int]:
-        """By the partition of the readings, scores beyond the first that answer another record."""
-        found = [
-            self._first[part][self.replays.scored(part, self._begin[part] + np.arange(len(firsts)))]
+        """By partition of the readings, their further scores that answer another record."""
+        answered = [
+            self._first[part][
+                self.replays.have_scores(part, self._begin[part] + np.arange(len(firsts)))
+            ]
             for part, firsts in self._first.items()
         ]
-        readings = np.concatenate([*found, np.empty((0, 2), np.int64)])
+        readings = np.concatenate([*answered, np.empty((0, 2), np.int64)])
         counts = {}
         for part, rows in _by_partition(readings, self.readings.partitions):
             offsets, times = np.unique(rows[:, 1], return_counts=True)
-            own = self.readings.scored(part, offsets)
-            counts[part] = int((times - 1 + own).sum())
+            has_score = self.readings.have_scores(part, offsets)
+            counts[part] = int((times - 1 + has_score).sum())
         return counts
 
 
 def runs(offsets: Offsets) -> list[tuple[int, int]]:
-    """Ascending offsets as runs, first and last of each."""
+    """Ascending offsets as runs: the first and last offset of each."""
     breaks = np.flatnonzero(np.diff(offsets) > 1)
     first = offsets[np.concatenate([np.zeros(min(len(offsets), 1), np.int64), breaks + 1])]
     last = offsets[np.concatenate([breaks, np.arange(len(offsets))[-1:]])]
     return list(zip(first.tolist(), last.tolist(), strict=True))
 
 
-def _by_partition(places: Offsets, known: Iterable[int]) -> Iterable[tuple[int, Offsets]]:
-    """The rows of each known partition, which their first column names."""
-    for part in known:
+def _by_partition(places: Offsets, partitions: Iterable[int]) -> Iterable[tuple[int, Offsets]]:
+    """The rows of each of these partitions; the first column is the partition."""
+    for part in partitions:
         rows = places[places[:, 0] == part]
         if len(rows):
             yield part, rows

@@ -1,4 +1,4 @@
-"""Accounts for the readings that the tables hold, as `reconcile` does for those on the topics."""
+"""Accounts for the readings in the tables, as `accounts.topics` does for those on the topics."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def reconcile(
     begun: Mapping[int, int] | None = None,
     committed: Mapping[int, int] | None = None,
 ) -> Reconciliation:
-    """Account for the readings of a topic that are archived, by their answers that are.
+    """Account for the archived readings of a topic by their archived answers.
 
-    Readings before those with which the scoring query has `begun` do not count. A reading may be
-    ahead of its answer, by the archive's last commits: it is missing only if it is before both
-    `committed`, where the scoring query stands if that is known, and the last reading of its
-    partition with an answer. A row that is there twice counts as a duplicate. Raises NoTables.
+    Readings before the offsets at which the scoring query has `begun` do not count. The archive may
+    commit a reading before its answer, so a reading is missing only if it is before both the
+    query's `committed` offset, if that is known, and the last answered reading of its partition. A
+    repeated row counts as a duplicate. Raises NoTables.
     """
     readings, scores, letters = (
         _offsets(place, table, topic) for table in (READINGS, SCORES, DEAD_LETTERS)
@@ -53,27 +53,27 @@ def _partition(
 ) -> Partition:
     begin, end = int(readings.min()), int(readings.max()) + 1
     topic = Topic({part: (begin, end)})
-    topic.answered("score", part, scores)
-    topic.answered("dead letter", part, letters)
+    topic.note_answers("score", part, scores)
+    topic.note_answers("dead letter", part, letters)
     answers = np.concatenate([scores, letters])
     answers = answers[(answers >= begin) & (answers < end)]
-    stands = int(answers.max()) + 1 if len(answers) else begin
+    limit = int(answers.max()) + 1 if len(answers) else begin
     rows = np.bincount(readings - begin)
-    found = topic.settled(
+    account = topic.account(
         part,
         absent=begin + np.flatnonzero(rows == 0),
-        committed=stands if committed is None else min(stands, committed),
+        committed=limit if committed is None else min(limit, committed),
     )
-    return replace(found, duplicates=found.duplicates + len(readings) - int(np.count_nonzero(rows)))
+    return replace(
+        account, duplicates=account.duplicates + len(readings) - int(np.count_nonzero(rows))
+    )
 
 
 def _offsets(place: Place, table: Table, topic: str) -> dict[int, Offsets]:
-    """By partition the offsets of the topic's readings that the rows of a table are about, in any
-    order, each as often as it has rows.
-    """
+    """By partition the offsets of the topic's readings in a table, unordered, one for each row."""
     if table not in place.found:
         return {}
     rows = place.read(table).where(col("topic") == topic).select("partition", "offset")
-    found: Any = rows.toPandas()
-    part, offset = found["partition"].to_numpy(), found["offset"].to_numpy(np.int64)
+    columns: Any = rows.toPandas()
+    part, offset = columns["partition"].to_numpy(), columns["offset"].to_numpy(np.int64)
     return {int(number): offset[part == number] for number in np.unique(part)}

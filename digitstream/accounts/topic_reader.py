@@ -1,4 +1,4 @@
-"""Reads a topic from a position to the end that it has now."""
+"""Reads a topic from a position to its current end."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ from contract.kafka.topics import is_hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
 PATIENCE_SECONDS = 60
-"""How long Kafka may give nothing of what it has."""
+"""How long to wait for records that Kafka has."""
 _AGAIN_SECONDS = 0.2
 
 T = TypeVar("T")
 
 
 class TopicReader:
-    """The committed records of topics of one Kafka, in bulk; make it with `reading`.
+    """Reads committed records of Kafka topics in bulk; create it with `open_reader`.
 
     Each method raises BrokerUnavailable if Kafka is gone, AccessDenied, and TopicMissing; those
-    that read raise BadEvent for a record that cannot be read at all, and CodecMissing for one that
-    is compressed in a way that this Python cannot undo.
+    that read records also raise BadEvent for one that cannot be read at all, and CodecMissing for
+    one that this Python cannot decompress.
     """
 
     def __init__(self, log: Log, kafka: Kafka) -> None:
         self._log, self._kafka = log, kafka
-        self._consumer = _connected(kafka)
+        self._consumer = _connect(kafka)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._consumer.close(timeout_ms=PATIENCE_MS)
 
     def topic_id(self, topic: str) -> str | None:
-        """The id that Kafka gave the topic; None from a Kafka without ids, or without the topic."""
-        return self._answer(lambda: self._log.topic_ids([topic]).get(topic))
+        """The topic's id in Kafka; None if this Kafka has no ids, or no such topic."""
+        return self._ask(lambda: self._log.topic_ids([topic]).get(topic))
 
     def first(self, topic: str) -> Positions:
-        """The offset of each partition's oldest record that is still there."""
-        places = self._of(topic)
+        """The offset of the oldest record still in each partition."""
+        places = self._partitions(topic)
         offsets: dict[TopicPartition, int]
         with served(self._kafka):
             offsets = self._consumer.beginning_offsets(places)
         return {place.partition: offset for place, offset in offsets.items()}
 
     def end(self, topic: str) -> Positions:
-        """The offset up to which each partition can be read: that of its next record, or of the
-        first record of a transaction that is still open.
+        """The offset up to which each partition can be read: that of its next record, or that of
+        the first record of an open transaction.
         """
-        places = self._of(topic)
+        places = self._partitions(topic)
         offsets: dict[TopicPartition, int]
         with served(self._kafka):
             offsets = self._consumer.end_offsets(places)
@@ -71,9 +71,9 @@ class TopicReader:
         start: Mapping[int, int] | None = None,
         stop: Mapping[int, int] | None = None,
     ) -> Iterator[list[ConsumerRecord]]:
-        """All records from `start` (else the oldest) up to the end as it is now, many at a time.
+        """All records from `start` (else the oldest) to the current end, many at a time.
 
-        With `stop` up to that offset, and only of the partitions that it names.
+        With `stop` only to these offsets, and only of the partitions that it names.
         """
         first, end = self.first(topic), self.end(topic)
         if stop is not None:
@@ -84,12 +84,12 @@ class TopicReader:
         for part in left:
             self._consumer.seek(TopicPartition(topic, part), begin[part])
         while left:
-            for place, records in self._polled(topic).items():
+            for place, records in self._poll(topic).items():
                 yield [record for record in records if record.offset < end[place.partition]]
             left = {part for part in left if self._position(topic, part) < end[part]}
 
     def record(self, topic: str, partition: int, offset: int) -> ConsumerRecord | None:
-        """The record at a place; None if there is none, or none any more."""
+        """The record at a place; None if there is none, or it was deleted."""
         first, end = self.first(topic), self.end(topic)
         if not first.get(partition, 0) <= offset < end.get(partition, 0):
             return None
@@ -97,7 +97,7 @@ class TopicReader:
         self._consumer.assign([place])
         self._consumer.seek(place, offset)
         while self._position(topic, partition) <= offset:
-            for record in self._polled(topic, max_records=1).get(place, ()):
+            for record in self._poll(topic, max_records=1).get(place, ()):
                 return record if record.offset == offset else None
         return None
 
@@ -111,29 +111,29 @@ class TopicReader:
             raise absent(self._kafka)
         return int(offset)
 
-    def _polled(self, topic: str, **limits: int) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """What Kafka gives next of the topic, or has passed over: a transaction's marks are no
+    def _poll(self, topic: str, **limits: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """The next records of the topic; empty if only marks of a transaction came, which are no
         records.
         """
         before = self._places()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            found: dict[TopicPartition, list[ConsumerRecord]]
+            records: dict[TopicPartition, list[ConsumerRecord]]
             try:
                 with served(self._kafka):
-                    found = self._consumer.poll(timeout_ms=1000, **limits)
+                    records = self._consumer.poll(timeout_ms=1000, **limits)
             except UNDECODED as exc:
                 raise undecoded(topic, exc) from exc
-            if found or self._places() != before:
-                return found
+            if records or self._places() != before:
+                return records
         raise absent(self._kafka)
 
     def _places(self) -> list[Any]:
         return [self._at(place) for place in sorted(self._consumer.assignment())]
 
-    def _answer(self, question: Callable[[], T]) -> T:
-        """What Kafka answers a client that asks one broker: one that was restarted has closed the
-        connection, and of several one may be gone.
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Ask Kafka, again and again while no broker answers: a restarted broker has closed the
+        connection, and one of several may be gone.
         """
         deadline = time.monotonic() + PATIENCE_MS / 1e3
         while True:
@@ -145,37 +145,37 @@ class TopicReader:
                     raise
             time.sleep(_AGAIN_SECONDS)
 
-    def _of(self, topic: str) -> list[TopicPartition]:
-        """The partitions that the topic has now, which the consumer knows then, too: one that runs
-        learns of new ones after minutes.
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        """The current partitions of the topic. Replaces a consumer that does not know them yet: it
+        would learn of new ones only after minutes.
         """
-        partitions = self._answer(lambda: self._log.partitions(topic))
+        partitions = self._ask(lambda: self._log.partitions(topic))
         if not partitions and is_hidden(self._kafka, topic):
             raise denied(self._kafka, f"it may not READ {topic}")
         if not partitions:
             message = (
-                f"Kafka at {self._kafka} has no topic {topic}. It is made by the first "
-                f"`digitstream produce` or `digitstream score`. Check --prefix."
+                f"Kafka at {self._kafka} has no topic {topic}. The first `digitstream produce` or "
+                f"`digitstream score` creates it. Check --prefix."
             )
             raise TopicMissing(message)
         with served(self._kafka):
             is_outdated = self._consumer.partitions_for_topic(topic) != set(partitions)
         if is_outdated:
             self.close()
-            self._consumer = _connected(self._kafka)
+            self._consumer = _connect(self._kafka)
         return [TopicPartition(topic, part) for part in partitions]
 
 
 @contextmanager
-def reading(kafka: Kafka) -> Iterator[TopicReader]:
-    """A reader of that Kafka's topics; raises BrokerUnavailable if nobody answers there, TlsFailed
+def open_reader(kafka: Kafka) -> Iterator[TopicReader]:
+    """Open a reader of a Kafka's topics; raises BrokerUnavailable if no broker answers, TlsFailed
     and AccessDenied.
     """
     with looking(kafka) as log, closing(TopicReader(log, kafka)) as reader:
         yield reader
 
 
-def _connected(kafka: Kafka) -> KafkaConsumer:
+def _connect(kafka: Kafka) -> KafkaConsumer:
     with reaching(kafka):
         consumer = KafkaConsumer(
             **consuming(kafka),

@@ -1,4 +1,4 @@
-"""Accounts for every reading, one score or one dead letter each, by partition and offset."""
+"""Accounts for every reading by partition and offset: each has one score or one dead letter."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from digitstream.accounts.ledger import Kind, Ledger, Offsets, Partition, Spans,
 from digitstream.accounts.topic_reader import TopicReader
 
 AnswerIds = Mapping[str, Collection[str | None]]
-"""Topic -> the ids that answers to its readings name; None is of an answer that names none."""
+"""By topic the topic ids in the answers to its readings; None stands for an answer without one."""
 
 __all__ = ["Mark", "Partition", "Reconciliation", "counted", "reconcile"]
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment: where the next record of each partition of these topics will lie."""
+    """A moment: the offset of the next record in each partition of these topics."""
 
     readings: Positions
     labels: Positions
@@ -37,7 +37,7 @@ class Mark:
 
     @classmethod
     def now(cls, reader: TopicReader, topics: Topics) -> Mark:
-        """The ends of the topics as they are."""
+        """The current ends of the topics."""
         names = (
             topics.readings,
             topics.labels,
@@ -54,7 +54,7 @@ class Mark:
 
     @property
     def answered(self) -> int:
-        """Answers before the mark, those that came twice twice."""
+        """Answers before the mark, repeated ones included."""
         return sum(self.scores.values()) + sum(self.dead_letters.values())
 
 
@@ -62,18 +62,18 @@ class Mark:
 class Reconciliation:
     """What became of the readings of a topic, and of the replays of some of them.
 
-    Readings behind the last one that was answered are missing; those after it are in flight. A
-    reading that became a dead letter stays one here, also when a replay of it, which is a record
-    with an answer of its own, was scored: it then is `recovered`, too.
+    Unanswered readings before the last answered one are missing; those after it are in flight. A
+    dead-lettered reading stays one even if a replay of it, which is a record with its own answer,
+    was scored: it then counts as `recovered` too.
     """
 
     topic: str
     partitions: list[Partition]
     replays: list[Partition] = field(default_factory=list)
     earlier: int = 0
-    """Answers to readings of an earlier topic of that name, which count nowhere else."""
+    """Answers to readings of an earlier topic of that name; they count nowhere else."""
     foreign: Foreign = field(default_factory=Foreign)
-    """Records among the answers that are none."""
+    """Records on the topics of answers that are not answers."""
 
     def total(self, count: str) -> int:
         """A count, summed over the partitions of the readings."""
@@ -81,7 +81,7 @@ class Reconciliation:
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing, no reading and no replay."""
+        """Whether no reading and no replay is missing."""
         return not any(part.missing for part in (*self.partitions, *self.replays))
 
 
@@ -93,11 +93,11 @@ def reconcile(
     committed_replays: Mapping[int, int] | None = None,
     ids: AnswerIds | None = None,
 ) -> Reconciliation:
-    """Account for the readings sent after `since` (else all that are still there) up to now.
+    """Account for the readings sent after `since` (else all still in Kafka) up to now.
 
-    `committed` is where the scoring query stands by its checkpoint: an unanswered reading before it
-    is missing. Where that is not known, the last answer of the partition takes its place. With
-    `ids` only answers count that name one of a topic's ids. What is no answer counts as
+    `committed` are the scoring query's offsets in its checkpoint: an unanswered reading before them
+    is missing. If they are not known, the last answer of the partition takes their place. With
+    `ids` an answer counts only if it names one of its topic's ids. Other records count as
     `foreign`. Raises TopicMissing and BrokerUnavailable.
     """
     mark = since or Mark({}, {}, {}, {})
@@ -112,8 +112,8 @@ def reconcile(
     for kind, topic, start in kinds:
         for records in reader.records(topic, start):
             answers = answered_places(kind, records, topics, ids or {}, foreign)
-            ledger.answered(kind, answers.readings)
-            ledger.replayed(kind, answers.replays)
+            ledger.note_answers(kind, answers.readings)
+            ledger.note_replay_answers(kind, answers.replays)
             earlier += answers.earlier
     reconciliation = counted(
         topics.readings,
@@ -134,20 +134,20 @@ def counted(
     committed: Mapping[int, int],
     committed_replays: Mapping[int, int],
 ) -> Reconciliation:
-    """What a ledger comes to, once all answers are in it; by partition, at the `absent` offsets
-    there is no record, and before the `committed` ones none should be without an answer.
+    """The totals of a ledger with all answers. By partition, there is no record at the `absent`
+    offsets, and every record before the `committed` offset should have an answer.
     """
     nothing, repeated = np.empty(0, np.int64), ledger.duplicate_ids()
     return Reconciliation(
         topic,
         [
-            ledger.readings.settled(
+            ledger.readings.account(
                 part, absent.get(part, nothing), committed.get(part), repeated.get(part, 0)
             )
             for part in ledger.readings.partitions
         ],
         [
-            ledger.replays.settled(
+            ledger.replays.account(
                 part, absent_replays.get(part, nothing), committed_replays.get(part)
             )
             for part in ledger.replays.partitions
@@ -156,14 +156,14 @@ def counted(
 
 
 class Answered(NamedTuple):
-    """What some answers answer."""
+    """The places of the readings and replays that some records answer."""
 
     readings: Offsets
     """Partition and offset of each reading (N, 2)."""
     replays: Offsets
-    """Partition and offset of each replay, then those of the reading that it is (M, 4)."""
+    """Partition and offset of each replay, then of its reading (M, 4)."""
     earlier: int
-    """How many answer a reading of an earlier topic of that name."""
+    """The number of answers to readings of an earlier topic of that name."""
 
 
 def answered_places(
@@ -173,9 +173,10 @@ def answered_places(
     ids: AnswerIds,
     foreign: Foreign,
 ) -> Answered:
-    """What these scores or dead letters answer, by their headers alone; what is none is `foreign`.
+    """The places that these scores or dead letters answer, by their headers alone; adds other
+    records to `foreign`.
 
-    Whoever may write to a topic must not be able to hide what else lies there.
+    Whoever may write to a topic must not be able to hide its other records.
     """
 
     def is_earlier(place: Source) -> bool:
@@ -184,7 +185,7 @@ def answered_places(
     readings, replays, earlier = [], [], 0
     for record in records:
         try:
-            answered = _answered(record, kind)
+            answered = _answered_record(record, kind)
             first = _first(record.headers) if answered.topic == topics.replays else None
         except (BadReading, ArithmeticError, LookupError, TypeError, ValueError):
             foreign.add(record.topic, record.partition, record.offset)
@@ -196,7 +197,7 @@ def answered_places(
         elif answered.topic == topics.readings:
             readings.append(answered[1:3])
         elif first is None or first.topic != topics.readings or is_earlier(first):
-            # What is no replay there has a dead letter that names no reading.
+            # A record there that is no replay has a dead letter that names no reading.
             replays.append((*answered[1:3], -1, -1))
         else:
             replays.append((*answered[1:3], *first[1:3]))
@@ -207,22 +208,22 @@ def answered_places(
     )
 
 
-def _answered(record: ConsumerRecord, kind: Kind) -> Source:
-    """The record that an answer is for."""
+def _answered_record(record: ConsumerRecord, kind: Kind) -> Source:
+    """The place of the record that an answer is for."""
     if kind == "score" and not record.value:
         message = "it has no value"
         raise ValueError(message)
     headers = record.headers
-    named = dict(headers)
-    if OFFSET in named:
+    values = dict(headers)
+    if OFFSET in values:
         return place_of(headers)
-    if len(named) < len(headers):  # a name comes twice
+    if len(values) < len(headers):  # a name comes twice
         return Source.of(required(headers, ID))
-    return Source.of((named[ID] or b"").decode())
+    return Source.of((values[ID] or b"").decode())
 
 
 def _first(headers: Headers) -> Source | None:
-    """The reading that a replay was at first; None where its answer names none."""
+    """The original reading of a replay; None if its answer names none."""
     id = optional(headers, REPLAY_OF) or optional(headers, ID)
     return None if id is None else Source.of(id)
 
@@ -233,7 +234,7 @@ def _spans(reader: TopicReader, topic: str, since: Positions) -> Spans:
 
 
 def _absent(reader: TopicReader, topic: str, counts: Topic) -> dict[int, Offsets]:
-    """The offsets without an answer at which there is no record: a transaction's marks, say."""
+    """The offsets without an answer and without a record, such as a transaction's marks."""
     suspects = {part: counts.unanswered(part) for part in counts.partitions}
     suspects = {part: offsets for part, offsets in suspects.items() if len(offsets)}
     if not suspects:

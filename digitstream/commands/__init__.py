@@ -1,1 +1,1 @@
-"""The commands, by theme; each imports what it needs when it runs, so that all start fast."""
+"""The commands, by subject. Each imports what it needs when it runs, so all start fast."""

@@ -1,4 +1,4 @@
-"""`digitstream reconcile`: what became of the readings."""
+"""`digitstream reconcile`: account for every reading."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from digitstream.grid import Grid
 if TYPE_CHECKING:
     from contract.kafka.transactions import OpenTransaction
     from digitstream.accounts.topics import Partition, Reconciliation
+    from digitstream.health.query_state import QueryState
 
 COUNTS = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
 REPLAYED = ("replayed", "recovered", "duplicate_ids")
@@ -23,108 +24,121 @@ REPLAYED = ("replayed", "recovered", "duplicate_ids")
 
 @flags.settings((Scoring, History), *flags.KAFKA, "prefix", "subscribe", "name", *flags.TABLES)
 def reconcile(
-    given: flags.Given, origin: flags.From = flags.Origin.TOPICS, as_json: flags.AsJson = False
+    inputs: flags.Inputs, origin: flags.From = flags.Origin.TOPICS, as_json: flags.AsJson = False
 ) -> None:
     """Account for every reading by partition and offset; exits with 1 if one is missing.
 
-    Those before the first that the query was to read (--from-timestamp) do not count.
+    Readings before the query's first one (--from-timestamp) do not count.
     """
-    from contract.kafka.offsets import looking
-    from digitstream.accounts import topic_reader
-    from digitstream.accounts import topics as accounts
-    from digitstream.health.query_state import QueryState
-
-    held: list[OpenTransaction] = []
-    settings = given.load(Scoring)
+    settings = inputs.load(Scoring)
+    open_transactions: list[OpenTransaction] = []
     if origin is flags.Origin.TABLES:
-        from digitstream.accounts import tables as archived
-        from digitstream.machine import needs
-        from streaming.archive.tables import READINGS
-
-        with (
-            terminal.activity("Counting"),
-            needs.tables(given.load(History)) as place,
-        ):
-            id = place.readings_id(READINGS)
-            state = QueryState.read(settings, dict.fromkeys(settings.read, id))
-            found = [
-                archived.reconcile(place, topic, state.begun(topic), state.committed(topic))
-                for topic in settings.read
-            ]
+        state, reconciliations = _from_tables(settings, inputs.load(History))
     else:
-        settings = flags.connected(settings)
-        with terminal.activity("Counting"), topic_reader.reading(settings.kafka) as reader:
-            state = QueryState.of(settings)
-            found = [
-                accounts.reconcile(
-                    reader,
-                    replace(settings.topics, readings=topic),
-                    accounts.Mark(state.begun(topic), {}, {}, {}),
-                    state.committed(topic),
-                    state.committed(settings.topics.replays),
-                    state.ids,
-                )
-                for topic in settings.read
-            ]
-            with looking(settings.kafka) as log:
-                answers = (settings.topics.scores, settings.topics.dead_letters)
-                held = log.open_transactions([*settings.read, settings.topics.replays, *answers])
-    complete = all(each.complete for each in found)
-    totals = {count: sum(each.total(count) for each in found) for count in (*COUNTS, *REPLAYED)}
-    topics = [
-        {"topic": each.topic, "partitions": [*map(asdict, each.partitions)]} for each in found
-    ]
-    replays = [*map(asdict, found[0].replays)]
+        settings = flags.with_broker(settings)
+        state, reconciliations, open_transactions = _from_topics(settings)
+    complete = all(topic.complete for topic in reconciliations)
+    counts = (*COUNTS, *REPLAYED)
+    totals = {count: sum(topic.total(count) for topic in reconciliations) for count in counts}
     value = {
         "complete": complete,
         **totals,
-        "earlier": sum(each.earlier for each in found),
+        "earlier": sum(topic.earlier for topic in reconciliations),
         "recreated": [*state.recreated],
-        "foreign": asdict(found[0].foreign),
-        "open_transactions": [*map(asdict, held)],
-        "topics": topics,
-        "replays": replays,
+        "foreign": asdict(reconciliations[0].foreign),
+        "open_transactions": [*map(asdict, open_transactions)],
+        "topics": [
+            {"topic": topic.topic, "partitions": [*map(asdict, topic.partitions)]}
+            for topic in reconciliations
+        ],
+        "replays": [*map(asdict, reconciliations[0].replays)],
     }
-    terminal.report(value, lambda: table(*found, recreated=state.recreated, held=held), as_json)
+    terminal.report(
+        value, lambda: table(reconciliations, state.recreated, open_transactions), as_json
+    )
     raise typer.Exit(0 if complete else 1)
 
 
+def _from_tables(settings: Scoring, history: History) -> tuple[QueryState, list[Reconciliation]]:
+    """The query's state, and for each topic it reads the accounts of the archived readings."""
+    from digitstream.accounts import tables
+    from digitstream.health.query_state import QueryState
+    from digitstream.machine import needs
+    from streaming.archive.tables import READINGS
+
+    with terminal.activity("Counting"), needs.open_tables(history) as place:
+        id = place.readings_id(READINGS)
+        state = QueryState.read(settings, dict.fromkeys(settings.read, id))
+        return state, [
+            tables.reconcile(place, topic, state.begun(topic), state.committed(topic))
+            for topic in settings.read
+        ]
+
+
+def _from_topics(
+    settings: Scoring,
+) -> tuple[QueryState, list[Reconciliation], list[OpenTransaction]]:
+    """The query's state, the accounts of each topic it reads, and the open transactions."""
+    from contract.kafka.offsets import looking
+    from digitstream.accounts import topic_reader
+    from digitstream.accounts.topics import Mark, reconcile
+    from digitstream.health.query_state import QueryState
+
+    with terminal.activity("Counting"), topic_reader.open_reader(settings.kafka) as reader:
+        state = QueryState.of(settings)
+        reconciliations = [
+            reconcile(
+                reader,
+                replace(settings.topics, readings=topic),
+                Mark(state.begun(topic), {}, {}, {}),
+                state.committed(topic),
+                state.committed(settings.topics.replays),
+                state.ids,
+            )
+            for topic in settings.read
+        ]
+        with looking(settings.kafka) as log:
+            answers = (settings.topics.scores, settings.topics.dead_letters)
+            topics = [*settings.read, settings.topics.replays, *answers]
+            return state, reconciliations, log.open_transactions(topics)
+
+
 def table(
-    *found: Reconciliation,
+    reconciliations: Sequence[Reconciliation],
     recreated: Mapping[str, str] | None = None,
-    held: Sequence[OpenTransaction] = (),
+    open_transactions: Sequence[OpenTransaction] = (),
 ) -> list[Grid | str]:
-    """Reconciliations for a person: of each topic a row each partition, one for all, the gaps; then
-    the replays, which are those of all topics, what is said of topics that were `recreated`, and
-    what is held back.
+    """Reconciliations for a person: for each topic a row per partition, the totals and the gaps;
+    then the replays of all topics, the topics that were `recreated`, and the open transactions.
     """
     parts: list[Grid | str] = [
-        _rows(f"Readings of {each.topic}", each.partitions) for each in found
+        _rows(f"Readings of {topic.topic}", topic.partitions) for topic in reconciliations
     ]
-    if any(part.produced for part in found[0].replays):
-        parts.append(_rows("Replays of dead letters", found[0].replays))
+    if any(part.produced for part in reconciliations[0].replays):
+        parts.append(_rows("Replays of dead letters", reconciliations[0].replays))
         dead, replayed, recovered, repeated = (
-            sum(each.total(count) for each in found) for count in ("dead_lettered", *REPLAYED)
+            sum(topic.total(count) for topic in reconciliations)
+            for count in ("dead_lettered", *REPLAYED)
         )
         parts.append(
             f"Of {quantity(dead, 'dead-lettered reading')} {quantity(replayed, 'was', 'were')} "
             f"sent again and answered, {recovered} with a score; "
             f"{quantity(repeated, 'score repeats', 'scores repeat')} an id, which a consumer drops."
         )
-    for reconciliation in found:
-        if reconciliation.earlier:
+    for topic in reconciliations:
+        if topic.earlier:
             parts.append(
-                f"{quantity(reconciliation.earlier, 'answer names', 'answers name')} another id "
-                f"than that of the topic {reconciliation.topic}, as those to an earlier topic of "
-                f"its name do: not counted here."
+                f"{quantity(topic.earlier, 'answer names', 'answers name')} another id "
+                f"than that of the topic {topic.topic}, as answers to an earlier topic of its name "
+                f"do: they are not counted here."
             )
-    parts.extend(found[0].foreign.told("answers"))
+    parts.extend(reconciliations[0].foreign.sentences("answers"))
     if recreated:
         parts.append(
-            f"Deleted and made anew since the query read it: {'; '.join(recreated.values())}. "
+            f"Deleted and recreated since the query read it: {'; '.join(recreated.values())}. "
             f"`digitstream score --skip-lost` answers the readings that are there now."
         )
-    parts.extend(str(transaction) for transaction in held)
+    parts.extend(str(transaction) for transaction in open_transactions)
     return parts
 
 

@@ -17,56 +17,54 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The embedded Kafka of this home.", no_args_is_help=True)
 
-Secure = Annotated[
-    bool, typer.Option("--secure", help="Let in only clients that use TLS and are known users.")
-]
+Secure = Annotated[bool, typer.Option("--secure", help="Accept only known users, over TLS.")]
 Apply = Annotated[
     bool,
     typer.Option(
-        "--apply", help="Make the topics and give the rights, rather than print the commands."
+        "--apply", help="Create the topics and grant the rights instead of printing the commands."
     ),
 ]
 Create = Annotated[
-    bool, typer.Option("--create-topics", help="Let producer and scorer make topics, too.")
+    bool, typer.Option("--create-topics", help="Also let producer and scorer create topics.")
 ]
-Producer = Annotated[str, typer.Option(help="The user as whom `produce` runs.")]
-Scorer = Annotated[str, typer.Option(help="The user as whom `score` runs.")]
-Reader = Annotated[str, typer.Option(help="The user as whom consumers read.")]
+Producer = Annotated[str, typer.Option(help="User that runs `produce`.")]
+Scorer = Annotated[str, typer.Option(help="User that runs `score`.")]
+Reader = Annotated[str, typer.Option(help="User of consumers.")]
 Port = Annotated[
     int | None,
     typer.Option(
         min=1,
         max=65535,
-        help="Port for clients. [default: that of the last run, else 9092, else any]",
+        help="Port for clients. [default: the port of the last run, else 9092, else any]",
     ),
 ]
 
 
-@app.command(short_help="Start the embedded Kafka, unless it runs.")
+@app.command(short_help="Start the embedded Kafka.")
 @flags.settings(Settings, *flags.HOME)
 def start(
-    given: flags.Given, port: Port = None, secure: Secure = False, as_json: flags.AsJson = False
+    inputs: flags.Inputs, port: Port = None, secure: Secure = False, as_json: flags.AsJson = False
 ) -> None:
-    """Start the embedded Kafka, unless it runs. One that was started with --secure stays so."""
+    """Start the embedded Kafka unless it is running. One started with --secure stays secure."""
     from digitstream.installation import start_kafka
     from digitstream.kafka import server
 
-    settings = given.load(Settings)
+    settings = inputs.load(Settings)
     before = server.status(settings.home)
     with terminal.activity("Starting Kafka"):
-        found = start_kafka(settings.home, port, locked=secure)
-    _report(found, as_json, "runs already" if found == before else "runs")
-    if found.listeners:
+        broker = start_kafka(settings.home, port, secure=secure)
+    _report(broker, as_json, "runs already" if broker == before else "runs")
+    if broker.listeners:
         terminal.say(_way_in(settings.home))
 
 
 @app.command()
 @flags.settings(Settings, *flags.HOME)
-def stop(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """Stop the embedded Kafka; its data stays."""
+def stop(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """Stop the embedded Kafka and keep its data."""
     from digitstream.kafka import server
 
-    settings = given.load(Settings)
+    settings = inputs.load(Settings)
     with terminal.activity("Stopping Kafka"):
         stopped = server.stop(settings.home)
     value = {"running": False, "stopped": None if stopped is None else asdict(stopped)}
@@ -79,21 +77,21 @@ def stop(given: flags.Given, as_json: flags.AsJson = False) -> None:
     terminal.report(value, sentence, as_json)
 
 
-@app.command(short_help="Say whether it runs, and where.")
+@app.command(short_help="Show whether it is running, and where.")
 @flags.settings(Settings, *flags.HOME)
-def status(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """Say whether the embedded Kafka runs, and where; exits with 1 if it does not."""
+def status(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """Show whether the embedded Kafka is running, and where; exits with 1 if it is not."""
     from digitstream.kafka import server
 
-    found = server.status(given.load(Settings).home)
-    _report(found, as_json)
-    raise typer.Exit(0 if found is not None else 1)
+    broker = server.status(inputs.load(Settings).home)
+    _report(broker, as_json)
+    raise typer.Exit(0 if broker is not None else 1)
 
 
-@app.command(short_help="Print the rights that programs need, or give them.")
+@app.command(short_help="Print or grant the rights that programs need.")
 @flags.settings(Settings, *flags.KAFKA, "prefix", "partitions")
 def acls(
-    given: flags.Given,
+    inputs: flags.Inputs,
     producer: Producer = "producer",
     scorer: Scorer = "scorer",
     reader: Reader = "reader",
@@ -101,15 +99,15 @@ def acls(
     apply: Apply = False,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Print the commands that give each program its rights on Kafka, or give them (--apply)."""
+    """Print the commands that grant each program its rights on Kafka, or grant them (--apply)."""
     from digitstream.kafka import acls
 
-    settings = given.load(Settings)
+    settings = inputs.load(Settings)
     users = {"producer": producer, "scorer": scorer, "reader": reader}
     rights = list(acls.rights(settings.topics, users, settings.prefix, create=create_topics))
     if apply:
-        settings = flags.connected(settings)
-        acls.give(settings.kafka, rights, settings.topics, settings.partitions)
+        settings = flags.with_broker(settings)
+        acls.grant(settings.kafka, rights, settings.topics, settings.partitions)
     value = {"applied": apply, "rights": [asdict(right) for right in rights]}
 
     def sentences() -> list[str]:
@@ -127,19 +125,19 @@ def _way_in(home: Path) -> str:
     from digitstream.kafka.security import USERS
 
     return (
-        f"It lets in only who has a profile: {home / PROFILES} has some, for --kafka-profile or "
-        f"DIGITSTREAM_KAFKA_PROFILE: {', '.join(USERS)}. Give them their rights once with "
+        f"It accepts only clients with a profile: {home / PROFILES} has some, for --kafka-profile "
+        f"or DIGITSTREAM_KAFKA_PROFILE: {', '.join(USERS)}. Grant them their rights once with "
         f"`digitstream broker acls --apply --kafka-profile admin`."
     )
 
 
-def _report(found: Broker | None, as_json: bool, does: str = "runs") -> None:
-    value: dict[str, Any] = {"running": found is not None, **(asdict(found) if found else {})}
+def _report(broker: Broker | None, as_json: bool, does: str = "runs") -> None:
+    value: dict[str, Any] = {"running": broker is not None, **(asdict(broker) if broker else {})}
 
     def sentence() -> str:
-        if found is None:
+        if broker is None:
             return "Kafka is not running."
-        at = f"{found.bootstrap_servers} (process {found.pid}, log {found.log})"
+        at = f"{broker.bootstrap_servers} (process {broker.pid}, log {broker.log})"
         return f"Kafka {does} at {at}."
 
     terminal.report(value, sentence, as_json)

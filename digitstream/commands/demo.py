@@ -1,4 +1,4 @@
-"""`digitstream demo`: the whole way once."""
+"""`digitstream demo`: train, stream, score and report, end to end."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
     Scoring, *flags.KAFKA, "master", "prefix", *flags.REGISTRY, "data", "seed", "engine"
 )
 def demo(
-    given: flags.Given,
+    inputs: flags.Inputs,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the training images. [default: 3]")
     ] = None,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Train, stream 10,000 readings, score and account for every one; then report."""
+    """Train, stream 10,000 readings, score and account for each of them, then report."""
 
-    settings = given.load(Scoring)
-    from digitstream.demo import demo as whole
-    from digitstream.machine.subcommands import stoppable
+    settings = inputs.load(Scoring)
+    from digitstream.demo import demo as program
+    from digitstream.machine.subcommands import stop_on_signals
 
-    with stoppable():
-        plan = whole.Plan() if epochs is None else whole.Plan(epochs=epochs)
-        made = whole.run(settings, plan)
-    terminal.report(made.to_json(), lambda: picture(made), as_json)
-    terminal.say(f"{settings.home / whole.REPORT} has these figures, report/ their pictures.")
-    whole.check(made, settings.home / "logs" / "score.log")
+    with stop_on_signals():
+        plan = program.Plan() if epochs is None else program.Plan(epochs=epochs)
+        report = program.run(settings, plan)
+    terminal.report(report.to_json(), lambda: picture(report), as_json)
+    terminal.say(f"{settings.home / program.REPORT} has these figures, report/ the plots.")
+    program.check_report(report, settings.home / "logs" / "score.log")
 
 
-def picture(made: Report) -> list[Grid | str]:
+def picture(report: Report) -> list[Grid | str]:
     """The report for a person."""
-    value = made.to_json()
+    value = report.to_json()
     train, latency = value["train"], value["latency_ms"]
     labelled = quantity(value["labelled"], "reading")
     rows = {
         "training": f"{train['seconds']:.0f} s, {train['images_per_s']:.0f} images/s, "
-        f"accuracy {train['accuracy']:.2%} on images held out",
+        f"accuracy {train['accuracy']:.2%} on held-out images",
         "engine": value["engine"],
         "accuracy of the stream": f"{value['accuracy']:.2%} of {labelled}",
         "readings/s": f"{value['readings_per_s']:.0f} ({value['offered_per_s']} were offered)",
@@ -59,17 +59,17 @@ def picture(made: Report) -> list[Grid | str]:
     counts = [(reason, str(count)) for reason, count in value["dead_letters_by_reason"].items()]
     letters = Grid(("dead letters", "count"), counts, right=("count",))
     note = (
-        f"{value['warm_up_readings']} readings before these warmed the query up; they are in none "
-        f"of the figures."
+        f"The figures leave out the {value['warm_up_readings']} readings sent before to warm up "
+        f"the query."
     )
-    return [figures, confusion(made), letters, *reconciliation(made.reconciliation), note]
+    return [figures, confusion(report), letters, *reconciliation([report.reconciliation]), note]
 
 
-def confusion(made: Report) -> Grid:
-    """The confusion matrix: a row for each true class."""
-    classes = [str(name) for name in made.classes]
+def confusion(report: Report) -> Grid:
+    """The confusion matrix, with a row for each true class."""
+    classes = [str(name) for name in report.classes]
     rows = [
         (name, *(str(count) if count else "" for count in counts))
-        for name, counts in zip(classes, made.confusion.tolist(), strict=True)
+        for name, counts in zip(classes, report.confusion.tolist(), strict=True)
     ]
     return Grid(("true \\ predicted", *classes), rows, right=classes)

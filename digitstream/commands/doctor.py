@@ -1,4 +1,4 @@
-"""`digitstream doctor`: whether all is well here."""
+"""`digitstream doctor`: check this machine and this installation."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 @flags.settings(Settings, *flags.KAFKA, "prefix", *flags.REGISTRY)
-def doctor(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """Check this machine and this home; exits with 1, and tells the remedies, if one is wrong."""
+def doctor(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """Check this machine and this home; exits with 1, and says how to fix it, if a check fails."""
     from digitstream.health.doctor import examine
 
-    settings = given.load(Settings)
+    settings = inputs.load(Settings)
     with terminal.activity("Looking"):
         findings = examine(settings, os.environ)
     well = all(finding.ok for finding in findings)
@@ -33,6 +33,6 @@ def doctor(given: flags.Given, as_json: flags.AsJson = False) -> None:
 
 
 def table(findings: Sequence[Finding]) -> Grid:
-    """What was found, for a person."""
+    """The findings, for a person."""
     rows = [("ok" if finding.ok else "FAIL", finding.name, finding.detail) for finding in findings]
     return Grid(("", "what", "found"), rows)

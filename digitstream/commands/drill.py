@@ -1,4 +1,4 @@
-"""`digitstream drill`: break things on purpose, and see what is promised of that."""
+"""`digitstream drill`: break things on purpose, and check what is promised of that."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ if TYPE_CHECKING:
     from digitstream.drills.outcome import Outcome
 
 Name = Annotated[
-    str, typer.Argument(metavar="list|all|NAME", help="The drill to run, all of them, or list.")
+    str, typer.Argument(metavar="list|all|NAME", help="Drill to run, all of them, or list.")
 ]
-Minutes = Annotated[float, typer.Option(min=1, help="Minutes that the drill soak takes.")]
+Minutes = Annotated[float, typer.Option(min=1, help="Duration of the drill soak, in minutes.")]
 RESULT = {True: "kept", False: "BROKEN", None: "not tried"}
 
 
 @flags.settings(Scoring, *flags.HOME, "master", *flags.REGISTRY, "data")
 def drill(
-    given: flags.Given, name: Name, minutes: Minutes = 60, as_json: flags.AsJson = False
+    inputs: flags.Inputs, name: Name, minutes: Minutes = 60, as_json: flags.AsJson = False
 ) -> None:
-    """Break something, with a broker and a checkpoint of its own; exits with 1 if a promise breaks.
+    """Break something, on a broker and checkpoint of its own; exits with 1 if a promise is broken.
 
-    The champion of HOME does the scoring. The soak is not one of `all`.
+    The champion of HOME does the scoring. `all` leaves out the soak.
     """
     from digitstream import drills
 
     if name == "list":
         value: dict[str, Any] = {
             "drills": [
-                {"name": each.name, "promise": each.promise} for each in drills.DRILLS.values()
+                {"name": drill.name, "promise": drill.promise} for drill in drills.DRILLS.values()
             ]
         }
-        terminal.report(value, _listed, as_json)
+        terminal.report(value, _drill_table, as_json)
         return
-    chosen = drills.chosen(name)
-    from digitstream.drills.drill import tried
+    chosen = drills.select(name)
+    from digitstream.drills.drill import run
     from digitstream.drills.ground import ground as grounds
-    from digitstream.machine.subcommands import stoppable
+    from digitstream.machine.subcommands import stop_on_signals
 
-    settings = given.load(Scoring)
+    settings = inputs.load(Scoring)
     outcomes: list[Outcome] = []
-    with stoppable(), terminal.progress("Drills") as advance:
-        with grounds.prepared(settings, minutes, terminal.say) as ground:
-            for number, each in enumerate(chosen):
-                advance(number, len(chosen), each.name)
-                outcomes.append(tried(each, ground(each.name)))
+    with stop_on_signals(), terminal.progress("Drills") as advance:
+        with grounds.prepare(settings, minutes, terminal.say) as ground:
+            for number, drill in enumerate(chosen):
+                advance(number, len(chosen), drill.name)
+                outcomes.append(run(drill, ground(drill.name)))
         advance(len(chosen), len(chosen), "")
-    kept = not any(outcome.kept is False for outcome in outcomes)
-    value = {"kept": kept, "drills": [asdict(outcome) for outcome in outcomes]}
-    terminal.report(value, lambda: _table(outcomes), as_json)
-    raise typer.Exit(0 if kept else 1)
+    all_kept = not any(outcome.kept is False for outcome in outcomes)
+    value = {"kept": all_kept, "drills": [asdict(outcome) for outcome in outcomes]}
+    terminal.report(value, lambda: _outcome_table(outcomes), as_json)
+    raise typer.Exit(0 if all_kept else 1)
 
 
-def _listed() -> Grid:
+def _drill_table() -> Grid:
     from digitstream import drills
 
-    rows = [(each.name, each.promise) for each in drills.DRILLS.values()]
+    rows = [(drill.name, drill.promise) for drill in drills.DRILLS.values()]
     return Grid(("drill", "what is broken, and what is promised"), rows)
 
 
-def _table(outcomes: list[Outcome]) -> Grid:
+def _outcome_table(outcomes: list[Outcome]) -> Grid:
     rows = [
-        (each.name, each.promise, each.seen, RESULT[each.kept], f"{each.seconds:.0f}")
-        for each in outcomes
+        (drill.name, drill.promise, drill.seen, RESULT[drill.kept], f"{drill.seconds:.0f}")
+        for drill in outcomes
     ]
     return Grid(("drill", "promised", "seen", "promise", "s"), rows, right=("s",))

@@ -1,4 +1,4 @@
-"""`digitstream archive`, `tables` and `sql`: what went over the topics, as tables."""
+"""`digitstream archive`, `tables` and `sql`: the topics as tables."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ if TYPE_CHECKING:
 tables = typer.Typer(help="The tables that `archive` writes.", no_args_is_help=True)
 
 Retain = Annotated[
-    str, typer.Option(help="How long versions stay readable, in days or hours, like 7d or 36h.")
+    str, typer.Option(help="How long to keep old versions readable, like 7d or 36h.")
 ]
 ForceCompact = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Compact tables on S3, which is refused otherwise: there the archive must not run "
-        "meanwhile, or the two overwrite each other's commits.",
+        help="Compact tables on S3 too. The archive must not run meanwhile: on S3 the two would "
+        "overwrite each other's commits.",
     ),
 ]
 ForceVacuum = Annotated[
     bool,
     typer.Option(
         "--force",
-        help="Take a --retain below 7d even where an archive runs, or may run: whoever reads the "
-        "tables meanwhile may lose files.",
+        help="Allow a --retain below 7d even if an archive may be running. Readers of the tables "
+        "may lose files meanwhile.",
     ),
 ]
 Query = Annotated[str, typer.Argument(metavar='"SELECT ..."', help="A query in Spark's SQL.")]
 Limit = Annotated[
-    int, typer.Option(min=1, help="Rows that the table shows at most; JSON and CSV have all.")
+    int, typer.Option(min=1, help="Most rows to show in the table; JSON and CSV have all.")
 ]
-AsCsv = Annotated[bool, typer.Option("--csv", help="Answer as CSV.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="Report as CSV.")]
 
 
-@flags.settings(Archiving, *flags.KAFKA, *flags.SPARK, "prefix", *flags.own(Archiving))
-def archive(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """Keep what goes over the topics in Delta tables, until stopped (Ctrl-C, SIGTERM)."""
+@flags.settings(Archiving, *flags.KAFKA, *flags.SPARK, "prefix", *flags.specific_to(Archiving))
+def archive(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """Archive the topics in Delta tables, until stopped (Ctrl-C, SIGTERM)."""
 
-    settings = flags.connected(given.load(Archiving))
+    settings = flags.with_broker(inputs.load(Archiving))
     from digitstream.machine import needs
 
-    jars = needs.delta()
+    jars = needs.fetch_delta()
     from streaming.archive import archiving
     from streaming.archive.failures import ArchiveStopped
 
@@ -73,86 +73,88 @@ def archive(given: flags.Given, as_json: flags.AsJson = False) -> None:
     terminal.report(asdict(summary), lambda: f"Rows added to the tables: {added}.", as_json)
     if settings.available_now and stop.is_set():
         message = (
-            "It was stopped before all that is there was archived. Each record is archived once, "
-            "however often this is called. Run the same command again for the rest."
+            "The archive was stopped before everything was archived. Each record is archived once, "
+            "however often the command runs. Run it again for the rest."
         )
         raise ArchiveStopped(message)
 
 
 @tables.command("list", short_help="List the tables with their figures.")
 @flags.settings(History, *flags.HOME, *flags.SPARK, *flags.TABLES)
-def list_(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """List the tables: rows, files, bytes, Kafka's time of the newest record."""
-    with _opened("Looking", given.load(History)) as place:
-        from digitstream.tables.maintenance import listed
+def list_(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """List the tables: rows, files, bytes, and Kafka's time of the newest record."""
+    with _open_tables("Looking", inputs.load(History)) as place:
+        from digitstream.tables.maintenance import figures
 
-        _report(listed(place), as_json)
+        _report(figures(place), as_json)
 
 
 @tables.command()
 @flags.settings(History, *flags.HOME, *flags.SPARK, *flags.TABLES)
-def compact(given: flags.Given, force: ForceCompact = False, as_json: flags.AsJson = False) -> None:
-    """Join small files, also while the archive runs."""
-    with _opened("Compacting", given.load(History)) as place:
-        from digitstream.tables.maintenance import compacted
+def compact(
+    inputs: flags.Inputs, force: ForceCompact = False, as_json: flags.AsJson = False
+) -> None:
+    """Join small files, even while the archive runs."""
+    with _open_tables("Compacting", inputs.load(History)) as place:
+        from digitstream.tables.maintenance import compact
 
-        _report(compacted(place, force=force), as_json)
+        _report(compact(place, force=force), as_json)
 
 
 @tables.command()
 @flags.settings(History, *flags.HOME, *flags.SPARK, *flags.TABLES)
 def vacuum(
-    given: flags.Given,
+    inputs: flags.Inputs,
     retain: Retain = "7d",
     force: ForceVacuum = False,
     as_json: flags.AsJson = False,
 ) -> None:
     """Delete the files of versions older than --retain."""
-    with _opened("Deleting", given.load(History)) as place:
-        from digitstream.tables.maintenance import vacuumed
+    with _open_tables("Deleting", inputs.load(History)) as place:
+        from digitstream.tables.maintenance import vacuum
 
-        _report(vacuumed(place, retain, force=force), as_json)
+        _report(vacuum(place, retain, force=force), as_json)
 
 
-@flags.settings(Asking, *flags.HOME, *flags.SPARK, *flags.own(Asking))
+@flags.settings(Asking, *flags.HOME, *flags.SPARK, *flags.specific_to(Asking))
 def sql(
-    given: flags.Given,
+    inputs: flags.Inputs,
     query: Query,
     limit: Limit = 50,
     as_json: flags.AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """Ask the tables in Spark's SQL: readings, labels, scores, dead_letters, and answers."""
+    """Query the tables in Spark SQL: readings, labels, scores, dead_letters, and answers."""
 
-    settings = given.load(Asking)
-    with _opened("Asking", settings) as place:
-        from digitstream.machine.deadline import within
-        from digitstream.tables.sql import asked, lines, views
+    settings = inputs.load(Asking)
+    with _open_tables("Asking", settings) as place:
+        from digitstream.machine.deadline import time_limit
+        from digitstream.tables.sql import ask, lines, register_views
 
-        names = views(place)
+        names = register_views(place)
         try:
-            with within(place.spark, settings.query_timeout):
-                answer = asked(place.spark, query, names)
+            with time_limit(place.spark, settings.query_timeout):
+                answer = ask(place.spark, query, names)
                 if as_csv:
                     terminal.write(_csv(answer, lines(answer, csv=True)))
                 elif as_json:
                     terminal.write_json(lines(answer))
                 else:
-                    terminal.report({}, lambda: _shown(answer, limit), False)
+                    terminal.report({}, lambda: _answer_table(answer, limit), False)
         except BrokenPipeError:  # who reads has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
-def _opened(doing: str, settings: History) -> Iterator[Place]:
+def _open_tables(doing: str, settings: History) -> Iterator[Place]:
     from digitstream.machine import needs
 
-    with terminal.activity(doing), needs.tables(settings) as place:
+    with terminal.activity(doing), needs.open_tables(settings) as place:
         yield place
 
 
-def _report(found: Sequence[Any], as_json: bool) -> None:
-    rows = [asdict(each) for each in found]
+def _report(tables: Sequence[Any], as_json: bool) -> None:
+    rows = [asdict(table) for table in tables]
 
     def picture() -> Grid:
         names = [name.replace("_", " ") for name in rows[0]]
@@ -162,7 +164,7 @@ def _report(found: Sequence[Any], as_json: bool) -> None:
     terminal.report({"tables": rows}, picture, as_json)
 
 
-def _shown(answer: DataFrame, limit: int) -> Grid:
+def _answer_table(answer: DataFrame, limit: int) -> Grid:
     from digitstream.tables.sql import cells
 
     rows, more = cells(answer, limit)

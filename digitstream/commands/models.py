@@ -1,4 +1,4 @@
-"""`digitstream models`: the versions of the model and which of them scores."""
+"""`digitstream models`: the versions of the model, and which one scores."""
 
 from __future__ import annotations
 
@@ -21,65 +21,64 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The registered versions of the model.", no_args_is_help=True)
 
 VersionNumber = Annotated[
-    str, typer.Argument(metavar="VERSION", help="Its number, as `models list` shows it.")
+    str, typer.Argument(metavar="VERSION", help="Version number, as `models list` shows it.")
 ]
-OtherNumber = Annotated[str, typer.Argument(metavar="OTHER", help="The number of another version.")]
+OtherNumber = Annotated[str, typer.Argument(metavar="OTHER", help="Number of another version.")]
 ACCURACY = "test_accuracy"
-"""The metric of a run that is listed: of the images that were held out."""
+"""The metric of a run that `models list` shows; it is measured on held-out images."""
 
-SHOWN = 20
-"""Readings of which versions differ that are listed for a person."""
+MOST_DIFFERENCES = 20
+"""Readings on which versions differ that are listed for a person."""
 
 Compared = Annotated[
     list[str] | None,
     typer.Option(
-        help="Another topic with scores, of `score --topic`; may be given several times. "
-        "[default: none]"
+        help="Another topic of scores, from `score --topic`; may be repeated. [default: none]"
     ),
 ]
 Folder = Annotated[Path, typer.Argument(help="Folder for asyncapi.yaml and schemas/.")]
-Alias = Annotated[str, typer.Option(help="What the version becomes: champion or challenger.")]
+Alias = Annotated[str, typer.Option(help="Alias to give it: champion or challenger.")]
 
 
 @app.command("list")
 @flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
-def list_(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """List the versions, the newest first."""
+def list_(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """List the versions, newest first."""
     with terminal.activity("Asking the registry"):
-        versions = given.load(Settings).registry.versions()
+        versions = inputs.load(Settings).registry.versions()
     value = {"versions": [asdict(version) for version in versions]}
-    none = "There is no version yet. `digitstream train` makes one."
+    none = "There is no version yet. `digitstream train` creates one."
     terminal.report(value, lambda: _table(versions) if versions else none, as_json)
 
 
-@app.command(short_help="Show one version: its metrics and its bundle.")
+@app.command(short_help="Show a version: its metrics and its bundle.")
 @flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
-def show(given: flags.Given, version: VersionNumber, as_json: flags.AsJson = False) -> None:
-    """Show one version: its metrics and, if it has an alias, what its bundle says."""
+def show(inputs: flags.Inputs, version: VersionNumber, as_json: flags.AsJson = False) -> None:
+    """Show a version: its metrics and, if it has an alias, the manifest of its bundle."""
     from contract.errors import NoChampion
     from contract.model import bundle
 
-    registry = given.load(Settings).registry
+    registry = inputs.load(Settings).registry
     with terminal.activity("Asking the registry"):
-        known = registry.versions()
-    found = next((each for each in known if each.version == version), None)
-    if found is None:
-        there = ", ".join(each.version for each in known) or "none"
+        versions = registry.versions()
+    by_number = {registered.version: registered for registered in versions}
+    registered = by_number.get(version)
+    if registered is None:
         message = (
-            f"Model {registry.model} has no version {version}; there is {there}. `digitstream "
-            f"models list` shows them."
+            f"Model {registry.model} has no version {version}. Its versions are "
+            f"{', '.join(by_number) or 'none'}. `digitstream models list` shows them."
         )
         raise NoChampion(message)
-    value: dict[str, Any] = asdict(found)
-    if found.aliases:
-        folder = registry.resolve(found.aliases[0]).folder
+    value: dict[str, Any] = asdict(registered)
+    if registered.aliases:
+        folder = registry.resolve(registered.aliases[0]).folder
         value |= {"folder": str(folder), "manifest": asdict(bundle.load(folder).manifest)}
     title = f"Version {version} of {registry.model}"
     terminal.report(value, lambda: Grid(("what", "value"), [*_facts(value)], title=title), as_json)
 
 
 def _facts(value: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, str]]:
-    """Each fact with its name, a part's after that of the whole."""
+    """Each fact with its name; nested names follow the name that holds them."""
     for name, fact in value.items():
         if isinstance(fact, Mapping):
             yield from _facts(fact, f"{within}{name} ")
@@ -92,32 +91,31 @@ def _facts(value: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, st
 
 
 def _images(within: str, metric: str) -> str:
-    """The images on which a figure of a run, or of its bundle, was measured."""
+    """The images on which a metric of a run, or of its bundle, was measured."""
     if within == "metrics " and metric.startswith("val_"):
-        return "images held out, after the last epoch"
+        return "held-out images, after the last epoch"
     is_evaluation = within != "metrics " or metric.startswith("test_")
-    return "images held out" if is_evaluation else "training images, in the last epoch"
+    return "held-out images" if is_evaluation else "training images, in the last epoch"
 
 
 @app.command(short_help="Make a version the champion.")
 @flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
 def promote(
-    given: flags.Given,
+    inputs: flags.Inputs,
     version: VersionNumber,
     alias: Alias = "champion",
     as_json: flags.AsJson = False,
 ) -> None:
-    """Make a version the champion, which a running query takes without a restart."""
+    """Make a version the champion; a running query takes it over without a restart."""
     from contract.errors import SettingsError
     from contract.model.registry import CHALLENGER, CHAMPION
 
     if alias not in (CHAMPION, CHALLENGER):
         message = (
-            f"--alias {alias} is none that scoring knows: it must be {CHAMPION} or {CHALLENGER}. "
-            f"Give one of these."
+            f"--alias {alias} is unknown: it must be {CHAMPION} or {CHALLENGER}. Give one of these."
         )
         raise SettingsError(message)
-    registry = given.load(Settings).registry
+    registry = inputs.load(Settings).registry
     with terminal.activity("Promoting"):
         registry.promote(version, alias)
     value = {"model": registry.model, "version": version, "alias": alias}
@@ -127,12 +125,12 @@ def promote(
 
 @app.command(short_help="Write the AsyncAPI document for senders.")
 @flags.settings(Settings, *flags.HOME, *flags.REGISTRY, "prefix")
-def asyncapi(given: flags.Given, folder: Folder, as_json: flags.AsJson = False) -> None:
-    """Write the AsyncAPI document for those who send readings to the champion, and its schemas."""
+def asyncapi(inputs: flags.Inputs, folder: Folder, as_json: flags.AsJson = False) -> None:
+    """Write the AsyncAPI document, with schemas, for senders of readings to the champion."""
     from contract.errors import SettingsError
     from contract.model import bundle, document
 
-    settings = given.load(Settings)
+    settings = inputs.load(Settings)
     manifest = bundle.load(settings.registry.resolve().folder).manifest
     expects = document.expected(manifest.input_shape, manifest.scaling, manifest.colour)
     try:
@@ -146,11 +144,11 @@ def asyncapi(given: flags.Given, folder: Folder, as_json: flags.AsJson = False) 
     terminal.report({"file": str(file), "expects": expects}, lambda: f"{file}: {expects}", as_json)
 
 
-@app.command(short_help="Make the champion before this one champion again.")
+@app.command(short_help="Go back to the previous champion.")
 @flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
-def rollback(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """Make the champion before this one champion again."""
-    registry = given.load(Settings).registry
+def rollback(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """Make the previous champion the champion again."""
+    registry = inputs.load(Settings).registry
     with terminal.activity("Rolling back"):
         gone, back = registry.rollback()
     value = {"model": registry.model, "version": back, "rolled_back": gone}
@@ -158,13 +156,13 @@ def rollback(given: flags.Given, as_json: flags.AsJson = False) -> None:
     terminal.report(value, lambda: sentence, as_json)
 
 
-@app.command(short_help="Take the alias challenger away.")
+@app.command(short_help="Remove the challenger.")
 @flags.settings(Settings, *flags.HOME, *flags.REGISTRY)
-def dismiss(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """Take the alias challenger from the version that has it."""
+def dismiss(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """Remove the alias challenger from the version that has it."""
     from contract.model.registry import CHALLENGER
 
-    registry = given.load(Settings).registry
+    registry = inputs.load(Settings).registry
     with terminal.activity("Dismissing"):
         version = registry.resolve(CHALLENGER).version
         registry.remove(version, CHALLENGER, "dismissed by hand")
@@ -176,9 +174,9 @@ def dismiss(given: flags.Given, as_json: flags.AsJson = False) -> None:
 @app.command(short_help="Compare two versions on the same readings.")
 @flags.settings(Settings, *flags.KAFKA, "prefix")
 def compare(
-    given: flags.Given,
-    one: VersionNumber,
-    other: OtherNumber,
+    inputs: flags.Inputs,
+    first: VersionNumber,
+    second: OtherNumber,
     topic: Compared = None,
     as_json: flags.AsJson = False,
 ) -> None:
@@ -186,55 +184,58 @@ def compare(
     from digitstream.accounts import topic_reader
     from digitstream.health import comparison
 
-    settings = flags.connected(given.load(Settings))
-    with terminal.activity("Comparing"), topic_reader.reading(settings.kafka) as reader:
-        found = comparison.compared(reader, settings.topics, topic or [], (one, other))
+    settings = flags.with_broker(inputs.load(Settings))
+    with terminal.activity("Comparing"), topic_reader.open_reader(settings.kafka) as reader:
+        result = comparison.compare(reader, settings.topics, topic or [], (first, second))
     value = {
-        "versions": found.versions,
-        "readings": found.both,
-        "agreement": found.agreement,
-        "classes": found.classes,
-        "matrix": found.matrix.tolist(),
-        "changed": found.changed,
-        "labelled": found.labelled,
-        "right": found.right,
+        "versions": result.versions,
+        "readings": result.both,
+        "agreement": result.agreement,
+        "classes": result.classes,
+        "matrix": result.matrix.tolist(),
+        "changed": result.changed,
+        "labelled": result.labelled,
+        "right": result.right,
     }
-    terminal.report(value, lambda: _comparison(found), as_json)
+    terminal.report(value, lambda: _comparison(result), as_json)
 
 
 def _table(versions: list[Version]) -> Grid:
     rows = []
-    for each in versions:
-        accuracy = each.metrics.get(ACCURACY)
-        shown = "-" if accuracy is None else f"{accuracy:.2%}"
-        made = each.created.isoformat(timespec="seconds")
-        rows.append((each.version, ", ".join(each.aliases), shown, made, each.removed or ""))
-    measure = "accuracy on images held out"
-    columns = ("version", "aliases", measure, "made", "removed because")
+    for version in versions:
+        accuracy = version.metrics.get(ACCURACY)
+        percent = "-" if accuracy is None else f"{accuracy:.2%}"
+        created = version.created.isoformat(timespec="seconds")
+        aliases = ", ".join(version.aliases)
+        rows.append((version.version, aliases, percent, created, version.removed or ""))
+    measure = "accuracy on held-out images"
+    columns = ("version", "aliases", measure, "created", "removed because")
     return Grid(columns, rows, right=(measure,))
 
 
-def _comparison(found: Comparison) -> list[Grid | str]:
-    """A comparison for a person: the matrix, and the first readings of which both differ."""
-    one, other = found.versions
-    names = [str(name) for name in found.classes]
+def _comparison(comparison: Comparison) -> list[Grid | str]:
+    """A comparison for a person: the matrix, and the first readings on which they differ."""
+    first, second = comparison.versions
+    names = [str(name) for name in comparison.classes]
     counts = [
         (name, *(str(count) if count else "" for count in row))
-        for name, row in zip(names, found.matrix.tolist(), strict=True)
+        for name, row in zip(names, comparison.matrix.tolist(), strict=True)
     ]
-    parts: list[Grid | str] = [Grid((f"{one} \\ {other}", *names), counts, right=names)]
-    if found.changed:
-        changed = [(source, str(a), str(b)) for source, a, b in found.changed[:SHOWN]]
-        parts.append(Grid(("reading", one, other), changed, title="They differ"))
+    parts: list[Grid | str] = [Grid((f"{first} \\ {second}", *names), counts, right=names)]
+    if comparison.changed:
+        changed = [
+            (source, str(a), str(b)) for source, a, b in comparison.changed[:MOST_DIFFERENCES]
+        ]
+        parts.append(Grid(("reading", first, second), changed, title="They differ"))
     right = ", ".join(
-        f"{version} has {count / found.labelled:.2%} right"
-        for version, count in zip(found.versions, found.right, strict=True)
-        if found.labelled
+        f"{version} has {count / comparison.labelled:.2%} right"
+        for version, count in zip(comparison.versions, comparison.right, strict=True)
+        if comparison.labelled
     )
-    readings = quantity(found.both, "reading")
+    readings = quantity(comparison.both, "reading")
     parts.append(
-        f"Both give one class to {found.agreement:.2%} of {readings}, and differ in "
-        f"{len(found.changed)} (--json has them all). Of {found.labelled} with a label "
+        f"Both give the same class to {comparison.agreement:.2%} of {readings}, and differ on "
+        f"{len(comparison.changed)} (--json has them all). Of {comparison.labelled} with a label, "
         f"{right or 'nothing is known'}."
     )
     return parts

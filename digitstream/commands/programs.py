@@ -1,4 +1,4 @@
-"""`digitstream train` and `produce`: programs that run on their own."""
+"""`digitstream train` and `produce`."""
 
 from __future__ import annotations
 
@@ -14,46 +14,78 @@ from contract.settings.programs import Producing, Training
 from digitstream import flags, terminal
 
 if TYPE_CHECKING:
+    from contract.data.datasets import Dataset
     from contract.model.registry import Registry
     from digitstream.health.promotion import Promotion
     from keras2dml.training.steps import Iteration
+    from training.program import Trained
 
 Promote = Annotated[
     bool | None,
     typer.Option(
         "--promote/--no-promote",
-        help="Make the new version the champion in any case, or in none. [default: unless "
-        "the champion has more of the images held out right]",
+        help="Always, or never, make the new version the champion. [default: unless the "
+        "champion has more of the held-out images right]",
     ),
 ]
 UnlessChampion = Annotated[
-    bool, typer.Option("--unless-champion", help="Do nothing if there is a champion already.")
+    bool, typer.Option("--unless-champion", help="Do nothing if there already is a champion.")
 ]
 
 
 @flags.settings(
-    Training, *flags.HOME, *flags.SPARK, *flags.REGISTRY, "data", "seed", *flags.own(Training)
+    Training,
+    *flags.HOME,
+    *flags.SPARK,
+    *flags.REGISTRY,
+    "data",
+    "seed",
+    *flags.specific_to(Training),
 )
 def train(
-    given: flags.Given,
+    inputs: flags.Inputs,
     promote: Promote = None,
     unless_champion: UnlessChampion = False,
     as_json: flags.AsJson = False,
 ) -> None:
     """Train LeNet with Keras2DML on SystemDS, evaluate it and register the bundle.
 
-    It becomes the champion, unless the current champion does better on the same images.
+    It becomes the champion unless the current champion does better on the same images.
     """
     from contract.data import datasets
 
-    settings = given.load(Training)
-    if unless_champion and _reports_champion(settings.registry, as_json):
+    settings = inputs.load(Training)
+    if unless_champion and _report_champion(settings.registry, as_json):
         return
     from digitstream.machine import needs
 
-    needs.java_17()
+    needs.find_java()
     settings.registry.check_writable()
     history, held_out = (datasets.read(settings.data, split) for split in ("train", "test"))
+    trained = _fit(settings, history, held_out)
+    compared: Promotion | None = None
+    if promote is None:
+        from digitstream.health.promotion import promote_unless_worse
+
+        compared = promote_unless_worse(settings.registry, trained.version, held_out)
+    elif promote:
+        settings.registry.promote(trained.version)
+    is_champion = bool(promote) if compared is None else compared.promoted
+    value: dict[str, Any] = {"version": trained.version, "promoted": is_champion}
+    value["compared"] = None if compared is None else asdict(compared)
+    value |= {
+        "seconds": trained.seconds,
+        "images_per_s": trained.images_per_s,
+        **trained.evaluation.metrics,
+    }
+    value |= {"history": trained.history, "confusion": trained.evaluation.confusion.tolist()}
+    terminal.report(
+        value, lambda: _outcome(settings.model, trained, compared, is_champion), as_json
+    )
+
+
+def _fit(settings: Training, history: Dataset, held_out: Dataset) -> Trained:
+    """Train on a Spark session of its own, and register the new version."""
     # TensorFlow, which only builds the model here, reads these when it is imported, and is silent.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -66,36 +98,30 @@ def train(
         )
     try:
         with terminal.progress("Training steps") as advance:
-            made = program.fit(settings, spark, history, held_out, _shown(advance))
+            return program.fit(settings, spark, history, held_out, _reporter(advance))
     finally:
         spark.stop()
-    compared: Promotion | None = None
-    if promote is None:
-        from digitstream.health.promotion import promote_unless_worse
 
-        compared = promote_unless_worse(settings.registry, made.version, held_out)
-    elif promote:
-        settings.registry.promote(made.version)
-    is_champion = bool(promote) if compared is None else compared.promoted
-    value: dict[str, Any] = {"version": made.version, "promoted": is_champion}
-    value["compared"] = None if compared is None else asdict(compared)
-    value |= {"seconds": made.seconds, "images_per_s": made.images_per_s, **made.evaluation.metrics}
-    value |= {"history": made.history, "confusion": made.evaluation.confusion.tolist()}
+
+def _outcome(
+    model: str, trained: Trained, compared: Promotion | None, is_champion: bool
+) -> list[str]:
+    """The report of a training for a person."""
     sentences = [
-        f"Version {made.version} of {settings.model}: accuracy {made.evaluation.accuracy:.2%} on "
-        f"images held out, trained in {made.seconds:.0f} s "
-        f"({made.images_per_s:.0f} images/s){', champion now' if is_champion else ''}."
+        f"Version {trained.version} of {model}: accuracy "
+        f"{trained.evaluation.accuracy:.2%} on held-out images, trained in {trained.seconds:.0f} s "
+        f"({trained.images_per_s:.0f} images/s){', now champion' if is_champion else ''}."
     ]
     if compared is not None and not is_champion:
         sentences.append(
             f"Version {compared.champion} stays champion: {compared.reason}. `digitstream models "
-            f"promote {made.version}` makes this one champion all the same."
+            f"promote {trained.version}` makes this one champion anyway."
         )
-    terminal.report(value, lambda: sentences, as_json)
+    return sentences
 
 
-def _reports_champion(registry: Registry, as_json: bool) -> bool:
-    """Whether there is a champion; then it is reported."""
+def _report_champion(registry: Registry, as_json: bool) -> bool:
+    """Report the champion; returns whether there is one."""
     from contract.errors import NoChampion
 
     try:
@@ -108,7 +134,7 @@ def _reports_champion(registry: Registry, as_json: bool) -> bool:
     return True
 
 
-def _shown(advance: terminal.Advance) -> Any:
+def _reporter(advance: terminal.Advance) -> Any:
     done = 0
 
     def report(planned: int, iterations: Sequence[Iteration]) -> None:
@@ -123,19 +149,19 @@ def _shown(advance: terminal.Advance) -> Any:
 
 
 @flags.settings(
-    Producing, *flags.KAFKA, "prefix", "partitions", "data", "seed", *flags.own(Producing)
+    Producing, *flags.KAFKA, "prefix", "partitions", "data", "seed", *flags.specific_to(Producing)
 )
-def produce(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """Send images as simulated devices; reports what the broker acknowledged."""
+def produce(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """Send images as simulated devices, and report what the broker acknowledged."""
 
-    settings = given.load(Producing)
+    settings = inputs.load(Producing)
     from producers.faults import Faults
     from producers.pacing import stopping
     from producers.program import run
     from producers.sending import Undelivered
 
     Faults.parse(settings.faults)
-    settings = flags.connected(settings)
+    settings = flags.with_broker(settings)
     try:
         with stopping() as stop, terminal.progress("Readings acknowledged") as advance:
             sent = run(

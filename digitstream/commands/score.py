@@ -1,4 +1,4 @@
-"""`digitstream score`: readings as they arrive, or the past once more."""
+"""`digitstream score`: score readings as they arrive, or past ones again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ From = Annotated[
     flags.Origin,
     typer.Option(
         "--from",
-        help="With --topic: where the readings are: topics, what Kafka still has, or tables, what "
-        "the archive has.",
+        help="With --topic: where to read from: topics (what Kafka still has) or tables (what the "
+        "archive has).",
     ),
 ]
 
@@ -27,33 +27,33 @@ From = Annotated[
     *flags.SPARK,
     "prefix",
     *flags.REGISTRY,
-    *flags.own(Rescoring),
+    *flags.specific_to(Rescoring),
     *flags.TABLES,
 )
 def score(
-    given: flags.Given, origin: From = flags.Origin.TOPICS, as_json: flags.AsJson = False
+    inputs: flags.Inputs, origin: From = flags.Origin.TOPICS, as_json: flags.AsJson = False
 ) -> None:
     """Score readings as they arrive, until stopped (Ctrl-C, SIGTERM)."""
     from contract.errors import SettingsError
 
-    again = given.load(Rescoring)
+    again = inputs.load(Rescoring)
     archived = origin is flags.Origin.TABLES
     if not again.topic and (again.version or again.to_timestamp is not None or archived):
         message = (
-            "--version, --to-timestamp and --from are for scoring the past once more, which goes "
-            "to a topic of its own. Name that with --topic, or leave them out: the champion "
-            "scores, without an end."
+            "--version, --to-timestamp and --from are for scoring past readings again, to a topic "
+            "of its own. Name that with --topic, or leave them out: then the champion scores until "
+            "it is stopped."
         )
         raise SettingsError(message)
-    settings = flags.connected(given.load(Scoring))
+    settings = flags.with_broker(inputs.load(Scoring))
     from digitstream.machine import needs
 
-    needs.java_17()
+    needs.find_java()
     if again.topic:
-        history = given.load(History) if archived else None
-        _score_again(flags.connected(again), history, as_json)
+        history = inputs.load(History) if archived else None
+        _score_again(flags.with_broker(again), history, as_json)
         return
-    connector = needs.connector()
+    connector = needs.fetch_connector()
     from contract.choices import AUTO
     from streaming.query import program
 
@@ -69,9 +69,9 @@ def _score_again(settings: Rescoring, history: History | None, as_json: bool) ->
     from digitstream.machine import needs
     from streaming.query import rescoring
 
-    needed = needs.connector() if history is None else needs.delta()
+    needed = needs.fetch_connector() if history is None else needs.fetch_delta()
     what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"
-    with terminal.activity(f"Scoring {what} once more, to {settings.topic}"):
+    with terminal.activity(f"Scoring {what} again, to {settings.topic}"):
         summary = rescoring.run(settings, needed, terminal.say, history)
     sentence = (
         f"{quantity(summary.scored, 'reading')} scored to {settings.topic}; "

@@ -1,4 +1,4 @@
-"""`digitstream status`: how the scoring query does."""
+"""`digitstream status`: the state of the scoring query."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from digitstream.health.status import Status
 
 SILENT_SECONDS = 5.0
-"""For how long the registry owes an answer before that is worth a line."""
+"""How long the registry may take to answer before the report mentions it."""
 
 RUNNING = {True: "yes", False: "no", None: "not on this machine"}
 
 
 @flags.settings(Scoring, *flags.KAFKA, "prefix", "subscribe", "name")
-def status(given: flags.Given, as_json: flags.AsJson = False) -> None:
-    """Report how the scoring query does and how far it is behind; exits with 1 if it is down."""
+def status(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
+    """Show whether the scoring query runs and how far it is behind; exits with 1 if it is down."""
     from datetime import UTC, datetime
 
     from contract.kafka.offsets import looking
@@ -33,43 +33,43 @@ def status(given: flags.Given, as_json: flags.AsJson = False) -> None:
     from digitstream.accounts import topic_reader
     from digitstream.health import status as figures
 
-    settings = flags.connected(given.load(Scoring))
+    settings = flags.with_broker(inputs.load(Scoring))
     if settings.subscribe:
         check_topics_exist(settings.kafka, settings.read)
     with (
         terminal.activity("Looking"),
         looking(settings.kafka) as log,
-        topic_reader.reading(settings.kafka) as reader,
+        topic_reader.open_reader(settings.kafka) as reader,
     ):
-        found = figures.status(reader, log, settings, datetime.now(UTC))
-    terminal.report(_value(found), lambda: _table(found), as_json)
-    raise typer.Exit(0 if found.runs else 1)
+        state = figures.status(reader, log, settings, datetime.now(UTC))
+    terminal.report(_value(state), lambda: _table(state), as_json)
+    raise typer.Exit(0 if state.is_up else 1)
 
 
-def _value(found: Status) -> dict[str, Any]:
-    last = None if found.last is None else json.loads(found.last.message().value or b"")
-    held = [asdict(each) for each in found.open_transactions]
-    return {**vars(found), "last": last, "open_transactions": held}
+def _value(state: Status) -> dict[str, Any]:
+    last = None if state.last is None else json.loads(state.last.message().value or b"")
+    transactions = [asdict(transaction) for transaction in state.open_transactions]
+    return {**vars(state), "last": last, "open_transactions": transactions}
 
 
-def _table(found: Status) -> Grid:
-    never = found.running is None and found.last is None
+def _table(state: Status) -> Grid:
+    never = state.running is None and state.last is None
     rows = [
-        ("runs", "no scorer ran yet" if never else RUNNING[found.running]),
-        ("waiting now", f"{_readings(found.waiting)} (Kafka's group {found.group})"),
+        ("runs", "no scorer ran yet" if never else RUNNING[state.running]),
+        ("waiting now", f"{_readings(state.waiting)} (Kafka's group {state.group})"),
     ]
-    if found.unread:
-        rows.append(("does not read", f"{', '.join(found.unread)}, but {', '.join(found.reads)}"))
-    rows += [("held back", str(transaction)) for transaction in found.open_transactions]
-    rows += [("last micro-batch", "none")] if found.last is None else _last(found, found.last)
-    return Grid(("query", found.query), rows, title="Scoring")
+    if state.unread:
+        rows.append(("does not read", f"{', '.join(state.unread)}, but {', '.join(state.reads)}"))
+    rows += [("held back", str(transaction)) for transaction in state.open_transactions]
+    rows += [("last micro-batch", "none")] if state.last is None else _last(state, state.last)
+    return Grid(("query", state.query), rows, title="Scoring")
 
 
-def _last(found: Status, last: Progress) -> list[tuple[str, str]]:
-    """What the query told of its last micro-batch."""
+def _last(status: Status, last: Progress) -> list[tuple[str, str]]:
+    """The figures of the query's last micro-batch."""
     lag, model = last.lag, last.model
     took = last.durations_ms.get("triggerExecution", 0)
-    ago = _time(found.seconds_ago, "not known")
+    ago = _time(status.seconds_ago, "not known")
     rows = [("last micro-batch", f"{_readings(last.rows)} in {took:,} ms, {ago} ago")]
     if model is not None:
         rows.append(("model", f"{model.name} {model.version} with {model.engine}"))

@@ -1,1 +1,1 @@
-"""Dead letters: listed, shown in detail, sent again."""
+"""Lists dead letters, shows them in detail, and sends their readings again."""

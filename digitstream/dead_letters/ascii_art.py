@@ -1,4 +1,4 @@
-"""A reading's bytes as a person sees them in a terminal: its image, or else a hex dump."""
+"""Shows a reading's bytes in a terminal: as an image, or else as a hex dump."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from contract.wire.reasons import BadReading
 from contract.wire.values import strict_json
 
 WIDEST = 64
-"""Pixels of a row that are drawn, two characters each; a wider image is drawn smaller."""
+"""Most pixels in a drawn row, two characters each; a wider image is scaled down."""
 
 MOST_PIXELS = 1 << 22
-"""Of an image that is decoded at all: a small PNG can claim more than any memory holds."""
+"""Most pixels of an image to decode: a small PNG can claim more than any memory holds."""
 
 DUMPED = 512
-"""Bytes of a hex dump."""
+"""Most bytes in a hex dump."""
 
 SHADES = " ░▒▓█"
 
@@ -30,18 +30,18 @@ Gray = NDArray[np.float64]
 
 
 def drawn(value: bytes | None) -> str | None:
-    """The image in a reading's value in block characters, whatever its shape; None without one."""
-    found = None if value is None else _image(value)
-    if found is None or not found.size or found.size > MOST_PIXELS:
+    """The image in a reading's value, of any shape, in block characters; None if there is none."""
+    image = None if value is None else _image(value)
+    if image is None or not image.size or image.size > MOST_PIXELS:
         return None
-    step = math.ceil(max(found.shape[1] / WIDEST, found.shape[0] / WIDEST, 1))
-    small = found[::step, ::step]
+    step = math.ceil(max(image.shape[1] / WIDEST, image.shape[0] / WIDEST, 1))
+    small = image[::step, ::step]
     shades = np.clip(small * len(SHADES) / 256, 0, len(SHADES) - 1).astype(int)
     return "\n".join("".join(2 * SHADES[shade] for shade in row) for row in shades.tolist())
 
 
 def dumped(value: bytes) -> str:
-    """The first bytes in hex and ASCII, 16 a line, and how many there are besides."""
+    """The first bytes in hex and ASCII, 16 per line, and how many more there are."""
     lines = []
     for at in range(0, min(len(value), DUMPED), 16):
         part = value[at : min(at + 16, DUMPED)]
@@ -53,8 +53,8 @@ def dumped(value: bytes) -> str:
 
 
 def _image(value: bytes, within: bool = False) -> Gray | None:
-    """What the bytes, or the data of the event that they are, show by themselves: the headers of a
-    letter may be what is wrong with it.
+    """The image in the bytes, or in the data of the event that they hold. It ignores headers, as
+    those may be what is wrong with a letter.
     """
     if value.startswith(png.SIGNATURE):
         return _png(value)
@@ -94,9 +94,9 @@ def _png(value: bytes) -> Gray | None:
 def _pixels(rows: object) -> Gray | None:
     """Nested lists of numbers; channels become their mean."""
     try:
-        found = np.array(rows, np.float64)
+        image = np.array(rows, np.float64)
     except (TypeError, ValueError, OverflowError):
         return None
-    if found.ndim == 3 and found.size:
-        found = found.mean(axis=2)
-    return np.nan_to_num(found) if found.ndim == 2 else None
+    if image.ndim == 3 and image.size:
+        image = image.mean(axis=2)
+    return np.nan_to_num(image) if image.ndim == 2 else None

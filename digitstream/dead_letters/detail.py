@@ -1,4 +1,4 @@
-"""One dead letter in full, with what it holds made visible."""
+"""Shows one dead letter in full."""
 
 from __future__ import annotations
 
@@ -10,62 +10,62 @@ from contract.wire.events import Source
 from contract.wire.topics import Topics
 from digitstream.accounts.topic_reader import TopicReader
 from digitstream.dead_letters import ascii_art
-from digitstream.dead_letters.listing import Listed, Stored, Wanted, letters
+from digitstream.dead_letters.listing import ListedLetter, Selection, Stored, letters
 
 
 class NoSuchLetter(UsageError):
-    """No dead letter answers the reading that was named."""
+    """The named reading has no dead letter."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A dead letter in full; of bytes that are no UTF-8 texts have escapes.
+class Detail:
+    """A dead letter in full; bytes that are not UTF-8 become escapes.
 
-    `picture` is the image in block characters, `dump` the bytes in hex where there is none.
-    `earlier` are the letters of the same reading before this one.
+    `picture` is the image in block characters, `dump` the bytes in hex if there is no image.
+    `earlier` are the earlier letters of the same reading.
     """
 
-    letter: Listed
+    letter: ListedLetter
     reading: str
     headers: list[tuple[str, str | None]]
     picture: str | None
     dump: str | None
     value_base64: str | None
-    earlier: list[Listed]
+    earlier: list[ListedLetter]
 
 
-def shown(reader: TopicReader, topics: Topics, id: Source) -> Shown:
-    """The newest dead letter of the reading that lies, or whose replay lies, at `id`.
+def read_detail(reader: TopicReader, topics: Topics, id: Source) -> Detail:
+    """Read the newest dead letter of the reading at `id`, or whose replay is at `id`.
 
     Raises NoSuchLetter and TopicMissing.
     """
-    first = _first(reader, topics, id)
-    wanted = Wanted(ids=frozenset({first}))
-    found = [stored for stored in letters(reader, topics) if wanted.takes(stored)]
-    found.sort(key=lambda stored: (stored.letter.attempt, stored.time))
-    # A query that starts anew answers again: the last answer to each record is enough.
-    *earlier, newest = {stored.letter.source: stored for stored in found}.values()
-    return _shown(newest, [Listed.of(stored) for stored in earlier])
+    first = _first_place(reader, topics, id)
+    selection = Selection(ids=frozenset({first}))
+    matching = [stored for stored in letters(reader, topics) if selection.matches(stored)]
+    matching.sort(key=lambda stored: (stored.letter.attempt, stored.time))
+    # A query that starts over answers again: the last answer to each record is enough.
+    *earlier, newest = {stored.letter.source: stored for stored in matching}.values()
+    return _detail(newest, [ListedLetter.of(stored) for stored in earlier])
 
 
-def _first(reader: TopicReader, topics: Topics, id: Source) -> Source:
-    """Where the reading lay when it came from its device."""
-    wanted = Wanted(ids=frozenset({id}))
-    matching = [stored for stored in letters(reader, topics) if wanted.takes(stored)]
+def _first_place(reader: TopicReader, topics: Topics, id: Source) -> Source:
+    """The place of the reading as it came from its device."""
+    selection = Selection(ids=frozenset({id}))
+    matching = [stored for stored in letters(reader, topics) if selection.matches(stored)]
     if matching:
         return max(matching, key=lambda stored: stored.time).letter.first
     message = (
-        f"{topics.dead_letters} holds no dead letter of {id.id}. An ID is topic/partition/offset "
+        f"{topics.dead_letters} has no dead letter of {id.id}. An ID is the topic/partition/offset "
         f"of a reading that could not be scored. `digitstream dead-letters list` shows them."
     )
     raise NoSuchLetter(message)
 
 
-def _shown(stored: Stored, earlier: list[Listed]) -> Shown:
+def _detail(stored: Stored, earlier: list[ListedLetter]) -> Detail:
     letter = stored.letter
     picture = ascii_art.drawn(letter.value)
-    return Shown(
-        letter=Listed.of(stored),
+    return Detail(
+        letter=ListedLetter.of(stored),
         reading=letter.first.id,
         headers=[(name, None if value is None else text(value)) for name, value in letter.headers],
         picture=picture,
@@ -76,5 +76,5 @@ def _shown(stored: Stored, earlier: list[Listed]) -> Shown:
 
 
 def text(value: bytes) -> str:
-    """Foreign bytes as text."""
+    """Bytes from outside as text."""
     return value.decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""What could not be scored, and why."""
+"""Lists the readings that could not be scored, with the reasons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AGO = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 @dataclass(frozen=True)
 class Stored:
-    """A dead letter, the time (milliseconds since 1970) at which Kafka has it, and its place."""
+    """A dead letter with Kafka's time (milliseconds since 1970) and its place."""
 
     letter: DeadLetter
     time: int
@@ -31,11 +31,11 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which dead letters; what is None or empty does not matter. Raises SettingsError.
+class Selection:
+    """A filter of dead letters; None or empty matches all. Raises SettingsError.
 
-    An id in `ids` names a reading: where it, or a replay of it, lies. One that does not name the
-    topic's id stands for any topic of that name.
+    An id in `ids` is the place of a reading, or of a replay of it. One without a topic id stands
+    for any topic of that name.
     """
 
     stage: str | None = None
@@ -44,52 +44,52 @@ class Wanted:
     ids: frozenset[Source] = field(default_factory=frozenset)
 
     def __post_init__(self) -> None:
-        """Refuse a stage or a reason that no dead letter has."""
-        for name, value, known in (
+        """Check that the stage and the reason exist."""
+        for name, value, choices in (
             ("stage", self.stage, STAGES),
             ("reason", self.reason, tuple(REASONS)),
         ):
-            if value is not None and value not in known:
+            if value is not None and value not in choices:
                 message = (
-                    f"No dead letter has the {name} {value!r}. There are {', '.join(known)}. Give "
-                    f"--{name} one of these."
+                    f"No dead letter has the {name} {value!r}. There are {', '.join(choices)}. "
+                    f"Give --{name} one of these."
                 )
                 raise SettingsError(message)
 
-    def takes(self, stored: Stored) -> bool:
-        """Whether the letter is one of them."""
+    def matches(self, stored: Stored) -> bool:
+        """Whether a letter passes the filter."""
         letter = stored.letter
         return (
             self.stage in (None, letter.stage)
             and self.reason in (None, letter.slug)
             and (self.since is None or times.stored(stored.time) >= self.since)
-            and (not self.ids or self._names(letter.source) or self._names(letter.first))
+            and (not self.ids or self._has_id(letter.source) or self._has_id(letter.first))
         )
 
-    def _names(self, place: Source) -> bool:
+    def _has_id(self, place: Source) -> bool:
         return place in self.ids or place._replace(topic_id=None) in self.ids
 
 
-def since(text: str, now: datetime) -> datetime:
-    """The time that `2h` (ago; also s, m, d) or RFC 3339 names; raises SettingsError."""
+def parse_since(text: str, now: datetime) -> datetime:
+    """Parse a time: `2h` ago (also s, m, d), or RFC 3339. Raises SettingsError."""
     ago = re.fullmatch(r"([0-9]{1,6})([smhd])", text)
     try:
         return now - timedelta(**{_AGO[ago[2]]: int(ago[1])}) if ago else times.moment(text)
     except (ValueError, OverflowError) as exc:
         message = (
-            f"--since {text!r} is no time. It must be how long ago, like 30m, 2h or 7d, or RFC "
-            f"3339 with an offset, like 2026-01-31T09:15:00Z. Give it so."
+            f"--since {text!r} is not a time. It must be how long ago, like 30m, 2h or 7d, or RFC "
+            f"3339 with an offset, like 2026-01-31T09:15:00Z. Use one of these forms."
         )
         raise SettingsError(message) from exc
 
 
-def place(text: str) -> Source:
-    """The reading that an argument names; raises SettingsError."""
+def parse_id(text: str) -> Source:
+    """Parse the place of a reading; raises SettingsError."""
     try:
         return Source.of(text)
     except ValueError as exc:
         message = (
-            f"{text!r} names no reading. An ID is its topic/partition/offset, like "
+            f"{text!r} is not the ID of a reading. An ID is topic/partition/offset, like "
             f"digits.readings/0/42. `digitstream dead-letters list` shows them."
         )
         raise SettingsError(message) from exc
@@ -98,9 +98,9 @@ def place(text: str) -> Source:
 def letters(
     reader: TopicReader, topics: Topics, foreign: Foreign | None = None
 ) -> Iterator[Stored]:
-    """The dead letters that are in Kafka, each partition in order; what is none goes to `foreign`.
+    """The dead letters in Kafka, each partition in order; other records are added to `foreign`.
 
-    Whoever may write to the topic must not be able to hide what else lies there.
+    Whoever may write to the topic must not be able to hide its other records.
     """
     foreign = Foreign() if foreign is None else foreign
     for records in reader.records(topics.dead_letters):
@@ -114,10 +114,10 @@ def letters(
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A dead letter as it is listed; `bytes` is the size of the original value.
+class ListedLetter:
+    """A dead letter in a list; `bytes` is the size of the original value.
 
-    `id`, topic/partition/offset, is what `show` and `replay` take. `replay_of` is the reading's
+    `show` and `replay` take `id`, which is topic/partition/offset. `replay_of` is the reading's
     first place if the letter answers a replay.
     """
 
@@ -134,8 +134,8 @@ class Listed:
     replay_of: str | None
 
     @classmethod
-    def of(cls, stored: Stored) -> Listed:
-        """How a letter is listed."""
+    def of(cls, stored: Stored) -> ListedLetter:
+        """The list's entry for a letter."""
         letter = stored.letter
         return cls(
             id=letter.source.id,
@@ -154,27 +154,32 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """All dead letters by stage and reason, most frequent first, and the last ones in full; and
-    what else lies on their topic.
+    """The counts of dead letters by stage and reason, most frequent first, the newest letters, and
+    the other records on their topic.
     """
 
     total: int
     by_reason: list[tuple[str, str, int]]
-    letters: list[Listed]
+    letters: list[ListedLetter]
     foreign: Foreign = field(default_factory=Foreign)
 
 
-def listing(
-    reader: TopicReader, topics: Topics, last: int, wanted: Wanted | None = None
+def read_listing(
+    reader: TopicReader, topics: Topics, last: int, selection: Selection | None = None
 ) -> Listing:
-    """The dead letters that are wanted (else all); raises TopicMissing."""
+    """Count the selected dead letters (all without a selection), and list the `last` newest.
+
+    Raises TopicMissing.
+    """
     counts: Counter[tuple[str, str]] = Counter()
-    newest: dict[int, deque[Listed]] = {}
+    newest: dict[int, deque[ListedLetter]] = {}
     foreign = Foreign()
     for stored in letters(reader, topics, foreign):
-        if (wanted or Wanted()).takes(stored):
+        if (selection or Selection()).matches(stored):
             counts[stored.letter.stage, stored.letter.slug] += 1
-            newest.setdefault(stored.partition, deque(maxlen=last)).append(Listed.of(stored))
+            newest.setdefault(stored.partition, deque(maxlen=last)).append(ListedLetter.of(stored))
     ranked = [(stage, reason, count) for (stage, reason), count in counts.most_common()]
-    found = sorted((each for few in newest.values() for each in few), key=lambda each: each.time)
-    return Listing(counts.total(), ranked, found[-last:] if last else [], foreign)
+    candidates = sorted(
+        (letter for few in newest.values() for letter in few), key=lambda letter: letter.time
+    )
+    return Listing(counts.total(), ranked, candidates[-last:] if last else [], foreign)

@@ -1,4 +1,4 @@
-"""Records as they came: read from where they lie, sent whatever they hold."""
+"""Reads and sends records unchanged, whatever they hold."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from digitstream.accounts.topic_reader import TopicReader
 from producers.sending import Outbox, Refused, connected
 
 LARGEST = 1 << 28
-"""Bytes that a record may have before it is compressed; its topic limits what it may have after."""
+"""Most bytes of a record before compression; its topic limits the size after it."""
 
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
-"""What a record fails with that its topic does not take."""
+"""The errors for a record that is too large for its topic."""
 
 
-def original(reader: TopicReader, source: Source) -> Message | None:
-    """The record at a place; None if it is no longer there, nor the topic that it lay in. Raises
-    TopicMissing.
+def read_original(reader: TopicReader, source: Source) -> Message | None:
+    """Read the record at a place; None if it, or its topic, is no longer there. Raises TopicMissing
+    if there is no topic of that name.
     """
     if source.topic_id not in (None, reader.topic_id(source.topic)):
         return None
@@ -34,37 +34,41 @@ def original(reader: TopicReader, source: Source) -> Message | None:
 
 
 class Sender:
-    """Sends records to a topic as they are; make it with `sending`."""
+    """Sends records to a topic unchanged; create it with `open_sender`."""
 
     def __init__(self, kafka: Kafka, topic: str) -> None:
         self._kafka, self._topic = kafka, topic
-        self.taken = 0
+        self.acknowledged = 0
         """How many records Kafka acknowledged."""
         self._outbox: Outbox | None = None
         self._open = ExitStack()
 
     def send(self, messages: Sequence[Message]) -> list[bool]:
-        """Whether Kafka took each, in order; it does not take what is too large for the topic.
+        """Send messages; returns for each whether Kafka took it, which it does unless too large.
 
-        Raises Undelivered if one fails for another reason; it counts those that `taken` does not.
+        Raises Undelivered if one fails for another reason; its counts exclude `acknowledged`.
         """
-        taken = self._acknowledged(messages)
-        rest = [place for place in range(len(messages)) if place not in taken]
+        acknowledged = self._send_together(messages)
+        rest = [place for place in range(len(messages)) if place not in acknowledged]
         # One that is too large ends kafka-python's client, and with it those that are not.
         if rest and len(messages) > 1:
             middle = (len(rest) + 1) // 2
             for half in (rest[:middle], rest[middle:]):
                 answers = self.send([messages[place] for place in half]) if half else []
-                taken |= {place for place, is_taken in zip(half, answers, strict=True) if is_taken}
-        return [place in taken for place in range(len(messages))]
+                acknowledged |= {
+                    place
+                    for place, is_acknowledged in zip(half, answers, strict=True)
+                    if is_acknowledged
+                }
+        return [place in acknowledged for place in range(len(messages))]
 
     def close(self) -> None:
-        """End the client."""
+        """Close the client."""
         self._outbox = None
         self._open.close()
 
-    def _acknowledged(self, messages: Sequence[Message]) -> set[int]:
-        """The places of those that Kafka took; all, unless it found one too large."""
+    def _send_together(self, messages: Sequence[Message]) -> set[int]:
+        """Send messages; returns the indices of those that Kafka took: all but the too large."""
         if self._outbox is None:
             self._outbox = self._open.enter_context(connected(self._kafka, **_OPTIONS))
         outbox = self._outbox
@@ -72,23 +76,23 @@ class Sender:
         outbox.expect(self._topic, len(messages))
         try:
             for place, (key, value, headers) in enumerate(messages):
-                given = _NOTHING if value is None else value
-                outbox.send(self._topic, Message(key, given, headers), place)  # type: ignore[arg-type]
+                data = _NOTHING if value is None else value
+                outbox.send(self._topic, Message(key, data, headers), place)  # type: ignore[arg-type]
             outbox.settle(0)
         except Refused as refusal:
             is_doubtful = refusal.deliveries[self._topic].unknown
             if is_doubtful or not isinstance(refusal.__cause__, TOO_LARGE):
                 raise
             self.close()
-        self.taken += outbox.acked.total()
+        self.acknowledged += outbox.acked.total()
         return set(outbox.acked)
 
 
 @contextmanager
-def sending(kafka: Kafka, topic: str) -> Iterator[Sender]:
-    """A sender to that topic: each record once, acknowledged by all replicas.
+def open_sender(kafka: Kafka, topic: str) -> Iterator[Sender]:
+    """Open a sender to a topic. It sends each record once, acknowledged by all replicas.
 
-    It raises BrokerUnavailable if nobody answers.
+    It raises BrokerUnavailable if no broker answers.
     """
     sender = Sender(kafka, topic)
     try:
@@ -101,7 +105,7 @@ _NOTHING = object()
 
 
 class _Nothing(Serializer):  # type: ignore[misc]  # kafka-python has no types
-    """Puts null where _NOTHING stands: Kafka has records without key and value, `send` has not."""
+    """Turns _NOTHING into null: Kafka has records without key and value, `send` refuses them."""
 
     def serialize(self, topic: str, headers: list[Header], data: bytes | None) -> bytes | None:
         """The value as it is."""

@@ -1,4 +1,4 @@
-"""Sends readings that became dead letters again, each under the id of the reading that it was."""
+"""Sends readings that became dead letters again, each with the id of the original reading."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from contract.wire.reasons import TOO_LARGE, TOO_MANY_HEADERS, UNANSWERABLE, UNR
 from contract.wire.topics import Topics
 from digitstream.accounts.topic_reader import TopicReader
 from digitstream.dead_letters import raw_records
-from digitstream.dead_letters.listing import Wanted, letters
+from digitstream.dead_letters.listing import Selection, letters
 from producers.pacing import stopping
 from producers.sending import OUTWAITED_MS, Delivery, Unanswered, Undelivered
 
 MOST_ATTEMPTS = 5
-"""How often a reading is sent at most, its device's own time included, unless told otherwise."""
+"""Most times that a reading is sent by default, including by its device."""
 
 SCORED = "has a score already"
 SENT = "was sent again already"
@@ -34,21 +34,21 @@ REFUSED = "is larger than the topic of replays takes"
 STOPPED = "was still to be sent when the command was stopped"
 CROWDED = "had more headers than a reading may have"
 
-# What a letter may lack its reading's bytes for.
+# The reasons for which a letter may lack its reading's bytes.
 _BARE = (TOO_LARGE, UNREADABLE, UNANSWERABLE)
 
 
 class ReplayFailed(ProgramError):
-    """Kafka stopped taking replays; the same command sends those that it did not take."""
+    """Kafka stopped taking replays; running the command again sends the rest."""
 
     retriable = True
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """What became of the letters that were wanted, by reading: sent, or left for a reason.
+class ReplaySummary:
+    """What became of the selected readings: sent, or left for a reason.
 
-    `by_reason` counts what was sent by the letters' reasons, `left` what was not by the sentence
+    `by_reason` counts the sent ones by their letters' reasons, `left` the others by the sentence
     that says why. With `dry_run` nothing was sent.
     """
 
@@ -60,12 +60,12 @@ class Replayed:
 
 @dataclass(frozen=True)
 class _Case:
-    """A reading's newest letter: what decides on it, and where the letter lies."""
+    """A reading's newest letter: what decides whether to send it, and the letter's place."""
 
     attempt: int
     slug: str
-    wanted: bool
-    stray: bool
+    is_selected: bool
+    is_stray: bool
     partition: int
     offset: int
 
@@ -74,65 +74,69 @@ def replay(
     reader: TopicReader,
     topics: Topics,
     kafka: Kafka,
-    wanted: Wanted,
+    selection: Selection,
     most: int = MOST_ATTEMPTS,
     *,
     dry_run: bool = False,
-) -> Replayed:
-    """Send the readings whose newest letter is wanted to the topic of replays, each once.
+) -> ReplaySummary:
+    """Send the readings whose newest letter is selected to the topic of replays, each once.
 
-    Ctrl-C or SIGTERM ends the sending: what was sent is awaited, the rest is left. Run again it
-    sends nothing twice: what was sent is on that topic, and what has been answered is
-    on the others. Two that run at once may; the answers then have one id. Raises TopicMissing,
-    BrokerUnavailable and ReplayFailed. What is no letter is passed over.
+    Ctrl-C or SIGTERM ends the sending: it waits for what was sent and leaves the rest. A second run
+    sends nothing twice, as it reads the topics of replays and of answers first. Two runs at a time
+    may send a reading twice; its answers then have one id. Skips records that are no letters.
+    Raises TopicMissing, BrokerUnavailable and ReplayFailed.
     """
     left: Counter[str] = Counter()
-    cases = {first: case for first, case in _newest(reader, topics, wanted).items() if case.wanted}
-    left.update(_ruled_out(cases, most))
-    left.update(_sent_already(reader, topics, cases))
-    left.update(_scored_already(reader, topics, cases))
+    newest = _newest(reader, topics, selection)
+    cases = {first: case for first, case in newest.items() if case.is_selected}
+    left.update(_drop_excluded(cases, most))
+    left.update(_drop_sent(reader, topics, cases))
+    left.update(_drop_scored(reader, topics, cases))
     reasons: Counter[str] = Counter()
-    with stopping() as stop, raw_records.sending(kafka, topics.replays) as sender:
+    with stopping() as stop, raw_records.open_sender(kafka, topics.replays) as sender:
         for replays in _replays(reader, topics, cases, left):
             if stop.is_set():
                 left[STOPPED] = len(cases) - reasons.total() - left[REFUSED] - left[GONE]
-                left = +left  # without what counts none
+                left = +left  # drops zero counts
                 break
             try:
-                taken = sender.send([] if dry_run else [again.message() for again in replays])
-            except Undelivered as trouble:
-                wanted_count = len(cases) - left[REFUSED] - left[GONE]
-                raise _failed(trouble, sender.taken, wanted_count, topics.replays) from trouble
-            for again, is_taken in zip(replays, taken or [True] * len(replays), strict=True):
-                if is_taken:
-                    reasons[cases[again.first].slug] += 1
+                messages = [] if dry_run else [replay.message() for replay in replays]
+                answers = sender.send(messages) or [True] * len(replays)
+            except Undelivered as error:
+                expected = len(cases) - left[REFUSED] - left[GONE]
+                raise _failure(error, sender.acknowledged, expected, topics.replays) from error
+            for sent, is_acknowledged in zip(replays, answers, strict=True):
+                if is_acknowledged:
+                    reasons[cases[sent.first].slug] += 1
                 else:
                     left[REFUSED] += 1
-    return Replayed(reasons.total(), dict(reasons.most_common()), dict(left.most_common()), dry_run)
+    return ReplaySummary(
+        reasons.total(), dict(reasons.most_common()), dict(left.most_common()), dry_run
+    )
 
 
-def _newest(reader: TopicReader, topics: Topics, wanted: Wanted) -> dict[Source, _Case]:
-    """Reading -> its newest letter."""
-    found: dict[Source, _Case] = {}
+def _newest(reader: TopicReader, topics: Topics, selection: Selection) -> dict[Source, _Case]:
+    """By reading its newest letter."""
+    cases: dict[Source, _Case] = {}
     for stored in letters(reader, topics):
         letter = stored.letter
-        known = found.get(letter.first)
-        if known is None or letter.attempt >= known.attempt:
-            found[letter.first] = _Case(
+        case = cases.get(letter.first)
+        if case is None or letter.attempt >= case.attempt:
+            cases[letter.first] = _Case(
                 attempt=letter.attempt,
                 slug=letter.slug,
-                wanted=wanted.takes(stored),
-                stray=letter.source.topic == topics.replays and letter.replay_of is None,
+                is_selected=selection.matches(stored),
+                is_stray=letter.source.topic == topics.replays and letter.replay_of is None,
                 partition=stored.partition,
                 offset=stored.offset,
             )
-    return found
+    return cases
 
 
-def _ruled_out(cases: dict[Source, _Case], most: int) -> Iterator[str]:
-    """Take out the cases that may not be sent whatever the topics hold; yields why, for each."""
+def _drop_excluded(cases: dict[Source, _Case], most: int) -> Iterator[str]:
+    """Remove the cases that may not be sent whatever the topics hold; yields the reason of each."""
     for first, case in list(cases.items()):
-        if case.stray:
+        if case.is_stray:
             why = STRAY
         elif case.attempt >= most:
             why = EXHAUSTED.format(times=quantity(case.attempt, "time"))
@@ -144,54 +148,52 @@ def _ruled_out(cases: dict[Source, _Case], most: int) -> Iterator[str]:
         yield why
 
 
-def _sent_already(reader: TopicReader, topics: Topics, cases: dict[Source, _Case]) -> Iterator[str]:
-    """Take out the cases that were sent again since their newest letter; yields why, for each."""
+def _drop_sent(reader: TopicReader, topics: Topics, cases: dict[Source, _Case]) -> Iterator[str]:
+    """Remove the cases sent again after their newest letter; yields the reason of each."""
     for records in reader.records(topics.replays) if cases else ():
         for record in records:
             try:
-                known = Replay.of(None, None, record.headers)
+                replay = Replay.of(None, None, record.headers)
             except BadReading:
                 continue  # it has a dead letter of its own
-            case = cases.get(known.first)
-            if case is not None and known.attempt > case.attempt:
-                del cases[known.first]
+            case = cases.get(replay.first)
+            if case is not None and replay.attempt > case.attempt:
+                del cases[replay.first]
                 yield SENT
 
 
-def _scored_already(
-    reader: TopicReader, topics: Topics, cases: dict[Source, _Case]
-) -> Iterator[str]:
-    """Take out the cases that have a score; yields why, for each."""
+def _drop_scored(reader: TopicReader, topics: Topics, cases: dict[Source, _Case]) -> Iterator[str]:
+    """Remove the cases that have a score; yields the reason of each."""
     ids = {first.id.encode(): first for first in cases}
     for records in reader.records(topics.scores) if cases else ():
         for record in records:
-            named = [value for name, value in record.headers if name == ID]
-            if record.value and len(named) == 1 and named[0] in ids:
-                del cases[ids.pop(named[0])]
+            names = [value for name, value in record.headers if name == ID]
+            if record.value and len(names) == 1 and names[0] in ids:
+                del cases[ids.pop(names[0])]
                 yield SCORED
 
 
 def _replays(
     reader: TopicReader, topics: Topics, cases: dict[Source, _Case], left: Counter[str]
 ) -> Iterator[list[Replay]]:
-    """The readings to send, some at a time; last those that their letter lacks."""
+    """The readings to send, some at a time; last those whose letters lack their bytes."""
     bare: list[DeadLetter] = []
     start: Positions = {}
     for case in cases.values():
         start[case.partition] = min(case.offset, start.get(case.partition, case.offset))
     places = {(case.partition, case.offset) for case in cases.values()}
     for records in reader.records(topics.dead_letters, start) if cases else ():
-        found = []
+        replays = []
         for record in records:
             if (record.partition, record.offset) in places:
                 letter = DeadLetter.of(record.key, record.value, record.headers)
                 if letter.slug in _BARE and letter.value is None:
                     bare.append(letter)
                 else:
-                    found.append(_again(letter))
-        yield found
+                    replays.append(_again(letter))
+        yield replays
     for letter in bare:
-        original = raw_records.original(reader, letter.source)
+        original = raw_records.read_original(reader, letter.source)
         if original is not None and is_cut(*original):
             left[REFUSED] += 1
             continue
@@ -206,33 +208,33 @@ def _again(letter: DeadLetter) -> Replay:
     return Replay(letter.first, letter.attempt + 1, letter.key, letter.value, letter.headers)
 
 
-def _whole(found: Message | None, letter: DeadLetter) -> DeadLetter | None:
-    """The letter with all that its reading held, which is what lies at its place; None if it lies
-    there no longer.
+def _whole(original: Message | None, letter: DeadLetter) -> DeadLetter | None:
+    """The letter with everything its reading held, which is at its place in the topic; None if the
+    reading is no longer there.
     """
-    if found is None:
+    if original is None:
         return None
-    headers = tuple(found.headers)
+    headers = tuple(original.headers)
     if letter.replay_of is not None:
         try:
-            headers = Replay.of(*found).headers
+            headers = Replay.of(*original).headers
         except BadReading:
             return None
     # A letter that is too large by its key and headers alone has neither.
-    if letter.key not in (None, found.key) or letter.headers not in ((), headers):
+    if letter.key not in (None, original.key) or letter.headers not in ((), headers):
         return None
-    return replace(letter, key=found.key, value=found.value, headers=headers)
+    return replace(letter, key=original.key, value=original.value, headers=headers)
 
 
-def _failed(trouble: Undelivered, taken: int, wanted: int, topic: str) -> ReplayFailed:
-    """That Kafka stopped taking replays when it had taken so many."""
-    chunk = trouble.deliveries[topic]
-    acknowledged = taken + chunk.acknowledged
-    delivery = Delivery(acknowledged, wanted - acknowledged - chunk.unknown, chunk.unknown)
+def _failure(error: Undelivered, sent_before: int, expected: int, topic: str) -> ReplayFailed:
+    """The error for a Kafka that stopped taking replays after `sent_before` of them."""
+    chunk = error.deliveries[topic]
+    acknowledged = sent_before + chunk.acknowledged
+    delivery = Delivery(acknowledged, expected - acknowledged - chunk.unknown, chunk.unknown)
     silent = f"no answer for {OUTWAITED_MS // 1000} s"
-    cause = silent if isinstance(trouble, Unanswered) else str(trouble.__cause__)
+    cause = silent if isinstance(error, Unanswered) else str(error.__cause__)
     return ReplayFailed(
         f"Kafka stopped taking replays ({cause}): {delivery}. The dead letters are "
-        f"where they were, so no reading is lost. Run the same command again: it looks at what "
-        f"Kafka has by then, and sends what is missing."
+        f"still in their topic, so no reading is lost. Run the same command again: it checks what "
+        f"Kafka has, and sends what is missing."
     )

@@ -1,1 +1,1 @@
-"""The whole way once, with a report."""
+"""The demo: train, stream, score and report, end to end."""

@@ -1,4 +1,4 @@
-"""The whole way once: train, register, score a stream, and account for every reading."""
+"""The demo, end to end: train, register, score a stream, and account for every reading."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from digitstream.demo import report
 from digitstream.health.query_state import QueryState
 from digitstream.installation import commands_of, embedded_kafka
 from digitstream.machine import jars, needs
-from digitstream.machine.subcommands import Command, Commands, Heard
+from digitstream.machine.subcommands import Command, Commands, OnLine
 
 REPORT = "report.json"
 LEAST_ACCURACY = 0.95
@@ -33,94 +33,95 @@ GLANCE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What the demo does and sends; faults are spread over all kinds."""
+    """What the demo sends and trains; faults are spread over all kinds."""
 
     readings: int = 10_000
     devices: int = 50
     rate: int = 500
     faults: str = "1%"
     warm_up: int = 500
-    """Readings before these, which no figure but the reconciliation's counts: the JVM compiles what
-    it runs often, so that the first seconds of a query are slower by a factor."""
+    """Readings sent first, which only the reconciliation counts: the JVM compiles hot code, so the
+    first seconds of a query are several times slower."""
     epochs: int = 3
     patience: float = 600.0
-    """Seconds that a scorer which is ready may take to the next answer, before readings that lack
-    one are called missing: a busy machine takes minutes to the first."""
+    """Seconds that a ready scorer may take to the next answer before the readings without one count
+    as missing: on a busy machine the first answer takes minutes."""
 
 
 class DemoFailed(ProgramError):
-    """The demo ran to its end, but a reading is missing or the accuracy too low."""
+    """The demo finished, but a reading is missing or the accuracy is too low."""
 
 
 def run(settings: Scoring, plan: Plan) -> report.Report:
-    """Run the demo in `settings.home`; returns the report when it is written.
+    """Run the demo in `settings.home`, and write its report.
 
-    Leaves the broker running only if it ran before. Raises CommandFailed with what stopped it.
+    Leaves the broker running only if it was running before. Raises CommandFailed, with the message
+    of the command that failed.
     """
     with ExitStack() as cleanup:
-        settings = cleanup.enter_context(_kafka(settings))
+        settings = cleanup.enter_context(_run_kafka(settings))
         ensure(settings.kafka, settings.topics, partitions=settings.partitions)
         commands = cleanup.enter_context(commands_of(settings))
-        training = _trained(commands, plan)
-        connector = needs.connector()
-        terminal.say(f"Spark reads and writes Kafka with {len(connector)} jars of its connector.")
-        scorer = _scoring(commands, settings)
-        reader = cleanup.enter_context(topic_reader.reading(settings.kafka))
+        training = _train(commands, plan)
+        connector = needs.fetch_connector()
+        terminal.say(f"Spark's Kafka connector is ready ({len(connector)} jars).")
+        scorer = _start_scorer(commands, settings)
+        reader = cleanup.enter_context(topic_reader.open_reader(settings.kafka))
         _stream(commands, scorer, reader, settings, plan, warm_up=True)
         since = Mark.now(reader, settings.topics)
         _stream(commands, scorer, reader, settings, plan, warm_up=False)
-        return _reported(reader, settings, plan, since, training)
+        return _report(reader, settings, plan, since, training)
 
 
 @contextmanager
-def _kafka(settings: Scoring) -> Iterator[Scoring]:
-    """The settings with Kafka's address; the embedded broker runs while the body does."""
+def _run_kafka(settings: Scoring) -> Iterator[Scoring]:
+    """Run the embedded broker while the body does, unless the settings name another Kafka; yields
+    the settings with its address.
+    """
     if settings.bootstrap_servers is not None:
         yield settings
         return
     with ExitStack() as running:
         with terminal.activity("Starting Kafka"):
             connected = running.enter_context(embedded_kafka(settings))
-        terminal.say(f"Kafka {jars.KAFKA_BROKER} runs at {connected.bootstrap_servers}.")
+        terminal.say(f"Kafka {jars.KAFKA_BROKER} is running at {connected.bootstrap_servers}.")
         yield connected
 
 
-def _trained(commands: Commands, plan: Plan) -> dict[str, Any]:
-    """Train, register and promote; returns what `train` reports."""
+def _train(commands: Commands, plan: Plan) -> dict[str, Any]:
+    """Train, register and promote; returns the report of `train`."""
     with terminal.activity("Training LeNet with Keras2DML on SystemDS") as news:
-        heard = partial(_without_java, news)
-        command = commands.start(["train", "--epochs", str(plan.epochs), "--json"], heard)
+        on_line = partial(_without_java, news)
+        command = commands.start(["train", "--epochs", str(plan.epochs), "--json"], on_line)
         trained: dict[str, Any] = json.loads(command.result())
     terminal.say(
         f"Trained in {trained['seconds']:.0f} s ({trained['images_per_s']:.0f} images/s): accuracy "
-        f"{trained['accuracy']:.2%} on images held out. Version {trained['version']} is champion."
+        f"{trained['accuracy']:.2%} on held-out images. Version {trained['version']} is champion."
         if trained["promoted"]
-        else f"{trained['accuracy']:.2%} on images held out. Version "
+        else f"{trained['accuracy']:.2%} on held-out images. Version "
         f"{trained['compared']['champion']} stays champion: {trained['compared']['reason']}."
     )
     return trained
 
 
-def _without_java(news: Heard, line: str) -> None:
-    """Pass on what a command of ours says, not what its JVM warns of when it starts."""
+def _without_java(news: OnLine, line: str) -> None:
+    """Pass on a command's lines, but not the warnings of its JVM at the start."""
     if not line.startswith("WARNING: "):
         news(line)
 
 
-def _scoring(commands: Commands, settings: Scoring) -> Command:
-    """Start the scorer; returns when it takes readings, however long that takes, and shows what it
-    is at until then.
-    """
-    goes_on = heartbeat.file(settings.home, "score", settings.name)
-    goes_on.unlink(missing_ok=True)
-    scorer, shown = commands.start(["score", "--engine", settings.engine]), ""
+def _start_scorer(commands: Commands, settings: Scoring) -> Command:
+    """Start the scorer, and show its progress until it takes readings, however long that takes."""
+    beat = heartbeat.file(settings.home, "score", settings.name)
+    beat.unlink(missing_ok=True)
+    scorer, last = commands.start(["score", "--engine", settings.engine]), ""
     with terminal.activity("Starting the scorer") as news:
-        while not goes_on.exists():
+        while not beat.exists():
             scorer.check()
-            latest = "".join(scorer.said[-1:])
-            if latest != shown:
+            latest = "".join(scorer.lines[-1:])
+            if latest != last:
                 _without_java(news, latest)
-                shown = latest
+                last = latest
             time.sleep(GLANCE_SECONDS)
     return scorer
 
@@ -145,19 +146,19 @@ def _stream(
             scorer.check()
             answered = now.answered - before.answered
             advance(answered, count, "")
-            if producer.ended and answered >= now.sent - before.sent:
+            if producer.has_ended and answered >= now.sent - before.sent:
                 break
     producer.result()
     if not answered:
         message = (
             f"The scorer is ready, but answered no reading within {plan.patience:.0f} s. Its log "
-            f"says what it did: {scorer.log}. Run the demo again once that is corrected."
+            f"is {scorer.log}. Fix the cause, and run the demo again."
         )
         raise DemoFailed(message)
 
 
 def _marks(reader: topic_reader.TopicReader, settings: Scoring, patience: float) -> Iterator[Mark]:
-    """How far the topics are, again and again, until there is no new answer for `patience`."""
+    """The ends of the topics, polled until there is no new answer for `patience` seconds."""
     last, moved = -1, time.monotonic()
     while time.monotonic() - moved < patience:
         now = Mark.now(reader, settings.topics)
@@ -167,7 +168,7 @@ def _marks(reader: topic_reader.TopicReader, settings: Scoring, patience: float)
         time.sleep(GLANCE_SECONDS)
 
 
-def _reported(
+def _report(
     reader: topic_reader.TopicReader,
     settings: Scoring,
     plan: Plan,
@@ -194,19 +195,19 @@ def _reported(
     return figures
 
 
-def check(made: report.Report, log: Path) -> None:
+def check_report(figures: report.Report, log: Path) -> None:
     """Raise DemoFailed if a reading is missing, or the accuracy low; `log` is the scorer's."""
     complaints = []
-    if made.unanswered:
+    if figures.unanswered:
         complaints.append(
-            f"{quantity(made.unanswered, 'reading has', 'readings have')} neither a score nor a "
+            f"{quantity(figures.unanswered, 'reading has', 'readings have')} neither a score nor a "
             f"dead letter; `digitstream reconcile` lists the gaps while the broker runs"
         )
-    if made.accuracy < LEAST_ACCURACY:
+    if figures.accuracy < LEAST_ACCURACY:
         complaints.append(
-            f"the accuracy is {made.accuracy:.2%}, below {LEAST_ACCURACY:.0%}; "
+            f"the accuracy is {figures.accuracy:.2%}, below {LEAST_ACCURACY:.0%}; "
             f"confusion-matrix.png shows which classes are mistaken"
         )
     if complaints:
-        message = f"The demo failed: {'; '.join(complaints)}. What the scorer said is in {log}."
+        message = f"The demo failed: {'; '.join(complaints)}. The scorer's log is {log}."
         raise DemoFailed(message)

@@ -1,4 +1,4 @@
-"""The report's pictures, drawn without a display."""
+"""The report's plots, drawn without a display."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ BINS = 60
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
-    """Write the learning curve, the confusion matrix and the latencies; returns the files. There is
-    no picture of what nothing is known of.
+    """Write plots of the learning curve, the confusion matrix and the latencies; returns the files.
+
+    Leaves out plots without data.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / name for name in (LEARNING_CURVE, CONFUSION_MATRIX, LATENCY)]

@@ -1,4 +1,4 @@
-"""What a run of the stream came to: its figures, from the topics alone."""
+"""The figures of a run of the stream, from the topics alone."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from digitstream.accounts.topic_reader import TopicReader
 from digitstream.accounts.topics import Mark, Reconciliation
 
 LOG_APPEND_TIME = 1
-"""Kafka's number for a record's time that the broker set when the record arrived."""
+"""Kafka's code for record times that the broker set on arrival."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The first score of each reading, column by column, N in all."""
+    """The first score of each of N readings, as columns."""
 
     predicted: NDArray[np.generic]
-    """The class (N)."""
+    """The predicted class (N)."""
     true: NDArray[np.generic]
-    """The label of those that have one, M of them."""
+    """The label of the M readings that have one."""
     labelled: NDArray[np.bool_]
-    """Which ones have a label (N)."""
+    """Which readings have a label (N)."""
     latency_ms: NDArray[np.float64]
-    """From the device's clock to the score's time in Kafka, of those with a device time."""
+    """Time from the device's clock to the score's time in Kafka, for scores with a device time."""
     arrived_ms: NDArray[np.int64]
-    """The score's time in Kafka (N), since 1970."""
+    """The score's time in Kafka (N), in milliseconds since 1970."""
     engines: tuple[str, ...]
-    """That gave them."""
+    """The engines that computed the scores."""
     by_broker: bool
-    """Whether that time is the broker's, as it stored the score, or the sender's."""
+    """Whether the broker set the score's time when it stored it, rather than the sender."""
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The figures of a demo; `training` is what `digitstream train --json` told."""
+    """The figures of a demo; `training` is the report of `digitstream train --json`."""
 
     training: Mapping[str, Any]
     scores: Scores
@@ -54,10 +54,10 @@ class Report:
     @property
     def classes(self) -> list[Any]:
         """Every class that was predicted or true."""
-        known: list[Any] = np.unique(
+        classes: list[Any] = np.unique(
             np.concatenate([self.scores.predicted, self.scores.true])
         ).tolist()
-        return known
+        return classes
 
     @property
     def confusion(self) -> NDArray[np.int64]:
@@ -71,25 +71,25 @@ class Report:
 
     @property
     def accuracy(self) -> float:
-        """The share of scored readings with a label whose prediction is the label."""
+        """The share of labelled, scored readings whose prediction is the label."""
         right = self.scores.predicted[self.scores.labelled] == self.scores.true
         return float(np.mean(right)) if len(right) else 0.0
 
     @property
     def readings_per_s(self) -> float:
-        """Readings answered by scores a second, from the first score to the last."""
+        """Scores per second, from the first score to the last."""
         arrived = self.scores.arrived_ms
         milliseconds = int(np.ptp(arrived)) if len(arrived) else 0
         return 1000 * len(arrived) / milliseconds if milliseconds else 0.0
 
     def latency(self, percent: float) -> float:
-        """The latency, in milliseconds, that this per cent of the scores kept within."""
-        known = self.scores.latency_ms
-        return float(np.percentile(known, percent)) if len(known) else 0.0
+        """This percentile of the latency, in milliseconds."""
+        latencies = self.scores.latency_ms
+        return float(np.percentile(latencies, percent)) if len(latencies) else 0.0
 
     @property
     def unanswered(self) -> int:
-        """Readings without an answer although the demo waited for it."""
+        """Readings without an answer, though the demo waited for it."""
         return self.reconciliation.total("missing") + self.reconciliation.total("in_flight")
 
     def to_json(self) -> dict[str, Any]:

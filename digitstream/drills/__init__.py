@@ -1,4 +1,4 @@
-"""Things that break, on purpose, in an installation made for it: what is promised, what is seen."""
+"""Failures caused on purpose, in an installation made for it: the promises, and the outcomes."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ __all__ = [
 ]
 
 
-def chosen(name: str) -> list[Drill]:
-    """The drill of this name; `all` are those that do not last. Raises SettingsError."""
+def select(name: str) -> list[Drill]:
+    """The drill of this name, or `all` but the lasting ones. Raises SettingsError."""
     if name == "all":
-        return [each for each in DRILLS.values() if not each.lasting]
+        return [drill for drill in DRILLS.values() if not drill.lasting]
     if name not in DRILLS:
         near = difflib.get_close_matches(name, DRILLS, n=1, cutoff=0)[0]
         message = (
-            f"There is no drill {name!r}; the nearest is {near}. `digitstream drill list` tells "
+            f"There is no drill {name!r}; the nearest is {near}. `digitstream drill list` shows "
             f"them all."
         )
         raise SettingsError(message)

@@ -1,4 +1,4 @@
-"""Drills of records that are small on the wire and large for whoever reads them."""
+"""Drills of records that are small on the wire and large in memory."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from digitstream.drills.outcome import Broken
 from digitstream.machine.subcommands import Command
 
 HEADERS = 8_000_000
-TOGETHER = 10
-"""Bombs in one fetch."""
+IN_ONE_FETCH = 10
+"""Number of bombs in one fetch."""
 
 MOST_MORE_MIB = 512
-"""What bombs may add to the scorer's Java, which without one has some 450. Whoever reads the
-headers takes more for one bomb than the 2,048 that the heap may have.
+"""What bombs may add to the scorer's Java, which takes some 450 without one. Reading the headers of
+one bomb would take more than the heap's limit of 2,048.
 """
 
 
@@ -31,7 +31,7 @@ headers takes more for one bomb than the 2,048 that the heap may have.
 )
 def _header_bomb(ground: Ground) -> str:
     bomb, sent, seen = _bomb(ground), 0, []
-    for bombs in (0, 1, TOGETHER):
+    for bombs in (0, 1, IN_ONE_FETCH):
         for _ in range(bombs):
             topic, broker = ground.settings.topics.readings, ground.settings.kafka.servers
             raw_batches.send(broker, topic, 0, bomb)
@@ -45,21 +45,23 @@ def _header_bomb(ground: Ground) -> str:
         for records in ground.reader.records(ground.settings.topics.dead_letters)
         for record in records
     ]
-    bare = [each for each in letters if each.slug == TOO_MANY_HEADERS and not each.headers]
+    bare = [letter for letter in letters if letter.slug == TOO_MANY_HEADERS and not letter.headers]
     memory = f"Java had {seen[0]} MiB without a bomb, {seen[1]} with one, {seen[2]} with ten"
-    answered = ground.all_answered(sent)
+    answered = ground.check_all_answered(sent)
     if (
-        len(bare) != 1 + TOGETHER
+        len(bare) != 1 + IN_ONE_FETCH
         or len(letters) != len(bare)
         or max(seen) - seen[0] > MOST_MORE_MIB
     ):
-        message = f"{len(bare)} of {1 + TOGETHER} bombs have such a letter; {memory}; {answered}"
+        message = (
+            f"{len(bare)} of {1 + IN_ONE_FETCH} bombs have such a letter; {memory}; {answered}"
+        )
         raise Broken(message)
     return f"bombs of {len(bomb)} bytes; {memory}; {answered}"
 
 
 def _bomb(ground: Ground) -> bytes:
-    """A good reading with all those headers, as a batch."""
+    """A batch of one good reading with HEADERS headers."""
     image = bundle.load(ground.settings.registry.resolve().folder).golden.inputs[0]
     payload = images.encode(image)
     sent = Reading("bomb", "hostile", None, images.RAW, payload, "/devices/hostile").message()
@@ -67,6 +69,6 @@ def _bomb(ground: Ground) -> bytes:
 
 
 def _java_mib(scorer: Command) -> int:
-    """The memory that the scorer's Java takes now."""
+    """The resident memory of the scorer's Java, in MiB."""
     family = psutil.Process(scorer.pid).children(recursive=True)
-    return max(each.memory_info().rss for each in family if "java" in each.name()) >> 20
+    return max(process.memory_info().rss for process in family if "java" in process.name()) >> 20

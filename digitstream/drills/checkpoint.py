@@ -1,7 +1,8 @@
-"""Drills that damage what a query stands on: its checkpoint, the topic that it reads."""
+"""Drills that damage what a query depends on: its checkpoint, and the topic that it reads."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,44 +49,44 @@ _DAMAGES: tuple[tuple[str, Callable[[Path], None]], ...] = (
 
 @drill(
     "checkpoint-damaged",
-    "A file of the checkpoint is damaged: the scorer and reconcile name it and do nothing; without "
-    "its micro-batch the next start answers that one again, with the same ids.",
+    "A file of the checkpoint is damaged: the scorer and reconcile name it and do nothing. Once "
+    "that micro-batch's files are removed, the next start answers it again, with the same ids.",
 )
 def _checkpoint_damaged(ground: Ground) -> str:
     sent = ground.send(1_000)
     ground.score("--available-now", in_a_batch=_IN_A_BATCH).result()
     for title, damage in _DAMAGES:
-        before, batch = ground.answers(), ground.batches("offsets")
+        before, batch = ground.answer_count(), ground.batches("offsets")
         file = ground.checkpoint / "offsets" / str(batch)
         damage(file)
-        for command in (ground.score("--available-now"), ground.reconciled()):
-            complaint = _complaint(command.result, f"{title} in {file} went unnoticed")
+        for command in (ground.score("--available-now"), ground.reconcile()):
+            complaint = _read_complaint(command.result, f"{title} in {file} went unnoticed")
             if str(file) not in complaint or "Traceback" in complaint:
                 raise Broken(complaint)
-        if ground.answers() != before:
+        if ground.answer_count() != before:
             message = f"readings were answered on a checkpoint with {title}"
             raise Broken(message)
         for kind in ("offsets", "commits"):
             for name in (f"{batch}", f".{batch}.crc"):
                 (ground.checkpoint / kind / name).unlink(missing_ok=True)
         ground.score("--available-now", in_a_batch=_IN_A_BATCH).result()
-    return f"{len(_DAMAGES)} damages were named and mended; {ground.all_answered(sent)}"
+    return f"{len(_DAMAGES)} damages were named and fixed; {ground.check_all_answered(sent)}"
 
 
 @drill(
     "topic-recreated",
-    "The topic of readings is deleted and made anew: the scorer stops with a sentence, and answers "
-    "the new one from its beginning when told to; no old answer counts for a new reading.",
+    "The topic of readings is deleted and recreated: the scorer stops with an explanation, and "
+    "answers the new one from its beginning if told to; no old answer counts for a new reading.",
 )
 def _topic_recreated(ground: Ground) -> str:
     ground.send(300)
     ground.score("--available-now").result()
     recreate(ground)
     sent = ground.send(500)
-    complaint = _complaint(
+    complaint = _read_complaint(
         ground.score("--available-now").result, "the scorer went on as if it was the same topic"
     )
-    if "made anew" not in complaint:
+    if not re.search("made anew|recreated", complaint):
         raise Broken(complaint)
     accounts = ground.accounts()
     if accounts.total("in_flight") != sent or accounts.earlier != 300:
@@ -99,11 +100,13 @@ def _topic_recreated(ground: Ground) -> str:
         message = f"the status says that {waiting} of {sent} readings wait"
         raise Broken(message)
     ground.score("--available-now", "--skip-lost").result()
-    return f"the scorer stopped; then {ground.all_answered(sent)}, answers to the old topic 300"
+    return (
+        f"the scorer stopped; then {ground.check_all_answered(sent)}, answers to the old topic 300"
+    )
 
 
 def recreate(ground: Ground) -> None:
-    """Delete the topic of readings and make it anew."""
+    """Delete the topic of readings and create it again."""
     settings, topic = ground.settings, ground.settings.topics.readings
     admin = KafkaAdminClient(**arguments(settings.kafka))
     with looking(settings.kafka) as log:
@@ -114,8 +117,8 @@ def recreate(ground: Ground) -> None:
         until(lambda: log.topic_ids([topic]), f"{topic} is there again")
 
 
-def _complaint(run: Callable[[], object], otherwise: str) -> str:
-    """What a command says that fails; raises Broken if it does not fail."""
+def _read_complaint(run: Callable[[], object], otherwise: str) -> str:
+    """The message of a command that must fail; raises Broken if it does not."""
     try:
         run()
     except CommandFailed as failure:

@@ -1,4 +1,4 @@
-"""A drill: what it breaks, what is promised of that, and the function that tries it."""
+"""A drill: what it breaks, what is promised, and the function that tries it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from digitstream.drills.ground.ground import Ground
 
 Try = Callable[["Ground"], str]
-"""Breaks something on a ground of its own and returns what was seen.
+"""Breaks something on a ground of its own, and returns what was observed.
 
-Raises Broken if the promise was not kept, and Impossible where this machine does not let it try.
+Raises Broken if the promise was not kept, and Impossible if this machine does not allow the drill.
 """
 
 
 @dataclass(frozen=True)
 class Drill:
-    """Something to break; a `lasting` one only when it is asked for by its name."""
+    """Something to break. `all` leaves out a `lasting` one."""
 
     name: str
     promise: str
@@ -31,27 +31,27 @@ class Drill:
 
 
 DRILLS: dict[str, Drill] = {}
-"""Every drill by its name; `all` runs them in this order, but for those that last."""
+"""Every drill by its name, in the order in which `all` runs them, without the lasting ones."""
 
 
 def drill(name: str, promise: str, *, lasting: bool = False) -> Callable[[Try], Try]:
-    """Make a function the drill of this name."""
+    """Register a function as the drill of this name."""
 
-    def keep(attempt: Try) -> Try:
+    def register(attempt: Try) -> Try:
         DRILLS[name] = Drill(name, promise, attempt, lasting)
         return attempt
 
-    return keep
+    return register
 
 
-def tried(each: Drill, ground: Ground) -> Outcome:
-    """What comes of a drill on a ground."""
-    began = time.monotonic()
-    kept: bool | None
+def run(drill: Drill, ground: Ground) -> Outcome:
+    """Run a drill on a ground."""
+    start = time.monotonic()
+    is_kept: bool | None
     try:
-        seen, kept = each.attempt(ground), True
-    except Impossible as why:
-        seen, kept = str(why), None
-    except DigitstreamError as fault:
-        seen, kept = str(fault), False
-    return Outcome(each.name, each.promise, seen, kept, round(time.monotonic() - began, 1))
+        seen, is_kept = drill.attempt(ground), True
+    except Impossible as error:
+        seen, is_kept = str(error), None
+    except DigitstreamError as error:
+        seen, is_kept = str(error), False
+    return Outcome(drill.name, drill.promise, seen, is_kept, round(time.monotonic() - start, 1))

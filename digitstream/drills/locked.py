@@ -1,4 +1,4 @@
-"""A drill of users whose rights or passwords are taken away while their programs run."""
+"""A drill of users whose rights or passwords are revoked while their programs run."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from digitstream.drills.ground.ground import ENGINE, Ground, until
 from digitstream.drills.outcome import NOTHING_LOST, Broken
 from digitstream.installation import adopt, commands_of, start_kafka
 from digitstream.kafka import security, server
-from digitstream.kafka.acls import PROGRAMS, Right, give, rights
+from digitstream.kafka.acls import PROGRAMS, Right, grant, rights
 from digitstream.machine.subcommands import Command, CommandFailed
 
 SESSION_MS = 3_000
-"""How soon a broker notices that a password does not count any more."""
+"""How soon a broker notices that a password is no longer valid."""
 
 _NO_FILE = Path("no-such.toml")
 _SCORER, _PRODUCER = (("--kafka-profile", user) for user in ("scorer", "producer"))
@@ -38,60 +38,64 @@ _SCORER, _PRODUCER = (("--kafka-profile", user) for user in ("scorer", "producer
 @drill(
     "user-revoked",
     "The scorer's right to write scores, then its password, and the producer's right to write "
-    "readings are taken away while they work: each stops with a sentence that says what it lacks, "
-    "nothing is lost, and it goes on once it may.",
+    "readings are revoked while they work: each stops and says what it lacks, nothing is lost, and "
+    "it goes on once it may.",
 )
 def _user_revoked(ground: Ground) -> str:
-    with _locked(ground) as (locked, admin):
-        topics = locked.settings.topics
+    with _start_secured(ground) as (secured, admin):
+        topics = secured.settings.topics
         write_scores = Right("scorer", "WRITE", topics.scores)
-        sent = locked.send(1_000, *_PRODUCER)
+        sent = secured.send(1_000, *_PRODUCER)
         revocations: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-            topics.scores: (lambda: admin.take(write_scores), lambda: admin.give(write_scores)),
+            topics.scores: (lambda: admin.revoke(write_scores), lambda: admin.grant(write_scores)),
             "[Aa]uthentication": (
-                lambda: admin.lock_out("scorer"),
-                lambda: admin.let_in("scorer"),
+                lambda: admin.invalidate_password("scorer"),
+                lambda: admin.restore_password("scorer"),
             ),
         }
         sentences = []
-        for lacking, (take, give_back) in revocations.items():
-            scorer = locked.score(*_SCORER)
-            locked.await_said(scorer, "Ready: ")  # what it says of its start is another sentence
-            locked.await_answers(sent, scorer)
-            locked.tell("takes a right or a password away")
-            take()
-            sent += locked.send(1_000, *_PRODUCER)
-            sentences.append(_sentence(scorer, rf"does not let scorer .*{lacking}.*{NOTHING_LOST}"))
-            locked.tell("gives it back")
-            give_back()
-            locked.score("--available-now", *_SCORER).result()
-        sent += _sending_revoked(locked, admin)
-        locked.score("--available-now", *_SCORER).result()
-        return f"it said: {sentences[0][:120]}...; then {locked.all_answered(sent)}"
+        for lacking, (revoke, grant_again) in revocations.items():
+            scorer = secured.score(*_SCORER)
+            secured.await_line(scorer, "Ready: ")  # what it says of its start is another sentence
+            secured.await_answers(sent, scorer)
+            secured.announce("revokes a right or a password")
+            revoke()
+            sent += secured.send(1_000, *_PRODUCER)
+            sentences.append(
+                _await_failure(scorer, rf"does not let scorer .*{lacking}.*{NOTHING_LOST}")
+            )
+            secured.announce("grants it again")
+            grant_again()
+            secured.score("--available-now", *_SCORER).result()
+        sent += _revoke_producer(secured, admin)
+        secured.score("--available-now", *_SCORER).result()
+        return f"it said: {sentences[0][:120]}...; then {secured.check_all_answered(sent)}"
 
 
-def _sending_revoked(locked: Ground, admin: _Admin) -> int:
-    """Take the producer's right away while it sends, and give it back; how many readings came."""
-    topic = locked.settings.topics.readings
+def _revoke_producer(secured: Ground, admin: _Admin) -> int:
+    """Revoke the producer's right while it sends, and grant it again; returns how many readings
+    were stored.
+    """
+    topic = secured.settings.topics.readings
     right = Right("producer", "WRITE", topic)
 
     def stored() -> int:
-        return sum(locked.reader.end(topic).values())
+        return sum(secured.reader.end(topic).values())
 
     before = stored()
-    producer = locked.sending(50_000, *_PRODUCER, rate="500")
+    producer = secured.start_sending(50_000, *_PRODUCER, rate="500")
     until(lambda: stored() > before, "a reading sent")
-    locked.tell("takes the producer's right away")
-    admin.take(right)
-    _sentence(producer, "[Aa]uthoriz|may not|does not let")
-    admin.give(right)
-    locked.send(500, *_PRODUCER)
+    secured.announce("revokes the producer's right")
+    admin.revoke(right)
+    _await_failure(producer, "[Aa]uthoriz|may not|does not let")
+    admin.grant(right)
+    secured.send(500, *_PRODUCER)
     return stored() - before
 
 
-def _sentence(command: Command, pattern: str) -> str:
-    """What a command says that ends because it lacks something; raises Broken if it does not."""
-    until(lambda: command.ended, "the end of a program without its right")
+def _await_failure(command: Command, pattern: str) -> str:
+    """Wait for a command to fail; returns its message. Raises Broken if that lacks `pattern`."""
+    until(lambda: command.has_ended, "the end of a program without its right")
     try:
         command.result()
     except CommandFailed as failure:
@@ -105,29 +109,29 @@ def _sentence(command: Command, pattern: str) -> str:
 
 
 class _Admin:
-    """Who may give and take rights and passwords."""
+    """Grants and revokes rights and passwords."""
 
     def __init__(self, home: Path, client: KafkaAdminClient) -> None:
         self._home, self._client = home, client
 
-    def give(self, right: Right) -> None:
-        """Give a right."""
+    def grant(self, right: Right) -> None:
+        """Grant a right."""
         self._client.create_acls([right.acl])
 
-    def take(self, right: Right) -> None:
-        """Take a right away."""
+    def revoke(self, right: Right) -> None:
+        """Revoke a right."""
         [(_, acls, _)] = self._client.delete_acls([right.acl])
         if not acls:
-            message = f"{right.user} did not have the right that was to be taken"
+            message = f"{right.user} did not have the right that was to be revoked"
             raise Broken(message)
 
-    def lock_out(self, user: str) -> None:
-        """Let a user's passwords count no more."""
+    def invalidate_password(self, user: str) -> None:
+        """Invalidate a user's passwords."""
         for name in self._mechanisms:
             self._alter(UserScramCredentialDeletion(user, name))
 
-    def let_in(self, user: str) -> None:
-        """Let the password of a user's profile count again."""
+    def restore_password(self, user: str) -> None:
+        """Make the password of a user's profile valid again."""
         password = (security.folder(self._home) / f"{user}.password").read_text("utf-8")
         for name in self._mechanisms:
             self._alter(UserScramCredentialUpsertion(user, name, password))
@@ -137,18 +141,18 @@ class _Admin:
         return [name for name in security.MECHANISMS if name.startswith("SCRAM")]
 
     def _alter(self, alteration: object) -> None:
-        """Kafka takes one change of a user at a time."""
+        """Change a user; Kafka takes one change at a time."""
         faults = self._client.alter_user_scram_credentials([alteration])
         if any(faults.values()):
             raise AccessDenied(json.dumps(faults))
 
 
 @contextmanager
-def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
-    """A ground with a Kafka of its own that lets in only whom it knows, and who gives rights."""
+def _start_secured(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
+    """A ground with a secured Kafka of its own, and the admin of that."""
     with tempfile.TemporaryDirectory(prefix="digitstream-locked-") as name:
         home = Path(name)
-        kafka = start_kafka(home, locked=True, session_ms=SESSION_MS)
+        kafka = start_kafka(home, secure=True, session_ms=SESSION_MS)
         try:
             settings = _settings(home, ground, "reader")
             champion = bundle.load(ground.settings.registry.resolve().folder)
@@ -156,7 +160,7 @@ def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
             admin = _settings(home, ground, "admin").kafka
             users = {program: program for program in PROGRAMS}
             topics = settings.topics
-            give(admin, [*rights(topics, users, settings.prefix, create=False)], topics, 2)
+            grant(admin, [*rights(topics, users, settings.prefix, create=False)], topics, 2)
             anybody = replace(
                 ground.settings,
                 home=home,
@@ -165,10 +169,13 @@ def _locked(ground: Ground) -> Iterator[tuple[Ground, _Admin]]:
             )
             with (
                 commands_of(anybody) as commands,
-                topic_reader.reading(settings.kafka) as reader,
-                _client(admin) as client,
+                topic_reader.open_reader(settings.kafka) as reader,
+                _open_client(admin) as client,
             ):
-                yield Ground(settings, commands, reader, tell=ground.tell), _Admin(home, client)
+                yield (
+                    Ground(settings, commands, reader, announce=ground.announce),
+                    _Admin(home, client),
+                )
         finally:
             server.stop(home)
 
@@ -180,7 +187,7 @@ def _settings(home: Path, ground: Ground, profile: str) -> Scoring:
 
 
 @contextmanager
-def _client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
+def _open_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
     with reaching(kafka):
         client = KafkaAdminClient(**arguments(kafka))
     try:

@@ -1,4 +1,4 @@
-"""Drills of versions that must not score."""
+"""Drills of model versions that must not score."""
 
 from __future__ import annotations
 
@@ -18,70 +18,70 @@ from digitstream.drills.outcome import Broken, Impossible
 from digitstream.machine.subcommands import Command
 
 Spoil = Callable[[Path, Golden], Golden]
-"""Spoils the files of a bundle, and returns the golden set that it says it keeps to."""
+"""Spoils the files of a bundle, and returns the golden set to write into its manifest."""
 
 
 @drill(
     "broken-model",
-    "A version is promoted that cannot be loaded, then one that gives other answers than it was "
-    "trained to: neither takes over, and the one before goes on.",
+    "A version that cannot be loaded is promoted, then one whose answers differ from its golden "
+    "set: neither takes over, and the previous version goes on.",
 )
 def _broken_model(ground: Ground) -> str:
-    sent, scorer, good = _begun(ground)
+    sent, scorer, good = _start(ground)
     registry = ground.settings.registry
-    for number, spoil in enumerate((_unreadable, _another), start=1):
-        _promoted(ground, good, spoil)
-        ground.await_said(scorer, "cannot be champion", number)
+    for number, spoil in enumerate((_make_unreadable, _change_answers), start=1):
+        _promote_spoilt(ground, good, spoil)
+        ground.await_line(scorer, "cannot be champion", number)
         sent += ground.send(1_000)
         ground.await_answers(sent, scorer)
     scorer.stop()
     registry.remove(registry.resolve().version, CHAMPION, "spoilt on purpose", instead=good)
-    return f"both were refused, loudly; {ground.all_answered(sent)}"
+    return f"both were refused, loudly; {ground.check_all_answered(sent)}"
 
 
 @drill(
     "raising-model",
-    "A version is promoted that raises for some readings, though not for its golden set: the one "
-    "before answers the micro-batch in which it did, and has its place again.",
+    "A version is promoted that fails for some readings, but not for its golden set: the previous "
+    "version answers that micro-batch, and is champion again.",
 )
 def _raising_model(ground: Ground) -> str:
-    sent, scorer, good = _begun(ground)
+    sent, scorer, good = _start(ground)
     registry = ground.settings.registry
-    bad = _promoted(ground, good, _by_some)
-    ground.await_said(scorer, f"Version {bad} of ")
+    bad = _promote_spoilt(ground, good, _take_groups_only)
+    ground.await_line(scorer, f"Version {bad} of ")
     sent += ground.send(1_001)
     ground.await_done(sent, scorer)
     scorer.stop()
-    _told(scorer, "failed a micro-batch", 1)
+    _check_lines(scorer, "failed a micro-batch", 1)
     if registry.resolve().version != good:
         message = f"version {bad}, which raised, is still champion"
         raise Broken(message)
-    return f"it was rolled back, loudly; {ground.all_answered(sent)}"
+    return f"it was rolled back, loudly; {ground.check_all_answered(sent)}"
 
 
-def _begun(ground: Ground) -> tuple[int, Command, str]:
-    """A scorer at work: how many readings it has answered, itself, and the version that it has."""
+def _start(ground: Ground) -> tuple[int, Command, str]:
+    """Start a scorer; returns how many readings it has answered, itself, and its model version."""
     sent = ground.send(1_000)
     scorer = ground.score()
     ground.await_answers(sent, scorer)
     return sent, scorer, ground.settings.registry.resolve().version
 
 
-def _promoted(ground: Ground, good: str, spoil: Spoil) -> str:
-    """Register a version like the good one, but spoilt, and promote it; returns which it is."""
+def _promote_spoilt(ground: Ground, good: str, spoil: Spoil) -> str:
+    """Register a spoilt copy of the good version, and promote it; returns its version."""
     registry = ground.settings.registry
-    made = bundle.load(registry.fetch(good).folder)
+    original = bundle.load(registry.fetch(good).folder)
     folder = ground.settings.home / spoil.__name__
-    shutil.copytree(made.folder, folder)
-    golden = spoil(folder, made.golden)
+    shutil.copytree(original.folder, folder)
+    golden = spoil(folder, original.golden)
     spoilt = bundle.write(
         folder,
-        name=made.manifest.name,
-        input_shape=made.manifest.input_shape,
-        classes=made.manifest.classes,
-        scaling=made.manifest.scaling,
-        versions=made.manifest.versions,
-        data_sha256=made.manifest.data_sha256,
+        name=original.manifest.name,
+        input_shape=original.manifest.input_shape,
+        classes=original.manifest.classes,
+        scaling=original.manifest.scaling,
+        versions=original.manifest.versions,
+        data_sha256=original.manifest.data_sha256,
         metrics={},
         golden=golden,
     )
@@ -90,25 +90,25 @@ def _promoted(ground: Ground, good: str, spoil: Spoil) -> str:
     return version
 
 
-def _told(scorer: Command, what: str, often: int) -> None:
-    """Raise Broken unless the scorer told so often of a version."""
-    told = sum(what in line for line in scorer.said)
-    if told < often:
-        message = f"the scorer told of {told} of {often} versions that may not score"
+def _check_lines(scorer: Command, what: str, often: int) -> None:
+    """Raise Broken unless so many of the scorer's lines contain `what`."""
+    count = sum(what in line for line in scorer.lines)
+    if count < often:
+        message = f"the scorer reported {count} of {often} versions that may not score"
         raise Broken(message)
 
 
-def _unreadable(folder: Path, golden: Golden) -> Golden:
+def _make_unreadable(folder: Path, golden: Golden) -> Golden:
     (folder / bundle.ONNX).write_bytes(b"no model at all")
     return golden
 
 
-def _another(folder: Path, golden: Golden) -> Golden:
+def _change_answers(folder: Path, golden: Golden) -> Golden:
     return golden._replace(probabilities=np.roll(golden.probabilities, 1, axis=1))
 
 
-def _by_some(folder: Path, golden: Golden) -> Golden:
-    """Let the model take images by fours only (or twos), as if it was exported so."""
+def _take_groups_only(folder: Path, golden: Golden) -> Golden:
+    """Make the model accept images only in groups of four (or two)."""
     import onnx
 
     some = math.gcd(len(golden.inputs), 4)
@@ -120,14 +120,14 @@ def _by_some(folder: Path, golden: Golden) -> Golden:
     shape = golden.inputs.shape[1:]
     for node in model.graph.node:
         node.input[:] = ["X as before" if name == "X" else name for name in node.input]
-    given = "X"
+    source = "X"
     for place, (name, into) in enumerate(
         {"X by some": [-1, some, *shape], "X as before": [-1, *shape]}.items()
     ):
         sizes = onnx.numpy_helper.from_array(np.array(into), f"sizes of {name}")
         model.graph.initializer.append(sizes)
-        made = onnx.helper.make_node("Reshape", [given, sizes.name], [name])
-        model.graph.node.insert(place, made)
-        given = name
+        reshape = onnx.helper.make_node("Reshape", [source, sizes.name], [name])
+        model.graph.node.insert(place, reshape)
+        source = name
     onnx.save(model, file)
     return golden

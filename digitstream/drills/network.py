@@ -1,4 +1,4 @@
-"""Drills of what lies between machines: a broker is lost, the network is cut, clocks jump."""
+"""Drills of failures between machines: a broker is lost, the network is cut, clocks jump."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from digitstream.drills.drill import drill
 from digitstream.drills.ground.cluster import cluster, leader
 from digitstream.drills.ground.ground import Ground, is_root
 from digitstream.drills.outcome import Impossible
-from digitstream.drills.stalled import all_accounted
+from digitstream.drills.stalled import check_all_accounted
 from digitstream.machine.subcommands import CommandFailed, Commands
 
 _COUNT, _RATE = 15_000, "300"
@@ -34,52 +34,54 @@ _FAKETIME = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/li
 
 @drill(
     "leader-lost",
-    "Of three brokers (replication 3, min.insync.replicas 2) the one that leads the readings is "
-    "killed while readings come: the producer outwaits it or ends with exact counts, the scorer "
-    "goes on or stops with a sentence, and nothing is lost.",
+    "Of three brokers (replication 3, min.insync.replicas 2) the leader of the readings is killed "
+    "while readings arrive: the producer waits it out or ends with exact counts, the scorer goes "
+    "on or stops with an explanation, and nothing is lost.",
 )
 def _leader_lost(ground: Ground) -> str:
     with cluster(ground, 3) as (elsewhere, nodes):
         scorer = elsewhere.score()
-        sending = elsewhere.sending(_COUNT, rate=_RATE)
+        sending = elsewhere.start_sending(_COUNT, rate=_RATE)
         elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
         number = leader(elsewhere, elsewhere.settings.topics.readings, 0)
         lost = next(node for node in nodes if node.number == number)
         lost.kill()
-        seen = all_accounted(elsewhere, _COUNT, sending, scorer)
+        seen = check_all_accounted(elsewhere, _COUNT, sending, scorer)
         return f"broker {number} of 3 was lost; {seen}"
 
 
 @drill(
     "partition",
-    "The network between Kafka and everybody else is cut for 30 seconds while readings come: the "
-    "producer outwaits it or ends with exact counts, the scorer goes on or stops with a sentence, "
-    "and nothing is lost.",
+    "The network between Kafka and all clients is cut for 30 seconds while readings arrive: the "
+    "producer waits it out or ends with exact counts, the scorer goes on or stops with an "
+    "explanation, and nothing is lost.",
 )
 def _partition(ground: Ground) -> str:
-    with _namespace() as name, cluster(ground, 1, _HOST, ("ip", "netns", "exec", name)) as made:
-        elsewhere, _ = made
+    with (
+        _network_namespace() as name,
+        cluster(ground, 1, _HOST, ("ip", "netns", "exec", name)) as (elsewhere, _),
+    ):
         scorer = elsewhere.score()
-        sending = elsewhere.sending(_COUNT, rate=_RATE)
+        sending = elsewhere.start_sending(_COUNT, rate=_RATE)
         elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
-        elsewhere.tell(f"cuts the network for {_CUT_SECONDS:.0f} s")
+        elsewhere.announce(f"cuts the network for {_CUT_SECONDS:.0f} s")
         _ip("link", "set", f"{name}-out", "down")
         time.sleep(_CUT_SECONDS)
         _ip("link", "set", f"{name}-out", "up")
-        return all_accounted(elsewhere, _COUNT, sending, scorer)
+        return check_all_accounted(elsewhere, _COUNT, sending, scorer)
 
 
 @drill(
     "clock-strobe",
-    "The clocks of scorer and broker jump by hours, there and back, every other second: each "
+    "The clocks of scorer and broker jump by hours, back and forth, every other second: each "
     "reading is answered once, and nothing is lost.",
 )
 def _clock_strobe(ground: Ground) -> str:
     library = next((file for at in _FAKETIME if (file := _library(at)).exists()), None)
     if library is None:
         message = (
-            "Clocks can only be faked with libfaketime, which is not here. Install it: Debian's "
-            "package is faketime."
+            "Clocks can only be faked with libfaketime, which is not installed. Install it: "
+            "Debian's package is faketime."
         )
         raise Impossible(message)
     offset = ground.settings.home / "clock-offset"
@@ -101,20 +103,20 @@ def _clock_strobe(ground: Ground) -> str:
         settings = {**elsewhere.commands.settings, **environ}
         with Commands(elsewhere.commands.logs, settings) as commands:
             scorer = replace(elsewhere, commands=commands).score()
-            sending = elsewhere.sending(_COUNT // 3, rate=_RATE)
+            sending = elsewhere.start_sending(_COUNT // 3, rate=_RATE)
             elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
-            elsewhere.tell(f"lets the clocks jump {_STROBES} times")
+            elsewhere.announce(f"lets the clocks jump {_STROBES} times")
             for number in range(_STROBES):
                 _jump(offset, 7200 if number % 2 else -7200)
                 time.sleep(_STROBE_SECONDS)
             _jump(offset, 0)
-            seen = all_accounted(elsewhere, _COUNT // 3, sending, scorer)
+            seen = check_all_accounted(elsewhere, _COUNT // 3, sending, scorer)
     return f"{_STROBES} jumps of two hours; {seen}"
 
 
 @contextmanager
-def _namespace() -> Iterator[str]:
-    """A network namespace with a wire to it, whose end there is _HOST; returns its name."""
+def _network_namespace() -> Iterator[str]:
+    """Create a network namespace with a link to it, whose far end is _HOST; yields its name."""
     name = "ds-drill"
     if not is_root() or shutil.which("ip") is None:
         message = "A network namespace needs root and `ip` (Debian's iproute2). Run this as root."
@@ -128,7 +130,7 @@ def _namespace() -> Iterator[str]:
         for device in ("eth0", "lo"):
             _ip("-n", name, "link", "set", device, "up")
     except CommandFailed as exc:
-        message = f"This machine makes no network namespace ({exc})."
+        message = f"This machine cannot create a network namespace ({exc})."
         raise Impossible(message) from exc
     try:
         yield name
@@ -138,7 +140,7 @@ def _namespace() -> Iterator[str]:
 
 
 def _ip(*words: str) -> None:
-    """Run `ip`; raises CommandFailed with what it says."""
+    """Run `ip`; raises CommandFailed with its message."""
     done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise CommandFailed(done.stderr.strip() or f"`ip {' '.join(words)}` failed")
@@ -149,5 +151,5 @@ def _library(folder: str) -> Path:
 
 
 def _jump(file: Path, seconds: int) -> None:
-    """Let the faked clock be so many seconds off."""
+    """Set the faked clock off by so many seconds."""
     file.write_text(f"{seconds:+d}s", "utf-8")

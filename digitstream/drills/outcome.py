@@ -1,4 +1,4 @@
-"""What comes of a drill."""
+"""The outcome of a drill."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from contract.errors import ProgramError
 
 NOTHING_LOST = "Nothing is lost"
-"""What a program says that had to stop, and goes on where it stopped."""
+"""Part of the message of a program that had to stop and will resume where it stopped."""
 
 
 class Broken(ProgramError):
@@ -15,12 +15,12 @@ class Broken(ProgramError):
 
 
 class Impossible(ProgramError):
-    """This machine does not let a drill do what it has to do."""
+    """This machine does not allow what a drill has to do."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a drill; `kept` is None where it could not be tried."""
+    """The outcome of a drill; `kept` is None if it could not be tried."""
 
     name: str
     promise: str

@@ -1,4 +1,4 @@
-"""Drills that break what the scorer stands on: Kafka, the disk."""
+"""Drills that break what the scorer depends on: Kafka, the disk."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from digitstream.machine.subcommands import CommandFailed
 _DISK_BYTES = 1 << 20
 
 
-@drill("broker-5s", "Kafka is killed and back after 5 seconds: the scorer outwaits it.")
+@drill("broker-5s", "Kafka is killed and back after 5 seconds: the scorer waits it out.")
 def _broker_5s(ground: Ground) -> str:
     return _without_broker(ground, 5, outwaits=True)
 
 
 @drill(
     "broker-60s",
-    "Kafka is killed and back after 60 seconds: the scorer outwaits it, or stops with a sentence "
-    "and goes on at the next start.",
+    "Kafka is killed and back after 60 seconds: the scorer waits it out, or stops with an "
+    "explanation and goes on at the next start.",
 )
 def _broker_60s(ground: Ground) -> str:
     return _without_broker(ground, 60, outwaits=False)
@@ -37,7 +37,7 @@ def _without_broker(ground: Ground, seconds: int, *, outwaits: bool) -> str:
     scorer = ground.score()
     ground.await_answers(2_000, scorer)
     kill_broker(ground)
-    ground.tell(f"is without Kafka for {seconds} s")
+    ground.announce(f"is without Kafka for {seconds} s")
     time.sleep(seconds)
     restart_broker(ground)
     try:
@@ -48,19 +48,20 @@ def _without_broker(ground: Ground, seconds: int, *, outwaits: bool) -> str:
         if outwaits or NOTHING_LOST not in str(stopped):
             raise
         ground.score("--available-now").result()
-        how = "the scorer stopped with a sentence, and went on at its next start"
-    return f"{how}; {ground.all_answered(sent)}"
+        how = "the scorer stopped with an explanation, and went on at its next start"
+    return f"{how}; {ground.check_all_answered(sent)}"
 
 
 @drill(
-    "new-partitions", "The topic of readings gets more partitions: they are read from the first on."
+    "new-partitions",
+    "The topic of readings gets more partitions: they are read from their first record on.",
 )
 def _new_partitions(ground: Ground) -> str:
     topic = ground.settings.topics.readings
     sent = ground.send(1_000)
     scorer = ground.score()
     ground.await_answers(sent, scorer)
-    ground.tell("adds partitions")
+    ground.announce("adds partitions")
     admin = KafkaAdminClient(**arguments(ground.settings.kafka))
     admin.create_partitions({topic: 5})
     admin.close()
@@ -70,13 +71,13 @@ def _new_partitions(ground: Ground) -> str:
     ground.await_answers(sent, scorer)
     scorer.stop()
     used = sum(part.scored > 0 for part in ground.accounts().partitions)
-    return f"{used} of 5 partitions were written and read; {ground.all_answered(sent)}"
+    return f"{used} of 5 partitions were written and read; {ground.check_all_answered(sent)}"
 
 
 @drill(
     "retention",
-    "Kafka forgets readings while the scorer rests: it tells which, with their offsets, does "
-    "nothing, and goes on without them only when told to.",
+    "Kafka deletes readings while the scorer is stopped: it reports their offsets, does nothing, "
+    "and goes on without them only if told to.",
 )
 def _retention(ground: Ground) -> str:
     topic = ground.settings.topics.readings
@@ -85,34 +86,37 @@ def _retention(ground: Ground) -> str:
     ground.send(2_000)
     with looking(ground.settings.kafka) as log:
         ends = log.end([topic])[topic]
-    ground.tell("lets Kafka forget readings")
+    ground.announce("makes Kafka delete readings")
     admin = KafkaAdminClient(**arguments(ground.settings.kafka))
     admin.delete_records({TopicPartition(topic, part): end - 100 for part, end in ends.items()})
     admin.close()
-    before = ground.answers()
+    before = ground.answer_count()
     try:
         ground.score("--available-now").result()
     except CommandFailed as stopped:
-        told = str(stopped)
+        complaint = str(stopped)
     else:
         message = "the scorer went on as if nothing was lost"
         raise Broken(message)
     lost = [f"{topic}/{part} from" for part in ends]
-    if not all(where in told for where in lost) or ground.answers() != before:
-        message = f"it said: {told}"
+    if not all(where in complaint for where in lost) or ground.answer_count() != before:
+        message = f"it said: {complaint}"
         raise Broken(message)
     ground.score("--available-now", "--skip-lost").result()
-    kept = ground.answers() - before
-    if kept != 100 * len(ends):
-        message = f"{kept} of {100 * len(ends)} readings that are there were answered"
+    answered = ground.answer_count() - before
+    if answered != 100 * len(ends):
+        message = f"{answered} of {100 * len(ends)} readings that are there were answered"
         raise Broken(message)
-    return f"it told all {len(ends)} ranges and stopped; with --skip-lost {kept} of {kept} answered"
+    return (
+        f"it reported all {len(ends)} ranges and stopped; with --skip-lost {answered} of "
+        f"{answered} answered"
+    )
 
 
 @drill(
     "full-disk",
-    "The disk of the checkpoint is full: the scorer stops with a sentence, and goes on when there "
-    "is room.",
+    "The disk of the checkpoint is full: the scorer stops with an explanation, and goes on when "
+    "there is room.",
 )
 def _full_disk(ground: Ground) -> str:
     small = ground.settings.home / "small"
@@ -129,26 +133,26 @@ def _full_disk(ground: Ground) -> str:
         scorer = ground.score(in_a_batch=100)
         ground.await_answers(500, scorer)
         ballast = small / "ballast"
-        ground.tell("fills the disk of the checkpoint")
+        ground.announce("fills the disk of the checkpoint")
         fill(ballast)
         try:
             ground.await_answers(sent, scorer)
         except CommandFailed as stopped:
-            told = str(stopped)
+            complaint = str(stopped)
         else:
             message = "the scorer did not notice that the disk is full"
             raise Broken(message)
-        if NOTHING_LOST not in told:
-            raise Broken(told)
+        if NOTHING_LOST not in complaint:
+            raise Broken(complaint)
         ballast.unlink()
         ground.score("--available-now").result()
-        return f"it said: {told[:160]}...; then {ground.all_answered(sent)}"
+        return f"it said: {complaint[:160]}...; then {ground.check_all_answered(sent)}"
     finally:
         subprocess.run(["umount", "-l", str(small)], capture_output=True, check=False)
 
 
 def fill(file: os.PathLike[str]) -> None:
-    """Write a file until there is no room."""
+    """Write a file until the disk is full."""
     with open(file, "wb", buffering=0) as ballast:
         try:
             while True:
@@ -159,7 +163,7 @@ def fill(file: os.PathLike[str]) -> None:
 
 @drill(
     "second-scorer",
-    "A second scorer is started on the same checkpoint: it is refused, and the first goes on.",
+    "A second scorer is started on the same checkpoint: it is refused, and the first one goes on.",
 )
 def _second_scorer(ground: Ground) -> str:
     sent = ground.send(1_000)
@@ -168,13 +172,13 @@ def _second_scorer(ground: Ground) -> str:
     try:
         ground.score("--available-now").result()
     except CommandFailed as refused:
-        told = str(refused)
+        complaint = str(refused)
     else:
         message = "both scored"
         raise Broken(message)
     sent += ground.send(500)
     ground.await_answers(sent, scorer)
     scorer.stop()
-    if "Another process scores" not in told:
-        raise Broken(told)
-    return f"refused; {ground.all_answered(sent)}"
+    if "Another process scores" not in complaint:
+        raise Broken(complaint)
+    return f"refused; {ground.check_all_answered(sent)}"

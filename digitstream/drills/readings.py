@@ -1,4 +1,4 @@
-"""Drills of what devices send: bad, too much, late, twice."""
+"""Drills of readings as devices send them: bad, too many, with wrong clocks, twice."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ SKEW_HOURS = 7
 
 @drill(
     "poison",
-    "All readings are bad, every kind at once: each becomes a dead letter, and the stream goes on.",
+    "All readings are bad, of every kind: each becomes a dead letter, and the stream goes on.",
 )
 def _poison(ground: Ground) -> str:
     bad, good = ground.send(3_000, "--faults", BAD), ground.send(500)
     ground.score("--available-now").result()
-    seen, found = ground.all_answered(bad + good), ground.accounts()
-    if (found.total("dead_lettered"), found.total("scored")) != (bad, good):
+    seen, accounts = ground.check_all_answered(bad + good), ground.accounts()
+    if (accounts.total("dead_lettered"), accounts.total("scored")) != (bad, good):
         message = f"{bad} bad and {good} good readings were sent; {seen}"
         raise Broken(message)
     return seen
@@ -28,7 +28,7 @@ def _poison(ground: Ground) -> str:
 
 @drill(
     "burst",
-    "Ten times the usual rate for some seconds: micro-batches stay bounded, the backlog drains.",
+    "Readings come at ten times the usual rate: micro-batches stay bounded, the backlog drains.",
 )
 def _burst(ground: Ground) -> str:
     scorer = ground.score(in_a_batch=LIMIT)
@@ -37,17 +37,17 @@ def _burst(ground: Ground) -> str:
     sent += ground.send(1_000, rate="200")
     ground.await_answers(sent, scorer)
     scorer.stop()
-    largest = max(each.rows for each in ground.progress())
+    largest = max(progress.rows for progress in ground.progress())
     if largest > LIMIT:
         message = f"a micro-batch had {largest} readings, more than {LIMIT}"
         raise Broken(message)
-    return f"at most {largest} readings in a micro-batch; {ground.all_answered(sent)}"
+    return f"at most {largest} readings in a micro-batch; {ground.check_all_answered(sent)}"
 
 
 @drill(
     "clock-skew",
-    "Devices' clocks are hours off: their readings are answered like any other, with the times as "
-    "the devices say and as Kafka does.",
+    "Devices' clocks are hours off: their readings are answered like any others, with the time of "
+    "the device and that of Kafka.",
 )
 def _clock_skew(ground: Ground) -> str:
     sent = ground.send(1_000, "--clock-skew", f"{SKEW_HOURS}h")
@@ -58,14 +58,14 @@ def _clock_skew(ground: Ground) -> str:
         for record in records
     ]
     off = [
-        (each.times.device - each.times.broker).total_seconds() / 3600
-        for each in scores
-        if each.times.device is not None
+        (score.times.device - score.times.broker).total_seconds() / 3600
+        for score in scores
+        if score.times.device is not None
     ]
     if len(off) != sent or max(map(abs, off)) < 1:
         message = f"{len(off)} of {sent} scores have a device's time, none of them hours off"
         raise Broken(message)
-    return f"clocks from {min(off):+.1f} to {max(off):+.1f} h; {ground.all_answered(sent)}"
+    return f"clocks from {min(off):+.1f} to {max(off):+.1f} h; {ground.check_all_answered(sent)}"
 
 
 @drill(
@@ -75,7 +75,7 @@ def _clock_skew(ground: Ground) -> str:
 def _duplicates(ground: Ground) -> str:
     sent = ground.send(2_000, "--faults", "duplicate=30%")
     ground.score("--available-now").result()
-    seen = ground.all_answered(sent)
+    seen = ground.check_all_answered(sent)
     if ground.accounts().total("duplicates"):
         message = f"two records have one id: {seen}"
         raise Broken(message)

@@ -24,14 +24,14 @@ from digitstream.drills.outcome import Broken
 from digitstream.machine.subcommands import Command
 
 RATE = 20
-"""Readings a second, so that one micro-batch follows another."""
+"""Readings per second, so that one micro-batch follows another."""
 
 BATCHES = 10
-"""Micro-batches that are compared with as many others."""
+"""Micro-batches to compare, before the hindrance and during it."""
 
 SLOWER = 10
-"""How many times as long micro-batches may take meanwhile, on a machine that does other things too;
-an answer of the registry takes some hundred times as long.
+"""The factor by which micro-batches may be slower meanwhile, on a busy machine. Waiting for the
+registry would slow them by some hundred times.
 """
 
 _GLANCE_SECONDS = 0.2
@@ -48,63 +48,72 @@ sys.stdin.read()
 @drill(
     "slow-registry",
     "The registry's file is locked by another process, then its server is paused (SIGSTOP): "
-    "micro-batches go on as before, and who is promoted takes over once the registry answers.",
+    "micro-batches go on as before, and a promoted version takes over once the registry answers.",
 )
 def _slow_registry(ground: Ground) -> str:
     file = ground.settings.registry
-    locked = _locked(ground.settings.home / "mlflow.db")
-    seen = [f"file locked: {_unhindered(ground, file, locked, (), told=True)}"]
+    locked = _lock(ground.settings.home / "mlflow.db")
+    seen = [f"file locked: {_compare_pace(ground, file, locked, (), reports_silence=True)}"]
     file.rollback("the drill is over")
-    with _server(ground.settings.home / "server") as (address, pid):
+    with _start_server(ground.settings.home / "server") as (address, pid):
         served = replace(ground.settings, tracking_uri=address).registry
         champion = bundle.load(file.resolve().folder)
         served.promote(served.register(champion, parameters={}))
         options = ("--tracking-uri", address)
-        paused = _unhindered(ground, served, _paused(pid), options, told=False)
+        paused = _compare_pace(ground, served, _pause(pid), options, reports_silence=False)
         seen.append(f"server paused: {paused}")
     return "; ".join(seen)
 
 
-def _unhindered(
+def _compare_pace(
     ground: Ground,
     registry: Registry,
     hindrance: AbstractContextManager[None],
     options: Sequence[str],
     *,
-    told: bool,
+    reports_silence: bool,
 ) -> str:
     """Compare micro-batches before the hindrance with those under it; then promote a version.
 
-    Where `told`, the hindrance lasts until the scorer has said that the registry does not answer.
+    With `reports_silence` the hindrance lasts until the scorer says that the registry is silent.
     """
-    sending = ground.sending(RATE * 3_600, rate=str(RATE))
+    sending = ground.start_sending(RATE * 3_600, rate=str(RATE))
     scorer = ground.score(*options)
     begun = len(ground.progress())
     _await(scorer, lambda: len(ground.progress()) > begun + 2 * BATCHES, "micro-batches")
     before = ground.progress()[-BATCHES:]
-    ground.tell("keeps the registry from answering")
+    ground.announce("keeps the registry from answering")
     with hindrance:
-        _await(scorer, lambda: len(_waiting(ground, before)) >= BATCHES, "micro-batches meanwhile")
-        if told:
-            ground.await_said(scorer, "It is asked until it answers.")
-    meanwhile = _waiting(ground, before)
-    if told:
-        ground.await_said(scorer, "The registry answers again.")
-    ground.tell("promotes another version")
-    version = registry.register(bundle.load(registry.resolve().folder), parameters={})
-    registry.promote(version)
-    ground.await_said(scorer, f"Version {version} of ")
-    _await(scorer, lambda: _version(ground) == version, f"version {version} at work")
+        _await(
+            scorer,
+            lambda: len(_silent_batches(ground, before)) >= BATCHES,
+            "micro-batches meanwhile",
+        )
+        if reports_silence:
+            ground.await_line(scorer, "It is asked until it answers.")
+    meanwhile = _silent_batches(ground, before)
+    if reports_silence:
+        ground.await_line(scorer, "The registry answers again.")
+    _promote_copy(ground, registry, scorer)
     sending.stop()
     sent = sum(ground.reader.end(ground.settings.topics.readings).values())
     ground.await_done(sent, scorer)
     scorer.stop()
-    usual, then = (median(map(_milliseconds, some)) for some in (before, meanwhile))
-    batches = quantity(len(meanwhile), "micro-batch", "micro-batches")
-    seen = f"{batches} took {then:.0f} ms meanwhile, {usual:.0f} ms before"
+    usual, then = (median(map(_milliseconds, batches)) for batches in (before, meanwhile))
+    count = quantity(len(meanwhile), "micro-batch", "micro-batches")
+    seen = f"{count} took {then:.0f} ms meanwhile, {usual:.0f} ms before"
     if then > SLOWER * usual:
         raise Broken(seen)
-    return f"{seen}; {ground.all_answered(sent)}"
+    return f"{seen}; {ground.check_all_answered(sent)}"
+
+
+def _promote_copy(ground: Ground, registry: Registry, scorer: Command) -> None:
+    """Promote a copy of the champion; returns when the scorer uses it."""
+    ground.announce("promotes another version")
+    version = registry.register(bundle.load(registry.resolve().folder), parameters={})
+    registry.promote(version)
+    ground.await_line(scorer, f"Version {version} of ")
+    _await(scorer, lambda: _version(ground) == version, f"version {version} at work")
 
 
 def _await(scorer: Command, condition: Callable[[], bool], what: str) -> None:
@@ -118,12 +127,12 @@ def _await(scorer: Command, condition: Callable[[], bool], what: str) -> None:
     until(holds, what)
 
 
-def _waiting(ground: Ground, before: Sequence[Progress]) -> list[Progress]:
-    """The micro-batches since those before that ran while the registry owed an answer."""
+def _silent_batches(ground: Ground, before: Sequence[Progress]) -> list[Progress]:
+    """The micro-batches after `before` that ran while the registry did not answer."""
     return [
-        each
-        for each in ground.progress()
-        if each.time > before[-1].time and each.registry_silent_s > 1
+        progress
+        for progress in ground.progress()
+        if progress.time > before[-1].time and progress.registry_silent_s > 1
     ]
 
 
@@ -137,8 +146,8 @@ def _version(ground: Ground) -> str:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """A SQLite file that another process has locked while the body runs."""
+def _lock(file: Path) -> Iterator[None]:
+    """Lock a SQLite file by another process while the body runs."""
     with subprocess.Popen(
         [sys.executable, "-c", _LOCK, str(file)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
@@ -149,8 +158,8 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _paused(pid: int) -> Iterator[None]:
-    """A group of processes that gets no time while the body runs."""
+def _pause(pid: int) -> Iterator[None]:
+    """Pause a group of processes (SIGSTOP) while the body runs."""
     os.killpg(pid, signal.SIGSTOP)
     try:
         yield
@@ -159,8 +168,8 @@ def _paused(pid: int) -> Iterator[None]:
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[tuple[str, int]]:
-    """An MLflow server with a registry of its own: its address, and its group of processes."""
+def _start_server(folder: Path) -> Iterator[tuple[str, int]]:
+    """Run an MLflow server with a registry of its own; yields its address and its process group."""
     folder.mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -179,13 +188,13 @@ def _server(folder: Path) -> Iterator[tuple[str, int]]:
         ) as server,
     ):
         try:
-            until(lambda: _answers(port), "the start of an MLflow server")
+            until(lambda: _is_answering(port), "the start of an MLflow server")
             yield f"http://127.0.0.1:{port}", server.pid
         finally:
             os.killpg(server.pid, signal.SIGKILL)
 
 
-def _answers(port: int) -> bool:
+def _is_answering(port: int) -> bool:
     with socket.socket() as attempt:
         attempt.settimeout(1)
         return attempt.connect_ex(("127.0.0.1", port)) == 0

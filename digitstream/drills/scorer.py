@@ -1,4 +1,4 @@
-"""Drills that end the scorer, or parts of it, in the middle of its work."""
+"""Drills that kill the scorer, or parts of it, in the middle of its work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from digitstream.drills.ground.ground import Ground, until
 from digitstream.drills.outcome import Broken, Impossible
 
 TRIES = 5
-"""How often a moment is looked for before it is called too short."""
+"""How often to try to hit a moment before giving up."""
 
 
 @drill(
@@ -20,13 +20,13 @@ TRIES = 5
     "next start answers it, once.",
 )
 def _kill_before_writes(ground: Ground) -> str:
-    sent, seen = _killed(
+    sent, seen = _kill_at(
         ground,
         batch=5_000,
         moment=lambda written: ground.batches("offsets") > ground.batches("commits"),
         hit=lambda written: written == 0,
     )
-    return _goes_on(ground, sent, f"killed when {seen} answers of the micro-batch were written")
+    return _restart(ground, sent, f"killed when {seen} answers of the micro-batch were written")
 
 
 @drill(
@@ -36,13 +36,13 @@ def _kill_before_writes(ground: Ground) -> str:
 )
 def _kill_between_writes(ground: Ground) -> str:
     batch = 20_000
-    sent, seen = _killed(
+    sent, seen = _kill_at(
         ground,
         batch=batch,
         moment=lambda written: written() > 0,
         hit=lambda written: 0 < written < batch,
     )
-    return _goes_on(ground, sent, f"killed when {seen} answers of {batch} were written")
+    return _restart(ground, sent, f"killed when {seen} answers of {batch} were written")
 
 
 @drill(
@@ -52,51 +52,51 @@ def _kill_between_writes(ground: Ground) -> str:
 )
 def _kill_after_writes(ground: Ground) -> str:
     batch = 2_000
-    sent, seen = _killed(
+    sent, seen = _kill_at(
         ground,
         batch=batch,
         moment=lambda written: written() >= batch,
         hit=lambda written: written >= batch,
     )
     done = "was" if ground.batches("commits") >= ground.batches("offsets") else "was not"
-    return _goes_on(ground, sent, f"killed when all {seen} were written and that {done} noted")
+    return _restart(ground, sent, f"killed when all {seen} were written and that {done} noted")
 
 
-def _written(ground: Ground, before: int) -> Callable[[], int]:
-    return lambda: ground.answers() - before
+def _count_written(ground: Ground, before: int) -> Callable[[], int]:
+    return lambda: ground.answer_count() - before
 
 
-def _killed(
+def _kill_at(
     ground: Ground,
     batch: int,
     moment: Callable[[Callable[[], int]], object],
     hit: Callable[[int], bool],
 ) -> tuple[int, int]:
-    """Kill a scorer at a moment of its first micro-batch, of so many readings.
+    """Kill a scorer at a moment of its first micro-batch, which has `batch` readings.
 
     Returns how many readings were sent in all, and how many answers of that micro-batch were
-    written. Where the moment was over by then, it is tried again with other readings; raises
-    Impossible if it always is.
+    written. If the moment was missed, tries again with other readings; raises Impossible after
+    TRIES times.
     """
     sent = 0
     for _ in range(TRIES):
         sent += ground.send(batch)
-        before = ground.answers()
+        before = ground.answer_count()
         scorer = ground.score(in_a_batch=batch)
-        until(partial(moment, _written(ground, before)), "the moment to kill")
+        until(partial(moment, _count_written(ground, before)), "the moment to kill")
         ground.kill(scorer)
-        written = ground.answers() - before
+        written = ground.answer_count() - before
         if hit(written):
             return sent, written
         ground.score("--available-now").result()
-    message = f"The moment was over each of {TRIES} times. Try again on a machine that does less."
+    message = f"The moment was missed {TRIES} times. Try again on a machine that is less busy."
     raise Impossible(message)
 
 
 @drill(
     "last-commit-deleted",
-    "The checkpoint loses the note of its last micro-batch: it is answered again, with the same "
-    "ids.",
+    "The checkpoint loses the commit of its last micro-batch: that is answered again, with the "
+    "same ids.",
 )
 def _last_commit_deleted(ground: Ground) -> str:
     sent = ground.send(2_000)
@@ -104,7 +104,7 @@ def _last_commit_deleted(ground: Ground) -> str:
     last = ground.batches("commits")
     for file in (f"{last}", f".{last}.crc"):
         (ground.checkpoint / "commits" / file).unlink(missing_ok=True)
-    seen = _goes_on(ground, sent, "the last commit file was deleted")
+    seen = _restart(ground, sent, "the last commit file was deleted")
     if ground.accounts().total("duplicates") == 0:
         message = f"the micro-batch was not answered again: {seen}"
         raise Broken(message)
@@ -113,7 +113,7 @@ def _last_commit_deleted(ground: Ground) -> str:
 
 @drill(
     "kill-worker",
-    "The Python workers are killed in the middle of a micro-batch: Spark does their part again, "
+    "The Python workers are killed in the middle of a micro-batch: Spark runs their tasks again, "
     "and the scorer goes on.",
 )
 def _kill_worker(ground: Ground) -> str:
@@ -122,14 +122,14 @@ def _kill_worker(ground: Ground) -> str:
     ground.await_answers(1, scorer)
     killed = ground.kill_workers(scorer)
     if not killed:
-        message = "no worker was there to be killed"
+        message = "there was no worker to kill"
         raise Broken(message)
     ground.await_done(sent, scorer)
     scorer.stop()
-    return f"{quantity(killed, 'worker')} killed; {ground.all_answered(sent)}"
+    return f"{quantity(killed, 'worker')} killed; {ground.check_all_answered(sent)}"
 
 
-def _goes_on(ground: Ground, sent: int, what: str) -> str:
+def _restart(ground: Ground, sent: int, what: str) -> str:
     """Start the scorer again, until all is answered."""
     ground.score("--available-now").result()
-    return f"{what}; then {ground.all_answered(sent)}"
+    return f"{what}; then {ground.check_all_answered(sent)}"

@@ -1,4 +1,4 @@
-"""Drills of a Kafka that hangs while readings come: it is paused, or its disk is full."""
+"""Drills of a Kafka that hangs while readings arrive: it is paused, or its disk is full."""
 
 from __future__ import annotations
 
@@ -26,52 +26,52 @@ _PAUSE_SECONDS = 30
 _DISK_BYTES = 64 << 20
 _COUNT, _RATE = 15_000, "300"
 _STARTING_SECONDS = 600.0
-"""How long the scorer may take until its first answers."""
+"""How long the scorer may take to its first answers."""
 
 _STUCK_SECONDS = 180.0
-"""How long a producer may go on, once Kafka is well, before it is called stuck."""
+"""How long a producer may go on once Kafka is back, before it counts as stuck."""
 
 
 @drill(
     "broker-paused",
-    "Kafka is paused (SIGSTOP) for 30 seconds while readings come: the producer outwaits it or "
-    "ends with exact counts, the scorer goes on or stops with a sentence, and nothing is lost.",
+    "Kafka is paused (SIGSTOP) for 30 seconds while readings arrive: the producer waits it out or "
+    "ends with exact counts, the scorer goes on or stops with an explanation, and nothing is lost.",
 )
 def _broker_paused(ground: Ground) -> str:
     scorer = ground.score()
-    sending = ground.sending(_COUNT, rate=_RATE)
+    sending = ground.start_sending(_COUNT, rate=_RATE)
     ground.await_answers(1_000, scorer, _STARTING_SECONDS)
-    with _paused(ground):
-        ground.tell(f"pauses Kafka for {_PAUSE_SECONDS:.0f} s")
+    with _pause(ground):
+        ground.announce(f"pauses Kafka for {_PAUSE_SECONDS:.0f} s")
         time.sleep(_PAUSE_SECONDS)
-    return all_accounted(ground, _COUNT, sending, scorer)
+    return check_all_accounted(ground, _COUNT, sending, scorer)
 
 
 @drill(
     "broker-full-disk",
-    "The disk of Kafka's log is full, then there is room and Kafka is started: the producer "
-    "outwaits it or ends with exact counts, the scorer goes on or stops with a sentence, and "
+    "The disk of Kafka's log is full, then there is room and Kafka is started again: the producer "
+    "waits it out or ends with exact counts, the scorer goes on or stops with an explanation, and "
     "nothing is lost.",
 )
 def _broker_full_disk(ground: Ground) -> str:
-    with _on_a_small_disk(ground) as (elsewhere, disk):
+    with _kafka_on_small_disk(ground) as (elsewhere, disk):
         to = ("--bootstrap-servers", str(elsewhere.settings.bootstrap_servers))
         scorer = elsewhere.score(*to)
-        sending = elsewhere.sending(_COUNT, *to, rate=_RATE)
+        sending = elsewhere.start_sending(_COUNT, *to, rate=_RATE)
         elsewhere.await_answers(1_000, scorer, _STARTING_SECONDS)
         ballast, home = disk / "ballast", _small_home(ground)
-        ground.tell("fills the disk of Kafka's log")
+        ground.announce("fills the disk of Kafka's log")
         fill(ballast)
         until(lambda: server.status(home) is None, "Kafka's end on a full disk")
         ballast.unlink()
-        ground.tell("makes room and starts Kafka again")
+        ground.announce("makes room and starts Kafka again")
         start_kafka(home)
-        return all_accounted(elsewhere, _COUNT, sending, scorer, *to)
+        return check_all_accounted(elsewhere, _COUNT, sending, scorer, *to)
 
 
 @contextmanager
-def _paused(ground: Ground) -> Iterator[None]:
-    """Kafka does nothing while the body runs."""
+def _pause(ground: Ground) -> Iterator[None]:
+    """Pause Kafka (SIGSTOP) while the body runs."""
     running = server.status(ground.settings.home)
     if running is None:
         message = "Kafka does not run"
@@ -84,7 +84,7 @@ def _paused(ground: Ground) -> Iterator[None]:
 
 
 @contextmanager
-def _on_a_small_disk(ground: Ground) -> Iterator[tuple[Ground, Path]]:
+def _kafka_on_small_disk(ground: Ground) -> Iterator[tuple[Ground, Path]]:
     """The ground with a Kafka of its own, whose log is on a disk of 64 MiB."""
     home = _small_home(ground)
     disk = home / "kafka" / "data"
@@ -97,7 +97,7 @@ def _on_a_small_disk(ground: Ground) -> Iterator[tuple[Ground, Path]]:
         kafka = start_kafka(home)
         settings = replace(ground.settings, bootstrap_servers=kafka.bootstrap_servers)
         ensure(settings.kafka, settings.topics)
-        with topic_reader.reading(settings.kafka) as reader:
+        with topic_reader.open_reader(settings.kafka) as reader:
             yield replace(ground, settings=settings, reader=reader), disk
     finally:
         server.stop(home)
@@ -109,12 +109,17 @@ def _small_home(ground: Ground) -> Path:
     return ground.settings.home / "small-disk"
 
 
-def all_accounted(ground: Ground, count: int, sending: Command, scorer: Command, *to: str) -> str:
-    """What was seen, if the producer's counts are right and each reading has its answer."""
-    ground.tell("waits for the producer's end")
-    until(lambda: sending.ended, "the producer's end", _STUCK_SECONDS)
-    acknowledged, unknown = _counted(ground, sending)
-    how = "the producer outwaited it" if acknowledged == count else "the producer ended"
+def check_all_accounted(
+    ground: Ground, count: int, sending: Command, scorer: Command, *to: str
+) -> str:
+    """Raise Broken unless the producer's counts are right and each reading has its answer.
+
+    Returns what was observed.
+    """
+    ground.announce("waits for the producer's end")
+    until(lambda: sending.has_ended, "the producer's end", _STUCK_SECONDS)
+    acknowledged, unknown = _read_counts(ground, sending)
+    how = "the producer waited it out" if acknowledged == count else "the producer ended"
     try:
         ground.await_answers(acknowledged, scorer, _STUCK_SECONDS)
         scorer.stop()
@@ -122,22 +127,22 @@ def all_accounted(ground: Ground, count: int, sending: Command, scorer: Command,
     except CommandFailed as stopped:
         if NOTHING_LOST not in str(stopped):
             raise
-        how += ", the scorer stopped with a sentence and went on at its next start"
+        how += ", the scorer stopped with an explanation and went on at its next start"
     ground.score("--available-now", *to).result()
     stored = ground.accounts().total("produced")
     seen = f"{acknowledged} acknowledged, {unknown} unknown, {stored} in Kafka"
     if not acknowledged <= stored <= acknowledged + unknown:
         raise Broken(seen)
-    return f"{how}: {seen}; {ground.all_answered(stored)}"
+    return f"{how}: {seen}; {ground.check_all_answered(stored)}"
 
 
-def _counted(ground: Ground, sending: Command) -> tuple[int, int]:
-    """How many readings the producer says are acknowledged and unknown, however it ended."""
+def _read_counts(ground: Ground, sending: Command) -> tuple[int, int]:
+    """How many readings the producer reports as acknowledged and unknown, however it ended."""
     with suppress(CommandFailed):
         return int(json.loads(sending.result())["readings"]), 0
     try:
-        readings = json.loads(sending.reported)["undelivered"][ground.settings.topics.readings]
+        readings = json.loads(sending.report)["undelivered"][ground.settings.topics.readings]
     except (ValueError, KeyError) as exc:
-        message = f"the producer gave no counts: {sending.said[-1:]}"
+        message = f"the producer gave no counts: {sending.lines[-1:]}"
         raise Broken(message) from exc
     return readings["acknowledged"], readings["unknown"]

@@ -1,1 +1,1 @@
-"""Whether an installation is well, what it does, and which of two models does better."""
+"""Checks an installation, reports the state of its query, and compares models."""

@@ -1,4 +1,4 @@
-"""Two versions of a model beside each other, on the readings that both have scored."""
+"""Compares two versions of a model on the readings that both have scored."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class NothingToCompare(UsageError):
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """How two versions differ; `matrix` has a row for each class of the first, a column for each of
-    the second.
+    """How two versions differ; `matrix` has a row for each class of the first version, and a column
+    for each class of the second.
     """
 
     versions: tuple[str, str]
     classes: tuple[Class, ...]
     matrix: NDArray[np.int64]
     changed: list[tuple[str, Class, Class]]
-    """The readings of which they differ: their source, and what each says."""
+    """The readings on which they differ: the source, and the class by each version."""
     labelled: int
     right: tuple[int, int]
-    """How many of the labelled readings each has right."""
+    """How many of the labelled readings each version has right."""
 
     @property
     def both(self) -> int:
@@ -43,67 +43,77 @@ class Comparison:
 
     @property
     def agreement(self) -> float:
-        """The share to which they give one class."""
+        """The share of readings to which both give the same class."""
         return float(np.trace(self.matrix) / self.both)
 
 
-def compared(
+def compare(
     reader: TopicReader, topics: Topics, more: Sequence[str], versions: tuple[str, str]
 ) -> Comparison:
     """Compare two versions by their scores on the topics of scores and shadow scores, and `more`.
 
-    Of several scores of a reading by one version the first counts. Raises NothingToCompare.
+    If a version scored a reading several times, the first score counts. Raises NothingToCompare.
     """
-    found: dict[str, dict[str, Score]] = {version: {} for version in versions}
-    for topic in dict.fromkeys((topics.scores, topics.shadow_scores, *more)):
-        for records in reader.records(topic):
-            for record in records:
-                score = Score.of(record.key, record.value, record.headers)
-                if score.model.version in found:
-                    found[score.model.version].setdefault(score.source.id, score)
-    one, other = (found[version] for version in versions)
-    both = sorted(one.keys() & other.keys())
+    scores = _scores(reader, (topics.scores, topics.shadow_scores, *more), versions)
+    first, second = (scores[version] for version in versions)
+    both = sorted(first.keys() & second.keys())
     if not both:
         message = (
             f"No reading was scored by both versions, {versions[0]} "
-            f"({quantity(len(one), 'reading')}) and {versions[1]} ({len(other)}). Let one score "
-            f"what the other did with `digitstream score --version {versions[1]} --topic TOPIC`, "
-            f"and name that topic with --topic."
+            f"({quantity(len(first), 'reading')}) and {versions[1]} ({len(second)}). Score the "
+            f"same readings with `digitstream score --version {versions[1]} --topic TOPIC`, and "
+            f"name that topic with --topic."
         )
         raise NothingToCompare(message)
-    said = [(one[source].prediction, other[source].prediction) for source in both]
-    classes = tuple(sorted({name for pair in said for name in pair}, key=_order))
+    predictions = [(first[source].prediction, second[source].prediction) for source in both]
+    classes = tuple(sorted({name for pair in predictions for name in pair}, key=_order))
     place = {name: number for number, name in enumerate(classes)}
     matrix = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(matrix, tuple(zip(*((place[a], place[b]) for a, b in said), strict=True)), 1)
-    labels = _labels(reader, topics, {one[source].id for source in both})
-    known = [
-        (labels[one[source].id], pair)
-        for source, pair in zip(both, said, strict=True)
-        if one[source].id in labels
+    np.add.at(matrix, tuple(zip(*((place[a], place[b]) for a, b in predictions), strict=True)), 1)
+    labels = _labels(reader, topics, {first[source].id for source in both})
+    labelled = [
+        (labels[first[source].id], pair)
+        for source, pair in zip(both, predictions, strict=True)
+        if first[source].id in labels
     ]
     return Comparison(
         versions=versions,
         classes=classes,
         matrix=matrix,
-        changed=[(source, a, b) for source, (a, b) in zip(both, said, strict=True) if a != b],
-        labelled=len(known),
+        changed=[
+            (source, a, b) for source, (a, b) in zip(both, predictions, strict=True) if a != b
+        ],
+        labelled=len(labelled),
         right=(
-            sum(label == pair[0] for label, pair in known),
-            sum(label == pair[1] for label, pair in known),
+            sum(label == pair[0] for label, pair in labelled),
+            sum(label == pair[1] for label, pair in labelled),
         ),
     )
 
 
-def _labels(reader: TopicReader, topics: Topics, wanted: set[str]) -> dict[str, Class]:
-    """The last label of each of these readings that has one."""
-    found: dict[str, Class] = {}
+def _scores(
+    reader: TopicReader, topics: Sequence[str], versions: tuple[str, str]
+) -> dict[str, dict[str, Score]]:
+    """By version the first score of each reading, by the reading's source."""
+    scores: dict[str, dict[str, Score]] = {version: {} for version in versions}
+    for topic in dict.fromkeys(topics):
+        for records in reader.records(topic):
+            for record in records:
+                score = Score.of(record.key, record.value, record.headers)
+                if score.model.version in scores:
+                    scores[score.model.version].setdefault(score.source.id, score)
+    return scores
+
+
+def _labels(reader: TopicReader, topics: Topics, ids: set[str]) -> dict[str, Class]:
+    """The last label of each of these readings that has a label."""
+    labels: dict[str, Class] = {}
     for records in reader.records(topics.labels):
         for record in records:
             label = Label.of(record.key, record.value, record.headers)
-            if label.id in wanted:
-                found[label.id] = label.label
-    return found
+            if label.id in ids:
+                labels[label.id] = label.label
+    return labels
 
 
 def _order(name: Class) -> tuple[bool, Class]:

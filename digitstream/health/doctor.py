@@ -1,4 +1,4 @@
-"""Looks at everything that has to be right, and says what is not and how to mend it."""
+"""Checks everything an installation needs, and says what is wrong and how to fix it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contract.errors import DigitstreamError, InstallationError
 from contract.kafka.topics import ensure
 from contract.model import bundle
 from contract.settings.programs import Settings
-from digitstream.flags import connected
+from digitstream.flags import with_broker
 from digitstream.machine import jars, java
 
 FREE_BYTES = 2 * 1024**3
@@ -23,7 +23,7 @@ LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; `detail` holds the remedy when it is not ok."""
+    """The result of a check; if it is not ok, `detail` has the remedy."""
 
     name: str
     ok: bool
@@ -31,7 +31,7 @@ class Finding:
 
 
 def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Every check, in the order in which one rests on another; changes nothing."""
+    """Run every check, in the order of their dependencies; changes nothing."""
     checks: dict[str, Callable[[], str]] = {
         "Python": _python,
         "packages": _packages,
@@ -40,18 +40,18 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         "SystemDS": _systemds,
         "BLAS": _blas,
         "disk": lambda: _disk(settings.home),
-        "Kafka": lambda: str(connected(settings).kafka),
-        "topics": lambda: _topics(connected(settings)),
+        "Kafka": lambda: str(with_broker(settings).kafka),
+        "topics": lambda: _topics(with_broker(settings)),
         "champion": lambda: _champion(settings),
     }
-    return [_found(name, check) for name, check in checks.items()]
+    return [_run(name, check) for name, check in checks.items()]
 
 
-class Unwell(InstallationError):
-    """Something that a check found wrong."""
+class CheckFailed(InstallationError):
+    """A check found something wrong."""
 
 
-def _found(name: str, check: Callable[[], str]) -> Finding:
+def _run(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name, True, check())
     except DigitstreamError as error:
@@ -64,26 +64,26 @@ def _python() -> str:
         message = (
             f"Python is {sys.version.split()[0]}, which must be from 3.11 to 3.13. `make setup`."
         )
-        raise Unwell(message)
+        raise CheckFailed(message)
     return f"{sys.version.split()[0]} at {sys.executable}"
 
 
 def _packages() -> str:
     if not LOCK.exists():
-        message = f"{LOCK} is missing: digitstream runs from its checkout. Run it from there."
-        raise Unwell(message)
+        message = f"{LOCK} is missing. digitstream runs from its checkout. Run it from there."
+        raise CheckFailed(message)
     wrong = []
     locked = [line.split() for line in LOCK.read_text("utf-8").splitlines() if "==" in line[:1000]]
     for words in locked:
-        name, _, wanted = words[0].partition("==")
-        if not wanted or ";" in words:
+        name, _, pinned = words[0].partition("==")
+        if not pinned or ";" in words:
             continue
-        found = _version(name)
-        if found != wanted:
-            wrong.append(f"{name} is {found}, not {wanted}")
+        installed = _version(name)
+        if installed != pinned:
+            wrong.append(f"{name} is {installed}, not {pinned}")
     if wrong:
         message = f"Not as locked: {'; '.join(wrong)}. Run `make clean setup`."
-        raise Unwell(message)
+        raise CheckFailed(message)
     return "as requirements.lock has them"
 
 
@@ -96,13 +96,13 @@ def _version(name: str) -> str:
 
 def _jars(cache: Path) -> str:
     missing = []
-    for each in jars.SETS:
-        if (cache / each.folder_name).is_dir():
-            jars.check(each, cache)
+    for jar_set in jars.SETS:
+        if (cache / jar_set.folder_name).is_dir():
+            jars.check(jar_set, cache)
         else:
-            missing.append(each.name)
+            missing.append(jar_set.name)
     if missing:
-        return f"{', '.join(missing)} will be fetched when first used"
+        return f"{', '.join(missing)} will be downloaded on first use"
     return f"in {cache}, as {jars.PINS.name} has them"
 
 
@@ -113,7 +113,7 @@ def _systemds() -> str:
     try:
         return str(systemds_jar())
     except Keras2DMLError as error:
-        raise Unwell(str(error)) from error
+        raise CheckFailed(str(error)) from error
 
 
 def _blas() -> str:
@@ -130,7 +130,7 @@ def _disk(home: Path) -> str:
             f"{place} has {free / 1024**3:.1f} GiB free; {FREE_BYTES / 1024**3:.0f} are needed for "
             f"Kafka, checkpoints and models. Make room or choose another --home."
         )
-        raise Unwell(message)
+        raise CheckFailed(message)
     return f"{free / 1024**3:.0f} GiB free at {place}"
 
 
@@ -140,6 +140,6 @@ def _topics(settings: Settings) -> str:
 
 
 def _champion(settings: Settings) -> str:
-    found = settings.registry.resolve()
-    bundle.load(found.folder)
-    return f"version {found.version} of {found.name}, its digests match"
+    champion = settings.registry.resolve()
+    bundle.load(champion.folder)
+    return f"version {champion.version} of {champion.name}, its digests match"

@@ -1,4 +1,4 @@
-"""A version that was just trained becomes the champion, unless that one is better."""
+"""Promotes a newly trained version unless the current champion is better."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ IMAGES_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class Promotion:
-    """Whether a version is champion now, and how it compares with the champion before it.
+    """Whether a version is champion now, and how it compares with the previous champion.
 
-    `right` and `champion_right` are how many of the same `images` each has right, as their ONNX
-    models see them; None where nothing could be compared, and `reason` says why.
+    `right` and `champion_right` are how many of the same `images` each has right by its ONNX model;
+    None if they could not be compared, and `reason` says why.
     """
 
     promoted: bool
@@ -38,24 +38,24 @@ class Promotion:
 
 
 def promote_unless_worse(registry: Registry, version: str, held_out: Dataset) -> Promotion:
-    """Promote a version unless the champion has more of the images held out right.
+    """Promote a version unless the champion has more of the held-out images right.
 
-    What is equally good is promoted, and so is what has no champion before it, or one that cannot
-    be loaded and so cannot score. A champion of other images or classes stays: whether the new
-    version is worse than it nobody can tell.
+    An equally good version is promoted, as is one if there is no champion, or none that can be
+    loaded and so can score. A champion for other images or classes stays, as the two cannot be
+    compared.
     """
     new = bundle.load(registry.fetch(version).folder)
     try:
         champion = registry.resolve()
         old = bundle.load(champion.folder)
     except NoChampion:
-        return _promoted(registry, version, None, "there was no champion")
+        return _promote(registry, version, None, "there was no champion")
     except BundleError as error:
-        return _promoted(registry, version, champion, f"the champion cannot be loaded: {error}")
+        return _promote(registry, version, champion, f"the champion cannot be loaded: {error}")
     difference = _difference(new, old)
     if difference:
         return Promotion(False, champion.version, len(held_out.images), None, None, difference)
-    right, champion_right = (_right(each, held_out) for each in (new, old))
+    right, champion_right = (_count_right(candidate, held_out) for candidate in (new, old))
     is_worse = right < champion_right
     if not is_worse:
         registry.promote(version)
@@ -70,7 +70,7 @@ def promote_unless_worse(registry: Registry, version: str, held_out: Dataset) ->
     )
 
 
-def _promoted(
+def _promote(
     registry: Registry, version: str, champion: Registered | None, reason: str
 ) -> Promotion:
     registry.promote(version)
@@ -78,7 +78,7 @@ def _promoted(
 
 
 def _difference(new: Bundle, old: Bundle) -> str:
-    """Why two models cannot see the same images, or nothing."""
+    """Why two models cannot be compared on the same images; empty if they can."""
     if new.manifest.input_shape != old.manifest.input_shape:
         return (
             f"the champion takes images of {old.manifest.input_shape}, this version of "
@@ -89,7 +89,7 @@ def _difference(new: Bundle, old: Bundle) -> str:
     return ""
 
 
-def _right(model: Bundle, held_out: Dataset) -> int:
+def _count_right(model: Bundle, held_out: Dataset) -> int:
     """How many of the images a model has right."""
     predict = onnx.loaded(model.read(ONNX))
     scaling, images = model.manifest.scaling, held_out.images

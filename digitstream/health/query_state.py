@@ -1,4 +1,4 @@
-"""What is known on this machine of a scoring query: how far it is, and which topics it reads."""
+"""The state of a scoring query on this machine: its offsets, and the topics that it reads."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from streaming.spark.topic_ids import KnownTopics, TopicIds
 
 @dataclass(frozen=True)
 class QueryState:
-    """A query by its checkpoint, as far as that is about the topics that are there now."""
+    """A query's checkpoint, with what is known of the topics in it."""
 
     checkpoint: Checkpoint
     ids: AnswerIds
-    """By topic the ids that answers to its readings name."""
+    """By topic the topic ids in the answers to its readings."""
     recreated: Mapping[str, str]
-    """The topics that were deleted and made anew since the query read them, in words."""
+    """The topics that were deleted and recreated since the query read them, each in words."""
 
     @classmethod
     def read(cls, settings: Scoring, now: TopicIds) -> QueryState:
-        """The state of the query of these settings, with topics of the ids `now`; raises
-        CheckpointDamaged.
+        """Read the state of the query of these settings; `now` are the topics' current ids.
+
+        Raises CheckpointDamaged.
         """
         checkpoint = Checkpoint.read(settings.checkpoint)
         noted = KnownTopics.read(settings.known_topics)
-        known = noted.joined(now, checkpoint.planned)
+        topics = noted.joined(now, checkpoint.planned)
         recreated = noted.changed(now)
-        ids = {topic: {known.id_of(topic)} for topic in now}
+        ids = {topic: {topics.id_of(topic)} for topic in now}
         if not noted.ids and not checkpoint.planned:
-            # Another machine's query: its answers may name the topics' ids, or not yet.
+            # A query on another machine: its answers may or may not name the topics' ids.
             ids = {topic: {id, None} for topic, id in now.items()}
         return cls(checkpoint, ids, recreated)
 
     @classmethod
     def of(cls, settings: Scoring) -> QueryState:
-        """The same, with the ids that Kafka tells; raises BrokerUnavailable, too."""
+        """Read the state with the topic ids from Kafka; also raises BrokerUnavailable."""
         with looking(settings.kafka) as log:
             return cls.read(settings, log.topic_ids((*settings.read, settings.topics.replays)))
 
     def begun(self, topic: str) -> Positions:
-        """Where the query began in a topic, as far as that is known."""
+        """The offsets at which the query began in a topic, as far as they are known."""
         return {} if topic in self.recreated else self.checkpoint.begun.get(topic, {})
 
     def committed(self, topic: str) -> Positions | None:
-        """Up to where the query is done with a topic; None if that is not known."""
+        """The offsets up to which the query has answered a topic; None if they are not known."""
         return None if topic in self.recreated else self.checkpoint.committed.get(topic)

@@ -1,4 +1,4 @@
-"""How the scoring query does: what it last told, and how far it is behind by now."""
+"""The state of the scoring query: its last progress, and how far it is behind."""
 
 from __future__ import annotations
 
@@ -19,41 +19,42 @@ from contract.wire.progress import Progress
 from digitstream.accounts.topic_reader import TopicReader
 from streaming.spark.topic_ids import KnownTopics
 
-# A micro-batch's figures are some hundred bytes: the last ones of any query are among these.
+# Records per partition to read: progress is small, and the last one of any query is among these.
 _LATEST = 2_000
 
 
 SILENT_SECONDS = 120.0
-"""Longer than a query that runs takes to answer something of what waits."""
+"""Longer than a running query takes to answer some of the waiting readings."""
 
 
 class LockUnreadable(StateError):
-    """The file that tells whether a query runs cannot be opened."""
+    """The lock file that shows whether a query is running cannot be opened."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """A query by now; `last` is its last micro-batch, None if there was none, or long ago."""
+    """A query's state; `last` is its last micro-batch, None if there was none, or long ago."""
 
     query: str
     running: bool | None
-    """None where its checkpoint is not on this machine."""
+    """None if its checkpoint is not on this machine."""
     last: Progress | None
     seconds_ago: float | None
     waiting: int
-    """Readings without an answer by now, by the group in Kafka; all of them if it has none."""
+    """Readings without an answer, by the group's offsets in Kafka; all readings without a group."""
     group: str
     open_transactions: list[OpenTransaction]
-    """Those that hold readings, replays or answers back."""
+    """Open transactions that hold back readings, replays or answers."""
     reads: list[str] = field(default_factory=list)
-    """The topics that the query reads, by the note beside its checkpoint; empty without one."""
+    """The topics that the query reads, by the file beside its checkpoint; empty without one."""
     unread: list[str] = field(default_factory=list)
-    """Those of the topics asked for that it does not read."""
+    """The requested topics that it does not read."""
 
     @property
-    def runs(self) -> bool:
-        """Whether the query runs, as far as can be seen, and reads what was asked for: elsewhere it
-        may, once it ever ran, unless readings wait and it has been silent.
+    def is_up(self) -> bool:
+        """Whether the query is running and reads the requested topics, as far as can be seen.
+
+        One on another machine counts as up if it ever ran, unless readings wait and it is silent.
         """
         if self.running is not None:
             return self.running and not self.unread
@@ -63,7 +64,7 @@ class Status:
 
 
 def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> Status:
-    """How the query of these settings does.
+    """The state of the query of these settings.
 
     Raises TopicMissing, BrokerUnavailable and CheckpointDamaged.
     """
@@ -71,7 +72,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     done = log.committed(settings.group)
     reads = sorted(KnownTopics.read(settings.known_topics).ids)
     unread = [topic for topic in settings.read if reads and topic not in reads]
-    # For what a query does not read, nobody waits.
+    # Readings that the query does not read do not wait for it.
     topics = (*(topic for topic in settings.read if topic not in unread), settings.topics.replays)
     first, ends = log.first(topics), log.readable(topics)
     waiting = sum(
@@ -81,7 +82,7 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     )
     return Status(
         query=settings.name,
-        running=running(lock_of(settings.checkpoint)),
+        running=is_running(lock_of(settings.checkpoint)),
         last=last,
         seconds_ago=None if last is None else _seconds_ago(last.time, now),
         waiting=waiting,
@@ -101,10 +102,10 @@ def _topics(settings: Scoring) -> list[str]:
     return [*settings.read, topics.replays, topics.scores, topics.dead_letters]
 
 
-def running(lock: Path) -> bool | None:
-    """Whether a process holds the lock of a checkpoint; None if there is none.
+def is_running(lock: Path) -> bool | None:
+    """Whether a process holds the lock of a checkpoint; None if there is no lock file.
 
-    Raises LockUnreadable if this user may not look.
+    Raises LockUnreadable if this user may not open it.
     """
     try:
         files.check_regular(lock)
@@ -114,8 +115,8 @@ def running(lock: Path) -> bool | None:
         return None
     except OSError as exc:
         message = (
-            f"Whether the query runs cannot be told: {lock} cannot be opened ({exc.strerror}). "
-            f"Whoever runs it holds this file locked. Ask as a user who may read it, or mend it."
+            f"Whether the query is running is unknown: {lock} cannot be opened ({exc.strerror}). "
+            f"A running query keeps this file locked. Ask as a user who may read it, or fix it."
         )
         raise LockUnreadable(message) from exc
 
@@ -143,5 +144,5 @@ def _last(reader: TopicReader, settings: Scoring) -> Progress | None:
 
 
 def _stored(event: tuple[int, Progress]) -> int:
-    """When Kafka has an event."""
+    """Kafka's time of an event."""
     return event[0]

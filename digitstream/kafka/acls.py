@@ -1,4 +1,4 @@
-"""What each program must be allowed to do on Kafka, and nothing beyond it."""
+"""The rights that each program needs on Kafka, and no more."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ PATIENCE_SECONDS = 30.0
 _GLANCE_SECONDS = 0.1
 
 PROGRAMS = ("producer", "scorer", "reader")
-"""Those whose rights are told; a reader is whoever reads: reconcile, dead-letters, a dashboard. Who
-replays dead letters may write as any device, and is none of them: let it be the admin.
+"""The programs with rights of their own. A reader only reads: reconcile, dead-letters, a dashboard.
+Replaying dead letters means writing as any device, which is left to the admin.
 """
 
 
 @dataclass(frozen=True)
 class Right:
-    """That a user may do something with a topic or group, or with all whose names begin so."""
+    """The right of a user to an operation on a topic or group, or on all with that prefix."""
 
     user: str
     operation: str
@@ -46,7 +46,7 @@ class Right:
 
     @property
     def command(self) -> str:
-        """The arguments of Kafka's own tool that give it."""
+        """The arguments for Kafka's own tool that grant it."""
         pattern = " --resource-pattern-type prefixed" if self.prefixed else ""
         return (
             f"--add --allow-principal User:{self.user} --operation {self.operation} "
@@ -55,7 +55,7 @@ class Right:
 
     @property
     def acl(self) -> ACL:
-        """The same for kafka-python."""
+        """The right as an ACL of kafka-python."""
         kind = ACLResourcePatternType.PREFIXED if self.prefixed else ACLResourcePatternType.LITERAL
         return ACL(
             principal=f"User:{self.user}",
@@ -69,12 +69,12 @@ class Right:
 def rights(
     topics: Topics, users: Mapping[str, str], prefix: str, *, create: bool
 ) -> Iterator[Right]:
-    """The rights of PROGRAMS, by the users that they are; with `create` they make topics, too.
+    """The rights of PROGRAMS for their `users`; with `create` some may also create topics.
 
-    Who may READ or WRITE a topic may also DESCRIBE it, and who may WRITE one may do so
-    idempotently. Spark assigns partitions to itself and keeps offsets in its checkpoint; the group
-    in which the scorer notes how far it is needs a right of its own, and so does the retention that
-    it watches. Readers have groups of their own, whose names begin as the topics do.
+    READ and WRITE on a topic include DESCRIBE, and WRITE includes idempotent writes. Spark assigns
+    partitions itself and keeps offsets in its checkpoint; the scorer also needs rights to the group
+    in which it commits its offsets, and to the topics' settings, whose retention it watches.
+    Readers have groups of their own, with the prefix of the topics.
     """
     written = (topics.scores, topics.dead_letters, topics.progress, topics.shadow_scores)
     scorer = [
@@ -98,40 +98,40 @@ def rights(
             yield Right(users[program], "CREATE", f"{prefix}.", prefixed=True)
 
 
-def give(kafka: Kafka, given: Sequence[Right], topics: Topics, partitions: int) -> None:
-    """Make the topics and give the rights; those that are there stay. Returns when they hold.
+def grant(kafka: Kafka, granted: Sequence[Right], topics: Topics, partitions: int) -> None:
+    """Create the topics and grant the rights; existing ones stay. Returns when they are in force.
 
-    Raises AccessDenied if we may not, or if that Kafka asks nobody for rights, and
-    BrokerUnavailable if it took them, but does not have them in half a minute.
+    Raises AccessDenied if this user may not, or if that Kafka has no ACLs, and BrokerUnavailable if
+    it accepted the rights but does not apply them within half a minute.
     """
     ensure(kafka, topics, partitions=partitions)
     with reaching(kafka):
         admin = KafkaAdminClient(**arguments(kafka))
         try:
-            acls = [right.acl for right in given]
+            acls = [right.acl for right in granted]
             answer = admin.create_acls(acls)
             if answer["failed"]:
                 reasons = sorted({error.__name__ for error in answer["failed"]})
-                raise denied(kafka, f"it may not give rights ({', '.join(reasons)})")
-            _wait(admin, kafka, acls)
+                raise denied(kafka, f"it may not grant rights ({', '.join(reasons)})")
+            _await_acls(admin, kafka, acls)
         finally:
             admin.close()
 
 
-def _wait(admin: KafkaAdminClient, kafka: Kafka, acls: Sequence[ACL]) -> None:
-    """Return when the broker goes by these: it takes them from the controller some time later."""
+def _await_acls(admin: KafkaAdminClient, kafka: Kafka, acls: Sequence[ACL]) -> None:
+    """Return when the broker applies these ACLs, which it gets from the controller."""
     pattern = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
     every = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, pattern)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
-        held, _ = admin.describe_acls(every)
-        if {*acls} <= {*held}:
+        present, _ = admin.describe_acls(every)
+        if {*acls} <= {*present}:
             return
         if time.monotonic() > deadline:
             message = (
-                f"Kafka at {kafka} took the rights, but does not have them after "
-                f"{PATIENCE_SECONDS:.0f} s. Its brokers take them from the controller. See whether "
-                f"that is reached, and give them again."
+                f"Kafka at {kafka} accepted the rights, but does not apply them after "
+                f"{PATIENCE_SECONDS:.0f} s. Its brokers get them from the controller. Check that "
+                f"they can reach it, and grant the rights again."
             )
             raise BrokerUnavailable(message)
         time.sleep(_GLANCE_SECONDS)

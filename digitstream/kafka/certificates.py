@@ -1,4 +1,4 @@
-"""A certificate authority of one's own, for the embedded Kafka and its clients."""
+"""A private certificate authority for the embedded Kafka and its clients."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 AUTHORITY_YEARS = 10
 LEAF_DAYS = 365
 RENEWED_DAYS = 30
-"""A certificate is made anew when it is valid for fewer days than these."""
+"""A certificate is renewed when it is valid for fewer days than this."""
 
 HOSTS = ("localhost", "127.0.0.1", "::1")
 _SKEW = timedelta(minutes=5)
@@ -33,46 +33,48 @@ _LARGEST = 1 << 16
 
 
 class SecretsDamaged(InstallationError):
-    """A file by which the embedded Kafka knows its clients is missing, or holds something else."""
+    """A file with which the embedded Kafka and its clients authenticate is missing or damaged."""
 
     def __init__(self, file: Path, fact: str) -> None:
         super().__init__(
-            f"{file} cannot be used ({fact}). By it the embedded Kafka and its clients know each "
-            f"other, and nothing can take its place. Restore it, or remove {file.parents[1]} to "
-            f"begin with new ones: the topics in there go, too."
+            f"{file} cannot be used ({fact}). The embedded Kafka and its clients authenticate with "
+            f"it, and nothing can replace it. Restore it, or remove {file.parents[1]} to start "
+            f"with new ones, which deletes the topics in it too."
         )
 
 
 @dataclass(frozen=True)
 class Authority:
-    """Who signs: the certificate that clients trust, and its key."""
+    """The authority that signs: the certificate that clients trust, and its key."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey
 
     @classmethod
     def of(cls, folder: Path, now: datetime) -> Authority:
-        """The authority that lies in `folder` (ca.pem, ca.key), made and kept there if none does.
+        """Load the authority in `folder` (ca.pem, ca.key), or create it there.
 
-        The key is written before the certificate: a folder with ca.pem is whole.
+        The key is written before the certificate, so a folder with ca.pem is complete.
         """
         certificate, key = folder / "ca.pem", folder / "ca.key"
         if certificate.exists():
-            return cls(_loaded(certificate, _certificate), _loaded(key, _key))
-        made = ec.generate_private_key(ec.SECP256R1())
+            return cls(_load(certificate, _certificate), _load(key, _key))
+        private_key = ec.generate_private_key(ec.SECP256R1())
         name = _named("digitstream's own authority")
         signed = (
-            _builder(name, name, made.public_key(), now, timedelta(days=365 * AUTHORITY_YEARS))
+            _builder(
+                name, name, private_key.public_key(), now, timedelta(days=365 * AUTHORITY_YEARS)
+            )
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs=True), critical=True)
-            .sign(made, hashes.SHA256())
+            .sign(private_key, hashes.SHA256())
         )
-        private(key, _pem(made))
-        private(certificate, signed.public_bytes(serialization.Encoding.PEM))
-        return cls(signed, made)
+        write_private(key, _pem(private_key))
+        write_private(certificate, signed.public_bytes(serialization.Encoding.PEM))
+        return cls(signed, private_key)
 
     def issue(self, name: str, now: datetime, hosts: Sequence[str] = ()) -> bytes:
-        """A new key and its certificate chain in one PEM: of a server if it has hosts."""
+        """A new key and its certificate chain in one PEM, for a server if it has hosts."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = (
             _builder(
@@ -86,12 +88,12 @@ class Authority:
             names = x509.SubjectAlternativeName([_host(host) for host in hosts])
             builder = builder.add_extension(names, critical=False)
         chain = [builder.sign(self.key, hashes.SHA256()), self.certificate]
-        pems = [each.public_bytes(serialization.Encoding.PEM) for each in chain]
+        pems = [certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain]
         return b"".join([_pem(key), *pems])
 
 
-def _loaded(file: Path, parse: Callable[[bytes], T]) -> T:
-    """What a file of the authority holds; raises SecretsDamaged."""
+def _load(file: Path, parse: Callable[[bytes], T]) -> T:
+    """Read and parse a file of the authority; raises SecretsDamaged."""
     try:
         return parse(files.read(file, _LARGEST))
     except (OSError, ValueError, TypeError) as exc:
@@ -105,13 +107,13 @@ def _certificate(content: bytes) -> x509.Certificate:
 def _key(content: bytes) -> ec.EllipticCurvePrivateKey:
     key = serialization.load_pem_private_key(content, None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        message = "it holds no key of an elliptic curve"
+        message = "it does not hold an elliptic-curve key"
         raise ValueError(message)
     return key
 
 
-def valid(file: Path, now: datetime) -> bool:
-    """Whether a certificate that was issued is there, whole, and holds for a while yet."""
+def is_valid(file: Path, now: datetime) -> bool:
+    """Whether a file holds an issued certificate that is intact and need not be renewed yet."""
     try:
         content = files.read(file, _LARGEST)
         serialization.load_pem_private_key(content, None)
@@ -121,8 +123,8 @@ def valid(file: Path, now: datetime) -> bool:
     return leaf.not_valid_after_utc > now + _days(RENEWED_DAYS)
 
 
-def private(file: Path, content: bytes) -> None:
-    """Write a file that nobody else may read, whole or not at all."""
+def write_private(file: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, completely or not at all."""
     draft = file.with_name(f"{file.name}.new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
@@ -131,7 +133,7 @@ def private(file: Path, content: bytes) -> None:
 
 
 def now() -> datetime:
-    """The time, to the second, as certificates have it."""
+    """The current time, to the second, as certificates store it."""
     return datetime.now(UTC).replace(microsecond=0)
 
 

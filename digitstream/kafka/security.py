@@ -1,8 +1,8 @@
-"""The embedded Kafka with locked doors: its authority, its users, and the profiles of its clients.
+"""The security of the embedded Kafka: its authority, its users, and the profiles of its clients.
 
-All of it lies in `HOME/kafka/secure`, which only its owner may read, and outlives the broker.
-Every client comes by TLS and says who it is: with a password (SASL_SSL) or a certificate (mutual
-TLS). Who does neither (TLS alone) is nobody, and has the rights of nobody.
+The files are in `HOME/kafka/secure`, which only its owner may read, and outlive the broker. Every
+client uses TLS and authenticates with a password (SASL_SSL) or a certificate (mutual TLS). A
+client that does neither (TLS alone) is anonymous, and has no rights.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from pathlib import Path
 from contract import files
 from contract.settings.sources import PROFILES
 from digitstream.kafka import certificates
-from digitstream.kafka.certificates import Authority, SecretsDamaged, private
+from digitstream.kafka.certificates import Authority, SecretsDamaged, write_private
 
 _LARGEST_PASSWORD = 1 << 10
 
 USERS = ("admin", "producer", "scorer", "reader")
-"""Who may come in: somebody who may do everything, and one user for each program."""
+"""The users: an admin who may do everything, and one user for each program."""
 
 LISTENERS = ("SASL_SSL", "MTLS", "TLS")
 SESSION_MS = 600_000
-"""How long a password's proof counts. Clients give it again before that; who cannot, is let go."""
+"""How long an authentication is valid. Clients that do not renew it in time are disconnected."""
 
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
 _SCRAM, _PLAIN = ("org.apache.kafka.common.security." + name for name in ("scram", "plain"))
@@ -54,13 +54,13 @@ super.users=User:broker;User:admin
 
 
 def folder(home: Path) -> Path:
-    """Where certificates, keys and passwords lie."""
+    """The folder of certificates, keys and passwords."""
     return (home / "kafka" / "secure").resolve()
 
 
-def there(home: Path) -> bool:
-    """Whether the embedded Kafka of this home was made with locked doors; then it keeps them,
-    whatever became of its files.
+def is_secure(home: Path) -> bool:
+    """Whether the embedded Kafka of this home was created with security. It then stays secure, even
+    if its files are damaged.
     """
     place = folder(home)
     if place.is_dir() and any(place.iterdir()):
@@ -72,34 +72,34 @@ def there(home: Path) -> bool:
 
 
 def prepare(home: Path) -> None:
-    """Make what is missing: authority, passwords, certificates; those that run out are renewed."""
+    """Create what is missing of authority, passwords and certificates; renew expiring ones."""
     place, now = folder(home), certificates.now()
     is_known = (place.parent / "data" / "meta.properties").exists()
     place.mkdir(parents=True, exist_ok=True)
-    # Kafka's own data hold what passwords are checked against.
-    for each in (place.parent, place):
-        each.chmod(0o700)
+    # Kafka's own data hold the hashes of the passwords.
+    for directory in (place.parent, place):
+        directory.chmod(0o700)
     for user in USERS:
         file = _password_file(place, user)
         if file.exists():
             continue
         if is_known:
-            raise SecretsDamaged(file, "it is not there, and Kafka knows what was in it")
-        private(file, secrets.token_urlsafe(24).encode())
+            raise SecretsDamaged(file, "it is missing, and Kafka's data depend on it")
+        write_private(file, secrets.token_urlsafe(24).encode())
     if not (place / "ca.pem").exists() and (is_known or any(place.glob("*.pem"))):
-        raise SecretsDamaged(place / "ca.pem", "it is not there, and clients know it")
+        raise SecretsDamaged(place / "ca.pem", "it is missing, and clients trust it")
     authority = Authority.of(place, now)
     for name in ("broker", *USERS):
         file = place / f"{name}.pem"
-        if not certificates.valid(file, now):
+        if not certificates.is_valid(file, now):
             hosts = certificates.HOSTS if name == "broker" else ()
-            private(file, authority.issue(name, now, hosts))
+            write_private(file, authority.issue(name, now, hosts))
 
 
 def properties(
     home: Path, host: str, ports: Mapping[str, int], controller_port: int, session_ms: int
 ) -> str:
-    """The lines of server.properties that lock the doors; they hold passwords."""
+    """The lines of server.properties for security; they hold passwords."""
     place = folder(home)
     users = " ".join(f'user_{user}="{_password(place, user)}"' for user in USERS)
     return _PROPERTIES.format(
@@ -117,7 +117,7 @@ def properties(
 
 
 def credentials(home: Path) -> list[str]:
-    """Arguments that give `kafka-storage format` the users; they hold passwords."""
+    """Arguments of `kafka-storage format` that create the users; they hold passwords."""
     place = folder(home)
     return [
         word
@@ -131,7 +131,7 @@ def credentials(home: Path) -> list[str]:
     ]
 
 
-def profiles(home: Path, listeners: Mapping[str, str]) -> None:
+def write_profiles(home: Path, listeners: Mapping[str, str]) -> None:
     """Write HOME/profiles.toml: each user by password (SCRAM or PLAIN) and by certificate."""
     place = folder(home)
     tables = [_table("nobody", listeners["TLS"], place, {"security-protocol": "SSL"})]
@@ -176,5 +176,5 @@ def _password(place: Path, user: str) -> str:
     except (OSError, ValueError) as exc:
         raise SecretsDamaged(file, str(exc)) from exc
     if re.fullmatch(r"[A-Za-z0-9_-]+", password) is None:
-        raise SecretsDamaged(file, "it holds no password of ours")
+        raise SecretsDamaged(file, "it does not hold one of our passwords")
     return password

@@ -1,8 +1,7 @@
 """The embedded Kafka: Apache Kafka's own broker in one Java process on this machine.
 
-One broker that is its own controller (KRaft), on loopback, its data under `HOME/kafka`. It outlives
-the command that started it; `HOME/broker.json` says where it is. `digitstream.kafka.security` locks
-its doors where that is asked for.
+One broker that is its own controller (KRaft), on loopback, with its data under `HOME/kafka`. It
+outlives the command that started it; `HOME/broker.json` has its address. `security` secures it.
 """
 
 from __future__ import annotations
@@ -28,28 +27,28 @@ from digitstream.machine.java import Java
 from digitstream.machine.java_text import reason, utf8_locale
 from digitstream.machine.ports import HOST, PortTaken
 
-OPEN_DOORS = ("PLAINTEXT",)
+UNSECURED = ("PLAINTEXT",)
 
 PATIENCE_SECONDS = 600.0
-"""How long a broker whose process lives may take to answer: on a busy machine, minutes."""
+"""How long a live broker may take to answer; on a busy machine it takes minutes."""
 
 _TAIL_BYTES = 1 << 16
 
 _ADDRESS = re.compile(r"[^\s,]+:[1-9][0-9]{0,4}")
 
-# Locked while a broker is started.
+# The file that is locked while a broker starts.
 _LOCK = "start.lock"
 
 
-class DoorsOpen(InstallationError):
-    """Locked doors are asked of a Kafka whose data were made without them."""
+class NotSecured(InstallationError):
+    """Security is requested for a Kafka whose data were created without it."""
 
 
 @dataclass(frozen=True)
 class Broker:
-    """A broker that was started here: its address, its process and where its files are.
+    """A broker that was started here: its address, its process and its files.
 
-    `listeners` has the address of each of its doors, by name, if these are locked.
+    `listeners` has the address of each listener by name if the broker is secure, else nothing.
     """
 
     bootstrap_servers: str
@@ -60,25 +59,25 @@ class Broker:
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens for clients."""
+        """Its addresses for clients."""
         return [self.bootstrap_servers, *self.listeners.values()]
 
     @property
     def kafka(self) -> Kafka:
-        """The way to it."""
+        """The connection to it."""
         return Kafka(self.bootstrap_servers)
 
 
 def status(home: Path) -> Broker | None:
-    """The running broker of this home, or None: what a crashed one left behind does not count."""
-    broker = _recorded(home)
-    return broker if broker is not None and _process(home, broker) is not None else None
+    """The running broker of this home, or None; the record of a crashed one does not count."""
+    broker = _read_record(home)
+    return broker if broker is not None and _find_process(home, broker) is not None else None
 
 
 def address(home: Path) -> str:
-    """Where the embedded broker of this home listens for everybody.
+    """The address of the embedded broker of this home, if it needs no profile.
 
-    Raises BrokerUnavailable if it is down, AccessDenied if its doors are locked.
+    Raises BrokerUnavailable if it is down, AccessDenied if it is secure.
     """
     broker = status(home)
     if broker is None:
@@ -89,8 +88,8 @@ def address(home: Path) -> str:
         raise BrokerUnavailable(message)
     if broker.listeners:
         message = (
-            f"The embedded Kafka of {home} lets nobody in without a profile. Each program has one "
-            f"of its own. Choose it with --kafka-profile: {', '.join(security.USERS)}."
+            f"The embedded Kafka of {home} accepts no client without a profile. Each program has "
+            f"its own. Choose one with --kafka-profile: {', '.join(security.USERS)}."
         )
         raise AccessDenied(message)
     return broker.bootstrap_servers
@@ -102,50 +101,50 @@ def start(
     path: list[Path],
     port: int | None = None,
     *,
-    locked: bool = False,
+    secure: bool = False,
     session_ms: int = security.SESSION_MS,
 ) -> Broker:
-    """Start the broker, or find it running; returns when it answers. Of several that start it at
-    a time the first does, the others wait for it.
+    """Start the broker unless it is running; returns when it answers. Of several processes that
+    start it at a time, one does and the others wait.
 
-    `path` are the broker's jars. Without a port it takes the one of its last run if that is free,
-    so that clients find it again, else 9092 (unless it is locked), else any. `locked` lets in only
-    who comes by TLS and says who it is, and again within `session_ms`; a broker that was made so
-    stays so. Raises PortTaken, DoorsOpen, and BrokerUnavailable when the broker does not come up.
+    `path` are the broker's jars. Without a port it takes that of its last run if it is free, so
+    that clients find it again, else 9092 (unless it is secure), else any. `secure` accepts only
+    clients that use TLS and authenticate, and do so again every `session_ms`; a broker that was
+    created secure stays so. Raises PortTaken, NotSecured, and BrokerUnavailable if the broker does
+    not start.
     """
     folder = (home / "kafka").resolve()
     _check_name(folder)
-    with _taking_files(folder), _starting(folder):
-        return _started(home, folder, java, path, port, locked, session_ms)
+    with _check_writable(folder), _start_lock(folder):
+        return _start_or_find(home, folder, java, path, port, secure, session_ms)
 
 
-def _started(
+def _start_or_find(
     home: Path,
     folder: Path,
     java: Java,
     path: list[Path],
     port: int | None,
-    locked: bool,
+    secure: bool,
     session_ms: int,
 ) -> Broker:
-    found = status(home)
-    if locked and not security.there(home) and (found or (folder / "data").exists()):
+    broker = status(home)
+    if secure and not security.is_secure(home) and (broker or (folder / "data").exists()):
         message = (
-            f"The embedded Kafka of {home} was made without security, and keeps its data so. Users "
-            f"are made with the data. Choose another --home for a secure one, or stop it and "
-            f"remove {folder}."
+            f"The embedded Kafka of {home} was created without security. Users are created with "
+            f"its data. Choose another --home for a secure one, or stop it and remove {folder}."
         )
-        raise DoorsOpen(message)
-    if found is not None:
-        return found
-    if locked or security.there(home):
+        raise NotSecured(message)
+    if broker is not None:
+        return broker
+    if secure or security.is_secure(home):
         security.prepare(home)
     try:
         return _launch(home, folder, java, path, port, session_ms)
     except PortTaken:
         if port is not None:
             raise
-        # Another program was quicker: two that start at once choose the same free port.
+        # Another program took it first: two that start at once choose the same free port.
         return _launch(home, folder, java, path, 0, session_ms)
 
 
@@ -161,20 +160,20 @@ def _launch(
         "-Xmx512m",
         f"-Dlog4j2.configurationFile={folder / 'log4j2.yaml'}",
     ]
-    credentials = security.credentials(home) if security.there(home) else []
+    credentials = security.credentials(home) if security.is_secure(home) else []
     server_files.format_data(
         folder, [*tool, "-cp", classpath, "kafka.tools.StorageTool"], properties, credentials
     )
     log = folder / "broker.log"
     command = [*tool, "-cp", classpath, "kafka.Kafka", str(properties)]
-    with processes.undisturbed():
+    with processes.hold_signals():
         process = processes.detach(command, folder / "broker.out", utf8_locale(os.environ))
         address, *_ = addresses = [f"{HOST}:{port}" for port in listen.values()]
-        listeners = dict(zip(listen, addresses, strict=True)) if security.there(home) else {}
+        listeners = dict(zip(listen, addresses, strict=True)) if security.is_secure(home) else {}
         broker = Broker(address, process.pid, str(folder / "data"), str(log), listeners)
-        _record(home, broker)
+        _write_record(home, broker)
         if listeners:
-            security.profiles(home, listeners)
+            security.write_profiles(home, listeners)
     try:
         _wait(process, broker, next(iter(listen.values())))
     except BaseException:
@@ -183,8 +182,8 @@ def _launch(
     return broker
 
 
-def _last_words(broker: Broker) -> str:
-    """What a broker said last that did not come up."""
+def _last_message(broker: Broker) -> str:
+    """The last message of a broker that did not start."""
     log = Path(broker.log)
     for file in (log, log.with_suffix(".out")):
         if file.exists() and (text := file.read_bytes()[-_TAIL_BYTES:].strip()):
@@ -193,31 +192,31 @@ def _last_words(broker: Broker) -> str:
 
 
 def _check_name(folder: Path) -> None:
-    """Raise BrokerUnavailable if the folder has a name that Kafka takes for several."""
+    """Raise BrokerUnavailable if Kafka would read the folder's name as several."""
     if "," in str(folder):
         message = (
-            f"The folder {folder} has a comma in its name. Kafka takes commas to separate folders. "
+            f"The folder {folder} has a comma in its name. To Kafka commas separate folders. "
             f"Choose another --home."
         )
         raise BrokerUnavailable(message)
 
 
 @contextmanager
-def _taking_files(folder: Path) -> Iterator[None]:
-    """Raise BrokerUnavailable if the body cannot write there."""
+def _check_writable(folder: Path) -> Iterator[None]:
+    """Raise BrokerUnavailable if the body cannot write to the folder."""
     try:
         yield
     except OSError as exc:
         message = (
-            f"The folder {folder} takes no files ({exc.strerror}). The embedded Kafka keeps its "
-            f"data there. Make room and let this user write there, or choose another --home."
+            f"The folder {folder} cannot be written ({exc.strerror}). The embedded Kafka keeps its "
+            f"data there. Free some space and let this user write there, or choose another --home."
         )
         raise BrokerUnavailable(message) from exc
 
 
 @contextmanager
-def _starting(folder: Path) -> Iterator[None]:
-    """Be the only one who starts the broker of this folder, which is made, while the body runs."""
+def _start_lock(folder: Path) -> Iterator[None]:
+    """Create the folder, and hold the lock for starting its broker while the body runs."""
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / _LOCK).exists():
         files.check_regular(folder / _LOCK)
@@ -228,18 +227,18 @@ def _starting(folder: Path) -> Iterator[None]:
 
 def stop(home: Path) -> Broker | None:
     """Stop the broker of this home; returns the one that was running, or None."""
-    broker = _recorded(home)
-    process = _process(home, broker) if broker is not None else None
+    broker = _read_record(home)
+    process = _find_process(home, broker) if broker is not None else None
     if process is not None:
         processes.end(process)
     return broker if process is not None else None
 
 
-def _process(home: Path, broker: Broker) -> psutil.Process | None:
-    return processes.running(broker.pid, str((home / "kafka" / "server.properties").resolve()))
+def _find_process(home: Path, broker: Broker) -> psutil.Process | None:
+    return processes.find(broker.pid, str((home / "kafka" / "server.properties").resolve()))
 
 
-def _recorded(home: Path) -> Broker | None:
+def _read_record(home: Path) -> Broker | None:
     try:
         broker = Broker(**json.loads(files.read_text(home / "broker.json", 1 << 16)))
         is_whole = (
@@ -253,35 +252,36 @@ def _recorded(home: Path) -> Broker | None:
     return broker if is_whole else None
 
 
-def _record(home: Path, broker: Broker) -> None:
+def _write_record(home: Path, broker: Broker) -> None:
     draft = home / "broker.json.new"
     draft.write_text(json.dumps(asdict(broker), indent=2) + "\n", "utf-8")
     draft.replace(home / "broker.json")
 
 
-def _doors(home: Path) -> Sequence[str]:
-    """The listeners for clients, the one that --port means first."""
-    return security.LISTENERS if security.there(home) else OPEN_DOORS
+def _listeners(home: Path) -> Sequence[str]:
+    """The listeners for clients, first the one that --port is for."""
+    return security.LISTENERS if security.is_secure(home) else UNSECURED
 
 
-def _ports(home: Path, asked: int | None) -> tuple[dict[str, int], int]:
-    """A port for each door and one for the controller, all free now.
+def _ports(home: Path, requested: int | None) -> tuple[dict[str, int], int]:
+    """A port for each listener and one for the controller, all free now.
 
-    Without `asked` the first door has that of the last run, else Kafka's usual one if it lets
-    everybody in, else any.
+    Without `requested` the first listener gets the port of the last run, else Kafka's usual one if
+    the broker is not secure, else any.
     """
-    last, doors = _recorded(home), _doors(home)
-    before = {} if last is None else {doors[0]: last.bootstrap_servers, **last.listeners}
+    last, listeners = _read_record(home), _listeners(home)
+    before = {} if last is None else {listeners[0]: last.bootstrap_servers, **last.listeners}
     usual = {
-        door: [int(before[door].rsplit(":", 1)[1])] if door in before else [] for door in doors
+        listener: [int(before[listener].rsplit(":", 1)[1])] if listener in before else []
+        for listener in listeners
     }
-    if doors == OPEN_DOORS:
-        usual[doors[0]].append(ports.KAFKA)
-    wanted = {door: [*usual[door], 0] for door in doors}
-    if asked is not None:
-        wanted[doors[0]] = [asked]
-    *listen, control = ports.choose({**wanted, "CONTROLLER": [0]}).values()
-    return dict(zip(doors, listen, strict=True)), control
+    if listeners == UNSECURED:
+        usual[listeners[0]].append(ports.KAFKA)
+    candidates = {listener: [*usual[listener], 0] for listener in listeners}
+    if requested is not None:
+        candidates[listeners[0]] = [requested]
+    *listen, control = ports.choose({**candidates, "CONTROLLER": [0]}).values()
+    return dict(zip(listeners, listen, strict=True)), control
 
 
 def _wait(process: psutil.Process, broker: Broker, port: int) -> None:
@@ -293,7 +293,7 @@ def _wait(process: psutil.Process, broker: Broker, port: int) -> None:
     if process.status() == psutil.STATUS_ZOMBIE:
         ports.choose({"": [port]})  # raises PortTaken if that is why
     message = (
-        f"The embedded Kafka did not come up on {broker.bootstrap_servers}: {_last_words(broker)}. "
-        f"More is in its log {broker.log}. Correct that and start it again."
+        f"The embedded Kafka did not start on {broker.bootstrap_servers}: {_last_message(broker)}. "
+        f"More is in its log {broker.log}. Fix the cause and start it again."
     )
     raise BrokerUnavailable(message)

@@ -1,4 +1,4 @@
-"""The files of the embedded Kafka: its settings, its log's, and the data folder's identity."""
+"""The files of the embedded Kafka: its properties, its log's configuration, and its data folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from contract.errors import BrokerUnavailable
 from digitstream.kafka import security
-from digitstream.kafka.certificates import private
+from digitstream.kafka.certificates import write_private
 from digitstream.machine.java_text import properties_text, reason, utf8_locale
 from digitstream.machine.ports import HOST
 
@@ -35,12 +35,12 @@ log.retention.ms=-1
 log.message.timestamp.type=LogAppendTime
 """
 
-OPEN = """\
+UNSECURED = """\
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port}
 """
 
-# Of what clients send no control character reaches the log, and no line but in a stack trace.
+# Keeps control characters from clients out of the log, and line breaks outside stack traces.
 _PATTERN = (
     r"%d{ISO8601} %p %replace{%m}{[\p{Cc}\p{Cf}]}{?} (%c{1})%n"
     r"%replace{%ex}{[\p{Cc}\p{Cf}&&[^\n\t]]}{?}"
@@ -66,25 +66,25 @@ Configuration:
 def write(
     home: Path, folder: Path, ports: Mapping[str, int], controller_port: int, session_ms: int
 ) -> Path:
-    """Write server.properties, which holds passwords if the doors are locked."""
+    """Write the broker's files; server.properties holds passwords if the broker is secure."""
     properties, names = folder / "server.properties", {"host": HOST}
     text = SERVER_PROPERTIES.format(**names, controller_port=controller_port, data=folder / "data")
-    if security.there(home):
+    if security.is_secure(home):
         text += security.properties(home, HOST, ports, controller_port, session_ms)
     else:
-        text += OPEN.format(**names, port=ports["PLAINTEXT"], controller_port=controller_port)
-    private(properties, properties_text(text))
+        text += UNSECURED.format(**names, port=ports["PLAINTEXT"], controller_port=controller_port)
+    write_private(properties, properties_text(text))
     (folder / "log4j2.yaml").write_text(log4j(folder / "broker.log"), "utf-8")
     return properties
 
 
 def cluster_id() -> str:
-    """The identity of a new cluster."""
+    """A new cluster id."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def log4j(log: Path) -> str:
-    """The configuration of the broker's log; a text in JSON's quotes is one in YAML's, too."""
+    """The configuration of the broker's log. JSON strings are valid in YAML."""
     texts = {"log": str(log), "rolled": f"{log}.%i", "pattern": _PATTERN}
     return LOG4J.format(**{name: json.dumps(text) for name, text in texts.items()})
 
@@ -96,17 +96,17 @@ def format_data(
     credentials: Sequence[str],
     cluster: str | None = None,
 ) -> None:
-    """Give an empty data folder the identity of a cluster (else a new one) and its users, once."""
+    """Format an empty data folder, once, with a cluster id (else a new one) and the users."""
     if (folder / "data" / "meta.properties").exists():
         return
     options = ["--ignore-formatted", f"--cluster-id={cluster or cluster_id()}"]
     options += ["-c", str(properties)]
-    # In a file, for everybody sees a process' arguments.
-    given = folder / "format.arguments"
-    private(given, "\n".join(["format", *options, *credentials]).encode())
+    # In a file, as all users can see a process' arguments.
+    arguments = folder / "format.arguments"
+    write_private(arguments, "\n".join(["format", *options, *credentials]).encode())
     try:
         done = subprocess.run(
-            [*tool, f"@{given}"],
+            [*tool, f"@{arguments}"],
             env={**os.environ, **utf8_locale(os.environ)},
             capture_output=True,
             text=True,
@@ -115,10 +115,10 @@ def format_data(
             check=False,
         )
     finally:
-        given.unlink()
+        arguments.unlink()
     if done.returncode != 0:
         message = (
-            f"The data folder {folder / 'data'} could not be prepared for Kafka: "
+            f"The data folder {folder / 'data'} could not be formatted for Kafka: "
             f"{reason(done.stderr or done.stdout)}. "
             f"Remove {folder} and start again."
         )

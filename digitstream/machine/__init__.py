@@ -1,1 +1,1 @@
-"""What the commands need of this machine: Java, jars, ports, processes."""
+"""What the commands need on this machine: Java, jars, ports, processes."""

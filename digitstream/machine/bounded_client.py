@@ -1,8 +1,8 @@
-"""Kafka's Java client with bounds: what Spark reads with, so that no record can fill its memory.
+"""Kafka's Java client with bounds, which Spark reads with, so that no record can fill its memory.
 
-Kafka's client makes an object of each header, and reserves the memory that a record claims to take,
-before anybody else sees the record; no setting limits either. So the copy of its jar that Spark
-gets has three changes in the class that reads records. docs/decisions/bounded-records.md says why.
+Kafka's client creates an object for each header, and reserves the memory that a record claims to
+take, before any other code sees the record; no setting limits either. So Spark gets a copy of its
+jar with three changes in the class that reads records: see docs/decisions/bounded-records.md.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from digitstream.machine.java import Java
 _CLIENT = "kafka-clients-"
 _CLASS = "org.apache.kafka.common.record.DefaultRecord"
 _CONTENT_SHA256 = "b9992436a5e5dbb7a93432266e59cf48a704593308e98cd8d2223f46d801f20b"
-"""Of the names and contents in the copy of kafka-clients 3.4.1, which are the same on every machine
-and from every Java; how zlib packs them is not.
+"""Digest of the names and contents in the copy of kafka-clients 3.4.1. They are the same on every
+machine and from every Java; how zlib packs them is not.
 """
 
 _BY_STREAM = f"(Ljava/io/DataInput;JJILjava/lang/Long;)L{_CLASS.replace('.', '/')};"
@@ -131,10 +131,10 @@ _READ_COMPRESSED, _SOME_HEADERS, _CLAMP = (
 )
 
 
-def bounded(jars: list[Path], java: Java, folder: Path) -> list[Path]:
-    """The same jars, but that Kafka's client is a copy with bounds, which is kept under `folder`.
+def ensure_bounded(jars: list[Path], java: Java, folder: Path) -> list[Path]:
+    """The jars, with Kafka's client replaced by a copy with bounds, which is cached in `folder`.
 
-    Raises JarsUnavailable if no copy can be made.
+    Raises JarsUnavailable if the copy cannot be made.
     """
     return [_copy(jar, java, folder) if jar.name.startswith(_CLIENT) else jar for jar in jars]
 
@@ -149,7 +149,7 @@ def _copy(original: Path, java: Java, folder: Path) -> Path:
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".making-", dir=folder) as staging:
             draft = Path(staging) / place.name
-            _write(original, draft, _changed(original, java))
+            _write(original, draft, _patch_class(original, java))
             if not _is_whole(draft):
                 message = "the copy is not as expected"
                 raise ValueError(message)
@@ -165,7 +165,7 @@ def _copy(original: Path, java: Java, folder: Path) -> Path:
 
 
 def _is_whole(copy: Path) -> bool:
-    """Whether a copy is there, and holds what it should."""
+    """Whether a copy exists and holds what it should."""
     digest = hashlib.sha256()
     try:
         files.check_regular(copy)
@@ -179,15 +179,15 @@ def _is_whole(copy: Path) -> bool:
 
 
 def _write(original: Path, place: Path, code: bytes) -> None:
-    """A copy of a jar with another code of the one class."""
+    """Copy a jar with other code for the one class."""
     with zipfile.ZipFile(original) as old, zipfile.ZipFile(place, "w") as new:
         for entry in old.infolist():
             new.writestr(entry, code if entry.filename == _ENTRY else old.read(entry))
 
 
-def _changed(original: Path, java: Java) -> bytes:
-    """The code of the class with its three changes."""
-    with running(java, [_of_spark("javassist")]) as jvm:
+def _patch_class(original: Path, java: Java) -> bytes:
+    """The bytecode of the class with its three changes."""
+    with start_jvm(java, [_of_spark("javassist")]) as jvm:
         pool = jvm.javassist.ClassPool()
         pool.appendSystemPath()
         pool.insertClassPath(str(original))
@@ -205,8 +205,8 @@ def _changed(original: Path, java: Java) -> bytes:
 
 
 @contextmanager
-def running(java: Java, jars: Sequence[Path], *options: str) -> Iterator[Any]:
-    """A Java of its own with these jars, as py4j reaches it, while the body runs."""
+def start_jvm(java: Java, jars: Sequence[Path], *options: str) -> Iterator[Any]:
+    """Run a JVM with these jars while the body does; yields py4j's view of it."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         port, token = launch_gateway(
             jarpath=str(_of_spark("py4j")),
@@ -226,7 +226,7 @@ def running(java: Java, jars: Sequence[Path], *options: str) -> Iterator[Any]:
 
 
 def _of_spark(name: str) -> Path:
-    """The jar of this name among those that pyspark brings."""
+    """The jar of this name that comes with pyspark."""
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
         message = f"pyspark is not installed, whose {name} is needed"

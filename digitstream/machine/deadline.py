@@ -1,4 +1,4 @@
-"""Bounds for what Spark is asked: its time, and one sentence where its JVM does not survive it."""
+"""Limits for Spark queries: a time limit, and one sentence if the JVM does not survive a query."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pyspark.sql import SparkSession
 
 from contract.errors import ProgramError
 from digitstream.machine.processes import end
-from digitstream.machine.subcommands import stoppable
+from digitstream.machine.subcommands import stop_on_signals
 
 GRACE_SECONDS = 5.0
-"""How long a query that was cancelled may take to end before its JVM is ended."""
+"""How long a cancelled query may take to end before its JVM is killed."""
 
 _BROKEN = (Py4JNetworkError, ConnectionRefusedError, ConnectionResetError, EOFError)
 
@@ -29,10 +29,10 @@ class QueryStopped(ProgramError):
 
 
 @contextmanager
-def lasting(start: Callable[[], SparkSession]) -> Iterator[SparkSession]:
-    """A session that ends with the body, and all that it wrote to this machine's disk for itself.
+def open_session(start: Callable[[], SparkSession]) -> Iterator[SparkSession]:
+    """A session that ends with the body, and removes its temporary files from this machine.
 
-    Raises QueryStopped if its JVM ends before, as it does without memory.
+    Raises QueryStopped if its JVM ends earlier, as it does when it runs out of memory.
     """
     before = os.environ.get("SPARK_LOCAL_DIRS")
     with tempfile.TemporaryDirectory(prefix="digitstream-", ignore_cleanup_errors=True) as folder:
@@ -51,8 +51,8 @@ def lasting(start: Callable[[], SparkSession]) -> Iterator[SparkSession]:
         except Exception as exc:
             if _has_ended(_jvm(spark), exc):
                 message = (
-                    f"Spark ended over that (exit code {_jvm(spark).returncode}). It has the "
-                    f"memory of one JVM, {memory}. Ask for less at a time."
+                    f"Spark ended during the query (exit code {_jvm(spark).returncode}). It has "
+                    f"the memory of one JVM, {memory}. Ask for less at a time."
                 )
                 raise QueryStopped(message) from exc
             raise
@@ -62,10 +62,10 @@ def lasting(start: Callable[[], SparkSession]) -> Iterator[SparkSession]:
 
 
 @contextmanager
-def within(spark: SparkSession, seconds: float) -> Iterator[None]:
-    """Let the body's queries take so many seconds, then cancel them, then end their JVM.
+def time_limit(spark: SparkSession, seconds: float) -> Iterator[None]:
+    """Limit the time of the body's queries: cancel them after `seconds`, then end their JVM.
 
-    Raises QueryStopped for that. A signal that asks to stop ends the JVM at once.
+    Raises QueryStopped if they were cancelled. A stop signal ends the JVM at once.
     """
     jvm, late = _jvm(spark), threading.Event()
 
@@ -79,7 +79,7 @@ def within(spark: SparkSession, seconds: float) -> Iterator[None]:
         threading.Timer(seconds + GRACE_SECONDS, _end, (jvm,)),
     ]
     # Spark's own handler asks the JVM to cancel on the connection that waits for its answer.
-    with stoppable():
+    with stop_on_signals():
         try:
             for timer in timers:
                 timer.daemon = True
@@ -91,8 +91,8 @@ def within(spark: SparkSession, seconds: float) -> Iterator[None]:
         except Exception as exc:
             if late.is_set():
                 message = (
-                    f"The query was stopped after {seconds:g} s. That is the time that it may "
-                    f"take. Ask for less, or allow more with --query-timeout."
+                    f"The query was stopped after {seconds:g} s, the most that it may take. Ask "
+                    f"for less, or allow more with --query-timeout."
                 )
                 raise QueryStopped(message) from exc
             raise
@@ -103,7 +103,7 @@ def within(spark: SparkSession, seconds: float) -> Iterator[None]:
 
 @contextmanager
 def _without_logs() -> Iterator[None]:
-    """Let py4j log no traceback for a connection that breaks, which an exception tells."""
+    """Keep py4j from logging a traceback for a broken connection, which raises anyway."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:
@@ -131,7 +131,7 @@ def _end(jvm: subprocess.Popen[bytes]) -> None:
 
 
 def _has_ended(jvm: subprocess.Popen[bytes], error: Exception) -> bool:
-    """Whether the JVM is gone, which a broken connection to it may tell a little earlier."""
+    """Whether the JVM has ended; a broken connection may be noticed a little earlier."""
     if isinstance(error, _BROKEN):
         with suppress(subprocess.TimeoutExpired):
             jvm.wait(GRACE_SECONDS)

@@ -1,8 +1,8 @@
-"""The jars that come from Maven Central, fetched once by the Ivy that ships inside pyspark.
+"""Jars from Maven Central, fetched once by the Ivy that ships with pyspark.
 
-Each set lies in a folder of its own, named after its content, in the user's cache. A folder
-appears there whole (one rename) or not at all, so that an interrupted download is never half used.
-`jars.sha256` beside this file pins every jar: no other is ever put there, or used from there.
+Each set has a folder of its own in the user's cache, named after its content. A folder appears
+complete (one rename) or not at all, so an interrupted download is never used. `jars.sha256` beside
+this file pins every jar: no other jar is put there, or used from there.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ KAFKA_BROKER = "4.1.1"
 DELTA_LAKE = "3.3.2"
 
 PINS = Path(__file__).with_suffix(".sha256")
-"""`DIGEST  SET/JAR` of each jar; `scripts/pin_jars.py` writes it anew."""
+"""`DIGEST  SET/JAR` of each jar; `scripts/pin_jars.py` rewrites it."""
 
 _JAR_BYTES = 1 << 30
 
 Progress = Callable[[int, int, str], None]
-"""Called with how many jars are there by now, of how many, and the last one."""
+"""Called with the number of jars fetched so far, their total, and the last one."""
 
 
 class JarsUnavailable(InstallationError):
-    """The jars are not in the cache and could not be fetched."""
+    """The jars are not in the cache and could not be downloaded."""
 
     retriable = True
 
 
 class JarsChanged(InstallationError):
-    """A jar is not the one that was pinned."""
+    """A jar differs from the pinned one."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ SETS = (BROKER, CONNECTOR, DELTA)
 
 
 def cache(environ: Mapping[str, str]) -> Path:
-    """The user's cache folder for jars: what the desktop says, else the system's usual place."""
+    """The user's cache folder for jars: by XDG_CACHE_HOME, else the system's usual place."""
     if environ.get("XDG_CACHE_HOME"):
         root = Path(environ["XDG_CACHE_HOME"])
     elif sys.platform == "darwin":
@@ -133,8 +133,8 @@ def cache(environ: Mapping[str, str]) -> Path:
 def ensure(jars: Jars, java: Java, folder: Path, progress: Progress | None = None) -> list[Path]:
     """The paths of a set's jars under `folder`, fetched from Maven Central if not yet there.
 
-    Raises JarsUnavailable when Maven Central cannot be reached, and JarsChanged if a jar is not the
-    pinned one, whether it was just fetched or lay there.
+    Raises JarsUnavailable if Maven Central cannot be reached, and JarsChanged if a jar, new or
+    cached, is not the pinned one.
     """
     place = folder / jars.folder_name
     if place.is_dir():
@@ -156,19 +156,19 @@ def ensure(jars: Jars, java: Java, folder: Path, progress: Progress | None = Non
 
 
 def check(jars: Jars, folder: Path) -> None:
-    """Raise JarsChanged unless a set lies under `folder` as it was pinned, and nothing beside."""
+    """Raise JarsChanged unless the set's folder under `folder` holds exactly the pinned jars."""
     place = folder / jars.folder_name
     if faults := _faults(jars, place):
         message = (
             f"{place} is not what {jars.pins.name} pins: {'; '.join(faults)}. Other jars may do "
             f"anything, so none of them is used. Remove the folder and run the command again, "
-            f"which fetches them anew."
+            f"which fetches them again."
         )
         raise JarsChanged(message)
 
 
 def _faults(jars: Jars, place: Path) -> list[str]:
-    """What differs from the pinned jars: all of a folder is on the class path of a broker."""
+    """The differences from the pinned jars; extra ones count, as brokers load the whole folder."""
     digests = jars.digests
     present = {path.name for path in place.iterdir()}
     faults = [f"{name} is missing" for name in sorted(digests.keys() - present)]
@@ -185,7 +185,7 @@ def _faults(jars: Jars, place: Path) -> list[str]:
 
 
 def fetch(jars: Jars, java: Java, staging: Path, progress: Progress | None = None) -> Path:
-    """The folder below `staging` into which the jars of a set were fetched, whatever they are.
+    """Download the jars of a set, unchecked; returns their folder below `staging`.
 
     Raises JarsUnavailable.
     """
@@ -216,10 +216,10 @@ def fetch(jars: Jars, java: Java, staging: Path, progress: Progress | None = Non
         log = Path(tempfile.gettempdir()) / f"digitstream-{jars.name}-ivy.log"
         log.write_text("".join(lines), "utf-8")
         message = (
-            f"{count} of the {expected} jars of {jars.name} ({', '.join(jars.modules)}) could be "
-            f"fetched. They come from Maven Central the first time, which has to be reachable: "
+            f"Only {count} of the {expected} jars of {jars.name} ({', '.join(jars.modules)}) could "
+            f"be fetched. The first time they come from Maven Central, which must be reachable: "
             f"check the network (behind a proxy set JAVA_TOOL_OPTIONS=-Dhttps.proxyHost=... "
-            f"-Dhttps.proxyPort=...) and run the command again. What Ivy said is in {log}."
+            f"-Dhttps.proxyPort=...) and run the command again. Ivy's log is {log}."
         )
         raise JarsUnavailable(message)
     return arrived

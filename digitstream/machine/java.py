@@ -1,6 +1,6 @@
 """Finds Java 17, the one release on which both Spark 3.5 and SystemDS 3.4 run.
 
-Only the standard library: the bootstrap asks here before anything is installed.
+It needs only the standard library: the bootstrap uses it before anything is installed.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Java:
 
 
 def find(environ: Mapping[str, str], places: tuple[str, ...] = USUAL_PLACES) -> Java:
-    """Java 17 from JAVA_HOME, else from PATH, else from where packages put it.
+    """Java 17 from JAVA_HOME, else from PATH, else from the usual folders.
 
-    Raises JavaMissing with the command for each system.
+    Raises JavaMissing, with the command that installs it on each system.
     """
     others = []
     for launcher in _launchers(environ, places):
@@ -84,7 +84,7 @@ def _launchers(environ: Mapping[str, str], places: tuple[str, ...]) -> Iterator[
 
 
 def _identify(launcher: Path) -> tuple[str, Path]:
-    """The release a launcher says it is ("" if it says nothing) and its home."""
+    """The release that a launcher reports ("" if it does not run), and its home."""
     command = [str(launcher), "-XshowSettings:properties", "-version"]
     try:
         properties = subprocess.run(

@@ -1,4 +1,4 @@
-"""Text for Java's programs: files that they read right whatever the locale, and what they say."""
+"""Text for and from Java programs: files that they read in any locale, and their error messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ERROR = re.compile(r"(?:^|\s)(?:[\w$]+\.)+\w*(?:Exception|Error)\b:?\s*(.*)")
 
 
 def properties_text(text: str) -> bytes:
-    """The text of a .properties file, which Java reads as Latin-1: `\\uXXXX` stands for the rest,
+    """The bytes of a .properties file, which Java reads as Latin-1: `\\uXXXX` for other characters,
     two backslashes for one.
     """
     units = text.replace("\\", "\\\\").encode("utf-16-be", "surrogatepass")
@@ -18,9 +18,9 @@ def properties_text(text: str) -> bytes:
 
 
 def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables with which a JVM takes file names for UTF-8, as Python does in any locale.
+    """The variables that make a JVM read file names as UTF-8, as Python does in any locale.
 
-    Java 17 asks the locale, and in the one of C finds no file whose name is not ASCII.
+    Java 17 goes by the locale, and in the C locale finds no file whose name is not ASCII.
     """
     chosen = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
     if re.search(r"utf-?8$", chosen, re.IGNORECASE):
@@ -29,7 +29,7 @@ def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def reason(output: str) -> str:
-    """What a Java program says went wrong: the last error of its trace, or else its last line."""
+    """The error in a Java program's output: the last one of its trace, else its last line."""
     errors = [match[1].strip() for match in map(_ERROR.search, output.splitlines()) if match]
     spoken = [line.strip() for line in output.splitlines() if not line.lstrip().startswith("at ")]
     sentences = [text for text in (*spoken[-1:], *errors) if text]

@@ -1,4 +1,4 @@
-"""What the commands need of this machine: Java 17, and the jars, fetched with progress."""
+"""What commands need on this machine: Java 17, and jars, fetched with progress."""
 
 from __future__ import annotations
 
@@ -19,43 +19,44 @@ if TYPE_CHECKING:
     from streaming.archive.place import Place
 
 
-def java_17() -> java.Java:
-    """Java 17, made this process' JAVA_HOME, where Spark looks for it, in a locale in which it
-    finds files of any name; raises JavaMissing.
+def find_java() -> java.Java:
+    """Find Java 17, and set JAVA_HOME for Spark and a locale in which Java reads any file name.
+
+    Raises JavaMissing.
     """
-    found = java.find(os.environ)
-    os.environ["JAVA_HOME"] = str(found.home)
+    installed = java.find(os.environ)
+    os.environ["JAVA_HOME"] = str(installed.home)
     os.environ.update(utf8_locale(os.environ))
-    return found
+    return installed
 
 
-def fetched(wanted: jars.Jars) -> list[Path]:
-    """The paths of these jars; the first time they come over the network, and it shows."""
-    with terminal.progress(f"Fetching the jars of {wanted.name}") as advance:
-        return jars.ensure(wanted, java_17(), jars.cache(os.environ), advance)
+def fetch(jar_set: jars.Jars) -> list[Path]:
+    """The paths of these jars, downloaded the first time, with progress."""
+    with terminal.progress(f"Fetching the jars of {jar_set.name}") as advance:
+        return jars.ensure(jar_set, find_java(), jars.cache(os.environ), advance)
 
 
-def connector() -> list[Path]:
-    """The paths of the jars with which Spark reads and writes Kafka, within bounds."""
-    from digitstream.machine.bounded_client import bounded
+def fetch_connector() -> list[Path]:
+    """The paths of the jars with which Spark reads and writes Kafka, the client with bounds."""
+    from digitstream.machine.bounded_client import ensure_bounded
 
-    return bounded(fetched(jars.CONNECTOR), java_17(), jars.cache(os.environ))
+    return ensure_bounded(fetch(jars.CONNECTOR), find_java(), jars.cache(os.environ))
 
 
 @contextmanager
-def tables(settings: History) -> Iterator[Place]:
-    """The tables, on a Spark session that starts soon and ends with the body; raises NoTables, and
-    TablesUnreadable for what Spark has against them in the body.
+def open_tables(settings: History) -> Iterator[Place]:
+    """The tables, on a Spark session that ends with the body.
 
-    Where the tables would be on this machine's disk and are not, no Spark is started.
+    Raises NoTables, and TablesUnreadable for Spark's errors on the tables in the body. Starts no
+    Spark if the tables should be on this machine's disk and are missing.
     """
-    from digitstream.machine.deadline import lasting
+    from digitstream.machine.deadline import open_session
     from streaming.archive.failures import reached
     from streaming.archive.place import Place, check_local
     from streaming.archive.session import session
 
     check_local(settings.address)
-    jars = delta()
+    jars = fetch_delta()
 
     def start() -> SparkSession:
         return session(
@@ -67,10 +68,10 @@ def tables(settings: History) -> Iterator[Place]:
             quick=True,
         )
 
-    with lasting(start) as spark, reached(settings.address):
+    with open_session(start) as spark, reached(settings.address):
         yield Place(spark, settings.address)
 
 
-def delta() -> list[Path]:
+def fetch_delta() -> list[Path]:
     """The paths of the jars with which Spark reads Kafka and Delta tables."""
-    return [*connector(), *fetched(jars.DELTA)]
+    return [*fetch_connector(), *fetch(jars.DELTA)]

@@ -20,19 +20,19 @@ class PortTaken(InstallationError):
     """Another program listens on the port that was asked for."""
 
 
-def choose(wanted: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """For each name the first of its ports that is free now (0 is any), each another one.
+def choose(candidates: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """For each name the first of its ports that is free (0 is any), all different.
 
     Raises PortTaken if none of a name's ports is free.
     """
-    with ExitStack() as held:
-        return {name: _bound(held, ports) for name, ports in wanted.items()}
+    with ExitStack() as reserved:
+        return {name: _bind(reserved, ports) for name, ports in candidates.items()}
 
 
-def _bound(held: ExitStack, ports: Sequence[int]) -> int:
-    """The first of these ports that is free, kept from others until `held` ends."""
+def _bind(reserved: ExitStack, ports: Sequence[int]) -> int:
+    """Bind the first of these ports that is free, until `reserved` closes; returns it."""
     for port in ports:
-        listen = held.enter_context(socket.socket())
+        listen = reserved.enter_context(socket.socket())
         try:
             listen.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listen.bind((HOST, port))
@@ -40,14 +40,14 @@ def _bound(held: ExitStack, ports: Sequence[int]) -> int:
         except OSError:
             continue
     message = (
-        f"Port {ports[0]} of {HOST} is taken by another program. The embedded Kafka needs it "
-        f"for itself: choose another with --port, or leave --port out to take a free one."
+        f"Port {ports[0]} of {HOST} is taken by another program. The embedded Kafka needs a port "
+        f"of its own: choose another with --port, or leave --port out to take a free one."
     )
     raise PortTaken(message)
 
 
 def is_listening(process: psutil.Process, port: int) -> bool:
-    """Whether this very process listens on a port; another one may have been quicker."""
+    """Whether this process, not another one, listens on a port."""
     try:
         return any(
             connection.status == psutil.CONN_LISTEN and connection.laddr.port == port

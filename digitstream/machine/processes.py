@@ -1,4 +1,4 @@
-"""Processes that run beside this one: started, recognised, ended."""
+"""Starts, finds and ends processes that run beside this one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import psutil
 GRACE_SECONDS = 20.0
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""The signals that ask a program to stop."""
+"""The signals that tell a program to stop."""
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Keep the signals that ask to stop waiting while the body runs.
+def hold_signals() -> Iterator[None]:
+    """Hold back stop signals while the body runs.
 
-    For the moment between a process' birth and the note that it is ours.
+    For the moment between starting a process and recording it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers run in the main thread only
@@ -40,7 +40,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def detach(command: list[str], log: Path, environ: Mapping[str, str]) -> psutil.Process:
-    """Start a process of its own session, which outlives this one; its output is added to `log`."""
+    """Start a process in a session of its own, which outlives this one; `log` gets its output."""
     output = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     pid = os.posix_spawnp(
         command[0],
@@ -56,10 +56,10 @@ def detach(command: list[str], log: Path, environ: Mapping[str, str]) -> psutil.
     return psutil.Process(pid)
 
 
-def running(pid: int, mark: str) -> psutil.Process | None:
-    """The process `pid` if it lives and has `mark` among its arguments, else None.
+def find(pid: int, mark: str) -> psutil.Process | None:
+    """The process `pid` if it is alive and has `mark` among its arguments, else None.
 
-    A pid file outlives a crash, and the system gives the number to somebody else: the mark tells.
+    A pid file outlives a crash, and the system may reuse the number; the mark tells them apart.
     """
     try:
         process = psutil.Process(pid)
@@ -70,7 +70,7 @@ def running(pid: int, mark: str) -> psutil.Process | None:
 
 
 def end(process: psutil.Process, grace: float = GRACE_SECONDS) -> None:
-    """Ask a process to stop (SIGTERM), wait `grace` seconds, then make it (SIGKILL)."""
+    """Stop a process (SIGTERM); kill it (SIGKILL) if it is still running after `grace` seconds."""
     try:
         process.terminate()
         try:

@@ -1,4 +1,4 @@
-"""Commands of ours that run as processes of their own and never outlive the one that runs them."""
+"""Our commands as child processes, which never outlive the process that starts them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import psutil
 
 from contract.errors import ProgramError
 from digitstream.grid import escaped
-from digitstream.machine.processes import STOPPING, end, undisturbed
+from digitstream.machine.processes import STOPPING, end, hold_signals
 
-Heard = Callable[[str], None]
-"""Called with each line that a command says about its progress."""
+OnLine = Callable[[str], None]
+"""Called with each line of a command's progress."""
 
 
 class CommandFailed(ProgramError):
@@ -27,13 +27,15 @@ class CommandFailed(ProgramError):
 
 
 class Command:
-    """`digitstream ARGUMENTS` in a session of its own; what it says goes to `log` and `heard`."""
+    """`digitstream ARGUMENTS` in a session of its own; its lines go to `log` and `on_line`."""
 
-    def __init__(self, arguments: list[str], log: Path, settings: Mapping[str, str], heard: Heard):
+    def __init__(
+        self, arguments: list[str], log: Path, settings: Mapping[str, str], on_line: OnLine
+    ):
         """Start it, with `settings` (DIGITSTREAM_*) in its environment."""
         self._name = arguments[0]
         self._log = log
-        self._said: list[str] = []
+        self._lines: list[str] = []
         self._process = subprocess.Popen(
             [sys.executable, "-m", "digitstream", *arguments],
             env={**os.environ, **settings},
@@ -44,31 +46,29 @@ class Command:
             errors="backslashreplace",
             start_new_session=True,
         )
-        self._reported = ""
+        self._report = ""
         self._threads = [
-            threading.Thread(target=self._listen, args=(heard,), daemon=True),
+            threading.Thread(target=self._listen, args=(on_line,), daemon=True),
             threading.Thread(target=self._collect, daemon=True),
         ]
         for thread in self._threads:
             thread.start()
 
     def result(self) -> str:
-        """Wait until it ends; returns its report. Raises CommandFailed with its own sentence."""
+        """Wait until it ends; returns its report. Raises CommandFailed with its message."""
         self._process.wait()
         for thread in self._threads:
             thread.join()
         if self._process.returncode != 0:
-            why = self._said[-1] if self._said else f"it ended with {self._process.returncode}"
-            message = (
-                f"`digitstream {self._name}` failed: {why} All that it said is in {self._log}."
-            )
+            why = self._lines[-1] if self._lines else f"it ended with {self._process.returncode}"
+            message = f"`digitstream {self._name}` failed: {why} Its log is {self._log}."
             raise CommandFailed(message)
-        return self._reported
+        return self._report
 
     @property
-    def reported(self) -> str:
-        """The report that it gave, once `result` has returned or raised."""
-        return self._reported
+    def report(self) -> str:
+        """Its report, once `result` has returned or raised."""
+        return self._report
 
     @property
     def name(self) -> str:
@@ -77,34 +77,34 @@ class Command:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """The id of its process."""
         return self._process.pid
 
     @property
     def log(self) -> Path:
-        """The file with all that it said."""
+        """The file with all lines of its progress."""
         return self._log
 
     @property
-    def said(self) -> list[str]:
-        """The lines of its progress so far."""
-        return list(self._said)
+    def lines(self) -> list[str]:
+        """The lines of progress so far."""
+        return list(self._lines)
 
     @property
-    def ended(self) -> bool:
-        """Whether it no longer runs."""
+    def has_ended(self) -> bool:
+        """Whether it is no longer running."""
         return self._process.poll() is not None
 
     def check(self) -> None:
-        """Raise CommandFailed if it has ended although it should run."""
-        if self.ended:
+        """Raise CommandFailed if it has ended although it should be running."""
+        if self.has_ended:
             self.result()
-            message = f"`digitstream {self._name}` ended too early. What it said is in {self._log}."
+            message = f"`digitstream {self._name}` ended too early. Its log is {self._log}."
             raise CommandFailed(message)
 
     def stop(self) -> None:
-        """Ask it to stop, wait, and end whatever is left of its session."""
-        if not self.ended:
+        """Stop it, wait for it, and end whatever is left of its session."""
+        if not self.has_ended:
             end(psutil.Process(self._process.pid))
             self._process.wait()
         for process in _session(self._process.pid):
@@ -112,7 +112,7 @@ class Command:
         for thread in self._threads:
             thread.join()
 
-    def _listen(self, heard: Heard) -> None:
+    def _listen(self, on_line: OnLine) -> None:
         with (
             self._log.open("a", encoding="utf-8") as log,
             self._process.stderr or open(os.devnull, encoding="utf-8") as lines,
@@ -122,31 +122,31 @@ class Command:
                     # A terminal may show the log, too.
                     log.write(f"{escaped(line)}\n")
                     log.flush()
-                    self._said.append(line)
-                    heard(line)
+                    self._lines.append(line)
+                    on_line(line)
 
     def _collect(self) -> None:
         with self._process.stdout or open(os.devnull, encoding="utf-8") as report:
-            self._reported = report.read()
+            self._report = report.read()
 
 
 def _session(leader: int) -> list[psutil.Process]:
-    """The processes of a session: a JVM or a Python worker may be no child of its leader."""
-    found = []
+    """The processes of a session; a JVM or a Python worker need not be a child of its leader."""
+    members = []
     for process in psutil.process_iter():
         try:
             if os.getsid(process.pid) == leader:
-                found.append(process)
+                members.append(process)
         except (psutil.Error, OSError):
             continue
-    return found
+    return members
 
 
 class Commands:
-    """Commands of ours, each with a log of its own in `logs`; leaving the body stops those left."""
+    """Starts our commands, each with its log in `logs`; leaving the body stops the running ones."""
 
     def __init__(self, logs: Path, settings: Mapping[str, str]):
-        """`settings` (DIGITSTREAM_*) come into each command's environment."""
+        """`settings` (DIGITSTREAM_*) go into each command's environment."""
         self._logs, self._settings = logs, settings
         self._started: list[Command] = []
 
@@ -157,34 +157,34 @@ class Commands:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """What comes into each one's environment."""
+        """The settings in each command's environment."""
         return self._settings
 
-    def start(self, arguments: list[str], heard: Heard = lambda line: None) -> Command:
+    def start(self, arguments: list[str], on_line: OnLine = lambda line: None) -> Command:
         """Start `digitstream ARGUMENTS`."""
-        with undisturbed():
+        with hold_signals():
             log = self._logs / f"{arguments[0]}.log"
-            self._started.append(Command(arguments, log, self._settings, heard))
+            self._started.append(Command(arguments, log, self._settings, on_line))
         return self._started[-1]
 
     def __enter__(self) -> Commands:
-        """Nothing runs yet."""
+        """Create the folder of logs."""
         self._logs.mkdir(parents=True, exist_ok=True)
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop whatever runs, the last one first."""
+        """Stop the running commands, the last one first."""
         for command in reversed(self._started):
             command.stop()
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked us to stop."""
+    """A signal told this process to stop."""
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the body as Ctrl-C does: by an exception, so that it cleans up."""
+def stop_on_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP raise in the body as Ctrl-C does, so that it cleans up."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         for kind in STOPPING:

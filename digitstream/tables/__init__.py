@@ -1,1 +1,1 @@
-"""The tables of the archive, as their owner sees them: maintained, and asked with SQL."""
+"""Maintains the tables of the archive, and queries them in SQL."""

@@ -1,4 +1,4 @@
-"""Looks after the tables: what they hold, fewer and larger files, no files that nobody needs."""
+"""Maintains the tables: their figures, joining small files, and deleting old ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streaming.archive.tables import Table
 
 _MIB = 1 << 20
 SMALL_BYTES = 128 * _MIB
-"""A file from this size on is not written anew."""
+"""Files of at least this size are not rewritten."""
 
 _LARGEST_BYTES = 2 * SMALL_BYTES
 _SAFE = timedelta(days=7)
@@ -28,17 +28,17 @@ _CONF = {
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
 }
 
-# Hadoop's client for S3 has no way to refuse the second of two commits of the same number.
+# Hadoop's client for S3 cannot refuse the second of two commits with the same number.
 _NO_ARBITER = re.compile(r"s3[an]?:")
 
 
 class Unsafe(UsageError):
-    """What could take files that somebody still needs."""
+    """The operation could delete files that are still needed."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a table holds now; `latest` is Kafka's time of its newest record, to the millisecond."""
+    """A table's current size; `latest` is Kafka's time of its newest record, to the millisecond."""
 
     table: str
     rows: int
@@ -49,7 +49,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Compacted:
-    """The files of a table before and after."""
+    """The number of a table's files before and after."""
 
     table: str
     files_before: int
@@ -58,40 +58,40 @@ class Compacted:
 
 @dataclass(frozen=True)
 class Vacuumed:
-    """What a table's folder lost, as far as nobody else wrote there."""
+    """The files deleted from a table's folder, if no other program wrote there."""
 
     table: str
     files_deleted: int
     bytes_freed: int
 
 
-def listed(place: Place) -> list[Figures]:
-    """The figures of all tables, from Delta's logs alone; raises NoTables."""
+def figures(place: Place) -> list[Figures]:
+    """The figures of all tables, from Delta's logs alone. Raises NoTables."""
     return [_figures(place, table) for table in place.found]
 
 
 def _figures(place: Place, table: Table) -> Figures:
     time = "broker_time" if table.position[0] == "partition" else "record_time"
-    found = place.files(table).selectExpr(
+    totals = place.files(table).selectExpr(
         "cast(sum(get_json_object(stats, '$.numRecords')) AS BIGINT)",
         "count(*)",
         "sum(size)",
         f"max(get_json_object(stats, '$.maxValues.{time}'))",
     )
-    rows, files, size, latest = found.collect()[0]
+    rows, files, size, latest = totals.collect()[0]
     return Figures(table.name, rows or 0, files, size or 0, latest)
 
 
-def compacted(place: Place, *, force: bool = False) -> list[Compacted]:
-    """Join the small files of each date of which there are several; no row changes.
+def compact(place: Place, *, force: bool = False) -> list[Compacted]:
+    """Join the small files of each date that has several; no row changes.
 
-    Others may read and archive meanwhile. Raises NoTables, and Unsafe where the tables are on S3
-    and the archive could commit at the same moment, unless `force` says that it does not run.
+    Others may read and archive meanwhile. Raises NoTables, and Unsafe if the tables are on S3,
+    where the archive could commit at the same time, unless `force` says that it is not running.
     """
     if _NO_ARBITER.match(place.address) and not force:
         message = (
-            f"{place.address} is on S3, where two programs that commit at the same moment can "
-            f"overwrite each other. Only one may write there. Stop the archive, then say --force."
+            f"{place.address} is on S3, where two programs that commit at the same time can "
+            f"overwrite each other. Only one may write there. Stop the archive, then use --force."
         )
         raise Unsafe(message)
     _configure(place)
@@ -107,30 +107,30 @@ def compacted(place: Place, *, force: bool = False) -> list[Compacted]:
     return done
 
 
-def vacuumed(place: Place, retain: str, *, force: bool = False) -> list[Vacuumed]:
+def vacuum(place: Place, retain: str, *, force: bool = False) -> list[Vacuumed]:
     """Delete the files that no version of the tables from the last `retain` (7d, 36h) needs.
 
-    Readers of older versions fail then. Raises NoTables, SettingsError, and Unsafe if `retain` is
-    less than seven days while the archive runs, or may run, unless `force` says that it is safe.
+    Readers of older versions fail after that. Raises NoTables, SettingsError, and Unsafe if
+    `retain` is below seven days while the archive is or may be running, unless `force` allows it.
     """
-    kept = _duration(retain)
+    retention = _duration(retain)
     _configure(place)
-    found = place.found
-    if kept < _SAFE and not force:
+    tables = place.found
+    if retention < _SAFE and not force:
         with place.archiving(seconds=0) as alone:
             if place.folder is None or not alone:
                 message = (
                     f"--retain {retain} is less than 7d, and an archive "
-                    f"{'runs' if place.folder else 'may run'} on {place.address}: who reads the "
-                    f"tables meanwhile could lose files. Retain 7d, or stop the archive"
-                    f"{'' if place.folder else ' and say --force'}."
+                    f"{'is running' if place.folder else 'may be running'} on {place.address}: "
+                    f"readers of the tables could lose files meanwhile. Retain 7d, or stop the "
+                    f"archive{'' if place.folder else ' and use --force'}."
                 )
                 raise Unsafe(message)
-    return [_vacuumed(place, table, kept) for table in found]
+    return [_vacuum(place, table, retention) for table in tables]
 
 
-def _vacuumed(place: Place, table: Table, kept: timedelta) -> Vacuumed:
-    hours = kept.total_seconds() / 3600
+def _vacuum(place: Place, table: Table, retention: timedelta) -> Vacuumed:
+    hours = retention.total_seconds() / 3600
     with place.writing(table):
         files, size = place.size(table)
         place.spark.sql(f"VACUUM {place.named(table)} RETAIN {hours:g} HOURS")

@@ -1,7 +1,7 @@
-"""Lets nothing but queries of our views through: an allow-list over everything in Spark's plans.
+"""Allows only queries of our views, by an allow-list over everything in Spark's plans.
 
-A text is checked twice: as it was parsed, before Spark looks up anything that it names, and as it
-was analysed, before Spark computes anything. `digitstream.tables.sandbox_rules` has the list.
+A text is checked twice: after parsing, before Spark looks up anything that it names, and after
+analysis, before Spark computes anything. `digitstream.tables.sandbox_rules` has the list.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contract.errors import UsageError
 from digitstream.tables import sandbox_rules as rules
 
 MOST_CHARACTERS = 100_000
-"""Of a query."""
+"""Most characters of a query."""
 
 _ANALYSIS = "org.apache.spark.sql.catalyst.analysis."
 _LOGICAL = "org.apache.spark.sql.catalyst.plans.logical."
@@ -29,7 +29,7 @@ _WITH = f"{_LOGICAL}UnresolvedWith"
 _VIEW = f"{_LOGICAL}View"
 _COMMANDS = (f"{_LOGICAL}Command", f"{_LOGICAL}ParsedStatement")
 
-# Objects that no rule of the parser reads as a part of the query.
+# Objects that are values in a plan, and never parts of the query.
 _VALUE_PACKAGES = (
     "org.apache.spark.sql.types.",
     "org.apache.spark.unsafe.types.",
@@ -39,10 +39,10 @@ _CONTAINERS = ("scala.collection.", "scala.Some", "scala.Tuple2")
 
 
 class BadQuery(UsageError):
-    """A text that is no query, or that cannot be answered."""
+    """A text that is not a query, or that cannot be answered."""
 
 
-def analysed(spark: SparkSession, text: str, views: Collection[str]) -> DataFrame:
+def analyse(spark: SparkSession, text: str, views: Collection[str]) -> DataFrame:
     """The answer to a query of these temporary views, not computed yet.
 
     Raises BadQuery for whatever is not on the list, before Spark opens or runs anything of it, and
@@ -51,7 +51,7 @@ def analysed(spark: SparkSession, text: str, views: Collection[str]) -> DataFram
     if len(text) > MOST_CHARACTERS:
         message = (
             f"The query has {len(text)} characters. It may have {MOST_CHARACTERS}. Ask for less, "
-            f"or join with VALUES that are fewer."
+            f"or use fewer VALUES."
         )
         raise BadQuery(message)
     session: Any = spark._jsparkSession
@@ -59,7 +59,7 @@ def analysed(spark: SparkSession, text: str, views: Collection[str]) -> DataFram
     with _literal(spark):
         plan = session.sessionState().sqlParser().parsePlan(text)
     check(spark, plan, views)
-    # The plan that was checked, not the text once more.
+    # Runs the checked plan, not the text again.
     answer = jvm.org.apache.spark.sql.Dataset.ofRows(session, plan)
     check(spark, answer.queryExecution().analyzed(), views)
     return DataFrame(answer, spark)
@@ -67,9 +67,9 @@ def analysed(spark: SparkSession, text: str, views: Collection[str]) -> DataFram
 
 @contextmanager
 def _literal(spark: SparkSession) -> Iterator[None]:
-    """Let the parser take a text as it is: else it puts in what ${env:HOME} and the like name.
+    """Make the parser take a text literally, without substituting ${env:HOME} and the like.
 
-    It asks the session that is active in its thread.
+    The parser goes by the active session of its thread.
     """
     sessions: Any = spark._jvm.SparkSession  # type: ignore[union-attr]
     before = sessions.getActiveSession()
@@ -90,21 +90,21 @@ def check(spark: SparkSession, plan: Any, views: Collection[str]) -> None:
     strangers = inspection.strangers(frozenset(views))
     if inspection.has_command:
         message = (
-            "That is no query. The tables are only read here: SELECT, WITH or VALUES. "
+            "That is no query. This command only reads the tables: SELECT, WITH or VALUES. "
             "`digitstream tables` compacts and vacuums them, `digitstream archive` fills them."
         )
         raise BadQuery(message)
     if strangers:
         message = (
             f"A query may not use {', '.join(strangers)}. It may read {', '.join(views)} and "
-            f"VALUES, with Spark's own functions as far as these have no effect and tell nothing "
-            f"of this machine. Leave that out."
+            f"VALUES, with those of Spark's functions that have no effect and reveal nothing of "
+            f"this machine. Leave that out."
         )
         raise BadQuery(message)
 
 
 class _Inspection:
-    """One walk through a plan: nodes, and whatever their fields hold."""
+    """A walk through a plan: its nodes, and everything in their fields."""
 
     def __init__(self, spark: SparkSession, plan: Any) -> None:
         self._gateway: Any = spark.sparkContext._gateway
@@ -112,23 +112,23 @@ class _Inspection:
         self._plan = plan
         self._relations: set[str] = set()
         self._names: set[str] = set()
-        """What WITH gives names to."""
+        """The names that WITH defines."""
         self._others: dict[str, None] = {}
         self.has_command = False
 
     def strangers(self, views: frozenset[str]) -> list[str]:
-        """What is not on the list, in words."""
+        """The parts that are not on the list, in words."""
         waiting = [self._plan]
         while waiting:
             part = waiting.pop()
             if isinstance(part, JavaObject):
                 waiting.extend(self._parts(part, views))
-        known = {name.lower() for name in (*views, *self._names)}
-        relations = sorted(name for name in self._relations if name.lower() not in known)
+        names = {name.lower() for name in (*views, *self._names)}
+        relations = sorted(name for name in self._relations if name.lower() not in names)
         return [*(f"the relation {name}" for name in relations), *self._others]
 
     def _parts(self, part: Any, views: frozenset[str]) -> Iterator[Any]:
-        """What is to be looked at in a part of the plan that is on the list."""
+        """The parts to inspect within a part of the plan; notes what is not on the list."""
         kind: str = self._jvm.org.apache.commons.lang3.ClassUtils.getName(part)
         if kind in rules.LEAVES or kind in rules.VALUES or kind.startswith(_VALUE_PACKAGES):
             return
@@ -163,14 +163,14 @@ class _Inspection:
         self._others[rules.WORDS.get(name, name)] = None
 
     def _note_relation(self, names: list[str]) -> None:
-        """Keep a view's name; a path has several, text.`/etc/passwd`, as have catalogs' tables."""
+        """Note a view's name. Paths, like text.`/etc/passwd`, and catalogs' tables have several."""
         if len(names) > 1:
             self._others[f"the relation {'.'.join(names)}"] = None
         else:
             self._relations.add(names[0])
 
     def _check_function(self, names: list[str]) -> None:
-        """Look a function up among those that Spark brings; its class must be on the list."""
+        """Look up a function among Spark's built-in ones; its class must be on the list."""
         catalyst = self._jvm.org.apache.spark.sql.catalyst
         identifier = catalyst.FunctionIdentifier(names[-1].lower())
         info = catalyst.analysis.FunctionRegistry.builtin().lookupFunction(identifier)
@@ -186,7 +186,7 @@ class _Inspection:
         return (part.productElement(at) for at in range(part.productArity()))
 
     def _items(self, container: Any) -> Iterator[Any]:
-        """The items of an Option, a tuple, or any of Scala's collections."""
+        """The items of an Option, a tuple, or a Scala collection."""
         if is_instance_of(self._gateway, container, "scala.collection.Iterable"):
             items = container.toSeq()
             return (items.apply(at) for at in range(items.size()))

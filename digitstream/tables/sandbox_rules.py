@@ -1,6 +1,6 @@
-"""What a query may consist of: the classes of Spark's plans and expressions, by package.
+"""The parts that a query may have: classes of Spark's plans and expressions, by package.
 
-A query that holds anything else is refused, so a class that Spark adds one day is refused, too.
+A query with anything else is refused, so classes in later releases of Spark are refused too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PLANS = _classes(
     Sample Sort SubqueryAlias Union Unpivot UnresolvedWith Window WithCTE WithWindowDefinition
     """,
 )
-"""Steps of a query. Not among them: commands, INSERT, TRANSFORM, hints, files, time travel."""
+"""Steps of a query, without commands, INSERT, TRANSFORM, hints, files and time travel."""
 
 UNRESOLVED = _classes(
     "analysis.",
@@ -34,7 +34,7 @@ UNRESOLVED = _classes(
     UnresolvedTVFAliases
     """,
 )
-"""What the parser leaves to the analysis. Relations and functions are looked up by name."""
+"""What the parser leaves to the analysis. Relations and functions are checked by name."""
 
 SYNTAX = _classes(
     "expressions.",
@@ -54,7 +54,7 @@ SYNTAX = _classes(
     UnresolvedWindowExpression UnspecifiedFrame$ WindowExpression WindowSpecDefinition
     """,
 )
-"""Expressions that are syntax, or that the analysis makes of syntax and of functions."""
+"""Expressions that are syntax, or that the analysis creates from syntax and functions."""
 
 SCALARS = _classes(
     "expressions.",
@@ -99,9 +99,8 @@ SCALARS = _classes(
 )
 """Functions and operators whose value depends on their arguments alone, or on the clock.
 
-Not among them: what runs code (`reflect`, `java_method`), tells of this machine or its user
-(`input_file_name`, `current_user`, `version`), is drawn by chance (`rand`, `uuid`), encrypts, or
-parses XML.
+Left out are those that run code (`reflect`, `java_method`), reveal this machine or its user
+(`input_file_name`, `current_user`, `version`), are random (`rand`, `uuid`), encrypt, or parse XML.
 """
 
 AGGREGATES = _classes(
@@ -121,7 +120,7 @@ AGGREGATES = _classes(
 TABLE_FUNCTIONS = _names(
     "explode explode_outer inline inline_outer json_tuple posexplode posexplode_outer range stack"
 )
-"""Functions that give rows, by name."""
+"""Functions that return rows, by name."""
 
 NODES = PLANS | UNRESOLVED | SYNTAX | SCALARS | AGGREGATES
 """All of these."""
@@ -131,7 +130,7 @@ LEAVES = (
     | _classes("expressions.", "AttributeReference Literal NamedLambdaVariable")
     | _classes("plans.logical.", "CTERelationRef LocalRelation")
 )
-"""Those of NODES that hold names and values, and nothing that could be computed."""
+"""Those of NODES that hold names and values, and nothing to compute."""
 
 VALUES = frozenset({"java.util.UUID", "scala.Enumeration$Val", "scala.None$"}) | _classes(
     "",
@@ -143,7 +142,7 @@ VALUES = frozenset({"java.util.UUID", "scala.Enumeration$Val", "scala.None$"}) |
     plans.NaturalJoin plans.RightOuter$ plans.UsingJoin plans.logical.JoinHint
     """,
 )
-"""What nodes hold besides: names, orders, kinds of joins."""
+"""Other values in nodes: names, orders, kinds of joins."""
 
 WORDS = {
     "CurrentUser": "current_user",
@@ -155,4 +154,4 @@ WORDS = {
     "ScriptTransformation": "TRANSFORM",
     "UnresolvedHint": "hints",
 }
-"""What users call some of what is refused."""
+"""The users' words for some refused classes."""

@@ -1,4 +1,4 @@
-"""Questions to the tables in Spark's SQL: each table is a view, and `answers` is one of all."""
+"""Queries of the tables in Spark SQL: each table is a view, and the view `answers` joins them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from streaming.archive.tables import TABLES
 from streaming.spark.failures import last_cause
 
 LONGEST_CELL = 2_000
-"""Characters of a value that a table shows."""
+"""Most characters of a value in a printed table."""
 
 _TIMES = {"timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX", "ignoreNullFields": "false"}
 
-# The intervals of months, days and microseconds that Python has no type for; they become texts.
+# Intervals of months, days and microseconds, which Python has no type for; they become strings.
 _CALENDAR_INTERVAL = re.compile(r"\binterval\b(?! (?:year|month|day|hour|minute|second)|:)")
 
 ANSWERS = """
@@ -41,11 +41,11 @@ LEFT JOIN (
     FROM labels WHERE id IS NOT NULL GROUP BY id
 ) AS truths ON truths.id = readings.id
 """
-"""Every reading with what became of it: its score or dead letter, and the last label it got."""
+"""Every reading with its score or dead letter, and its last label."""
 
 
-def views(place: Place) -> tuple[str, ...]:
-    """Make the tables known to the session, and return the views' names; raises NoTables."""
+def register_views(place: Place) -> tuple[str, ...]:
+    """Register the tables as views of the session; returns the views' names. Raises NoTables."""
     names = [table.name for table in place.found]
     for table in place.found:
         place.read(table).createOrReplaceTempView(table.name)
@@ -55,21 +55,23 @@ def views(place: Place) -> tuple[str, ...]:
     return tuple(names)
 
 
-def asked(spark: SparkSession, text: str, names: Sequence[str]) -> DataFrame:
-    """The answer to a query of these views, not computed yet, its columns' names made different.
+def ask(spark: SparkSession, text: str, names: Sequence[str]) -> DataFrame:
+    """The answer to a query of these views, not computed yet, with unique column names.
 
-    Raises BadQuery for whatever does more than ask, before anything of it runs, and for what Spark
-    refuses.
+    Raises BadQuery for a text that does more than query, before any of it runs, and for one that
+    Spark refuses.
     """
     try:
-        answer = sandbox.analysed(spark, text, names)
+        answer = sandbox.analyse(spark, text, names)
     except (PySparkException, Py4JJavaError) as exc:
         raise BadQuery(refusal(exc)) from exc
     fields = list(answer._jdf.schema().fields())  # PySpark's own schema fails on such an interval
     columns: list[str] = []
     for field in fields:
         name = field.name()
-        same = sum(re.fullmatch(rf"{re.escape(name)}(_\d+)?", each) is not None for each in columns)
+        same = sum(
+            re.fullmatch(rf"{re.escape(name)}(_\d+)?", column) is not None for column in columns
+        )
         columns.append(f"{name}_{same + 1}" if same else name)
     kinds = [field.dataType().catalogString() for field in fields]
     texts = [
@@ -80,23 +82,23 @@ def asked(spark: SparkSession, text: str, names: Sequence[str]) -> DataFrame:
 
 
 def refusal(error: Exception) -> str:
-    """What Spark has against a query, in one sentence with the place."""
+    """Spark's error for a query, in one sentence with the position."""
     if "java.lang.StackOverflowError" in str(error):
-        return "Spark cannot answer that: it is nested too deeply. Ask in fewer levels."
-    said = error.desc if isinstance(error, CapturedException) and error.desc else str(error)
-    place = re.search(r"\(?;?\s*line (\d+),? pos (\d+)\)?", said)
-    if isinstance(error, Py4JJavaError) or "Job aborted" in said:
-        said = last_cause(said)
-    fact = re.split(r"\n|;\s*line \d|\(line \d", said.strip(), maxsplit=1)[0]
+        return "Spark cannot answer that: it is nested too deeply. Use fewer levels."
+    text = error.desc if isinstance(error, CapturedException) and error.desc else str(error)
+    place = re.search(r"\(?;?\s*line (\d+),? pos (\d+)\)?", text)
+    if isinstance(error, Py4JJavaError) or "Job aborted" in text:
+        text = last_cause(text)
+    fact = re.split(r"\n|;\s*line \d|\(line \d", text.strip(), maxsplit=1)[0]
     fact = re.sub(r"^\[[\w.]+\]\s*|(\w+\.)+(?=\w+Exception: )", "", fact).strip().rstrip(".;")
     where = f" (line {place[1]}, column {int(place[2]) + 1})" if place else ""
     return f"Spark cannot answer that: {fact}{where}."
 
 
 def lines(answer: DataFrame, *, csv: bool = False) -> Iterator[str]:
-    """The rows of an answer, a line each: JSON objects, or CSV without its header.
+    """The rows of an answer, one per line: JSON objects, or CSV without a header.
 
-    Bytes are base64, times RFC 3339 in UTC; in CSV what has parts is JSON.
+    Bytes are base64, times RFC 3339 in UTC; nested values in CSV are JSON.
     """
     row = functions.struct(*(_column(field, flat=csv) for field in answer.schema.fields))
     text = functions.to_csv(row, _TIMES) if csv else functions.to_json(row, _TIMES)
@@ -108,15 +110,15 @@ def lines(answer: DataFrame, *, csv: bool = False) -> Iterator[str]:
 
 
 def cells(answer: DataFrame, limit: int) -> tuple[list[list[str]], bool]:
-    """The first rows of an answer as texts, and whether there are more.
+    """The first rows of an answer as strings, and whether there are more.
 
-    Of a text that is longer than LONGEST_CELL, its beginning.
+    Strings longer than LONGEST_CELL are cut.
     """
     texts = [_column(field, flat=True).cast("string") for field in answer.schema.fields]
     parts = [functions.substring(text, 1, LONGEST_CELL + 1) for text in texts]
-    shown = answer.select(*(functions.coalesce(part, functions.lit("-")) for part in parts))
+    shortened = answer.select(*(functions.coalesce(part, functions.lit("-")) for part in parts))
     try:
-        rows = shown.limit(limit + 1).collect()
+        rows = shortened.limit(limit + 1).collect()
     except (PySparkException, Py4JJavaError) as exc:
         raise BadQuery(refusal(exc)) from exc
     return [list(map(_shortened, row)) for row in rows[:limit]], len(rows) > limit
@@ -127,7 +129,7 @@ def _named(name: str) -> Column:
 
 
 def _column(field: StructField, *, flat: bool) -> Column:
-    """A column by its name; `flat` is without parts."""
+    """A column by its field; `flat` turns bytes and nested values into strings."""
     column = _named(field.name)
     if flat and isinstance(field.dataType, BinaryType):
         column = functions.base64(column)

@@ -103,13 +103,13 @@ def test_models_are_listed_shown_and_promoted(run: Run, tmp_path: Path) -> None:
     report = run("models", "show", second, *flag)[1]
     assert dict(re.findall(r"(?m)^(.*?accuracy \(.*?\)) +([0-9.]+)$", report)) == {
         "metrics accuracy (training images, in the last epoch)": "0.85",
-        "metrics val_accuracy (images held out, after the last epoch)": "0.75",
-        "metrics test_accuracy (images held out)": "0.75",
-        "manifest metrics accuracy (images held out)": "0.75",
+        "metrics val_accuracy (held-out images, after the last epoch)": "0.75",
+        "metrics test_accuracy (held-out images)": "0.75",
+        "manifest metrics accuracy (held-out images)": "0.75",
     }
     code, _, said = run("models", "show", "9", *flag)
     assert code == 1
-    assert "no version 9; there is 2, 1" in said
+    assert "no version 9. Its versions are 2, 1." in said
     code, _, said = run("models", "promote", "9", *flag)
     assert code == 1 and "version 9" in said
 

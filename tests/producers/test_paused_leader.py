@@ -10,7 +10,7 @@ import pytest
 from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
 from contract.settings.programs import Producing
-from digitstream.drills.ground.cluster import running, servers
+from digitstream.drills.ground.cluster import addresses, start_brokers
 from producers.program import run
 from producers.sending import Delivery, Undelivered
 from tests.own_broker import stored
@@ -26,9 +26,9 @@ COUNT = 20_000
 def test_a_leader_that_is_paused_for_30_seconds_loses_nothing_that_is_not_told(
     tmp_path: Path,
 ) -> None:
-    with running(tmp_path, 3) as nodes:
+    with start_brokers(tmp_path, 3) as nodes:
         settings = Producing(
-            bootstrap_servers=servers(nodes), count=COUNT, rate=500.0, label_delay=0.0
+            bootstrap_servers=addresses(nodes), count=COUNT, rate=500.0, label_delay=0.0
         )
         topic = settings.topics.readings
         ensure(settings.kafka, settings.topics, partitions=3)

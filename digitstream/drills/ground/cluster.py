@@ -1,5 +1,5 @@
-"""Kafka in several processes, made for one drill: brokers that can be killed one by one, or live in
-a network namespace of their own.
+"""A Kafka of several brokers for one drill. They can be killed one by one, or run in a network
+namespace of their own.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ log.message.timestamp.type=LogAppendTime
 
 @dataclass(eq=False)
 class Node:
-    """One broker: its number, its address, and how it is started."""
+    """One broker: its number, its address, and the command that starts it."""
 
     number: int
     folder: Path
@@ -63,7 +63,7 @@ class Node:
 
     @property
     def address(self) -> str:
-        """Where clients find it."""
+        """The address for clients."""
         return f"{self.host}:{self.port}"
 
     def start(self) -> None:
@@ -79,13 +79,13 @@ class Node:
             self.process.wait()
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop it if it is running."""
         if self.process is not None and self.process.is_running():
             for process in (*self.process.children(recursive=True), self.process):
                 processes.end(process, grace=5)
 
     def await_listening(self) -> None:
-        """Return when it takes connections; raises Broken if it does not come up."""
+        """Return when it accepts connections; raises Broken if it does not start."""
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             with socket.socket() as attempt:
@@ -101,27 +101,27 @@ class Node:
 def cluster(
     ground: Ground, count: int, host: str = HOST, prefix: Sequence[str] = ()
 ) -> Iterator[tuple[Ground, list[Node]]]:
-    """The ground with a Kafka of its own, as `running` starts it, and the nodes of that."""
+    """The ground with a Kafka of its own, as `start_brokers` starts it, and its nodes."""
     folder = ground.settings.home / "cluster" / ground.settings.prefix
     with ExitStack() as cleanup:
-        nodes = cleanup.enter_context(running(folder, count, host, prefix))
-        addresses = servers(nodes)
-        settings = replace(ground.settings, bootstrap_servers=addresses)
+        nodes = cleanup.enter_context(start_brokers(folder, count, host, prefix))
+        servers = addresses(nodes)
+        settings = replace(ground.settings, bootstrap_servers=servers)
         ensure(settings.kafka, settings.topics)
         environ = {**ground.commands.settings, **environment(settings)}
         commands = cleanup.enter_context(Commands(ground.commands.logs, environ))
-        reader = cleanup.enter_context(topic_reader.reading(settings.kafka))
+        reader = cleanup.enter_context(topic_reader.open_reader(settings.kafka))
         yield replace(ground, settings=settings, commands=commands, reader=reader), nodes
 
 
 @contextmanager
-def running(
+def start_brokers(
     folder: Path, count: int, host: str = HOST, prefix: Sequence[str] = ()
 ) -> Iterator[list[Node]]:
-    """A Kafka of so many brokers with their data in the folder, each topic on all of them; they
-    listen on this host and are started by a command that begins with `prefix`.
+    """Run `count` brokers while the body does, with their data in the folder and each topic on all
+    of them. They listen on `host`; the command that starts them begins with `prefix`.
     """
-    nodes = _prepared(folder, count, host, prefix)
+    nodes = _prepare(folder, count, host, prefix)
     with ExitStack() as cleanup:
         for node in nodes:
             cleanup.callback(node.stop)
@@ -131,8 +131,8 @@ def running(
         yield nodes
 
 
-def servers(nodes: Sequence[Node]) -> str:
-    """The addresses of the nodes, as clients are told them."""
+def addresses(nodes: Sequence[Node]) -> str:
+    """The addresses of the nodes, as clients take them."""
     return ",".join(node.address for node in nodes)
 
 
@@ -142,45 +142,45 @@ def leader(ground: Ground, topic: str, partition: int) -> int:
         return log.leader(topic, partition)
 
 
-def _prepared(folder: Path, count: int, host: str, prefix: Sequence[str]) -> list[Node]:
-    """The brokers with their files, each data folder formatted for the same cluster."""
-    java, path = needs.java_17(), needs.fetched(jars.BROKER)
-    free = _free(host, 2 * count)
+def _prepare(folder: Path, count: int, host: str, prefix: Sequence[str]) -> list[Node]:
+    """Write the files of the brokers, and format their data folders for the same cluster."""
+    java, path = needs.find_java(), needs.fetch(jars.BROKER)
+    free = _free_ports(host, 2 * count)
     ports, controllers = free[:count], free[count:]
     voters = ",".join(f"{at + 1}@{host}:{port}" for at, port in enumerate(controllers))
     identity = server_files.cluster_id()
     nodes = []
     for number, (port, controller_port) in enumerate(zip(ports, controllers, strict=True), 1):
-        own = (folder / str(number)).resolve()
-        own.mkdir(parents=True)
-        properties, log4j = own / "server.properties", own / "log4j2.yaml"
+        node_folder = (folder / str(number)).resolve()
+        node_folder.mkdir(parents=True)
+        properties, log4j = node_folder / "server.properties", node_folder / "log4j2.yaml"
         text = _PROPERTIES.format(
             node=number,
             voters=voters,
             host=host,
             port=port,
             controller_port=controller_port,
-            data=own / "data",
+            data=node_folder / "data",
             copies=count,
             in_sync=max(count - 1, 1),
         )
         properties.write_bytes(properties_text(text))
-        log4j.write_text(server_files.log4j(own / "broker.log"), "utf-8")
+        log4j.write_text(server_files.log4j(node_folder / "broker.log"), "utf-8")
         options = ["-Xmx384m", f"-Dlog4j2.configurationFile={log4j}", "-cp"]
         tool = [str(java.executable), *options, f"{path[0].parent}/*"]
         format_tool = [*tool, "kafka.tools.StorageTool"]
-        server_files.format_data(own, format_tool, properties, (), identity)
+        server_files.format_data(node_folder, format_tool, properties, (), identity)
         command = [*prefix, *tool, "kafka.Kafka", str(properties)]
-        nodes.append(Node(number, own, host, port, command))
+        nodes.append(Node(number, node_folder, host, port, command))
     return nodes
 
 
-def _free(host: str, count: int) -> list[int]:
-    """Ports that are free: on loopback as the system says, and any on a host made for a drill."""
+def _free_ports(host: str, count: int) -> list[int]:
+    """Free ports: on loopback chosen by the system, else any, as the host serves one drill."""
     if host != HOST:
         return [9092 + at for at in range(count)]
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+    with ExitStack() as cleanup:
+        sockets = [cleanup.enter_context(socket.socket()) for _ in range(count)]
         for listener in sockets:
             listener.bind((host, 0))
         return [int(listener.getsockname()[1]) for listener in sockets]

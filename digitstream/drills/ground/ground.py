@@ -1,4 +1,4 @@
-"""Where drills break things: a broker, a registry and a checkpoint of their own."""
+"""The place for drills: a broker, a registry and a checkpoint of their own."""
 
 from __future__ import annotations
 
@@ -42,48 +42,48 @@ class Ground:
     commands: Commands
     reader: topic_reader.TopicReader
     minutes: float = 60.0
-    """How long a drill goes on that lasts."""
-    tell: Callable[[str], object] = lambda sentence: None
-    """Called as each phase begins, with what it does."""
+    """Duration of a lasting drill."""
+    announce: Callable[[str], object] = lambda sentence: None
+    """Called at the start of each phase with what the drill does in it."""
 
     @property
     def checkpoint(self) -> Path:
-        """Where the query keeps how far it is."""
+        """The folder of the query's checkpoint."""
         return self.settings.checkpoint
 
     def send(self, count: int, *options: str, rate: str = "max") -> int:
         """Send readings; returns how many Kafka acknowledged."""
-        return int(json.loads(self.sending(count, *options, rate=rate).result())["readings"])
+        return int(json.loads(self.start_sending(count, *options, rate=rate).result())["readings"])
 
-    def sending(self, count: int, *options: str, rate: str = "max") -> Command:
-        """Send readings meanwhile."""
-        self.tell(f"sends {quantity(count, 'reading', form=',')}")
+    def start_sending(self, count: int, *options: str, rate: str = "max") -> Command:
+        """Start to send readings."""
+        self.announce(f"sends {quantity(count, 'reading', form=',')}")
         words = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", *options]
         return self.commands.start([*words, "--prefix", self.settings.prefix, "--json"])
 
     def score(self, *options: str, in_a_batch: int = 1_000) -> Command:
         """Start the scorer."""
-        self.tell("starts the scorer")
-        own = ["--prefix", self.settings.prefix, "--name", self.settings.name]
+        self.announce("starts the scorer")
+        names = ["--prefix", self.settings.prefix, "--name", self.settings.name]
         size = ["--max-offsets-per-trigger", str(in_a_batch)]
-        return self.commands.start(["score", "--engine", ENGINE, *own, *size, *options, "--json"])
+        return self.commands.start(["score", "--engine", ENGINE, *names, *size, *options, "--json"])
 
     def archive(self, *options: str) -> Command:
-        """Start to keep what goes over the topics in tables."""
-        self.tell("starts the archive")
+        """Start to archive the topics in tables."""
+        self.announce("starts the archive")
         return self.commands.start(
             ["archive", "--prefix", self.settings.prefix, *options, "--json"]
         )
 
-    def reconciled(self, *options: str) -> Command:
+    def reconcile(self, *options: str) -> Command:
         """Start to account for the readings."""
-        self.tell("accounts for the readings")
-        own = ["--prefix", self.settings.prefix, "--name", self.settings.name]
-        return self.commands.start(["reconcile", *own, *options, "--json"])
+        self.announce("accounts for the readings")
+        names = ["--prefix", self.settings.prefix, "--name", self.settings.name]
+        return self.commands.start(["reconcile", *names, *options, "--json"])
 
     def kill(self, command: Command) -> None:
         """Kill the driver at once (SIGKILL): its Python, its JVM, its workers."""
-        self.tell(f"kills `digitstream {command.name}`")
+        self.announce(f"kills `digitstream {command.name}`")
         family = _family(command)
         for member in family:
             with suppress(psutil.NoSuchProcess):
@@ -93,49 +93,49 @@ class Ground:
 
     def kill_workers(self, command: Command) -> int:
         """Kill the Python workers of a scorer (SIGKILL); returns how many there were."""
-        self.tell("kills the scorer's Python workers")
-        found = [member for member in _family(command) if _is_worker(member)]
-        for worker in found:
+        self.announce("kills the scorer's Python workers")
+        workers = [member for member in _family(command) if _is_worker(member)]
+        for worker in workers:
             with suppress(psutil.NoSuchProcess):
                 worker.kill()
-        return len(found)
+        return len(workers)
 
-    def answers(self) -> int:
-        """Scores and dead letters by now, those that came twice twice."""
+    def answer_count(self) -> int:
+        """The number of scores and dead letters so far, repeated ones included."""
         return Mark.now(self.reader, self.settings.topics).answered
 
     def progress(self) -> list[Progress]:
-        """What the scorer told of each of its micro-batches."""
+        """The scorer's progress, one event per micro-batch."""
         return [
             Progress.of(record.key, record.value, record.headers)
             for records in self.reader.records(self.settings.topics.progress)
             for record in records
         ]
 
-    def done(self) -> int:
-        """With how many readings the query is done."""
+    def done_count(self) -> int:
+        """The number of readings that the query has committed."""
         committed = Checkpoint.read(self.checkpoint).committed
         return sum(committed.get(self.settings.topics.readings, {}).values())
 
     def await_answers(self, count: int, scorer: Command, patience: float = PATIENCE) -> None:
-        """Return when there are so many answers; raises Broken if none comes for a while."""
-        self.tell(f"waits for {quantity(count, 'answer', form=',')}")
-        _grown(self.answers, count, scorer, "answers", patience)
+        """Return when there are `count` answers; raises Broken if none comes for a while."""
+        self.announce(f"waits for {quantity(count, 'answer', form=',')}")
+        _await_count(self.answer_count, count, scorer, "answers", patience)
 
     def await_done(self, count: int, scorer: Command) -> None:
-        """Return when the query is done with so many readings, however often it answered them."""
-        self.tell(f"waits until {quantity(count, 'reading is', 'readings are', ',')} done with")
-        _grown(self.done, count, scorer, "readings done with", PATIENCE)
+        """Return when the query has committed `count` readings, however often it answered them."""
+        self.announce(f"waits until {quantity(count, 'reading is', 'readings are', ',')} done with")
+        _await_count(self.done_count, count, scorer, "readings done with", PATIENCE)
 
-    def await_said(self, command: Command, words: str, often: int = 1) -> None:
-        """Return when a command has told of this so often; raises Broken after a while."""
-        self.tell(f"waits until `digitstream {command.name}` says: {words}")
+    def await_line(self, command: Command, words: str, often: int = 1) -> None:
+        """Return when `often` lines of a command contain `words`; raises Broken after a while."""
+        self.announce(f"waits until `digitstream {command.name}` says: {words}")
 
-        def said() -> bool:
+        def is_said() -> bool:
             command.check()
-            return sum(words in line for line in command.said) >= often
+            return sum(words in line for line in command.lines) >= often
 
-        until(said, f"`{words}` from a command")
+        until(is_said, f"`{words}` from a command")
 
     def batches(self, kind: str) -> int:
         """The number of the last micro-batch of `offsets` or `commits`, -1 if there is none."""
@@ -148,12 +148,12 @@ class Ground:
         readings, replays = (state.committed(topic) for topic in topics.answered)
         return reconcile(self.reader, topics, None, readings, replays, state.ids)
 
-    def all_answered(self, sent: int) -> str:
-        """What was seen, if each of the readings sent has its answer; raises Broken if not."""
-        self.tell("accounts for the readings")
-        found = self.accounts()
+    def check_all_answered(self, sent: int) -> str:
+        """Raise Broken unless each of the `sent` readings has its answer; returns the counts."""
+        self.announce("accounts for the readings")
+        accounts = self.accounts()
         counts = ("produced", "scored", "dead_lettered", "in_flight", "missing", "duplicates")
-        total = {count: found.total(count) for count in counts}
+        total = {count: accounts.total(count) for count in counts}
         seen = ", ".join(f"{name.replace('_', ' ')} {number}" for name, number in total.items())
         if total["missing"] or total["in_flight"] or total["produced"] != sent:
             message = f"{sent} readings were sent; {seen}"
@@ -161,10 +161,10 @@ class Ground:
         return seen
 
 
-def _grown(
+def _await_count(
     counted: Callable[[], int], count: int, scorer: Command, what: str, patience: float
 ) -> None:
-    """Return when a count has grown so far; raises Broken if it does not grow for a while."""
+    """Return when a count has reached `count`; raises Broken if it does not grow for a while."""
     last, moved = -1, time.monotonic()
     while last < count:
         scorer.check()
@@ -178,7 +178,7 @@ def _grown(
 
 
 def _family(command: Command) -> list[psutil.Process]:
-    """Its process and all that descend from it; none if it has ended."""
+    """The command's process and all its descendants; none if it has ended."""
     with suppress(psutil.NoSuchProcess):
         driver = psutil.Process(command.pid)
         return [driver, *driver.children(recursive=True)]
@@ -186,14 +186,14 @@ def _family(command: Command) -> list[psutil.Process]:
 
 
 def _is_worker(process: psutil.Process) -> bool:
-    """Whether Spark's daemon forked it to run Python."""
+    """Whether a process is a Python worker that Spark's daemon forked."""
     with suppress(psutil.NoSuchProcess):
         return "pyspark.daemon" in " ".join(process.cmdline()) and not process.children()
     return False
 
 
 def until(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    """Return when the condition holds; it is looked at very often. Raises Broken after a while."""
+    """Return when the condition holds, polling it often; raises Broken after `patience` seconds."""
     began = time.monotonic()
     while not condition():
         if time.monotonic() - began > patience:
@@ -203,15 +203,18 @@ def until(condition: Callable[[], object], what: str, patience: float = PATIENCE
 
 
 @contextmanager
-def prepared(
-    settings: Scoring, minutes: float = 60.0, tell: Callable[[str], object] = lambda sentence: None
+def prepare(
+    settings: Scoring,
+    minutes: float = 60.0,
+    announce: Callable[[str], object] = lambda sentence: None,
 ) -> Iterator[Callable[[str], Ground]]:
-    """A broker and a registry with the installation's champion; makes a ground for each drill, one
-    that lasts for so many minutes. `tell` is called as each phase of a drill begins.
+    """Start a broker and a registry with the installation's champion; yields a function that makes
+    a ground for each drill.
 
+    A lasting drill takes `minutes`. `announce` is called at the start of each phase of a drill.
     Raises NoChampion and BundleError.
     """
-    tell("A Kafka and a registry for the drills are started.")
+    announce("Starting a Kafka and a registry for the drills.")
     champion = bundle.load(settings.registry.resolve().folder)
     with tempfile.TemporaryDirectory(prefix="digitstream-drill-") as name:
         home = Path(name)
@@ -220,34 +223,37 @@ def prepared(
         with (
             embedded_kafka(empty) as shared,
             commands_of(shared) as commands,
-            topic_reader.reading(shared.kafka) as reader,
+            topic_reader.open_reader(shared.kafka) as reader,
         ):
 
             def ground(drill: str) -> Ground:
-                own = replace(shared, prefix=drill, name=drill)
-                ensure(own.kafka, own.topics)
-                tell_of_it = lambda sentence: tell(f"The drill {drill} {sentence}.")  # noqa: E731
-                return Ground(own, commands, reader, minutes, tell_of_it)
+                drill_settings = replace(shared, prefix=drill, name=drill)
+                ensure(drill_settings.kafka, drill_settings.topics)
+
+                def announce_phase(phase: str) -> None:
+                    announce(f"The drill {drill} {phase}.")
+
+                return Ground(drill_settings, commands, reader, minutes, announce_phase)
 
             yield ground
 
 
 def kill_broker(ground: Ground) -> None:
     """Kill Kafka (SIGKILL)."""
-    ground.tell("kills Kafka")
-    found = server.status(ground.settings.home)
-    if found is not None:
-        process = psutil.Process(found.pid)
+    ground.announce("kills Kafka")
+    broker = server.status(ground.settings.home)
+    if broker is not None:
+        process = psutil.Process(broker.pid)
         process.kill()
         process.wait()
 
 
 def restart_broker(ground: Ground) -> None:
     """Start Kafka again, where it was."""
-    ground.tell("starts Kafka again")
+    ground.announce("starts Kafka again")
     start_kafka(ground.settings.home)
 
 
 def is_root() -> bool:
-    """Whether we may do anything on this machine."""
+    """Whether this process runs as root."""
     return hasattr(os, "geteuid") and os.geteuid() == 0

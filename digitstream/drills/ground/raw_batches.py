@@ -1,4 +1,4 @@
-"""Batches of records as no client makes them, though a broker takes them."""
+"""Batches of records that no client would send, but that a broker accepts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PRODUCE, _VERSION, _TIMEOUT_MS, _PAUSE_SECONDS = 0, 7, 10_000, 0.1
 
 
 def varint(number: int) -> bytes:
-    """A number as records have them."""
+    """A number in the encoding of Kafka's records."""
     written = bytearray()
     encode_varint(number, written.append)
     return bytes(written)
@@ -35,7 +35,7 @@ def record(
     offset: int = 0,
     size: int | None = None,
 ) -> bytes:
-    """A record, after its headers as many empty ones; `size` is what it claims to have."""
+    """A record, with `empty_headers` after its headers; `size` is what it claims to have."""
     body = b"\0" + varint(0) + varint(offset) + _field(key) + _field(value)
     body += varint(len(headers) + empty_headers)
     body += b"".join(_field(name.encode()) + _field(content) for name, content in headers)
@@ -44,7 +44,7 @@ def record(
 
 
 def batch(records: Sequence[bytes], *, codec: int = GZIP, stamp: int = 0) -> bytes:
-    """A batch of these records, whose timestamps are all `stamp`, in milliseconds since 1970."""
+    """A batch of these records, all with the timestamp `stamp`, in milliseconds since 1970."""
     data = b"".join(records)
     if codec == GZIP:
         data = gzip.compress(data, mtime=0)
@@ -57,12 +57,12 @@ def batch(records: Sequence[bytes], *, codec: int = GZIP, stamp: int = 0) -> byt
 def send(bootstrap_servers: str, topic: str, partition: int, records: bytes) -> int:
     """Send a batch to a broker without security; returns the offset of its first record.
 
-    A broker that does not lead the partition yet is waited for. Raises what kafka-python has for
-    its refusal.
+    Waits for a broker that does not lead the partition yet. Raises kafka-python's error for a
+    refusal.
     """
     deadline = time.monotonic() + _TIMEOUT_MS / 1000
     while True:
-        error, offset = _sent(bootstrap_servers, topic, partition, records)
+        error, offset = _send_once(bootstrap_servers, topic, partition, records)
         if not error:
             return offset
         refusal = for_code(error)
@@ -71,9 +71,9 @@ def send(bootstrap_servers: str, topic: str, partition: int, records: bytes) -> 
         time.sleep(_PAUSE_SECONDS)
 
 
-def _sent(bootstrap_servers: str, topic: str, partition: int, records: bytes) -> tuple[int, int]:
-    """The broker's answer: an error's code, and the offset."""
-    name, (host, port) = topic.encode(), bootstrap_servers.rsplit(":", 1)
+def _send_once(servers: str, topic: str, partition: int, records: bytes) -> tuple[int, int]:
+    """Send a batch; returns the broker's error code and the offset."""
+    name, (host, port) = topic.encode(), servers.rsplit(":", 1)
     request = struct.pack(">hhihhhi", _PRODUCE, _VERSION, 1, -1, -1, -1, _TIMEOUT_MS)
     request += struct.pack(">ih", 1, len(name)) + name
     request += struct.pack(">iii", 1, partition, len(records)) + records

@@ -8,10 +8,10 @@ from contract.kafka.score_stream import ScoreStream
 from contract.wire.bounds import CUT_BYTES
 from contract.wire.events import DeadLetter, Source
 from contract.wire.topics import Topics
-from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.accounts.topics import reconcile
-from digitstream.dead_letters.listing import Wanted, listing
-from digitstream.dead_letters.raw_records import sending
+from digitstream.dead_letters.listing import Selection, read_listing
+from digitstream.dead_letters.raw_records import open_sender
 from digitstream.dead_letters.replay import replay
 from digitstream.drills.ground import raw_batches
 from digitstream.kafka.server import Broker
@@ -34,7 +34,7 @@ def put(broker: Broker, topic: str, *sent: bytes) -> None:
 
 def test_bombs_are_counted(kafka_broker: Broker, topics: Topics) -> None:
     put(kafka_broker, topics.readings, BOMB, LIE, LARGE, BOMB)
-    with reading(kafka_broker.kafka) as reader:
+    with open_reader(kafka_broker.kafka) as reader:
         assert reconcile(reader, topics).total("in_flight") == 4
 
 
@@ -58,8 +58,8 @@ def test_dead_letters_of_any_time_are_listed(kafka_broker: Broker, topics: Topic
     for stamp in STAMPS:
         batch = raw_batches.batch([sent], stamp=stamp)
         raw_batches.send(kafka_broker.bootstrap_servers, topics.dead_letters, 0, batch)
-    with reading(kafka_broker.kafka) as reader:
-        found = listing(reader, topics, last=len(STAMPS))
+    with open_reader(kafka_broker.kafka) as reader:
+        found = read_listing(reader, topics, last=len(STAMPS))
     assert [each.time for each in found.letters] == sorted(
         time.isoformat(timespec="milliseconds") for time in STAMPS.values()
     )
@@ -68,12 +68,12 @@ def test_dead_letters_of_any_time_are_listed(kafka_broker: Broker, topics: Topic
 def test_what_no_reader_takes_whole_is_not_sent_again(kafka_broker: Broker, topics: Topics) -> None:
     put(kafka_broker, topics.readings, LARGE, BOMB)
     reasons = ("too-large: x", "too-many-headers: x")
-    with sending(kafka_broker.kafka, topics.dead_letters) as sender:
+    with open_sender(kafka_broker.kafka, topics.dead_letters) as sender:
         for offset, reason in enumerate(reasons):
             source = Source(topics.readings, 0, offset)
             sender.send([DeadLetter("decode", reason, source, 1, b"d", None, ()).message()])
-    with reading(kafka_broker.kafka) as reader:
-        found = replay(reader, topics, kafka_broker.kafka, Wanted())
+    with open_reader(kafka_broker.kafka) as reader:
+        found = replay(reader, topics, kafka_broker.kafka, Selection())
     assert (found.sent, found.left) == (
         0,
         {

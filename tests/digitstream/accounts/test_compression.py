@@ -22,7 +22,7 @@ from contract.settings.programs import Scoring
 from contract.wire.messages import Message
 from contract.wire.progress import Lag, Progress
 from contract.wire.topics import Topics
-from digitstream.accounts.topic_reader import reading as reading_topics
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.accounts.topics import reconcile
 from digitstream.health.status import status
 from digitstream.kafka.server import Broker
@@ -74,7 +74,7 @@ def test_every_program_reads_what_producers_and_topics_compress(
             send(kafka_broker, each.topics.progress, codec, [told])
         score(spark, each, threading.Event(), lambda sentence: None)
         flags = ("--bootstrap-servers", each.bootstrap_servers, "--prefix", each.prefix)
-        with reading_topics(each.kafka) as reader, looking(each.kafka) as log:
+        with open_reader(each.kafka) as reader, looking(each.kafka) as log:
             counts = reconcile(reader, each.topics)
             found = status(reader, log, each, datetime.now(UTC))
         assert (counts.total("scored"), counts.total("dead_lettered")) == (40, 5)

@@ -12,8 +12,8 @@ from contract.kafka.offsets import looking
 from contract.settings.programs import Scoring
 from contract.wire.messages import Message
 from digitstream.accounts.topic_reader import TopicReader
-from digitstream.dead_letters.detail import shown
-from digitstream.dead_letters.listing import listing
+from digitstream.dead_letters.detail import read_detail
+from digitstream.dead_letters.listing import read_listing
 from digitstream.health.status import status
 from streaming.query import program
 from tests.contract.wire.test_events import PROGRESS
@@ -30,11 +30,11 @@ def test_letters_are_listed_shown_and_replayed(
 ) -> None:
     wire.put(wire.topics.dead_letters, *[Message(None, b"x", [("stage", b"x")])] * 12)
     wire.letters(wire.letter(3))
-    found = listing(reader, wire.topics, last=5)
+    found = read_listing(reader, wire.topics, last=5)
     assert [letter.offset for letter in found.letters] == [3]
     assert (found.total, found.foreign.count, len(found.foreign.places)) == (1, 12, 10)
     assert found.foreign.places[0] == f"{wire.topics.dead_letters}/0/0"
-    assert shown(reader, wire.topics, wire.at(3)).letter.offset == 3
+    assert read_detail(reader, wire.topics, wire.at(3)).letter.offset == 3
     assert again().sent == 1
 
 

@@ -37,11 +37,11 @@ def test_any_answers_are_counted_as_by_hand(
 ) -> None:
     ledger = Ledger(READINGS, REPLAYS)
     for kind, place in plain:
-        ledger.answered(kind, columns([place], 2))
+        ledger.note_answers(kind, columns([place], 2))
     for kind, offset in again:
-        ledger.replayed(kind, columns([(0, offset, *firsts[offset])], 4))
+        ledger.note_replay_answers(kind, columns([(0, offset, *firsts[offset])], 4))
     found = {
-        part: ledger.readings.settled(
+        part: ledger.readings.account(
             part, np.empty(0, np.int64), None, ledger.duplicate_ids().get(part, 0)
         )
         for part in READINGS

@@ -16,8 +16,8 @@ from contract.kafka.topics import ensure
 from contract.settings.programs import Settings
 from contract.wire.messages import Message
 from digitstream.accounts import topic_reader
-from digitstream.accounts.topic_reader import reading
-from digitstream.dead_letters.raw_records import sending
+from digitstream.accounts.topic_reader import open_reader
+from digitstream.dead_letters.raw_records import open_sender
 from tests.own_broker import OwnBroker
 
 pytestmark = [
@@ -41,11 +41,11 @@ def test_readers_of_a_paused_broker_end_with_one_sentence(
     settings = Settings(bootstrap_servers=own_broker.start())
     kafka, topic = settings.kafka, settings.topics.scores
     ensure(kafka, settings.topics)
-    with sending(kafka, topic) as sender:
+    with open_sender(kafka, topic) as sender:
         for _ in range(5):  # a batch is read as a whole
             assert all(sender.send([Message(b"d", random.randbytes(1000), [])] * 10))
     options = {"from_beginning": True, "recall": 0, "auto_commit": False}
-    with reading(kafka) as reader:
+    with open_reader(kafka) as reader:
         followed = Following(kafka, topic, "some-group", **options)
         while not (taken := list(followed.records(1.0))):
             pass

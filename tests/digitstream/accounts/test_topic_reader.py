@@ -26,7 +26,7 @@ class RestartedKafka:
 
 @pytest.fixture(autouse=True)
 def nothing_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_reader, "_connected", lambda kafka: None)
+    monkeypatch.setattr(topic_reader, "_connect", lambda kafka: None)
 
 
 def test_a_broker_that_was_restarted_is_asked_again() -> None:

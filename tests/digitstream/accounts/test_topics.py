@@ -18,9 +18,9 @@ from contract.wire.headers import ID, OFFSET
 from contract.wire.messages import Message
 from contract.wire.topics import Topics
 from digitstream.accounts import foreign as others
-from digitstream.accounts.topic_reader import TopicReader, reading
+from digitstream.accounts.topic_reader import TopicReader, open_reader
 from digitstream.accounts.topics import Mark, answered_places, reconcile
-from digitstream.dead_letters.listing import listing
+from digitstream.dead_letters.listing import read_listing
 from digitstream.kafka import server
 from digitstream.kafka.server import Broker
 from digitstream.machine import jars
@@ -33,7 +33,7 @@ READING = Message(b"device-001", b"pixels", [])
 
 @pytest.fixture
 def reader(kafka_broker: Broker) -> Iterator[TopicReader]:
-    with reading(kafka_broker.kafka) as made:
+    with open_reader(kafka_broker.kafka) as made:
         yield made
 
 
@@ -187,7 +187,7 @@ def test_what_is_no_answer_is_named_and_hides_none(
     found = reconcile(reader, topics)
     assert (found.total("scored"), found.total("in_flight")) == (1, 1)
     assert (found.foreign.count, len(found.foreign.places)) == (13, 10)
-    (sentence,) = found.foreign.told("answers")
+    (sentence,) = found.foreign.sentences("answers")
     assert sentence.startswith(f"13 records among the answers are none ({topics.scores}/0/0, ")
 
 
@@ -234,7 +234,7 @@ def test_kafka_that_went_away_is_named(java_17: Java, tmp_path: Path) -> None:
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
     started = server.start(tmp_path, java_17, path)
     ensure(started.kafka, Topics())
-    with reading(started.kafka) as reader:
+    with open_reader(started.kafka) as reader:
         assert set(reader.end(Topics().readings).values()) == {0}
         server.stop(tmp_path)
         with pytest.raises(BrokerUnavailable, match="No Kafka broker answers"):
@@ -262,7 +262,7 @@ def test_dead_letters_are_counted_by_reason_and_the_newest_listed(
     letters = [letter(topics, n) for n in range(3)]
     letters.append(letter(topics, 3, reason="malformed: not JSON"))
     send(producer, topics.dead_letters, letters)
-    found = listing(reader, topics, last=2)
+    found = read_listing(reader, topics, last=2)
     assert found.total == 4
     assert found.by_reason == [("decode", "empty", 3), ("decode", "malformed", 1)]
     assert [each.offset for each in found.letters] == [2, 3]

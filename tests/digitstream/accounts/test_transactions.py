@@ -19,9 +19,9 @@ from contract.wire.events import DeadLetter, Source
 from contract.wire.headers import ID
 from contract.wire.messages import Message
 from contract.wire.topics import Topics
-from digitstream.accounts.topic_reader import TopicReader, reading
+from digitstream.accounts.topic_reader import TopicReader, open_reader
 from digitstream.accounts.topics import reconcile
-from digitstream.dead_letters.listing import listing
+from digitstream.dead_letters.listing import read_listing
 from digitstream.health.status import status
 from digitstream.kafka.server import Broker
 from tests.digitstream.conftest import Run
@@ -96,7 +96,7 @@ def wire(kafka_broker: Broker, topics: Topics) -> Iterator[Wire]:
 
 @pytest.fixture
 def reader(kafka_broker: Broker) -> Iterator[TopicReader]:
-    with reading(kafka_broker.kafka) as made:
+    with open_reader(kafka_broker.kafka) as made:
         yield made
 
 
@@ -136,7 +136,7 @@ def test_aborted_answers_are_none(wire: Wire, reader: TopicReader) -> None:
     wire.commit(wire.topics.dead_letters, wire.letter(1))
     found = reconcile(reader, wire.topics, committed={0: 2, 1: 0})
     assert (found.total("dead_lettered"), found.partitions[0].gaps) == (1, [(0, 0)])
-    assert [each.offset for each in listing(reader, wire.topics, 10).letters] == [1]
+    assert [each.offset for each in read_listing(reader, wire.topics, 10).letters] == [1]
 
 
 def test_marks_do_not_wait_for_an_answer(wire: Wire, reader: TopicReader) -> None:

@@ -19,12 +19,12 @@ from contract.wire import images
 from contract.wire.events import DeadLetter, Replay, Source
 from contract.wire.messages import Message
 from contract.wire.topics import Topics
-from digitstream.accounts.topic_reader import TopicReader, reading
+from digitstream.accounts.topic_reader import TopicReader, open_reader
 from digitstream.dead_letters import listing as dead_letters
-from digitstream.dead_letters.detail import NoSuchLetter, shown
-from digitstream.dead_letters.listing import Wanted, listing
-from digitstream.dead_letters.raw_records import LARGEST, sending
-from digitstream.dead_letters.replay import Replayed, replay
+from digitstream.dead_letters.detail import NoSuchLetter, read_detail
+from digitstream.dead_letters.listing import Selection, read_listing
+from digitstream.dead_letters.raw_records import LARGEST, open_sender
+from digitstream.dead_letters.replay import ReplaySummary, replay
 from digitstream.kafka.server import Broker
 from tests.digitstream.conftest import Run
 from tests.streaming.wire import messages
@@ -33,7 +33,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ODD = (("x", b"\xff"), ("attempt", b"9"), ("replay-of", b"a/0/0"), ("", b""))
 """Headers that a device may well have sent."""
 
-Again = Callable[..., Replayed]
+Again = Callable[..., ReplaySummary]
 
 
 class Wire:
@@ -55,7 +55,7 @@ class Wire:
         return replace(letter, **other)
 
     def letters(self, *letters: DeadLetter) -> None:
-        with sending(self.settings.kafka, self.topics.dead_letters) as sender:
+        with open_sender(self.settings.kafka, self.topics.dead_letters) as sender:
             assert all(sender.send([each.message() for each in letters]))
 
     def score(self, first: Source) -> None:
@@ -77,7 +77,7 @@ def wire(kafka_broker: Broker, topics: Topics) -> Iterator[Wire]:
 
 @pytest.fixture
 def reader(wire: Wire) -> Iterator[TopicReader]:
-    with reading(wire.settings.kafka) as made:
+    with open_reader(wire.settings.kafka) as made:
         yield made
 
 
@@ -85,8 +85,8 @@ def reader(wire: Wire) -> Iterator[TopicReader]:
 def again(wire: Wire, reader: TopicReader) -> Again:
     """Replays what is wanted (all, else)."""
 
-    def replayed(wanted: Wanted | None = None, **options: object) -> Replayed:
-        return replay(reader, wire.topics, wire.settings.kafka, wanted or Wanted(), **options)
+    def replayed(wanted: Selection | None = None, **options: object) -> ReplaySummary:
+        return replay(reader, wire.topics, wire.settings.kafka, wanted or Selection(), **options)
 
     return replayed
 
@@ -157,11 +157,11 @@ def test_only_what_is_wanted_is_sent_again(wire: Wire, again: Again) -> None:
         wire.letter(2, reason="wrong-shape: x", stage="validate"),
         wire.letter(3),
     )
-    assert again(Wanted(reason="malformed")).by_reason == {"malformed": 1}
-    assert again(Wanted(stage="validate")).by_reason == {"wrong-shape": 1}
-    assert again(Wanted(ids=frozenset({wire.at(3)}))).by_reason == {"empty": 1}
-    assert again(Wanted(since=datetime.now(UTC) + timedelta(hours=1))).sent == 0
-    assert again(Wanted(since=datetime.now(UTC) - timedelta(hours=1))).by_reason == {"empty": 1}
+    assert again(Selection(reason="malformed")).by_reason == {"malformed": 1}
+    assert again(Selection(stage="validate")).by_reason == {"wrong-shape": 1}
+    assert again(Selection(ids=frozenset({wire.at(3)}))).by_reason == {"empty": 1}
+    assert again(Selection(since=datetime.now(UTC) + timedelta(hours=1))).sent == 0
+    assert again(Selection(since=datetime.now(UTC) - timedelta(hours=1))).by_reason == {"empty": 1}
     assert sorted(each.first.offset for each in wire.replays) == [0, 1, 2, 3]
 
 
@@ -192,7 +192,7 @@ def test_what_was_too_large_for_its_letter_is_fetched_from_its_place(
 
 def _place(wire: Wire) -> tuple[int, int]:
     """Where the only replay lies."""
-    with reading(wire.settings.kafka) as reader:
+    with open_reader(wire.settings.kafka) as reader:
         return next((part, 0) for part, end in reader.end(wire.topics.replays).items() if end)
 
 
@@ -218,20 +218,20 @@ def test_a_letter_is_shown_in_full_with_those_before_it(wire: Wire, reader: Topi
         wire.letter(1, value=b"\x00\x01hello" * 90),
         wire.letter(0, source=place, attempt=2, replay_of=wire.at(0), reason="malformed: x"),
     )
-    found = shown(reader, wire.topics, place)
-    assert shown(reader, wire.topics, wire.at(0)) == found
+    found = read_detail(reader, wire.topics, place)
+    assert read_detail(reader, wire.topics, wire.at(0)) == found
     assert (found.reading, found.letter.attempt, found.letter.reason) == (
         wire.at(0).id,
         2,
         "malformed: x",
     )
     assert [each.attempt for each in found.earlier] == [1]
-    hexes = shown(reader, wire.topics, wire.at(1))
+    hexes = read_detail(reader, wire.topics, wire.at(1))
     assert hexes.picture is None and hexes.dump is not None
     assert hexes.dump.startswith("00000000  00 01 68 65 6c 6c 6f 00 01")
     assert hexes.dump.endswith("... 118 more bytes")
     with pytest.raises(NoSuchLetter, match="no dead letter of nowhere/0/1"):
-        shown(reader, wire.topics, Source("nowhere", 0, 1))
+        read_detail(reader, wire.topics, Source("nowhere", 0, 1))
 
 
 @pytest.mark.kafka
@@ -264,8 +264,8 @@ def test_the_commands_take_anything_and_do_nothing_to_a_terminal(
     }
     for words, says in (
         (("replay", "--reason", "emty"), "No dead letter has the reason 'emty'"),
-        (("list", "--since", "yesterday"), "--since 'yesterday' is no time"),
-        (("show", "7"), "'7' names no reading"),
+        (("list", "--since", "yesterday"), "--since 'yesterday' is not a time"),
+        (("show", "7"), "'7' is not the ID of a reading"),
     ):
         code, report, said = run("dead-letters", *words, *where)
         assert (code, report) == (1, "") and says in said and "Traceback" not in said
@@ -274,7 +274,7 @@ def test_the_commands_take_anything_and_do_nothing_to_a_terminal(
 @pytest.mark.kafka
 def test_the_list_is_of_what_is_wanted(wire: Wire, reader: TopicReader) -> None:
     wire.letters(*[wire.letter(n) for n in range(5)], wire.letter(5, reason="malformed: x"))
-    found = listing(reader, wire.topics, last=2, wanted=Wanted(reason="empty"))
+    found = read_listing(reader, wire.topics, last=2, selection=Selection(reason="empty"))
     assert (found.total, found.by_reason) == (5, [("decode", "empty", 5)])
     assert len(found.letters) == 2
 
@@ -283,10 +283,10 @@ def test_the_list_is_of_what_is_wanted(wire: Wire, reader: TopicReader) -> None:
     ("text", "hours"), [("2h", 2), ("90m", 1.5), ("1d", 24), ("2026-03-01T11:00:00Z", 1)]
 )
 def test_since_is_how_long_ago_or_when(text: str, hours: float) -> None:
-    assert dead_letters.since(text, NOW) == NOW - timedelta(hours=hours)
+    assert dead_letters.parse_since(text, NOW) == NOW - timedelta(hours=hours)
 
 
 @pytest.mark.parametrize("text", ["", "2", "2 h", "-2h", "999999d", "2026-03-01T11:00:00"])
 def test_since_is_nothing_else(text: str) -> None:
-    with pytest.raises(SettingsError, match="is no time"):
-        dead_letters.since(text, NOW)
+    with pytest.raises(SettingsError, match="is not a time"):
+        dead_letters.parse_since(text, NOW)

@@ -20,9 +20,9 @@ from contract.settings.programs import Settings
 from contract.wire.events import DeadLetter, Source
 from contract.wire.topics import Topics
 from digitstream.accounts import topic_reader
-from digitstream.accounts.topic_reader import TopicReader, reading
-from digitstream.dead_letters.listing import Wanted
-from digitstream.dead_letters.raw_records import sending
+from digitstream.accounts.topic_reader import TopicReader, open_reader
+from digitstream.dead_letters.listing import Selection
+from digitstream.dead_letters.raw_records import open_sender
 from digitstream.dead_letters.replay import REFUSED, SENT, STOPPED, ReplayFailed, replay
 from digitstream.kafka.server import Broker
 from producers import sending as producing
@@ -39,13 +39,13 @@ def letter(topics: Topics, offset: int, value: bytes) -> DeadLetter:
 
 
 def send_letters(kafka: Kafka, topics: Topics, letters: list[DeadLetter]) -> None:
-    with sending(kafka, topics.dead_letters) as sender:
+    with open_sender(kafka, topics.dead_letters) as sender:
         assert all(sender.send([letter.message() for letter in letters]))
 
 
 @pytest.fixture
 def reader(kafka_broker: Broker) -> Iterator[TopicReader]:
-    with reading(kafka_broker.kafka) as reader:
+    with open_reader(kafka_broker.kafka) as reader:
         yield reader
 
 
@@ -60,7 +60,7 @@ def test_replays_beside_one_that_is_too_large_are_taken(
     sizes = [LIMIT * 2 if number in (3, 11) else 500 for number in range(40)]
     letters = [letter(topics, at, noise.randbytes(size)) for at, size in enumerate(sizes)]
     send_letters(kafka, topics, letters)
-    replayed = replay(reader, topics, kafka, Wanted())
+    replayed = replay(reader, topics, kafka, Selection())
     assert (replayed.sent, replayed.left) == (38, {REFUSED: 2})
     assert stored(kafka, topics.replays) == 38
 
@@ -101,11 +101,11 @@ def test_a_broker_that_is_paused_for_too_long_ends_a_replay_with_exact_counts(
         own_broker.signal(signal.SIGSTOP)
         continued.start()
 
-    with reading(kafka) as reader:
+    with open_reader(kafka) as reader:
         reader.__class__ = PausingReader
         reader.pause = pause
         with pytest.raises(ReplayFailed) as error:
-            replay(reader, topics, kafka, Wanted())
+            replay(reader, topics, kafka, Selection())
     counts = re.search(
         r"(\d+) of (\d+) are acknowledged, (\d+) are lost, and (\d+) are", str(error.value)
     )
@@ -113,8 +113,8 @@ def test_a_broker_that_is_paused_for_too_long_ends_a_replay_with_exact_counts(
     acknowledged, wanted, lost, unknown = map(int, counts.groups())
     assert (acknowledged, wanted, lost, unknown) == (20, 50, 10, 20)
     continued.join()
-    with reading(kafka) as reader:
-        rest = replay(reader, topics, kafka, Wanted())
+    with open_reader(kafka) as reader:
+        rest = replay(reader, topics, kafka, Selection())
     assert rest.sent + rest.left.get(SENT, 0) == 50
     assert stored(kafka, topics.replays) >= 50
 
@@ -126,13 +126,13 @@ def test_a_signal_ends_a_replay_with_everything_counted(
     monkeypatch.setattr(topic_reader, "POLL_RECORDS", 20)
     kafka = kafka_broker.kafka
     send_letters(kafka, topics, [letter(topics, at, b"x") for at in range(50)])
-    with reading(kafka) as reader:
+    with open_reader(kafka) as reader:
         reader.__class__ = PausingReader
         reader.pause = lambda: signal.raise_signal(number)
-        stopped = replay(reader, topics, kafka, Wanted())
+        stopped = replay(reader, topics, kafka, Selection())
     assert 0 < stopped.sent < 50
     assert stopped.left == {STOPPED: 50 - stopped.sent}
     assert stored(kafka, topics.replays) == stopped.sent
-    with reading(kafka) as reader:
-        assert replay(reader, topics, kafka, Wanted()).left == {SENT: stopped.sent}
+    with open_reader(kafka) as reader:
+        assert replay(reader, topics, kafka, Selection()).left == {SENT: stopped.sent}
     assert stored(kafka, topics.replays) == 50

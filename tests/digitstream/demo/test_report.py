@@ -13,7 +13,7 @@ from contract.kafka.clients import arguments
 from contract.wire.events import DeadLetter, Label, Model, Score, Source, Times
 from contract.wire.messages import Message
 from contract.wire.topics import Topics
-from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.accounts.topics import Mark, Partition, Reconciliation
 from digitstream.commands.demo import picture
 from digitstream.demo import demo, plots, report
@@ -84,7 +84,7 @@ def test_the_pictures_are_drawn(tmp_path: Path) -> None:
 def test_a_missing_reading_and_a_low_accuracy_fail_the_demo() -> None:
     missing = replace(COUNTS, missing=1, in_flight=2)
     with pytest.raises(demo.DemoFailed, match=r"3 readings have neither .* accuracy is 50\.00%"):
-        demo.check(made(missing), Path("score.log"))
+        demo.check_report(made(missing), Path("score.log"))
 
 
 def test_a_report_of_nothing_has_figures_and_no_pictures_of_it(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_report_of_nothing_has_figures_and_no_pictures_of_it(tmp_path: Path) -
     assert (value["accuracy"], value["readings_per_s"], value["latency_ms"]["p99"]) == (0, 0, 0)
     assert picture(empty)
     with pytest.raises(demo.DemoFailed, match=r"accuracy is 0\.00%.* score\.log\.$"):
-        demo.check(empty, Path("score.log"))
+        demo.check_report(empty, Path("score.log"))
 
 
 @pytest.mark.kafka
@@ -113,7 +113,7 @@ def test_scores_meet_their_labels_and_the_clock(kafka_broker: Broker, topics: To
         times = Times(device, NOW, NOW)
         return Score(f"id-{offset}", "device-001", 7, 0.9, (0.1, 0.9), model, source, times)
 
-    with reading(kafka_broker.kafka) as reader:
+    with open_reader(kafka_broker.kafka) as reader:
         send(topics.readings, Message(None, b"before", []))
         since = Mark.now(reader, topics)
         just_now = datetime.now(UTC) - timedelta(seconds=5)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from contract.settings.programs import Scoring
-from digitstream.drills import DRILLS, chosen
-from digitstream.drills.drill import Drill, tried
+from digitstream.drills import DRILLS, select
+from digitstream.drills.drill import Drill, run
 from digitstream.drills.ground import ground
 from digitstream.drills.ground.ground import Ground
 from digitstream.drills.outcome import Broken, Impossible
@@ -20,7 +20,7 @@ from tests.digitstream.conftest import Run
 @pytest.fixture(scope="module")
 def grounds(registered: Path) -> Iterator[Callable[[str], Ground]]:
     settings = Scoring(home=registered.parent, master="local[2,4]")
-    with ground.prepared(settings, minutes=2) as made:
+    with ground.prepare(settings, minutes=2) as made:
         yield made
 
 
@@ -30,7 +30,7 @@ def grounds(registered: Path) -> Iterator[Callable[[str], Ground]]:
 @pytest.mark.long  # minutes each; `digitstream drill all` runs them, too
 @pytest.mark.parametrize("name", DRILLS)
 def test_each_drill_keeps_its_promise(name: str, grounds: Callable[[str], Ground]) -> None:
-    found = tried(DRILLS[name], grounds(name))
+    found = run(DRILLS[name], grounds(name))
     if found.kept is None:
         pytest.skip(found.seen)
     assert found.kept, found.seen
@@ -41,10 +41,10 @@ def test_each_drill_keeps_its_promise(name: str, grounds: Callable[[str], Ground
 @pytest.mark.slow
 def test_a_reading_that_is_missing_breaks_a_promise(grounds: Callable[[str], Ground]) -> None:
     here, phases = grounds("gap"), list[str]()
-    here.tell = phases.append
+    here.announce = phases.append
     sent = here.send(100)
     with pytest.raises(Broken, match=r"100 readings were sent; produced 100, .*in flight 100"):
-        here.all_answered(sent)
+        here.check_all_answered(sent)
     assert phases == ["sends 100 readings", "accounts for the readings"]
 
 
@@ -62,7 +62,7 @@ def test_what_a_drill_comes_to_is_kept_broken_or_not_tried() -> None:
         (broken, False, "two are missing"),
         (impossible, None, "only root may"),
     ):
-        found = tried(Drill("a", "b", attempt), None)
+        found = run(Drill("a", "b", attempt), None)
         assert (found.kept, found.seen) == (kept, seen)
 
 
@@ -74,4 +74,4 @@ def test_drills_are_listed_and_the_nearest_is_told(run: Run) -> None:
     assert code == 1
     assert "the nearest is poison" in said
     assert "soak" in DRILLS
-    assert "soak" not in {each.name for each in chosen("all")}
+    assert "soak" not in {each.name for each in select("all")}

@@ -120,7 +120,7 @@ class History(RuleBasedStateMachine):
             with pytest.raises(CommandFailed, match="made anew"):
                 self.ground.score("--available-now").result()
         self.ground.score("--available-now", *self.skipping()).result()
-        self.ground.all_answered(self.sent)
+        self.ground.check_all_answered(self.sent)
 
     def skipping(self) -> list[str]:
         """What the scorer is told if the topic was made anew."""
@@ -129,7 +129,7 @@ class History(RuleBasedStateMachine):
 
 @pytest.fixture(scope="module")
 def make(registered: Path) -> Iterator[Make]:
-    with ground.prepared(Scoring(home=registered.parent, master="local[2,4]")) as made:
+    with ground.prepare(Scoring(home=registered.parent, master="local[2,4]")) as made:
         yield made
 
 

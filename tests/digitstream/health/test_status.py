@@ -15,7 +15,7 @@ from contract.kafka.offsets import looking
 from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
 from digitstream.accounts import topic_reader
-from digitstream.health.status import LockUnreadable, Status, running, status
+from digitstream.health.status import LockUnreadable, Status, is_running, status
 from digitstream.kafka.server import Broker
 from streaming.spark.topic_ids import KnownTopics
 from tests.contract.wire.test_events import PROGRESS
@@ -31,25 +31,25 @@ with open(sys.argv[1], "w") as file:
 
 def test_who_holds_the_lock_runs(tmp_path: Path) -> None:
     lock = tmp_path / "digits.v2.lock"
-    assert running(lock) is None
+    assert is_running(lock) is None
     command = [sys.executable, "-c", HOLD, str(lock)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
-        assert running(lock) is True
+        assert is_running(lock) is True
         lock.chmod(0o444)  # who may only read may look, too
-        assert running(lock) is True
+        assert is_running(lock) is True
         holder.communicate("")
-    assert running(lock) is False
+    assert is_running(lock) is False
 
 
 def test_a_lock_that_cannot_be_opened_is_no_sign_of_life(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for lock in (tmp_path, pipe):
-        with pytest.raises(LockUnreadable, match=r"Whether the query runs cannot be told: .*\."):
-            running(lock)
+        with pytest.raises(LockUnreadable, match=r"Whether the query is running is unknown: .*\."):
+            is_running(lock)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_lock_that_cannot_be_opened_is_no_sign_of_life(tmp_path: Path) -> None
 def test_a_query_elsewhere_runs_unless_it_is_silent_while_readings_wait(
     running: bool | None, waiting: int, seconds_ago: float, runs: bool
 ) -> None:
-    assert Status("scoring", running, PROGRESS, seconds_ago, waiting, "g", []).runs is runs
+    assert Status("scoring", running, PROGRESS, seconds_ago, waiting, "g", []).is_up is runs
 
 
 @pytest.mark.kafka
@@ -83,12 +83,12 @@ def test_a_query_that_reads_other_topics_does_not_run_for_these(
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,
         looking(scoring.kafka) as log,
-        topic_reader.reading(scoring.kafka) as reader,
+        topic_reader.open_reader(scoring.kafka) as reader,
     ):
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
         elsewhere = status(reader, log, scoring, datetime.now(UTC))
-        assert (elsewhere.running, elsewhere.runs) == (True, False)
+        assert (elsewhere.running, elsewhere.is_up) == (True, False)
         assert (elsewhere.reads, elsewhere.unread) == (["other.readings"], [*scoring.read])
         KnownTopics({scoring.read[0]: None}).write(scoring.known_topics)
-        assert status(reader, log, scoring, datetime.now(UTC)).runs is True
+        assert status(reader, log, scoring, datetime.now(UTC)).is_up is True
         holder.communicate(b"")

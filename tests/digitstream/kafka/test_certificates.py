@@ -15,7 +15,7 @@ def test_a_certificate_that_is_damaged_is_made_anew(tmp_path: Path) -> None:
     folder = security.folder(tmp_path)
     (folder / "reader.pem").write_bytes(b"")
     security.prepare(tmp_path)
-    assert certificates.valid(folder / "reader.pem", certificates.now())
+    assert certificates.is_valid(folder / "reader.pem", certificates.now())
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,11 @@ def test_a_certificate_without_its_authority_is_no_beginning(tmp_path: Path) -> 
 
 
 def test_doors_stay_locked_whatever_is_lost(tmp_path: Path) -> None:
-    assert not security.there(tmp_path)
+    assert not security.is_secure(tmp_path)
     security.prepare(tmp_path)
     (security.folder(tmp_path) / "ca.pem").unlink()
-    assert security.there(tmp_path)
+    assert security.is_secure(tmp_path)
     text = security.properties(tmp_path, "127.0.0.1", dict.fromkeys(security.LISTENERS, 1), 2, 3)
     (tmp_path / "kafka" / "server.properties").write_text(text)
     shutil.rmtree(security.folder(tmp_path))
-    assert security.there(tmp_path)
+    assert security.is_secure(tmp_path)

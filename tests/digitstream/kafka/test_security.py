@@ -1,4 +1,4 @@
-"""The embedded Kafka with locked doors: what it makes, what it keeps, what its commands say."""
+"""The embedded Kafka with security: what it makes, what it keeps, what its commands say."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from contract.kafka.clients import arguments, reaching
 from contract.settings.programs import Producing
 from contract.settings.sources import PROFILES, load
 from contract.wire.topics import Topics
-from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.kafka import certificates, security, server
-from digitstream.kafka.acls import PROGRAMS, give, rights
+from digitstream.kafka.acls import PROGRAMS, grant, rights
 from digitstream.machine import jars, java
 from producers.program import run as produce
 from tests.digitstream.conftest import Run
@@ -68,7 +68,7 @@ def test_it_keeps_authority_users_and_ports_and_tells_nobody_a_password(
 
     monkeypatch.setattr(subprocess, "run", overheard)
     try:
-        started = server.start(tmp_path, java_17, path, locked=True)
+        started = server.start(tmp_path, java_17, path, secure=True)
         before, profiles = kept(tmp_path), (tmp_path / PROFILES).read_text()
         assert any(word.startswith("@") for word in spawned)
         listeners = Listeners()
@@ -99,10 +99,10 @@ def test_clients_prove_who_they_are_again_and_nothing_is_lost(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "kafka.net.connection")
-    server.start(tmp_path, java_17, path, locked=True, session_ms=3_000)
+    server.start(tmp_path, java_17, path, secure=True, session_ms=3_000)
     try:
         admin, topics = of(tmp_path, "admin", prefix), Topics.named(prefix)
-        give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
+        grant(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
         for kind in ("", "-plain"):
             caplog.clear()
             way = of(tmp_path, f"producer{kind}", prefix).kafka
@@ -119,7 +119,7 @@ def test_clients_prove_who_they_are_again_and_nothing_is_lost(
             places = {(record.partition, record.offset) for record in records}
             assert len(places) == len(sent)
             assert warnings == []
-        with reading(of(tmp_path, "reader", prefix).kafka) as reader:
+        with open_reader(of(tmp_path, "reader", prefix).kafka) as reader:
             caplog.clear()
             count = 0
             while caplog.text.count("Beginning SASL re-authentication") < 4:
@@ -162,9 +162,9 @@ def test_open_doors_are_not_locked_afterwards(
     java_17: java.Java, path: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "kafka" / "data").mkdir(parents=True)
-    with pytest.raises(server.DoorsOpen, match=r"made without security.* another --home"):
-        server.start(tmp_path, java_17, path, locked=True)
-    assert not security.there(tmp_path)
+    with pytest.raises(server.NotSecured, match=r"created without security.* another --home"):
+        server.start(tmp_path, java_17, path, secure=True)
+    assert not security.is_secure(tmp_path)
 
 
 def test_without_a_profile_nobody_comes_in_and_is_told_the_names(locked_home: Path) -> None:
@@ -179,9 +179,9 @@ def test_each_user_may_do_what_its_program_does_and_nothing_else(
     producer, reader = of(locked_home, "producer", prefix), of(locked_home, "reader", prefix)
     with pytest.raises(AccessDenied, match=f"producer do .* WRITE {prefix}.readings"):
         produce(producer)
-    give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
+    grant(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
     assert produce(producer).readings == 5
-    with reading(reader.kafka) as found:
+    with open_reader(reader.kafka) as found:
         assert sum(found.end(topics.readings).values()) == 5
     for profile, topic in {
         "producer": topics.scores,
@@ -190,22 +190,22 @@ def test_each_user_may_do_what_its_program_does_and_nothing_else(
     }.items():
         with (
             pytest.raises(AccessDenied, match=f"may not READ {topic}"),
-            reading(of(locked_home, profile, prefix).kafka) as found,
+            open_reader(of(locked_home, profile, prefix).kafka) as found,
         ):
             list(found.records(topic))
     with pytest.raises(AccessDenied, match=f"reader do .* WRITE {prefix}.readings"):
         produce(reader)
-    with pytest.raises(AccessDenied, match=r"may not DESCRIBE|may not give rights"):
-        give(producer.kafka, [], topics, 2)
+    with pytest.raises(AccessDenied, match=r"may not DESCRIBE|may not grant rights"):
+        grant(producer.kafka, [], topics, 2)
 
 
 def test_who_may_write_but_not_read_is_told_when_it_reads(locked_home: Path, prefix: str) -> None:
     admin, topics = of(locked_home, "admin", prefix), Topics.named(prefix)
-    give(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
+    grant(admin.kafka, list(rights(topics, USERS, prefix, create=False)), topics, 2)
     produce(of(locked_home, "producer", prefix))
     with (
         pytest.raises(AccessDenied, match=f"let producer do.*{topics.readings}"),
-        reading(of(locked_home, "producer", prefix).kafka) as found,
+        open_reader(of(locked_home, "producer", prefix).kafka) as found,
     ):
         list(found.records(topics.readings))
 
@@ -219,7 +219,7 @@ def test_topics_are_made_by_a_producer_only_if_that_is_wanted(
         wanted = rights(topics, USERS, prefix, create=create)
         given = [right for right in wanted if right.user == "producer"]
         # The rights alone, as an administrator without digitstream would give them.
-        give(admin.kafka, given, Topics.named(f"{prefix}-other"), 2)
+        grant(admin.kafka, given, Topics.named(f"{prefix}-other"), 2)
         if not create:
             with pytest.raises(TopicMissing, match=r"(?s)\(Authorization failed\).*kafka-topics"):
                 produce(producer)

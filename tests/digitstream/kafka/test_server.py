@@ -16,7 +16,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from contract.errors import BrokerUnavailable
 from digitstream.kafka import server, server_files
 from digitstream.machine import jars, java, ports
-from digitstream.machine.bounded_client import running
+from digitstream.machine.bounded_client import start_jvm
 from tests.listening import Listeners
 
 pytestmark = pytest.mark.kafka
@@ -94,7 +94,7 @@ def test_the_log_has_no_control_characters_and_no_lines_of_others(
 ) -> None:
     configuration = yaml.safe_load(server_files.log4j(Path("kafka.log")))
     layout = configuration["Configuration"]["Appenders"]["RollingFile"]["PatternLayout"]
-    with running(java_17, path) as jvm:
+    with start_jvm(java_17, path) as jvm:
         log4j = jvm.org.apache.logging.log4j
         builder = log4j.core.layout.PatternLayout.newBuilder().withPattern(layout["pattern"])
         made = builder.withAlwaysWriteExceptions(layout["alwaysWriteExceptions"]).build()
@@ -178,7 +178,7 @@ def test_a_home_that_takes_no_files_is_one_sentence(
     java_17: java.Java, path: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "home").write_text("a file where the folder should be")
-    with pytest.raises(BrokerUnavailable, match=r"home/kafka takes no files .*another --home"):
+    with pytest.raises(BrokerUnavailable, match=r"home/kafka cannot be written .*another --home"):
         server.start(tmp_path / "home", java_17, path)
 
 

@@ -15,7 +15,7 @@ from contract.wire.bounds import CUT_BYTES, CUT_HEADERS
 from digitstream.drills.ground import raw_batches
 from digitstream.drills.ground.raw_batches import GZIP, UNCOMPRESSED
 from digitstream.machine import jars, java
-from digitstream.machine.bounded_client import bounded, running
+from digitstream.machine.bounded_client import ensure_bounded, start_jvm
 
 HEADERS = [("ce_id", b"a-1"), ("x", None), ("", b"")]
 
@@ -25,7 +25,7 @@ def jvm(java_17: java.Java, spark_jars: list[Path]) -> Iterator[Any]:
     """A Java of 64 MiB with the client alone."""
     spark = Path(pyspark.__file__).parent / "jars"
     [client] = [jar for jar in spark_jars if jar.name.startswith("kafka-clients-")]
-    with running(java_17, [client, *spark.glob("slf4j-api-*.jar")], "-Xmx64m") as made:
+    with start_jvm(java_17, [client, *spark.glob("slf4j-api-*.jar")], "-Xmx64m") as made:
         yield made
 
 
@@ -109,19 +109,19 @@ def test_a_time_that_is_none_is_read_as_the_nearest(
 @pytest.mark.spark
 def test_the_second_time_asks_nobody(spark_jars: list[Path], java_17: java.Java) -> None:
     cache, nobody = jars.cache(os.environ), java.Java(Path("nowhere"))
-    assert bounded(jars.ensure(jars.CONNECTOR, java_17, cache), nobody, cache) == spark_jars
+    assert ensure_bounded(jars.ensure(jars.CONNECTOR, java_17, cache), nobody, cache) == spark_jars
 
 
 @pytest.mark.slow
 def test_a_copy_that_was_changed_is_made_anew(java_17: java.Java, tmp_path: Path) -> None:
     found = jars.ensure(jars.CONNECTOR, java_17, jars.cache(os.environ))
     [client] = [jar for jar in found if jar.name.startswith("kafka-clients-")]
-    [copy] = bounded([client], java_17, tmp_path)
+    [copy] = ensure_bounded([client], java_17, tmp_path)
     with zipfile.ZipFile(copy) as jar:
         content = {name: jar.read(name) for name in jar.namelist()}
     with zipfile.ZipFile(copy, "a") as jar:
         jar.writestr("org/apache/kafka/Evil.class", b"")
-    assert bounded([client], java_17, tmp_path) == [copy]
+    assert ensure_bounded([client], java_17, tmp_path) == [copy]
     with zipfile.ZipFile(copy) as jar:
         assert {name: jar.read(name) for name in jar.namelist()} == content
 
@@ -130,5 +130,5 @@ def test_a_client_that_cannot_be_changed_is_one_sentence(tmp_path: Path) -> None
     client = tmp_path / "kafka-clients-9.jar"
     client.write_bytes(b"")
     with pytest.raises(jars.JarsUnavailable, match="could not be given bounds"):
-        bounded([client], java.Java(tmp_path), tmp_path)
+        ensure_bounded([client], java.Java(tmp_path), tmp_path)
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == [client]

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from digitstream.machine import processes
-from digitstream.machine.subcommands import Command, CommandFailed, Stopped, stoppable
+from digitstream.machine.subcommands import Command, CommandFailed, Stopped, stop_on_signals
 
 
 def command(arguments: list[str], home: Path, heard: list[str]) -> Command:
@@ -20,7 +20,7 @@ def test_the_report_of_a_command_is_handed_over(tmp_path: Path) -> None:
     heard: list[str] = []
     listed = command(["models", "list", "--json"], tmp_path, heard)
     assert listed.result() == '{\n  "versions": []\n}\n'
-    assert listed.ended
+    assert listed.has_ended
     with pytest.raises(CommandFailed, match="ended too early"):
         listed.check()
 
@@ -40,7 +40,7 @@ def test_stopping_ends_the_whole_session(tmp_path: Path) -> None:
     process = psutil.Process(waiting._process.pid)
     waiting.check()
     waiting.stop()
-    assert waiting.ended
+    assert waiting.has_ended
     assert not process.is_running()
 
 
@@ -48,7 +48,7 @@ def test_stopping_ends_the_whole_session(tmp_path: Path) -> None:
 def test_a_signal_ends_the_body_once_and_leaves_the_handlers(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     cleaned = []
-    with pytest.raises(Stopped), stoppable():
+    with pytest.raises(Stopped), stop_on_signals():
         try:
             os.kill(os.getpid(), number)
             threading.Event().wait(5)

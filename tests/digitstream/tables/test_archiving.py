@@ -24,7 +24,7 @@ def test_an_archive_that_is_stopped_before_its_end_says_so(
         return archiving.Summary(**{table.name: 1 for table in TABLES})
 
     monkeypatch.setattr(archiving, "run", archived)
-    monkeypatch.setattr(needs, "delta", list)
+    monkeypatch.setattr(needs, "fetch_delta", list)
     code, report, said = run("archive", "--available-now", "--bootstrap-servers", "127.0.0.1:8")
     assert "1,234 rows so far" in said and report.startswith("Rows added to the tables: 1 to ")
-    assert (code, "Run the same command again" in said) == ((1, True) if is_stopped else (0, False))
+    assert (code, "Run it again for the rest" in said) == ((1, True) if is_stopped else (0, False))

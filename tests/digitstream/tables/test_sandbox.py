@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from digitstream.tables import sandbox_rules as rules
 from digitstream.tables.sandbox import MOST_CHARACTERS, BadQuery
-from digitstream.tables.sql import asked, cells, lines
+from digitstream.tables.sql import ask, cells, lines
 
 pytestmark = pytest.mark.spark
 
@@ -128,7 +128,7 @@ def tables(spark: SparkSession) -> Iterator[SparkSession]:
 
 
 def answer(tables: SparkSession, query: str) -> list[list[str]]:
-    return cells(asked(tables, query, VIEWS), 50)[0]
+    return cells(ask(tables, query, VIEWS), 50)[0]
 
 
 @pytest.mark.parametrize("name", EFFECTS)
@@ -170,7 +170,7 @@ def test_a_function_that_tells_of_the_machine_is_refused(tables: SparkSession, q
 def test_nothing_is_put_in_for_variables(tables: SparkSession) -> None:
     texts = "${env:HOME}", "${system:user.home}", "${spark.app.name}", "${hiveconf:x:-y}"
     query = ", ".join(f"'{text}' AS `{text}`" for text in texts)
-    frame = asked(tables, f"SELECT {query}", VIEWS)
+    frame = ask(tables, f"SELECT {query}", VIEWS)
     assert frame.columns == list(texts)
     assert cells(frame, 1)[0] == [list(texts)]
 
@@ -231,7 +231,7 @@ def test_every_class_on_the_list_is_one_of_sparks(tables: SparkSession) -> None:
 
 def test_intervals_that_python_has_no_type_for_are_texts(tables: SparkSession) -> None:
     query = "SELECT make_interval(1, 2) AS i, array(make_interval(0, 1)) AS i, interval 1 day AS d"
-    answer = asked(tables, query, VIEWS)
+    answer = ask(tables, query, VIEWS)
     assert list(lines(answer)) == [
         """{"i":"1 years 2 months","i_2":"[1 months]","d":"INTERVAL '1' DAY"}"""
     ]
@@ -251,7 +251,7 @@ def test_the_documented_examples_of_every_function_on_the_list_are_analysed(
     ]
     assert len(examples) > 700
     for example in examples:
-        asked(tables, example, VIEWS)
+        ask(tables, example, VIEWS)
 
 
 def _functions(spark: SparkSession) -> dict[str, tuple[str, str]]:

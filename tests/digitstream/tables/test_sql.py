@@ -10,5 +10,5 @@ def test_a_query_that_is_nested_too_deeply_is_told_so() -> None:
         "An error occurred while calling o215.parsePlan.\n: java.lang.StackOverflowError\n\tat x"
     )
     assert refusal(RuntimeError(trace)) == (
-        "Spark cannot answer that: it is nested too deeply. Ask in fewer levels."
+        "Spark cannot answer that: it is nested too deeply. Use fewer levels."
     )

@@ -11,8 +11,8 @@ from contract.kafka.topics import ensure_scores_topic
 from contract.model.bundle import Bundle
 from contract.settings.programs import Rescoring, Scoring
 from contract.wire.events import Label, Score
-from digitstream.accounts.topic_reader import reading as reading_topics
-from digitstream.health.comparison import NothingToCompare, compared
+from digitstream.accounts.topic_reader import open_reader
+from digitstream.health.comparison import NothingToCompare, compare
 from streaming.query.rescoring import rescore, slices
 from tests.streaming.odd import ODD
 from tests.streaming.onnx_models import linear, registered_as
@@ -53,19 +53,19 @@ def test_another_version_scores_what_is_there_once_more(
     for id, label in truth.items():
         message = Label(id, label, STORED).message()
         _send_to(scoring, scoring.topics.labels, message)
-    with reading_topics(scoring.kafka) as reader:
-        compare = compared(reader, scoring.topics, [settings.topic], ("1", version))
+    with open_reader(scoring.kafka) as reader:
+        comparison = compare(reader, scoring.topics, [settings.topic], ("1", version))
         with pytest.raises(NothingToCompare, match=r"1 \([0-9]+ readings\) and 9 \(0\)"):
-            compared(reader, scoring.topics, [settings.topic], ("1", "9"))
+            compare(reader, scoring.topics, [settings.topic], ("1", "9"))
     said = {each.source.id: each.prediction for each in before.scores}
     new = {each.source.id: each.prediction for each in found}
     differing = {source for source in said if said[source] != new[source]}
-    assert {source for source, _, _ in compare.changed} == differing
-    assert all((said[source], new[source]) == (a, b) for source, a, b in compare.changed)
-    assert compare.both == len(found)
-    assert compare.agreement == pytest.approx(1 - len(differing) / len(found))
-    assert compare.labelled >= 100
-    assert compare.right[0] > compare.right[1]
+    assert {source for source, _, _ in comparison.changed} == differing
+    assert all((said[source], new[source]) == (a, b) for source, a, b in comparison.changed)
+    assert comparison.both == len(found)
+    assert comparison.agreement == pytest.approx(1 - len(differing) / len(found))
+    assert comparison.labelled >= 100
+    assert comparison.right[0] > comparison.right[1]
 
 
 def test_only_what_kafka_stored_between_two_moments_is_scored(

@@ -16,7 +16,7 @@ from contract.model.bundle import Bundle
 from contract.settings.programs import Archiving, Scoring
 from contract.wire.events import Source
 from contract.wire.messages import Message
-from digitstream.accounts.topic_reader import reading as reading_topics
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.accounts.topics import reconcile
 from streaming.query.rescoring import rescore
 from tests.streaming.archive.test_archive import delta_jars  # noqa: F401  # a fixture
@@ -80,7 +80,7 @@ def test_committed_readings_are_scored_and_aborted_ones_are_not(
     scores(spark, scoring)
     assert sorted(answers(scoring).sources) == sorted(sent)
     assert told(scoring)[-1].lag.readings == 0
-    with reading_topics(scoring.kafka) as reader, looking(scoring.kafka) as log:
+    with open_reader(scoring.kafka) as reader, looking(scoring.kafka) as log:
         found = reconcile(reader, scoring.topics)
         topic = scoring.topics.readings
         until(lambda: log.committed(scoring.group).get(topic) == log.readable([topic])[topic])

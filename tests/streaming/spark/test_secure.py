@@ -1,4 +1,4 @@
-"""Each program against a Kafka with locked doors, with the rights of its own user alone."""
+"""Each program against a Kafka with security, with the rights of its own user alone."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from contract.settings.programs import Scoring
 from contract.settings.sources import load
-from digitstream.accounts.topic_reader import reading
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.kafka import security
-from digitstream.kafka.acls import PROGRAMS, give, rights
+from digitstream.kafka.acls import PROGRAMS, grant, rights
 from tests.quick_java import QUICK
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
@@ -146,7 +146,7 @@ class Installation:
         files = [file for file in self.home.rglob("*") if file.is_file()]
         published = []
         settings = self.settings("reader")
-        with reading(settings.kafka) as reader:
+        with open_reader(settings.kafka) as reader:
             for topic in astuple(settings.topics):
                 for records in reader.records(topic):
                     published += [repr(tuple(record)).encode() for record in records]
@@ -160,7 +160,9 @@ def installation(locked_home: Path, registered: Path, tmp_path: Path) -> Install
     made = Installation(tmp_path, locked_home, f"test-{uuid.uuid4().hex[:8]}")
     admin = made.settings("admin")
     users = {program: program for program in PROGRAMS}
-    give(admin.kafka, list(rights(admin.topics, users, made.prefix, create=False)), admin.topics, 2)
+    grant(
+        admin.kafka, list(rights(admin.topics, users, made.prefix, create=False)), admin.topics, 2
+    )
     return made
 
 

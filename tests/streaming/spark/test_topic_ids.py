@@ -18,7 +18,7 @@ from contract.kafka.offsets import looking
 from contract.kafka.topics import ensure
 from contract.settings.programs import Scoring
 from contract.wire.events import Source
-from digitstream.accounts.topic_reader import reading as topic_reader
+from digitstream.accounts.topic_reader import open_reader
 from digitstream.accounts.topics import Mark, Reconciliation, reconcile
 from digitstream.health.query_state import QueryState
 from streaming.query.program import score
@@ -100,7 +100,7 @@ def accounts(settings: Scoring) -> Reconciliation:
     state, topics = QueryState.of(settings), settings.topics
     mark = Mark(state.begun(topics.readings), {}, {}, {})
     stands = state.committed(topics.readings)
-    with topic_reader(settings.kafka) as reader:
+    with open_reader(settings.kafka) as reader:
         return reconcile(reader, topics, mark, stands, None, state.ids)
 
 

@@ -16,10 +16,10 @@ from contract.model.bundle import Bundle, Golden
 from contract.settings.programs import Scoring
 from contract.wire import images
 from contract.wire.messages import Message
-from digitstream.accounts.topic_reader import TopicReader, reading
+from digitstream.accounts.topic_reader import TopicReader, open_reader
 from digitstream.accounts.topics import Reconciliation, reconcile
-from digitstream.dead_letters.listing import Wanted
-from digitstream.dead_letters.replay import Replayed, replay
+from digitstream.dead_letters.listing import Selection
+from digitstream.dead_letters.replay import ReplaySummary, replay
 from digitstream.health.query_state import QueryState
 from streaming.query.program import score
 from tests.contract.wire.test_schemas import keeps
@@ -34,7 +34,7 @@ TALL = (29, 28, 1)
 
 @pytest.fixture
 def reader(scoring: Scoring) -> Iterator[TopicReader]:
-    with reading(scoring.kafka) as made:
+    with open_reader(scoring.kafka) as made:
         yield made
 
 
@@ -42,8 +42,8 @@ def scores(spark: SparkSession, settings: Scoring) -> None:
     score(spark, settings, threading.Event(), lambda sentence: None)
 
 
-def again(reader: TopicReader, settings: Scoring, **wanted: object) -> Replayed:
-    return replay(reader, settings.topics, settings.kafka, Wanted(**wanted))
+def again(reader: TopicReader, settings: Scoring, **wanted: object) -> ReplaySummary:
+    return replay(reader, settings.topics, settings.kafka, Selection(**wanted))
 
 
 def account(reader: TopicReader, settings: Scoring) -> Reconciliation:
