@@ -46,10 +46,10 @@ def reconcile(
             needs.tables(given.load(History)) as place,
         ):
             id = place.readings_id(READINGS)
-            state = QueryState.read(settings, dict.fromkeys(settings.read, id))
+            state = QueryState.read(settings, dict.fromkeys(settings.input_topics, id))
             found = [
                 archived.reconcile(place, topic, state.begun(topic), state.committed(topic))
-                for topic in settings.read
+                for topic in settings.input_topics
             ]
     else:
         settings = flags.connected(settings)
@@ -64,11 +64,13 @@ def reconcile(
                     state.committed(settings.topics.replays),
                     state.ids,
                 )
-                for topic in settings.read
+                for topic in settings.input_topics
             ]
             with looking(settings.kafka) as log:
                 answers = (settings.topics.scores, settings.topics.dead_letters)
-                held = log.open_transactions([*settings.read, settings.topics.replays, *answers])
+                held = log.open_transactions(
+                    [*settings.input_topics, settings.topics.replays, *answers]
+                )
     complete = all(each.complete for each in found)
     totals = {count: sum(each.total(count) for each in found) for count in (*COUNTS, *REPLAYED)}
     topics = [

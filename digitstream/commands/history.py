@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contract.quantities import quantity
-from contract.settings.programs import Archiving, Asking, History
+from contract.settings.programs import Archiving, History, Querying
 from digitstream import flags, terminal
 from digitstream.grid import Grid
 
@@ -114,7 +114,7 @@ def vacuum(
         _report(vacuumed(place, retain, force=force), as_json)
 
 
-@flags.settings(Asking, *flags.HOME, *flags.SPARK, *flags.own(Asking))
+@flags.settings(Querying, *flags.HOME, *flags.SPARK, *flags.own(Querying))
 def sql(
     given: flags.Given,
     query: Query,
@@ -124,7 +124,7 @@ def sql(
 ) -> None:
     """Ask the tables in Spark's SQL: readings, labels, scores, dead_letters, and answers."""
 
-    settings = given.load(Asking)
+    settings = given.load(Querying)
     with _opened("Asking", settings) as place:
         from digitstream.machine.deadline import within
         from digitstream.tables.sql import asked, lines, views

@@ -58,7 +58,7 @@ def score(
     from streaming.query import program
 
     engine = "" if settings.engine == AUTO else f" with {settings.engine}"
-    with terminal.activity(f"Scoring {', '.join(settings.read)}{engine}"):
+    with terminal.activity(f"Scoring {', '.join(settings.input_topics)}{engine}"):
         summary = program.run(settings, connector, terminal.say)
     letters = quantity(summary.dead_letters, "dead letter")
     sentence = f"{quantity(summary.scored, 'reading')} scored, {letters}."
@@ -70,7 +70,11 @@ def _score_again(settings: Rescoring, history: History | None, as_json: bool) ->
     from streaming.query import rescoring
 
     needed = needs.connector() if history is None else needs.delta()
-    what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"
+    what = (
+        ", ".join(settings.input_topics)
+        if history is None
+        else f"the readings of {history.address}"
+    )
     with terminal.activity(f"Scoring {what} once more, to {settings.topic}"):
         summary = rescoring.run(settings, needed, terminal.say, history)
     sentence = (

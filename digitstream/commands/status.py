@@ -35,7 +35,7 @@ def status(given: flags.Given, as_json: flags.AsJson = False) -> None:
 
     settings = flags.connected(given.load(Scoring))
     if settings.subscribe:
-        check_topics_exist(settings.kafka, settings.read)
+        check_topics_exist(settings.kafka, settings.input_topics)
     with (
         terminal.activity("Looking"),
         looking(settings.kafka) as log,

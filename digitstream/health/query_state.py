@@ -28,7 +28,7 @@ class QueryState:
         CheckpointDamaged.
         """
         checkpoint = Checkpoint.read(settings.checkpoint)
-        noted = KnownTopics.read(settings.known_topics)
+        noted = KnownTopics.read(settings.topics_files)
         known = noted.joined(now, checkpoint.planned)
         recreated = noted.changed(now)
         ids = {topic: {known.id_of(topic)} for topic in now}
@@ -41,7 +41,9 @@ class QueryState:
     def of(cls, settings: Scoring) -> QueryState:
         """The same, with the ids that Kafka tells; raises BrokerUnavailable, too."""
         with looking(settings.kafka) as log:
-            return cls.read(settings, log.topic_ids((*settings.read, settings.topics.replays)))
+            return cls.read(
+                settings, log.topic_ids((*settings.input_topics, settings.topics.replays))
+            )
 
     def begun(self, topic: str) -> Positions:
         """Where the query began in a topic, as far as that is known."""

@@ -69,10 +69,13 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     """
     last = _last(reader, settings)
     done = log.committed(settings.group)
-    reads = sorted(KnownTopics.read(settings.known_topics).ids)
-    unread = [topic for topic in settings.read if reads and topic not in reads]
+    reads = sorted(KnownTopics.read(settings.topics_files).ids)
+    unread = [topic for topic in settings.input_topics if reads and topic not in reads]
     # For what a query does not read, nobody waits.
-    topics = (*(topic for topic in settings.read if topic not in unread), settings.topics.replays)
+    topics = (
+        *(topic for topic in settings.input_topics if topic not in unread),
+        settings.topics.replays,
+    )
     first, ends = log.first(topics), log.readable(topics)
     waiting = sum(
         max(end - max(done.get(topic, {}).get(partition, 0), first[topic][partition]), 0)
@@ -98,7 +101,7 @@ def _seconds_ago(time: datetime, now: datetime) -> float:
 
 def _topics(settings: Scoring) -> list[str]:
     topics = settings.topics
-    return [*settings.read, topics.replays, topics.scores, topics.dead_letters]
+    return [*settings.input_topics, topics.replays, topics.scores, topics.dead_letters]
 
 
 def running(lock: Path) -> bool | None:

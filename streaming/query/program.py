@@ -68,7 +68,7 @@ def run(
     _check_subscribed(settings)
     ensure(settings.kafka, settings.topics, partitions=settings.partitions, needs=_needs(settings))
     if settings.subscribe:
-        check_topics_exist(settings.kafka, settings.read)
+        check_topics_exist(settings.kafka, settings.input_topics)
     settings.registry.resolve()
     spark = session(settings.master, jars, secret_file=settings.spark_secret_file)
     try:
@@ -80,7 +80,7 @@ def run(
 def _check_subscribed(settings: Scoring) -> None:
     """Raise SettingsError if the query would read what it, or its like, writes."""
     own = set(astuple(settings.topics)) - {settings.topics.readings}
-    circular = [topic for topic in settings.read if topic in own]
+    circular = [topic for topic in settings.input_topics if topic in own]
     if circular:
         message = (
             f"Topics of readings are read, and {', '.join(circular)} is none: answers to what lies "
@@ -132,7 +132,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         readings = source.readings(
             spark,
             settings.kafka,
-            (*settings.read, settings.topics.replays),
+            (*settings.input_topics, settings.topics.replays),
             most,
             settings.from_timestamp,
             starting,
@@ -204,7 +204,7 @@ def _needs(settings: Scoring) -> dict[str, str]:
     topics = settings.topics
     written = [topics.scores, topics.dead_letters, topics.progress]
     written += [topics.shadow_scores] if settings.shadow else []
-    read = [topics.replays, *({topics.readings} & {*settings.read})]
+    read = [topics.replays, *({topics.readings} & {*settings.input_topics})]
     return {**dict.fromkeys(read, "READ"), **dict.fromkeys(written, "WRITE")}
 
 
@@ -216,8 +216,8 @@ def _begin(
 
     Raises TopicRecreated and RecordsLost unless the settings say to go on without what is lost.
     """
-    known = KnownTopics.read(settings.known_topics)
-    topics = (*settings.read, settings.topics.replays)
+    known = KnownTopics.read(settings.topics_files)
+    topics = (*settings.input_topics, settings.topics.replays)
     with looking(settings.kafka) as log:
         ids = log.topic_ids(topics)
         recreated = known.changed(ids)
@@ -242,7 +242,7 @@ def _begin(
             tell(Notice(sentence))
     known = known.joined(ids, stands.planned)
     with writing(folder):
-        known.write(settings.known_topics)
+        known.write(settings.topics_files)
     return starting, known
 
 

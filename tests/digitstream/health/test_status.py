@@ -77,7 +77,7 @@ def test_a_query_that_reads_other_topics_does_not_run_for_these(
         bootstrap_servers=kafka_broker.bootstrap_servers,
         prefix=topics.readings.removesuffix(".readings"),
     )
-    KnownTopics({"other.readings": None}).write(scoring.known_topics)
+    KnownTopics({"other.readings": None}).write(scoring.topics_files)
     lock = lock_of(scoring.checkpoint)
     command = [sys.executable, "-c", HOLD, str(lock)]
     with (
@@ -88,7 +88,7 @@ def test_a_query_that_reads_other_topics_does_not_run_for_these(
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
         elsewhere = status(reader, log, scoring, datetime.now(UTC))
         assert (elsewhere.running, elsewhere.runs) == (True, False)
-        assert (elsewhere.reads, elsewhere.unread) == (["other.readings"], [*scoring.read])
-        KnownTopics({scoring.read[0]: None}).write(scoring.known_topics)
+        assert (elsewhere.reads, elsewhere.unread) == (["other.readings"], [*scoring.input_topics])
+        KnownTopics({scoring.input_topics[0]: None}).write(scoring.topics_files)
         assert status(reader, log, scoring, datetime.now(UTC)).runs is True
         holder.communicate(b"")

@@ -158,7 +158,7 @@ def test_a_checkpoint_of_before_goes_on_with_the_ids_that_it_gave(
 ) -> None:
     send(scoring, [reading(1)])
     scores(spark, scoring)
-    for note in scoring.known_topics:
+    for note in scoring.topics_files:
         note.unlink()
     send(scoring, [reading(2)])
     scores(spark, scoring)
