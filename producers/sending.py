@@ -14,7 +14,7 @@ import kafka.errors
 from kafka import KafkaProducer
 
 from contract.errors import BrokerError, BrokerUnavailable
-from contract.kafka.clients import arguments, close_producer, reaching, served
+from contract.kafka.clients import arguments, close_producer, connecting, translate_errors
 from contract.kafka.connection import Kafka
 from contract.wire.messages import Message
 from producers.departures import Departures, WatchedClient
@@ -81,7 +81,7 @@ def connected(to: Kafka, **options: Any) -> Iterator[Outbox]:
     `options` are more of kafka-python's. Raises BrokerUnavailable if nobody answers.
     """
     departures = Departures()
-    with reaching(to):
+    with connecting(to):
         client = KafkaProducer(
             **arguments(to),
             acks="all",
@@ -128,7 +128,7 @@ class Outbox:
 
     def partitions(self, topic: str) -> int:
         """How many partitions the topic has; raises BrokerUnavailable if Kafka does not say."""
-        with served(self._to):
+        with translate_errors(self._to):
             return len(self._client.partitions_for(topic))
 
     def expect(self, topic: str, count: int = 1) -> None:

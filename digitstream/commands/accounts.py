@@ -29,7 +29,7 @@ def reconcile(
 
     Those before the first that the query was to read (--from-timestamp) do not count.
     """
-    from contract.kafka.offsets import looking
+    from contract.kafka.offsets import open_log
     from digitstream.accounts import topic_reader
     from digitstream.accounts import topics as accounts
     from digitstream.health.query_state import QueryState
@@ -66,7 +66,7 @@ def reconcile(
                 )
                 for topic in settings.input_topics
             ]
-            with looking(settings.kafka) as log:
+            with open_log(settings.kafka) as log:
                 answers = (settings.topics.scores, settings.topics.dead_letters)
                 held = log.open_transactions(
                     [*settings.input_topics, settings.topics.replays, *answers]

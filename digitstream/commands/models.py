@@ -167,7 +167,7 @@ def dismiss(given: flags.Given, as_json: flags.AsJson = False) -> None:
     registry = given.load(Settings).registry
     with terminal.activity("Dismissing"):
         version = registry.resolve(CHALLENGER).version
-        registry.remove(version, CHALLENGER, "dismissed by hand")
+        registry.remove_alias(version, CHALLENGER, "dismissed by hand")
     value = {"model": registry.model, "version": version, "alias": CHALLENGER}
     sentence = f"Version {version} of {registry.model} is challenger no longer."
     terminal.report(value, lambda: sentence, as_json)

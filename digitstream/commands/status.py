@@ -28,7 +28,7 @@ def status(given: flags.Given, as_json: flags.AsJson = False) -> None:
     """Report how the scoring query does and how far it is behind; exits with 1 if it is down."""
     from datetime import UTC, datetime
 
-    from contract.kafka.offsets import looking
+    from contract.kafka.offsets import open_log
     from contract.kafka.topics import check_topics_exist
     from digitstream.accounts import topic_reader
     from digitstream.health import status as figures
@@ -38,7 +38,7 @@ def status(given: flags.Given, as_json: flags.AsJson = False) -> None:
         check_topics_exist(settings.kafka, settings.input_topics)
     with (
         terminal.activity("Looking"),
-        looking(settings.kafka) as log,
+        open_log(settings.kafka) as log,
         topic_reader.reading(settings.kafka) as reader,
     ):
         found = figures.status(reader, log, settings, datetime.now(UTC))

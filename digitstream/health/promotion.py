@@ -12,7 +12,7 @@ from contract.data.datasets import Dataset
 from contract.errors import BundleError, NoChampion
 from contract.model import bundle
 from contract.model.bundle import ONNX, Bundle
-from contract.model.registry import Registered, Registry
+from contract.model.registry import RegisteredVersion, Registry
 from contract.quantities import quantity
 from streaming.engines import onnx
 
@@ -71,7 +71,7 @@ def promote_unless_worse(registry: Registry, version: str, held_out: Dataset) ->
 
 
 def _promoted(
-    registry: Registry, version: str, champion: Registered | None, reason: str
+    registry: Registry, version: str, champion: RegisteredVersion | None, reason: str
 ) -> Promotion:
     registry.promote(version)
     return Promotion(True, None if champion is None else champion.version, 0, None, None, reason)

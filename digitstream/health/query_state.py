@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contract.home.checkpoint import Checkpoint, Positions
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.settings.programs import Scoring
 from digitstream.accounts.topics import AnswerIds
 from streaming.spark.topic_ids import KnownTopics, TopicIds
@@ -40,7 +40,7 @@ class QueryState:
     @classmethod
     def of(cls, settings: Scoring) -> QueryState:
         """The same, with the ids that Kafka tells; raises BrokerUnavailable, too."""
-        with looking(settings.kafka) as log:
+        with open_log(settings.kafka) as log:
             return cls.read(
                 settings, log.topic_ids((*settings.input_topics, settings.topics.replays))
             )

@@ -20,7 +20,7 @@ from kafka.admin import (
 )
 
 from contract.errors import BrokerUnavailable
-from contract.kafka.clients import arguments, denied, reaching
+from contract.kafka.clients import access_denied, arguments, connecting
 from contract.kafka.connection import Kafka
 from contract.kafka.topics import ensure
 from contract.wire.topics import Topics
@@ -105,14 +105,14 @@ def give(kafka: Kafka, given: Sequence[Right], topics: Topics, partitions: int) 
     BrokerUnavailable if it took them, but does not have them in half a minute.
     """
     ensure(kafka, topics, partitions=partitions)
-    with reaching(kafka):
+    with connecting(kafka):
         admin = KafkaAdminClient(**arguments(kafka))
         try:
             acls = [right.acl for right in given]
             answer = admin.create_acls(acls)
             if answer["failed"]:
                 reasons = sorted({error.__name__ for error in answer["failed"]})
-                raise denied(kafka, f"it may not give rights ({', '.join(reasons)})")
+                raise access_denied(kafka, f"it may not give rights ({', '.join(reasons)})")
             _wait(admin, kafka, acls)
         finally:
             admin.close()

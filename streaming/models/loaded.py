@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from contract.choices import AUTO
 from contract.errors import BundleError
 from contract.model.bundle import Bundle
-from contract.model.registry import Registered
+from contract.model.registry import RegisteredVersion
 from contract.wire.events import Model
 from contract.wire.images import Pixels
 from streaming.engines import Engine
@@ -41,7 +41,7 @@ class Loaded:
 
 def engaged(
     spark: SparkSession,
-    found: Registered,
+    found: RegisteredVersion,
     checked: Bundle,
     engine: str,
     tell: Tell,
@@ -66,7 +66,7 @@ class Loader:
         self._spark, self._tell, self._stop = spark, tell, stop
         self._named = self._engine = engine
 
-    def load(self, found: Registered, checked: Bundle) -> Loaded:
+    def load(self, found: RegisteredVersion, checked: Bundle) -> Loaded:
         """A version, whose bundle was read, with an engine that keeps to its golden set.
 
         Raises BundleError, SettingsError for an engine that there is not, and Stopping.
@@ -81,7 +81,7 @@ class Loader:
         self._engine = loaded.model.engine
         return loaded
 
-    def _engaged(self, found: Registered, checked: Bundle, engine: str) -> Loaded:
+    def _engaged(self, found: RegisteredVersion, checked: Bundle, engine: str) -> Loaded:
         return engaged(self._spark, found, checked, engine, self._tell, self._stop)
 
 

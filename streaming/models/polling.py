@@ -16,7 +16,7 @@ from typing import TypeVar
 from contract.errors import BundleError, DigitstreamError, NoChampion
 from contract.model import bundle
 from contract.model.bundle import Bundle
-from contract.model.registry import CHALLENGER, CHAMPION, Registered, Registry
+from contract.model.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
 from contract.notices import Notice
 from streaming.models.loaded import Loaded, Loader, Tell, alike
 from streaming.spark.stopping import Stopping
@@ -115,7 +115,7 @@ class Poller:
         self._note(
             f"version {version} did as well as the one before it",
             "The next start watches it again.",
-            partial(self._registry.passed, version),
+            partial(self._registry.mark_passed, version),
         )
 
     def removed(self, alias: str, loaded: Loaded, why: str, instead: Loaded | None) -> None:
@@ -133,7 +133,7 @@ class Poller:
         self._note(
             f"version {version} is {alias} no longer",
             f"Do it with `digitstream models {'dismiss' if instead is None else 'rollback'}`.",
-            partial(self._registry.remove, version, alias, why, instead=successor),
+            partial(self._registry.remove_alias, version, alias, why, instead=successor),
         )
 
     def close(self) -> None:
@@ -216,7 +216,7 @@ class Poller:
             self._vacancy = str(error)
             self._warn(f"{error} {self._goes_on()}")
 
-    def _settle(self, alias: str, found: Registered) -> None:
+    def _settle(self, alias: str, found: RegisteredVersion) -> None:
         """Hand over the version that has the alias, if it is another one than sits there."""
         with self._lock:
             sitting = self.seats.champion if alias == CHAMPION else self.seats.challenger
@@ -234,7 +234,7 @@ class Poller:
         if alias == CHAMPION:
             self._tell(f"Version {found.version} of {found.name} scores from now on.")
 
-    def _loaded(self, alias: str, found: Registered) -> Loaded | None:
+    def _loaded(self, alias: str, found: RegisteredVersion) -> Loaded | None:
         """The version, checked; None, and told, if it may not score."""
         spare = self._spare() if alias == CHAMPION else None
         if spare is not None and spare.model.version == found.version:
@@ -256,7 +256,7 @@ class Poller:
 
     def _before(self) -> Loaded | None:
         """The champion before this one, if this one is to be watched by it and it can score."""
-        found = self._registry.watching()
+        found = self._registry.baseline()
         if found is None:
             return None
         try:
@@ -280,7 +280,7 @@ class Poller:
         return f"Version {self.seats.champion.model.version} goes on as champion."
 
 
-def _intact(found: Registered) -> Bundle | None:
+def _intact(found: RegisteredVersion) -> Bundle | None:
     """The version's bundle, if it can be read at all."""
     try:
         return bundle.load(found.folder)

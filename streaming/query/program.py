@@ -18,8 +18,8 @@ from pyspark.sql import SparkSession
 from contract.errors import SettingsError
 from contract.home.checkpoint import Checkpoint, TopicPositions
 from contract.home.heartbeat import beat, file, rest
-from contract.kafka.clients import arguments, close_producer, reaching
-from contract.kafka.offsets import looking
+from contract.kafka.clients import arguments, close_producer, connecting
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import check_topics_exist, ensure
 from contract.notices import Notice
 from contract.settings.programs import Scoring
@@ -160,7 +160,7 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
     """A reporter of progress to its topic, heard by the session's queries while the body runs."""
     goes_on = file(settings.home, "score", settings.name)
     rest(goes_on)  # a process that was killed left it
-    with reaching(settings.kafka):
+    with connecting(settings.kafka):
         # Without numbered messages: a client that numbers them and loses one never sends again.
         producer = KafkaProducer(
             **arguments(settings.kafka),
@@ -169,7 +169,7 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
             max_block_ms=1000 * _PATIENCE_SECONDS,
         )
     try:
-        with looking(settings.kafka) as log:
+        with open_log(settings.kafka) as log:
 
             def publish(progress: Progress) -> None:
                 key, value, headers = progress.message()
@@ -218,7 +218,7 @@ def _begin(
     """
     known = KnownTopics.read(settings.topics_files)
     topics = (*settings.input_topics, settings.topics.replays)
-    with looking(settings.kafka) as log:
+    with open_log(settings.kafka) as log:
         ids = log.topic_ids(topics)
         recreated = known.changed(ids)
         partitions = [*retention.partitions(log, stands.committed, topics, recreated)]

@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col
 
 from contract.home.checkpoint import Checkpoint
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import check_topics_exist, ensure_scores_topic
 from contract.model import bundle
 from contract.settings.programs import History, Rescoring
@@ -124,7 +124,7 @@ def slices(span: Span, size: int) -> Iterator[Span]:
 def _known(settings: Rescoring, place: Place | None) -> KnownTopics:
     """The topics whose readings are scored again, so that these keep their ids."""
     if place is None:
-        with looking(settings.kafka) as log:
+        with open_log(settings.kafka) as log:
             ids = log.topic_ids(settings.input_topics)
     else:
         with reached(place.address):
@@ -155,7 +155,7 @@ def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
 
 def _spans(settings: Rescoring) -> list[tuple[str, Span]]:
     """What is to be scored of each topic, as it is now."""
-    with looking(settings.kafka) as log:
+    with open_log(settings.kafka) as log:
         first, end = log.first(settings.input_topics), log.readable(settings.input_topics)
         begin = log.at(end, settings.from_timestamp) if settings.from_timestamp else first
         stop = log.at(end, settings.to_timestamp) if settings.to_timestamp else end

@@ -11,7 +11,7 @@ from contract.errors import (
     TlsFailed,
 )
 from contract.kafka.certificates import invalidity
-from contract.kafka.clients import denied
+from contract.kafka.clients import access_denied
 from contract.kafka.connection import Kafka
 
 LOST = re.compile(r"Some data may have been lost|KafkaIllegalStateException|OffsetOutOfRange")
@@ -32,7 +32,7 @@ def kafka_refusal(text: str, kafka: Kafka) -> DigitstreamError | None:
     """That Kafka and Java's client do not trust each other any more, or that we have no right."""
     if found := _DENIED.search(text):
         return AccessDenied(
-            f"{denied(kafka, found[1])} Nothing is lost: start it again once we may."
+            f"{access_denied(kafka, found[1])} Nothing is lost: start it again once we may."
         )
     if found := _NO_TLS.search(text):
         certificate = kafka.security.certificate

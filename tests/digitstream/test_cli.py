@@ -246,7 +246,7 @@ def test_status_tells_what_waits_and_whether_anybody_works(
 ) -> None:
     from kafka import KafkaProducer
 
-    from contract.kafka.offsets import looking
+    from contract.kafka.offsets import open_log
     from contract.settings.programs import Scoring
     from contract.wire.events import Model
     from contract.wire.progress import Lag, Opinion, Progress
@@ -271,7 +271,7 @@ def test_status_tells_what_waits_and_whether_anybody_works(
     key, value, headers = progress.message()
     producer.send(topics.progress, value, key, headers)
     producer.close()
-    with looking(kafka_broker.kafka) as log:
+    with open_log(kafka_broker.kafka) as log:
         log.commit(Scoring(prefix=prefix).group, {topics.readings: {0: 2, 1: 0}})
     lock = tmp_path / "checkpoints" / "scoring.lock"
     lock.parent.mkdir()

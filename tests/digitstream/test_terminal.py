@@ -148,7 +148,7 @@ def test_models(run: Run, tmp_path: Path) -> None:
     where = ("--home", str(home), "--model", name)
     registry = replace(Settings(home=home), model=name).registry
     registry.promote(version)
-    registry.remove(version, "champion", WRITABLE)
+    registry.remove_alias(version, "champion", WRITABLE)
     assert SEEN in harmless(run("models", "list", *where)[1])
     assert json.loads(run("models", "list", *where, "--json")[1])["versions"][0]["removed"] == (
         WRITABLE

@@ -88,7 +88,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
         listener.bind(os.path.relpath(made.folder / "socket"))
     refuses(
         made,
-        "no regular file: dml/pipe is a named pipe; model.onnx is a symbolic link; "
+        "other than regular files: dml/pipe is a named pipe; model.onnx is a symbolic link; "
         "more is a symbolic link; socket is a socket",
     )
 
@@ -187,4 +187,4 @@ def test_a_manifest_of_another_form_is_refused(
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"[" * 100_000])
 def test_a_manifest_that_is_no_object_is_refused(made: Bundle, text: bytes) -> None:
     (made.folder / "manifest.json").write_bytes(text)
-    refuses(made, "is not understood")
+    refuses(made, "is invalid")

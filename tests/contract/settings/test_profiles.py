@@ -162,7 +162,10 @@ def test_everything_wrong_is_told_at_once(files: Path) -> None:
             (*SASL, 'sasl-password-env = "TWO"', 'sasl-password-file = "FOLDER/password"'),
             "both set",
         ),
-        (SASL[1:], "sasl-mechanism, sasl-username must be left out with security-protocol PLAINTEXT"),
+        (
+            SASL[1:],
+            "sasl-mechanism, sasl-username must be left out with security-protocol PLAINTEXT",
+        ),
         (('ssl-cafile = "FOLDER/ca.pem"',), "ssl-cafile must be left out with"),
         (('security-protocol = "SSL"', 'ssl-cafile = "FOLDER/text"'), "text cannot be used"),
         (

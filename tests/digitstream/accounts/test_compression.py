@@ -17,7 +17,7 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.settings.programs import Scoring
 from contract.wire.messages import Message
 from contract.wire.progress import Lag, Progress
@@ -74,7 +74,7 @@ def test_every_program_reads_what_producers_and_topics_compress(
             send(kafka_broker, each.topics.progress, codec, [told])
         score(spark, each, threading.Event(), lambda sentence: None)
         flags = ("--bootstrap-servers", each.bootstrap_servers, "--prefix", each.prefix)
-        with reading_topics(each.kafka) as reader, looking(each.kafka) as log:
+        with reading_topics(each.kafka) as reader, open_log(each.kafka) as log:
             counts = reconcile(reader, each.topics)
             found = status(reader, log, each, datetime.now(UTC))
         assert (counts.total("scored"), counts.total("dead_lettered")) == (40, 5)

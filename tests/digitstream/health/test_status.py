@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from contract.home.checkpoint import lock_of
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
 from digitstream.accounts import topic_reader
@@ -82,7 +82,7 @@ def test_a_query_that_reads_other_topics_does_not_run_for_these(
     command = [sys.executable, "-c", HOLD, str(lock)]
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,
-        looking(scoring.kafka) as log,
+        open_log(scoring.kafka) as log,
         topic_reader.reading(scoring.kafka) as reader,
     ):
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"

@@ -178,7 +178,7 @@ def test_a_new_model_that_agrees_stays(
         for number in range(30, 210, 30):  # each at least a micro-batch of its own
             later |= some(scoring, number)
             answered(scoring, first, later)
-        until(lambda: scoring.registry.watching() is None)  # for every query that begins later
+        until(lambda: scoring.registry.baseline() is None)  # for every query that begins later
     found = answers(scoring)
     assert sorted(found.sources) == sorted([*first, *later])
     assert {each.model.version for each in found.scores if each.source not in first} == {"2"}

@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.model.bundle import Bundle
 from contract.settings.programs import Archiving, Scoring
 from contract.wire.events import Source
@@ -80,7 +80,7 @@ def test_committed_readings_are_scored_and_aborted_ones_are_not(
     scores(spark, scoring)
     assert sorted(answers(scoring).sources) == sorted(sent)
     assert told(scoring)[-1].lag.readings == 0
-    with reading_topics(scoring.kafka) as reader, looking(scoring.kafka) as log:
+    with reading_topics(scoring.kafka) as reader, open_log(scoring.kafka) as log:
         found = reconcile(reader, scoring.topics)
         topic = scoring.topics.readings
         until(lambda: log.committed(scoring.group).get(topic) == log.readable([topic])[topic])
