@@ -38,11 +38,11 @@ def main(count: int) -> dict[str, dict[str, float]]:
     ):
         ensure(settings.kafka, settings.topics, partitions=PARTITIONS)
         with terminal.activity(f"Writing {count} readings and scores"):
-            filled(settings, count)
-        return {"score_stream": streamed(settings, count), "reconcile": accounted(settings)}
+            fill(settings, count)
+        return {"score_stream": read_scores(settings, count), "reconcile": account(settings)}
 
 
-def filled(settings: Settings, count: int) -> None:
+def fill(settings: Settings, count: int) -> None:
     """Write readings, and the score of each."""
     shared = {**arguments(settings.kafka), "batch_size": 1 << 18, "linger_ms": 50}
     model, now = Model("digits", "1", "onnx"), datetime.now(UTC)
@@ -67,7 +67,7 @@ def filled(settings: Settings, count: int) -> None:
         producer.close(timeout=60)
 
 
-def streamed(settings: Settings, count: int) -> dict[str, float]:
+def read_scores(settings: Settings, count: int) -> dict[str, float]:
     """Take all scores as a program of anybody's does."""
     with ScoreStream(settings.kafka, settings.prefix) as scores:
         next(scores)
@@ -77,7 +77,7 @@ def streamed(settings: Settings, count: int) -> dict[str, float]:
         return _figures(count, time.perf_counter() - began)
 
 
-def accounted(settings: Settings) -> dict[str, float]:
+def account(settings: Settings) -> dict[str, float]:
     """Account for all readings."""
     with topic_reader.reading(settings.kafka) as reader:
         began = time.perf_counter()

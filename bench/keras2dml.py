@@ -55,7 +55,7 @@ def main(mnist: Path, out: Path) -> dict[str, Any]:
     X = images.images[:SCORED].reshape(SCORED, -1) / 255.0
     y = images.labels[:SCORED]
     spark = spark_session()
-    figures: dict[str, Any] = {"compile_s": _compiled()}
+    figures: dict[str, Any] = {"compile_s": _time_compiling()}
     example, score_example = _example(spark, X, y)
     ours = {
         size: Keras2DML(spark, _model(), batch_size=size, display=0) for size in (BATCH, LARGER)
@@ -147,7 +147,7 @@ def _interleaved(rounds: Mapping[str, Round], rows: int) -> dict[str, dict[str, 
     }
 
 
-def _compiled() -> dict[str, float]:
+def _time_compiling() -> dict[str, float]:
     """How long compiling takes, scripts included."""
 
     def whole(model: keras.Model) -> None:

@@ -54,9 +54,9 @@ def main(home: Path) -> dict[str, Any]:
     figures: dict[str, Any] = {"backlog": {}, "latency": {}}
     for engine in READINGS:
         with _installation(champions) as (settings, commands):
-            figures["backlog"][engine] = drained(settings, commands, engine)
+            figures["backlog"][engine] = drain_backlog(settings, commands, engine)
     with _installation(champions) as (settings, commands):
-        figures["latency"] = waited(settings, commands)
+        figures["latency"] = measure_latency(settings, commands)
     return figures
 
 
@@ -72,11 +72,11 @@ def _installation(champions: str) -> Iterator[tuple[Scoring, Commands]]:
             yield settings, commands
 
 
-def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any]:
+def drain_backlog(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any]:
     """Send the engine's readings, then score them; returns the figures."""
     count = READINGS[engine]
     with terminal.activity(f"Sending {count} readings for {engine}"):
-        _sent(commands, count, "max")
+        _send(commands, count, "max")
     with terminal.activity(f"Scoring them with {engine}"):
         command = commands.start(["score", "--engine", engine, "--available-now", "--json"])
         peak = _peak(command)
@@ -94,17 +94,17 @@ def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any
     }
 
 
-def waited(settings: Scoring, commands: Commands) -> dict[str, Any]:
+def measure_latency(settings: Scoring, commands: Commands) -> dict[str, Any]:
     """Latencies in milliseconds by rate; one query scores all of them."""
     commands.start(["score", "--max-latency", MAX_LATENCY])
     found: dict[str, Any] = {}
     with topic_reader.reading(settings.kafka) as reader:
         with terminal.activity("Warming up"):
-            _answered(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
+            _send_and_wait(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
         for rate, seconds in RATES.items():
             since = Mark.now(reader, settings.topics)
             with terminal.activity(f"{rate} readings/s for {seconds} s"):
-                _answered(reader, settings, commands, rate * seconds, rate)
+                _send_and_wait(reader, settings, commands, rate * seconds, rate)
             latency = report.scores(reader, settings.topics, since).latency_ms
             points = np.percentile(latency, (50, 95, 99, 100)).round(1)
             found[str(rate)] = dict(zip(("p50", "p95", "p99", "max"), points, strict=True))
@@ -130,17 +130,17 @@ def _peak(command: Command) -> dict[str, int]:
     return dict(peak)
 
 
-def _sent(commands: Commands, count: int, rate: str) -> int:
+def _send(commands: Commands, count: int, rate: str) -> int:
     produce = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", "--json"]
     return int(json.loads(commands.start(produce).result())["readings"])
 
 
-def _answered(
+def _send_and_wait(
     reader: topic_reader.TopicReader, settings: Scoring, commands: Commands, count: int, rate: int
 ) -> None:
     """Send readings, and return when all are answered."""
     before = Mark.now(reader, settings.topics).answered
-    sent = _sent(commands, count, str(rate))
+    sent = _send(commands, count, str(rate))
     while Mark.now(reader, settings.topics).answered < before + sent:
         sleep(0.5)
 

@@ -47,15 +47,17 @@ def main(readings: int) -> None:
     ):
         send(settings, readings)
         environ = {**os.environ, **environment(settings)}
-        seconds, said = timed(environ, "archive", "--available-now", "--batch-records", BATCH)
+        seconds, said = time_command(
+            environ, "archive", "--available-now", "--batch-records", BATCH
+        )
         rows = sum(json.loads(said).values())
         sys.stdout.write(f"archive: {rows} rows in {seconds:.0f} s, {rows / seconds:.0f}/s\n")
         for question in QUESTIONS:
-            seconds, _ = timed(environ, *question)
+            seconds, _ = time_command(environ, *question)
             sys.stdout.write(f"{' '.join(question)}: {seconds:.1f} s\n")
 
 
-def timed(environ: dict[str, str], *command: str) -> tuple[float, str]:
+def time_command(environ: dict[str, str], *command: str) -> tuple[float, str]:
     """How long a command takes, start included, and its report."""
     began = time.monotonic()
     done = subprocess.run(

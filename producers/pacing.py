@@ -39,7 +39,7 @@ def paced(
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
+def stop_on_signals() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set in place of their usual effect; a second one has it.
 
     For the main thread only.

@@ -19,7 +19,7 @@ from producers.faults import GOOD, NAMES, Faults
 from producers.labels import LABEL, Labels
 from producers.pacing import paced
 from producers.records import CONTENT_TYPES, Clock, Record, Records
-from producers.sending import Outbox, connected
+from producers.sending import Outbox, open_outbox
 
 BLOCK = 500
 """Readings that are drawn at once, and between two looks at what was acknowledged."""
@@ -29,7 +29,7 @@ TAGS = ("good", *NAMES)
 
 
 @dataclass(frozen=True)
-class Sent:
+class SendingReport:
     """What Kafka acknowledged, exactly: readings, the faulty ones of these by kind, and labels.
 
     `seconds` is from the first reading to the acknowledgement of the last; `stopped` says that the
@@ -54,7 +54,7 @@ def run(
     stop: threading.Event | None = None,
     progress: Callable[[int], None] = lambda acknowledged: None,
     clock: Clock = time.time_ns,
-) -> Sent:
+) -> SendingReport:
     """Send `settings.count` readings, then the labels that are left; return when all are answered.
 
     The same seed sends the same images with the same faults from the same devices; only times and
@@ -69,7 +69,7 @@ def run(
     names = settings.topics
     needs = dict.fromkeys((names.readings, names.labels), "WRITE")
     topics.ensure(settings.kafka, names, partitions=settings.partitions, needs=needs)
-    with connected(settings.kafka) as outbox:
+    with open_outbox(settings.kafka) as outbox:
         outbox.expect(names.readings, settings.count)
         labels = Labels(settings.topics.labels, settings.label_delay, outbox, clock)
         # Of both topics now: later the client would wait for it in the middle of the readings.
@@ -80,7 +80,7 @@ def run(
         seconds = time.monotonic() - began
         stopped = stop.is_set()
         labels.send_rest(stop)
-    return Sent(
+    return SendingReport(
         readings=sum(outbox.acked[tag] for tag in TAGS),
         faults={name: outbox.acked[name] for name in faults.shares},
         labels=outbox.acked[LABEL],

@@ -75,7 +75,7 @@ class Refused(Undelivered):
 
 
 @contextmanager
-def connected(to: Kafka, **options: Any) -> Iterator[Outbox]:
+def open_outbox(to: Kafka, **options: Any) -> Iterator[Outbox]:
     """An outbox to that Kafka, which stores each message once, in batches of a few milliseconds.
 
     `options` are more of kafka-python's. Raises BrokerUnavailable if nobody answers.

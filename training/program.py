@@ -23,7 +23,7 @@ from keras2dml.fitting import Iteration
 from training import plots
 from training.evaluation import Evaluation
 from training.model import lenet
-from training.quantization import CALIBRATION, quantized
+from training.quantization import CALIBRATION, quantize
 
 Report = Callable[[int, Sequence[Iteration]], None]
 """Called while training runs, with the number of iterations planned and those done since."""
@@ -35,7 +35,7 @@ PACKAGES = ("keras", "numpy", "onnx", "pyspark", "scikit-learn", "systemds")
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainingResult:
     """A trained and registered model: its version, how good it is, and how long it took."""
 
     version: str
@@ -47,7 +47,7 @@ class Trained:
 
 def fit(
     settings: Training, spark: SparkSession, history: Dataset, held_out: Dataset, report: Report
-) -> Trained:
+) -> TrainingResult:
     """Train LeNet on the images of `history`, evaluate it on those `held_out`, and register the
     bundle; it is not promoted.
 
@@ -85,7 +85,7 @@ def fit(
         made = _bundle(Path(folder), settings, fitted, history, held_out, scaling, evaluation)
         number = registry.register(made, parameters=parameters, history=_by_epoch(fitted.history))
     images = settings.epochs * len(history.images)
-    return Trained(number, evaluation, seconds, images / seconds, fitted.history)
+    return TrainingResult(number, evaluation, seconds, images / seconds, fitted.history)
 
 
 def _classes(history: Dataset, held_out: Dataset) -> int:
@@ -128,7 +128,7 @@ def _bundle(
     pictures.mkdir()
     plots.learning_curve(fitted.history, pictures / plots.LEARNING_CURVE)
     plots.confusion(evaluation.confusion, list(fitted.classes_), pictures / plots.CONFUSION_MATRIX)
-    quantized(
+    quantize(
         folder / bundle.ONNX, folder / bundle.INT8, scaling.apply(history.images[:CALIBRATION])
     )
     golden = held_out.images[:GOLDEN]

@@ -41,7 +41,7 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
         return None if block is None else {"X": block}
 
 
-def quantized(model: Path, target: Path, features: NDArray[np.float32]) -> None:
+def quantize(model: Path, target: Path, features: NDArray[np.float32]) -> None:
     """Write the ONNX model with weights and activations of eight bits to `target`.
 
     QDQ nodes, one scale for each channel of a kernel; the range of each activation is the one that

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from contract.wire.reasons import shown
+from contract.wire.reasons import printable
 
 _BITS = 13
 """Binary logarithm of a page's number of offsets: 8,192 offsets take 1 KiB."""
@@ -53,7 +53,7 @@ class Seen:
         partition, _, digits = id.rpartition(b"/")
         if not digits.isdigit() or (digits[0] == ord("0") and digits != b"0"):
             text = id.decode("utf-8", "backslashreplace")
-            message = f"{shown(text)!r} is not topic/partition/offset"
+            message = f"{printable(text)!r} is not topic/partition/offset"
             raise ValueError(message)
         offset = int(digits)
         page = self._page(partition, offset >> _BITS)

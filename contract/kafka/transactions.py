@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from kafka import KafkaAdminClient, TopicPartition, errors
 
 from contract.quantities import quantity
-from contract.wire.reasons import shown
+from contract.wire.reasons import printable
 from contract.wire.values.times import stamp
 
 Offsets = Mapping[str, Mapping[int, int]]
@@ -92,7 +92,7 @@ def _with_names(
     except errors.KafkaError:
         return transactions
     names = {
-        entry.producer_id: shown(entry.transactional_id)
+        entry.producer_id: printable(entry.transactional_id)
         for listing in listings
         for entry in listing
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from contract.errors import BundleError, NoChampion, RegistryUnavailable
 from contract.model import runs
-from contract.wire.reasons import shown
+from contract.wire.reasons import printable
 
 ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """MLflow's error codes for a missing model, version or alias."""
@@ -122,7 +122,7 @@ def _reason(exc: BaseException) -> str:
         return f"no answer ({reasons[0]})"
     if any(isinstance(cause, (HTTPException, HttpTimeout)) for cause in causes):
         return "no answer in time"  # a timeout, or `registry_http` closed the connection
-    return shown((str(exc).splitlines() or [type(exc).__name__])[0]).rstrip(".")
+    return printable((str(exc).splitlines() or [type(exc).__name__])[0]).rstrip(".")
 
 
 @contextmanager

@@ -130,14 +130,14 @@ def produce(given: flags.Given, as_json: flags.AsJson = False) -> None:
 
     settings = given.load(Producing)
     from producers.faults import Faults
-    from producers.pacing import stopping
+    from producers.pacing import stop_on_signals
     from producers.program import run
     from producers.sending import Undelivered
 
     Faults.parse(settings.faults)
     settings = flags.connected(settings)
     try:
-        with stopping() as stop, terminal.progress("Readings acknowledged") as advance:
+        with stop_on_signals() as stop, terminal.progress("Readings acknowledged") as advance:
             sent = run(
                 settings,
                 stop=stop,

@@ -62,7 +62,7 @@ class Wanted:
         return (
             self.stage in (None, letter.stage)
             and self.reason in (None, letter.slug)
-            and (self.since is None or times.stored(stored.time) >= self.since)
+            and (self.since is None or times.broker_time(stored.time) >= self.since)
             and (not self.ids or self._names(letter.source) or self._names(letter.first))
         )
 
@@ -139,7 +139,7 @@ class Listed:
         letter = stored.letter
         return cls(
             id=letter.source.id,
-            time=times.stored(stored.time).isoformat(timespec="milliseconds"),
+            time=times.broker_time(stored.time).isoformat(timespec="milliseconds"),
             stage=letter.stage,
             reason=letter.reason,
             topic=letter.source.topic,

@@ -14,7 +14,7 @@ from contract.wire.events import Source
 from contract.wire.headers import Header
 from contract.wire.messages import Message
 from digitstream.accounts.topic_reader import TopicReader
-from producers.sending import Outbox, Refused, connected
+from producers.sending import Outbox, Refused, open_outbox
 
 LARGEST = 1 << 28
 """Bytes that a record may have before it is compressed; its topic limits what it may have after."""
@@ -66,7 +66,7 @@ class Sender:
     def _acknowledged(self, messages: Sequence[Message]) -> set[int]:
         """The places of those that Kafka took; all, unless it found one too large."""
         if self._outbox is None:
-            self._outbox = self._open.enter_context(connected(self._kafka, **_OPTIONS))
+            self._outbox = self._open.enter_context(open_outbox(self._kafka, **_OPTIONS))
         outbox = self._outbox
         outbox.count_anew()
         outbox.expect(self._topic, len(messages))

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from contract.errors import SettingsError
 from contract.home.checkpoint import Checkpoint, TopicPositions
-from contract.home.heartbeat import beat, file, rest
+from contract.home.heartbeat import beat, clear, file
 from contract.kafka.clients import arguments, close_producer, connecting
 from contract.kafka.offsets import open_log
 from contract.kafka.topics import check_topics_exist, ensure
@@ -159,7 +159,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
 def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
     """A reporter of progress to its topic, heard by the session's queries while the body runs."""
     goes_on = file(settings.home, "score", settings.name)
-    rest(goes_on)  # a process that was killed left it
+    clear(goes_on)  # a process that was killed left it
     with connecting(settings.kafka):
         # Without numbered messages: a client that numbers them and loses one never sends again.
         producer = KafkaProducer(
@@ -184,7 +184,7 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
             yield reporter
             spark.streams.removeListener(reporter)
     finally:
-        rest(goes_on)
+        clear(goes_on)
         close_producer(producer, _PATIENCE_SECONDS)
 
 

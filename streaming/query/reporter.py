@@ -16,7 +16,7 @@ from pyspark.sql.streaming.listener import (
 )
 
 from contract.wire.events import Model
-from contract.wire.progress import Lag, Opinion, Progress
+from contract.wire.progress import Agreement, Lag, Progress
 from contract.wire.values.times import moment
 from streaming.models.answering import CANARY_GUARD, GUARD, SHADOW, agreed_with, asked_of
 from streaming.query.lag import Follower
@@ -112,7 +112,7 @@ def progress(
         model=model,
         lag=lag,
         opinions={
-            step: Opinion(round(figures[asked_of(step)]), round(figures[agreed_with(step)]))
+            step: Agreement(round(figures[asked_of(step)]), round(figures[agreed_with(step)]))
             for step in _HEARD
             if figures.get(asked_of(step))
         },

@@ -118,7 +118,7 @@ def test_files_that_are_too_large_or_too_many_are_refused(
         write(made.folder, parts=())
     other = write(made.folder.with_name("other"))
     monkeypatch.setattr(bundle, "FILES", 4)
-    refuses(other, "holds more than 4 files and folders")
+    refuses(other, "contains more than 4 files and folders")
 
 
 def test_a_file_is_used_as_it_was_when_it_was_digested(made: Bundle) -> None:

@@ -15,7 +15,7 @@ from contract.notices import Notice
 from contract.settings.programs import Scoring
 from contract.wire import images
 from contract.wire.events import Score
-from contract.wire.progress import Opinion, Progress
+from contract.wire.progress import Agreement, Progress
 from streaming.query.program import score
 from tests.contract.wire.test_schemas import keeps
 from tests.streaming.lasting import answered, heard, running, some
@@ -222,7 +222,7 @@ def test_the_shadow_scores_a_share_for_itself(
     said = {each.source: each.prediction for each in found.scores}
     same = sum(each.prediction == said[each.source] for each in shadows)
     opinions = [each.opinions["shadow"] for each in told(scoring) if "shadow" in each.opinions]
-    assert Opinion(*map(sum, zip(*opinions, strict=True))) == (len(shadows), same)
+    assert Agreement(*map(sum, zip(*opinions, strict=True))) == (len(shadows), same)
 
 
 def test_the_canary_answers_some_devices(
