@@ -68,7 +68,7 @@ class Sender:
         if self._outbox is None:
             self._outbox = self._open.enter_context(open_outbox(self._kafka, **_OPTIONS))
         outbox = self._outbox
-        outbox.count_anew()
+        outbox.reset_counts()
         outbox.expect(self._topic, len(messages))
         try:
             for place, (key, value, headers) in enumerate(messages):
