@@ -48,7 +48,8 @@ def quantize(model: Path, target: Path, features: NDArray[np.float32]) -> None:
     `features` (N, H, W, C), scaled training images.
     """
     level = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # it advises to do what is done here
+    # It would advise the root logger to do what is done here.
+    logging.getLogger().setLevel(logging.ERROR)
     try:
         with tempfile.TemporaryDirectory(prefix="digitstream-int8-") as folder:
             prepared = Path(folder) / "prepared.onnx"
