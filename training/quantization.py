@@ -62,7 +62,7 @@ def quantize(model: Path, target: Path, features: NDArray[np.float32]) -> None:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                # Without VNNI, sums of two products have 16 bits, which full-range weights overflow.
+                # Without VNNI, two products are added in 16 bits, which full weights overflow.
                 reduce_range=True,
             )
     finally:
