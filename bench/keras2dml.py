@@ -71,10 +71,10 @@ def main(mnist: Path, out: Path) -> dict[str, Any]:
     }
     figures["images_per_s"] = {
         **{
-            f"training, batches of {size}": _interleaved(rounds, TRAIN_ROWS)
+            f"training, batches of {size}": _run_interleaved(rounds, TRAIN_ROWS)
             for size, rounds in train.items()
         },
-        "prediction": _interleaved(score, SCORE_ROWS),
+        "prediction": _run_interleaved(score, SCORE_ROWS),
     }
     figures["latency_ms"] = {
         str(rows): 1000 * _median(partial(scorer.predict_proba, X[:rows]), 50) for rows in LATENCIES
@@ -135,7 +135,7 @@ def _model() -> keras.Model:
     return model
 
 
-def _interleaved(rounds: Mapping[str, Round], rows: int) -> dict[str, dict[str, float]]:
+def _run_interleaved(rounds: Mapping[str, Round], rows: int) -> dict[str, dict[str, float]]:
     """Images/s by name, in the first round and in the median of the others."""
     times: dict[str, list[float]] = {name: [] for name in rounds}
     for _ in range(ROUNDS):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pyspark.sql import SparkSession
@@ -24,6 +25,9 @@ from training import plots
 from training.evaluation import Evaluation
 from training.model import lenet
 from training.quantization import CALIBRATION, quantize
+
+if TYPE_CHECKING:
+    import keras
 
 Report = Callable[[int, Sequence[Iteration]], None]
 """Called during training with the planned number of iterations and the iterations since the last
@@ -73,7 +77,22 @@ def fit(
     seconds = time.monotonic() - start
     probabilities = estimator.predict_proba(scaling.apply(test.images))
     evaluation = Evaluation.of(probabilities, test.labels)
-    parameters = {
+    with tempfile.TemporaryDirectory(prefix="digitstream-bundle-") as folder:
+        trained = _write_bundle(
+            Path(folder), settings, estimator, history, test, scaling, evaluation
+        )
+        number = settings.registry.register(
+            trained,
+            parameters=_parameters(settings, model, history),
+            history=_by_epoch(estimator.history),
+        )
+    images = settings.epochs * len(history.images)
+    return TrainingResult(number, evaluation, seconds, images / seconds, estimator.history)
+
+
+def _parameters(settings: Training, model: keras.Model, history: Dataset) -> dict[str, object]:
+    """The parameters of the training, for the registry."""
+    return {
         "network": model.name,
         "data": history.name,
         "images": len(history.images),
@@ -83,16 +102,6 @@ def fit(
         "optimizer": model.optimizer.name,
         "learning_rate": float(model.optimizer.learning_rate),
     }
-    registry = settings.registry
-    with tempfile.TemporaryDirectory(prefix="digitstream-bundle-") as folder:
-        trained = _write_bundle(
-            Path(folder), settings, estimator, history, test, scaling, evaluation
-        )
-        number = registry.register(
-            trained, parameters=parameters, history=_by_epoch(estimator.history)
-        )
-    images = settings.epochs * len(history.images)
-    return TrainingResult(number, evaluation, seconds, images / seconds, estimator.history)
 
 
 def _class_count(history: Dataset, test: Dataset) -> int:

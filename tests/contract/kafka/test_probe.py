@@ -99,7 +99,7 @@ def test_a_wrong_password_is_told_at_once(locked_home: Path, kind: str) -> None:
     refuses(
         replace(way, security=replace(way.security, login=unknown)),
         AccessDenied,
-        "does not let 'stranger' in",
+        "refuses the login of 'stranger'",
     )
 
 
@@ -109,7 +109,11 @@ def test_an_authority_that_did_not_sign_is_told(locked_home: Path, tmp_path: Pat
     way = kafka(locked_home, "scorer")
     for cafile, whom in ((tmp_path / "ca.pem", "ca.pem"), (None, "this system")):
         security = replace(way.security, cafile=cafile)
-        refuses(replace(way, security=security), TlsFailed, f"nobody whom .*{whom} trusts .*ssl-ca")
+        refuses(
+            replace(way, security=security),
+            TlsFailed,
+            f"not signed by an authority that .*{whom} trusts .*ssl-ca",
+        )
 
 
 @pytest.mark.kafka
@@ -126,7 +130,7 @@ def test_a_certificate_that_is_missing_or_not_trusted_is_told(
     own.write_bytes(Authority.of(secure.folder(locked_home), now()).issue("scorer", long_ago))
     strange.write_bytes(Authority.of(tmp_path, now()).issue("scorer", now()))
     for pem, told in {
-        own: r"does not accept our certificate: .*ended\.pem expired at \d{4}-.* Have it renewed",
+        own: r"does not accept our certificate: .*ended\.pem expired at \d{4}-.* Renew it",
         strange: r"does not accept the certificate .*strange\.pem .* Have it issued again",
     }.items():
         security = replace(way.security, certificate=Certificate(pem))

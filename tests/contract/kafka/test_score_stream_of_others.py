@@ -104,7 +104,7 @@ def test_a_compression_that_cannot_be_undone_is_named(
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     scores = compressed.topics.scores
-    sentence = f"Records of {scores} are compressed, and this Python cannot undo {codec} "
+    sentence = f"Records of {scores} are compressed, and this Python cannot decompress {codec} "
     assert [line.startswith(sentence) for line in ended.stdout.splitlines()] == [True, True]
     assert f"`pip install {package}`" in ended.stdout
 
