@@ -41,8 +41,8 @@ class ScoreStream:
     `kafka` is `host:port`, several separated by commas, or a connection with its security.
 
     Each score comes once: a score whose id is among the last `remember` ids (of all partitions; one
-    bit each) is dropped, as happens after a crash of the scorer or if a reading is sent twice. An
-    older duplicate comes again. No score is ever skipped.
+    bit each) is dropped; such scores come after a crash of the scorer, or if a reading is replayed.
+    An older duplicate comes again. No score is ever skipped.
 
     With a `group`, a program continues where the last one of that group stopped. The position after
     a score is committed once the caller asks for the next score, every second and at the end. So a
