@@ -1,7 +1,7 @@
-"""How fast scores are taken and readings accounted for: `python -m bench.consuming [COUNT]`.
+"""Speed of reading scores and of `reconcile`: `python -m bench.consuming [COUNT]`.
 
-COUNT readings and their scores are written to a Kafka of our own, compressed as the scoring query
-does it. Prints the seconds and scores/s of a `ScoreStream`, and those of `reconcile`.
+Writes COUNT readings and their scores to an embedded Kafka, compressed as by the scoring query.
+Prints seconds and scores/s of a `ScoreStream`, and of `reconcile`.
 """
 
 from __future__ import annotations
@@ -31,53 +31,53 @@ PARTITIONS = 2
 
 
 def main(count: int) -> dict[str, dict[str, float]]:
-    """Start a Kafka of our own, fill it, and read it in both ways."""
+    """Start an embedded Kafka, fill it, and read it in both ways."""
     with (
         tempfile.TemporaryDirectory() as folder,
         embedded_kafka(Settings(Path(folder))) as settings,
     ):
         ensure(settings.kafka, settings.topics, partitions=PARTITIONS)
         with terminal.activity(f"Writing {count} readings and scores"):
-            filled(settings, count)
-        return {"score_stream": streamed(settings, count), "reconcile": accounted(settings)}
+            fill(settings, count)
+        return {"score_stream": read_scores(settings, count), "reconcile": account(settings)}
 
 
-def filled(settings: Settings, count: int) -> None:
-    """Write readings, and the score of each."""
+def fill(settings: Settings, count: int) -> None:
+    """Write readings and their scores."""
     shared = {**arguments(settings.kafka), "batch_size": 1 << 18, "linger_ms": 50}
     model, now = Model("digits", "1", "onnx"), datetime.now(UTC)
     readings, scores = KafkaProducer(**shared), KafkaProducer(**shared, compression_type="gzip")
     for number in range(count):
-        part, offset = number % PARTITIONS, number // PARTITIONS
-        readings.send(settings.topics.readings, bytes(784), partition=part)
-        likely = 0.5 + number % 1000 / 2001
+        partition, offset = number % PARTITIONS, number // PARTITIONS
+        readings.send(settings.topics.readings, bytes(784), partition=partition)
+        confidence = 0.5 + number % 1000 / 2001
         key, value, headers = Score(
             id=f"reading-{number}",
             device=f"device-{number % 50:03}",
             prediction=number % 10,
-            confidence=likely,
-            probabilities=(likely, *[(1 - likely) / 9] * 9),
+            confidence=confidence,
+            probabilities=(confidence, *[(1 - confidence) / 9] * 9),
             model=model,
-            source=Source(settings.topics.readings, part, offset),
+            source=Source(settings.topics.readings, partition, offset),
             times=Times(now, now, now),
         ).message()
-        scores.send(settings.topics.scores, value, key, headers, part)
+        scores.send(settings.topics.scores, value, key, headers, partition)
     for producer in (readings, scores):
         producer.flush(60)
         producer.close(timeout=60)
 
 
-def streamed(settings: Settings, count: int) -> dict[str, float]:
-    """Take all scores as a program of anybody's does."""
+def read_scores(settings: Settings, count: int) -> dict[str, float]:
+    """Read all scores with a ScoreStream."""
     with ScoreStream(settings.kafka, settings.prefix) as scores:
         next(scores)
-        began = time.perf_counter()
+        start = time.perf_counter()
         for _ in range(count - 1):
             next(scores)
-        return _figures(count, time.perf_counter() - began)
+        return _figures(count, time.perf_counter() - start)
 
 
-def accounted(settings: Settings) -> dict[str, float]:
+def account(settings: Settings) -> dict[str, float]:
     """Account for all readings."""
     with topic_reader.open_reader(settings.kafka) as reader:
         began = time.perf_counter()

@@ -1,9 +1,9 @@
-"""keras2dml beside SystemDS' own LeNet and beside Keras with TensorFlow, in one run:
+"""Compares keras2dml with SystemDS' own LeNet and with Keras on TensorFlow:
 `python -m bench.keras2dml MNIST OUT`.
 
-MNIST is the folder of its four IDX files; OUT gets `keras2dml.json` and `keras2dml.png`. Each
-round runs all three one after another on the same rows, so that whatever else the machine does
-meets them alike; the first round is the warm-up.
+MNIST is the folder of its four IDX files; the results are OUT/keras2dml.json and OUT/keras2dml.png.
+Each round runs all three in turn on the same rows, so that other load on the machine affects them
+equally; the first round is the warm-up.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from keras2dml.rendering.forward import Script
 from keras2dml.systemds import blas
 from keras2dml.systemds.context import SystemDS
 
-ROUNDS, BATCH = 4, 64  # what SystemDS' example has
-LARGER, AT_ONCE = 250, 1_000  # for Keras, which gains by it, and for us
-TRAINED, SCORED = 50 * BATCH, 4_000
+ROUNDS, BATCH = 4, 64  # as in SystemDS' example
+LARGE, PREDICTION_BATCH = 250, 1_000  # larger batches, for Keras and for us
+TRAIN_ROWS, SCORE_ROWS = 50 * BATCH, 4_000
 LATENCIES = (100, 10)
 EXAMPLE = 'source("nn/examples/mnist_lenet.dml") as lenet\n'
 WEIGHTS = ("W1", "b1", "W2", "b2", "W3", "b3", "W4", "b4")
@@ -53,14 +53,12 @@ Round = Callable[[], object]
 def main(mnist: Path, out: Path) -> dict[str, Any]:
     """Measure, write the figures and the plot, and return the figures."""
     images = datasets.read(str(mnist), "train")
-    X = images.images[:SCORED].reshape(SCORED, -1) / 255.0
-    y = images.labels[:SCORED]
+    X = images.images[:SCORE_ROWS].reshape(SCORE_ROWS, -1) / 255.0
+    y = images.labels[:SCORE_ROWS]
     spark = spark_session()
-    figures: dict[str, Any] = {"compile_s": _compiled()}
+    figures: dict[str, Any] = {"compile_s": _time_compiling()}
     example, score_example = _example(spark, X, y)
-    ours = {
-        size: Keras2DML(spark, _model(), batch_size=size, display=0) for size in (BATCH, LARGER)
-    }
+    ours = {size: Keras2DML(spark, _model(), batch_size=size, display=0) for size in (BATCH, LARGE)}
     train: dict[int, dict[str, Round]] = {
         size: {"keras2dml": _ours(model, X, y), "Keras, TensorFlow": _keras(X, y, size)}
         for size, model in ours.items()
@@ -74,10 +72,10 @@ def main(mnist: Path, out: Path) -> dict[str, Any]:
     }
     figures["images_per_s"] = {
         **{
-            f"training, batches of {size}": _interleaved(rounds, TRAINED)
+            f"training, batches of {size}": _run_interleaved(rounds, TRAIN_ROWS)
             for size, rounds in train.items()
         },
-        "prediction": _interleaved(score, SCORED),
+        "prediction": _run_interleaved(score, SCORE_ROWS),
     }
     figures["latency_ms"] = {
         str(rows): 1000 * _median(partial(scorer.predict_proba, X[:rows]), 50) for rows in LATENCIES
@@ -91,18 +89,23 @@ def main(mnist: Path, out: Path) -> dict[str, Any]:
 
 
 def _ours(model: Keras2DML, X: np.ndarray, y: np.ndarray) -> Round:
-    return lambda: model.fit(X[:TRAINED], y[:TRAINED], epochs=1, shuffle=False)
+    return lambda: model.fit(X[:TRAIN_ROWS], y[:TRAIN_ROWS], epochs=1, shuffle=False)
 
 
 def _example(spark: Any, X: np.ndarray, y: np.ndarray) -> tuple[Round, Round]:
     systemds = SystemDS(spark)
     one_hot = np.eye(10)[y]
-    given = {"X": X[:TRAINED], "Y": one_hot[:TRAINED], "X_val": X[:BATCH], "Y_val": one_hot[:BATCH]}
-    held = {name: systemds.matrix(array) for name, array in given.items()}
+    arrays = {
+        "X": X[:TRAIN_ROWS],
+        "Y": one_hot[:TRAIN_ROWS],
+        "X_val": X[:BATCH],
+        "Y_val": one_hot[:BATCH],
+    }
+    matrices = {name: systemds.matrix(array) for name, array in arrays.items()}
     weights: dict[str, Any] = {}
 
     def train() -> None:
-        weights.update(systemds.run(Script(TRAIN, tuple(held), WEIGHTS), held))
+        weights.update(systemds.run(Script(TRAIN, tuple(matrices), WEIGHTS), matrices))
 
     def score() -> None:
         with systemds.holding({"X": X}) as rows:
@@ -112,13 +115,13 @@ def _example(spark: Any, X: np.ndarray, y: np.ndarray) -> tuple[Round, Round]:
 
 
 def _keras(X: np.ndarray, y: np.ndarray, batch_size: int) -> Round:
-    model, images = _model(), _images(X[:TRAINED])
-    return lambda: model.fit(images, y[:TRAINED], batch_size=batch_size, verbose=0)
+    model, images = _model(), _images(X[:TRAIN_ROWS])
+    return lambda: model.fit(images, y[:TRAIN_ROWS], batch_size=batch_size, verbose=0)
 
 
 def _keras_score(X: np.ndarray) -> Round:
     model, images = _model(), _images(X)
-    return lambda: model.predict(images, batch_size=AT_ONCE, verbose=0)
+    return lambda: model.predict(images, batch_size=PREDICTION_BATCH, verbose=0)
 
 
 def _images(X: np.ndarray) -> np.ndarray:
@@ -133,41 +136,41 @@ def _model() -> keras.Model:
     return model
 
 
-def _interleaved(rounds: Mapping[str, Round], rows: int) -> dict[str, dict[str, float]]:
-    """Images/s of each: of the first round, and of the others."""
-    taken: dict[str, list[float]] = {name: [] for name in rounds}
+def _run_interleaved(rounds: Mapping[str, Round], rows: int) -> dict[str, dict[str, float]]:
+    """Images/s by name, in the first round and in the median of the others."""
+    times: dict[str, list[float]] = {name: [] for name in rounds}
     for _ in range(ROUNDS):
         for name, run in rounds.items():
-            taken[name].append(_seconds(run))
+            times[name].append(_seconds(run))
     return {
         name: {
             "warm_up": round(rows / seconds[0], 1),
             "steady": round(rows / statistics.median(seconds[1:]), 1),
         }
-        for name, seconds in taken.items()
+        for name, seconds in times.items()
     }
 
 
-def _compiled() -> dict[str, float]:
-    """How long compiling takes, scripts included."""
+def _time_compiling() -> dict[str, float]:
+    """Seconds to compile models, including their scripts."""
 
-    def whole(model: keras.Model) -> None:
+    def compile_all(model: keras.Model) -> None:
         compilation = Compilation.of(model)
         compilation.training_script()
         CompiledModel.of(compilation.graph, compilation.weights())
 
     resnet = keras.applications.ResNet50(weights=None, classes=10)
     return {
-        "LeNet": _median(lambda: whole(_model()), 5),
-        "ResNet50": _median(lambda: whole(resnet), 3),
+        "LeNet": _median(lambda: compile_all(_model()), 5),
+        "ResNet50": _median(lambda: compile_all(resnet), 3),
     }
 
 
 def _memory() -> dict[str, float]:
-    """The most that this process, and its JVM, ever held."""
-    own = psutil.Process()
-    jvm = next(child for child in own.children(recursive=True) if child.name() == "java")
-    return {"python": _peak(own), "jvm": _peak(jvm)}
+    """Peak resident memory of this process and its JVM, in MB."""
+    process = psutil.Process()
+    jvm = next(child for child in process.children(recursive=True) if child.name() == "java")
+    return {"python": _peak(process), "jvm": _peak(jvm)}
 
 
 def _peak(process: psutil.Process) -> float:
@@ -177,9 +180,9 @@ def _peak(process: psutil.Process) -> float:
 
 
 def _seconds(run: Round) -> float:
-    began = time.monotonic()
+    start = time.monotonic()
     run()
-    return time.monotonic() - began
+    return time.monotonic() - start
 
 
 def _median(run: Round, times: int) -> float:
@@ -190,9 +193,9 @@ def _median(run: Round, times: int) -> float:
 def _plot(figures: Mapping[str, Any], file: Path) -> None:
     panels = figures["images_per_s"]
     figure = Figure(figsize=(11, 2.6), layout="constrained")
-    for axis, (title, found) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        names = [name for name in COLOURS if name in found]
-        steady = [found[name]["steady"] for name in names]
+    for axis, (title, rates) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        names = [name for name in COLOURS if name in rates]
+        steady = [rates[name]["steady"] for name in names]
         bars = axis.barh(names, steady, color=[COLOURS[name] for name in names])
         axis.bar_label(bars, fmt="{:,.0f}", padding=3)
         axis.set_title(f"LeNet, {title}", fontsize=10)

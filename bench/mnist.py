@@ -1,6 +1,6 @@
 """LeNet on the whole of MNIST: `python -m bench.mnist FOLDER`, the folder of its four IDX files.
 
-Prints the time of training, images/s and the accuracy on the 10,000 test images.
+Prints training time, images/s and the accuracy on the 10,000 test images.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ def main(folder: Path) -> dict[str, float]:
             test_interval=0,
             display=100,
         )
-        began = time.monotonic()
+        start = time.monotonic()
         model.fit(X_train, train.labels)
-        seconds = time.monotonic() - began
-    began = time.monotonic()
+        seconds = time.monotonic() - start
+    start = time.monotonic()
     accuracy = model.score(X_test, test.labels)
     return {
         "accuracy": accuracy,
         "train_seconds": round(seconds, 1),
         "train_images_per_s": round(EPOCHS * len(X_train) / seconds, 1),
-        "predict_images_per_s": round(len(X_test) / (time.monotonic() - began), 1),
+        "predict_images_per_s": round(len(X_test) / (time.monotonic() - start), 1),
     }
 
 

@@ -1,11 +1,11 @@
-"""Scoring as it runs: a backlog drained by each engine, and how long a reading waits at a given
-rate: `python -m bench.streaming [HOME]`.
+"""Throughput of each engine on a backlog, and latency at given rates:
+`python -m bench.streaming [HOME]`.
 
-HOME has a champion (`digitstream train` makes one) and is `.digitstream` by default. Producer,
-scorer and broker are processes of their own. Prints, as JSON, readings/s of a backlog (of all
-micro-batches, and without those of the first READINGS / 4, in which workers start, models are
-loaded and the JVM compiles), the most memory that driver and Python workers had meanwhile, and the
-latency from the device's clock to the score's arrival in Kafka at each of RATES, after a warm-up.
+HOME has a champion (see `digitstream train`) and is `.digitstream` by default. Producer, scorer and
+broker are separate processes. Prints, as JSON, readings/s for a backlog (of all micro-batches, and
+without those of the first READINGS / 4, in which workers start, models are loaded and the JVM
+compiles), the peak memory of driver and Python workers, and the latency from the device's clock to
+the score's arrival in Kafka at each of RATES, after a warm-up.
 """
 
 from __future__ import annotations
@@ -42,48 +42,48 @@ READINGS = {
     "systemds": 20_000,
 }
 RATES = {100: 60, 3_000: 600}
-"""Readings/s, and for how many seconds."""
+"""Readings/s -> duration in seconds."""
 
 WARM_UP = 60
 MAX_LATENCY = "500ms"
 
 
 def main(home: Path) -> dict[str, Any]:
-    """Measure everything with a Kafka of our own for each measurement."""
-    champions = f"sqlite:///{(home.resolve() / 'mlflow.db').as_posix()}"
+    """Measure everything, with a new embedded Kafka for each measurement."""
+    tracking_uri = f"sqlite:///{(home.resolve() / 'mlflow.db').as_posix()}"
     figures: dict[str, Any] = {"backlog": {}, "latency": {}}
     for engine in READINGS:
-        with _installation(champions) as (settings, commands):
-            figures["backlog"][engine] = drained(settings, commands, engine)
-    with _installation(champions) as (settings, commands):
-        figures["latency"] = waited(settings, commands)
+        with _installation(tracking_uri) as (settings, commands):
+            figures["backlog"][engine] = drain_backlog(settings, commands, engine)
+    with _installation(tracking_uri) as (settings, commands):
+        figures["latency"] = measure_latency(settings, commands)
     return figures
 
 
 @contextmanager
-def _installation(champions: str) -> Iterator[tuple[Scoring, Commands]]:
-    """A broker, and commands that know it."""
+def _installation(tracking_uri: str) -> Iterator[tuple[Scoring, Commands]]:
+    """A broker, and commands that use it."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        embedded_kafka(Scoring(Path(folder), tracking_uri=champions)) as settings,
+        embedded_kafka(Scoring(Path(folder), tracking_uri=tracking_uri)) as settings,
     ):
         ensure(settings.kafka, settings.topics, partitions=settings.partitions)
         with commands_of(settings) as commands:
             yield settings, commands
 
 
-def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any]:
+def drain_backlog(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any]:
     """Send the engine's readings, then score them; returns the figures."""
     count = READINGS[engine]
     with terminal.activity(f"Sending {count} readings for {engine}"):
-        _sent(commands, count, "max")
+        _send(commands, count, "max")
     with terminal.activity(f"Scoring them with {engine}"):
         command = commands.start(["score", "--engine", engine, "--available-now", "--json"])
         peak = _peak(command)
         summary = json.loads(command.result())
     batches = _progress(settings)
-    scored = np.cumsum([batch.rows for batch in batches])
-    warm = [batch for batch, done in zip(batches, scored, strict=True) if done > count / 4]
+    totals = np.cumsum([batch.rows for batch in batches])
+    warm = [batch for batch, total in zip(batches, totals, strict=True) if total > count / 4]
     model = batches[0].model
     return {
         **summary,
@@ -94,27 +94,27 @@ def drained(settings: Scoring, commands: Commands, engine: str) -> dict[str, Any
     }
 
 
-def waited(settings: Scoring, commands: Commands) -> dict[str, Any]:
-    """Latencies in milliseconds by rate; one query scores all of them."""
+def measure_latency(settings: Scoring, commands: Commands) -> dict[str, Any]:
+    """Measure latencies in milliseconds by rate, with one query for all rates."""
     commands.start(["score", "--max-latency", MAX_LATENCY])
     found: dict[str, Any] = {}
     with topic_reader.open_reader(settings.kafka) as reader:
         with terminal.activity("Warming up"):
-            _answered(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
+            _send_and_wait(reader, settings, commands, WARM_UP * max(RATES), max(RATES))
         for rate, seconds in RATES.items():
             since = Mark.now(reader, settings.topics)
             with terminal.activity(f"{rate} readings/s for {seconds} s"):
-                _answered(reader, settings, commands, rate * seconds, rate)
+                _send_and_wait(reader, settings, commands, rate * seconds, rate)
             latency = report.scores(reader, settings.topics, since).latency_ms
             points = np.percentile(latency, (50, 95, 99, 100)).round(1)
-            found[str(rate)] = dict(zip(("p50", "p95", "p99", "max"), points, strict=True))
-            found[str(rate)]["readings"] = len(latency)
-    return found
+            latencies[str(rate)] = dict(zip(("p50", "p95", "p99", "max"), points, strict=True))
+            latencies[str(rate)]["readings"] = len(latency)
+    return latencies
 
 
 def _peak(command: Command) -> dict[str, int]:
-    """Megabytes that the driver, its JVM and its workers have at most until it ends; memory that
-    processes share counts once (Linux).
+    """Peak memory of the driver with its workers, and of the JVM, until the command ends, in MiB;
+    shared memory counts once (Linux).
     """
     peak: Counter[str] = Counter()
     while not command.has_ended:
@@ -130,17 +130,17 @@ def _peak(command: Command) -> dict[str, int]:
     return dict(peak)
 
 
-def _sent(commands: Commands, count: int, rate: str) -> int:
+def _send(commands: Commands, count: int, rate: str) -> int:
     produce = ["produce", "--count", str(count), "--rate", rate, "--label-delay", "0", "--json"]
     return int(json.loads(commands.start(produce).result())["readings"])
 
 
-def _answered(
+def _send_and_wait(
     reader: topic_reader.TopicReader, settings: Scoring, commands: Commands, count: int, rate: int
 ) -> None:
-    """Send readings, and return when all are answered."""
+    """Send readings, and wait until all are answered."""
     before = Mark.now(reader, settings.topics).answered
-    sent = _sent(commands, count, str(rate))
+    sent = _send(commands, count, str(rate))
     while Mark.now(reader, settings.topics).answered < before + sent:
         sleep(0.5)
 
@@ -160,5 +160,5 @@ def _rate(batches: list[Progress]) -> float:
 
 
 if __name__ == "__main__":
-    where = Path(sys.argv[1] if len(sys.argv) > 1 else ".digitstream")
-    Console().print_json(json.dumps(main(where)))
+    home = Path(sys.argv[1] if len(sys.argv) > 1 else ".digitstream")
+    Console().print_json(json.dumps(main(home)))

@@ -1,7 +1,7 @@
-"""How fast topics become tables, and tables answers.
+"""Speed of archiving topics, and of queries of the tables.
 
-`python -m bench.tables [READINGS]`: an embedded Kafka of its own with so many readings, labels and
-scores; the archive's rows a second, then what questions take.
+`python -m bench.tables [READINGS]` fills an embedded Kafka with so many readings, labels and
+scores, and prints the archive's rows per second, then the seconds of each query.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from digitstream.installation import embedded_kafka
 
 READINGS = 1_000_000
 BATCH = "250000"
-QUESTIONS = (
+QUERIES = (
     ("sql", "SELECT count(*) FROM readings"),
     ("sql", "SELECT hour(broker_time), count(*), avg(int(correct)) FROM answers GROUP BY 1"),
     ("reconcile", "--from", "tables"),
@@ -40,36 +40,38 @@ QUESTIONS = (
 
 
 def main(readings: int) -> None:
-    """Measure with so many readings, in a folder that goes afterwards."""
+    """Measure with so many readings, in a temporary folder."""
     with (
         tempfile.TemporaryDirectory(prefix="digitstream-bench-") as folder,
         embedded_kafka(Settings(Path(folder))) as settings,
     ):
         send(settings, readings)
         environ = {**os.environ, **environment(settings)}
-        seconds, said = timed(environ, "archive", "--available-now", "--batch-records", BATCH)
-        rows = sum(json.loads(said).values())
+        seconds, report = time_command(
+            environ, "archive", "--available-now", "--batch-records", BATCH
+        )
+        rows = sum(json.loads(report).values())
         sys.stdout.write(f"archive: {rows} rows in {seconds:.0f} s, {rows / seconds:.0f}/s\n")
-        for question in QUESTIONS:
-            seconds, _ = timed(environ, *question)
-            sys.stdout.write(f"{' '.join(question)}: {seconds:.1f} s\n")
+        for query in QUERIES:
+            seconds, _ = time_command(environ, *query)
+            sys.stdout.write(f"{' '.join(query)}: {seconds:.1f} s\n")
 
 
-def timed(environ: dict[str, str], *command: str) -> tuple[float, str]:
-    """How long a command takes, start included, and its report."""
-    began = time.monotonic()
-    done = subprocess.run(
+def time_command(environ: dict[str, str], *command: str) -> tuple[float, str]:
+    """The seconds that a command takes, including its start, and its report."""
+    start = time.monotonic()
+    process = subprocess.run(
         [sys.executable, "-m", "digitstream", *command, "--json"],
         env=environ,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return time.monotonic() - began, done.stdout
+    return time.monotonic() - start, process.stdout
 
 
 def send(settings: Settings, readings: int) -> None:
-    """Fill the topics with so many readings by chance, their labels and their scores."""
+    """Fill the topics with so many random readings, their labels and scores."""
     ensure(settings.kafka, settings.topics)
     producer = KafkaProducer(
         **arguments(settings.kafka), acks="all", linger_ms=20, batch_size=1 << 19
@@ -87,10 +89,12 @@ def send(settings: Settings, readings: int) -> None:
 
 
 def events(topic: str, readings: int) -> Iterator[tuple[Message, Message, Message]]:
-    """Readings with their labels and scores; two partitions take turns."""
+    """Readings with their labels and scores, alternating between two partitions."""
     now, model = datetime.now(UTC), Model("digits", "1", "onnx")
     random = np.random.default_rng(28)
-    shares = tuple(float(share) for share in random.dirichlet(np.ones(10)).astype(np.float32))
+    probabilities = tuple(
+        float(share) for share in random.dirichlet(np.ones(10)).astype(np.float32)
+    )
     pixels = random.binomial(255, 0.02, (1000, 784)).astype(np.uint8)
     for number in range(readings):
         id, device, digit = f"reading-{number}", f"device-{number % 50:03}", number % 10
@@ -100,7 +104,14 @@ def events(topic: str, readings: int) -> Iterator[tuple[Message, Message, Messag
             Reading(id, device, now, RAW, image, f"/devices/{device}").message(),
             Label(id, digit, now).message(),
             Score(
-                id, device, digit, max(shares), shares, model, source, Times(now, now, now)
+                id,
+                device,
+                digit,
+                max(probabilities),
+                probabilities,
+                model,
+                source,
+                Times(now, now, now),
             ).message(),
         )
 

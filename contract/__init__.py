@@ -1,4 +1,4 @@
-"""What the programs agree on: events on the wire, scaling, model bundle, settings."""
+"""What all programs share: events on the wire, Kafka clients, model bundles, settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ScoreStream"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs a Kafka client when it is asked for: Spark's workers have none to load."""
+    """Import ScoreStream on first use: it needs a Kafka client, which Spark's workers lack."""
     if name == "ScoreStream":
         from contract.kafka.score_stream import ScoreStream  # noqa: PLC0415
 

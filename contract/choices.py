@@ -1,14 +1,14 @@
-"""The words among which a setting chooses, where more than one room knows them."""
+"""The values of settings that more than one package uses."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 Engine = Literal["onnx", "openvino", "openvino-int8", "systemds"]
-"""What runs a model."""
+"""The runtimes for a model."""
 
 EngineChoice = Literal["auto", Engine]
-"""An engine, or "auto": the fastest that keeps to the golden set."""
+"""An engine, or "auto": the fastest that passes the golden set."""
 
 AUTO: Literal["auto"] = "auto"
 
@@ -16,10 +16,10 @@ Payload = Literal["raw", "png", "json"]
 """How an image is encoded in a reading."""
 
 Invert = Literal["never", "auto"]
-"""Whether images of another ink than a model was trained on are inverted before it sees them."""
+"""Whether a model inverts images whose ink differs from that of its training images."""
 
 Colour = Literal["refuse", "convert"]
-"""What becomes of a PNG in colours that is sent to a model for grey images."""
+"""What to do with a colour PNG for a model of greyscale images."""
 
 SAMPLE = "sample"
-"""The name of the images that come with digitstream, where else a folder is named."""
+"""The name of the included images, in place of a folder."""

@@ -1,7 +1,7 @@
-"""The errors that a user sees: one sentence with the fact, the rule and the remedy.
+"""The errors that a user sees. Their message says what is wrong, what must hold, and what to do.
 
-Each is one of seven kinds, by what its remedy is about. A class lies where it is raised, or here
-where several rooms raise it:
+Each is of one of seven kinds. A class is defined where it is raised, or here if several packages
+raise it:
 
     DigitstreamError
       BrokerError
@@ -65,89 +65,89 @@ from __future__ import annotations
 
 
 class DigitstreamError(Exception):
-    """Something a user can mend; `str()` is the whole of what they need to read.
+    """An error that a user can fix; `str()` is the complete message.
 
-    `retriable` says of a class whether trying again without a change can help.
+    `retriable` says whether trying again without a change can help.
     """
 
     retriable = False
 
 
 class UsageError(DigitstreamError):
-    """What was asked for is not there, or cannot be done."""
+    """Something requested does not exist or cannot be done."""
 
 
 class InputError(DigitstreamError):
-    """Records or files that cannot be read as what they should be."""
+    """Records or files with invalid content."""
 
 
 class BrokerError(DigitstreamError):
-    """Kafka, its topics, and the way to them."""
+    """Kafka, its topics, or the connection to it."""
 
 
 class ModelError(DigitstreamError):
-    """A model, its bundle, and the registry that has it."""
+    """A model, its bundle, or the registry."""
 
 
 class StateError(DigitstreamError):
-    """What queries keep on disk: checkpoints, locks, tables."""
+    """State of queries on disk: checkpoints, locks, tables."""
 
 
 class InstallationError(DigitstreamError):
-    """What this machine must have: Java, jars, ports, certificates."""
+    """Requirements on this machine: Java, jars, ports, certificates."""
 
 
 class ProgramError(DigitstreamError):
-    """A program of ours that stopped before its work was done."""
+    """A program that stopped before its work was done."""
 
 
 class SettingsError(UsageError):
-    """A flag, an environment variable or a line of digitstream.toml that cannot be obeyed."""
+    """An invalid flag, environment variable or line of digitstream.toml."""
 
 
 class BrokerUnavailable(BrokerError):
-    """Nobody answers as Kafka at the address given."""
+    """No Kafka broker answers at the address."""
 
     retriable = True
 
 
 class TlsFailed(BrokerError):
-    """Kafka and we do not come to a connection by TLS, or one side does not trust the other."""
+    """A TLS connection to Kafka failed, or one side does not trust the other."""
 
 
 class AccessDenied(BrokerError):
-    """Kafka does not know us, or does not let us do what a program must do."""
+    """Kafka refuses our login, or a right that the program needs."""
 
 
 class TopicMissing(BrokerError):
-    """A topic does not exist and may not be created by us."""
+    """A topic does not exist, and we may not create it."""
 
 
 class RecordsLost(BrokerError):
-    """Kafka no longer has records that were not read yet."""
+    """Kafka deleted records before they were read."""
 
 
 class CodecMissing(InputError):
-    """Records are compressed in a way that this Python cannot undo."""
+    """Records use a compression whose Python package is missing."""
 
 
 class BadEvent(InputError):
-    """A record on one of our own topics that no codec of ours wrote."""
+    """A record on one of our topics that is not a valid event of that topic."""
 
 
 class RegistryUnavailable(ModelError):
-    """MLflow does not answer, or answers with an error of its own."""
+    """MLflow does not answer, or answers with an error."""
 
     retriable = True
 
 
 class NoChampion(ModelError):
-    """The registry has no model under the alias asked for."""
+    """The registry has no model version with that alias or number."""
 
 
 class BundleError(ModelError):
-    """A bundle's folder is not what its manifest says."""
+    """A bundle's folder does not match its manifest."""
 
 
 class DataError(InputError):
-    """A data set that cannot be read as images and labels."""
+    """A data set without valid images and labels."""

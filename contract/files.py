@@ -1,7 +1,7 @@
-"""Files that somebody else may have written: regular ones alone, read once, of bounded size.
+"""Reads untrusted files: regular files only, of limited size.
 
-Opening a named pipe blocks until somebody writes to it, a device may never end, and a link leads
-anywhere. Each function raises OSError, whose `strerror` says what is wrong; none of them blocks.
+Opening a named pipe blocks until something writes to it, a device may never end, and a link may
+point anywhere. Each function raises OSError, whose `strerror` says what is wrong; none blocks.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ _KINDS = {
 
 def read(file: Path, limit: int, *, follow_links: bool = True) -> bytes:
     """The content of a regular file of at most `limit` bytes."""
-    with _opened(file, limit, follow_links=follow_links) as opened:
-        content = opened.read(limit + 1)
-    if len(content) > limit:  # it grew, or is one of a file system that knows no sizes
+    with _open(file, limit, follow_links=follow_links) as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:  # it grew, or its file system does not report sizes
         raise _too_large(file, limit)
     return content
 
 
 def read_text(file: Path, limit: int) -> str:
-    """The same as text in UTF-8; raises ValueError if it is none."""
+    """The content as UTF-8 text; raises ValueError if it is not UTF-8."""
     return read(file, limit).decode("utf-8")
 
 
 def sha256(file: Path, limit: int, *, follow_links: bool = False) -> str:
     """The SHA-256 of a regular file of at most `limit` bytes, in hexadecimal."""
     digest, size = hashlib.sha256(), 0
-    with _opened(file, limit, follow_links=follow_links) as opened:
-        while block := opened.read(_BLOCK):
+    with _open(file, limit, follow_links=follow_links) as stream:
+        while block := stream.read(_BLOCK):
             size += len(block)
             if size > limit:
                 raise _too_large(file, limit)
@@ -54,24 +54,24 @@ def sha256(file: Path, limit: int, *, follow_links: bool = False) -> str:
 
 
 def check_regular(file: Path) -> None:
-    """Raise OSError unless a path leads to a regular file."""
+    """Raise OSError unless the path leads to a regular file."""
     _check_kind(file, os.stat(file))
 
 
 def below(folder: Path, limit: int) -> dict[str, str]:
-    """What lies below a folder that is no folder itself: its path -> what is wrong with it, or "".
+    """Everything below a folder except folders: its path -> "" if it is a regular file, else what
+    it is, like "a symbolic link".
 
-    Wrong is whatever is no regular file, symbolic links included. Raises OSError if there are more
-    than `limit` files and folders.
+    Raises OSError if there are more than `limit` files and folders.
     """
     entries: dict[str, str] = {}
     pending, count = [folder], 0
     while pending:
-        with os.scandir(pending.pop()) as scanned:
-            for entry in scanned:
+        with os.scandir(pending.pop()) as scan:
+            for entry in scan:
                 count += 1
                 if count > limit:
-                    message = f"it holds more than {limit} files and folders"
+                    message = f"it contains more than {limit} files and folders"
                     raise OSError(EFBIG, message, str(folder))
                 path = Path(entry.path)
                 if entry.is_dir(follow_symlinks=False):
@@ -83,19 +83,19 @@ def below(folder: Path, limit: int) -> dict[str, str]:
 
 
 @contextmanager
-def _opened(file: Path, limit: int, *, follow_links: bool) -> Iterator[BinaryIO]:
-    # Opening is enough to disturb some devices, so the kind is looked at before and after.
+def _open(file: Path, limit: int, *, follow_links: bool) -> Iterator[BinaryIO]:
+    # Opening alone may disturb a device, so the kind is checked before and after.
     _check_kind(file, os.stat(file, follow_symlinks=follow_links))
-    wanted = ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK", *(() if follow_links else ("O_NOFOLLOW",)))
+    names = ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK", *(() if follow_links else ("O_NOFOLLOW",)))
     flags = os.O_RDONLY
-    for name in wanted:
+    for name in names:
         flags |= getattr(os, name, 0)
-    with os.fdopen(os.open(file, flags), "rb") as opened:
-        status = os.fstat(opened.fileno())
+    with os.fdopen(os.open(file, flags), "rb") as stream:
+        status = os.fstat(stream.fileno())
         _check_kind(file, status)
         if status.st_size > limit:
             raise _too_large(file, limit)
-        yield opened
+        yield stream
 
 
 def _check_kind(file: Path, status: os.stat_result) -> None:
@@ -105,7 +105,7 @@ def _check_kind(file: Path, status: os.stat_result) -> None:
 
 
 def _kind(mode: int) -> str:
-    """What a file is that is no regular one, else an empty text."""
+    """The kind of a file that is not regular, else an empty text."""
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "something else")
 
 

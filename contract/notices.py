@@ -1,10 +1,10 @@
-"""What a program that runs says beside its report."""
+"""Messages of a running program, besides its report."""
 
 from __future__ import annotations
 
 
 class Notice(str):
-    """A sentence that somebody must read: it is told however quiet the program is to be.
+    """A message that is shown even in quiet mode.
 
-    Other sentences are news of how far it is.
+    Other messages report progress.
     """

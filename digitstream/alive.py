@@ -20,7 +20,7 @@ LIMIT_SECONDS = 120.0
 def main(names: Sequence[str], environ: Mapping[str, str]) -> str | None:
     """What is wrong with the queries of these names; None if all are alive."""
     home = Path(environ.get("DIGITSTREAM_HOME", ".digitstream"))
-    return " ".join(heartbeat.silent(home, names, LIMIT_SECONDS)) or None
+    return " ".join(heartbeat.stale_messages(home, names, LIMIT_SECONDS)) or None
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def settings(
 def _flag(setting: Setting) -> Any:
     if setting.rule is rules.flag:
         return Annotated[bool | None, typer.Option(setting.flag, help=setting.help)]
-    help = f"{setting.help} [default: {setting.shown_default}]"
+    help = f"{setting.help} [default: {setting.default_text}]"
     return Annotated[
         str | None, typer.Option(setting.flag, help=help, metavar=setting.rule.metavar)
     ]

@@ -1,1 +1,1 @@
-"""Simulated devices that replay a data set to Kafka."""
+"""Simulated devices that send a data set's images to Kafka."""

@@ -1,4 +1,4 @@
-"""Which messages of a producer have left this machine, as its requests and their answers tell."""
+"""Tracks which of a producer's messages were sent, from its requests and their responses."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from kafka.net.compat import KafkaNetClient
 from kafka.protocol.producer import ProduceRequest
 
 _NUMBERED = struct.Struct(">qhii")
-"""Of a record batch: producer's id and epoch, the first sequence number, how many records."""
+"""Part of a record batch: producer's id and epoch, first sequence number, number of records."""
 
 _NUMBERED_AT = 43
-"""Where in a record batch (magic 2) these are."""
+"""The offset of this part in a record batch (magic 2)."""
 
 _STORED = (0, DuplicateSequenceNumberError.errno)
-"""What Kafka answers to a batch that it has."""
+"""Kafka's error codes for a batch that it has stored."""
 
 _Place = tuple[str, int]
 _Number = tuple[str, int, int, int, int]
@@ -34,39 +34,39 @@ _Number = tuple[str, int, int, int, int]
 
 
 class Departures:
-    """What of a producer's messages went to Kafka, and what it answered.
+    """The messages of a producer that were sent to Kafka, and its responses.
 
-    For idempotent producers only: others number no messages. kafka-python's futures do not tell
-    whether a message that failed has ever left, nor, where several fail as one, which of them
-    Kafka refused.
+    For idempotent producers only, as only they number messages. kafka-python's futures tell neither
+    whether a failed message was ever sent, nor, if several fail together, which of them Kafka
+    refused.
     """
 
     def __init__(self) -> None:
         self.closed = False
-        """Whether no further message may leave."""
-        self._left: Counter[str] = Counter()
+        """Whether sending is over."""
+        self._sent: Counter[str] = Counter()
         self._unacknowledged: set[_Number] = set()
         self._doubtful: set[_Number] = set()
         self._refused: set[_Number] = set()
 
     def stored_at_most(self, topic: str) -> int:
-        """How many messages to the topic Kafka may have: all that left but for those it refused."""
-        return self._left[topic] - sum(number[0] == topic for number in self._refused)
+        """Upper bound of the messages to the topic that Kafka has: those sent and not refused."""
+        return self._sent[topic] - sum(number[0] == topic for number in self._refused)
 
-    def count_anew(self) -> None:
-        """Forget the messages that were answered."""
-        self._left.clear()
+    def reset_counts(self) -> None:
+        """Reset the counts of sent and refused messages."""
+        self._sent.clear()
         self._refused.clear()
 
-    def depart(self, request: ProduceRequest) -> None:
-        """Note that the messages of a request leave, for the first time or again."""
+    def note_request(self, request: ProduceRequest) -> None:
+        """Note that the messages of a request are sent, for the first time or again."""
         for (topic, _), numbers in _batches(request):
-            self._left[topic] += len(numbers - self._unacknowledged)
+            self._sent[topic] += len(numbers - self._unacknowledged)
             self._unacknowledged |= numbers
             self._refused -= numbers
 
-    def answered(self, request: ProduceRequest, response: Any) -> None:
-        """Note what Kafka says of each batch of a request."""
+    def note_response(self, request: ProduceRequest, response: Any) -> None:
+        """Note Kafka's response to each batch of a request."""
         codes = {
             (topic.name, partition.index): partition.error_code
             for topic in response.responses
@@ -81,34 +81,34 @@ class Departures:
             else:
                 self._doubtful |= numbers
 
-    def unanswered(self, request: ProduceRequest) -> None:
-        """Note that no answer to a request will come."""
+    def note_failure(self, request: ProduceRequest) -> None:
+        """Note that a request will get no response."""
         for _, numbers in _batches(request):
             self._doubtful |= numbers
 
 
 class WatchedClient(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no types
-    """kafka-python's client, for a producer whose departures are noted."""
+    """kafka-python's client, which notes the producer's requests in `departures`."""
 
     def __init__(self, departures: Departures, **options: Any) -> None:
         super().__init__(**options)
         self._departures = departures
 
     def send(self, node_id: int, request: Any, **options: Any) -> Future:
-        """Send a request; one of messages fails once departures are closed."""
+        """Send a request; one with messages fails once `departures` is closed."""
         if not isinstance(request, ProduceRequest):
             return super().send(node_id, request, **options)
         if self._departures.closed:
             return Future().failure(Cancelled("the producer is closed"))
-        self._departures.depart(request)
+        self._departures.note_request(request)
         future = super().send(node_id, request, **options)
-        future.add_callback(lambda response: self._departures.answered(request, response))
-        future.add_errback(lambda error: self._departures.unanswered(request))
+        future.add_callback(lambda response: self._departures.note_response(request, response))
+        future.add_errback(lambda error: self._departures.note_failure(request))
         return future
 
 
 def _batches(request: ProduceRequest) -> Iterator[tuple[_Place, set[_Number]]]:
-    """The messages of each batch of a request, which has one for a partition."""
+    """The messages of each batch of a request, which has one batch per partition."""
     for topic in request.topic_data:
         for partition in topic.partition_data:
             place = topic.name, partition.index
@@ -117,10 +117,10 @@ def _batches(request: ProduceRequest) -> Iterator[tuple[_Place, set[_Number]]]:
 
 
 def _is_refusal(code: int) -> bool:
-    """Whether a batch with this answer is not stored, for certain.
+    """Whether a batch with this error code is certainly not stored.
 
-    What can be tried again may be stored: a leader that steps down, or whose disk fails, answers
-    so for messages that it has appended.
+    With a retriable error it may be: a leader that steps down, or whose disk fails, reports one for
+    messages that it has appended.
     """
     error = for_code(code)
     return error is NotEnoughReplicasError or not issubclass(error, (RetriableError, UnknownError))

@@ -1,4 +1,4 @@
-"""The simulated devices: who they are and what they see."""
+"""The simulated devices and their readings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from contract.wire.messages import SPECVERSION
 from producers.faults import Faults
 
 NOISE = 2
-"""A sensor's noise: every pixel is off by up to so many of its 255 steps, each time anew."""
+"""Sensor noise: the largest random error of a pixel, whose range is 0 to 255."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device: `device-007`, how far its clock is off, and what all of its messages share."""
+    """A device like `device-007`: its key, the error of its clock, and headers of all its
+    messages.
+    """
 
     key: bytes
     offset_us: int
@@ -31,9 +33,9 @@ class Device:
 
     @classmethod
     def of(cls, index: int, seed: int, content_type: str, clock_skew: float) -> Self:
-        """The device of a number; it depends on nothing else, so that more devices change none.
+        """The device with that number; it is the same for any number of devices.
 
-        Its clock is off by up to `clock_skew` seconds, always the same.
+        The constant error of its clock is up to `clock_skew` seconds.
         """
         name, skew_us = f"device-{index:03d}", round(clock_skew * 1e6)
         offset = np.random.default_rng([seed, index]).integers(-skew_us, skew_us + 1)
@@ -50,14 +52,14 @@ class Device:
         )
 
     def partition(self, partitions: int) -> int:
-        """Where Kafka's clients put the device's key; worked out once, not for each reading."""
+        """The partition that Kafka's clients choose for the device's key."""
         return int(murmur2(self.key) & 0x7FFFFFFF) % partitions
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """The next N readings: which device (N,), what it sees (N, H, W, C), the truth (N,), and the
-    kind of fault (N,), GOOD for none. `first` is the number of the first one.
+    """The next N readings: devices (N,), images (N, H, W, C), true classes (N,) and kinds of fault
+    (N,), GOOD for none. `first` is the number of the first reading.
     """
 
     first: int
@@ -70,20 +72,20 @@ class Block:
 def blocks(
     data: Dataset, devices: int, faults: Faults, count: int, size: int, rng: np.random.Generator
 ) -> Iterator[Block]:
-    """`count` readings in blocks of `size`: images and devices at random, with sensor noise."""
+    """`count` readings in blocks of `size`: random images and devices, with sensor noise."""
     for first in range(0, count, size):
         n = min(size, count - first)
         chosen = rng.integers(len(data.images), size=n)
         yield Block(
             first=first,
             devices=rng.integers(devices, size=n),
-            pixels=_seen(data.images[chosen], rng),
+            pixels=_with_noise(data.images[chosen], rng),
             labels=data.labels[chosen],
             kinds=faults.draw(n, rng),
         )
 
 
-def _seen(pixels: images.Pixels, rng: np.random.Generator) -> images.Pixels:
+def _with_noise(pixels: images.Pixels, rng: np.random.Generator) -> images.Pixels:
     noise = rng.integers(2 * NOISE + 1, size=pixels.shape, dtype=np.uint8)
     noisy: images.Pixels = np.clip(pixels.astype(np.int16) + noise - NOISE, 0, 255).astype(np.uint8)
     return noisy

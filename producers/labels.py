@@ -1,4 +1,4 @@
-"""The truth about the readings, sent late."""
+"""Sends the readings' labels, with a delay."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from producers.records import Clock
 from producers.sending import Outbox
 
 LABEL = "label"
-"""The tag under which the outbox counts labels."""
+"""The tag by which the outbox counts labels."""
 
 
 @dataclass
 class Labels:
-    """Labels that wait until `delay` seconds after their reading.
+    """Labels that are sent `delay` seconds after their reading.
 
-    Readings go first: labels leave while the readings' rate leaves time, at the highest rate after
-    the last of them, but never early unless everything is told to stop.
+    Readings have priority: labels are sent in the time that the readings' rate leaves, and as fast
+    as possible after the last reading. They are sent early only after a stop.
     """
 
     topic: str
@@ -31,18 +31,18 @@ class Labels:
     _waiting: deque[tuple[float, bytes, int]] = field(default_factory=deque)
 
     def add(self, id: bytes, label: int) -> None:
-        """Promise the label of a reading that is sent now."""
+        """Add the label of a reading that is sent now."""
         self.outbox.expect(self.topic)
         self._waiting.append((time.monotonic() + self.delay, id, label))
 
     def send_due(self, seconds: float) -> None:
-        """Send labels whose time has come, for no longer than `seconds`."""
-        until = time.monotonic() + seconds
-        while self._waiting and self._waiting[0][0] <= time.monotonic() < until:
+        """Send labels that are due, for at most so many seconds."""
+        deadline = time.monotonic() + seconds
+        while self._waiting and self._waiting[0][0] <= time.monotonic() < deadline:
             self._send()
 
     def send_rest(self, stop: threading.Event) -> None:
-        """Send all that wait, each in its time, or at once when `stop` is set."""
+        """Send all remaining labels, each when it is due, or at once when `stop` is set."""
         while self._waiting:
             stop.wait(max(0.0, self._waiting[0][0] - time.monotonic()))
             self._send()

@@ -1,4 +1,4 @@
-"""When to send: so many a second, evenly, until told to stop."""
+"""Pacing of a stream of items, and stopping on signals."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import TypeVar
 T = TypeVar("T")
 
 GRAIN = 0.001
-"""Seconds: what is due sooner is due now, so that a high rate comes in small bursts."""
+"""Items due within so many seconds are due now, so that a high rate comes in small bursts."""
 
 
 def paced(
     items: Iterator[T], rate: float, stop: threading.Event, idle: Callable[[float], None]
 ) -> Iterator[T]:
-    """The items, `rate` a second, each taken from `items` only when it is due.
+    """The items at `rate` per second, each taken from `items` only when it is due.
 
-    What was held up is made up for. Between two items `idle` may work for the seconds it is given.
+    Delays are caught up. Between two items, `idle` may work for the seconds it is passed.
     """
-    began = time.monotonic()
+    start = time.monotonic()
     sent = 0
     while not stop.is_set():
-        ahead = sent / rate - (time.monotonic() - began)
+        ahead = sent / rate - (time.monotonic() - start)
         if ahead > GRAIN:
             idle(ahead)
-            stop.wait(max(0.0, sent / rate - (time.monotonic() - began)))
+            stop.wait(max(0.0, sent / rate - (time.monotonic() - start)))
             continue
         try:
             yield next(items)
@@ -39,26 +39,26 @@ def paced(
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set in place of their usual effect; a second one has it.
+def stop_on_signals() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; a second one has its usual effect.
 
     For the main thread only.
     """
     event = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
-    usual = {number: signal.getsignal(number) for number in signals}
+    handlers = {number: signal.getsignal(number) for number in signals}
 
-    def restored() -> None:
-        for number, handler in usual.items():
+    def restore() -> None:
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
     def stop(number: int, frame: FrameType | None) -> None:
         event.set()
-        restored()
+        restore()
 
     for number in signals:
         signal.signal(number, stop)
     try:
         yield event
     finally:
-        restored()
+        restore()

@@ -1,4 +1,6 @@
-"""The producer: simulated devices send a data set's images to Kafka, and later their labels."""
+"""The producer: sends a data set's images as simulated devices' readings, and later their
+labels.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +21,21 @@ from producers.faults import GOOD, NAMES, Faults
 from producers.labels import LABEL, Labels
 from producers.pacing import paced
 from producers.records import CONTENT_TYPES, Clock, Record, Records
-from producers.sending import Outbox, connected
+from producers.sending import Outbox, open_outbox
 
 BLOCK = 500
-"""Readings that are drawn at once, and between two looks at what was acknowledged."""
+"""Readings that are generated at once, and between two checks of acknowledgements."""
 
 TAGS = ("good", *NAMES)
-"""How the outbox counts readings, by the number of their fault."""
+"""The tags by which the outbox counts readings, by the number of their fault."""
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What Kafka acknowledged, exactly: readings, the faulty ones of these by kind, and labels.
+class SendingReport:
+    """What Kafka acknowledged, exactly: readings, the faulty ones among them by kind, and labels.
 
-    `seconds` is from the first reading to the acknowledgement of the last; `stopped` says that the
-    run was told to end before it had sent everything.
+    `seconds` is from the first reading to the acknowledgement of the last; `stopped` says whether
+    the run was stopped early.
     """
 
     readings: int
@@ -44,7 +46,7 @@ class Sent:
 
     @property
     def readings_per_s(self) -> float:
-        """Acknowledged readings a second."""
+        """Acknowledged readings per second."""
         return self.readings / self.seconds
 
 
@@ -54,14 +56,14 @@ def run(
     stop: threading.Event | None = None,
     progress: Callable[[int], None] = lambda acknowledged: None,
     clock: Clock = time.time_ns,
-) -> Sent:
-    """Send `settings.count` readings, then the labels that are left; return when all are answered.
+) -> SendingReport:
+    """Send `settings.count` readings and their labels; return when all are acknowledged.
 
-    The same seed sends the same images with the same faults from the same devices; only times and
-    ids differ. `stop` ends it early: what was sent is still awaited, its labels are sent at once,
-    and all is counted. `progress` is told now and then how many readings are acknowledged. Raises
+    With the same seed, the same devices send the same images with the same faults; only times and
+    ids differ. `stop` ends it early: it then waits for the readings already sent and sends their
+    labels at once. `progress` gets the number of acknowledged readings from time to time. Raises
     SettingsError, DataError, TopicMissing, AccessDenied, TlsFailed and BrokerUnavailable; and
-    Undelivered, with exact counts, once Kafka has not taken a message for too long or refused one.
+    Undelivered, with exact counts, if Kafka does not answer for too long or refuses a message.
     """
     stop = stop or threading.Event()
     faults = Faults.parse(settings.faults)
@@ -69,23 +71,23 @@ def run(
     names = settings.topics
     needs = dict.fromkeys((names.readings, names.labels), "WRITE")
     topics.ensure(settings.kafka, names, partitions=settings.partitions, needs=needs)
-    with connected(settings.kafka) as outbox:
+    with open_outbox(settings.kafka) as outbox:
         outbox.expect(names.readings, settings.count)
         labels = Labels(settings.topics.labels, settings.label_delay, outbox, clock)
-        # Of both topics now: later the client would wait for it in the middle of the readings.
+        # Both topics' metadata is loaded now; later the client would pause the readings for it.
         partitions, _ = (outbox.partitions(topic) for topic in (names.readings, names.labels))
         records = _records(settings, data, faults, partitions, clock)
-        began = time.monotonic()
+        start = time.monotonic()
         _send(settings, records, outbox, labels, stop, progress)
-        seconds = time.monotonic() - began
-        stopped = stop.is_set()
+        seconds = time.monotonic() - start
+        is_stopped = stop.is_set()
         labels.send_rest(stop)
-    return Sent(
+    return SendingReport(
         readings=sum(outbox.acked[tag] for tag in TAGS),
         faults={name: outbox.acked[name] for name in faults.shares},
         labels=outbox.acked[LABEL],
         seconds=seconds,
-        stopped=stopped,
+        stopped=is_stopped,
     )
 
 
@@ -94,7 +96,7 @@ def _records(
 ) -> Iterator[Record]:
     content_type = CONTENT_TYPES[settings.payload]
     rng = np.random.default_rng(settings.seed)
-    makes = Records(
+    factory = Records(
         run=uuid.uuid4().hex[:12],
         devices=[
             Device.of(i, settings.seed, content_type, settings.clock_skew)
@@ -106,7 +108,7 @@ def _records(
         rng=rng,
     )
     for block in blocks(data, settings.devices, faults, settings.count, BLOCK, rng):
-        yield from makes.of(block)
+        yield from factory.of(block)
 
 
 def _send(

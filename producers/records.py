@@ -1,4 +1,4 @@
-"""Blocks of readings as the records that Kafka gets, stamped as they leave."""
+"""Turns blocks of readings into records for Kafka, with a timestamp when they are sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Clock = Callable[[], int]
 
 
 class Record(NamedTuple):
-    """A message, the partition it goes to, its kind of fault, and what its label will say."""
+    """A message, its partition, its kind of fault, and the id and class for its label."""
 
     message: Message
     partition: int
@@ -33,7 +33,7 @@ class Record(NamedTuple):
 
 @dataclass
 class Records:
-    """Makes records: `run` begins every ce_id, so that no two runs share one."""
+    """Makes records. `run` is the prefix of every ce_id, so that ids of two runs differ."""
 
     run: str
     devices: Sequence[Device]
@@ -47,9 +47,10 @@ class Records:
         self._last_good: Record | None = None
 
     def of(self, block: Block) -> Iterator[Record]:
-        """The block's records in order, each stamped by its device's clock when it is taken.
+        """The block's records in order, each with its device's time at the moment it is taken.
 
-        A duplicate is the good record before it, byte for byte, or good itself if there is none.
+        A duplicate repeats the previous good record byte for byte; the first record is good
+        instead.
         """
         chances = self.rng.integers(1 << 30, size=len(block.kinds))
         rows = zip(
@@ -64,8 +65,8 @@ class Records:
         for row, (payload, index, kind, label) in enumerate(rows):
             device = devices[index]
             id = b"%s-%d" % (run, block.first + row)
-            stamped = (headers.TIME, stamp_of(clock() // 1000 + device.offset_us))
-            message = Message(device.key, payload, [(headers.ID, id), stamped, *device.headers])
+            time = (headers.TIME, stamp_of(clock() // 1000 + device.offset_us))
+            message = Message(device.key, payload, [(headers.ID, id), time, *device.headers])
             record = Record(message, partitions[index], GOOD, id, label)
             if kind == DUPLICATE and self._last_good is not None:
                 yield self._last_good._replace(kind=DUPLICATE)
@@ -74,11 +75,11 @@ class Records:
                 yield record
             else:
                 damage = KINDS[NAMES[kind - 1]]
-                spoilt = damage(message, block.pixels[row], int(chances[row]))
-                yield record._replace(message=spoilt, kind=kind)
+                damaged = damage(message, block.pixels[row], int(chances[row]))
+                yield record._replace(message=damaged, kind=kind)
 
     def _payloads(self, pixels: images.Pixels) -> list[bytes]:
         if self.payload != "raw":
             return [images.encode(image, CONTENT_TYPES[self.payload]) for image in pixels]
-        size, whole = images.raw_size(pixels.shape[1:]), pixels.tobytes()
-        return [whole[start : start + size] for start in range(0, len(whole), size)]
+        size, content = images.raw_size(pixels.shape[1:]), pixels.tobytes()
+        return [content[start : start + size] for start in range(0, len(content), size)]

@@ -1,4 +1,4 @@
-"""Messages to Kafka, stored once each, and counted when the broker says that it has them."""
+"""Sends messages to Kafka, each stored once, and counts those that are acknowledged."""
 
 from __future__ import annotations
 
@@ -10,34 +10,33 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-import kafka.errors
-from kafka import KafkaProducer
+from kafka import KafkaProducer, errors
 
 from contract.errors import BrokerError, BrokerUnavailable
-from contract.kafka.clients import arguments, close_producer, reaching, served
+from contract.kafka.clients import arguments, close_producer, connecting, translate_errors
 from contract.kafka.connection import Kafka
 from contract.wire.messages import Message
 from producers.departures import Departures, WatchedClient
 
-UNDER_WAY = 20_000
-"""Messages without an answer at most; kafka-python itself takes whatever fits into memory."""
+IN_FLIGHT = 20_000
+"""Maximum number of unacknowledged messages; kafka-python's only limit is memory."""
 
 OUTWAITED_MS = 60_000
-"""How long Kafka may be away before the messages that wait for it are given up."""
+"""Milliseconds without Kafka after which waiting messages are given up."""
 
 _REQUEST_MS = 10_000
-"""How long a broker may take for one request before another attempt is made."""
+"""Milliseconds after which a request is tried again."""
 
 _GRACE_SECONDS = 5.0
-"""How long the other messages are awaited once one is lost."""
+"""How long to wait for the other messages once one is lost."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of messages to one topic: each is counted once, whatever happened.
+    """The outcome for the messages to a topic, each counted once.
 
-    `lost` are not in Kafka and will not come: they never left, or Kafka refused them. `unknown`
-    left without an answer; Kafka may have them.
+    `lost` messages are certainly not in Kafka: they were never sent, or Kafka refused them.
+    `unknown` ones were sent, but got no answer; Kafka may have them.
     """
 
     acknowledged: int
@@ -46,7 +45,7 @@ class Delivery:
 
     @property
     def total(self) -> int:
-        """All that were to be sent."""
+        """The number of messages to send."""
         return self.acknowledged + self.lost + self.unknown
 
     def __str__(self) -> str:
@@ -57,7 +56,7 @@ class Delivery:
 
 
 class Undelivered(BrokerError):
-    """Not every message was acknowledged; `deliveries` says what became of them, by topic."""
+    """Not every message was acknowledged; `deliveries` has the outcome by topic."""
 
     def __init__(self, message: str, deliveries: Mapping[str, Delivery]) -> None:
         super().__init__(message)
@@ -65,25 +64,25 @@ class Undelivered(BrokerError):
 
 
 class Unanswered(Undelivered, BrokerUnavailable):
-    """Kafka did not answer for so long that messages were given up."""
+    """Kafka did not answer for too long, and messages were given up."""
 
     retriable = True
 
 
 class Refused(Undelivered):
-    """Kafka answers, but does not take a message."""
+    """Kafka answers, but refuses a message."""
 
 
 @contextmanager
-def connected(to: Kafka, **options: Any) -> Iterator[Outbox]:
-    """An outbox to that Kafka, which stores each message once, in batches of a few milliseconds.
+def open_outbox(kafka: Kafka, **options: Any) -> Iterator[Outbox]:
+    """An outbox to that Kafka, which stores each message once; batches wait a few milliseconds.
 
-    `options` are more of kafka-python's. Raises BrokerUnavailable if nobody answers.
+    `options` are additional ones for kafka-python. Raises BrokerUnavailable if no broker answers.
     """
     departures = Departures()
-    with reaching(to):
+    with connecting(kafka):
         client = KafkaProducer(
-            **arguments(to),
+            **arguments(kafka),
             acks="all",
             enable_idempotence=True,
             linger_ms=5,
@@ -96,107 +95,109 @@ def connected(to: Kafka, **options: Any) -> Iterator[Outbox]:
             kafka_client=partial(WatchedClient, departures),
             **options,
         )
-    outbox = Outbox(client, departures, to)
+    outbox = Outbox(client, departures, kafka)
     try:
         yield outbox
     finally:
         outbox.close()
 
 
-class _UnderWay(NamedTuple):
-    """A message without an answer, and when it was handed to the client."""
+class _InFlight(NamedTuple):
+    """An unacknowledged message, and when it was passed to the client."""
 
     future: Any
     topic: str
     tag: object
-    sent: float
+    sent_at: float
 
 
 class Outbox:
-    """Sends, and keeps count: `acked` says of each tag how many messages the broker has.
+    """Sends messages and counts the acknowledged ones by tag, in `acked`.
 
     After `settle(0)` that is exact: each message is acknowledged, or Undelivered was raised.
     """
 
-    def __init__(self, client: KafkaProducer, departures: Departures, to: Kafka) -> None:
+    def __init__(self, client: KafkaProducer, departures: Departures, kafka: Kafka) -> None:
         self.acked: Counter[Any] = Counter()
-        self._client, self._departures, self._to = client, departures, to
+        self._client, self._departures, self._kafka = client, departures, kafka
         self._expected: Counter[str] = Counter()
         self._acknowledged: Counter[str] = Counter()
-        self._under_way: deque[_UnderWay] = deque()
-        self._failure: kafka.errors.KafkaError | None = None
+        self._in_flight: deque[_InFlight] = deque()
+        self._failure: errors.KafkaError | None = None
 
     def partitions(self, topic: str) -> int:
-        """How many partitions the topic has; raises BrokerUnavailable if Kafka does not say."""
-        with served(self._to):
+        """The topic's number of partitions; raises BrokerUnavailable if Kafka does not answer."""
+        with translate_errors(self._kafka):
             return len(self._client.partitions_for(topic))
 
     def expect(self, topic: str, count: int = 1) -> None:
-        """So many more messages are to be sent to the topic: counted as lost until they are."""
+        """Announce so many more messages to the topic; they count as lost until they are sent."""
         self._expected[topic] += count
 
     def send(self, topic: str, message: Message, tag: object, partition: int | None = None) -> None:
-        """Hand a message over; without a partition its key decides. Raises Undelivered."""
+        """Send a message, to the partition of its key if none is given. Raises Undelivered."""
         try:
             future = self._client.send(
                 topic, message.value, message.key, message.headers, partition
             )
-        except kafka.errors.KafkaError as exc:
+        except errors.KafkaError as exc:
             self._give_up(exc)
-        except ValueError as exc:  # the topic was made anew with fewer partitions
-            self._give_up(kafka.errors.KafkaError(str(exc)))
-        self._under_way.append(_UnderWay(future, topic, tag, time.monotonic()))
+        except ValueError as exc:  # the topic was created again with fewer partitions
+            self._give_up(errors.KafkaError(str(exc)))
+        self._in_flight.append(_InFlight(future, topic, tag, time.monotonic()))
 
-    def count_anew(self) -> None:
-        """Forget what was counted, once all is settled."""
+    def reset_counts(self) -> None:
+        """Reset all counts; only after `settle(0)`."""
         for counts in (self.acked, self._expected, self._acknowledged):
             counts.clear()
-        self._departures.count_anew()
+        self._departures.reset_counts()
 
-    def settle(self, leave: int = UNDER_WAY) -> None:
-        """Count what was answered; wait until no more than `leave` messages are without an answer.
+    def settle(self, leave: int = IN_FLIGHT) -> None:
+        """Count the answers; wait until at most `leave` messages are unacknowledged.
 
-        Raises Undelivered, everything counted, if a message was lost or Kafka does not answer.
+        Raises Undelivered, with exact counts, if a message was lost or Kafka does not answer.
         """
-        self._take_answers()
-        while self._failure is None and self._under_way:
-            oldest = self._under_way[0]
-            patience = oldest.sent + OUTWAITED_MS / 1e3 + _GRACE_SECONDS - time.monotonic()
-            if len(self._under_way) <= leave and patience > 0:
+        self._count_answers()
+        while self._failure is None and self._in_flight:
+            oldest = self._in_flight[0]
+            patience = oldest.sent_at + OUTWAITED_MS / 1e3 + _GRACE_SECONDS - time.monotonic()
+            if len(self._in_flight) <= leave and patience > 0:
                 break
             self._await(oldest.future, max(0.0, patience))
-            self._take_answers()
+            self._count_answers()
         if self._failure is not None:
             self._give_up(self._failure)
 
     def close(self) -> None:
-        """End the client within seconds; what is under way is given up."""
+        """Close the client within seconds; messages in flight are given up."""
         if self._departures.closed:
             return
         self._departures.closed = True
         close_producer(self._client, 0)
 
-    def _give_up(self, failure: kafka.errors.KafkaError) -> None:
-        """Let the others be answered that can be, then raise Undelivered with all counts."""
+    def _give_up(self, failure: errors.KafkaError) -> None:
+        """Wait a while for answers to the other messages, then raise Undelivered with all
+        counts.
+        """
         deadline = time.monotonic() + _GRACE_SECONDS
-        while self._under_way and time.monotonic() < deadline:
-            self._await(self._under_way[0].future, max(0.0, deadline - time.monotonic()))
-            self._take_answers()
+        while self._in_flight and time.monotonic() < deadline:
+            self._await(self._in_flight[0].future, max(0.0, deadline - time.monotonic()))
+            self._count_answers()
         self.close()
-        self._take_answers()
-        raise self._lost(failure) from failure
+        self._count_answers()
+        raise self._delivery_error(failure) from failure
 
     def _await(self, future: Any, seconds: float) -> None:
-        """Return when a message is answered; note it as a failure if that takes too long."""
+        """Wait for a message's answer; note an error or a timeout as the failure."""
         try:
             future.get(seconds)
-        except kafka.errors.KafkaError as exc:
+        except errors.KafkaError as exc:
             self._failure = self._failure or exc
 
-    def _take_answers(self) -> None:
-        """Count what is answered, up to the first message that is not."""
-        while self._under_way and self._under_way[0].future.is_done:
-            message = self._under_way.popleft()
+    def _count_answers(self) -> None:
+        """Count the answered messages, up to the first one without an answer."""
+        while self._in_flight and self._in_flight[0].future.is_done:
+            message = self._in_flight.popleft()
             if message.future.succeeded():
                 self.acked[message.tag] += 1
                 self._acknowledged[message.topic] += 1
@@ -208,22 +209,22 @@ class Outbox:
         unknown = self._departures.stored_at_most(topic) - acknowledged
         return Delivery(acknowledged, self._expected[topic] - acknowledged - unknown, unknown)
 
-    def _lost(self, failure: kafka.errors.KafkaError) -> Undelivered:
+    def _delivery_error(self, failure: errors.KafkaError) -> Undelivered:
         deliveries = {topic: self._delivery(topic) for topic in self._expected}
-        counts = "; ".join(f"of {topic} {counted}" for topic, counted in deliveries.items())
+        counts = "; ".join(f"of {topic} {delivery}" for topic, delivery in deliveries.items())
         meaning = (
-            "What is lost never left this machine or was refused; what is unknown left it without "
-            "an answer, and Kafka may have it"
+            "Lost messages were never sent or were refused; unknown ones were sent but got no "
+            "answer, and Kafka may have them"
         )
         if failure.retriable:
             message = (
-                f"Kafka at {self._to} did not take a message for {OUTWAITED_MS // 1000} s: "
-                f"{counts}. {meaning}. Bring it back and send what is lost again; `digitstream "
+                f"Kafka at {self._kafka} did not accept a message for {OUTWAITED_MS // 1000} s: "
+                f"{counts}. {meaning}. Restart it and send the lost messages again; `digitstream "
                 f"reconcile` counts what it has."
             )
             return Unanswered(message, deliveries)
         message = (
-            f"Kafka at {self._to} refused a message ({failure}): {counts}. {meaning}. Mend that on "
-            f"the broker, or send what it takes."
+            f"Kafka at {self._kafka} refused a message ({failure}): {counts}. {meaning}. Fix that "
+            f"on the broker, or send messages that it accepts."
         )
         return Refused(message, deliveries)

@@ -68,7 +68,7 @@ def test_the_pieces_alone(java_17, tmp_path):
         "DIGITSTREAM_EPOCHS": "1",
         "COLUMNS": "120",
     }
-    lines = [line for line in block("sh", "## The pieces alone").splitlines() if line.strip()]
+    lines = [line for line in block("sh", "## Step by step").splitlines() if line.strip()]
     assert next(line.split()[1] for line in lines) == "broker"
     try:
         for line in lines:

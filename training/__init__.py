@@ -1,1 +1,1 @@
-"""The batch program: from historical images to a registered bundle."""
+"""Training: from historical images to a registered bundle."""

@@ -1,4 +1,4 @@
-"""How good a trained model is, on images that it was not trained on."""
+"""Evaluation of a trained model on test images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Accuracy, mean cross-entropy, and the confusion matrix: a row for each true class."""
+    """Accuracy, mean cross-entropy, and the confusion matrix: a row per true class."""
 
     accuracy: float
     loss: float
@@ -19,16 +19,16 @@ class Evaluation:
 
     @classmethod
     def of(cls, probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> Evaluation:
-        """The evaluation of probabilities (N, K) for images of these classes (N,)."""
-        predicted = probabilities.argmax(axis=1)
-        chosen = probabilities[np.arange(len(labels)), labels]
+        """Evaluate probabilities (N, K) against the true classes (N,)."""
+        predictions = probabilities.argmax(axis=1)
+        of_true_class = probabilities[np.arange(len(labels)), labels]
         return cls(
-            accuracy=float(np.mean(predicted == labels)),
-            loss=float(-np.log(np.maximum(chosen, np.finfo(np.float64).tiny)).mean()),
-            confusion=confusion_matrix(labels, predicted, labels=range(probabilities.shape[1])),
+            accuracy=float(np.mean(predictions == labels)),
+            loss=float(-np.log(np.maximum(of_true_class, np.finfo(np.float64).tiny)).mean()),
+            confusion=confusion_matrix(labels, predictions, labels=range(probabilities.shape[1])),
         )
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures under the names that the bundle and the registry keep."""
+        """The figures, with their names in the bundle and the registry."""
         return {"accuracy": self.accuracy, "loss": self.loss}

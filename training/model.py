@@ -1,4 +1,4 @@
-"""The model that is trained: LeNet, for images and classes of any number."""
+"""The model: LeNet, for images of any shape and any number of classes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contract.wire.images import Shape
 
 
 def lenet(shape: Shape, classes: int, seed: int) -> keras.Model:
-    """LeNet for images of `shape` (H, W, C), compiled; its first weights depend on `seed` alone."""
+    """LeNet for images of `shape` (H, W, C), compiled; `seed` determines its initial weights."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [

@@ -1,4 +1,4 @@
-"""Pictures of a training, drawn without a display."""
+"""Plots of a training, drawn without a display."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ LEARNING_CURVE = "learning-curve.png"
 CONFUSION_MATRIX = "confusion-matrix.png"
 DPI = 120
 LONGEST_LABEL = 20
-"""Characters of a class' name that are drawn."""
+"""Maximum number of characters of a class name in a plot."""
 
 
-def learning_curve(history: Mapping[str, Sequence[float]], path: Path) -> None:
-    """Loss and accuracy by epoch, of training and of the images that were held out."""
+def plot_learning_curve(history: Mapping[str, Sequence[float]], path: Path) -> None:
+    """Plot loss and accuracy by epoch, for training and test images."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for key, label in ((name, "training"), (f"val_{name}", "held out")):
@@ -29,12 +29,14 @@ def learning_curve(history: Mapping[str, Sequence[float]], path: Path) -> None:
     figure.savefig(path, dpi=DPI)
 
 
-def confusion(matrix: NDArray[np.int64], classes: Sequence[object], path: Path) -> None:
-    """How often each class (a row) was taken for each (a column); mistakes are coloured."""
+def plot_confusion(matrix: NDArray[np.int64], classes: Sequence[object], path: Path) -> None:
+    """Plot how often each true class (row) was predicted as each class (column); errors in
+    colour.
+    """
     figure = Figure(figsize=(5.2, 4.8), layout="constrained")
     axes = figure.subplots()
-    mistakes = matrix - np.diag(np.diag(matrix))
-    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, int(mistakes.max(initial=0)) * 2))
+    errors = matrix - np.diag(np.diag(matrix))
+    axes.imshow(errors, cmap="Oranges", vmin=0, vmax=max(1, int(errors.max(initial=0)) * 2))
     for (row, column), count in np.ndenumerate(matrix):
         if count:
             weight = "bold" if row == column else "normal"

@@ -1,4 +1,4 @@
-"""Training, from the images to the registered bundle."""
+"""The training program, from images to a registered bundle."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pyspark.sql import SparkSession
@@ -23,20 +24,24 @@ from keras2dml.training.steps import Iteration
 from training import plots
 from training.evaluation import Evaluation
 from training.model import lenet
-from training.quantization import CALIBRATION, quantized
+from training.quantization import CALIBRATION, quantize
+
+if TYPE_CHECKING:
+    import keras
 
 Report = Callable[[int, Sequence[Iteration]], None]
-"""Called while training runs, with the number of iterations planned and those done since."""
+"""Called during training with the planned number of iterations and the iterations since the last
+call."""
 
 GOLDEN = 1_000
-"""Images in the golden set: the first ones that were held out."""
+"""Number of images in the golden set: the first test images."""
 
 PACKAGES = ("keras", "numpy", "onnx", "pyspark", "scikit-learn", "systemds")
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
-    """A trained and registered model: its version, how good it is, and how long it took."""
+class TrainingResult:
+    """A trained and registered model: its version, its evaluation, and the training time."""
 
     version: str
     evaluation: Evaluation
@@ -46,31 +51,48 @@ class Trained:
 
 
 def fit(
-    settings: Training, spark: SparkSession, history: Dataset, held_out: Dataset, report: Report
-) -> Trained:
-    """Train LeNet on the images of `history`, evaluate it on those `held_out`, and register the
-    bundle; it is not promoted.
+    settings: Training, spark: SparkSession, history: Dataset, test: Dataset, report: Report
+) -> TrainingResult:
+    """Train LeNet on the images of `history`, evaluate it on those of `test`, and register the
+    bundle, without promoting it.
 
-    Raises DataError if the two do not belong together, and RegistryUnavailable.
+    Raises DataError if the two data sets do not fit together, and RegistryUnavailable.
     """
-    classes = _classes(history, held_out)
+    classes = _class_count(history, test)
     settings.registry.check_writable()
     scaling = Scaling.fit(history.images, settings.invert)
     model = lenet(history.shape, classes, settings.seed)
-    fitted = Keras2DML(spark, model, batch_size=settings.batch_size, display=0, seed=settings.seed)
-    began = time.monotonic()
-    planned = settings.epochs * -(-len(history.images) // settings.batch_size)
-    fitted.fit(
+    estimator = Keras2DML(
+        spark, model, batch_size=settings.batch_size, display=0, seed=settings.seed
+    )
+    start = time.monotonic()
+    iterations = settings.epochs * -(-len(history.images) // settings.batch_size)
+    estimator.fit(
         scaling.apply(history.images),
         history.labels,
         epochs=settings.epochs,
-        validation_data=(scaling.apply(held_out.images), held_out.labels),
-        report=lambda iterations: report(planned, iterations),
+        validation_data=(scaling.apply(test.images), test.labels),
+        report=lambda done: report(iterations, done),
     )
-    seconds = time.monotonic() - began
-    probabilities = fitted.predict_proba(scaling.apply(held_out.images))
-    evaluation = Evaluation.of(probabilities, held_out.labels)
-    parameters = {
+    seconds = time.monotonic() - start
+    probabilities = estimator.predict_proba(scaling.apply(test.images))
+    evaluation = Evaluation.of(probabilities, test.labels)
+    with tempfile.TemporaryDirectory(prefix="digitstream-bundle-") as folder:
+        trained = _write_bundle(
+            Path(folder), settings, estimator, history, test, scaling, evaluation
+        )
+        number = settings.registry.register(
+            trained,
+            parameters=_parameters(settings, model, history),
+            history=_by_epoch(estimator.history),
+        )
+    images = settings.epochs * len(history.images)
+    return TrainingResult(number, evaluation, seconds, images / seconds, estimator.history)
+
+
+def _parameters(settings: Training, model: keras.Model, history: Dataset) -> dict[str, object]:
+    """The parameters of the training, for the registry."""
+    return {
         "network": model.name,
         "data": history.name,
         "images": len(history.images),
@@ -80,65 +102,61 @@ def fit(
         "optimizer": model.optimizer.name,
         "learning_rate": float(model.optimizer.learning_rate),
     }
-    registry = settings.registry
-    with tempfile.TemporaryDirectory(prefix="digitstream-bundle-") as folder:
-        made = _bundle(Path(folder), settings, fitted, history, held_out, scaling, evaluation)
-        number = registry.register(made, parameters=parameters, history=_by_epoch(fitted.history))
-    images = settings.epochs * len(history.images)
-    return Trained(number, evaluation, seconds, images / seconds, fitted.history)
 
 
-def _classes(history: Dataset, held_out: Dataset) -> int:
-    """The number of classes, which both sets have, as their images have one shape."""
-    if history.shape != held_out.shape:
+def _class_count(history: Dataset, test: Dataset) -> int:
+    """The number of classes; raises DataError unless the data sets fit together."""
+    if history.shape != test.shape:
         message = (
-            f"The training images are {history.shape}, those held out {held_out.shape}. Both must "
-            f"have one shape: give one data set's two parts."
+            f"The training images are {history.shape}, the test images {test.shape}. Both must "
+            f"have the same shape. Use the two parts of one data set."
         )
         raise DataError(message)
-    if history.sha256 == held_out.sha256:
+    if history.sha256 == test.sha256:
         message = (
-            f"The images held out of {history.name} are the same as those for training. A model is "
-            f"evaluated on images that it has not seen: give the data set a train and a test part."
+            f"The test images of {history.name} are the same as the training images. A model must "
+            f"be evaluated on images that it has not seen. Split the data set into train and test."
         )
         raise DataError(message)
     classes = int(history.labels.max()) + 1
-    if int(held_out.labels.max()) >= classes:
+    if int(test.labels.max()) >= classes:
         message = (
-            f"The images held out have the label {held_out.labels.max()}, those for training none "
-            f"above {classes - 1}. Every class must be trained: give training images of it."
+            f"The test images have the label {test.labels.max()}, the training images none above "
+            f"{classes - 1}. Every class must be trained. Add training images of it."
         )
         raise DataError(message)
     return classes
 
 
-def _bundle(
+def _write_bundle(
     folder: Path,
     settings: Training,
-    fitted: Keras2DML,
+    estimator: Keras2DML,
     history: Dataset,
-    held_out: Dataset,
+    test: Dataset,
     scaling: Scaling,
     evaluation: Evaluation,
 ) -> Bundle:
-    """The bundle of a fitted model, written into `folder`."""
-    fitted.save_compiled(folder / bundle.DML)
-    fitted.to_onnx(folder / bundle.ONNX)
-    pictures = folder / bundle.PLOTS
-    pictures.mkdir()
-    plots.learning_curve(fitted.history, pictures / plots.LEARNING_CURVE)
-    plots.confusion(evaluation.confusion, list(fitted.classes_), pictures / plots.CONFUSION_MATRIX)
-    quantized(
+    """Write the bundle of a trained model into `folder`."""
+    estimator.save_compiled(folder / bundle.DML)
+    estimator.to_onnx(folder / bundle.ONNX)
+    plot_folder = folder / bundle.PLOTS
+    plot_folder.mkdir()
+    plots.plot_learning_curve(estimator.history, plot_folder / plots.LEARNING_CURVE)
+    plots.plot_confusion(
+        evaluation.confusion, list(estimator.classes_), plot_folder / plots.CONFUSION_MATRIX
+    )
+    quantize(
         folder / bundle.ONNX, folder / bundle.INT8, scaling.apply(history.images[:CALIBRATION])
     )
-    golden = held_out.images[:GOLDEN]
-    probabilities = fitted.predict_proba(scaling.apply(golden)).astype(np.float32)
-    labels = np.searchsorted(fitted.classes_, held_out.labels[:GOLDEN])
+    golden = test.images[:GOLDEN]
+    probabilities = estimator.predict_proba(scaling.apply(golden)).astype(np.float32)
+    labels = np.searchsorted(estimator.classes_, test.labels[:GOLDEN])
     return bundle.write(
         folder,
         name=settings.registry.model,
         input_shape=history.shape,
-        classes=[int(label) for label in fitted.classes_],
+        classes=[int(label) for label in estimator.classes_],
         scaling=scaling,
         versions={package: version(package) for package in PACKAGES},
         data_sha256=history.sha256,

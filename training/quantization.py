@@ -1,4 +1,4 @@
-"""The model in whole numbers of eight bits, which processors multiply several times as fast."""
+"""Quantizes models to 8-bit integers, which processors multiply several times faster."""
 
 from __future__ import annotations
 
@@ -22,33 +22,34 @@ from onnxruntime.quantization import (  # noqa: E402
 from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: E402
 
 CALIBRATION = 512
-"""Images that show how large each value of the network gets."""
+"""Number of images with which the ranges of activations are measured."""
 
-_AT_ONCE = 64
+_BLOCK = 64
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Features (N, H, W, C), some at a time, as the model takes them."""
+    """Features (N, H, W, C) in blocks, as input of the model."""
 
     def __init__(self, features: NDArray[np.float32]) -> None:
         self._blocks: Iterator[NDArray[np.float32]] = iter(
-            [features[at : at + _AT_ONCE] for at in range(0, len(features), _AT_ONCE)]
+            [features[at : at + _BLOCK] for at in range(0, len(features), _BLOCK)]
         )
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-        """The next block by the name of the model's input, or None after the last."""
+        """The next block by the name of the model's input; None after the last."""
         block = next(self._blocks, None)
         return None if block is None else {"X": block}
 
 
-def quantized(model: Path, target: Path, features: NDArray[np.float32]) -> None:
-    """Write the ONNX model with weights and activations of eight bits to `target`.
+def quantize(model: Path, target: Path, features: NDArray[np.float32]) -> None:
+    """Write the ONNX model with 8-bit weights and activations to `target`.
 
-    QDQ nodes, one scale for each channel of a kernel; the range of each activation is the one that
-    `features` (N, H, W, C), scaled training images, give it.
+    Uses QDQ nodes and one scale per channel of a kernel. The ranges of activations are those for
+    `features` (N, H, W, C), scaled training images.
     """
-    said = logging.getLogger().level
-    logging.getLogger().setLevel(logging.ERROR)  # it advises the root logger to do what is done
+    level = logging.getLogger().level
+    # It would advise the root logger to do what is done here.
+    logging.getLogger().setLevel(logging.ERROR)
     try:
         with tempfile.TemporaryDirectory(prefix="digitstream-int8-") as folder:
             prepared = Path(folder) / "prepared.onnx"
@@ -61,8 +62,8 @@ def quantized(model: Path, target: Path, features: NDArray[np.float32]) -> None:
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                # Processors without VNNI add two products in 16 bits, which full weights overflow.
+                # Without VNNI, two products are added in 16 bits, which full weights overflow.
                 reduce_range=True,
             )
     finally:
-        logging.getLogger().setLevel(said)
+        logging.getLogger().setLevel(level)

@@ -19,13 +19,13 @@ from contract.quantities import quantity
 UNSIGNED_BYTE = 0x08
 
 LARGEST = 1 << 32
-"""Bytes of a file, and of the values in it, at most."""
+"""Largest file, and largest array in it, in bytes."""
 
 
 def read(file: Path, dimensions: int) -> NDArray[np.uint8]:
-    """The array of unsigned bytes in a file, gzipped if its name says so.
+    """Read the array of unsigned bytes in a file, gzipped if its name ends in .gz.
 
-    Raises DataError unless the file is whole, has that many dimensions and at least one item.
+    Raises DataError unless the file is complete and has so many dimensions and at least one value.
     """
     try:
         content = io.BytesIO(files.read(file, LARGEST))
@@ -36,7 +36,7 @@ def read(file: Path, dimensions: int) -> NDArray[np.uint8]:
 
 
 def _array(file: Path, stream: gzip.GzipFile | io.BytesIO, dimensions: int) -> NDArray[np.uint8]:
-    """The array of a stream, of which no more is unpacked than its header promises."""
+    """The array in a stream; decompresses no more than its header announces."""
     header = stream.read(4 + 4 * dimensions)
     if header[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]):
         raise _corrupt(
@@ -51,7 +51,7 @@ def _array(file: Path, stream: gzip.GzipFile | io.BytesIO, dimensions: int) -> N
         follow = "more" if len(values) > min(size, LARGEST) else len(values)
         raise _corrupt(
             file,
-            f"its header promises {quantity(size, 'byte')} ({' x '.join(map(str, shape))}), "
+            f"its header announces {quantity(size, 'byte')} ({' x '.join(map(str, shape))}), "
             f"but {follow} follow",
         )
     if not size:

@@ -1,1 +1,1 @@
-"""What a running query leaves in its home for others: its checkpoint, that it is alive."""
+"""Files of running queries in HOME: checkpoints and heartbeats."""

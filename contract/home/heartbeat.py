@@ -1,8 +1,8 @@
-"""That a query goes on: a file of its own, touched whenever Spark tells that it does.
+"""Heartbeats: a file per query, touched whenever Spark reports that the query is running.
 
-Spark tells of each micro-batch that was committed, and every second or so that there is none to do.
-A query that hangs, or whose process is killed, leaves its file as it was; one that ends removes it.
-Standard library alone, so that looking costs nothing.
+Spark reports each committed micro-batch, and every second or so that there is nothing to do. If a
+query hangs or its process is killed, the file gets old; a query that ends removes its file.
+Imports only the standard library, so that checking is cheap.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from contextlib import suppress
 from pathlib import Path
 
 FOLDER = "heartbeats"
-"""Below `home`."""
+"""The folder of the files, in HOME."""
 
 
 def file(home: Path, program: str, query: str) -> Path:
-    """The file of a program's query."""
+    """The heartbeat file of a program's query."""
     return home / FOLDER / f"{program}-{query}"
 
 
 def beat(file: Path) -> None:
-    """Note that a query goes on by now; where that cannot be written, it is not."""
+    """Touch a query's file; ignores files that cannot be written."""
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
 
 
-def rest(file: Path) -> None:
-    """Note that a query does not go on: it has not begun yet, or has ended."""
+def clear(file: Path) -> None:
+    """Remove a query's file: the query has not started yet, or has ended."""
     with suppress(OSError):
         file.unlink(missing_ok=True)
 
 
-def silent(home: Path, names: Iterable[str], seconds: float) -> Iterator[str]:
-    """A sentence for each file of these names that was not touched for so many seconds, or was by a
-    clock that is so far from that of now.
+def stale_messages(home: Path, names: Iterable[str], seconds: float) -> Iterator[str]:
+    """A sentence for each of these files that is missing, or whose time is more than so many
+    seconds away from now.
     """
     for name in names:
         try:
             age = abs(time.time() - (home / FOLDER / name).stat().st_mtime)
         except OSError:
-            yield f"{name} has not begun, or has ended."
+            yield f"{name} has not started, or has ended."
             continue
         if age > seconds:
-            yield f"{name} has not gone on for {age:.0f} s."
+            yield f"{name} has made no progress for {age:.0f} s."

@@ -1,1 +1,1 @@
-"""Clients of Kafka: how they are made, and readers of topics that lose and repeat nothing."""
+"""Kafka: connections, clients, topics, and readers that neither lose nor repeat records."""

@@ -1,7 +1,7 @@
-"""kafka-python's reading of records with bounds: no record can fill the memory, or stop its reader.
+"""Limits on what kafka-python reads, so that no record can exhaust memory or stop its reader.
 
-As `contract.wire.bounds` has them. A record that cannot be read at all is there, at its offset, as
-one that was cut down to nothing.
+The limits are those of `contract.wire.bounds`. A record that cannot be read at all still appears at
+its offset, with all of its content cut.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from contract.wire.bounds import CUT_BYTES, CUT_HEADERS, is_cut
 from contract.wire.headers import Header
 
 BATCH_BYTES = 64 << 20
-"""Bytes, decompressed, of a batch whose records are read. Of any larger one they are cut down to
-nothing."""
+"""Largest batch, in decompressed bytes. The records of a larger one have all their content cut."""
 
 POLL_RECORDS = 100
-"""Records that a consumer should hand over at once: each may have twice CUT_BYTES."""
+"""Maximum records per poll of a consumer; each may have twice CUT_BYTES."""
 
 _NOTHING: list[Header] = [("", None)] * (CUT_HEADERS + 1)
 
@@ -32,8 +31,8 @@ _XERIAL = b"\x82SNAPPY\x00"
 _XERIAL_HEADER = 16
 
 
-def bounded(consumer: KafkaConsumer) -> KafkaConsumer:
-    """The same consumer, which reads records within bounds from now on."""
+def bound_batches(consumer: KafkaConsumer) -> KafkaConsumer:
+    """Make a consumer apply the limits from now on; returns it."""
     consumer._fetcher.PartitionRecords = _Records
     return consumer
 
@@ -46,7 +45,7 @@ class _Records(Fetcher.PartitionRecords):  # type: ignore[misc]  # kafka-python 
 
 
 class _Batches:
-    """The batches of one fetch, each to be read within bounds."""
+    """The batches of one fetch, with limits applied."""
 
     def __init__(self, records: Any) -> None:
         self._records = records
@@ -57,7 +56,7 @@ class _Batches:
 
 
 class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python has no types
-    """A batch of Kafka's format 2 whose every record is there, as far as it is within bounds."""
+    """A batch in Kafka's format 2; yields every record, cut where it exceeds the limits."""
 
     _buffer: bytes
     _pos: int
@@ -76,11 +75,11 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ha
             return
         self._assert_has_codec(self.compression_type)
         try:
-            found = _CODECS[self.compression_type](bytes(self._buffer[self._pos :]), BATCH_BYTES)
-        except Exception:  # whatever a decompressor raises for bytes that are none of its own
-            found = None
-        self._torn = found is None
-        self._buffer, self._pos = found or b"", 0
+            content = _CODECS[self.compression_type](bytes(self._buffer[self._pos :]), BATCH_BYTES)
+        except Exception:  # decompressors raise all kinds of errors for foreign bytes
+            content = None
+        self._torn = content is None
+        self._buffer, self._pos = content or b"", 0
 
     def __next__(self) -> DefaultRecord:
         if self._next_record_index >= self._num_records:
@@ -90,7 +89,7 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ha
             try:
                 return self._record()
             except (ValueError, IndexError):
-                self._torn = True  # nobody knows where the next one begins
+                self._torn = True  # the start of the next record is unknown
         self._last = min(self._last + 1, self.last_offset_delta)
         time = self.max_timestamp if self.timestamp_type else self.first_timestamp
         offset = self.base_offset + self._last
@@ -99,9 +98,9 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ha
     next = __next__
 
     def _record(self) -> DefaultRecord:
-        """The next record; raises ValueError or IndexError where there is none to be read.
+        """The next record; raises ValueError or IndexError if it cannot be read.
 
-        Its fields say where it ends, not the size that it claims: so do brokers, which take any.
+        Its end follows from its fields, not from the size it claims, as brokers accept any size.
         """
         buffer = self._buffer
         size, begin = decode_varint(buffer, self._pos)
@@ -130,7 +129,7 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ha
             message = f"record {delta} after {self._last} with {count} headers up to {at}"
             raise ValueError(message)
         self._last = delta
-        # Millions of headers one by one would take minutes.
+        # Reading millions of headers one by one would take minutes.
         self._pos = at if count == len(headers) else max(at, begin + size)
         if at - begin > CUT_BYTES:
             key, value, headers = _cut(key, value, headers)
@@ -142,34 +141,34 @@ class BoundedBatch(DefaultRecordBatch):  # type: ignore[misc]  # kafka-python ha
 def _cut(
     key: bytes | None, value: bytes | None, headers: list[Header]
 ) -> tuple[bytes | None, bytes | None, list[Header]]:
-    """The parts of a record, each within bounds."""
+    """Key, value and headers of a record, cut to the limits."""
     if is_cut(key, None, headers):
         key, headers = None, _NOTHING
     return key, None if value is None else value[: CUT_BYTES + 1], headers
 
 
-def _ungzipped(data: bytes, most: int) -> bytes | None:
+def _gunzip(data: bytes, most: int) -> bytes | None:
     return _within(gzip.GzipFile(fileobj=io.BytesIO(data)).read(most + 1), most)
 
 
-def _unzstd(data: bytes, most: int) -> bytes | None:
+def _decompress_zstd(data: bytes, most: int) -> bytes | None:
     decompressor = codec.zstd.ZstdDecompressor()
     with decompressor.stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
         return _within(reader.read(most + 1), most)
 
 
-def _unlz4(data: bytes, most: int) -> bytes | None:
+def _decompress_lz4(data: bytes, most: int) -> bytes | None:
     return _within(codec.lz4.LZ4FrameDecompressor().decompress(data, max_length=most + 1), most)
 
 
-def _unsnapped(data: bytes, most: int) -> bytes | None:
-    """Snappy's own format, or the one of Java's library: blocks of it with their sizes."""
+def _decompress_snappy(data: bytes, most: int) -> bytes | None:
+    """Decompress plain Snappy, or the framing of Java's library: blocks, each after its size."""
     if not data.startswith(_XERIAL):
-        return _unsnapped_block(data, most)
+        return _decompress_snappy_block(data, most)
     at, blocks, left = _XERIAL_HEADER, [], most
     while at < len(data):
         end = at + 4 + int.from_bytes(data[at : at + 4])
-        block = _unsnapped_block(data[at + 4 : end], left)
+        block = _decompress_snappy_block(data[at + 4 : end], left)
         if block is None:
             return None
         at, left = end, left - len(block)
@@ -177,8 +176,8 @@ def _unsnapped(data: bytes, most: int) -> bytes | None:
     return b"".join(blocks)
 
 
-def _unsnapped_block(data: bytes, most: int) -> bytes | None:
-    """One block, which begins with the size that it will have."""
+def _decompress_snappy_block(data: bytes, most: int) -> bytes | None:
+    """Decompress one block, which begins with its decompressed size."""
     size = shift = 0
     for byte in data[:5]:
         size |= (byte & 0x7F) << shift
@@ -193,9 +192,9 @@ def _within(data: bytes, most: int) -> bytes | None:
 
 
 _CODECS: dict[int, Callable[[bytes, int], bytes | None]] = {
-    DefaultRecordBatch.CODEC_GZIP: _ungzipped,
-    DefaultRecordBatch.CODEC_SNAPPY: _unsnapped,
-    DefaultRecordBatch.CODEC_LZ4: _unlz4,
-    DefaultRecordBatch.CODEC_ZSTD: _unzstd,
+    DefaultRecordBatch.CODEC_GZIP: _gunzip,
+    DefaultRecordBatch.CODEC_SNAPPY: _decompress_snappy,
+    DefaultRecordBatch.CODEC_LZ4: _decompress_lz4,
+    DefaultRecordBatch.CODEC_ZSTD: _decompress_zstd,
 }
-"""What decompresses some bytes; None where they become more than so many."""
+"""Decompressors by codec: bytes and a limit -> decompressed bytes, None if over the limit."""

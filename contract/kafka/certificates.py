@@ -1,4 +1,4 @@
-"""Until when certificates are valid."""
+"""Checks whether certificates are valid now."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from pathlib import Path
 from contract import files
 
 PEM_BYTES = 1 << 24
-"""Of a file of certificates and keys at most; a system's authorities are some hundred KB."""
+"""Largest file of certificates and keys; a system's CA bundle has a few hundred KB."""
 
 
 def invalidity(chain: Path, now: datetime) -> str | None:
-    """That a certificate of a PEM file expired, or is not valid yet, for "FILE ..."; None if all
-    are valid, or the file cannot be read.
+    """Why the PEM file's certificates are not valid now, as the rest of a sentence that begins with
+    the file: "expired at ..."; None if all are valid, or the file cannot be read.
     """
-    # Few have a certificate, and nobody else should wait for this import.
+    # A slow import, needed only with client certificates.
     from cryptography import x509  # noqa: PLC0415
 
     try:
         certificates = x509.load_pem_x509_certificates(files.read(chain, PEM_BYTES))
     except (OSError, ValueError):
-        return None  # the attempt to use it says more
+        return None  # using it raises a clearer error
     for number, certificate in enumerate(certificates):
-        whose = "" if number == 0 else f"has an authority ({certificate.subject.rfc4514_string()}) "
+        name = certificate.subject.rfc4514_string()
+        prefix = "" if number == 0 else f"has an authority ({name}) "
         begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if ends <= now:
-            return f"{whose}{'that ' if whose else ''}expired at {ends:%Y-%m-%d %H:%M} UTC"
+            return f"{prefix}{'that ' if prefix else ''}expired at {ends:%Y-%m-%d %H:%M} UTC"
         if begins > now:
-            verb = "that is" if whose else "is"
-            return f"{whose}{verb} not valid before {begins:%Y-%m-%d %H:%M} UTC"
+            verb = "that is" if prefix else "is"
+            return f"{prefix}{verb} not valid before {begins:%Y-%m-%d %H:%M} UTC"
     return None

@@ -1,4 +1,4 @@
-"""How every program of ours reaches Kafka."""
+"""How our programs connect to Kafka, and the errors they raise if that fails."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import kafka.errors
+from kafka import errors
 
 from contract.errors import AccessDenied, BrokerUnavailable
 from contract.kafka.connection import Kafka
-from contract.kafka.probe import Knock, knock, shake
+from contract.kafka.probe import Reachability, check_connection, probe
 
 PATIENCE_MS = 5_000
-"""How long a client looks for a broker before it says that there is none."""
+"""Milliseconds for which a client tries to find a broker before it gives up."""
 
 RECONNECT_MS = 1_000
-"""How long at most a client lets pass before it tries again to reach a broker that went away."""
+"""Longest pause, in milliseconds, between a client's attempts to reconnect to a broker."""
 
-_KNOCK_SECONDS = 1.0
-"""How long a server may take to accept a connection that is only to tell whether it does."""
+_PROBE_SECONDS = 1.0
+"""Timeout for a connection that only tests whether a server accepts it."""
 
 _CLOSING_SECONDS = 15.0
-"""How long a producer's own thread may take to end: an attempt to connect is not interrupted."""
+"""Timeout for a producer's thread to end; it finishes an attempt to connect first."""
 
 
 def arguments(kafka: Kafka) -> dict[str, Any]:
-    """What kafka-python's producer, consumer and admin client are made with.
+    """Arguments for kafka-python's producer, consumer and admin client.
 
-    Make the client inside `reaching`.
+    Create the client inside `connecting`.
     """
     return {
         **kafka.arguments,
@@ -37,97 +37,99 @@ def arguments(kafka: Kafka) -> dict[str, Any]:
     }
 
 
-def consuming(kafka: Kafka) -> dict[str, Any]:
-    """What a consumer is made with: it reads only what is committed, never an aborted record."""
+def consumer_arguments(kafka: Kafka) -> dict[str, Any]:
+    """Arguments for a consumer that reads committed records only, never aborted ones."""
     return {**arguments(kafka), "isolation_level": "read_committed"}
 
 
 @contextmanager
-def reaching(to: Kafka) -> Iterator[None]:
-    """Raise BrokerUnavailable if nobody listens, or nobody answers.
+def connecting(kafka: Kafka) -> Iterator[None]:
+    """Check the connection, then run the body, raising its errors of kafka-python as our own.
 
-    Before the body runs, a broker has answered and knows us: else it is TlsFailed or AccessDenied.
+    Raises BrokerUnavailable if no broker answers, TlsFailed and AccessDenied. The body runs only
+    after a broker has answered and has accepted our login.
     """
     try:
-        shake(to, PATIENCE_MS / 1e3)
-        with served(to):
+        check_connection(kafka, PATIENCE_MS / 1e3)
+        with translate_errors(kafka):
             yield
     except (
-        kafka.errors.BrokerNotAvailableError,
-        kafka.errors.InvalidMetadataError,
-        kafka.errors.MetadataEmptyBrokerList,
-        kafka.errors.NodeNotReadyError,
+        errors.BrokerNotAvailableError,
+        errors.InvalidMetadataError,
+        errors.MetadataEmptyBrokerList,
+        errors.NodeNotReadyError,
         OSError,
         ValueError,
     ) as exc:
-        raise absent(to) from exc
+        raise unreachable_error(kafka) from exc
 
 
 @contextmanager
-def served(by: Kafka) -> Iterator[None]:
-    """Raise AccessDenied if a client is told in the body that it has no right to something, and
-    BrokerUnavailable if it is told nothing any more.
+def translate_errors(kafka: Kafka) -> Iterator[None]:
+    """Raise kafka-python's errors in the body as our own: AccessDenied if a right or the login is
+    refused, BrokerUnavailable if Kafka does not answer any more.
     """
     try:
         yield
     except (
-        kafka.errors.AuthorizationError,
-        kafka.errors.SaslAuthenticationFailedError,
+        errors.AuthorizationError,
+        errors.SaslAuthenticationFailedError,
     ) as exc:
-        raise denied(by, str(exc)) from exc
+        raise access_denied(kafka, str(exc)) from exc
     except (
-        kafka.errors.KafkaConnectionError,
-        kafka.errors.KafkaTimeoutError,
-        kafka.errors.NodeNotReadyError,
-        kafka.errors.RequestTimedOutError,
+        errors.KafkaConnectionError,
+        errors.KafkaTimeoutError,
+        errors.NodeNotReadyError,
+        errors.RequestTimedOutError,
     ) as exc:
-        raise absent(by) from exc
+        raise unreachable_error(kafka) from exc
 
 
 def close_producer(producer: Any, seconds: float) -> None:
-    """Close kafka-python's producer within seconds; what is not answered by then is given up.
+    """Close kafka-python's producer within so many seconds; drops messages without an answer by
+    then.
 
-    Its own `close` waits for what is under way, and does not close where that is stuck: a producer
-    that numbers its messages and loses one of them never sends again.
+    Its own `close` waits for messages in flight and never returns if they are stuck: an idempotent
+    producer that loses one message never sends again.
     """
-    with suppress(kafka.errors.KafkaError):
+    with suppress(errors.KafkaError):
         producer.flush(seconds)
     sender = producer._sender
     sender.force_close()
     sender.join(_CLOSING_SECONDS)
-    with suppress(kafka.errors.KafkaError):
+    with suppress(errors.KafkaError):
         producer.close(timeout=0)
 
 
-def absent(to: Kafka) -> BrokerUnavailable:
-    """The error for a Kafka that does not answer. Connects once more, to tell one that has to be
-    started from one that hangs.
+def unreachable_error(kafka: Kafka) -> BrokerUnavailable:
+    """The error for a broker that does not answer. Connects once more to find out whether it is
+    not running or hangs.
     """
-    return BrokerUnavailable(_ABSENT[knock(to, _KNOCK_SECONDS)].format(to))
+    return BrokerUnavailable(_UNREACHABLE[probe(kafka, _PROBE_SECONDS)].format(kafka))
 
 
-_ABSENT = {
-    Knock.REFUSED: (
-        "No Kafka broker answers at {}. One must be running there. Start the embedded one with "
-        "`digitstream broker start`, or name yours with --bootstrap-servers."
+_UNREACHABLE = {
+    Reachability.REFUSED: (
+        "No Kafka broker answers at {}. One must be running there. Start the embedded broker with "
+        "`digitstream broker start`, or set --bootstrap-servers to the address of yours."
     ),
-    Knock.IGNORED: (
-        "No Kafka broker answers at {}, and nobody refuses the connection. One must be running "
-        "where this machine can connect to it. Check the address, the network, the firewalls "
-        "between, and whether that machine hangs."
+    Reachability.IGNORED: (
+        "No Kafka broker answers at {}; the connection is neither accepted nor refused. A broker "
+        "must be running where this machine can connect to it. Check the address, the network, "
+        "firewalls, and whether that machine hangs."
     ),
-    Knock.ACCEPTED: (
+    Reachability.ACCEPTED: (
         "Kafka at {} accepts connections and does not answer. A broker answers within seconds: "
-        "this one hangs, or is no Kafka. Look at its log and restart it (the embedded one with "
-        "`digitstream broker stop` and `start`), or name another with --bootstrap-servers."
+        "this one hangs, or is not Kafka. Look at its log and restart it (the embedded broker with "
+        "`digitstream broker stop` and `start`), or choose another with --bootstrap-servers."
     ),
 }
 
 
-def denied(by: Kafka, what: str) -> AccessDenied:
-    """That Kafka does not let us do something, and how that is mended."""
+def access_denied(kafka: Kafka, reason: str) -> AccessDenied:
+    """The error for something that Kafka does not let us do."""
     return AccessDenied(
-        f"Kafka at {by} does not let {by.security} do what it must: {what.rstrip('.')}. Each "
-        f"program needs rights of its own. `digitstream broker acls` prints them for an "
-        f"administrator to give."
+        f"Kafka at {kafka} does not let {kafka.security} do what it must: {reason.rstrip('.')}. "
+        f"Each program needs rights of its own. `digitstream broker acls` prints them for an "
+        f"administrator to grant."
     )

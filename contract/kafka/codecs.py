@@ -1,4 +1,4 @@
-"""Records that kafka-python cannot decode, and why, in one sentence."""
+"""The errors for records that kafka-python cannot decode."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from kafka import codec, errors
 from contract.errors import BadEvent, CodecMissing, DigitstreamError
 
 PACKAGES = {"snappy": "python-snappy", "lz4": "lz4", "zstd": "zstandard"}
-"""Kafka's compressions that Python cannot undo by itself -> the package that does."""
+"""Kafka's compressions that need a Python package -> that package."""
 
-UNDECODED = (errors.CorruptRecordError, errors.UnsupportedCodecError)
-"""What a consumer raises for a record that it cannot decode."""
-
-
-def missing() -> list[str]:
-    """The compressions that this Python cannot undo."""
-    is_there = {"snappy": codec.has_snappy, "lz4": codec.has_lz4, "zstd": codec.has_zstd}
-    return [name for name in PACKAGES if not is_there[name]()]
+DECODING_ERRORS = (errors.CorruptRecordError, errors.UnsupportedCodecError)
+"""The errors that a consumer raises for records that it cannot decode."""
 
 
-def undecoded(topic: str, exc: errors.KafkaError) -> DigitstreamError:
-    """The error for a record of the topic with which a consumer raised one of UNDECODED."""
+def missing_codecs() -> list[str]:
+    """The compressions whose Python package is not installed."""
+    has_codec = {"snappy": codec.has_snappy, "lz4": codec.has_lz4, "zstd": codec.has_zstd}
+    return [name for name in PACKAGES if not has_codec[name]()]
+
+
+def decoding_error(topic: str, exc: errors.KafkaError) -> DigitstreamError:
+    """The error for the topic of whose records a consumer raised one of DECODING_ERRORS."""
     if isinstance(exc, errors.UnsupportedCodecError):
-        lacking = missing()
-        packages = " ".join(PACKAGES[name] for name in lacking)
+        codecs = missing_codecs()
+        packages = " ".join(PACKAGES[name] for name in codecs)
         return CodecMissing(
-            f"Records of {topic} are compressed, and this Python cannot undo "
-            f"{' or '.join(lacking)} ({exc}). All of Kafka's compressions must be readable. "
-            f"Install what is missing with `pip install {packages}`, or everything as locked with "
+            f"Records of {topic} are compressed, and this Python cannot decompress "
+            f"{' or '.join(codecs)} ({exc}). All of Kafka's compressions must be readable. "
+            f"Install what is missing with `pip install {packages}`, or all locked packages with "
             f"`make setup`."
         )
     return BadEvent(
-        f"Records of {topic} are damaged ({exc}). Kafka keeps a checksum of each batch, and this "
-        f"one is not what was sent. See to the disks of its brokers."
+        f"Records of {topic} are damaged ({exc}). Kafka stores a checksum with each batch, and "
+        f"this batch does not match its checksum. Check the disks of the brokers."
     )

@@ -1,4 +1,4 @@
-"""Where Kafka is, and how it is reached: what every client of ours is made of."""
+"""Kafka's address, TLS and login, as arguments for Python's and Java's clients."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MODULES: dict[Mechanism, str] = {
 
 
 class Secret:
-    """A text that shows itself only to who asks for it by `reveal`; it never leaves its process."""
+    """A text that only `reveal` shows; it cannot be pickled."""
 
     __slots__ = ("_text",)
 
@@ -55,7 +55,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Login:
-    """Who we are by SASL."""
+    """A SASL login."""
 
     mechanism: Mechanism
     username: str
@@ -63,14 +63,14 @@ class Login:
 
     @property
     def jaas(self) -> str:
-        """The same for Java's clients; holds the password."""
+        """The login for Java's clients; contains the password."""
         name, password = (_quoted(text) for text in (self.username, self.password.reveal()))
         return f"{_MODULES[self.mechanism]} required username={name} password={password};"
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """Who we are by mutual TLS: a PEM file with the chain, and the key there or in `keyfile`."""
+    """A client certificate: a PEM file with the chain, and the key there or in `keyfile`."""
 
     certfile: Path
     keyfile: Path | None = None
@@ -78,12 +78,12 @@ class Certificate:
 
     @property
     def properties(self) -> dict[str, str]:
-        """What Java's clients take; holds the key.
+        """The certificate as properties of Java's clients; contains the key.
 
-        They know neither the usual encryption of a key nor each of its formats, and run on machines
-        without these files: so they get the key bare and the chain as texts.
+        Java's clients do not support the usual key encryption and all key formats, and run on
+        machines without these files. So they get the chain and the decrypted key as text.
         """
-        # Few have a certificate, and nobody else should wait for this import.
+        # A slow import, needed only with client certificates.
         from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415
 
         password = None if self.password is None else self.password.reveal().encode()
@@ -93,7 +93,7 @@ class Certificate:
                 form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()
             )
         except (OSError, TypeError, ValueError) as exc:
-            message = f"The key in {file} cannot be read. It must be PEM. Mend or replace it."
+            message = f"The key in {file} cannot be read. It must be PEM. Fix or replace it."
             raise SettingsError(message) from exc
         return {
             "ssl.keystore.type": "PEM",
@@ -104,7 +104,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Security:
-    """How Kafka is spoken to; `cafile` is a PEM of whom we trust, None whom the system trusts."""
+    """Protocol, login and TLS; `cafile` is a PEM file of trusted CAs, None for the system's."""
 
     protocol: Protocol = "PLAINTEXT"
     login: Login | None = None
@@ -113,83 +113,88 @@ class Security:
     check_hostname: bool = True
 
     def __str__(self) -> str:
-        """Who we are, for errors and reports."""
+        """The client's name, for errors and reports."""
         if self.login is not None:
             return self.login.username
         certificate = self.certificate
         return (
-            "a client without a name" if certificate is None else f"who has {certificate.certfile}"
+            "an anonymous client"
+            if certificate is None
+            else f"the client of {certificate.certfile}"
         )
 
     @property
     def encrypted(self) -> bool:
-        """Whether it is TLS."""
+        """Whether connections use TLS."""
         return self.protocol.endswith("SSL")
 
     def context(self) -> ssl.SSLContext:
-        """TLS for Python's clients; raises OSError for files that are not what they should be."""
-        made = ssl.create_default_context(cafile=self.cafile)
-        made.check_hostname = self.check_hostname
+        """The TLS context for Python's clients; raises OSError or ValueError for unusable files."""
+        context = ssl.create_default_context(cafile=self.cafile)
+        context.check_hostname = self.check_hostname
         if self.certificate is not None:
-            # Without a function OpenSSL would ask on the terminal.
+            # Without a callback OpenSSL would prompt on the terminal.
             password = self.certificate.password or Secret("")
-            made.load_cert_chain(
+            context.load_cert_chain(
                 self.certificate.certfile, self.certificate.keyfile, password.reveal
             )
-        return made
+        return context
 
 
 @dataclass(frozen=True)
 class Kafka:
-    """A Kafka, and the way to it. `str()` is its address alone, for errors; no secret shows."""
+    """A Kafka cluster's address and security. `str()` is the address only, for messages."""
 
     servers: str
-    """`host:port`, several with commas."""
+    """`host:port`, several separated by commas."""
 
     security: Security = field(default_factory=Security)
 
     SECRET: ClassVar = frozenset({"sasl.jaas.config", "ssl.keystore.key"})
-    """The properties that nobody may see."""
+    """The names of the properties that contain secrets."""
 
     def __str__(self) -> str:
         return self.servers
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What kafka-python's clients take."""
+        """Arguments for kafka-python's clients."""
         security = self.security
-        found: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "bootstrap_servers": [server.strip() for server in self.servers.split(",")],
             "security_protocol": security.protocol,
         }
         if security.login is not None:
-            found |= {
+            arguments |= {
                 "sasl_mechanism": security.login.mechanism,
                 "sasl_plain_username": security.login.username,
                 "sasl_plain_password": security.login.password.reveal(),
             }
         if security.encrypted:
-            found["ssl_context"] = security.context()
-        return found
+            arguments["ssl_context"] = security.context()
+        return arguments
 
     @property
     def properties(self) -> dict[str, str]:
-        """What Java's clients take, by the names of Kafka's documentation; SECRET ones are bare."""
+        """Properties of Java's clients, named as in Kafka's documentation; secrets in plain
+        text.
+        """
         security = self.security
-        found = {"bootstrap.servers": self.servers}
+        properties = {"bootstrap.servers": self.servers}
         if security.protocol != "PLAINTEXT":
-            found["security.protocol"] = security.protocol
+            properties["security.protocol"] = security.protocol
         if security.login is not None:
-            found["sasl.mechanism"] = security.login.mechanism
-            found["sasl.jaas.config"] = security.login.jaas
+            properties["sasl.mechanism"] = security.login.mechanism
+            properties["sasl.jaas.config"] = security.login.jaas
         if security.encrypted:
             if not security.check_hostname:
-                found["ssl.endpoint.identification.algorithm"] = ""
+                properties["ssl.endpoint.identification.algorithm"] = ""
             if security.cafile is not None:
-                found["ssl.truststore.type"] = "PEM"
-                found["ssl.truststore.certificates"] = _certificates(security.cafile)
-            found |= {} if security.certificate is None else security.certificate.properties
-        return found
+                properties["ssl.truststore.type"] = "PEM"
+                properties["ssl.truststore.certificates"] = _certificates(security.cafile)
+            if security.certificate is not None:
+                properties |= security.certificate.properties
+        return properties
 
 
 def _quoted(text: str) -> str:
@@ -197,10 +202,10 @@ def _quoted(text: str) -> str:
 
 
 def _certificates(file: Path) -> str:
-    """The certificates of a PEM file, without its keys and comments."""
+    """The certificates in a PEM file, without keys and comments."""
     try:
-        found = _CERTIFICATE.findall(files.read_text(file, PEM_BYTES))
+        certificates = _CERTIFICATE.findall(files.read_text(file, PEM_BYTES))
     except (OSError, ValueError) as exc:
-        message = f"{file} cannot be read: {exc}. It must be a PEM file. Mend or replace it."
+        message = f"{file} cannot be read: {exc}. It must be a PEM file. Fix or replace it."
         raise SettingsError(message) from exc
-    return "\n".join(found)
+    return "\n".join(certificates)

@@ -1,4 +1,4 @@
-"""The scores as a program of anybody's takes them: typed, in order, each once."""
+"""Scores for other programs: typed, in order within a partition, without duplicates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from contract.errors import BadEvent
 from contract.kafka.connection import Kafka
 from contract.kafka.seen import Seen
-from contract.kafka.subscription import Following
+from contract.kafka.subscription import Subscription
 from contract.wire.events import Score
 from contract.wire.messages import Message, expecting
 from contract.wire.places import Source
@@ -28,7 +28,7 @@ _WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class BadRecord:
-    """A record on the topic of scores that holds none: where it lies, what is wrong, its bytes."""
+    """A record on the scores topic that is not a valid score: its place, the error, its bytes."""
 
     place: Source
     error: BadEvent
@@ -36,26 +36,28 @@ class BadRecord:
 
 
 class ScoreStream:
-    """The scores of an installation, one after another; a context manager and an iterator.
+    """The scores of an installation, as an iterator and context manager.
 
-    `kafka` is `host:port`, several with commas, or a connection with its security.
+    `kafka` is `host:port`, several separated by commas, or a connection with its security.
 
-    Each score once: a repeated id, after a crash of the scorer or by a reading that was sent again,
-    is dropped as long as it is among the last `remember` ids (of all partitions; a bit each). What
-    is forgotten comes again, and nothing is ever left out.
+    Each score comes once: a score whose id is among the last `remember` ids (of all partitions; one
+    bit each) is dropped; such scores come after a crash of the scorer, or if a reading is replayed.
+    An older duplicate comes again. No score is ever skipped.
 
-    With a `group` a program goes on where the last one of that group stopped: a position is
-    committed, every second and in the end, after the caller has asked for the score after it, so
-    that a crash loses none and may hand the last ones on again; without `auto_commit` only `commit`
-    does. Ids are remembered across a restart as far as the last `recall` records of each partition.
-    Without a group every stream begins anew: at the beginning, or at what comes from now on. That
-    is also where a new group begins.
+    With a `group`, a program continues where the last one of that group stopped. The position after
+    a score is committed once the caller asks for the next score, every second and at the end. So a
+    crash loses no score and may repeat the last ones. Without `auto_commit`, only `commit` commits.
+    After a restart, the ids of the last `recall` records of each partition are read again. A new
+    group, and a stream without a group, starts with the oldest score, or, unless `from_beginning`,
+    with the next one to arrive.
 
-    Iterating waits for scores for ever, or ends after `patience` seconds without one. A record that
-    is no score raises BadEvent with its place, and the next call goes on after it; with `on_bad` it
-    is handed to that instead. A broker that goes away is waited for. Not for several threads.
+    Iteration waits for scores forever, or ends after `patience` seconds without one. A record that
+    is not a score raises BadEvent with its place, and the next call continues after it; with
+    `on_bad`, that function is called instead. The stream waits for a broker that is down. Not
+    thread-safe.
 
-    Raises BrokerUnavailable and TopicMissing when it is made, RecordsLost and TopicRefused later.
+    The constructor raises BrokerUnavailable and TopicMissing; reading raises RecordsLost and
+    TopicRefused, too.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class ScoreStream:
         on_bad: Callable[[BadRecord], object] | None = None,
     ) -> None:
         topic = Topics.named(prefix).scores
-        self._following = Following(
+        self._subscription = Subscription(
             kafka if isinstance(kafka, Kafka) else Kafka(kafka),
             topic,
             group,
@@ -100,9 +102,9 @@ class ScoreStream:
         return score
 
     def poll(self, seconds: float = 0.0) -> Score | None:
-        """The next score; None if there is none within so many seconds.
+        """The next score; None if none arrives within so many seconds.
 
-        The score before it is done by that, so that its position may be committed.
+        This completes the previous score, whose position may then be committed.
         """
         self._finish()
         end = time.monotonic() + seconds
@@ -112,49 +114,53 @@ class ScoreStream:
                 if score is not None:
                     return score
             left = end - time.monotonic()
-            self._waiting.extend(self._following.records(max(0.0, min(left, _WAIT_SECONDS))))
+            self._waiting.extend(self._subscription.records(max(0.0, min(left, _WAIT_SECONDS))))
             if left <= 0 and not self._waiting:
                 return None
 
     def commit(self) -> None:
-        """Say that all that was handed on is done, the score in hand, too; return when it is kept.
+        """Commit the position after the last score returned; waits for Kafka's confirmation.
 
-        Without a group there is nothing to keep.
+        Does nothing without a group.
         """
         self._finish()
-        self._following.commit()
+        self._subscription.commit()
 
     def close(self) -> None:
-        """Keep what is done, without the score in hand, and leave the group."""
-        self._following.close()
+        """Commit the position before the last score returned, unless it is completed, and leave the
+        group.
+        """
+        self._subscription.close()
 
     def _score(self, record: ConsumerRecord) -> Score | None:
-        """The score in a record, None if it is to be dropped; raises BadEvent."""
+        """The score in a record, None for one to be dropped; raises BadEvent."""
         try:
             score = Score.of(record.key, record.value, record.headers)
             with expecting("score"):
-                new = self._seen.add(score.event_id.encode())
+                is_new = self._seen.add(score.event_id.encode())
         except BadEvent as error:
-            if self._following.fresh(record):
+            if self._subscription.is_fresh(record):
                 self._in_hand = record
-                self._tell(record, error)
+                self._report(record, error)
                 self._finish()
             return None
-        if new and self._following.fresh(record):
+        if is_new and self._subscription.is_fresh(record):
             self._in_hand = record
             return score
-        self._following.done(record)
+        self._subscription.mark_done(record)
         return None
 
-    def _tell(self, record: ConsumerRecord, error: BadEvent) -> None:
+    def _report(self, record: ConsumerRecord, error: BadEvent) -> None:
         place = Source(record.topic, record.partition, record.offset)
-        told = BadEvent(f"{place.id}: {error}")
+        placed_error = BadEvent(f"{place.id}: {error}")
         if self._on_bad is None:
-            raise told from error
-        self._on_bad(BadRecord(place, told, Message(record.key, record.value, record.headers)))
+            raise placed_error from error
+        self._on_bad(
+            BadRecord(place, placed_error, Message(record.key, record.value, record.headers))
+        )
 
     def _finish(self) -> None:
-        """The caller has asked for more: what it has got is done."""
+        """Mark the last record returned as done: the caller has asked for the next."""
         if self._in_hand is not None:
-            self._following.done(self._in_hand)
+            self._subscription.mark_done(self._in_hand)
             self._in_hand = None

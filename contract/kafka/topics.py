@@ -1,4 +1,4 @@
-"""Topics on a broker: created, checked, and the commands that create them by hand."""
+"""Creates and checks topics on a broker; has the commands to create them by hand."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from kafka import KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError, for_code
 
 from contract.errors import TopicMissing
-from contract.kafka.clients import arguments, denied, reaching
+from contract.kafka.clients import access_denied, arguments, connecting
 from contract.kafka.connection import Kafka
 from contract.wire.topics import ANSWER_BYTES, Topics, topic_configs
 
 _HIDDEN = 29
-"""Kafka's TOPIC_AUTHORIZATION_FAILED: whether there is such a topic is not ours to know."""
+"""Kafka's TOPIC_AUTHORIZATION_FAILED: we may not know whether the topic exists."""
 
 Descriptions = Mapping[str, Mapping[str, Any]]
-"""Topic -> what Kafka's DescribeTopics answers about it."""
+"""Topic -> Kafka's DescribeTopics response for it."""
 
 
 def ensure(
@@ -30,18 +30,18 @@ def ensure(
     create: bool = True,
     needs: Mapping[str, str] | None = None,
 ) -> None:
-    """Return when all exist, having created those that did not; what is there stays as it is.
+    """Create those of the topics that do not exist; existing topics are not changed.
 
-    `needs` says what a program must be allowed on each topic that it uses ("READ", "WRITE"); the
-    others are then left alone where it may not see them. Raises TopicMissing with the commands to
-    run if one is missing and `create` is off or the broker forbids it, AccessDenied with all rights
-    that lack, and BrokerUnavailable if nobody answers.
+    `needs` maps each topic that the program uses to the right it needs ("READ", "WRITE"); other
+    topics may then be hidden from it. Raises TopicMissing with the commands to run if a topic is
+    missing and `create` is off or the broker refuses, AccessDenied with all missing rights, and
+    BrokerUnavailable if no broker answers.
     """
     with _administering(kafka) as admin:
         descriptions = _describe(admin, astuple(topics))
         denials = _denials(descriptions, needs or dict.fromkeys(astuple(topics), "DESCRIBE"))
         if denials:
-            raise denied(kafka, f"it may not {' or '.join(denials)}")
+            raise access_denied(kafka, f"it may not {' or '.join(denials)}")
         missing = _missing(descriptions, topics)
         refusals = _create(admin, missing, partitions) if create else dict.fromkeys(missing, "")
     if refusals:
@@ -49,9 +49,9 @@ def ensure(
 
 
 def ensure_scores_topic(kafka: Kafka, topic: str, partitions: int) -> None:
-    """Return when there is such a topic for scores, having created it if there was none.
+    """Create a topic for scores if it does not exist.
 
-    Raises TopicMissing with the command to run if the broker forbids it.
+    Raises TopicMissing with the command to run if the broker refuses.
     """
     missing = {topic: topic_configs(ANSWER_BYTES)}
     with _administering(kafka) as admin:
@@ -62,28 +62,28 @@ def ensure_scores_topic(kafka: Kafka, topic: str, partitions: int) -> None:
 
 
 def check_topics_exist(kafka: Kafka, topics: Sequence[str]) -> None:
-    """Raise TopicMissing that names those of the topics that do not exist."""
+    """Raise TopicMissing with those of the topics that do not exist."""
     with _administering(kafka) as admin:
         descriptions = _describe(admin, topics)
     missing = [topic for topic, answer in descriptions.items() if answer["error_code"]]
     if missing:
         message = (
-            f"Kafka at {kafka} has no topic {', '.join(missing)}. A topic to read must be there. "
-            f"Create it, or mend its name."
+            f"Kafka at {kafka} has no topic {', '.join(missing)}. A topic to read must exist. "
+            f"Create it, or correct its name."
         )
         raise TopicMissing(message)
 
 
 def is_hidden(kafka: Kafka, topic: str) -> bool:
-    """Whether Kafka does not let us know of a topic, be it there or not."""
+    """Whether Kafka hides a topic from us, whether or not it exists."""
     with _administering(kafka) as admin:
         return bool(_describe(admin, [topic])[topic]["error_code"] == _HIDDEN)
 
 
 @contextmanager
 def _administering(kafka: Kafka) -> Iterator[KafkaAdminClient]:
-    """An admin client for as long as the block runs."""
-    with reaching(kafka):
+    """An admin client, closed at the end."""
+    with connecting(kafka):
         admin = KafkaAdminClient(**arguments(kafka))
         try:
             yield admin
@@ -96,7 +96,7 @@ def _describe(admin: KafkaAdminClient, topics: Sequence[str]) -> Descriptions:
 
 
 def _denials(descriptions: Descriptions, needs: Mapping[str, str]) -> list[str]:
-    """The rights that we need and do not have; a topic that is not there is another matter."""
+    """The rights that we need but do not have, on topics that are hidden or exist."""
     return [
         f"{operation} {topic}"
         for topic, operation in needs.items()
@@ -121,7 +121,7 @@ def _missing(descriptions: Descriptions, topics: Topics) -> dict[str, dict[str, 
 def _create(
     admin: KafkaAdminClient, missing: Mapping[str, dict[str, str]], partitions: int
 ) -> dict[str, str]:
-    """Create the topics; returns those that the broker refused with its reason."""
+    """Create the topics; returns those that the broker refused, with its reasons."""
     if not missing:
         return {}
     request = {
@@ -153,6 +153,6 @@ def _remedy(
     )
     return (
         f"Kafka at {kafka} has no topic {', '.join(refusals)}, and it may not be created"
-        f"{f' ({reason})' if reason else ''}. All topics must be there. Create them with:"
+        f"{f' ({reason})' if reason else ''}. All topics must exist. Create them with:"
         f"\n{commands}"
     )

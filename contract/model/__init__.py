@@ -1,1 +1,1 @@
-"""Model bundles, and the registry in which their versions lie."""
+"""Model bundles, and the registry of their versions."""

@@ -1,14 +1,14 @@
-"""The bundle: a folder that holds a trained model and everything needed to score with it.
+"""The bundle: a folder with a trained model and everything needed to score with it.
 
-Whoever may write to the registry may have written it. So its files are regular ones, of bounded
-number and size; each is read once, and used only if the bytes that were read have its digest.
+A bundle may come from anyone who can write to the registry. So its files must be regular files of
+limited number and size; each is read once, and used only if the bytes read match its digest.
 
-manifest.json   what it is, and the SHA-256 of every other file
+manifest.json   the description, and the SHA-256 of every other file
 model.onnx      input "X" float32 (N, H, W, C), scaled; output "probabilities" (N, K)
-model.int8.onnx the same in whole numbers of eight bits, if training made it
+model.int8.onnx the same model quantized to 8-bit integers, if training made it
 dml/            the compiled model and its weights, as keras2dml writes them
-golden.npz      some images, the probabilities that any engine must give for them, and their labels
-plots/          pictures of the training
+golden.npz      some images, their labels, and the probabilities that every engine must predict
+plots/          plots of the training
 """
 
 from __future__ import annotations
@@ -40,53 +40,53 @@ GOLDEN = "golden.npz"
 PLOTS = "plots"
 
 FILES = 1_000
-"""Files and folders in a bundle at most."""
+"""Maximum number of files and folders in a bundle."""
 
 FILE_BYTES = 1 << 30
-"""Bytes of a file of a bundle at most."""
+"""Largest file in a bundle, in bytes."""
 
 MANIFEST_BYTES = 1 << 20
 GOLDEN_BYTES = 1 << 28
-"""Of a golden set, unpacked."""
+"""Largest golden set, decompressed."""
 
 
 class Golden(NamedTuple):
-    """Images that were not trained on, and what any engine has to make of them."""
+    """Images not used in training, with the predictions that every engine must reproduce."""
 
     inputs: NDArray[np.uint8]
     """(n, H, W, C)"""
     probabilities: NDArray[np.float32]
     """(n, K)"""
     labels: NDArray[np.int64]
-    """The place of the true class among the bundle's (n)."""
+    """(n,): the index of the true class in the bundle's classes."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder whose files are what its manifest says; made by `load` and `write` only."""
+    """A folder whose files match its manifest; created by `load` and `write` only."""
 
     folder: Path
     manifest: Manifest
     digest: str
-    """SHA-256 of manifest.json, and so of everything: two bundles with one digest are the same."""
+    """SHA-256 of manifest.json; bundles with the same digest are identical."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file, read now; raises BundleError unless they have its digest.
+        """Read a file; raises BundleError unless its bytes match its digest.
 
-        Take them from here rather than open the file, which may be another one by then.
+        Use this rather than opening the file, which may have changed since the bundle was loaded.
         """
         try:
             content = files.read(self.folder / name, FILE_BYTES, follow_links=False)
         except OSError as exc:
-            raise _changed(self.folder, [f"{name} cannot be read ({exc.strerror})"]) from exc
+            raise _mismatch_error(self.folder, [f"{name} cannot be read ({exc.strerror})"]) from exc
         digest = hashlib.sha256(content).hexdigest()
         if digest != self.manifest.files.get(name):
-            raise _changed(self.folder, [_other_digest(name, digest, self.manifest)])
+            raise _mismatch_error(self.folder, [_digest_complaint(name, digest, self.manifest)])
         return content
 
     @property
     def golden(self) -> Golden:
-        """The golden set, read anew; raises BundleError unless it is one for this model."""
+        """The golden set, read from its file; raises BundleError unless it fits this model."""
         classes = len(self.manifest.classes)
         forms = {
             "inputs": Form(np.uint8, (None, *self.manifest.input_shape)),
@@ -94,19 +94,19 @@ class Bundle:
             "labels": Form(np.int64, (None,)),
         }
         try:
-            golden = Golden(**arrays.of_npz(self.read(GOLDEN), forms, GOLDEN_BYTES))
+            golden = Golden(**arrays.read_npz(self.read(GOLDEN), forms, GOLDEN_BYTES))
             _check_golden(golden, classes)
         except ValueError as exc:
             message = (
-                f"{GOLDEN} of the bundle {self.folder} is no golden set: {exc}. It must be as the "
-                f"training of this version writes it. Train again."
+                f"{GOLDEN} of the bundle {self.folder} is no golden set: {exc}. It must be as this "
+                f"version's training writes it. Train again."
             )
             raise BundleError(message) from exc
         return golden
 
     @property
     def plots(self) -> list[Path]:
-        """The pictures, by name; they are kept as they are, and nothing of ours opens them."""
+        """The paths of the plots; they are stored, but never opened."""
         return [self.folder / name for name in self.manifest.files if name.startswith(f"{PLOTS}/")]
 
 
@@ -123,10 +123,11 @@ def write(
     golden: Golden,
     colour: Colour = "refuse",
 ) -> Bundle:
-    """Seal a folder that holds model.onnx and dml/ (and plots/ if any): golden set, then manifest.
+    """Complete a folder that has model.onnx and dml/, and perhaps plots/: write golden set and
+    manifest.
 
-    The manifest comes last and whole, so a folder with a manifest is a complete bundle. Raises
-    BundleError if a part is missing, too large or no regular file.
+    The manifest is written last and atomically, so a folder with a manifest is a complete bundle.
+    Raises BundleError if a part is missing, too large or not a regular file.
     """
     np.savez_compressed(
         folder / GOLDEN,
@@ -153,17 +154,17 @@ def write(
 
 
 def load(folder: Path) -> Bundle:
-    """The bundle in a folder, every file checked against its digest; runs nothing that it holds.
+    """Load a bundle and check every file against its digest; executes nothing in it.
 
-    Raises BundleError if the manifest is missing or not understood, if a file is missing, too many,
-    too large or changed, and if something there is no regular file.
+    Raises BundleError if the manifest is missing or invalid, if a file is missing, unexpected, too
+    large or changed, or if there is anything but regular files.
     """
     try:
         text = files.read(folder / MANIFEST, MANIFEST_BYTES, follow_links=False)
     except OSError as exc:
         message = (
             f"{folder} is no bundle: {MANIFEST} cannot be read ({exc.strerror}). Training writes "
-            f"it last. Train again, or name the folder that holds it."
+            f"it last. Train again, or use the folder that contains it."
         )
         raise BundleError(message) from exc
     manifest = Manifest.of(text, folder)
@@ -184,13 +185,13 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             complaints.append(f"{name} cannot be read ({exc.strerror})")
             continue
         if digest != manifest.files[name]:
-            complaints.append(_other_digest(name, digest, manifest))
+            complaints.append(_digest_complaint(name, digest, manifest))
     needed = {ONNX, GOLDEN} - manifest.files.keys()
     complaints += [f"{name} is not part of it" for name in sorted(needed)]
     if not any(name.startswith(f"{DML}/") for name in manifest.files):
         complaints.append(f"{DML}/ is not part of it")
     if complaints:
-        raise _changed(folder, complaints)
+        raise _mismatch_error(folder, complaints)
 
 
 def _digest(folder: Path, name: str) -> str:
@@ -204,32 +205,33 @@ def _digest(folder: Path, name: str) -> str:
         raise BundleError(message) from exc
 
 
-def _other_digest(name: str, digest: str, manifest: Manifest) -> str:
+def _digest_complaint(name: str, digest: str, manifest: Manifest) -> str:
     return f"{name} has SHA-256 {digest}, not {manifest.files.get(name)}"
 
 
-def _changed(folder: Path, complaints: Sequence[str]) -> BundleError:
+def _mismatch_error(folder: Path, complaints: Sequence[str]) -> BundleError:
     return BundleError(
-        f"The bundle {folder} is not what its manifest says: {'; '.join(complaints)}. A bundle "
-        f"is used only unchanged. Copy it again from where it was made, or train again."
+        f"The bundle {folder} does not match its manifest: {'; '.join(complaints)}. Only an "
+        f"unchanged bundle is used. Copy it again from its origin, or train again."
     )
 
 
 def _names(folder: Path) -> set[str]:
-    """The paths of all files below the folder; raises BundleError if one is no regular file."""
+    """The paths of all files below the folder; raises BundleError if one is not a regular file."""
     try:
         kinds = files.below(folder, FILES)
     except OSError as exc:
         message = (
-            f"The bundle {folder} cannot be read: {exc.strerror}. A bundle has some ten files. "
-            f"Copy it again from where it was made, or train again."
+            f"The bundle {folder} cannot be read: {exc.strerror}. A bundle has about ten files. "
+            f"Copy it again from its origin, or train again."
         )
         raise BundleError(message) from exc
-    strange = [f"{name} is {kind}" for name, kind in sorted(kinds.items()) if kind]
-    if strange:
+    irregular = [f"{name} is {kind}" for name, kind in sorted(kinds.items()) if kind]
+    if irregular:
         message = (
-            f"The bundle {folder} holds what is no regular file: {'; '.join(strange)}. A bundle's "
-            f"files lie in its folder. Put a copy of the file there."
+            f"The bundle {folder} contains something other than regular files: "
+            f"{'; '.join(irregular)}. A bundle's files must be in its folder. Put a copy of the "
+            f"file there."
         )
         raise BundleError(message)
     return set(kinds)
@@ -241,7 +243,7 @@ def _check_golden(golden: Golden, classes: int) -> None:
         message = f"its arrays have {', '.join(map(str, sorted(counts)))} rows"
         raise ValueError(message)
     if not np.isfinite(golden.probabilities).all():
-        message = "it has probabilities that are no numbers"
+        message = "it has probabilities that are not finite"
         raise ValueError(message)
     if golden.labels.min() < 0 or golden.labels.max() >= classes:
         message = f"it has labels beyond its {classes} classes"

@@ -1,4 +1,4 @@
-"""The AsyncAPI document, as one installation's model has it."""
+"""The AsyncAPI document, adapted to an installation's topics and model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ASYNCAPI = Path(__file__).parent.with_name("asyncapi.yaml")
 SCHEMAS = Path(__file__).parent.with_name("schemas")
 
 PREFIX = "digits"
-"""What the document's topics begin with where no installation chose another."""
+"""The topic prefix in the document."""
 
 _INKS = {
     "light": "light ink on dark, like a white digit on black",
@@ -24,7 +24,7 @@ _OTHER = {"light": "dark ink on light", "dark": "light ink on dark", None: "anot
 
 
 def expected(shape: Shape, scaling: Scaling, colour: Colour) -> str:
-    """What images a model expects, in one line for those who send them."""
+    """Describes, for senders, the images that a model expects; one line."""
     height, width, channels = shape
     form = FORMS.get(channels, f"{channels} channels")
     parts = [f"The model expects {height} x {width} pixels, {form}, {_INKS[scaling.ink]}."]
@@ -41,13 +41,13 @@ def expected(shape: Shape, scaling: Scaling, colour: Colour) -> str:
 
 
 USUAL = expected((28, 28, 1), Scaling(1 / 255, 0.0, ink="light"), "refuse")
-"""What the document says as it is here: the model that `digitstream train` makes of the sample."""
+"""The description in the document: that of the model `digitstream train` makes of the sample."""
 
 
 def write(folder: Path, prefix: str, expects: str) -> Path:
     """Write the document and its schemas into a folder; returns the document's file.
 
-    `expects` is what `expected` says of the model. Raises OSError.
+    `expects` is the model's description by `expected`. Raises OSError.
     """
     text = ASYNCAPI.read_text("utf-8").replace(USUAL, expects)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A bundle's manifest: its fields, and the JSON that holds them."""
+"""A bundle's manifest, and its JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from contract.wire.values import fields, strict_json
 from contract.wire.values.times import moment, stamp
 
 FORMAT = 2
-"""The version of the manifest's own form."""
+"""The version of the manifest's format."""
 
 SHA_256 = re.compile(r"[0-9a-f]{64}")
 
@@ -27,10 +27,10 @@ Class = int | str
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle is: images of `input_shape` (H, W, C), one class of `classes` for each.
+    """Describes a bundle, whose model maps images of `input_shape` (H, W, C) to one of `classes`.
 
-    `files` are paths relative to the folder and their SHA-256, `versions` of what made it,
-    `data_sha256` of the data that trained it, `metrics` measured on data that did not.
+    `files` maps paths relative to the folder to their SHA-256, `versions` has the packages that
+    made the bundle, `data_sha256` is that of the training data, `metrics` are of test data.
     """
 
     name: str
@@ -44,34 +44,34 @@ class Manifest:
     created: datetime
     dtype: str = "uint8"
     colour: Colour = "refuse"
-    """What becomes of a PNG in colours where images have one channel: "convert" makes it grey."""
+    """What to do with a colour PNG if images have one channel: "convert" makes it grey."""
 
     def to_json(self) -> bytes:
-        """The manifest as a file's bytes; what is as usual in a field that may lack is left out."""
+        """The manifest as JSON; optional fields with their default value are left out."""
         body = {"format": FORMAT, **asdict(self), "created": stamp(self.created)}
         if self.colour == "refuse":
             del body["colour"]
         scaling = asdict(self.scaling)
-        usual = {"ink": None, "invert": "never"}
+        defaults = {"ink": None, "invert": "never"}
         body["scaling"] = {
-            name: value for name, value in scaling.items() if (name, value) not in usual.items()
+            name: value for name, value in scaling.items() if (name, value) not in defaults.items()
         }
         return (json.dumps(body, indent=2) + "\n").encode()
 
     @classmethod
     def of(cls, text: bytes, folder: Path) -> Manifest:
-        """The manifest in a file's bytes; raises BundleError that lists every field that is wrong.
+        """The manifest in JSON; raises BundleError that lists all invalid fields.
 
-        `folder` is for the error's words.
+        `folder` appears in the error message.
         """
         try:
             body = strict_json.loads(text)
         except ValueError as exc:
-            raise _refused(folder, [f"it is no JSON ({exc})"]) from exc
+            raise _manifest_error(folder, [f"it is not JSON ({exc})"]) from exc
         if not isinstance(body, dict):
-            raise _refused(folder, ["it is no JSON object"])
+            raise _manifest_error(folder, ["it is not a JSON object"])
         if body.pop("format", None) != FORMAT:
-            raise _refused(folder, [f"its format is not {FORMAT}, the only one known"])
+            raise _manifest_error(folder, [f"its format is not {FORMAT}, the only supported one"])
         complaints = [f"{name} is missing" for name in FIELDS.keys() - OPTIONAL - body.keys()]
         complaints += [f"{name} is unknown" for name in body.keys() - FIELDS.keys()]
         complaints += [
@@ -80,7 +80,7 @@ class Manifest:
             if name in body and not valid(body[name])
         ]
         if complaints:
-            raise _refused(folder, sorted(complaints))
+            raise _manifest_error(folder, sorted(complaints))
         return cls(
             **body
             | {
@@ -92,10 +92,10 @@ class Manifest:
         )
 
 
-def _refused(folder: Path, complaints: list[str]) -> BundleError:
+def _manifest_error(folder: Path, complaints: list[str]) -> BundleError:
     return BundleError(
-        f"The manifest of {folder} is not understood: {'; '.join(complaints)}. It must be as the "
-        f"training of this version writes it. Copy the bundle again, or train again."
+        f"The manifest of {folder} is invalid: {'; '.join(complaints)}. It must be as this "
+        f"version's training writes it. Copy the bundle again, or train again."
     )
 
 
@@ -104,7 +104,7 @@ def _is_count(value: object) -> bool:
 
 
 def _is_class(value: object) -> bool:
-    """Whether a score may have it as its prediction."""
+    """Whether a score may have this prediction."""
     if isinstance(value, str):
         return not any("\ud800" <= letter <= "\udfff" for letter in value)
     return type(value) is int and -fields.LARGEST - 1 <= value <= fields.LARGEST
@@ -125,8 +125,8 @@ def _is_digest(value: object) -> bool:
     return isinstance(value, str) and SHA_256.fullmatch(value) is not None
 
 
-def _stays_inside(name: str) -> bool:
-    """A plain relative path: the folder's own, written in the one way that we write it."""
+def _is_inside(name: str) -> bool:
+    """Whether this is a relative path within the folder, in normal form."""
     path = PurePosixPath(name)
     return not (path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name) and (
         str(path) == name != "."
@@ -151,7 +151,7 @@ def _is_scaling(value: object) -> bool:
 
 
 OPTIONAL = {"colour"}
-"""Fields that a manifest may lack: it is as usual then."""
+"""Fields that a manifest may lack; their default then applies."""
 
 FIELDS: dict[str, Callable[[Any], bool]] = {
     "name": lambda value: isinstance(value, str) and value != "",
@@ -162,7 +162,7 @@ FIELDS: dict[str, Callable[[Any], bool]] = {
         isinstance(value, list) and all(map(_is_class, value)) and len(set(value)) == len(value) > 1
     ),
     "scaling": _is_scaling,
-    "files": lambda value: _is_map(value, _is_digest) and all(map(_stays_inside, value)),
+    "files": lambda value: _is_map(value, _is_digest) and all(map(_is_inside, value)),
     "versions": lambda value: _is_map(value, lambda version: isinstance(version, str)),
     "data_sha256": _is_digest,
     "metrics": lambda value: _is_map(value, _is_finite),

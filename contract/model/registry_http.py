@@ -1,7 +1,7 @@
-"""What a registry's server may take of us: time for an answer, and bytes of one.
+"""Limits on the time and size of an MLflow server's answers.
 
-MLflow's client bounds the time of each read alone: a server that sends a byte now and then, or ever
-more of them, would be waited for for ever.
+MLflow's client only limits the time of each read: it would wait forever for a server that sends a
+byte now and then, or that never stops sending.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from contract.model.bundle import FILE_BYTES
 
 ANSWER_SECONDS, FILE_SECONDS = 30.0, 1800.0
-"""For an answer from the request on, and for a file of a bundle."""
+"""Timeouts for an answer, from the request on, and for a file of a bundle."""
 
 ANSWER_BYTES = 64 << 20
-"""Of an answer; a file of a bundle may have FILE_BYTES."""
+"""Largest answer; a file of a bundle may have FILE_BYTES."""
 
 _FILES = "mlflow-artifacts/artifacts/"
 
 
 class _Expiring:
-    """A connection that is cut when an answer takes longer than it may."""
+    """A connection that is closed when an answer takes too long."""
 
     sock: socket.socket | None
     _socket: socket.socket | None = None
@@ -43,18 +43,18 @@ class _Expiring:
 
     def connect(self) -> None:
         super().connect()  # type: ignore[misc]
-        self._socket = self.sock  # with TLS another than before
+        self._socket = self.sock  # with TLS, this differs from _new_conn's
 
     def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = Timer(FILE_SECONDS if _FILES in url else ANSWER_SECONDS, self._cut)
+        self._timer = Timer(FILE_SECONDS if _FILES in url else ANSWER_SECONDS, self._close_socket)
         self._timer.daemon = True
         self._timer.start()
         super().request(method, url, *args, **kwargs)  # type: ignore[misc]
 
-    def _cut(self) -> None:
-        with suppress(OSError):  # it is closed
+    def _close_socket(self) -> None:
+        with suppress(OSError):  # already closed
             if self._socket is not None:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -75,8 +75,8 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
-class _Bounded(request_utils.TCPKeepAliveHTTPAdapter):  # type: ignore[misc]
-    """MLflow's own way to a server, within the bounds."""
+class _LimitedAdapter(request_utils.TCPKeepAliveHTTPAdapter):  # type: ignore[misc]
+    """MLflow's HTTP adapter with limits."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -85,11 +85,11 @@ class _Bounded(request_utils.TCPKeepAliveHTTPAdapter):  # type: ignore[misc]
     def build_response(self, req: PreparedRequest, resp: Any) -> Response:
         response: Response = super().build_response(req, resp)
         limit = FILE_BYTES if _FILES in (req.url or "") else ANSWER_BYTES
-        response.iter_content = _within(limit, response)  # type: ignore[method-assign]
+        response.iter_content = _limited(limit, response)  # type: ignore[method-assign]
         return response
 
 
-def _within(limit: int, response: Response) -> Callable[..., Iterator[Any]]:
+def _limited(limit: int, response: Response) -> Callable[..., Iterator[Any]]:
     """A response's `iter_content` that raises RequestException for more bytes than the limit."""
     content = response.iter_content
 
@@ -106,10 +106,10 @@ def _within(limit: int, response: Response) -> Callable[..., Iterator[Any]]:
     return iter_content
 
 
-def bound() -> None:
-    """Let MLflow's client ask servers within the bounds, four times at most."""
+def limit_requests() -> None:
+    """Apply the limits to MLflow's client, with at most four attempts per request."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # 14 s, not four minutes
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # of a server that is silent
-    # Or a server tells us for how many hours to wait.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")  # if a server sends nothing
+    # Otherwise a server could make us wait for hours.
     os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
-    request_utils.TCPKeepAliveHTTPAdapter = _Bounded
+    request_utils.TCPKeepAliveHTTPAdapter = _LimitedAdapter

@@ -1,4 +1,4 @@
-"""What a run of MLflow keeps of a training."""
+"""Writes a training to a run of MLflow."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ PLOTS = "plots"
 _ID = re.compile(r"[0-9a-f]{32}")
 
 TEST = "test_"
-"""How the names of a bundle's own metrics begin."""
+"""Prefix of the names of a bundle's own metrics."""
 
 METRICS_A_CALL = 1000
-"""As many metrics as MLflow takes at once."""
+"""Maximum number of metrics that MLflow accepts in a call."""
 
 
 def check_listing(client: Any, run: str) -> None:
-    """Raise RegistryUnavailable if a server has more for a run's bundle than a bundle may hold."""
+    """Raise RegistryUnavailable if a server lists more for a run's bundle than a bundle may
+    have.
+    """
     count, pending = 0, [BUNDLE]
     while pending:
         for entry in client.list_artifacts(run, pending.pop()):
             count += 1
             if count > FILES or (entry.file_size or 0) > FILE_BYTES:
                 message = (
-                    f"The registry's bundle of run {run} is not fetched: it is larger than a "
+                    f"The registry's bundle of run {run} was not fetched: it is larger than a "
                     f"bundle may be, {FILES:,} files of {FILE_BYTES:,} bytes. Train again, or "
                     f"choose another version with `digitstream models promote VERSION`."
                 )
@@ -47,8 +49,8 @@ def log(
     parameters: Mapping[str, object],
     history: Sequence[Mapping[str, float]],
 ) -> None:
-    """Keep the bundle, its plots, the parameters and the metrics: those of the training step by
-    step, and the bundle's own, on images held out, once, as `test_NAME` at the last step.
+    """Log the bundle, its plots, the parameters and the metrics: those of the training at each
+    step, and the bundle's own, on test images, as `test_NAME` at the last step.
     """
     from mlflow.entities import Metric, Param  # noqa: PLC0415  (see Registry._client)
 
@@ -73,5 +75,5 @@ def log(
 
 
 def is_named(run: object) -> bool:
-    """Whether this is the id of a run, as MLflow makes them; it becomes the name of a folder."""
+    """Whether this is a run id as MLflow makes them; it is used as the name of a folder."""
     return isinstance(run, str) and _ID.fullmatch(run) is not None

@@ -1,4 +1,4 @@
-"""The one place that scales pixels to features."""
+"""Scaling of pixels to features, and inversion of images."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Pixels = NDArray[np.uint8]
 Ink = Literal["light", "dark"]
 
 
-_ALIKE = 0.95
-"""Share of the training images from which on all are said to have one ink."""
+_UNIFORM = 0.95
+"""Minimum share of the training images with the same ink for all to count as having that ink."""
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """`feature = pixel * scale + minimum`: scikit-learn's MinMaxScaler over all pixels as one.
+    """`feature = pixel * scale + minimum`: scikit-learn's MinMaxScaler with one range for all
+    pixels.
 
-    One range for all of a sensor's pixels: a border pixel that never lit up in training has no
-    range of its own and must not blow up when it does.
+    A range per pixel would fail for border pixels, which never light up in training but may later.
 
-    `ink` is what the training images had, light on dark or dark on light; None is not known, or
-    both. With `invert` "auto" each image of the other ink is inverted before it is scaled.
+    `ink` is that of the training images, light on dark or dark on light; None if unknown or mixed.
+    With `invert` "auto" each image of the other ink is inverted before it is scaled.
     """
 
     scale: float
@@ -37,8 +37,8 @@ class Scaling:
 
     @classmethod
     def fit(cls, pixels: Pixels, invert: Invert = "never") -> Scaling:
-        """The constants that map the pixels (N, H, W, C) onto [0, 1]; to invert, the ink is that of
-        most images.
+        """The scaling that maps the pixels (N, H, W, C) onto [0, 1]. With `invert` "auto", the ink
+        is that of most images.
         """
         from sklearn.preprocessing import MinMaxScaler  # noqa: PLC0415  (streaming scales too, without scikit-learn)
 
@@ -46,34 +46,34 @@ class Scaling:
         scaler = MinMaxScaler().fit(extremes)
         dark = float(is_dark_on_light(pixels).mean())
         ink: Ink = "dark" if dark > 0.5 else "light"
-        is_one = invert == AUTO or max(dark, 1 - dark) >= _ALIKE
+        is_known = invert == AUTO or max(dark, 1 - dark) >= _UNIFORM
         scaling = cls(scale=float(scaler.scale_[0]), minimum=float(scaler.min_[0]), invert=invert)
-        return replace(scaling, ink=ink) if is_one else scaling
+        return replace(scaling, ink=ink) if is_known else scaling
 
     def apply(self, pixels: Pixels) -> NDArray[np.float32]:
         """Pixels (N, H, W, C) as float32 features of the same shape and order."""
-        features = self._of_one_ink(pixels).astype(np.float32)
+        features = self._inverted(pixels).astype(np.float32)
         features *= np.float32(self.scale)
         features += np.float32(self.minimum)
         return features
 
-    def _of_one_ink(self, pixels: Pixels) -> Pixels:
+    def _inverted(self, pixels: Pixels) -> Pixels:
         if self.invert != AUTO or not pixels.size:
             return pixels
-        others = is_dark_on_light(pixels) == (self.ink == "light")
-        if not others.any():
+        is_other_ink = is_dark_on_light(pixels) == (self.ink == "light")
+        if not is_other_ink.any():
             return pixels
-        turned = pixels.copy()
-        turned[others] = 255 - turned[others]
-        return turned
+        inverted = pixels.copy()
+        inverted[is_other_ink] = 255 - inverted[is_other_ink]
+        return inverted
 
 
 def is_dark_on_light(pixels: Pixels) -> NDArray[np.bool_]:
-    """Of each image (N, H, W, C) whether its border is nearer to its lightest value than to its
-    darkest.
+    """Whether each image (N, H, W, C) has a border closer to its lightest value than to its
+    darkest; (N,).
     """
-    rim = np.ones(pixels.shape[1:3], bool)
-    rim[1:-1, 1:-1] = False
-    border = pixels[:, rim].mean((1, 2))
-    lightest, darkest = (pick(pixels, (1, 2, 3)).astype(float) for pick in (np.max, np.min))
+    is_border = np.ones(pixels.shape[1:3], bool)
+    is_border[1:-1, 1:-1] = False
+    border = pixels[:, is_border].mean((1, 2))
+    lightest, darkest = (extreme(pixels, (1, 2, 3)).astype(float) for extreme in (np.max, np.min))
     return np.asarray(border > (lightest + darkest) / 2)

@@ -1,4 +1,4 @@
-"""Libraries that would report to their makers what runs here."""
+"""Turns off the telemetry of libraries."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _VARIABLES = {"MLFLOW_DISABLE_TELEMETRY": "true", "ORT_DISABLE_TELEMETRY": "1"}
 
 
 def disable() -> None:
-    """Keep MLflow and ONNX Runtime from it, before they are imported: they look then."""
+    """Turn off telemetry of MLflow and ONNX Runtime; call it before they are imported."""
     os.environ.update(_VARIABLES)

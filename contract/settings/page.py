@@ -1,4 +1,4 @@
-"""docs/settings.md: every setting. `python -m contract.settings.page` writes it."""
+"""Generates docs/settings.md: `python -m contract.settings.page > docs/settings.md`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from contract.settings.programs import (
     Archiving,
-    Asking,
     History,
     Producing,
+    Querying,
     Rescoring,
     Settings,
     Training,
@@ -21,37 +21,38 @@ PROGRAMS: dict[str, type[Settings]] = {
     "train": Training,
     "produce": Producing,
     "score": Rescoring,
-    "tables, and whatever reads them": History,
+    "tables": History,
     "archive": Archiving,
-    "sql": Asking,
+    "sql": Querying,
 }
 
 _HEAD = """# Settings
 
-Each setting has one name. It is a flag (`--max-latency 500ms`), an environment variable
-(`DIGITSTREAM_MAX_LATENCY=500ms`) and a line of `digitstream.toml` in the working directory
-(`max-latency = "500ms"`). A flag goes before the variable, that before the file, and that before
-the default. The file and the environment may hold settings of any program. Names and values that
-are wrong are told before anything starts, all of them at once. Not every command has a flag for
-every setting: `--help` lists those that it has.
+Each setting has one name, which works as a flag (`--max-latency 500ms`), as an environment variable
+(`DIGITSTREAM_MAX_LATENCY=500ms`) and as a line of `digitstream.toml` in the working directory
+(`max-latency = "500ms"`). A flag overrides the variable, the variable overrides the file, and the
+file overrides the default. The file and the environment may contain settings of any program.
+Unknown names and invalid values are reported before anything starts, all at once. A command has
+flags only for the settings that it uses; `--help` lists them. HOME is the value of `home`, PREFIX
+that of `prefix`.
 """
 
 
 def page() -> Iterator[str]:
-    """The page's lines."""
+    """The lines of the page."""
     yield from _HEAD.splitlines()
     above: dict[str, Setting] = {}
     for title, kind in PROGRAMS.items():
-        settings = [each for each in settings_of(kind) if above.get(each.name) != each]
+        settings = [setting for setting in settings_of(kind) if above.get(setting.name) != setting]
         yield from ("", f"## {title}", "")
         yield "| setting | what it does | value | default |"
         yield "|---|---|---|---|"
         yield from map(_row, settings)
-        above |= {each.name: each for each in settings}
+        above |= {setting.name: setting for setting in settings}
 
 
 def _row(setting: Setting) -> str:
-    default = setting.shown_default
+    default = setting.default_text
     is_value = setting.default not in (None, "")
     cells = (
         f"`{setting.key}`",

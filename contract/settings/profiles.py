@@ -1,4 +1,4 @@
-"""Profiles: tables of digitstream.toml that say where a Kafka is and how it is reached.
+"""Connection profiles: tables of digitstream.toml with a Kafka cluster's addresses, TLS and login.
 
 kafka-profile = "work"
 
@@ -49,31 +49,31 @@ KEYS = (
     "ssl-check-hostname",
 )
 INLINE = ("sasl-password", "ssl-key-password")
-"""What nobody may write into a file of settings."""
+"""Secrets, which must not be written into a file of settings."""
 
 SECRET_BYTES = 1 << 16
-"""Of a file with a password at most."""
+"""Largest file with a password."""
 
 Tables = Mapping[str, object]
-"""Profiles by name, as TOML has them."""
+"""Profiles by name, as parsed from TOML."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """A Kafka and the way to it; `servers` is None if the table does not say."""
+    """A Kafka cluster's addresses and security; `servers` is None if the table has none."""
 
     servers: str | None
     security: Security
 
 
 def read(name: str, tables: Tables, environ: Mapping[str, str], now: datetime) -> Profile:
-    """The profile of that name. Raises SettingsError with all that is wrong with it."""
+    """The profile of that name. Raises SettingsError that lists everything wrong with it."""
     if name not in tables:
         near = difflib.get_close_matches(name, tables, n=1, cutoff=0)
-        there = f"the nearest is {near[0]}" if near else "there is none at all"
+        hint = f"the nearest is {near[0]}" if near else "there are no profiles"
         message = (
-            f"kafka-profile is {name!r}, but no table [kafka.{name}] describes it; {there}. Write "
-            f"one into digitstream.toml, or choose one that is there."
+            f"kafka-profile is {name!r}, but no table [kafka.{name}] describes it; {hint}. Add "
+            f"it to digitstream.toml, or use an existing profile."
         )
         raise SettingsError(message)
     table = _Table(f"[kafka.{name}]", tables[name], environ)
@@ -85,33 +85,33 @@ def read(name: str, tables: Tables, environ: Mapping[str, str], now: datetime) -
 
 @dataclass
 class _Table:
-    """One table while it is read; a complaint names a value only where it cannot be secret."""
+    """A table being read; complaints quote a value only where it cannot be a secret."""
 
     title: str
-    given: Any
+    entries: Any
     environ: Mapping[str, str]
     complaints: list[str] = field(default_factory=list)
 
     def profile(self, now: datetime) -> Profile:
-        if not isinstance(self.given, dict):
+        if not isinstance(self.entries, dict):
             self.complaints.append(f"{self.title} must be a table of settings")
-            self.given = {}
-        self.given = {key.replace("_", "-"): value for key, value in self.given.items()}
-        self._names()
+            self.entries = {}
+        self.entries = {key.replace("_", "-"): value for key, value in self.entries.items()}
+        self._check_names()
         protocol: Protocol = self._one_of("security-protocol", get_args(Protocol), "PLAINTEXT")
-        flag = self.given.get("ssl-check-hostname", True)
-        if not isinstance(flag, bool):
+        check_hostname = self.entries.get("ssl-check-hostname", True)
+        if not isinstance(check_hostname, bool):
             self._complain("ssl-check-hostname must be true or false")
-        sasl = self._applies("sasl-", protocol.startswith("SASL"), protocol)
+        has_login = self._applies("sasl-", protocol.startswith("SASL"), protocol)
         security = Security(
             protocol,
-            self._login() if sasl else None,
+            self._login() if has_login else None,
             self._file("ssl-cafile"),
             self._certificate(now),
-            flag is not False,
+            check_hostname is not False,
         )
         if self._applies("ssl-", security.encrypted, protocol) and not self.complaints:
-            self._try(security)
+            self._check_usable(security)
         servers = self._text("bootstrap-servers")
         if servers is not None:
             try:
@@ -120,26 +120,28 @@ class _Table:
                 self._complain(f"bootstrap-servers is {servers!r}, but must be {exc}")
         return Profile(servers, security)
 
-    def _names(self) -> None:
-        for key in self.given:
+    def _check_names(self) -> None:
+        for key in self.entries:
             if key in INLINE:
                 self._complain(
-                    f"{key} must not be written here, where others read it. Put it into a file "
-                    f"that only you may read and name that with {key}-file, or name a variable "
-                    f"with {key}-env"
+                    f"{key} must not be written here, where others may read it. Put it into a file "
+                    f"that only you can read and set {key}-file to its path, or put it into an "
+                    f"environment variable and set {key}-env to its name"
                 )
             elif key not in KEYS:
                 near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0)[0]
                 self._complain(f"{key} is no setting; the nearest is {near}")
 
-    def _applies(self, prefix: str, wanted: bool, protocol: str) -> bool:
-        """Whether the keys with this prefix count; they must not be there if they do not."""
-        there = [key for key in self.given if key in KEYS and key.startswith(prefix)]
-        if self.given.get("security-protocol", protocol) != protocol:
-            return bool(there)
-        if there and not wanted:
-            self._complain(f"{', '.join(there)} mean nothing with security-protocol {protocol}")
-        return wanted
+    def _applies(self, prefix: str, is_needed: bool, protocol: str) -> bool:
+        """Whether keys with this prefix are used; complains about them if the protocol needs
+        none.
+        """
+        keys = [key for key in self.entries if key in KEYS and key.startswith(prefix)]
+        if self.entries.get("security-protocol", protocol) != protocol:
+            return bool(keys)
+        if keys and not is_needed:
+            self._complain(f"{', '.join(keys)} must be left out with security-protocol {protocol}")
+        return is_needed
 
     def _login(self) -> Login:
         mechanism: Mechanism = self._one_of("sasl-mechanism", get_args(Mechanism), None)
@@ -156,30 +158,30 @@ class _Table:
         password = self._secret("ssl-key-password")
         if chain is None:
             if key is not None or password is not None:
-                self._complain("ssl-certfile is missing, whose key is given")
+                self._complain("ssl-certfile is missing, but its key is set")
             return None
         fault = invalidity(chain, now)
         if fault is not None:
             self._complain(f"{chain} (ssl-certfile) {fault}")
         return Certificate(chain, key, password)
 
-    def _try(self, security: Security) -> None:
+    def _check_usable(self, security: Security) -> None:
         try:
             security.context()
         except (OSError, ValueError) as exc:
-            files = [f"{key} {self.given[key]}" for key in KEYS[6:9] if key in self.given]
+            files = [f"{key} {self.entries[key]}" for key in KEYS[6:9] if key in self.entries]
             reason = getattr(exc, "reason", None) or exc
             self._complain(
-                f"{', '.join(files)} cannot be used ({reason}). They must be PEM files: of whom we "
-                f"trust, of our certificate's chain, and of the key that belongs to it, with its "
-                f"password if it has one"
+                f"{', '.join(files)} cannot be used ({reason}). They must be PEM files: the "
+                f"trusted authorities, our certificate chain, and the private key that belongs to "
+                f"it, with its password if it has one"
             )
 
     def _secret(self, name: str) -> Secret | None:
-        """What `name-file` holds or the variable that `name-env` names, one line."""
+        """The line in the file `name-file`, or in the environment variable `name-env`."""
         file, variable = self._file(f"{name}-file"), self._text(f"{name}-env")
         if file is not None and variable is not None:
-            self._complain(f"{name}-file and {name}-env are both given; leave one out")
+            self._complain(f"{name}-file and {name}-env are both set; remove one of them")
         text = None
         if file is not None:
             try:
@@ -190,11 +192,13 @@ class _Table:
         elif variable is not None:
             text = self.environ.get(variable)
             if text is None:
-                self._complain(f"{name}-env names {variable}, but there is no such variable")
+                self._complain(
+                    f"{name}-env is {variable}, but this environment variable is not set"
+                )
                 return Secret("")
         if text is not None and (not text or not text.isprintable()):
             where = f"file {file}" if file is not None else f"env {variable}"
-            self._complain(f"{name}-{where} must hold one line that is not empty")
+            self._complain(f"{name}-{where} must contain one line that is not empty")
         return None if text is None else Secret(text)
 
     def _file(self, key: str) -> Path | None:
@@ -208,28 +212,28 @@ class _Table:
             self._complain(f"{key} is {text!r}, but must be {exc}")
             return None
         except OSError as exc:
-            absent = isinstance(exc, FileNotFoundError | NotADirectoryError)
-            why = "there is no such file" if absent else exc.strerror
-            self._complain(f"{key} is {text!r}, but {why}")
+            is_missing = isinstance(exc, FileNotFoundError | NotADirectoryError)
+            reason = "there is no such file" if is_missing else exc.strerror
+            self._complain(f"{key} is {text!r}, but {reason}")
             return None
         return file
 
     def _text(self, key: str) -> str | None:
-        value = self.given.get(key)
+        value = self.entries.get(key)
         if value is not None and (not isinstance(value, str) or not value.strip() or "\0" in value):
             self._complain(f"{key} must be a text that is not empty")
             return None
         return value
 
     def _one_of(self, key: str, names: tuple[str, ...], default: str | None) -> Any:
-        value = self.given.get(key, default)
+        value = self.entries.get(key, default)
         if value not in names:
-            said = f"is {value!r}" if key in self.given else "is missing"
-            self._complain(f"{key} {said}, but must be {' or '.join(names)}")
+            fact = f"is {value!r}" if key in self.entries else "is missing"
+            self._complain(f"{key} {fact}, but must be {' or '.join(names)}")
             return names[0]
         return value
 
-    def _complain(self, what: str) -> None:
-        complaint = f"{what} (in {self.title})"
+    def _complain(self, fault: str) -> None:
+        complaint = f"{fault} (in {self.title})"
         if complaint not in self.complaints:
             self.complaints.append(complaint)

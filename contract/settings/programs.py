@@ -1,7 +1,7 @@
 """The settings of each program, whose defaults suit a laptop.
 
-One line here is all there is of a setting: `contract.settings.sources` reads its flag, its variable
-and its line in digitstream.toml, and docs/settings.md lists it.
+A setting is declared here and nowhere else: `contract.settings.sources` reads its flag, its
+variable and its line in digitstream.toml, and docs/settings.md lists it.
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """What every program of an installation shares."""
+    """The settings that all programs share."""
 
-    home: Path = setting(Path(".digitstream"), rules.path, "Folder of all that digitstream keeps.")
+    home: Path = setting(Path(".digitstream"), rules.path, "Folder for all data of digitstream.")
     bootstrap_servers: str | None = setting(
         None,
         rules.servers,
-        "An existing Kafka, host:port, several with commas.",
-        unset="the embedded one",
+        "Addresses of an existing Kafka cluster, HOST:PORT,...",
+        unset="the embedded broker",
     )
     kafka_profile: str | None = setting(
         None,
         rules.profile,
-        "NAME of the table [kafka.NAME] in digitstream.toml, or in HOME/profiles.toml, that says "
-        "where Kafka is and who we are.",
+        "Name of a connection profile: the table [kafka.NAME] in digitstream.toml or in "
+        "HOME/profiles.toml, with addresses, TLS and login.",
     )
     security: Security | None = None
-    """What the profile says; None is without any protection."""
-    master: str = setting("local[*,4]", rules.text, "Spark's master, like spark://HOST:PORT.")
+    """TLS and login, from the profile; None for plaintext without a login."""
+    master: str = setting("local[*,4]", rules.text, "Spark master URL, like spark://HOST:PORT.")
     spark_secret_file: Path | None = setting(
         None,
         rules.existing_file,
-        "File with the secret of the master's cluster: Spark's connections are then authenticated "
-        "and encrypted.",
+        "File with the Spark cluster's secret. If set, Spark's connections are authenticated and "
+        "encrypted.",
     )
-    prefix: str = setting("digits", rules.prefix, "What the topics' names begin with.")
-    partitions: int = setting(2, whole(1, 10_000), "Partitions of each topic that is created.")
-    model: str = setting("digits", rules.model, "The model's name in the registry.")
+    prefix: str = setting("digits", rules.prefix, "Prefix of all topic names.")
+    partitions: int = setting(2, whole(1, 10_000), "Number of partitions of each new topic.")
+    model: str = setting("digits", rules.model, "Name of the model in the registry.")
     tracking_uri: str | None = setting(
         None,
         rules.tracking_uri,
-        "The registry: http://HOST:PORT of an MLflow server, or sqlite:///FILE.",
+        "MLflow registry: http://HOST:PORT of a server, or sqlite:///FILE.",
         unset="a SQLite file in HOME",
     )
     data: str = setting(
         SAMPLE,
         rules.folder,
-        '"sample" (10,000 digits of MNIST), a folder of IDX files, or one with a folder of PNGs '
-        "for each label.",
+        'Images to use: "sample" (10,000 MNIST digits), a folder of IDX files, or a folder with '
+        "one subfolder of PNGs per label.",
     )
     seed: int = setting(28, rules.seed, "Seed for all random choices.")
 
@@ -75,26 +75,26 @@ class Settings:
 
     @property
     def registry(self) -> Registry:
-        """The registry of the model's versions; a new object that asks nothing yet."""
-        # Images and NumPy come with it, which settings do not need.
+        """The registry of the model's versions; a new object that has not connected yet."""
+        # It imports NumPy, which settings do not need.
         from contract.model.registry import Registry  # noqa: PLC0415
 
         home = self.home.resolve()
-        own = f"sqlite:///{(home / 'mlflow.db').as_posix()}"
-        return Registry(self.tracking_uri or own, home / "mlartifacts", self.model)
+        local = f"sqlite:///{(home / 'mlflow.db').as_posix()}"
+        return Registry(self.tracking_uri or local, home / "mlartifacts", self.model)
 
     @property
     def kafka(self) -> Kafka:
-        """Kafka, and the way to it; raises BrokerUnavailable if it was left to the embedded broker.
+        """Kafka's address and security; raises BrokerUnavailable if no address is set.
 
-        The front door puts the embedded broker's address in before it starts a program.
+        The command line fills in the embedded broker's address before it starts a program.
         """
         from contract.kafka.connection import Kafka, Security  # noqa: PLC0415  (it needs OpenSSL)
 
         if self.bootstrap_servers is None:
             message = (
-                "No Kafka is named. A program needs one. Give --bootstrap-servers, or start the "
-                "embedded one with `digitstream broker start`."
+                "No Kafka address is set. A program needs one. Set --bootstrap-servers, or start "
+                "the embedded broker with `digitstream broker start`."
             )
             raise BrokerUnavailable(message)
         return Kafka(self.bootstrap_servers, self.security or Security())
@@ -102,194 +102,197 @@ class Settings:
 
 @dataclass(frozen=True)
 class Producing(Settings):
-    """What the simulated devices do."""
+    """Settings of the simulated devices."""
 
-    count: int = setting(10_000, whole(1), "Readings to send.")
-    rate: float = setting(inf, rules.rate, "Readings a second, or max.")
-    devices: int = setting(50, whole(1, 1_000_000), "Simulated devices.")
+    count: int = setting(10_000, whole(1), "Number of readings to send.")
+    rate: float = setting(inf, rules.rate, "Readings per second, or max.")
+    devices: int = setting(50, whole(1, 1_000_000), "Number of simulated devices.")
     payload: Payload = setting(
-        "raw", one_of(get_args(Payload)), "How images are sent: raw, png or json."
+        "raw", one_of(get_args(Payload)), "Encoding of the images: raw, png or json."
     )
     faults: str = setting(
         "",
         rules.any_text,
-        "Share of the readings that is faulty on purpose, like 1%, or KIND=SHARE,... of the kinds "
+        "Share of deliberately faulty readings, like 1%, or KIND=SHARE,... with the kinds "
         "malformed, wrong-shape, empty, oversized, not-an-image, bad-headers and duplicate.",
     )
-    clock_skew: float = setting(
-        0.002, rules.seconds, "How far devices' clocks are off at most, like 7h."
-    )
-    label_delay: float = setting(5.0, rules.seconds, "Time from a reading to its label, like 2m.")
+    clock_skew: float = setting(0.002, rules.seconds, "Largest error of a device's clock, like 7h.")
+    label_delay: float = setting(5.0, rules.seconds, "Delay of a label after its reading, like 2m.")
 
 
 @dataclass(frozen=True)
 class Scoring(Settings):
-    """What the scoring query does."""
+    """Settings of the scoring query."""
 
     engine: EngineChoice = setting(
         AUTO,
         one_of(get_args(EngineChoice)),
-        "What runs the model: onnx, openvino, openvino-int8, systemds, or auto, the fastest that "
-        "gives the golden set its classes.",
+        "Runtime for the model: onnx, openvino, openvino-int8, systemds, or auto, the fastest that "
+        "predicts the golden set's classes.",
     )
-    max_offsets_per_trigger: int = setting(5_000, whole(1), "Readings in a micro-batch at most.")
+    max_offsets_per_trigger: int = setting(5_000, whole(1), "Maximum readings per micro-batch.")
     max_latency: float | None = setting(
         None,
         rules.positive_seconds,
         "Longest wait for a score, like 500ms, if micro-batches keep up.",
     )
-    trigger: float = setting(0.0, rules.seconds, "Time from one micro-batch to the next, like 1s.")
-    available_now: bool = setting(False, rules.flag, "Score what is there, then end.")
+    trigger: float = setting(0.0, rules.seconds, "Interval between micro-batches, like 1s.")
+    available_now: bool = setting(False, rules.flag, "Score all stored readings, then exit.")
     from_timestamp: datetime | None = setting(
         None,
         rules.time,
-        "Begin with the first reading that Kafka stored then or later, like 2026-01-31T09:15:00Z: "
-        "for a query that is new, or with --topic.",
-        unset="the oldest",
+        "Start at the first reading that Kafka stored at or after this time, like "
+        "2026-01-31T09:15:00Z. Only for a new query, or with --topic.",
+        unset="the oldest reading",
     )
     skip_lost: bool = setting(
         False,
         rules.flag,
-        "Go on without the readings that Kafka forgot before they were answered.",
+        "Continue even if Kafka deleted readings that had no answer yet.",
     )
     subscribe: str = setting(
         "",
         rules.topics,
-        "Topics of readings, TOPIC,...",
+        "Input topics with readings, TOPIC,...",
         unset="PREFIX.readings",
     )
-    name: str = setting("scoring", rules.query, "Name of the scoring query, and of its checkpoint.")
+    name: str = setting("scoring", rules.query, "Name of the scoring query and of its checkpoint.")
     canary: float = setting(
-        0.0, rules.share, "Share of the devices that the challenger answers, like 10%."
+        0.0,
+        rules.share,
+        "Share of the devices that the challenger scores, like 10%.",
     )
     shadow: float = setting(
         0.0,
         rules.share,
-        "Share of the readings that the challenger scores besides, to PREFIX.shadow-scores.",
+        "Share of readings that the challenger also scores, to PREFIX.shadow-scores, like 10%.",
     )
     guard_readings: int = setting(
         1_000,
         whole(0),
-        "How many first readings of a new version are scored by the one before it, too; 0 watches "
-        "none.",
+        "Number of readings for which a new version is compared with the previous one; 0 turns "
+        "this guard off.",
     )
     guard_agreement: float = setting(
         0.9,
         rules.share,
-        "Share of these to which both must give one class, or the new version is rolled back.",
+        "Minimum share of these readings for which both versions predict the same class; below it, "
+        "the new version is rolled back.",
     )
     guard_slowness: float = setting(
         3.0,
         rules.factor,
-        "How many times as long as the one before it the new version may take, or it is rolled "
-        "back.",
+        "Maximum scoring time of the new version, as a multiple of the previous one's; above it, "
+        "the new version is rolled back.",
     )
 
     @property
-    def read(self) -> tuple[str, ...]:
-        """The topics of readings, each once."""
-        named = [topic.strip() for topic in self.subscribe.split(",")]
-        return tuple(dict.fromkeys(filter(None, named))) or (self.topics.readings,)
+    def input_topics(self) -> tuple[str, ...]:
+        """The topics of readings, without duplicates."""
+        names = [topic.strip() for topic in self.subscribe.split(",")]
+        return tuple(dict.fromkeys(filter(None, names))) or (self.topics.readings,)
 
     @property
     def checkpoint(self) -> Path:
-        """The folder in which Spark keeps how far the query is."""
+        """The folder of Spark's checkpoint of the query."""
         return self.home.resolve() / "checkpoints" / self.name
 
     @property
-    def known_topics(self) -> tuple[Path, Path]:
-        """The file beside it that says which topics the query has read, and its copy within."""
-        note = self.checkpoint.with_name(f"{self.name}.topics.json")
-        return note, self.checkpoint / "topics.json"
+    def topics_files(self) -> tuple[Path, Path]:
+        """The file that lists the topics the query has read, next to the checkpoint, and its copy
+        inside.
+        """
+        beside = self.checkpoint.with_name(f"{self.name}.topics.json")
+        return beside, self.checkpoint / "topics.json"
 
     @property
     def group(self) -> str:
-        """The consumer group in which Kafka keeps how far the query is."""
+        """The consumer group whose offsets in Kafka follow the query."""
         return f"{self.prefix}-{self.name}"
 
 
 @dataclass(frozen=True)
 class History(Settings):
-    """Where the tables are that hold what went over the topics."""
+    """Where the tables with the archived topics are."""
 
     tables: str | None = setting(
         None,
         rules.address,
-        "Folder of the tables, or its address, hdfs://..., s3a://...",
+        "Folder of the tables: a path, or a URL like hdfs://... or s3a://...",
         unset="HOME/tables",
     )
     packages: str = setting(
         "",
         rules.packages,
-        "What Spark needs besides to reach the tables, as Maven coordinates, "
+        "Additional Maven packages that Spark needs to read and write the tables, "
         "GROUP:ARTIFACT:VERSION,...",
     )
 
     @property
     def address(self) -> str:
-        """The tables' folder as Hadoop names it."""
-        named = self.tables or str(self.home / "tables")
-        if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:/", named):
-            return named.rstrip("/")
-        return f"file:{Path(named).expanduser().resolve().as_posix()}"
+        """The tables' folder as a Hadoop URL."""
+        folder = self.tables or str(self.home / "tables")
+        if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*:/", folder):
+            return folder.rstrip("/")
+        return f"file:{Path(folder).expanduser().resolve().as_posix()}"
 
 
 @dataclass(frozen=True)
-class Asking(History):
-    """How a query of the tables is answered."""
+class Querying(History):
+    """Settings of an SQL query of the tables."""
 
     query_timeout: float = setting(
-        600.0, rules.positive_seconds, "Time that the query may take, like 30s or 1h."
+        600.0, rules.positive_seconds, "Maximum run time of the query, like 30s or 1h."
     )
 
 
 @dataclass(frozen=True)
 class Archiving(History):
-    """How the topics become tables."""
+    """Settings of the query that archives topics in tables."""
 
-    trigger: float = setting(10.0, rules.seconds, "Time from one commit to the next.")
-    batch_records: int = setting(100_000, whole(1), "Records of a topic in a commit at most.")
-    available_now: bool = setting(False, rules.flag, "Archive what is there, then end.")
+    trigger: float = setting(10.0, rules.seconds, "Interval between commits, like 1m.")
+    batch_records: int = setting(100_000, whole(1), "Maximum records per topic and commit.")
+    available_now: bool = setting(False, rules.flag, "Archive all stored records, then exit.")
 
 
 @dataclass(frozen=True)
 class Rescoring(Scoring):
-    """What is scored again, by which version, and where to."""
+    """Settings for scoring past readings again."""
 
     version: str = setting(
         "",
         rules.version,
-        "With --topic: the number of the version that scores.",
+        "With --topic: number of the model version to score with.",
         unset="the champion",
     )
     topic: str = setting(
         "",
         rules.topic,
-        "Score the past once more, to this topic, and end (docs/models.md).",
+        "Score past readings again, write the scores to this topic, then exit (docs/models.md).",
     )
     to_timestamp: datetime | None = setting(
         None,
         rules.time,
-        "With --topic: end before the first reading that Kafka stored then or later.",
-        unset="what is there by now",
+        "With --topic: stop before the first reading that Kafka stored at or after this time.",
+        unset="now",
     )
 
 
 @dataclass(frozen=True)
 class Training(Settings):
-    """How a model is trained."""
+    """Settings of training."""
 
-    epochs: int = setting(4, whole(1), "Passes over the training images.")
-    batch_size: int = setting(100, whole(1), "Images in a training step.")
+    epochs: int = setting(4, whole(1), "Number of passes over the training images.")
+    batch_size: int = setting(100, whole(1), "Number of images in a training step.")
     invert: Invert = setting(
         "never",
         one_of(get_args(Invert)),
-        "auto: the model inverts images of another ink than it was trained on, dark on light for "
-        "light on dark; never: it takes them as they come.",
+        "auto: the model inverts images whose ink differs from its training images, such as dark "
+        "on light instead of light on dark; never: it scores images as they are.",
     )
     colour: Colour = setting(
         "refuse",
         one_of(get_args(Colour)),
-        "convert: a PNG in colours becomes grey, where the model takes grey; refuse: it becomes a "
-        "dead letter.",
+        "What a model for greyscale images does with a colour PNG. convert: it makes the image "
+        "grey; refuse: the reading becomes a dead letter.",
     )

@@ -1,8 +1,7 @@
-"""The rules that values of settings keep to.
+"""Rules for the values of settings.
 
-A rule reads a value from a text or a TOML value, raising ValueError that says what the value must
-be, and writes a value as such a text. Numbers are bounded where a program would fail on them, or
-never end.
+A rule parses a text or a TOML value, raising ValueError with what the value must be, and formats a
+value as text again. Numbers have bounds where larger ones would make a program fail or never end.
 """
 
 from __future__ import annotations
@@ -20,25 +19,24 @@ from urllib.parse import urlsplit
 from contract.wire.values.times import moment, stamp
 
 MOST_SECONDS = 36_500 * 86_400.0
-"""Of a duration: a hundred years. From any clock that is roughly right it leads to a date."""
+"""Largest duration, a hundred years: added to any plausible time, it still gives a valid date."""
 
 _LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How a value is read and written; `must_be` says for a person what it must be."""
+    """How a setting's value is parsed and formatted; `must_be` describes valid values."""
 
     must_be: str
     convert: Callable[[Any], Any]
-    """A value, from a text or a TOML value. Raises ValueError, whose text, where it has one, takes
-    the place of `must_be`."""
+    """Parses a text or a TOML value. Raises ValueError; its message, if any, replaces `must_be`."""
     write: Callable[[Any], str] = str
     metavar: str = "TEXT"
-    """What stands for the value in a command's help."""
+    """Placeholder for the value in a command's help."""
 
     def read(self, value: object) -> Any:
-        """The value; raises ValueError that says what it must be."""
+        """The parsed value; raises ValueError with what it must be."""
         try:
             return self.convert(value)
         except ValueError as exc:
@@ -46,7 +44,7 @@ class Rule:
 
 
 def whole(least: int, most: int = 10**18 - 1) -> Rule:
-    """A whole number within bounds."""
+    """A whole number within bounds, both included."""
     upper = f"{most:,}" if most < 10**17 else "10^18 - 1"
 
     def convert(value: object) -> int:
@@ -54,11 +52,11 @@ def whole(least: int, most: int = 10**18 - 1) -> Rule:
             raise ValueError
         return int(str(value))
 
-    return Rule(f"a whole number from {least} to {upper}", convert, metavar="INTEGER")
+    return Rule(f"a whole number from {least:,} to {upper}", convert, metavar="INTEGER")
 
 
 def matching(pattern: str, must_be: str, metavar: str = "TEXT") -> Rule:
-    """A text that matches a regular expression as a whole."""
+    """A text that matches a regular expression in full."""
 
     def convert(value: object) -> str:
         if re.fullmatch(pattern, str(value)) is None:
@@ -69,30 +67,35 @@ def matching(pattern: str, must_be: str, metavar: str = "TEXT") -> Rule:
 
 
 def one_of(words: tuple[str, ...]) -> Rule:
-    """One of some words."""
+    """One of the given words."""
 
     def convert(value: object) -> str:
         if value not in words:
             raise ValueError
         return str(value)
 
-    return Rule(" or ".join(words), convert)
+    return Rule(_alternatives(words), convert)
+
+
+def _alternatives(words: tuple[str, ...]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def home_expanded(text: str) -> Path:
-    """The path, in which a leading ~ or ~user stands for that user's home; raises ValueError if
-    there is no such user.
+    """The path with a leading ~ or ~user replaced by that user's home; raises ValueError if there
+    is no such user.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as exc:
-        message = f"a path, and {text.partition('/')[0]} is nobody's home"
+        message = f"a path, and {text.partition('/')[0]} is no user's home"
         raise ValueError(message) from exc
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
-        message = "some text"
+        message = "a text that is not empty"
         raise ValueError(message)
     return str(value)
 
@@ -100,7 +103,7 @@ def _text(value: object) -> str:
 def _path(value: object) -> Path:
     file = Path(_text(value))
     if any(len(os.fsencode(part)) > _LONGEST_NAME for part in file.parts):
-        message = f"a path, whose names have {_LONGEST_NAME} bytes at most"
+        message = f"a path whose parts have at most {_LONGEST_NAME} bytes each"
         raise ValueError(message)
     return file
 
@@ -118,15 +121,15 @@ def _address(value: object) -> str:
 
 def _tracking_uri(value: object) -> str:
     uri = _text(value)
-    parts = urlsplit(uri)  # raises ValueError of its own
+    parts = urlsplit(uri)  # may raise ValueError, too
     is_server = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     if not is_server and not (uri.startswith("sqlite:///") and len(uri) > len("sqlite:///")):
         raise ValueError
     return uri
 
 
-def _without_words(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The same, but that what Python says of a value is left to the rule."""
+def _without_message(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same conversion, but its ValueErrors have no message, so that the rule's is used."""
 
     def silent(value: object) -> Any:
         try:
@@ -177,7 +180,7 @@ def _positive_seconds(value: object) -> float:
 
 
 def _write_seconds(duration: float) -> str:
-    """In the largest unit in which it is a whole number, if there is one."""
+    """The duration in the largest unit in which it is a whole number, else in seconds."""
     units = [] if duration == 0 else [*reversed(_UNITS.items())]
     for unit, size in units:
         count = round(duration / size)
@@ -231,24 +234,26 @@ def _flag(value: object) -> bool:
     return words[str(value).lower()]
 
 
-_DURATION = "a time like 500ms, 2s, 5m, 1h, or a number of seconds, 36500d at most"
+_DURATION = "a duration like 500ms, 2s, 5m or 1h, or a number of seconds, at most 36500d"
 
-text = Rule("some text", _text)
-any_text = Rule("some text, or none", str)
+text = Rule("a text that is not empty", _text)
+any_text = Rule("a text", str)
 path = Rule("a path", _path, metavar="PATH")
-existing_file = Rule("a file that is there", _existing_file, metavar="FILE")
-folder = Rule("a folder, or sample", _address, metavar="PATH")
-address = Rule("a path, or an address that Hadoop knows", _address, metavar="PATH")
+existing_file = Rule("an existing file", _existing_file, metavar="FILE")
+folder = Rule("sample, or the path of a folder", _address, metavar="PATH")
+address = Rule("a path, or a URL that Hadoop supports", _address, metavar="PATH")
 tracking_uri = Rule(
-    "a SQLite file like sqlite:////srv/mlflow.db, or the http address of an MLflow server",
-    _without_words(_tracking_uri),
+    "a SQLite URL like sqlite:////srv/mlflow.db, or the http(s) URL of an MLflow server",
+    _without_message(_tracking_uri),
 )
 seconds = Rule(_DURATION, _seconds, _write_seconds, "DURATION")
-positive_seconds = Rule("a time above 0, like 500ms", _positive_seconds, _write_seconds, "DURATION")
+positive_seconds = Rule(
+    "a duration above 0, like 500ms", _positive_seconds, _write_seconds, "DURATION"
+)
 time = Rule("a time like 2026-01-31T09:15:00Z", _moment, stamp, "TIME")
-rate = Rule("a number of readings a second, from 1e-6 on, or max", _rate, _write_rate, "RATE")
-share = Rule("a share like 10% or 0.1, from 0 to 1", _share, _write_share, "SHARE")
-factor = Rule("a number from 1 on, how many times as long", _factor, _write_number, "FLOAT")
+rate = Rule("a number of readings per second, at least 1e-6, or max", _rate, _write_rate, "RATE")
+share = Rule("a share from 0 to 1, like 10% or 0.1", _share, _write_share, "SHARE")
+factor = Rule("a factor of at least 1", _factor, _write_number, "FLOAT")
 flag = Rule("true or false", _flag, lambda value: str(value).lower())
 seed = whole(0, 2**32 - 1)  # what NumPy's and Keras' generators take
 
@@ -256,16 +261,26 @@ _SERVER = r"\s*([\w.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\s*"
 _TOPIC = r"\s*[a-zA-Z0-9._-]{1,249}\s*"
 _COORDINATES = r"[\w.-]+(:[\w.-]+){2,}"
 
-servers = matching(f"{_SERVER}(,{_SERVER})*", "host:port, several with commas", "HOST:PORT,...")
-profile = matching(r"[a-zA-Z0-9_-]{1,100}", "letters, digits, dashes", "NAME")
-prefix = matching(r"[a-zA-Z0-9._-]{1,200}", "letters a-z and A-Z, digits, dots, dashes")
-topic = matching(f"({_TOPIC})?", "a topic", "TOPIC")
-topics = matching(f"({_TOPIC}(,{_TOPIC})*)?", "topics, several with commas", "TOPIC,...")
+servers = matching(
+    f"{_SERVER}(,{_SERVER})*", "HOST:PORT, several separated by commas", "HOST:PORT,..."
+)
+profile = matching(
+    r"[a-zA-Z0-9_-]{1,100}", "letters a-z and A-Z, digits, underscores and dashes", "NAME"
+)
+prefix = matching(
+    r"[a-zA-Z0-9._-]{1,200}", "letters a-z and A-Z, digits, dots, underscores and dashes"
+)
+topic = matching(f"({_TOPIC})?", "the name of a topic", "TOPIC")
+topics = matching(
+    f"({_TOPIC}(,{_TOPIC})*)?", "names of topics, several separated by commas", "TOPIC,..."
+)
 query = matching(
     r"(?!.*\.(?:lock|topics\.json)$)[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99}",
-    "letters a-z and A-Z, digits, dashes and, not at the beginning, dots; .lock and .topics.json "
-    "are the endings of files beside a checkpoint",
+    "letters a-z and A-Z, digits, underscores, dashes and, except at the beginning, dots; it must "
+    "not end in .lock or .topics.json",
 )
 model = matching(r"[^/:.%\"']+", "a name without / : . % or quotes")
-version = matching(r"[0-9]{0,9}", "a number, as `digitstream models list` has it")
-packages = matching(rf"|{_COORDINATES}(,\s*{_COORDINATES})*", "group:artifact:version,...")
+version = matching(r"[0-9]{0,9}", "a version number from `digitstream models list`")
+packages = matching(
+    rf"|{_COORDINATES}(,\s*{_COORDINATES})*", "GROUP:ARTIFACT:VERSION, several separated by commas"
+)

@@ -1,4 +1,4 @@
-"""A setting in one line: from it come its field, its flag, its variable and its line in a file."""
+"""Settings as dataclass fields that carry their rule and help text."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ _KEY = "setting"
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting as its field declares it, and as each source of settings spells it."""
+    """A setting as its field declares it, with its name in each source of settings."""
 
     name: str
     default: Any
     rule: Rule
     help: str
     unset: str
-    """What holds where the default is nothing, in words."""
+    """Describes the default where that is None or an empty text."""
 
     @property
     def flag(self) -> str:
-        """On the command line."""
+        """Its name on the command line."""
         return f"--{self.key}"
 
     @property
     def variable(self) -> str:
-        """In the environment."""
+        """Its name in the environment."""
         return PREFIX + self.name.upper()
 
     @property
     def key(self) -> str:
-        """In digitstream.toml."""
+        """Its name in digitstream.toml."""
         return self.name.replace("_", "-")
 
     @property
-    def shown_default(self) -> str:
-        """The default as a text that the rule reads, or in words."""
+    def default_text(self) -> str:
+        """The default as text: a value that the rule reads, or a description."""
         return self.unset if self.default in (None, "") else self.rule.write(self.default)
 
 
 def setting(default: Any, rule: Rule, help: str, *, unset: str = "none") -> Any:
-    """The field of a setting: its default, the rule of its values, and what it does, in a sentence
-    with its unit. `unset` tells what holds if the default is None or an empty text.
+    """A dataclass field for a setting. `help` says in one sentence what it does, with its unit;
+    `unset` describes the default if that is None or an empty text.
     """
     return field(default=default, metadata={_KEY: (rule, help, unset)})
 
 
 def settings_of(kind: type) -> Iterator[Setting]:
-    """The settings that a class of them declares or inherits."""
+    """The settings that a settings class declares or inherits."""
     for declared in fields(kind):
         if _KEY in declared.metadata:
             yield Setting(declared.name, _default(declared), *declared.metadata[_KEY])

@@ -1,6 +1,7 @@
-"""Settings from flags, then DIGITSTREAM_* variables, then digitstream.toml, then the defaults.
+"""Loads settings from flags, DIGITSTREAM_* variables, digitstream.toml and defaults, in this order
+of precedence.
 
-Only the front door calls this.
+Only the command line calls this.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from contract.settings import profiles
 from contract.settings.profiles import Tables
 from contract.settings.programs import (
     Archiving,
-    Asking,
     Producing,
+    Querying,
     Rescoring,
     Settings,
     Training,
@@ -31,18 +32,18 @@ S = TypeVar("S", bound=Settings)
 
 FILE = Path("digitstream.toml")
 FILE_BYTES = 1 << 20
-"""Of a file of settings at most."""
+"""Largest file of settings."""
 
 PROFILES = "profiles.toml"
-"""In HOME: what `digitstream broker start --secure` writes."""
+"""The file in HOME that `digitstream broker start --secure` writes."""
 
 
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
-    for kind in (Producing, Rescoring, Archiving, Asking, Training)
+    for kind in (Producing, Rescoring, Archiving, Querying, Training)
     for setting in settings_of(kind)
 }
-"""Every setting of every program, by its name."""
+"""All settings of all programs, by name."""
 
 
 def load(
@@ -51,35 +52,36 @@ def load(
     environ: Mapping[str, str],
     file: Path = FILE,
 ) -> S:
-    """The settings of one program. A flag that is None was not given; the file may be missing.
+    """Load the settings of one program. Flags that are None count as absent; the file may be
+    missing.
 
-    The file and the environment may hold any program's settings. Raises SettingsError that tells
-    everything unknown, with the nearest name, and everything that cannot be obeyed.
+    The file and the environment may contain settings of any program. Raises SettingsError that
+    lists all unknown names, each with the closest known one, and all invalid values.
     """
     values: dict[str, Any] = {}
     complaints: list[str] = []
-    saved, tables = _file(file)
-    sources = (saved, _environment(environ), _flags(flags))
+    file_source, tables = _file(file)
+    sources = (file_source, _environment(environ), _flags(flags))
     for source in sources:
-        for name, value in source.given.items():
+        for name, value in source.values.items():
             if name not in SETTINGS:
-                complaints.append(source.unknown(name))
+                complaints.append(source.unknown_name(name))
                 continue
             try:
                 values[name] = SETTINGS[name].rule.read(value)
             except ValueError as exc:
-                complaints.append(f"{source.spelled(name)} is {value!r}, but must be {exc}")
+                complaints.append(f"{source.spell(name)} is {value!r}, but must be {exc}")
     if "kafka_profile" in values:
         home = values.get("home", Settings.home)
-        known = {**_profiles(home / PROFILES), **tables}
+        all_tables = {**_profiles(home / PROFILES), **tables}
         try:
-            profile = profiles.read(values["kafka_profile"], known, environ, datetime.now(UTC))
+            profile = profiles.read(values["kafka_profile"], all_tables, environ, datetime.now(UTC))
         except SettingsError as exc:
             complaints.append(str(exc).rstrip("."))
         else:
             values["security"] = profile.security
-            named = any("bootstrap_servers" in source.given for source in sources[1:])
-            if profile.servers is not None and not named:
+            is_overridden = any("bootstrap_servers" in source.values for source in sources[1:])
+            if profile.servers is not None and not is_overridden:
                 values["bootstrap_servers"] = profile.servers
     if complaints:
         raise SettingsError("; ".join(complaints) + ".")
@@ -89,75 +91,74 @@ def load(
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What a command of ours gets into its environment, so that it has the settings that all
-    programs share as they are here, wherever it runs.
+    """The shared settings as environment variables for a digitstream command in a subprocess,
+    whatever its working directory.
     """
-    placed = replace(settings, home=settings.home.resolve())
+    absolute = replace(settings, home=settings.home.resolve())
     return {
         setting.variable: setting.rule.write(value)
         for setting in settings_of(Settings)
-        if (value := getattr(placed, setting.name)) is not None
+        if (value := getattr(absolute, setting.name)) is not None
     }
 
 
 @dataclass(frozen=True)
 class _Source:
-    """Settings by name as one source gives them, and how that source spells a name."""
+    """The settings in one source, by name, and how that source spells a name."""
 
-    given: Mapping[str, object]
-    spelled: Callable[[str], str]
+    values: Mapping[str, object]
+    spell: Callable[[str], str]
 
-    def unknown(self, name: str) -> str:
+    def unknown_name(self, name: str) -> str:
         near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0)[0]
-        return f"{self.spelled(name)} is no setting; the nearest is {self.spelled(near)}"
+        return f"{self.spell(name)} is no setting; the nearest is {self.spell(near)}"
 
 
 def _flags(flags: Mapping[str, object]) -> _Source:
-    given = {name: value for name, value in flags.items() if value is not None}
-    return _Source(given, lambda name: f"--{name.replace('_', '-')}")
+    values = {name: value for name, value in flags.items() if value is not None}
+    return _Source(values, lambda name: f"--{name.replace('_', '-')}")
 
 
 def _environment(environ: Mapping[str, str]) -> _Source:
-    given = {
+    values = {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environ.items()
         if name.startswith(PREFIX)
     }
-    return _Source(given, lambda name: PREFIX + name.upper())
+    return _Source(values, lambda name: PREFIX + name.upper())
 
 
 def _file(file: Path) -> tuple[_Source, Tables]:
-    """The settings of a file, and the profiles in it."""
-    given = _toml(file)
-    tables = given.pop("kafka", {})
+    """The settings and the profiles in a file."""
+    content = _toml(file)
+    tables = content.pop("kafka", {})
     if not isinstance(tables, dict):
         message = (
-            f"kafka in {file} is no table. Profiles are tables of settings, each with a name. "
+            f"kafka in {file} is not a table. Each connection profile is a table with a name. "
             f"Write [kafka.NAME]."
         )
         raise SettingsError(message)
     source = _Source(
-        {name.replace("-", "_"): value for name, value in given.items()},
+        {name.replace("-", "_"): value for name, value in content.items()},
         lambda name: f"{name} in {file}",
     )
     return source, tables
 
 
 def _profiles(file: Path) -> Tables:
-    """The profiles that the embedded Kafka wrote for its clients."""
+    """The profiles that the embedded broker wrote for its clients."""
     return _file(file)[1]
 
 
 def _toml(file: Path) -> dict[str, Any]:
     try:
-        given = tomllib.loads(files.read_text(file, FILE_BYTES))
+        return tomllib.loads(files.read_text(file, FILE_BYTES))
     except FileNotFoundError:
-        given = {}
+        return {}
     except (OSError, RecursionError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         message = (
-            f"{file} cannot be read: {reason}. It must be TOML with one setting a line, like "
-            f"`rate = 1000`. Mend or remove it."
+            f"{file} cannot be read: {reason}. It must be TOML with one setting per line, like "
+            f"`rate = 1000`. Fix or remove it."
         )
         raise SettingsError(message) from exc
-    return given

@@ -1,1 +1,1 @@
-"""Events, as messages of Kafka: their schemas' codecs. Knows no client."""
+"""Events and their encoding as Kafka messages. Imports no Kafka client."""

@@ -1,4 +1,4 @@
-"""A reading that could not be scored, as it lies on the topic of dead letters."""
+"""Dead letters: readings that could not be scored, as on the topic of dead letters."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ATTEMPT = re.compile(r"[1-9][0-9]{0,8}")
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A reading that could not be scored: why, and the record exactly as it came.
+    """A reading that could not be scored: the reason, and the record exactly as it came.
 
-    `headers` are the record's own. `attempt` counts from 1; from 2 on the record is a replay, and
-    `replay_of` is where the reading lay first. `value` is None, although the record had one, only
-    where `reason` is `too-large`: the original then is to be found at `source`.
+    `headers` are the record's. `attempt` counts from 1; from 2 on the record is a replay, and
+    `replay_of` is the reading's first place. If `reason` is `too-large`, `value` may be None
+    although the record has one; it is then only at `source`.
     """
 
     stage: Stage
@@ -37,17 +37,19 @@ class DeadLetter:
 
     @property
     def first(self) -> Source:
-        """Where the reading lay when it came from its device: the same for all its letters."""
+        """The reading's first place, where its device sent it: the same for all its dead
+        letters.
+        """
         return self.replay_of or self.source
 
     @property
     def slug(self) -> str:
-        """The reason without its particulars."""
+        """The reason without its details."""
         return self.reason.partition(":")[0]
 
     def message(self) -> Message:
-        """The letter: key and value untouched, every original header under `original-`."""
-        own = {
+        """The message: key and value unchanged, original headers prefixed with `original-`."""
+        ours = {
             names.STAGE: self.stage,
             names.REASON: self.reason,
             names.TOPIC: self.source.topic,
@@ -56,16 +58,16 @@ class DeadLetter:
             names.ATTEMPT: str(self.attempt),
         }
         if self.source.topic_id is not None:
-            own[names.TOPIC_ID] = self.source.topic_id
+            ours[names.TOPIC_ID] = self.source.topic_id
         if self.replay_of is not None:
-            own[names.REPLAY_OF] = self.replay_of.id
+            ours[names.REPLAY_OF] = self.replay_of.id
         original = [(names.ORIGINAL + name, value) for name, value in self.headers]
-        return Message(self.key, self.value, encoded(own) + original)
+        return Message(self.key, self.value, encoded(ours) + original)
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The dead letter in a record; raises BadEvent unless its headers are as their JSON Schema
-        has them.
+        """The dead letter in a record; raises BadEvent unless its headers match their JSON
+        Schema.
         """
         with expecting("dead letter"):
             stage, reason = (required(headers, name) for name in (names.STAGE, names.REASON))
@@ -94,8 +96,8 @@ class DeadLetter:
 
 
 def place_of(headers: Headers) -> Source:
-    """Where the record lies that an answer names in headers of their own, which all dead letters
-    and the scores of replays have; raises BadReading or ValueError.
+    """The place of the record that an answer is about, from the headers that dead letters and
+    scores of replays have for it; raises BadReading or ValueError.
     """
     topic, *numbers = (required(headers, name) for name in (names.TOPIC, *_NUMBERS))
     topic_id = optional(headers, names.TOPIC_ID)

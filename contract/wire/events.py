@@ -1,4 +1,4 @@
-"""The events on the topics, each as a value with its codec: `.message()` and `.of(...)`.
+"""The events on the topics, each a value with its codec: `.message()` and `.of(...)`.
 
 CloudEvents 1.0 in Kafka's binary mode; a reading may also come in structured JSON mode.
 """
@@ -41,7 +41,7 @@ LABELS_SOURCE = "/digitstream/labels"
 SCORING_SOURCE = "/digitstream/scoring"
 
 ENGINES = get_args(Engine)
-"""What a model may have scored with."""
+"""The engines that may have run a model."""
 
 _LABEL = frozenset({"id", "label"})
 _PLACE = ("topic", "partition", "offset")
@@ -52,7 +52,7 @@ _SCORE = frozenset(
 
 @dataclass(frozen=True)
 class Reading:
-    """An image from a device, still as the bytes that it sent; `time` is the device's clock."""
+    """An image from a device, not yet decoded; `time` is by the device's clock."""
 
     id: str
     device: str | None
@@ -74,7 +74,7 @@ class Reading:
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
         """The reading in a record, its payload not yet decoded; raises BadReading only.
 
-        Key and value may be anything. Headers that are not ours do not matter.
+        Key and value may be anything. Unknown headers are ignored.
         """
         content_type = media_type(_content_type(headers, value))
         if content_type == structured.CONTENT_TYPE:
@@ -101,7 +101,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Label:
-    """The truth about a reading, often late; `id` is the reading's ce_id."""
+    """The true class of a reading, often late; `id` is the reading's ce_id."""
 
     id: str
     label: int | str
@@ -117,7 +117,7 @@ class Label:
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The label in a record; raises BadEvent unless it is as its JSON Schemas have it."""
+        """The label in a record; raises BadEvent unless it matches its JSON Schemas."""
         with expecting("label"):
             attributes = names.attributes_of(headers)
             body = fields.members(object_of(value or b""), _LABEL)
@@ -129,7 +129,7 @@ class Label:
 
 
 class Model(NamedTuple):
-    """What scored a reading: a registered model's name and version, and the engine."""
+    """The model that scored a reading: its name and version in the registry, and its engine."""
 
     name: str
     version: str
@@ -137,7 +137,7 @@ class Model(NamedTuple):
 
     @classmethod
     def of(cls, value: object) -> Self:
-        """The model that a JSON object names; raises ValueError if it names none."""
+        """The model in a JSON object; raises ValueError if the object is invalid."""
         body = fields.members(value, _MODEL)
         engine = fields.text(body["engine"])
         if engine not in ENGINES:
@@ -149,7 +149,7 @@ class Model(NamedTuple):
 
 
 class Times(NamedTuple):
-    """When a reading was taken (by the device's clock), stored by Kafka, and scored."""
+    """When a reading was made (by the device's clock), stored by Kafka, and scored."""
 
     device: datetime | None
     broker: datetime
@@ -161,11 +161,11 @@ _MODEL, _TIMES = frozenset(Model._fields), frozenset(Times._fields)
 
 @dataclass(frozen=True)
 class Score:
-    """What a model says of a reading: the answer to it unless it became a dead letter.
+    """A model's prediction for a reading: the answer to it, unless it became a dead letter.
 
-    `probabilities` are in the order of the bundle's classes, `prediction` is the likeliest class
-    and `confidence` its probability. `id` is the reading's ce_id. `source` is the record that is
-    answered; where that is a replay, `replay_of` is where the reading lay first.
+    `probabilities` are in the order of the bundle's classes, `prediction` is the most probable
+    class and `confidence` its probability. `id` is the reading's ce_id. `source` is the record that
+    was scored; if that is a replay, `replay_of` is the reading's first place.
     """
 
     id: str
@@ -180,11 +180,11 @@ class Score:
 
     @property
     def event_id(self) -> str:
-        """The score's own ce_id, the same however often its reading was sent and scored."""
+        """The score's ce_id, the same however often its reading was replayed and scored."""
         return (self.replay_of or self.source).id
 
     def message(self) -> Message:
-        """The score, keyed by the device; one that answers a replay says where that lies, too."""
+        """The score, keyed by the device; for a replay, with the replay's place in headers."""
         device = self.times.device
         times = {
             "device": None if device is None else stamp(device),
@@ -211,7 +211,7 @@ class Score:
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The score in a record; raises BadEvent unless it is as its JSON Schemas have it."""
+        """The score in a record; raises BadEvent unless it matches its JSON Schemas."""
         with expecting("score"):
             id = names.attributes_of(headers)[names.ID]
             body = fields.members(object_of(value or b""), _SCORE)
@@ -238,25 +238,27 @@ class Score:
 
 
 def _topic_id(headers: Headers) -> str | None:
-    """The id of the topic in which a replay lies, as the score that answers it says."""
+    """The id of a replay's topic, from the headers of its score."""
     values = [value for name, value in headers if name == names.TOPIC_ID and value is not None]
     id = values[0].decode("utf-8", "replace") if values else ""
     return id if TOPIC_ID.fullmatch(id) else None
 
 
 def _content_type(headers: Headers, value: bytes | None) -> str:
-    """The content type. Without any header of ours, what looks as if a schema registry's serializer
-    wrote it is told as such.
+    """The content type; raises BadReading. If none of our headers is there, and the value looks
+    like the output of a schema registry's serializer, the error says so.
     """
     is_bare = not any(name in names.REQUIRED for name, _ in headers)
     if is_bare and remedies.schema_of(value) is not None:
-        detail = f"none is named, and {remedies.serialized(value)}; send raw bytes, a PNG or JSON"
+        detail = (
+            f"none is named, and {remedies.serializer_remedy(value)}; send raw bytes, a PNG or JSON"
+        )
         raise BadReading(reasons.UNSUPPORTED_CONTENT_TYPE, detail)
     return required(headers, names.CONTENT_TYPE)
 
 
 def _check_mode(content_type: str, value: bytes | None, headers: Headers) -> None:
-    """Raise BadReading if a whole event in the value is called plain JSON."""
+    """Raise BadReading if the value is a complete event, but its content type is plain JSON."""
     if content_type != images.JSON or any(name == names.ID for name, _ in headers):
         return
     if remedies.is_event(value):
@@ -265,12 +267,12 @@ def _check_mode(content_type: str, value: bytes | None, headers: Headers) -> Non
 
 
 def _probabilities(value: object) -> tuple[float, ...]:
-    """The probabilities of two classes or more; raises ValueError if it is anything else."""
+    """The probabilities of at least two classes; raises ValueError for anything else."""
     if not isinstance(value, list) or len(value) < 2:
         message = "the probabilities are no list of two or more"
         raise ValueError(message)
     if set(map(type, value)) == {float} and min(value) >= 0 and max(value) <= 1:
-        return tuple(value)  # all at once; what follows says which one is wrong
+        return tuple(value)  # the fast way; what follows finds the invalid one
     return tuple(fields.number(share, 0, 1) for share in value)
 
 

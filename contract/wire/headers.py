@@ -1,4 +1,4 @@
-"""The header names of our events and the rules by which one is read."""
+"""The names of our events' headers, and functions that read them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TYPE = "ce_type"
 TIME = "ce_time"
 SPECVERSION = "ce_specversion"
 VERSION = "1.0"
-"""Of CloudEvents: what `ce_specversion` is, where it is there."""
+"""The version of CloudEvents, the value of `ce_specversion` if there is one."""
 CONTENT_TYPE = "content-type"
 
 REQUIRED = (ID, SOURCE, TYPE, CONTENT_TYPE)
-"""What a reading in binary mode has exactly once each, as non-empty UTF-8; TIME at most once."""
+"""Headers that a reading in binary mode has exactly once, not empty; TIME comes at most once."""
 
 ATTRIBUTES = frozenset({*REQUIRED, TIME, SPECVERSION})
-"""All that we know of an event in binary mode."""
+"""All headers of an event in binary mode that we use."""
 
 _NEEDED = (*REQUIRED, TIME)
 
@@ -38,21 +38,25 @@ ATTEMPT = "attempt"
 REPLAY_OF = "replay-of"
 NULLS = "null-headers"
 ORIGINAL = "original-"
-"""Before the name of every header of the record that a dead letter holds."""
+"""Prefix of the original record's headers in a dead letter."""
 
 
 def required(headers: Headers, name: str) -> str:
-    """The one value of a header; raises BadReading unless there is exactly one, not empty."""
+    """The value of a header; raises BadReading unless it comes exactly once and is not empty."""
     value = optional(headers, name)
     if value is None:
-        raise BadReading(reasons.MISSING_HEADER, f"{name} is required{_instead(headers, name)}")
+        raise BadReading(
+            reasons.MISSING_HEADER, f"{name} is required{_missing_hint(headers, name)}"
+        )
     if not value:
         raise BadReading(reasons.BAD_HEADER, f"{name} is empty")
     return value
 
 
 def optional(headers: Headers, name: str) -> str | None:
-    """The value of a header, None if it is not there; raises BadReading if two are, or no UTF-8."""
+    """The value of a header, None if there is none; raises BadReading if it is repeated or not
+    UTF-8.
+    """
     values = [value for key, value in headers if key == name]
     if not values:
         return None
@@ -62,52 +66,52 @@ def optional(headers: Headers, name: str) -> str | None:
 
 
 def attributes_of(headers: Headers) -> dict[str, str]:
-    """The attributes of an event of ours in binary mode, `ce_time` among them; raises BadReading
-    unless they are as attributes.schema.json has them.
+    """The attributes of one of our events in binary mode, including `ce_time`; raises BadReading
+    unless they match attributes.schema.json.
     """
-    found: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     for name, value in headers:
         if name in ATTRIBUTES:
-            if name in found:
+            if name in attributes:
                 raise BadReading(reasons.REPEATED_HEADER, f"{name} comes more than once")
-            found[name] = _text(name, value)
+            attributes[name] = _text(name, value)
     for name in _NEEDED:
-        if not found.get(name):
+        if not attributes.get(name):
             raise BadReading(reasons.MISSING_HEADER, f"{name} is required, and not empty")
-    check_specversion(found.get(SPECVERSION))
-    moment(found[TIME])
-    return found
+    check_specversion(attributes.get(SPECVERSION))
+    moment(attributes[TIME])
+    return attributes
 
 
 def check_specversion(value: str | None) -> None:
-    """Raise BadReading if an event says that it is of another version of CloudEvents than ours."""
+    """Raise BadReading if an event names a version of CloudEvents other than ours."""
     if value is not None and value != VERSION:
         detail = f"{SPECVERSION} is {value[:40]!r}; it must be {VERSION}"
         raise BadReading(reasons.BAD_HEADER, detail)
 
 
-def _instead(headers: Headers, name: str) -> str:
-    """What is there where a header is missing, and what else is."""
-    there = [key for key, _ in headers]
-    other = remedies.misspelled(there, name)
-    if other is not None:
-        return f"; there is {other[:64]}: write {name}, exactly so"
-    missing = [also for also in REQUIRED if also not in there and also != name]
+def _missing_hint(headers: Headers, name: str) -> str:
+    """For the message about a missing header: a misspelled one, or what else is missing."""
+    keys = [key for key, _ in headers]
+    similar = remedies.misspelled(keys, name)
+    if similar is not None:
+        return f"; there is {similar[:64]}: write {name}, exactly so"
+    missing = [other for other in REQUIRED if other not in keys and other != name]
     return f", and so are {', '.join(missing)}" if missing and name in REQUIRED else ""
 
 
 def media_type(content_type: str) -> str:
-    """`Image/PNG; q=1` is `image/png`: case and parameters do not matter."""
+    """The media type in lower case, without parameters: `Image/PNG; q=1` becomes `image/png`."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def device_of(key: bytes | None) -> str | None:
-    """The device that a record's key names; bytes that are no UTF-8 are shown as `\\xff`."""
+    """The device in a record's key; bytes that are not UTF-8 become escapes like `\\xff`."""
     return None if key is None else key.decode("utf-8", "backslashreplace")
 
 
 def _text(name: str, value: bytes | None) -> str:
-    """The value of a header that is there once; raises BadReading unless it is UTF-8."""
+    """The value of a header as text; raises BadReading unless it is UTF-8."""
     if value is None:
         raise BadReading(reasons.BAD_HEADER, f"{name} is null")
     try:

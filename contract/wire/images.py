@@ -1,4 +1,4 @@
-"""An image as a payload: raw bytes, a PNG or JSON pixels, and back."""
+"""Encodes images as payloads, raw bytes, PNG or JSON pixels, and decodes them."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
 
 FORMS = {1: "8-bit grey", 2: "8-bit grey with alpha", 3: "8-bit RGB", 4: "8-bit RGB with alpha"}
-"""Channels -> what a PNG of so many is called."""
+"""Number of channels -> the name of such images."""
 
 
 def raw_size(shape: Shape) -> int:
-    """Bytes of a raw payload: exactly one a value, row-major in (H, W, C)."""
+    """Bytes of a raw payload: one per value, row-major in (H, W, C)."""
     return math.prod(shape)
 
 
 def largest(shape: Shape) -> int:
-    """Bytes that any payload may have: 16 a value, and never less than 64 KiB."""
+    """Largest payload in bytes: 16 per value, but at least 64 KiB."""
     return max(1 << 16, 16 * raw_size(shape))
 
 
 def encode(pixels: Pixels, content_type: str = RAW) -> bytes:
-    """The payload of an image (H, W, C); raises KeyError for a content type we do not write."""
+    """The payload of an image (H, W, C); raises KeyError for an unsupported content type."""
     return ENCODERS[content_type](np.ascontiguousarray(pixels))
 
 
 def decode(payload: bytes | None, content_type: str, shape: Shape, *, grey: bool = False) -> Pixels:
     """The image (H, W, C) in a payload of a media type in lower case; raises BadReading only.
 
-    With `grey`, a PNG in colour becomes grey where the shape has one channel.
+    With `grey`, a colour PNG becomes grey if the shape has one channel.
     """
     if not payload:
         raise BadReading(reasons.EMPTY, "the record has no value")
@@ -59,17 +59,17 @@ def decode(payload: bytes | None, content_type: str, shape: Shape, *, grey: bool
 
 
 def check_supported(content_type: str, payload: bytes | None) -> None:
-    """Raise BadReading unless payloads of this media type are taken."""
+    """Raise BadReading unless this media type is supported."""
     if content_type not in ENCODERS:
         detail = f"{content_type[:60]}; known: {', '.join(ENCODERS)}"
-        remedy = remedies.content_type(content_type, payload)
+        remedy = remedies.content_type_remedy(content_type, payload)
         raise BadReading(
             reasons.UNSUPPORTED_CONTENT_TYPE, f"{detail}; {remedy}" if remedy else detail
         )
 
 
 def _with_remedy(detail: str, payload: bytes) -> str:
-    remedy = remedies.payload(payload)
+    remedy = remedies.payload_remedy(payload)
     return f"{detail}; {remedy}" if remedy else detail
 
 
@@ -92,35 +92,35 @@ def _to_png(pixels: Pixels) -> bytes:
 def _from_png(payload: bytes, shape: Shape, grey: bool) -> Pixels:
     if not payload.startswith(png.SIGNATURE):
         raise BadReading(reasons.NOT_AN_IMAGE, _with_remedy("no PNG signature", payload))
-    about, (height, width, channels) = png.header(payload), shape
-    grey = grey and channels == 1 and about.colour in (png.RGB, png.PALETTE)
-    fault = _bits_fault(about, channels) or (None if grey else _colour_fault(about, channels))
-    if (about.height, about.width) != (height, width):
+    header, (height, width, channels) = png.header(payload), shape
+    grey = grey and channels == 1 and header.colour in (png.RGB, png.PALETTE)
+    fault = _bits_fault(header, channels) or (None if grey else _colour_fault(header, channels))
+    if (header.height, header.width) != (height, width):
         also = "" if fault is None else f"; it has {fault}, too"
-        detail = f"a PNG of {about.height} x {about.width}; expected {_size(shape)}{also}"
+        detail = f"a PNG of {header.height} x {header.width}; expected {_size(shape)}{also}"
         raise BadReading(reasons.WRONG_SHAPE, detail)
     if fault is not None:
         raise BadReading(reasons.WRONG_SHAPE, f"a PNG of {fault}")
-    return png.pixels(payload, about, grey=grey).reshape(shape)
+    return png.pixels(payload, header, grey=grey).reshape(shape)
 
 
-def _bits_fault(about: png.Header, channels: int) -> str | None:
-    return f"{about.bits} bits a pixel; send {FORMS[channels]}" if about.bits > 8 else None
+def _bits_fault(header: png.Header, channels: int) -> str | None:
+    return f"{header.bits} bits a pixel; send {FORMS[channels]}" if header.bits > 8 else None
 
 
-def _colour_fault(about: png.Header, channels: int) -> str | None:
+def _colour_fault(header: png.Header, channels: int) -> str | None:
     """What is wrong with a PNG's channels, and what its sender can do."""
-    if about.colour == png.PALETTE:
+    if header.colour == png.PALETTE:
         return f"a palette; send {FORMS[channels]}"
-    if about.channels == channels:
+    if header.channels == channels:
         return None
-    if about.colour in (png.GREY_ALPHA, png.RGB_ALPHA):
-        return f"{about.channels} channels with alpha; flatten it and send {FORMS[channels]}"
-    return _other_channels(about.channels, channels)
+    if header.colour in (png.GREY_ALPHA, png.RGB_ALPHA):
+        return f"{header.channels} channels with alpha; flatten it and send {FORMS[channels]}"
+    return _other_channels(header.channels, channels)
 
 
-def _other_channels(count: int, wanted: int) -> str:
-    remedy = "convert to grey" if wanted == 1 else f"send {FORMS[wanted]}"
+def _other_channels(count: int, expected: int) -> str:
+    remedy = "convert to grey" if expected == 1 else f"send {FORMS[expected]}"
     return f"{quantity(count, 'channel')}; {remedy}"
 
 
@@ -133,8 +133,8 @@ def _from_json(payload: bytes, shape: Shape) -> Pixels:
     try:
         body = strict_json.loads(payload)
     except ValueError as exc:
-        is_json = payload.lstrip()[:1] == b"{"  # and broken
-        remedy = None if is_json else remedies.serialized(payload)
+        is_json = payload.lstrip()[:1] == b"{"  # but damaged
+        remedy = None if is_json else remedies.serializer_remedy(payload)
         detail = f"no JSON: {exc}; {remedy}" if remedy else f"no JSON: {exc}"
         raise BadReading(reasons.MALFORMED, detail) from exc
     if not isinstance(body, dict) or "pixels" not in body:

@@ -1,4 +1,4 @@
-"""A record as Kafka's clients take and give it, and what the codecs of our events share."""
+"""Messages as kafka-python has them, and functions that the events' codecs share."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from contract.errors import BadEvent
 from contract.wire import headers as names
 from contract.wire.headers import Header
 from contract.wire.images import JSON
-from contract.wire.reasons import BadReading, shown
+from contract.wire.reasons import BadReading, printable
 from contract.wire.values.times import stamp
 
 SPECVERSION = names.VERSION
 
 
 class Message(NamedTuple):
-    """A record as kafka-python takes and gives it."""
+    """A record's key, value and headers, as kafka-python has them."""
 
     key: bytes | None
     value: bytes | None
@@ -43,28 +43,28 @@ def attributes(
 
 
 def encoded(values: Mapping[str, str]) -> list[Header]:
-    """Texts as the headers of a record."""
+    """Texts as headers of a record."""
     return [(name, value.encode()) for name, value in values.items()]
 
 
 def key_of(device: str | None) -> bytes | None:
-    """The key of what a device sends or is answered."""
+    """The key of a device's readings, and of the answers to them."""
     return None if device is None else device.encode()
 
 
 def json_of(body: Mapping[str, object]) -> bytes:
-    """An object as compact UTF-8 JSON, the value of a record."""
+    """An object as compact UTF-8 JSON, for a record's value."""
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 @contextmanager
 def expecting(kind: str) -> Iterator[None]:
-    """Turn whatever goes wrong while one of our own records is read into BadEvent."""
+    """Raise any error in reading one of our records as BadEvent."""
     try:
         yield
     except (BadReading, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
         message = (
-            f"A record does not hold a {kind} ({shown(str(exc))}). Only digitstream and "
+            f"A record does not hold a {kind} ({printable(str(exc))}). Only digitstream and "
             f"clients that keep its AsyncAPI document may write to its topics. Find who else does."
         )
         raise BadEvent(message) from exc

@@ -1,4 +1,4 @@
-"""PNGs from anybody: every checksum is checked, and only what makes the pixels is decoded."""
+"""Decodes untrusted PNGs: checks every checksum, and decodes only the pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 """A PNG's colour types."""
 
 CHANNELS = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
-"""Colour type -> values of each pixel in the file."""
+"""Colour type -> values per pixel in the file."""
 
 _BITS = (1, 2, 4, 8, 16)
 
@@ -28,10 +28,10 @@ _HEADER = struct.Struct(">IIBBBBB")
 _CHUNK = struct.Struct(">I4s")
 _CRC = 4
 _OVERHEAD = _CHUNK.size + _CRC
-"""Bytes of a chunk beside its data: length, kind, checksum."""
+"""Bytes of a chunk besides its data: length, kind, checksum."""
 
 _ANCILLARY = 0x20
-"""In the first letter of a chunk's kind: no pixel depends on it, and nobody here parses it."""
+"""The bit in the first byte of a chunk's kind for chunks that do not affect pixels."""
 
 _MODES = {
     (1, GREY): ("1", "1"),
@@ -46,16 +46,16 @@ _MODES = {
     (8, GREY_ALPHA): ("LA", "LA"),
     (8, RGB_ALPHA): ("RGBA", "RGBA"),
 }
-"""Bits a value and colour type -> what Pillow calls the image, and its values in the data."""
+"""Bits per value and colour type -> Pillow's mode and raw mode."""
 
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
 _INTERLACED = (*_PASSES, (0, 1, 1, 2))
 _STRAIGHT = ((0, 0, 1, 1),)
-"""First column and row of each pass, and the steps from there."""
+"""First column and row of each pass, and the steps between columns and rows."""
 
 
 class Header(NamedTuple):
-    """What a PNG says of itself: width, height, bits a value, colour type, and how it is packed."""
+    """A PNG's header: width, height, bits per value, colour type, and encoding."""
 
     width: int
     height: int
@@ -67,12 +67,14 @@ class Header(NamedTuple):
 
     @property
     def channels(self) -> int:
-        """Values of each pixel in the file."""
+        """Values per pixel in the file."""
         return CHANNELS[self.colour]
 
     @property
     def data_bytes(self) -> int:
-        """How many bytes the image data has: in each row one for its filter, then the values."""
+        """Size of the decompressed image data: in each row a byte for the filter, then the
+        values.
+        """
         total = 0
         for left, top, right, down in _INTERLACED if self.interlacing else _STRAIGHT:
             columns, rows = -((left - self.width) // right), -((top - self.height) // down)
@@ -82,7 +84,7 @@ class Header(NamedTuple):
 
 
 def header(png: bytes) -> Header:
-    """What a PNG says of itself; raises BadReading if it is none."""
+    """The header of a PNG; raises BadReading if it is not a PNG."""
     if not png.startswith(SIGNATURE):
         raise BadReading(reasons.NOT_AN_IMAGE, "no PNG signature")
     if len(png) < len(SIGNATURE) + _OVERHEAD + _HEADER.size:
@@ -90,29 +92,30 @@ def header(png: bytes) -> Header:
     length, kind = _CHUNK.unpack_from(png, len(SIGNATURE))
     if (length, kind) != (_HEADER.size, b"IHDR"):
         _refuse("it does not begin with its header")
-    _, begin, _ = _part(png, len(SIGNATURE))
-    found = Header(*_HEADER.unpack_from(png, begin))
-    is_known = found.colour in CHANNELS and found.bits in _BITS
-    is_known &= found.compression == found.filtering == 0 and found.interlacing <= 1
-    if not (is_known and found.width and found.height):
+    _, begin, _ = _chunk(png, len(SIGNATURE))
+    header = Header(*_HEADER.unpack_from(png, begin))
+    is_known = header.colour in CHANNELS and header.bits in _BITS
+    is_known &= header.compression == header.filtering == 0 and header.interlacing <= 1
+    if not (is_known and header.width and header.height):
         _refuse("its header is none")
-    return found
+    return header
 
 
-def pixels(png: bytes, about: Header, *, grey: bool = False) -> NDArray[np.uint8]:
-    """The pixels of a PNG with that header, (H, W) or (H, W, C), of 8 bits; grey ones of fewer bits
-    fill the range, a palette's are its indexes. With `grey` colours become grey (ITU-R 601).
+def pixels(png: bytes, header: Header, *, grey: bool = False) -> NDArray[np.uint8]:
+    """The pixels of a PNG with that header, uint8 (H, W) or (H, W, C). Grey values of fewer bits
+    are stretched to 8 bits, those of a palette are its indexes. With `grey` colours become grey
+    (ITU-R 601).
 
-    Raises BadReading if anything in it is damaged, however little: nothing is guessed.
+    Raises BadReading if anything in the PNG is damaged.
     """
-    if (about.bits, about.colour) not in _MODES:
-        _refuse(f"it has {quantity(about.bits, 'bit')} a value and colour type {about.colour}")
+    if (header.bits, header.colour) not in _MODES:
+        _refuse(f"it has {quantity(header.bits, 'bit')} a value and colour type {header.colour}")
     data: list[bytes] = []
     palette = b""
     kind, at = b"IHDR", len(SIGNATURE) + _OVERHEAD + _HEADER.size
     while kind != b"IEND":
         before = kind
-        kind, begin, end = _part(png, at)
+        kind, begin, end = _chunk(png, at)
         at = end + _CRC
         if kind == b"IDAT":
             if data and before != kind:
@@ -127,13 +130,15 @@ def pixels(png: bytes, about: Header, *, grey: bool = False) -> NDArray[np.uint8
             _refuse("it has a part that it may not have")
     if at != len(png):
         _refuse("bytes follow its end")
-    whole = b"".join(data)
-    _check_data(whole, about.data_bytes)
-    return _decoded(whole, about, palette, grey)
+    image_data = b"".join(data)
+    _check_data(image_data, header.data_bytes)
+    return _decoded(image_data, header, palette, grey)
 
 
-def _part(png: bytes, at: int) -> tuple[bytes, int, int]:
-    """The kind of the chunk at a place, and where its data begins and ends; its checksum fits."""
+def _chunk(png: bytes, at: int) -> tuple[bytes, int, int]:
+    """The kind of the chunk at an offset, and the start and end of its data; checks its
+    checksum.
+    """
     if len(png) < at + _OVERHEAD:
         _refuse("it ends too early")
     length, kind = _CHUNK.unpack_from(png, at)
@@ -147,22 +152,22 @@ def _part(png: bytes, at: int) -> tuple[bytes, int, int]:
 
 
 def _check_data(data: bytes, size: int) -> None:
-    """Raise BadReading unless image data unpacks to so many bytes with the right checksum."""
-    unpacking = zlib.decompressobj()
+    """Raise BadReading unless image data decompresses to so many bytes with a valid checksum."""
+    decompressor = zlib.decompressobj()
     try:
-        unpacked = len(unpacking.decompress(data, size + 1))
+        length = len(decompressor.decompress(data, size + 1))
     except zlib.error as exc:
         _refuse(f"its image data does not unpack ({exc})")
-    if unpacked != size or not unpacking.eof or unpacking.unused_data:
+    if length != size or not decompressor.eof or decompressor.unused_data:
         _refuse("its image data is longer or shorter than its size")
 
 
-def _decoded(data: bytes, about: Header, palette: bytes, grey: bool) -> NDArray[np.uint8]:
-    """The pixels of image data that was checked, by Pillow's decoder of just that."""
-    mode, raw_mode = _MODES[about.bits, about.colour]
-    size = about.width, about.height
+def _decoded(data: bytes, header: Header, palette: bytes, grey: bool) -> NDArray[np.uint8]:
+    """The pixels of checked image data, by Pillow's decoder."""
+    mode, raw_mode = _MODES[header.bits, header.colour]
+    size = header.width, header.height
     try:
-        image = Image.frombytes(mode, size, data, "zip", raw_mode, about.interlacing)
+        image = Image.frombytes(mode, size, data, "zip", raw_mode, header.interlacing)
         if mode == "P" and grey:
             if len(palette) < 3 * (1 + int(np.asarray(image).max())):
                 _refuse("its palette lacks a colour")
@@ -170,7 +175,7 @@ def _decoded(data: bytes, about: Header, palette: bytes, grey: bool) -> NDArray[
         return np.asarray(image.convert("L") if grey or mode == "1" else image)
     except BadReading:
         raise
-    except Exception as exc:  # hostile bytes: Pillow answers with whatever its decoders raise
+    except Exception as exc:  # for hostile bytes Pillow raises all kinds of errors
         raise BadReading(reasons.NOT_AN_IMAGE, "the PNG is damaged: it does not decode") from exc
 
 

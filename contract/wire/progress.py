@@ -1,4 +1,4 @@
-"""What a scoring query tells of itself after each micro-batch."""
+"""Progress reports of a scoring query, one per micro-batch."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ T = TypeVar("T")
 PROGRESS = "digitstream.progress"
 
 
-class Opinion(NamedTuple):
-    """How many readings a second model was asked about, and how often its class was the answer."""
+class Agreement(NamedTuple):
+    """For how many readings a second model was `asked`, and how often it `agreed` with the
+    answer.
+    """
 
     asked: int
     agreed: int
 
     @classmethod
     def of(cls, value: object) -> Self:
-        """The opinion in a JSON object; raises ValueError if there is none."""
+        """The counts in a JSON object; raises ValueError if the object is invalid."""
         body = fields.members(value, frozenset(cls._fields))
         return cls(fields.integer(body["asked"]), fields.integer(body["agreed"]))
 
@@ -37,19 +39,19 @@ class Lag(NamedTuple):
     """How far a query is behind its topics."""
 
     readings: int
-    """That wait for an answer."""
+    """Number of readings without an answer."""
     seconds: float | None
-    """For which the oldest of them has waited, at most; None is not known."""
+    """Upper bound of the time that the oldest of them has waited; None if unknown."""
     drain_s: float | None
-    """Seconds until none waits, at this pace; None is never."""
+    """Seconds until all are answered, at this pace; None for never."""
     headroom: int | None
-    """Readings between the oldest one that Kafka keeps and the query; None where it keeps all."""
+    """Readings between the oldest one that Kafka stores and the query; None if it stores all."""
     overtaken_s: float | None
-    """Seconds until Kafka forgets a reading without an answer; None is never, or not known."""
+    """Seconds until Kafka deletes a reading without an answer; None for never, or unknown."""
 
     @classmethod
     def of(cls, value: object) -> Self:
-        """The lag in a JSON object; raises ValueError if there is none."""
+        """The lag in a JSON object; raises ValueError if the object is invalid."""
         body = fields.members(value, frozenset(cls._fields))
         seconds, drain_s, overtaken_s = (
             None if body[name] is None else fields.number(body[name])
@@ -63,10 +65,10 @@ class Lag(NamedTuple):
 class Progress:
     """The figures of one micro-batch of a query.
 
-    `rows` readings became `scored` scores and `dead_letters` dead letters. Rates are rows a second,
-    `durations_ms` milliseconds by step of the batch. `opinions` are those
-    of the models that were asked besides, by their steps. `registry_silent_s` are seconds for which
-    the registry of models owed an answer, 0 if it owed none.
+    `rows` readings became `scored` scores and `dead_letters` dead letters. Rates are in rows per
+    second, `durations_ms` in milliseconds by step of the batch. `opinions` compares the additional
+    models with the answers, by step. `registry_silent_s` is the number of seconds for which the
+    model registry has not answered, 0 if no request is open.
     """
 
     query: str
@@ -80,7 +82,7 @@ class Progress:
     durations_ms: Mapping[str, int]
     model: Model | None
     lag: Lag
-    opinions: Mapping[str, Opinion] = field(default_factory=dict)
+    opinions: Mapping[str, Agreement] = field(default_factory=dict)
     registry_silent_s: float = 0.0
 
     def message(self) -> Message:
@@ -96,12 +98,10 @@ class Progress:
 
     @classmethod
     def of(cls, key: bytes | None, value: bytes | None, headers: Headers) -> Self:
-        """The figures in a record; raises BadEvent unless they are as their JSON Schemas have
-        them.
-        """
+        """The figures in a record; raises BadEvent unless they match their JSON Schemas."""
         with expecting("micro-batch's progress"):
             attributes_of(headers)
-            # A version that did not ask the registry beside the stream says nothing of it.
+            # Earlier versions do not write this field.
             body = {"registry_silent_s": 0.0, **object_of(value or b"")}
             body = fields.members(body, _PROGRESS)
             model = body["model"]
@@ -117,17 +117,17 @@ class Progress:
                 durations_ms=_by_step(body["durations_ms"], fields.integer),
                 model=None if model is None else Model.of(model),
                 lag=Lag.of(body["lag"]),
-                opinions=_by_step(body["opinions"], Opinion.of),
+                opinions=_by_step(body["opinions"], Agreement.of),
                 registry_silent_s=fields.number(body["registry_silent_s"], 0),
             )
 
 
-_PROGRESS = frozenset(each.name for each in dataclass_fields(Progress))
+_PROGRESS = frozenset(field.name for field in dataclass_fields(Progress))
 
 
-def _by_step(value: object, of: Callable[[object], T]) -> dict[str, T]:
-    """An object whose members are steps, each with a value of one kind; raises ValueError."""
+def _by_step(value: object, parse: Callable[[object], T]) -> dict[str, T]:
+    """An object whose members are steps, their values parsed; raises ValueError."""
     if not isinstance(value, dict):
         message = "what should be by step is no object"
         raise ValueError(message)
-    return {step: of(each) for step, each in value.items()}
+    return {step: parse(member) for step, member in value.items()}

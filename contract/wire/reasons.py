@@ -1,4 +1,4 @@
-"""Why a reading was not scored: a closed list of slugs, each owned by the stage that gives it."""
+"""Why a reading was not scored: a closed list of slugs, each with the stage that uses it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REASONS: dict[str, Stage] = {
     TOO_LARGE: "publish",
     UNANSWERABLE: "publish",
 }
-"""Slug -> the stage that gives it. A dead letter's `reason` is `"slug: detail"`."""
+"""Slug -> the stage that uses it. A dead letter's `reason` is `"slug: detail"`."""
 
 LONGEST_DETAIL = 200
 
@@ -51,7 +51,7 @@ LONGEST_DETAIL = 200
 class BadReading(Exception):
     """A reading that becomes a dead letter: `stage`, `slug` and `reason` ("slug: detail").
 
-    The reason is short and printable ASCII, whatever the reading held.
+    The reason is short and printable ASCII, whatever the reading contains.
     """
 
     def __init__(self, slug: str, detail: str) -> None:
@@ -66,10 +66,10 @@ class BadReading(Exception):
 
 def reason(slug: str, detail: str) -> str:
     """`"slug: detail"`, the detail cut to 200 characters of printable ASCII."""
-    return f"{slug}: {shown(detail)}"
+    return f"{slug}: {printable(detail)}"
 
 
-def shown(text: str) -> str:
-    """Foreign text made safe for a header, a log line and a terminal."""
+def printable(text: str) -> str:
+    """Untrusted text made safe for a header, a log line and a terminal."""
     plain = text[:LONGEST_DETAIL].encode("unicode_escape").decode("ascii")
     return plain if len(plain) <= LONGEST_DETAIL else f"{plain[: LONGEST_DETAIL - 3]}..."

@@ -1,6 +1,6 @@
-"""What senders often do otherwise than we take it, recognised, with what they can do about it.
+"""Recognises common mistakes of senders, and says what they can do about them.
 
-A remedy is only ever words in a dead letter's reason: nothing is decoded by what is found here.
+A remedy is only text in a dead letter's reason; it never changes how a reading is decoded.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-# First bytes of a value, where they begin, what it is then, and what to do.
+# Offset and first bytes of a value, what it is, and what to do.
 _PICTURE = "convert it to a PNG"
 _SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x89PNG", "a PNG", "its content-type is image/png"),
@@ -35,20 +35,20 @@ _CSV = re.compile(rb"\s*\d[\d\s.,;]*[,;\s][\d\s.,;]*")
 _EVENT = re.compile(rb'\s*\{[^\0]*"specversion"')
 _BASE64 = re.compile(rb"[A-Za-z0-9+/\r\n]{60,}={0,2}\s*")
 _LARGEST_SCHEMA = 1_000_000
-_LOOKED_AT = 4096
-"""Bytes of a value that are looked at."""
+_INSPECTED = 4096
+"""Bytes of a value that are inspected."""
 
 _BATCH = "application/cloudevents-batch"
 _OTHER_EVENT = "application/cloudevents+"
 
 
-def payload(value: bytes | None) -> str | None:
-    """What a value looks like and what its sender can do, `it is a JPEG; convert it to a PNG`."""
-    begin = (value or b"")[:_LOOKED_AT]
+def payload_remedy(value: bytes | None) -> str | None:
+    """What a value seems to be, and the remedy, like `it is a JPEG; convert it to a PNG`."""
+    begin = (value or b"")[:_INSPECTED]
     bare = begin.lstrip(b' \t\r\n"')
-    for at, signature, what, remedy in _SIGNATURES:
+    for at, signature, kind, remedy in _SIGNATURES:
         if bare.startswith(signature, at):
-            return f"it is {what}; {remedy}"
+            return f"it is {kind}; {remedy}"
     if _CSV.fullmatch(begin):
         return 'it is CSV; send JSON, {"pixels": [[0, ...], ...]}'
     if _BASE64.fullmatch(begin):
@@ -56,16 +56,18 @@ def payload(value: bytes | None) -> str | None:
     return None
 
 
-def serialized(value: bytes | None) -> str | None:
-    """What a value looks like that is no raw image: that of a dark picture may begin so, too."""
+def serializer_remedy(value: bytes | None) -> str | None:
+    """What a value that is not a raw image seems to be, including a serializer's output, which a
+    dark raw image may look like.
+    """
     schema = schema_of(value)
-    if schema is None or payload(value) is not None:
-        return payload(value)
+    if schema is None or payload_remedy(value) is not None:
+        return payload_remedy(value)
     return f"it begins as a schema registry's serializer writes it (schema {schema})"
 
 
-def content_type(name: str, value: bytes | None) -> str | None:
-    """What the sender of a content type that we do not take can do."""
+def content_type_remedy(name: str, value: bytes | None) -> str | None:
+    """The remedy for an unsupported content type."""
     if name.strip("\"'") != name:
         return "take its quotes away"
     if name.startswith(_BATCH):
@@ -74,11 +76,11 @@ def content_type(name: str, value: bytes | None) -> str | None:
         return "send application/cloudevents+json, or attributes as headers (ce_id)"
     if "avro" in name or "protobuf" in name:
         return "send raw bytes, a PNG or JSON, without a schema registry's serializer"
-    return serialized(value)
+    return serializer_remedy(value)
 
 
 def schema_of(value: bytes | None) -> int | None:
-    """The schema's id that a schema registry's serializer writes first, after a zero; else None."""
+    """The schema id that a schema registry's serializer writes after a zero byte; else None."""
     if value is None or len(value) <= 5 or value[0] != 0:
         return None
     schema = int.from_bytes(value[1:5])
@@ -86,17 +88,17 @@ def schema_of(value: bytes | None) -> int | None:
 
 
 def is_event(value: bytes | None) -> bool:
-    """Whether a value looks like a whole CloudEvent in JSON."""
-    return _EVENT.match((value or b"")[:_LOOKED_AT]) is not None
+    """Whether a value looks like a complete CloudEvent in JSON."""
+    return _EVENT.match((value or b"")[:_INSPECTED]) is not None
 
 
 def misspelled(names: Iterable[str], name: str) -> str | None:
-    """The first of the headers' names that means this one, but for its case and punctuation."""
-    wanted = _plain(name)
-    return next((other for other in names if other != name and _plain(other) == wanted), None)
+    """The first of the header names that differs from this one only in case and punctuation."""
+    plain = _plain(name)
+    return next((other for other in names if other != name and _plain(other) == plain), None)
 
 
 def _plain(name: str) -> str:
-    """`CE-ID`, `ce_id` and `cloudEvents:id` alike."""
+    """The name without case and punctuation: `CE-ID`, `ce_id` and `cloudEvents:id` are the same."""
     plain = re.sub("[^a-z0-9]", "", name[:64].lower())
     return re.sub("^cloudevents", "ce", plain)

@@ -1,4 +1,4 @@
-"""CloudEvents' structured JSON mode: the whole event, attributes and data, in a record's value."""
+"""CloudEvents' structured JSON mode: a record's value has the whole event, attributes and data."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from contract.wire.values import strict_json
 
 CONTENT_TYPE = "application/cloudevents+json"
 
-# Base64 as the schema has it. What Python takes besides differs from one release to the next.
+# Base64 as in the schema. Python accepts more, and what differs between its releases.
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 def attribute(event: dict[str, Any], name: str) -> str:
-    """A context attribute that must be there; raises BadReading unless it is non-empty text."""
+    """A required context attribute; raises BadReading unless it is text and not empty."""
     value = optional(event, name)
     if value is None:
         raise BadReading(reasons.MISSING_HEADER, f"the event has no {name}")
@@ -30,7 +30,7 @@ def attribute(event: dict[str, Any], name: str) -> str:
 
 
 def optional(event: dict[str, Any], name: str) -> str | None:
-    """A context attribute, None if not there or null; raises BadReading unless it is text."""
+    """A context attribute, None if missing or null; raises BadReading unless it is text."""
     value = event.get(name)
     if value is None:
         return None
@@ -53,19 +53,19 @@ def event_of(value: bytes | None) -> dict[str, Any]:
 
 
 def check_version(event: dict[str, Any]) -> None:
-    """Raise BadReading if the event says that it is of another version of CloudEvents than ours."""
+    """Raise BadReading if the event names a version of CloudEvents other than ours."""
     if event.get("specversion", VERSION) != VERSION:
         raise BadReading(reasons.BAD_HEADER, f"specversion is not {VERSION!r}")
 
 
 def check_data(event: dict[str, Any]) -> None:
-    """Raise BadReading if the event has no data at all."""
+    """Raise BadReading if the event has no data."""
     if "data" not in event and "data_base64" not in event:
         raise BadReading(reasons.EMPTY, "the event has neither data nor data_base64")
 
 
 def data_of(event: dict[str, Any]) -> tuple[str, bytes | None]:
-    """The content type and bytes of an event's data; raises BadReading if they are not clear."""
+    """The content type and bytes of an event's data; raises BadReading if they are invalid."""
     content_type = optional(event, "datacontenttype") or JSON
     if "data" in event and "data_base64" in event:
         raise BadReading(reasons.MALFORMED, "the event has both data and data_base64")
@@ -84,7 +84,7 @@ def data_of(event: dict[str, Any]) -> tuple[str, bytes | None]:
 
 
 def _encodable(text: str) -> bool:
-    """JSON can name half a surrogate pair, which no UTF-8 can hold."""
+    """Whether UTF-8 can encode the text; it cannot if JSON has half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

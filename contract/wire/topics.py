@@ -1,15 +1,15 @@
-"""The seven topics: their names, and the settings with which each is created."""
+"""The seven topics: their names, and the settings of new ones."""
 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass, replace
 
 READING_BYTES = 1 << 20
-"""What a batch of readings may weigh on the wire, so also the largest single reading."""
+"""Largest batch of readings on the wire, and so the largest reading, in bytes."""
 
 ANSWER_BYTES = 8 * READING_BYTES
-"""What a score or dead letter may weigh: any reading of READING_BYTES fits, its headers prefixed,
-its key or id escaped in JSON. Only one that arrived compressed can be more; it is `too-large`."""
+"""Largest score or dead letter, in bytes. A reading of READING_BYTES fits, its headers prefixed and
+its key or id escaped in JSON. Only one that came compressed can be larger; it is `too-large`."""
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,23 @@ class Topics:
 
     @classmethod
     def named(cls, prefix: str) -> Topics:
-        """All under another prefix: `named("digits")` is the default."""
+        """All names with another prefix; `named("digits")` is the default."""
         answers = ("scores", "dead-letters", "progress", "shadow-scores")
         kinds = ("readings", "labels", *answers, "replays")
         return cls(*(f"{prefix}.{kind}" for kind in kinds))
 
     @property
     def answered(self) -> tuple[str, str]:
-        """The topics of which each record gets an answer."""
+        """The topics whose records are all answered."""
         return self.readings, self.replays
 
     def scored_to(self, topic: str) -> Topics:
-        """The same, but that scores go to another topic."""
+        """The same topics, but with scores on another one."""
         return replace(self, scores=topic)
 
     @property
     def configs(self) -> dict[str, dict[str, str]]:
-        """Topic -> the settings with which it is created."""
+        """Topic -> its settings at creation."""
         large = (self.scores, self.dead_letters, self.shadow_scores, self.replays)
         return {
             topic: topic_configs(ANSWER_BYTES if topic in large else READING_BYTES)
@@ -51,9 +51,9 @@ class Topics:
 
 
 def topic_configs(largest_batch: int) -> dict[str, str]:
-    """The settings of a topic whose batches have so many bytes at most.
+    """The settings of a topic whose batches have at most so many bytes.
 
-    Its times are the broker's: by a client's own retention keeps or drops records as the client
-    likes, and latencies mean nothing.
+    Timestamps are the broker's: with a client's own, clients would control the retention, and
+    latencies would mean nothing.
     """
     return {"max.message.bytes": str(largest_batch), "message.timestamp.type": "LogAppendTime"}

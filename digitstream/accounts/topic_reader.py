@@ -12,11 +12,18 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from contract.errors import BrokerUnavailable, TopicMissing
 from contract.home.checkpoint import Positions
-from contract.kafka.bounded_batches import POLL_RECORDS, bounded
-from contract.kafka.clients import PATIENCE_MS, absent, consuming, denied, reaching, served
-from contract.kafka.codecs import UNDECODED, undecoded
+from contract.kafka.bounded_batches import POLL_RECORDS, bound_batches
+from contract.kafka.clients import (
+    PATIENCE_MS,
+    access_denied,
+    connecting,
+    consumer_arguments,
+    translate_errors,
+    unreachable_error,
+)
+from contract.kafka.codecs import DECODING_ERRORS, decoding_error
 from contract.kafka.connection import Kafka
-from contract.kafka.offsets import Log, looking
+from contract.kafka.offsets import Log, open_log
 from contract.kafka.topics import is_hidden
 
 FETCH_BYTES = 32 * 1024 * 1024
@@ -51,7 +58,7 @@ class TopicReader:
         """The offset of the oldest record still in each partition."""
         places = self._partitions(topic)
         offsets: dict[TopicPartition, int]
-        with served(self._kafka):
+        with translate_errors(self._kafka):
             offsets = self._consumer.beginning_offsets(places)
         return {place.partition: offset for place, offset in offsets.items()}
 
@@ -61,7 +68,7 @@ class TopicReader:
         """
         places = self._partitions(topic)
         offsets: dict[TopicPartition, int]
-        with served(self._kafka):
+        with translate_errors(self._kafka):
             offsets = self._consumer.end_offsets(places)
         return {place.partition: offset for place, offset in offsets.items()}
 
@@ -105,10 +112,10 @@ class TopicReader:
         return self._at(TopicPartition(topic, partition))
 
     def _at(self, place: TopicPartition) -> int:
-        with served(self._kafka):
+        with translate_errors(self._kafka):
             offset = self._consumer.position(place, timeout_ms=1000 * PATIENCE_SECONDS)
         if offset is None:
-            raise absent(self._kafka)
+            raise unreachable_error(self._kafka)
         return int(offset)
 
     def _poll(self, topic: str, **limits: int) -> dict[TopicPartition, list[ConsumerRecord]]:
@@ -138,7 +145,7 @@ class TopicReader:
         deadline = time.monotonic() + PATIENCE_MS / 1e3
         while True:
             try:
-                with served(self._kafka):
+                with translate_errors(self._kafka):
                     return question()
             except BrokerUnavailable:
                 if time.monotonic() > deadline:
@@ -151,14 +158,14 @@ class TopicReader:
         """
         partitions = self._ask(lambda: self._log.partitions(topic))
         if not partitions and is_hidden(self._kafka, topic):
-            raise denied(self._kafka, f"it may not READ {topic}")
+            raise access_denied(self._kafka, f"it may not READ {topic}")
         if not partitions:
             message = (
                 f"Kafka at {self._kafka} has no topic {topic}. The first `digitstream produce` or "
                 f"`digitstream score` creates it. Check --prefix."
             )
             raise TopicMissing(message)
-        with served(self._kafka):
+        with translate_errors(self._kafka):
             is_outdated = self._consumer.partitions_for_topic(topic) != set(partitions)
         if is_outdated:
             self.close()
@@ -171,17 +178,17 @@ def open_reader(kafka: Kafka) -> Iterator[TopicReader]:
     """Open a reader of a Kafka's topics; raises BrokerUnavailable if no broker answers, TlsFailed
     and AccessDenied.
     """
-    with looking(kafka) as log, closing(TopicReader(log, kafka)) as reader:
+    with open_log(kafka) as log, closing(TopicReader(log, kafka)) as reader:
         yield reader
 
 
 def _connect(kafka: Kafka) -> KafkaConsumer:
     with reaching(kafka):
         consumer = KafkaConsumer(
-            **consuming(kafka),
+            **consumer_arguments(kafka),
             enable_auto_commit=False,
             max_poll_records=POLL_RECORDS,
             fetch_max_bytes=FETCH_BYTES,
             max_partition_fetch_bytes=FETCH_BYTES,
         )
-    return bounded(consumer)
+    return bound_batches(consumer)

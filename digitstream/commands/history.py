@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contract.quantities import quantity
-from contract.settings.programs import Archiving, Asking, History
+from contract.settings.programs import Archiving, History, Querying
 from digitstream import flags, terminal
 from digitstream.grid import Grid
 

@@ -165,7 +165,7 @@ def dismiss(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
     registry = inputs.load(Settings).registry
     with terminal.activity("Dismissing"):
         version = registry.resolve(CHALLENGER).version
-        registry.remove(version, CHALLENGER, "dismissed by hand")
+        registry.remove_alias(version, CHALLENGER, "dismissed by hand")
     value = {"model": registry.model, "version": version, "alias": CHALLENGER}
     sentence = f"Version {version} of {registry.model} is challenger no longer."
     terminal.report(value, lambda: sentence, as_json)

@@ -156,14 +156,14 @@ def produce(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
 
     settings = inputs.load(Producing)
     from producers.faults import Faults
-    from producers.pacing import stopping
+    from producers.pacing import stop_on_signals
     from producers.program import run
     from producers.sending import Undelivered
 
     Faults.parse(settings.faults)
     settings = flags.with_broker(settings)
     try:
-        with stopping() as stop, terminal.progress("Readings acknowledged") as advance:
+        with stop_on_signals() as stop, terminal.progress("Readings acknowledged") as advance:
             sent = run(
                 settings,
                 stop=stop,

@@ -58,7 +58,7 @@ def score(
     from streaming.query import program
 
     engine = "" if settings.engine == AUTO else f" with {settings.engine}"
-    with terminal.activity(f"Scoring {', '.join(settings.read)}{engine}"):
+    with terminal.activity(f"Scoring {', '.join(settings.input_topics)}{engine}"):
         summary = program.run(settings, connector, terminal.say)
     letters = quantity(summary.dead_letters, "dead letter")
     sentence = f"{quantity(summary.scored, 'reading')} scored, {letters}."

@@ -28,14 +28,14 @@ def status(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
     """Show whether the scoring query runs and how far it is behind; exits with 1 if it is down."""
     from datetime import UTC, datetime
 
-    from contract.kafka.offsets import looking
+    from contract.kafka.offsets import open_log
     from contract.kafka.topics import check_topics_exist
     from digitstream.accounts import topic_reader
     from digitstream.health import status as figures
 
     settings = flags.with_broker(inputs.load(Scoring))
     if settings.subscribe:
-        check_topics_exist(settings.kafka, settings.read)
+        check_topics_exist(settings.kafka, settings.input_topics)
     with (
         terminal.activity("Looking"),
         looking(settings.kafka) as log,

@@ -139,7 +139,7 @@ class ListedLetter:
         letter = stored.letter
         return cls(
             id=letter.source.id,
-            time=times.stored(stored.time).isoformat(timespec="milliseconds"),
+            time=times.broker_time(stored.time).isoformat(timespec="milliseconds"),
             stage=letter.stage,
             reason=letter.reason,
             topic=letter.source.topic,

@@ -14,7 +14,7 @@ from contract.wire.events import Source
 from contract.wire.headers import Header
 from contract.wire.messages import Message
 from digitstream.accounts.topic_reader import TopicReader
-from producers.sending import Outbox, Refused, connected
+from producers.sending import Outbox, Refused, open_outbox
 
 LARGEST = 1 << 28
 """Most bytes of a record before compression; its topic limits the size after it."""
@@ -70,9 +70,9 @@ class Sender:
     def _send_together(self, messages: Sequence[Message]) -> set[int]:
         """Send messages; returns the indices of those that Kafka took: all but the too large."""
         if self._outbox is None:
-            self._outbox = self._open.enter_context(connected(self._kafka, **_OPTIONS))
+            self._outbox = self._open.enter_context(open_outbox(self._kafka, **_OPTIONS))
         outbox = self._outbox
-        outbox.count_anew()
+        outbox.reset_counts()
         outbox.expect(self._topic, len(messages))
         try:
             for place, (key, value, headers) in enumerate(messages):

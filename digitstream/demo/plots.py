@@ -8,7 +8,13 @@ from matplotlib.figure import Figure
 
 from digitstream.demo.report import Report
 from digitstream.grid import escaped
-from training.plots import CONFUSION_MATRIX, DPI, LEARNING_CURVE, confusion, learning_curve
+from training.plots import (
+    CONFUSION_MATRIX,
+    DPI,
+    LEARNING_CURVE,
+    plot_confusion,
+    plot_learning_curve,
+)
 
 LATENCY = "latency.png"
 BINS = 60
@@ -23,10 +29,10 @@ def draw(report: Report, folder: Path) -> list[Path]:
     files = [folder / name for name in (LEARNING_CURVE, CONFUSION_MATRIX, LATENCY)]
     for file in files:
         file.unlink(missing_ok=True)  # of an earlier run
-    learning_curve(report.training["history"], files[0])
+    plot_learning_curve(report.training["history"], files[0])
     if report.confusion.any():
         names = [escaped(str(name)) for name in report.classes]
-        confusion(report.confusion, names, files[1])
+        plot_confusion(report.confusion, names, files[1])
     if len(report.scores.latency_ms):
         _latencies(report, files[2])
     return [file for file in files if file.exists()]

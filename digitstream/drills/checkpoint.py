@@ -10,7 +10,7 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import ensure
 from digitstream.drills.drill import drill
 from digitstream.drills.ground.ground import Ground, until
@@ -94,7 +94,7 @@ def _topic_recreated(ground: Ground) -> str:
             f"{accounts.total('in_flight')} of {sent} in flight, {accounts.earlier} of 300 earlier"
         )
         raise Broken(message)
-    with looking(ground.settings.kafka) as log:
+    with open_log(ground.settings.kafka) as log:
         waiting = status(ground.reader, log, ground.settings, datetime.now(UTC)).waiting
     if waiting != sent:
         message = f"the status says that {waiting} of {sent} readings wait"
@@ -109,7 +109,7 @@ def recreate(ground: Ground) -> None:
     """Delete the topic of readings and create it again."""
     settings, topic = ground.settings, ground.settings.topics.readings
     admin = KafkaAdminClient(**arguments(settings.kafka))
-    with looking(settings.kafka) as log:
+    with open_log(settings.kafka) as log:
         admin.delete_topics([topic])
         until(lambda: not log.topic_ids([topic]), f"{topic} is deleted")
         admin.close()

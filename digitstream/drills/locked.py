@@ -14,7 +14,7 @@ from kafka import KafkaAdminClient
 from kafka.admin import UserScramCredentialDeletion, UserScramCredentialUpsertion
 
 from contract.errors import AccessDenied
-from contract.kafka.clients import arguments, reaching
+from contract.kafka.clients import arguments, connecting
 from contract.kafka.connection import Kafka
 from contract.model import bundle
 from contract.settings.programs import Scoring

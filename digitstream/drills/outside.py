@@ -9,7 +9,7 @@ import time
 from kafka import KafkaAdminClient, TopicPartition
 
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from digitstream.drills.drill import drill
 from digitstream.drills.ground.ground import Ground, is_root, kill_broker, restart_broker, until
 from digitstream.drills.outcome import NOTHING_LOST, Broken, Impossible
@@ -65,7 +65,7 @@ def _new_partitions(ground: Ground) -> str:
     admin = KafkaAdminClient(**arguments(ground.settings.kafka))
     admin.create_partitions({topic: 5})
     admin.close()
-    with looking(ground.settings.kafka) as log:
+    with open_log(ground.settings.kafka) as log:
         until(lambda: len(log.end([topic])[topic]) == 5, "five partitions")
     sent += ground.send(2_000)
     ground.await_answers(sent, scorer)
@@ -84,7 +84,7 @@ def _retention(ground: Ground) -> str:
     ground.send(1_000)
     ground.score("--available-now").result()
     ground.send(2_000)
-    with looking(ground.settings.kafka) as log:
+    with open_log(ground.settings.kafka) as log:
         ends = log.end([topic])[topic]
     ground.announce("makes Kafka delete readings")
     admin = KafkaAdminClient(**arguments(ground.settings.kafka))

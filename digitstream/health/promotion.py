@@ -12,7 +12,7 @@ from contract.data.datasets import Dataset
 from contract.errors import BundleError, NoChampion
 from contract.model import bundle
 from contract.model.bundle import ONNX, Bundle
-from contract.model.registry import Registered, Registry
+from contract.model.registry import RegisteredVersion, Registry
 from contract.quantities import quantity
 from streaming.engines import onnx
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contract.home.checkpoint import Checkpoint, Positions
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.settings.programs import Scoring
 from digitstream.accounts.topics import AnswerIds
 from streaming.spark.topic_ids import KnownTopics, TopicIds

@@ -99,7 +99,7 @@ def _seconds_ago(time: datetime, now: datetime) -> float:
 
 def _topics(settings: Scoring) -> list[str]:
     topics = settings.topics
-    return [*settings.read, topics.replays, topics.scores, topics.dead_letters]
+    return [*settings.input_topics, topics.replays, topics.scores, topics.dead_letters]
 
 
 def is_running(lock: Path) -> bool | None:

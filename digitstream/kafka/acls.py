@@ -20,7 +20,7 @@ from kafka.admin import (
 )
 
 from contract.errors import BrokerUnavailable
-from contract.kafka.clients import arguments, denied, reaching
+from contract.kafka.clients import access_denied, arguments, connecting
 from contract.kafka.connection import Kafka
 from contract.kafka.topics import ensure
 from contract.wire.topics import Topics
@@ -105,7 +105,7 @@ def grant(kafka: Kafka, granted: Sequence[Right], topics: Topics, partitions: in
     it accepted the rights but does not apply them within half a minute.
     """
     ensure(kafka, topics, partitions=partitions)
-    with reaching(kafka):
+    with connecting(kafka):
         admin = KafkaAdminClient(**arguments(kafka))
         try:
             acls = [right.acl for right in granted]

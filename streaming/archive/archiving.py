@@ -18,8 +18,8 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from contract.errors import UsageError
 from contract.home.checkpoint import Checkpoint, CheckpointDamaged
-from contract.kafka.clients import PATIENCE_MS, consuming, reaching
-from contract.kafka.offsets import looking
+from contract.kafka.clients import PATIENCE_MS, connecting, consumer_arguments
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import ensure
 from contract.settings.programs import Archiving
 from streaming.archive.failures import archive_failure
@@ -115,7 +115,7 @@ def archive(
                 f"choose another --tables for this one."
             )
             raise TableBusy(message)
-        with looking(settings.kafka) as log:
+        with open_log(settings.kafka) as log:
             ids = log.topic_ids(table.topic(settings.topics) for table in TABLES)
         for table in _until(stop):
             with _explaining(settings, place, table):
@@ -218,8 +218,8 @@ def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
     last_offsets = place.read(table).groupBy(partition).agg(highest(offset)).collect()
     if not last_offsets:
         return "earliest"
-    with reaching(settings.kafka):
-        consumer = KafkaConsumer(**consuming(settings.kafka))
+    with connecting(settings.kafka):
+        consumer = KafkaConsumer(**consumer_arguments(settings.kafka))
         try:
             numbers = consumer.partitions_for_topic(topic) or ()
             places = [TopicPartition(topic, number) for number in numbers]

@@ -12,7 +12,7 @@ from pyspark.sql.functions import expr
 
 from contract.wire import headers, reasons
 from contract.wire.events import ENGINES
-from contract.wire.places import LABEL, TOPIC, TOPIC_ID, labelled
+from contract.wire.places import LABEL, TOPIC, TOPIC_ID, topic_label
 from contract.wire.structured import CONTENT_TYPE
 from contract.wire.topics import Topics
 from streaming.archive.expressions import (
@@ -68,7 +68,7 @@ class Table:
 def _topic(readings: str, readings_id: str | None) -> str:
     """The topic in the column `topic`, without its id unless that of the readings is another."""
     return (
-        f"CASE WHEN topic = '{labelled(readings, readings_id)}' THEN '{readings}' "
+        f"CASE WHEN topic = '{topic_label(readings, readings_id)}' THEN '{readings}' "
         f"WHEN startswith(topic, '{readings}.id-') THEN topic "
         f"ELSE regexp_replace(topic, '[.]id-[A-Za-z0-9_-]{{22}}$', '') END"
     )

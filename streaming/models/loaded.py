@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from contract.choices import AUTO
 from contract.errors import BundleError
 from contract.model.bundle import Bundle
-from contract.model.registry import Registered
+from contract.model.registry import RegisteredVersion
 from contract.wire.events import Model
 from contract.wire.images import Pixels
 from streaming.engines import AnyEngine

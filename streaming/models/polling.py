@@ -16,7 +16,7 @@ from typing import TypeVar
 from contract.errors import BundleError, DigitstreamError, NoChampion
 from contract.model import bundle
 from contract.model.bundle import Bundle
-from contract.model.registry import CHALLENGER, CHAMPION, Registered, Registry
+from contract.model.registry import CHALLENGER, CHAMPION, RegisteredVersion, Registry
 from contract.notices import Notice
 from streaming.models.loaded import Loaded, Loader, Tell, check_same_images
 from streaming.spark.stopping import Stopping
@@ -115,7 +115,7 @@ class Poller:
         self._note(
             f"version {version} did as well as the one before it",
             "The next start watches it again.",
-            partial(self._registry.passed, version),
+            partial(self._registry.mark_passed, version),
         )
 
     def remove(self, alias: str, loaded: Loaded, why: str, instead: Loaded | None) -> None:
@@ -133,7 +133,7 @@ class Poller:
         self._note(
             f"version {version} is {alias} no longer",
             f"Do it with `digitstream models {'dismiss' if instead is None else 'rollback'}`.",
-            partial(self._registry.remove, version, alias, why, instead=successor),
+            partial(self._registry.remove_alias, version, alias, why, instead=successor),
         )
 
     def close(self) -> None:

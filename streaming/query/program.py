@@ -17,9 +17,9 @@ from pyspark.sql import SparkSession
 
 from contract.errors import SettingsError
 from contract.home.checkpoint import Checkpoint, TopicPositions
-from contract.home.heartbeat import beat, file, rest
-from contract.kafka.clients import arguments, close_producer, reaching
-from contract.kafka.offsets import looking
+from contract.home.heartbeat import beat, clear, file
+from contract.kafka.clients import arguments, close_producer, connecting
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import check_topics_exist, ensure
 from contract.notices import Notice
 from contract.settings.programs import Scoring
@@ -69,7 +69,7 @@ def run(
     _check_subscribed(settings)
     ensure(settings.kafka, settings.topics, partitions=settings.partitions, needs=_needs(settings))
     if settings.subscribe:
-        check_topics_exist(settings.kafka, settings.read)
+        check_topics_exist(settings.kafka, settings.input_topics)
     settings.registry.resolve()
     spark = session(settings.master, jars, secret_file=settings.spark_secret_file)
     try:
@@ -81,7 +81,7 @@ def run(
 def _check_subscribed(settings: Scoring) -> None:
     """Raise SettingsError if the query would read what it, or its like, writes."""
     own = set(astuple(settings.topics)) - {settings.topics.readings}
-    circular = [topic for topic in settings.read if topic in own]
+    circular = [topic for topic in settings.input_topics if topic in own]
     if circular:
         message = (
             f"Topics of readings are read, and {', '.join(circular)} is none: answers to what lies "
@@ -123,7 +123,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         readings = source.readings(
             spark,
             settings.kafka,
-            (*settings.read, settings.topics.replays),
+            (*settings.input_topics, settings.topics.replays),
             most,
             settings.from_timestamp,
             starting,
@@ -150,8 +150,8 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
 def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
     """A reporter of progress to its topic, heard by the session's queries while the body runs."""
     goes_on = file(settings.home, "score", settings.name)
-    rest(goes_on)  # a process that was killed left it
-    with reaching(settings.kafka):
+    clear(goes_on)  # a process that was killed left it
+    with connecting(settings.kafka):
         # Without numbered messages: a client that numbers them and loses one never sends again.
         producer = KafkaProducer(
             **arguments(settings.kafka),
@@ -160,7 +160,7 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
             max_block_ms=1000 * _PATIENCE_SECONDS,
         )
     try:
-        with looking(settings.kafka) as log:
+        with open_log(settings.kafka) as log:
 
             def publish(progress: Progress) -> None:
                 key, value, headers = progress.message()
@@ -175,7 +175,7 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
             yield reporter
             spark.streams.removeListener(reporter)
     finally:
-        rest(goes_on)
+        clear(goes_on)
         close_producer(producer, _PATIENCE_SECONDS)
 
 
@@ -195,7 +195,7 @@ def _needs(settings: Scoring) -> dict[str, str]:
     topics = settings.topics
     written = [topics.scores, topics.dead_letters, topics.progress]
     written += [topics.shadow_scores] if settings.shadow else []
-    read = [topics.replays, *({topics.readings} & {*settings.read})]
+    read = [topics.replays, *({topics.readings} & {*settings.input_topics})]
     return {**dict.fromkeys(read, "READ"), **dict.fromkeys(written, "WRITE")}
 
 

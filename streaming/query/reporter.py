@@ -16,7 +16,7 @@ from pyspark.sql.streaming.listener import (
 )
 
 from contract.wire.events import Model
-from contract.wire.progress import Lag, Opinion, Progress
+from contract.wire.progress import Agreement, Lag, Progress
 from contract.wire.values.times import moment
 from streaming.query.lag import Follower
 from streaming.steps.metrics import BatchMetrics

@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.functions import col
 
 from contract.home.checkpoint import Checkpoint
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import check_topics_exist, ensure_scores_topic
 from contract.model import bundle
 from contract.settings.programs import History, Rescoring
@@ -59,7 +59,7 @@ def run(
     BrokerUnavailable for Kafka, NoTables and TablesUnreadable.
     """
     if tables is None:
-        check_topics_exist(settings.kafka, settings.read)
+        check_topics_exist(settings.kafka, settings.input_topics)
     else:
         check_local(tables.address)
     ensure_scores_topic(settings.kafka, settings.topic, settings.partitions)
@@ -135,13 +135,13 @@ def slices(span: Span, size: int) -> Iterator[Span]:
 def _topic_ids(settings: Rescoring, place: Place | None) -> KnownTopics:
     """The topics whose readings are scored again, so that these keep their ids."""
     if place is None:
-        with looking(settings.kafka) as log:
-            ids = log.topic_ids(settings.read)
+        with open_log(settings.kafka) as log:
+            ids = log.topic_ids(settings.input_topics)
     else:
         with reached(place.address):
-            ids = dict.fromkeys(settings.read, place.readings_id(READINGS))
+            ids = dict.fromkeys(settings.input_topics, place.readings_id(READINGS))
     begun = Checkpoint.read(settings.checkpoint).planned
-    return KnownTopics.read(settings.known_topics).joined(ids, begun)
+    return KnownTopics.read(settings.topics_files).joined(ids, begun)
 
 
 def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:
@@ -153,7 +153,7 @@ def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:
 
 def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
     """The readings that the archive has of the time, as Kafka had them; raises NoTables."""
-    rows = place.existing(READINGS).where(col("topic").isin(*settings.read))
+    rows = place.existing(READINGS).where(col("topic").isin(*settings.input_topics))
     begin, end = settings.from_timestamp, settings.to_timestamp
     if begin is not None:
         day = begin.astimezone(UTC).date()
@@ -166,8 +166,8 @@ def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
 
 def _spans(settings: Rescoring) -> list[tuple[str, Span]]:
     """What is to be scored of each topic, as it is now."""
-    with looking(settings.kafka) as log:
-        first, end = log.first(settings.read), log.readable(settings.read)
+    with open_log(settings.kafka) as log:
+        first, end = log.first(settings.input_topics), log.readable(settings.input_topics)
         begin = log.at(end, settings.from_timestamp) if settings.from_timestamp else first
         stop = log.at(end, settings.to_timestamp) if settings.to_timestamp else end
     return [

@@ -11,7 +11,7 @@ from contract.errors import (
     TlsFailed,
 )
 from contract.kafka.certificates import invalidity
-from contract.kafka.clients import denied
+from contract.kafka.clients import access_denied
 from contract.kafka.connection import Kafka
 
 LOST = re.compile(r"Some data may have been lost|KafkaIllegalStateException|OffsetOutOfRange")

@@ -39,7 +39,7 @@ class _Listener(StreamingQueryListener):
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
         self._files[event.id] = heartbeat.file(self._home, self._program, str(event.name))
-        heartbeat.rest(self._files[event.id])
+        heartbeat.clear(self._files[event.id])
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
         self._beat(event.progress.id)
@@ -53,7 +53,7 @@ class _Listener(StreamingQueryListener):
     def rest(self) -> None:
         """None of the queries goes on."""
         for file in self._files.values():
-            heartbeat.rest(file)
+            heartbeat.clear(file)
 
     def _beat(self, query: object) -> None:
         if query in self._files:

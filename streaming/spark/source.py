@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from contract.kafka.connection import Kafka
 from contract.wire.bounds import CUT_BYTES, CUT_HEADERS, MOST_HEADERS
 from contract.wire.images import Shape, largest
-from contract.wire.replays import OWN
+from contract.wire.replays import OURS
 from contract.wire.topics import READING_BYTES, Topics
 from contract.wire.values.times import milliseconds
 from streaming.spark.kafka import COMMITTED, options
@@ -106,7 +106,7 @@ def bounded(readings: DataFrame, shape: Shape, topics: Topics) -> DataFrame:
     many; those of a replay do not count that we have put before its device's.
     """
     most = _most_bytes(shape)
-    many = f"size(headers) > if(topic = '{topics.replays}', {len(OWN)}, 0) + {MOST_HEADERS}"
+    many = f"size(headers) > if(topic = '{topics.replays}', {len(OURS)}, 0) + {MOST_HEADERS}"
     return readings.selectExpr(
         f"if({_AROUND} > {most}, null, key) as key",
         f"if({_BYTES} > {most}, null, value) as value",

@@ -15,7 +15,7 @@ from pathlib import Path
 from contract import files
 from contract.errors import BrokerError
 from contract.home.checkpoint import CheckpointDamaged
-from contract.wire.places import TOPIC_ID, labelled
+from contract.wire.places import TOPIC_ID, topic_label
 
 TopicIds = Mapping[str, str | None]
 """Topic -> the id that Kafka gave it; None from a Kafka without ids."""
@@ -114,7 +114,7 @@ class KnownTopics:
 
     def label(self, topic: str) -> str:
         """The topic as the ids of its readings name it."""
-        return labelled(topic, self.id_of(topic))
+        return topic_label(topic, self.id_of(topic))
 
 
 def _id(value: object) -> str | None:

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from contract.errors import AccessDenied, BrokerUnavailable, TlsFailed
 from contract.kafka.connection import Kafka
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.notices import Notice
 from streaming.spark.topic_ids import KnownTopics
 
@@ -110,7 +110,7 @@ def _watch(
     own clients tell.
     """
     while True:
-        with suppress(AccessDenied, TlsFailed), absence.noted(), looking(kafka, _ANSWER_MS) as log:
+        with suppress(AccessDenied, TlsFailed), absence.noted(), open_log(kafka, _ANSWER_MS) as log:
             while True:
                 is_last = ended.wait(_LOOK_SECONDS)
                 changed = topics.changed(log.topic_ids(topics.ids))

@@ -246,10 +246,10 @@ def test_status_tells_what_waits_and_whether_anybody_works(
 ) -> None:
     from kafka import KafkaProducer
 
-    from contract.kafka.offsets import looking
+    from contract.kafka.offsets import open_log
     from contract.settings.programs import Scoring
     from contract.wire.events import Model
-    from contract.wire.progress import Lag, Opinion, Progress
+    from contract.wire.progress import Agreement, Lag, Progress
 
     prefix = topics.readings.removesuffix(".readings")
     where = ("--bootstrap-servers", kafka_broker.bootstrap_servers, "--prefix", prefix)
@@ -266,12 +266,12 @@ def test_status_tells_what_waits_and_whether_anybody_works(
     model, lag = Model("digits", "3", "openvino"), Lag(4, 90.0, None, None, 7200.0)
     progress = Progress(
         "scoring", 7, datetime.now(UTC), 1, 1, 0, 1.0, 2.0, {"triggerExecution": 40}, model, lag,
-        {"shadow": Opinion(4, 3)}, 192.0,
+        {"shadow": Agreement(4, 3)}, 192.0,
     )  # fmt: skip
     key, value, headers = progress.message()
     producer.send(topics.progress, value, key, headers)
     producer.close()
-    with looking(kafka_broker.kafka) as log:
+    with open_log(kafka_broker.kafka) as log:
         log.commit(Scoring(prefix=prefix).group, {topics.readings: {0: 2, 1: 0}})
     lock = tmp_path / "checkpoints" / "scoring.lock"
     lock.parent.mkdir()

@@ -13,7 +13,7 @@ import pytest
 from contract.choices import Colour, EngineChoice, Invert, Payload
 from contract.model.registry import CHALLENGER, CHAMPION
 from contract.notices import Notice
-from contract.settings.programs import Archiving, Asking, Producing, Rescoring, Training
+from contract.settings.programs import Archiving, Producing, Querying, Rescoring, Training
 from contract.settings.setting import settings_of
 from contract.settings.sources import SETTINGS
 from contract.wire.reasons import REASONS, STAGES
@@ -48,10 +48,10 @@ def test_help_shows_what_each_option_does_and_its_default(run: Run, name: str) -
 
 def test_a_default_that_is_shown_is_read_as_what_it_is() -> None:
     shown = 0
-    for kind in (Producing, Rescoring, Archiving, Asking, Training):
+    for kind in (Producing, Rescoring, Archiving, Querying, Training):
         for setting in settings_of(kind):
             if setting.default not in (None, ""):
-                assert setting.rule.read(setting.shown_default) == setting.default, setting.name
+                assert setting.rule.read(setting.default_text) == setting.default, setting.name
                 shown += 1
     assert shown > 40
 

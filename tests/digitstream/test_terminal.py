@@ -19,7 +19,7 @@ import pytest
 from contract.errors import DigitstreamError
 from contract.settings.programs import Settings
 from contract.wire.events import DeadLetter, Label, Model, Score, Source, Times
-from contract.wire.progress import Lag, Opinion, Progress
+from contract.wire.progress import Agreement, Lag, Progress
 from contract.wire.topics import Topics
 from digitstream import terminal
 from digitstream.commands import demo, doctor, drill
@@ -148,7 +148,7 @@ def test_models(run: Run, tmp_path: Path) -> None:
     where = ("--home", str(home), "--model", name)
     registry = replace(Settings(home=home), model=name).registry
     registry.promote(version)
-    registry.remove(version, "champion", WRITABLE)
+    registry.remove_alias(version, "champion", WRITABLE)
     assert SEEN in harmless(run("models", "list", *where)[1])
     assert json.loads(run("models", "list", *where, "--json")[1])["versions"][0]["removed"] == (
         WRITABLE
@@ -170,7 +170,7 @@ def test_dead_letters_status_and_comparisons(
     model = Model(text, "2", "onnx")
     progress = Progress(
         "scoring", 7, NOW, 1, 1, 0, 1.0, 2.0, {"triggerExecution": 4}, model,
-        Lag(4, 90.0, None, None, 7200.0), {text: Opinion(4, 3)},
+        Lag(4, 90.0, None, None, 7200.0), {text: Agreement(4, 3)},
     )  # fmt: skip
     times = Times(NOW, NOW, NOW)
     scores = [

@@ -85,7 +85,7 @@ def test_links_of_the_page_hold_where_there_is_no_repository():
 
 def test_each_message_of_the_page_is_one_that_is_said():
     text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-    ours, others = text.split("## What others print")
+    ours, others = text.split("## Messages of other software")
     messages = [*_messages()]
     quoted = re.findall(r"^### `(.+)`$", ours, re.MULTILINE)
     assert len(quoted) > 30

@@ -42,8 +42,8 @@ def departures() -> Departures:
 
 
 def leave(departures: Departures, sent: ProduceRequest, error: type[errors.KafkaError]) -> None:
-    departures.depart(sent)
-    departures.answered(sent, response(error))
+    departures.note_request(sent)
+    departures.note_response(sent, response(error))
 
 
 def test_what_never_left_is_in_no_count(departures: Departures) -> None:
@@ -75,8 +75,8 @@ def test_only_what_is_refused_for_certain_is_not_stored(
 
 
 def test_what_is_sent_again_is_counted_once(departures: Departures) -> None:
-    departures.depart(request(0, 5))
-    departures.unanswered(request(0, 5))
+    departures.note_request(request(0, 5))
+    departures.note_failure(request(0, 5))
     leave(departures, request(0, 5), errors.NotLeaderForPartitionError)
     leave(departures, request(0, 5), errors.NoError)
     leave(departures, request(5, 2), errors.NoError)
@@ -85,8 +85,8 @@ def test_what_is_sent_again_is_counted_once(departures: Departures) -> None:
 
 
 def test_a_refusal_after_an_attempt_without_an_answer_is_doubtful(departures: Departures) -> None:
-    departures.depart(request(0, 5))
-    departures.unanswered(request(0, 5))
+    departures.note_request(request(0, 5))
+    departures.note_failure(request(0, 5))
     leave(departures, request(0, 5), errors.TopicAuthorizationFailedError)
     assert departures.stored_at_most(TOPIC) == 5
 
@@ -101,10 +101,10 @@ def test_the_halves_of_a_batch_that_was_too_large_are_its_messages(departures: D
 
 
 def test_partitions_number_their_messages_for_themselves(departures: Departures) -> None:
-    departures.depart(request(0, 3))
-    departures.depart(request(0, 4, partition=1))
-    departures.answered(request(0, 4, partition=1), response(partition=1))
+    departures.note_request(request(0, 3))
+    departures.note_request(request(0, 4, partition=1))
+    departures.note_response(request(0, 4, partition=1), response(partition=1))
     assert departures.stored_at_most(TOPIC) == 7
-    departures.count_anew()
+    departures.reset_counts()
     leave(departures, request(4, 2, partition=1), errors.NoError)
     assert departures.stored_at_most(TOPIC) == 2

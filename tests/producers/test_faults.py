@@ -67,15 +67,15 @@ def test_shares_are_read_from_text(text: str, shares: dict[str, float]) -> None:
     ("text", "match"),
     [
         ("malformed", "'malformed' is no share"),
-        ("malformd=1%", "'malformd' is no kind of malformed, wrong-shape"),
+        ("malformd=1%", "'malformd' is none of the kinds malformed, wrong-shape"),
         ("empty=nan", "'nan' is no share"),
         ("empty=-1%", "'-1%' is no share"),
         ("empty=101%", "'101%' is no share"),
         ("empty=1%%", "'1%%' is no share"),
-        ("empty=1%,1%", "'' is no kind"),
-        ("empty=1%,empty=2%", "empty comes twice"),
+        ("empty=1%,1%", "'' is none of the kinds"),
+        ("empty=1%,empty=2%", "empty is repeated"),
         ("empty=0.6,malformed=0.6", "more than 100%"),
-        ("x=1%,empty=y", "'x' is no kind of .*; 'y' is no share"),
+        ("x=1%,empty=y", "'x' is none of the kinds .*; 'y' is no share"),
     ],
 )
 def test_what_cannot_be_obeyed_is_told(text: str, match: str) -> None:

@@ -49,7 +49,7 @@ def test_a_broker_that_stays_away_is_told_with_exact_counts(
         if acknowledged >= 1_000 and next(away, False):
             own_broker.stop()
 
-    with pytest.raises(Unanswered, match="did not take a message for 3 s") as error:
+    with pytest.raises(Unanswered, match="did not accept a message for 3 s") as error:
         run(settings, progress=stop)
     own_broker.start()
     adds_up(error.value, settings)

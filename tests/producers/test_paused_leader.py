@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import ensure
 from contract.settings.programs import Producing
 from digitstream.drills.ground.cluster import addresses, start_brokers
@@ -32,7 +32,7 @@ def test_a_leader_that_is_paused_for_30_seconds_loses_nothing_that_is_not_told(
         )
         topic = settings.topics.readings
         ensure(settings.kafka, settings.topics, partitions=3)
-        with looking(settings.kafka) as log:
+        with open_log(settings.kafka) as log:
             leader = nodes[log.leader(topic, 0) - 1].process
         assert leader is not None
         paused, going_on = threading.Event(), threading.Timer(30.0, leader.resume)

@@ -133,10 +133,10 @@ def test_told_to_stop_it_counts_what_it_sent_and_sends_the_labels_of_that(
 CHILD = """
 import json, sys
 from contract.settings.programs import Producing
-from producers.pacing import stopping
+from producers.pacing import stop_on_signals
 from producers.program import run
 settings = Producing(bootstrap_servers=sys.argv[1], prefix=sys.argv[2], count=10**9, rate=3e3)
-with stopping() as stop:
+with stop_on_signals() as stop:
     sent = run(settings, stop=stop, progress=lambda n: print(n, file=sys.stderr, flush=True))
 print(json.dumps([sent.readings, sent.labels, sent.stopped]))
 """

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from contract.kafka.clients import arguments
 from contract.kafka.connection import Kafka
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.settings.programs import Scoring, Settings
 from contract.wire.events import DeadLetter, Score, Source
 from contract.wire.messages import Message
@@ -49,7 +49,7 @@ def send(settings: Scoring, messages: Iterable[Message], **options: Any) -> Sent
 
 def topic_id(settings: Settings, topic: str) -> str | None:
     """The id that Kafka gave a topic."""
-    with looking(settings.kafka) as log:
+    with open_log(settings.kafka) as log:
         return log.topic_ids([topic])[topic]
 
 

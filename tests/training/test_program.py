@@ -123,10 +123,10 @@ def test_evaluation_counts_rows_of_true_classes():
 def test_data_sets_that_do_not_belong_together_are_refused():
     history, held_out = part("train", 50), part("test", 50)
     narrow = replace(held_out, images=held_out.images[:, :, :20])
-    with pytest.raises(DataError, match=r"training images are \(28, 28, 1\), those held out"):
+    with pytest.raises(DataError, match=r"training images are \(28, 28, 1\), the test images"):
         fit(Training(), None, history, narrow, report=None)
     strange = replace(held_out, labels=held_out.labels + 40)
-    with pytest.raises(DataError, match="those for training none above 9"):
+    with pytest.raises(DataError, match="the training images none above 9"):
         fit(Training(), None, history, strange, report=None)
-    with pytest.raises(DataError, match="are the same as those for training"):
+    with pytest.raises(DataError, match="are the same as the training images"):
         fit(Training(), None, history, history, report=None)

@@ -1,1 +1,1 @@
-"""The values that events are made of: JSON, its fields, times; each is read strictly."""
+"""Strict parsers for the values in events: JSON, its fields, times."""

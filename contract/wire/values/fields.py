@@ -1,7 +1,7 @@
-"""The parts of our events' JSON, each as its JSON Schema has it.
+"""Parsers for the fields of our events' JSON, as strict as their JSON Schemas.
 
-Each function returns the part, or raises ValueError for what the schema refuses. In JSON Schema 3.0
-is an integer, and true is none.
+Each function returns the value, or raises ValueError if the schema does not allow it. In JSON
+Schema 3.0 is an integer, and true is not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SOURCE = frozenset({"topic", "partition", "offset"})
 
 
 def members(value: object, names: frozenset[str]) -> dict[str, Any]:
-    """The members of an object that has exactly these names."""
+    """The members of an object with exactly these names."""
     if not isinstance(value, dict):
         raise _refusal(value, "an object")
     if value.keys() != names:
@@ -34,14 +34,14 @@ def members(value: object, names: frozenset[str]) -> dict[str, Any]:
 
 
 def text(value: object, *, least: int = 0) -> str:
-    """A text of at least so many characters."""
+    """A text with at least so many characters."""
     if not isinstance(value, str) or len(value) < least:
         raise _refusal(value, "text that is not empty" if least else "text")
     return value
 
 
 def integer(value: object, least: int = 0, most: int = LARGEST) -> int:
-    """An integer between two others."""
+    """An integer between two bounds, both included."""
     if type(value) is int and least <= value <= most:
         return value
     whole = int(value) if isinstance(value, float) and value.is_integer() else value
@@ -51,7 +51,7 @@ def integer(value: object, least: int = 0, most: int = LARGEST) -> int:
 
 
 def number(value: object, least: float = -FINITE, most: float = FINITE) -> float:
-    """A number between two others."""
+    """A number between two bounds, both included."""
     if type(value) is float and least <= value <= most:
         return value
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not least <= value <= most:
@@ -60,7 +60,7 @@ def number(value: object, least: float = -FINITE, most: float = FINITE) -> float
 
 
 def label(value: object) -> int | str:
-    """A class, by its number or its name."""
+    """A class, as number or name."""
     return value if isinstance(value, str) else integer(value, -LARGEST - 1)
 
 
@@ -72,7 +72,7 @@ def time(value: object) -> datetime:
 
 
 def source(value: object) -> Source:
-    """Where a record lies."""
+    """The place of a record."""
     place = members(value, _SOURCE)
     topic = text(place["topic"])
     if TOPIC.fullmatch(topic) is None:

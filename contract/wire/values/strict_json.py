@@ -1,4 +1,4 @@
-"""JSON as its standard has it, from bytes that nobody vouches for."""
+"""Strict JSON parsing of untrusted bytes."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any, NoReturn
 
-# How JSON spells half a surrogate pair, or one half of a pair.
+# A JSON escape for half of a surrogate pair, with or without the other half.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
-# Every quote begins a match, an unfinished text's too, so that none is looked at twice.
+# Every quote begins a match, even of an unfinished text, so that the search takes linear time.
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.?)*"?', re.DOTALL)
 
-# A level more for each bracket that opens, and one less, as a signed byte, for each that closes.
+# Opening brackets become 1, closing ones -1 as a signed byte; their sums are the depths.
 _LEVELS = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 _OTHERS = bytes({*range(256)} - {*b"[]{}"})
 
 DEPTH = 64
-"""How deep arrays and objects may lie in each other."""
+"""Maximum nesting of arrays and objects."""
 
 Members = Callable[[list[tuple[str, Any]]], dict[str, Any]]
-"""Makes an object of its members, in their order."""
+"""Builds an object from its members, in order."""
 
 
 def object_of(text: bytes) -> dict[str, Any]:
-    """The object in UTF-8 JSON as every reader understands it (RFC 8259): no name comes twice,
-    and texts are Unicode. Every failure is a ValueError.
+    """The object in interoperable UTF-8 JSON (RFC 8259): no duplicate names, texts are valid
+    Unicode. Every failure is a ValueError.
     """
     body = loads(text, _unique)
     if not isinstance(body, dict):
@@ -44,7 +44,7 @@ def object_of(text: bytes) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The members of an object; raises ValueError if a name comes twice."""
+    """The members of an object; raises ValueError for duplicate names."""
     members = dict(pairs)
     if len(members) < len(pairs):
         message = "an object has a name twice"
@@ -53,9 +53,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def loads(text: bytes, members: Members | None = None) -> Any:
-    """The value of UTF-8 JSON. Every failure, NaN and more than DEPTH levels too, is a ValueError.
+    """The value of UTF-8 JSON. Every failure, also NaN and more than DEPTH levels, is a ValueError.
 
-    Of a name that comes twice in an object the last value counts, unless `members` says otherwise.
+    Of duplicate names in an object, the last value counts, unless `members` raises.
     """
     _check_depth(text)
     try:
@@ -65,19 +65,21 @@ def loads(text: bytes, members: Members | None = None) -> Any:
         raise ValueError(message) from exc
     except (json.JSONDecodeError, _Refused):
         raise
-    except ValueError as exc:  # Python's, which reads no number of some thousand digits
+    except ValueError as exc:  # Python limits the digits of integers
         message = "a number has too many digits"
         raise ValueError(message) from exc
 
 
 @lru_cache(maxsize=8)
 def _decoder(members: Members | None) -> json.JSONDecoder:
-    """One for all texts: json.loads makes one for each, in a quarter of its time for a score."""
+    """A decoder for all texts; json.loads creates one per text, a quarter of its time for a
+    score.
+    """
     return json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=members)
 
 
 def _check_depth(text: bytes) -> None:
-    """Raise ValueError if arrays and objects lie deeper in each other than they may."""
+    """Raise ValueError if arrays and objects are nested too deep."""
     if text.count(b"[") + text.count(b"{") <= DEPTH:
         return
     levels = memoryview(_TEXT.sub(b"", text).translate(_LEVELS, _OTHERS)).cast("b")
@@ -87,7 +89,7 @@ def _check_depth(text: bytes) -> None:
 
 
 class _Refused(ValueError):
-    """JSON that Python would read, and the standard does not have."""
+    """JSON that Python accepts, but the standard does not."""
 
 
 def _refuse(constant: str) -> NoReturn:

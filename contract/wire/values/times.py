@@ -13,41 +13,41 @@ RFC_3339 = re.compile(
 )
 
 FIRST_MS, LAST_MS = 0, 253_402_300_799_999
-"""Of Kafka's times, in milliseconds since 1970, those that are times: to the end of year 9999.
+"""The range of valid Kafka timestamps, in milliseconds since 1970: to the end of year 9999.
 
-In a topic with `CreateTime` a client may set any 64-bit number. One outside counts as the nearest.
+In a topic with `CreateTime` a client may set any 64-bit number; it is clipped to this range.
 """
 
 EARLIEST_US, LATEST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
-"""The times that `moment` gives, in microseconds since 1970: the years 1 to 9999."""
+"""The range of `moment`, in microseconds since 1970: the years 1 to 9999."""
 
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# What `stamp` writes, but for a leap second, is what Python reads by itself.
+# The format of `stamp`, which Python parses itself, except for leap seconds.
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d\.\d{6}Z", re.ASCII)
 
 
 def stamp(time: datetime) -> str:
-    """An aware time as RFC 3339 text in UTC, always 27 characters."""
+    """An aware time as RFC 3339 text in UTC, always with 27 characters."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def milliseconds(time: datetime) -> int:
-    """An aware time as Kafka counts it, in milliseconds since 1970, and never one before that:
-    negative numbers have other meanings when Kafka is asked for offsets.
+    """An aware time as a Kafka timestamp, in milliseconds since 1970; 0 for earlier times, as
+    negative numbers have other meanings in requests for offsets.
     """
     return max(round(time.timestamp() * 1000), FIRST_MS)
 
 
-def stored(milliseconds: int) -> datetime:
-    """The time, in UTC, at which Kafka has a record, from any number that it gives."""
+def broker_time(milliseconds: int) -> datetime:
+    """The time, in UTC, of any Kafka timestamp."""
     return _EPOCH + timedelta(milliseconds=min(max(milliseconds, FIRST_MS), LAST_MS))
 
 
 def stamp_of(microseconds: int) -> bytes:
-    """The same, as bytes, of microseconds since 1970; for clocks that are read very often."""
+    """Microseconds since 1970 as RFC 3339 bytes; faster than `stamp`."""
     second, fraction = divmod(microseconds, 1_000_000)
     return b"%s.%06dZ" % (_second(second), fraction)
 
@@ -58,10 +58,10 @@ def _second(second: int) -> bytes:
 
 
 def moment(text: str) -> datetime:
-    """The time that an RFC 3339 text names, in UTC; digits beyond the microsecond are dropped.
+    """The time in an RFC 3339 text, in UTC; digits beyond microseconds are dropped.
 
-    A leap second is read as the second after it, and a time that its offset takes out of the years
-    1 to 9999 as the nearest within them. Raises ValueError for any other text.
+    A leap second is read as the next second. A time that its UTC offset moves out of the years 1 to
+    9999 becomes the nearest within them. Raises ValueError for any other text.
     """
     if _STAMP.fullmatch(text):
         return datetime.fromisoformat(text)
@@ -75,7 +75,7 @@ def moment(text: str) -> datetime:
     zone = timezone(-ahead if match[8] == "-" else ahead)
     leap = second == 60
     try:
-        named = datetime(year, month, day, hour, minute, second - leap, microsecond, zone)
-        return named.astimezone(UTC) + timedelta(seconds=leap)
+        local = datetime(year, month, day, hour, minute, second - leap, microsecond, zone)
+        return local.astimezone(UTC) + timedelta(seconds=leap)
     except OverflowError:
         return _EARLIEST if year == 1 else _LATEST

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import ensure
 from contract.settings.sources import environment
 from digitstream.accounts import topic_reader
@@ -138,7 +138,7 @@ def addresses(nodes: Sequence[Node]) -> str:
 
 def leader(ground: Ground, topic: str, partition: int) -> int:
     """The number of the broker that leads a partition."""
-    with looking(ground.settings.kafka) as log:
+    with open_log(ground.settings.kafka) as log:
         return log.leader(topic, partition)
 
 

@@ -80,7 +80,7 @@ HEADER = struct.pack(">4B3I", 0, 0, 8, 3, 3, 4, 5)
         (b"", "begins with nothing, not 00 00 08 03"),
         (b"\x89PNG", "begins with 89 50 4e 47"),
         (HEADER[:10], "ends within its header"),
-        (HEADER + bytes(59), r"promises 60 bytes \(3 x 4 x 5\), but 59 follow"),
+        (HEADER + bytes(59), r"announces 60 bytes \(3 x 4 x 5\), but 59 follow"),
         (HEADER + bytes(61), "but more follow"),
         (struct.pack(">4B3I", 0, 0, 8, 3, 0, 28, 28), "it is empty"),
         (struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3), "but 0 follow"),
@@ -133,7 +133,7 @@ def test_images_and_labels_must_be_as_many(folder: Path) -> None:
 def test_a_bomb_is_not_unpacked(folder: Path) -> None:
     file = folder / "train-images-idx3-ubyte.gz"
     file.write_bytes(gzip.compress(HEADER) + gzip.compress(bytes(1 << 24)) * 400)  # 6.7 GB in 6 MB
-    refuses(folder, r"promises 60 bytes \(3 x 4 x 5\), but more follow")
+    refuses(folder, r"announces 60 bytes \(3 x 4 x 5\), but more follow")
 
 
 def test_a_pipe_in_the_folder_is_refused_and_not_waited_for(folder: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_pngs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     for bits in (1, 16):
         kind = "1" if bits == 1 else "I;16"
         save(tmp_path / "1" / "b.png", Image.new(kind, (5, 4)))
-        refuses(tmp_path, rf"b\.png cannot be used: it has {bits} bits? a value")
+        refuses(tmp_path, rf"b\.png cannot be used: it has {bits} bits? per value")
     save(tmp_path / "1" / "b.png", Image.new("1", (5_000, 4_000)))
     refuses(tmp_path, "it has 5000 x 4000 pixels, more than 16,777,216")
     (tmp_path / "1" / "b.png").write_text("no image")

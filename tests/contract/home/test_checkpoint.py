@@ -67,7 +67,7 @@ def test_a_file_that_holds_something_else_is_named_with_the_remedy(
 ) -> None:
     checkpoint(tmp_path)
     (tmp_path / file).write_bytes(content)
-    remedy = r"(Remove|Restore).*answered again, under the same ids\.$"
+    remedy = r"(Remove|Restore).*answered again, with the same ids\.$"
     for with_checksum in (True, False):
         if not with_checksum:
             (tmp_path / file).with_name(f".{Path(file).name}.crc").unlink()
@@ -98,14 +98,14 @@ def test_a_changed_digit_that_goes_back_is_seen_without_a_checksum(tmp_path: Pat
     checkpoint(tmp_path)
     (tmp_path / "offsets" / "2").write_text(BATCH.format(30))
     (tmp_path / "offsets" / ".2.crc").unlink()
-    with pytest.raises(CheckpointDamaged, match=r"/0 stands at 30, and stood at 200 before"):
+    with pytest.raises(CheckpointDamaged, match=r"/0 is at 30, but was at 200 before"):
         Checkpoint.read(tmp_path)
 
 
 @pytest.mark.parametrize("offset", ["-1", "1.5", '"300"', "true", str(1 << 63), "null"])
 def test_an_offset_that_kafka_never_has_is_refused(tmp_path: Path, offset: str) -> None:
     write(checkpoint(tmp_path) / "offsets" / "2", BATCH.format(offset))
-    with pytest.raises(CheckpointDamaged, match=r"does not hold an offset for each partition"):
+    with pytest.raises(CheckpointDamaged, match=r"does not have an offset for each partition"):
         Checkpoint.read(tmp_path)
 
 

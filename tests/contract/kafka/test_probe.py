@@ -17,9 +17,9 @@ import pytest
 
 from contract.errors import AccessDenied, BrokerUnavailable, TlsFailed
 from contract.kafka import clients
-from contract.kafka.clients import reaching
+from contract.kafka.clients import connecting
 from contract.kafka.connection import Certificate, Kafka, Login, Secret, Security
-from contract.kafka.probe import shake
+from contract.kafka.probe import check_connection
 from contract.kafka.topics import ensure
 from contract.settings.programs import Settings
 from contract.settings.sources import load
@@ -36,7 +36,7 @@ def kafka(home: Path, profile: str) -> Kafka:
 
 
 def refuses(way: Kafka, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told) as caught, reaching(way):
+    with pytest.raises(error, match=told) as caught, connecting(way):
         pytest.fail("a client would be made")
     assert str(way) in str(caught.value)
     assert str(caught.value).count(". ") <= 2
@@ -67,7 +67,7 @@ def served(pem: Path) -> Iterator[str]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_user_comes_in_by_each_of_its_profiles(locked_home: Path, kind: str) -> None:
     for user in secure.USERS:
-        shake(kafka(locked_home, f"{user}{kind}"), 5)
+        check_connection(kafka(locked_home, f"{user}{kind}"), 5)
     topics = Topics.named(f"test-{uuid.uuid4().hex[:8]}")
     ensure(kafka(locked_home, f"admin{kind}"), topics)
     ensure(kafka(locked_home, f"admin{kind}"), topics, create=False)
@@ -93,13 +93,13 @@ def test_a_wrong_password_is_told_at_once(locked_home: Path, kind: str) -> None:
     refuses(
         replace(way, security=replace(way.security, login=wrong)),
         AccessDenied,
-        "does not let 'scorer' in by .* Mend sasl-username or the password",
+        "refuses the login of 'scorer' by .* Fix sasl-username or the password",
     )
     unknown = replace(way.security.login, username="stranger")
     refuses(
         replace(way, security=replace(way.security, login=unknown)),
         AccessDenied,
-        "does not let 'stranger' in",
+        "refuses the login of 'stranger'",
     )
 
 
@@ -109,7 +109,11 @@ def test_an_authority_that_did_not_sign_is_told(locked_home: Path, tmp_path: Pat
     way = kafka(locked_home, "scorer")
     for cafile, whom in ((tmp_path / "ca.pem", "ca.pem"), (None, "this system")):
         security = replace(way.security, cafile=cafile)
-        refuses(replace(way, security=security), TlsFailed, f"nobody whom .*{whom} trusts .*ssl-ca")
+        refuses(
+            replace(way, security=security),
+            TlsFailed,
+            f"not signed by an authority that .*{whom} trusts .*ssl-ca",
+        )
 
 
 @pytest.mark.kafka
@@ -118,14 +122,16 @@ def test_a_certificate_that_is_missing_or_not_trusted_is_told(
 ) -> None:
     way = kafka(locked_home, "scorer-certificate")
     security = replace(way.security, certificate=None)
-    refuses(replace(way, security=security), TlsFailed, "asks for a certificate .* ssl-certfile")
+    refuses(
+        replace(way, security=security), TlsFailed, "asks for a client certificate .* ssl-certfile"
+    )
     own, strange = tmp_path / "ended.pem", tmp_path / "strange.pem"
     long_ago = now() - timedelta(days=LEAF_DAYS + 1)
     own.write_bytes(Authority.of(secure.folder(locked_home), now()).issue("scorer", long_ago))
     strange.write_bytes(Authority.of(tmp_path, now()).issue("scorer", now()))
     for pem, told in {
-        own: r"does not accept our certificate: .*ended\.pem expired at \d{4}-.* Have it renewed",
-        strange: r"does not accept the certificate .*strange\.pem .* Have it made anew",
+        own: r"does not accept our certificate: .*ended\.pem expired at \d{4}-.* Renew it",
+        strange: r"does not accept the certificate .*strange\.pem .* Have it issued again",
     }.items():
         security = replace(way.security, certificate=Certificate(pem))
         refuses(replace(way, security=security), TlsFailed, told)
@@ -134,9 +140,9 @@ def test_a_certificate_that_is_missing_or_not_trusted_is_told(
 @pytest.mark.kafka
 def test_a_port_of_another_protocol_is_told(locked_home: Path, kafka_broker: object) -> None:
     way = kafka(locked_home, "scorer")
-    refuses(Kafka(way.servers), TlsFailed, "something else than Kafka's protocol.* --kafka-profile")
+    refuses(Kafka(way.servers), TlsFailed, "does not answer in Kafka's protocol.* --kafka-profile")
     plain = getattr(kafka_broker, "bootstrap_servers")  # noqa: B009
-    refuses(replace(way, servers=plain), TlsFailed, "does not speak TLS .* security-protocol")
+    refuses(replace(way, servers=plain), TlsFailed, "does not accept TLS .* security-protocol")
 
 
 @pytest.mark.parametrize(
@@ -145,10 +151,10 @@ def test_a_port_of_another_protocol_is_told(locked_home: Path, kafka_broker: obj
         (
             now() - timedelta(days=LEAF_DAYS + 1),
             ("127.0.0.1",),
-            "or of its authority, expired.*renewed",
+            "or of its authority, expired.*Renew it",
         ),
         (now() + timedelta(days=1), ("127.0.0.1",), "is not valid yet.*this machine's clock"),
-        (now(), ("kafka.example",), "made for another name.*ssl-check-hostname"),
+        (now(), ("kafka.example",), "issued for another name.*ssl-check-hostname"),
     ],
 )
 def test_a_certificate_of_kafka_that_does_not_hold_is_told(
@@ -158,7 +164,7 @@ def test_a_certificate_of_kafka_that_does_not_hold_is_told(
     pem.write_bytes(Authority.of(tmp_path, now()).issue("broker", begin, hosts))
     security = Security("SSL", cafile=tmp_path / "ca.pem")
     with served(pem) as address, pytest.raises(TlsFailed, match=told):
-        shake(Kafka(address, security), 5)
+        check_connection(Kafka(address, security), 5)
 
 
 def test_who_does_not_know_the_password_itself_is_told() -> None:
@@ -219,14 +225,14 @@ def test_who_neither_accepts_nor_refuses_is_behind_something(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(clients, "PATIENCE_MS", 200)
-    monkeypatch.setattr(clients, "_KNOCK_SECONDS", 0.2)
+    monkeypatch.setattr(clients, "_PROBE_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as waiting:
         address = server.getsockname()
         for _ in range(2):  # who waits to be accepted fills the queue: no more are let into it
             client = waiting.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(address)
-        told = "nobody refuses the connection.*Check the address, the network"
+        told = "neither accepted nor refused.*Check the address, the network"
         refuses(Kafka(f"127.0.0.1:{address[1]}"), BrokerUnavailable, told)
 
 
@@ -236,7 +242,7 @@ def test_who_has_no_rights_is_told_which(locked_home: Path) -> None:
     ensure(kafka(locked_home, "admin"), topics)
     needs = {topics.readings: "READ", topics.scores: "WRITE"}
     lacking = f"may not READ {topics.readings} or WRITE {topics.scores}"
-    for profile, who in {"scorer": "scorer", "nobody": "a client without a name"}.items():
+    for profile, who in {"scorer": "scorer", "nobody": "an anonymous client"}.items():
         told = f"does not let {who} do .* {lacking}.*acls"
         with pytest.raises(AccessDenied, match=told):
             ensure(kafka(locked_home, profile), topics, needs=needs)

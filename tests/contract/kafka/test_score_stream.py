@@ -219,7 +219,7 @@ def test_scores_that_retention_removed_are_told(scores: Scores) -> None:
     admin.close()
     with (
         scores.open(group=scores.prefix) as stream,
-        pytest.raises(RecordsLost, match="retention removed them"),
+        pytest.raises(RecordsLost, match="retention deleted them"),
     ):
         list(stream)
 

@@ -15,7 +15,7 @@ from kafka.structs import OffsetAndMetadata
 
 from contract.errors import BadEvent, RecordsLost
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import ensure
 from contract.wire.messages import Message
 from contract.wire.topics import Topics
@@ -104,7 +104,7 @@ def test_a_compression_that_cannot_be_undone_is_named(
     )
     assert (ended.returncode, ended.stderr) == (0, "")
     scores = compressed.topics.scores
-    sentence = f"Records of {scores} are compressed, and this Python cannot undo {codec} "
+    sentence = f"Records of {scores} are compressed, and this Python cannot decompress {codec} "
     assert [line.startswith(sentence) for line in ended.stdout.splitlines()] == [True, True]
     assert f"`pip install {package}`" in ended.stdout
 
@@ -148,7 +148,7 @@ def test_a_topic_that_is_made_anew_is_told_and_none_of_it_is_skipped(
         assert take(stream, 10) == list(range(10))
         made_anew(scores)
         scores.add(*range(20, 40))
-        with pytest.raises(RecordsLost, match="was deleted and made anew while it was read"):
+        with pytest.raises(RecordsLost, match="was deleted and created again while it was read"):
             list(stream)  # within a second or two: it is Kafka's client that looks
     with scores.open(group=group, patience=60.0) as stream:
         assert take(stream, 20) == list(range(20, 40))
@@ -171,7 +171,7 @@ def made_anew(scores: Scores) -> None:
     with KafkaAdminClient(**arguments(scores.kafka)) as admin:
         admin.delete_topics([scores.topics.scores])
     deadline = time.monotonic() + 60
-    with looking(scores.kafka) as log:
+    with open_log(scores.kafka) as log:
         while log.topic_ids([scores.topics.scores]) and time.monotonic() < deadline:
             time.sleep(0.1)
     ensure(scores.kafka, scores.topics)

@@ -88,7 +88,7 @@ def test_what_is_no_regular_file_is_refused_and_not_waited_for(
         listener.bind(os.path.relpath(made.folder / "socket"))
     refuses(
         made,
-        "no regular file: dml/pipe is a named pipe; model.onnx is a symbolic link; "
+        "other than regular files: dml/pipe is a named pipe; model.onnx is a symbolic link; "
         "more is a symbolic link; socket is a socket",
     )
 
@@ -118,7 +118,7 @@ def test_files_that_are_too_large_or_too_many_are_refused(
         write(made.folder, parts=())
     other = write(made.folder.with_name("other"))
     monkeypatch.setattr(bundle, "FILES", 4)
-    refuses(other, "holds more than 4 files and folders")
+    refuses(other, "contains more than 4 files and folders")
 
 
 def test_a_file_is_used_as_it_was_when_it_was_digested(made: Bundle) -> None:
@@ -187,4 +187,4 @@ def test_a_manifest_of_another_form_is_refused(
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b"[" * 100_000])
 def test_a_manifest_that_is_no_object_is_refused(made: Bundle, text: bytes) -> None:
     (made.folder / "manifest.json").write_bytes(text)
-    refuses(made, "is not understood")
+    refuses(made, "is invalid")

@@ -46,7 +46,7 @@ def arrays_as(**arrays: object) -> bytes:
         ({"labels": np.array([0, 1, -1])}, "labels beyond its 2 classes"),
         ({"labels": np.zeros(2, np.int64)}, "its arrays have 2, 3 rows"),
         ({"probabilities": np.zeros((3, 3), np.float32)}, r"\(3, 3\), not float32 of n x 2"),
-        ({"probabilities": np.full((3, 2), np.nan, np.float32)}, "that are no numbers"),
+        ({"probabilities": np.full((3, 2), np.nan, np.float32)}, "that are not finite"),
         ({"inputs": np.zeros((3, 8, 6, 1), np.uint8)}, r"not uint8 of n x 8 x 6 x 2"),
         ({"inputs": np.zeros((0, 8, 6, 2), np.uint8)}, r"inputs is uint8 \(0, 8, 6, 2\)"),
     ],

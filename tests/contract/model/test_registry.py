@@ -59,7 +59,7 @@ def test_a_home_that_was_moved_has_its_versions_and_takes_more(make: Make, tmp_p
 def test_a_folder_that_takes_no_bundles_is_one_sentence(make: Make, tmp_path: Path) -> None:
     (tmp_path / "artifacts").touch()
     registry = registry_in(tmp_path, "digits")
-    told = r"cannot keep its bundles: .* another --home\."
+    told = r"cannot store its bundles: .* another --home\."
     with pytest.raises(RegistryUnavailable, match=told):
         registry.register(make(tmp_path / "a", accuracy=0.5), parameters={})
     with pytest.raises(RegistryUnavailable, match=told):
@@ -123,7 +123,7 @@ def test_a_rollback_brings_back_who_was_champion_before(
     for name in ("a", "b"):
         registry.register(make(tmp_path / name), parameters={})
     registry.promote("1")
-    with pytest.raises(NoChampion, match=r"alias previous .* once another one took its place"):
+    with pytest.raises(NoChampion, match=r"alias previous .* when another one replaces it"):
         registry.rollback()
     registry.promote("2")
     assert registry.rollback("it was worse") == ("2", "1")
@@ -139,20 +139,20 @@ def test_a_champion_is_watched_by_the_one_before_it_until_it_has_passed(
 ) -> None:
     registry = registry_in(home, "watched")
     with pytest.raises(NoChampion, match="alias champion"):
-        registry.watching()
+        registry.baseline()
     for _ in range(2):
         registry.register(made, parameters={})
     registry.promote("1")
-    assert registry.watching() is None
+    assert registry.baseline() is None
     registry.promote("2")
-    assert registry.watching() == registry.resolve("previous")
-    registry.passed("2")
-    assert registry.watching() is None
+    assert registry.baseline() == registry.resolve("previous")
+    registry.mark_passed("2")
+    assert registry.baseline() is None
     registry.promote("1")
     registry.promote("2")
-    assert registry.watching() == registry.resolve("previous")
+    assert registry.baseline() == registry.resolve("previous")
     registry.rollback()
-    assert registry.watching() is None
+    assert registry.baseline() is None
 
 
 def test_an_alias_is_only_taken_from_the_version_that_has_it(home: Path, made: Bundle) -> None:
@@ -161,9 +161,9 @@ def test_an_alias_is_only_taken_from_the_version_that_has_it(home: Path, made: B
     with pytest.raises(NoChampion, match="--alias challenger"):
         registry.resolve("challenger")
     registry.promote("1", "challenger")
-    registry.remove("7", "challenger", "another one's fault")
+    registry.remove_alias("7", "challenger", "another one's fault")
     assert registry.resolve("challenger").version == "1"
-    registry.remove("1", "challenger", "its own")
+    registry.remove_alias("1", "challenger", "its own")
     [version] = registry.versions()
     assert (version.aliases, version.removed) == ((), "its own")
 
@@ -178,11 +178,13 @@ def test_a_removal_that_failed_halfway_is_finished_by_the_next_try(
     registry.promote("2")
     client = mlflow.MlflowClient(registry.tracking_uri)
     client.set_registered_model_alias("halfway", "champion", "1")  # and no further
-    registry.remove("2", "champion", "it was worse", instead="1")
+    registry.remove_alias("2", "champion", "it was worse", instead="1")
     with pytest.raises(NoChampion, match="alias previous"):
         registry.resolve("previous")
     registry.promote("3")
-    registry.remove("2", "champion", "it was worse", instead="1")  # somebody chose another one
+    registry.remove_alias(
+        "2", "champion", "it was worse", instead="1"
+    )  # somebody chose another one
     assert (registry.resolve().version, registry.resolve("previous").version) == ("3", "1")
 
 

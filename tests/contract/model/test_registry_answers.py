@@ -109,7 +109,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 @pytest.mark.parametrize(
     ("send", "begin", "reason"),
     [
-        (dripping, b"HTTP/1.1 200 OK\r\nX: ", "it answered nothing of the model digits"),
+        (dripping, b"HTTP/1.1 200 OK\r\nX: ", "its answer is not about the model digits"),
         (dripping, HEAD + b"Content-Length: 9999\r\n\r\n{", "no answer"),
         (dripping, HEAD + b"\r\n{", ""),
         (flooding, HEAD + b"\r\n{", "it sends more than 1 MiB"),

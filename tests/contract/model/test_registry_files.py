@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from contract.errors import NoChampion, RegistryUnavailable
 from contract.model.registry import Registry
-from contract.model.registry_errors import explained
+from contract.model.registry_errors import translate_errors
 
 
 def registry_in(home: Path, model: str) -> Registry:
@@ -28,7 +28,7 @@ def test_a_question_makes_no_database(tmp_path: Path) -> None:
 
 def test_a_database_that_is_none_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").mkdir()
-    with pytest.raises(RegistryUnavailable, match=r"mlflow\.db is no regular file"):
+    with pytest.raises(RegistryUnavailable, match=r"mlflow\.db is not a regular file"):
         registry_in(tmp_path, "digits").versions()
 
 
@@ -46,9 +46,9 @@ def test_who_meets_a_locked_database_is_told_to_wait(tmp_path: Path) -> None:
     registry = registry_in(tmp_path, "locked")
     busy, full = (sqlite3.OperationalError("x") for _ in range(2))
     busy.sqlite_errorcode, full.sqlite_errorcode = sqlite3.SQLITE_BUSY_SNAPSHOT, sqlite3.SQLITE_FULL
-    for cause, remedy in ((busy, "Run it again when that has ended"), (full, "Make some")):
+    for cause, remedy in ((busy, "Try again when that has ended"), (full, "Free some")):
         with (
             pytest.raises(RegistryUnavailable, match=remedy),
-            explained(registry.tracking_uri, tmp_path, None),
+            translate_errors(registry.tracking_uri, tmp_path, None),
         ):
             raise MlflowException(str(cause)) from cause

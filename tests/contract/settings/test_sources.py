@@ -18,8 +18,8 @@ from contract.settings import rules
 from contract.settings.page import page
 from contract.settings.programs import (
     Archiving,
-    Asking,
     Producing,
+    Querying,
     Rescoring,
     Scoring,
     Settings,
@@ -75,7 +75,9 @@ def test_everything_wrong_is_told_at_once_with_the_nearest_name(tmp_path: Path) 
             Settings, {"engin": "onnx"}, {"DIGITSTREAM_COUNTS": "1", "DIGITSTREAM_SEED": "x"}, file
         )
     message = str(caught.value)
-    assert f"rate in {file} is {{'fast': 1}}, but must be a number of readings a second" in message
+    assert (
+        f"rate in {file} is {{'fast': 1}}, but must be a number of readings per second" in message
+    )
     assert "DIGITSTREAM_COUNTS is no setting; the nearest is DIGITSTREAM_COUNT" in message
     assert "DIGITSTREAM_SEED is 'x', but must be a whole number from 0 to 4,294,967,295" in message
     assert "--engin is no setting; the nearest is --engine" in message
@@ -156,12 +158,12 @@ def test_a_variable_is_read_as_what_it_sets(name: str, text: str, value: object)
 def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "digitstream.toml"
     file.write_text("rate 10")
-    with pytest.raises(SettingsError, match=r"digitstream\.toml cannot be read: .* Mend or remove"):
+    with pytest.raises(SettingsError, match=r"digitstream\.toml cannot be read: .* Fix or remove"):
         load(Settings, {}, {}, file)
 
 
 def test_every_setting_obeys_its_rule_and_is_written_as_it_is_read() -> None:
-    kinds = (Producing, Rescoring, Archiving, Asking, Training)
+    kinds = (Producing, Rescoring, Archiving, Querying, Training)
     settings = {(each.name, each.default): each for kind in kinds for each in settings_of(kind)}
     assert {field.name for kind in kinds for field in fields(kind)} - {"security"} == {*SETTINGS}
     for setting in settings.values():

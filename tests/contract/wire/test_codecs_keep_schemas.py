@@ -33,7 +33,7 @@ from contract.wire.events import (
 from contract.wire.headers import Header
 from contract.wire.images import RAW
 from contract.wire.messages import Message
-from contract.wire.progress import Lag, Opinion, Progress
+from contract.wire.progress import Agreement, Lag, Progress
 from contract.wire.reasons import BadReading
 from contract.wire.values.strict_json import loads
 from tests.contract.wire.mutations import mutated, mutated_headers
@@ -46,7 +46,7 @@ TIMES = Times(NOW, NOW, NOW)
 SCORE = Score("a-1", "d", 3, 0.75, (0.25, 0.75), MODEL, PLACE, TIMES)
 LETTER = DeadLetter("decode", "empty: x", REPLAY, 2, b"d", b"x", (("stage", None),), PLACE)
 LAG = Lag(5, 0.25, None, 100, -1.5)
-OPINIONS = {"shadow": Opinion(4, 3)}
+OPINIONS = {"shadow": Agreement(4, 3)}
 PROGRESS = Progress("scoring", 3, NOW, 2, 1, 1, 1.5, 2.0, {"score": 3}, MODEL, LAG, OPINIONS)
 READING = Reading("a-1", "d", NOW, RAW, b"\0", "/devices/d")
 STRUCTURED = {

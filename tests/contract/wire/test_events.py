@@ -17,7 +17,7 @@ from contract.errors import BadEvent
 from contract.wire import headers, images
 from contract.wire.events import DeadLetter, Label, Model, Reading, Score, Source, Times
 from contract.wire.headers import Header
-from contract.wire.progress import Lag, Opinion, Progress
+from contract.wire.progress import Agreement, Lag, Progress
 from contract.wire.reasons import REASONS, BadReading
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
@@ -61,7 +61,7 @@ PROGRESS = Progress(
     durations_ms={"score": 12},
     model=SCORE.model,
     lag=Lag(7, 0.5, None, None, 3600.0),
-    opinions={"shadow": Opinion(4, 3)},
+    opinions={"shadow": Agreement(4, 3)},
 )
 
 

@@ -233,6 +233,6 @@ def test_where_a_model_takes_colours_grey_is_told() -> None:
 
 @given(value=st.binary(max_size=40), name=st.text(max_size=20))
 def test_a_remedy_of_anything_is_words_or_none(value: bytes, name: str) -> None:
-    for found in (remedies.payload(value), remedies.content_type(name, value)):
+    for found in (remedies.payload_remedy(value), remedies.content_type_remedy(name, value)):
         assert found is None or found.isascii()
     assert remedies.misspelled([name], "ce_id") in (None, name)

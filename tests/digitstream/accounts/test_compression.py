@@ -17,7 +17,7 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.settings.programs import Scoring
 from contract.wire.messages import Message
 from contract.wire.progress import Lag, Progress

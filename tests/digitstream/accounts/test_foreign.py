@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contract.errors import SettingsError
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.settings.programs import Scoring
 from contract.wire.messages import Message
 from digitstream.accounts.topic_reader import TopicReader
@@ -49,7 +49,7 @@ def test_the_last_micro_batch_is_the_one_that_kafka_has_last(
     last = replace(PROGRESS, time=NOW, batch=4)
     wire.put(wire.topics.progress, forged.message())
     wire.put(wire.topics.progress, last.message(), Message(b"scoring", b"{", []))
-    with looking(settings.kafka) as log:
+    with open_log(settings.kafka) as log:
         seen = status(reader, log, settings, NOW + timedelta(seconds=5))
     assert (seen.last, seen.seconds_ago) == (last, 5.0)
 

@@ -10,8 +10,8 @@ import pytest
 
 from contract.errors import BrokerUnavailable
 from contract.kafka import subscription
-from contract.kafka.offsets import looking
-from contract.kafka.subscription import Following
+from contract.kafka.offsets import open_log
+from contract.kafka.subscription import Subscription
 from contract.kafka.topics import ensure
 from contract.settings.programs import Settings
 from contract.wire.messages import Message
@@ -49,11 +49,11 @@ def test_readers_of_a_paused_broker_end_with_one_sentence(
         followed = Following(kafka, topic, "some-group", **options)
         while not (taken := list(followed.records(1.0))):
             pass
-        followed.done(taken[-1])
+        followed.mark_done(taken[-1])
         records = reader.records(topic)
         next(records)
         try:
-            with pytest.raises(BrokerUnavailable, match=HANGS), looking(kafka) as log:
+            with pytest.raises(BrokerUnavailable, match=HANGS), open_log(kafka) as log:
                 own_broker.signal(signal.SIGSTOP)
                 log.end([topic])
             waits: list[Callable[[], object]] = [

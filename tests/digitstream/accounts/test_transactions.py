@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from kafka.errors import CoordinatorNotAvailableError
 
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import Log, looking
+from contract.kafka.offsets import Log, open_log
 from contract.kafka.transactions import OpenTransaction
 from contract.settings.programs import Scoring
 from contract.wire.events import DeadLetter, Source
@@ -116,7 +116,7 @@ def test_reconcile_counts_what_is_committed_and_nothing_else(
     assert reader.record(readings, 0, 5) is not None
     assert reader.record(readings, 0, 35) is None
     assert reader.record(readings, 0, 77) is None
-    with looking(wire.kafka) as log:
+    with open_log(wire.kafka) as log:
         assert log.open_transactions([readings]) == []
 
 
@@ -143,7 +143,7 @@ def test_marks_do_not_wait_for_an_answer(wire: Wire, reader: TopicReader) -> Non
     readings = wire.topics.readings
     wire.commit(readings, READING)
     wire.abort(readings, READING)
-    with looking(wire.kafka) as log:
+    with open_log(wire.kafka) as log:
         wire.done(log, log.readable([readings])[readings])
         found = status(reader, log, wire.settings, datetime.now(UTC))
         assert (found.waiting, found.open_transactions) == (0, [])
@@ -157,7 +157,7 @@ def test_an_open_transaction_is_told_with_its_producer(
     wire.send(wire.topics.scores, wire.score(0))
     wire.begin(readings, READING, READING)
     wire.send(readings, READING)
-    with looking(wire.kafka) as log:
+    with open_log(wire.kafka) as log:
         assert log.readable([readings])[readings] == {0: 1, 1: 0}
         assert log.end([readings])[readings] == {0: 4, 1: 0}
         wire.done(log, {0: 1})

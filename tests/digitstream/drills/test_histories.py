@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from kafka import KafkaAdminClient
 
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.model import bundle
 from contract.settings.programs import Scoring
 from digitstream.drills.checkpoint import recreate
@@ -93,7 +93,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def add_a_partition(self) -> None:
         topic, kafka = self.ground.settings.topics.readings, self.ground.settings.kafka
-        with looking(kafka) as log:
+        with open_log(kafka) as log:
             count = len(log.end([topic])[topic])
         if count < MOST_PARTITIONS:
             with KafkaAdminClient(**arguments(kafka)) as admin:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from contract.home.checkpoint import lock_of
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
 from digitstream.accounts import topic_reader
@@ -77,7 +77,7 @@ def test_a_query_that_reads_other_topics_does_not_run_for_these(
         bootstrap_servers=kafka_broker.bootstrap_servers,
         prefix=topics.readings.removesuffix(".readings"),
     )
-    KnownTopics({"other.readings": None}).write(scoring.known_topics)
+    KnownTopics({"other.readings": None}).write(scoring.topics_files)
     lock = lock_of(scoring.checkpoint)
     command = [sys.executable, "-c", HOLD, str(lock)]
     with (

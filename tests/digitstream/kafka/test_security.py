@@ -18,7 +18,7 @@ from cryptography import x509
 from kafka import KafkaProducer
 
 from contract.errors import AccessDenied, TopicMissing
-from contract.kafka.clients import arguments, reaching
+from contract.kafka.clients import arguments, connecting
 from contract.settings.programs import Producing
 from contract.settings.sources import PROFILES, load
 from contract.wire.topics import Topics
@@ -83,7 +83,7 @@ def test_it_keeps_authority_users_and_ports_and_tells_nobody_a_password(
         again = server.start(tmp_path, java_17, path)
         assert again.listeners == started.listeners
         assert (kept(tmp_path), (tmp_path / PROFILES).read_text()) == (before, profiles)
-        with reaching(of(tmp_path, "scorer").kafka):
+        with connecting(of(tmp_path, "scorer").kafka):
             pass
     finally:
         server.stop(tmp_path)
@@ -106,7 +106,7 @@ def test_clients_prove_who_they_are_again_and_nothing_is_lost(
         for kind in ("", "-plain"):
             caplog.clear()
             way = of(tmp_path, f"producer{kind}", prefix).kafka
-            with reaching(way):
+            with connecting(way):
                 producer = KafkaProducer(**arguments(way), enable_idempotence=True)
             sent = []
             while caplog.text.count("Beginning SASL re-authentication") < 4:
@@ -269,5 +269,5 @@ def test_a_wrong_password_is_one_sentence(
     for command in (["produce"], ["score"], ["reconcile"], ["dead-letters", "list"]):
         code, report, said = run(*command)
         assert (code, report) == (1, "")
-        assert "does not let 'scorer' in by SCRAM-SHA-512" in said
+        assert "refuses the login of 'scorer' by SCRAM-SHA-512" in said
         assert "hunter2" not in said and "Traceback" not in said

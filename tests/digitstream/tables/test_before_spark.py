@@ -24,7 +24,7 @@ def test_a_registry_that_cannot_be_written_trains_nothing(run: Run, tmp_path: Pa
     home = tmp_path / "home"
     (home / "mlflow.db").mkdir(parents=True)
     code, _, said = run("train", "--home", str(home))
-    assert code == 1 and "mlflow.db is no regular file" in said
+    assert code == 1 and "mlflow.db is not a regular file" in said
 
 
 @pytest.mark.parametrize("alias", ["challanger", "previous", ""])

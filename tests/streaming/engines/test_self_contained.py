@@ -115,11 +115,11 @@ def test_what_reaches_outside_is_refused_wherever_it_is(name: str) -> None:
 
 
 def test_what_we_write_is_self_contained(sealed: Bundle, tmp_path: Path) -> None:
-    from training.quantization import quantized
+    from training.quantization import quantize
 
     (tmp_path / "model.onnx").write_bytes(sealed.read(bundle.ONNX))
     features = sealed.manifest.scaling.apply(sealed.golden.inputs)
-    quantized(tmp_path / "model.onnx", tmp_path / "int8.onnx", features)
+    quantize(tmp_path / "model.onnx", tmp_path / "int8.onnx", features)
     for file in ("model.onnx", "int8.onnx"):
         check_self_contained((tmp_path / file).read_bytes())
 

@@ -15,7 +15,7 @@ from contract.notices import Notice
 from contract.settings.programs import Scoring
 from contract.wire import images
 from contract.wire.events import Score
-from contract.wire.progress import Opinion, Progress
+from contract.wire.progress import Agreement, Progress
 from streaming.query.program import score
 from tests.contract.wire.test_schemas import keeps
 from tests.streaming.lasting import answered, heard, running, some
@@ -178,7 +178,7 @@ def test_a_new_model_that_agrees_stays(
         for number in range(30, 210, 30):  # each at least a micro-batch of its own
             later |= some(scoring, number)
             answered(scoring, first, later)
-        until(lambda: scoring.registry.watching() is None)  # for every query that begins later
+        until(lambda: scoring.registry.baseline() is None)  # for every query that begins later
     found = answers(scoring)
     assert sorted(found.sources) == sorted([*first, *later])
     assert {each.model.version for each in found.scores if each.source not in first} == {"2"}
@@ -222,7 +222,7 @@ def test_the_shadow_scores_a_share_for_itself(
     said = {each.source: each.prediction for each in found.scores}
     same = sum(each.prediction == said[each.source] for each in shadows)
     opinions = [each.opinions["shadow"] for each in told(scoring) if "shadow" in each.opinions]
-    assert Opinion(*map(sum, zip(*opinions, strict=True))) == (len(shadows), same)
+    assert Agreement(*map(sum, zip(*opinions, strict=True))) == (len(shadows), same)
 
 
 def test_the_canary_answers_some_devices(

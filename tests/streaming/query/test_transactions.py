@@ -11,7 +11,7 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.model.bundle import Bundle
 from contract.settings.programs import Archiving, Scoring
 from contract.wire.events import Source

@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from contract.errors import RecordsLost, SettingsError, TopicMissing
 from contract.home.checkpoint import Checkpoint
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import check_topics_exist
 from contract.settings.programs import Scoring
 from contract.wire.events import Source
@@ -41,7 +41,7 @@ def test_a_group_in_kafka_stands_where_the_query_does(
     sent = send(scoring, [reading(number) for number in range(20)])
     with running(spark, scoring):
         answered(scoring, sent)
-        with looking(scoring.kafka) as log:
+        with open_log(scoring.kafka) as log:
             topic = scoring.topics.readings
             until(lambda: log.committed(scoring.group).get(topic) == log.end([topic])[topic], 20)
             later = send(scoring, [reading(number) for number in range(20)])
@@ -125,7 +125,7 @@ def test_a_partition_that_is_new_is_read_from_its_beginning(
 
 
 def _partitions(settings: Scoring) -> dict[int, int]:
-    with looking(settings.kafka) as log:
+    with open_log(settings.kafka) as log:
         return log.end([settings.topics.readings])[settings.topics.readings]
 
 
@@ -137,7 +137,7 @@ def test_readings_that_kafka_forgot_are_told_and_only_skipped_when_asked(
     scores(spark, scoring)
     send(scoring, thirty)
     topic = scoring.topics.readings
-    with looking(scoring.kafka) as log:
+    with open_log(scoring.kafka) as log:
         ends = log.end([topic])[topic]
     kept = {part: end - 2 for part, end in ends.items()}
     admin = KafkaAdminClient(**arguments(scoring.kafka))

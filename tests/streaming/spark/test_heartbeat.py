@@ -71,7 +71,7 @@ def test_a_query_that_hangs_has_no_heartbeat(spark: SparkSession, tmp_path: Path
     assert not any(file.exists() for file in files.values())
 
 
-ENDED = "score-a has not begun, or has ended."
+ENDED = "score-a has not started, or has ended."
 
 
 @pytest.mark.parametrize("seconds", [-alive.LIMIT_SECONDS - 5, alive.LIMIT_SECONDS + 5])
@@ -85,13 +85,13 @@ def test_whoever_looks_is_told_what_is_silent(tmp_path: Path, seconds: float) ->
     heartbeat.beat(file)
     os.utime(file, (time.time(), time.time() + seconds))
     said = alive.main(["score-a", "archive-b"], environ)
-    assert said is not None and said.startswith("archive-b has not gone on for 12")
+    assert said is not None and said.startswith("archive-b has made no progress for 12")
     command = [sys.executable, "-m", "digitstream.alive", "score-a", "archive-b"]
     done = subprocess.run(
         command, env={**os.environ, **environ}, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (1, "")
-    assert "archive-b has not gone on" in done.stderr
+    assert "archive-b has made no progress" in done.stderr
 
 
 def test_looking_imports_next_to_nothing() -> None:

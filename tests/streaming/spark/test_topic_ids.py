@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 from contract.errors import RecordsLost
 from contract.home.checkpoint import CheckpointDamaged
 from contract.kafka.clients import arguments
-from contract.kafka.offsets import looking
+from contract.kafka.offsets import open_log
 from contract.kafka.topics import ensure
 from contract.settings.programs import Scoring
 from contract.wire.events import Source
@@ -86,7 +86,7 @@ def test_a_damaged_note_is_told(tmp_path: Path, note: str) -> None:
 def recreate(settings: Scoring) -> None:
     """Delete the topic of readings and make it anew."""
     topic = settings.topics.readings
-    with looking(settings.kafka) as log:
+    with open_log(settings.kafka) as log:
         before = log.topic_ids([topic])
         admin = KafkaAdminClient(**arguments(settings.kafka))
         admin.delete_topics([topic])
@@ -158,7 +158,7 @@ def test_a_checkpoint_of_before_goes_on_with_the_ids_that_it_gave(
 ) -> None:
     send(scoring, [reading(1)])
     scores(spark, scoring)
-    for note in scoring.known_topics:
+    for note in scoring.topics_files:
         note.unlink()
     send(scoring, [reading(2)])
     scores(spark, scoring)
@@ -187,5 +187,5 @@ def test_a_checkpoint_that_is_behind_its_group_is_told(
     assert any(f"behind Kafka's group {scoring.group}" in each for each in sentences)
     ids = [each.event_id for each in answers(scoring).scores]
     assert (len(ids), len({*ids})) == (5, 4)
-    with looking(scoring.kafka) as log:
+    with open_log(scoring.kafka) as log:
         assert log.committed(scoring.group)[topic] == log.end([topic])[topic]

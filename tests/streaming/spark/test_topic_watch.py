@@ -71,7 +71,7 @@ def test_what_kafka_refuses_us_is_left_to_the_query(monkeypatch: pytest.MonkeyPa
         raise AccessDenied
         yield
 
-    monkeypatch.setattr(topic_watch, "looking", refusing)
+    monkeypatch.setattr(topic_watch, "open_log", refusing)
     monkeypatch.setattr(topic_watch, "_LOOK_SECONDS", 0.01)
     kafka = Kafka("127.0.0.1:1")
     topic_watch._watch(kafka, None, None, ended, Absence(kafka, sentences.append))

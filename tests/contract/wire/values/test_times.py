@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from contract.wire.values.times import (
     FIRST_MS,
     LAST_MS,
+    broker_time,
     milliseconds,
     moment,
     stamp,
     stamp_of,
-    stored,
 )
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -84,12 +84,12 @@ def test_both_stamps_agree(microseconds: int) -> None:
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_whatever_kafka_says_of_a_record_is_a_time(number: int) -> None:
     nearest = min(max(number, FIRST_MS), LAST_MS)
-    assert milliseconds(stored(number)) == nearest
-    assert moment(stamp(stored(number))) == stored(number)
+    assert milliseconds(broker_time(number)) == nearest
+    assert moment(stamp(broker_time(number))) == broker_time(number)
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_kafka_is_asked_for_no_time_before_1970(time: datetime) -> None:
     assert milliseconds(time) >= 0
     if time.year >= 1970:
-        assert abs(stored(milliseconds(time)) - time) <= timedelta(milliseconds=1)
+        assert abs(broker_time(milliseconds(time)) - time) <= timedelta(milliseconds=1)
