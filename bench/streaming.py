@@ -97,7 +97,7 @@ def drain_backlog(settings: Scoring, commands: Commands, engine: str) -> dict[st
 def measure_latency(settings: Scoring, commands: Commands) -> dict[str, Any]:
     """Measure latencies in milliseconds by rate, with one query for all rates."""
     commands.start(["score", "--max-latency", MAX_LATENCY])
-    found: dict[str, Any] = {}
+    latencies: dict[str, Any] = {}
     with topic_reader.open_reader(settings.kafka) as reader:
         with terminal.activity("Warming up"):
             _send_and_wait(reader, settings, commands, WARM_UP * max(RATES), max(RATES))

@@ -127,13 +127,13 @@ class TopicReader:
         while time.monotonic() < deadline:
             records: dict[TopicPartition, list[ConsumerRecord]]
             try:
-                with served(self._kafka):
+                with translate_errors(self._kafka):
                     records = self._consumer.poll(timeout_ms=1000, **limits)
-            except UNDECODED as exc:
-                raise undecoded(topic, exc) from exc
+            except DECODING_ERRORS as exc:
+                raise decoding_error(topic, exc) from exc
             if records or self._places() != before:
                 return records
-        raise absent(self._kafka)
+        raise unreachable_error(self._kafka)
 
     def _places(self) -> list[Any]:
         return [self._at(place) for place in sorted(self._consumer.assignment())]
@@ -183,7 +183,7 @@ def open_reader(kafka: Kafka) -> Iterator[TopicReader]:
 
 
 def _connect(kafka: Kafka) -> KafkaConsumer:
-    with reaching(kafka):
+    with connecting(kafka):
         consumer = KafkaConsumer(
             **consumer_arguments(kafka),
             enable_auto_commit=False,

@@ -68,10 +68,10 @@ def _from_tables(settings: Scoring, history: History) -> tuple[QueryState, list[
 
     with terminal.activity("Counting"), needs.open_tables(history) as place:
         id = place.readings_id(READINGS)
-        state = QueryState.read(settings, dict.fromkeys(settings.read, id))
+        state = QueryState.read(settings, dict.fromkeys(settings.input_topics, id))
         return state, [
             tables.reconcile(place, topic, state.begun(topic), state.committed(topic))
-            for topic in settings.read
+            for topic in settings.input_topics
         ]
 
 
@@ -79,7 +79,7 @@ def _from_topics(
     settings: Scoring,
 ) -> tuple[QueryState, list[Reconciliation], list[OpenTransaction]]:
     """The query's state, the accounts of each topic it reads, and the open transactions."""
-    from contract.kafka.offsets import looking
+    from contract.kafka.offsets import open_log
     from digitstream.accounts import topic_reader
     from digitstream.accounts.topics import Mark, reconcile
     from digitstream.health.query_state import QueryState
@@ -95,11 +95,11 @@ def _from_topics(
                 state.committed(settings.topics.replays),
                 state.ids,
             )
-            for topic in settings.read
+            for topic in settings.input_topics
         ]
-        with looking(settings.kafka) as log:
+        with open_log(settings.kafka) as log:
             answers = (settings.topics.scores, settings.topics.dead_letters)
-            topics = [*settings.read, settings.topics.replays, *answers]
+            topics = [*settings.input_topics, settings.topics.replays, *answers]
             return state, reconciliations, log.open_transactions(topics)
 
 

@@ -116,7 +116,7 @@ def vacuum(
         _report(vacuum(place, retain, force=force), as_json)
 
 
-@flags.settings(Asking, *flags.HOME, *flags.SPARK, *flags.specific_to(Asking))
+@flags.settings(Querying, *flags.HOME, *flags.SPARK, *flags.specific_to(Querying))
 def sql(
     inputs: flags.Inputs,
     query: Query,
@@ -126,7 +126,7 @@ def sql(
 ) -> None:
     """Query the tables in Spark SQL: readings, labels, scores, dead_letters, and answers."""
 
-    settings = inputs.load(Asking)
+    settings = inputs.load(Querying)
     with _open_tables("Asking", settings) as place:
         from digitstream.machine.deadline import time_limit
         from digitstream.tables.sql import ask, lines, register_views

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from contract.model.registry import Registry
     from digitstream.health.promotion import Promotion
     from keras2dml.training.steps import Iteration
-    from training.program import Trained
+    from training.program import TrainingResult
 
 Promote = Annotated[
     bool | None,
@@ -84,7 +84,7 @@ def train(
     )
 
 
-def _fit(settings: Training, history: Dataset, held_out: Dataset) -> Trained:
+def _fit(settings: Training, history: Dataset, held_out: Dataset) -> TrainingResult:
     """Train on a Spark session of its own, and register the new version."""
     # TensorFlow, which only builds the model here, reads these when it is imported, and is silent.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -104,7 +104,7 @@ def _fit(settings: Training, history: Dataset, held_out: Dataset) -> Trained:
 
 
 def _outcome(
-    model: str, trained: Trained, compared: Promotion | None, is_champion: bool
+    model: str, trained: TrainingResult, compared: Promotion | None, is_champion: bool
 ) -> list[str]:
     """The report of a training for a person."""
     sentences = [

@@ -70,7 +70,11 @@ def _score_again(settings: Rescoring, history: History | None, as_json: bool) ->
     from streaming.query import rescoring
 
     needed = needs.fetch_connector() if history is None else needs.fetch_delta()
-    what = ", ".join(settings.read) if history is None else f"the readings of {history.address}"
+    what = (
+        ", ".join(settings.input_topics)
+        if history is None
+        else f"the readings of {history.address}"
+    )
     with terminal.activity(f"Scoring {what} again, to {settings.topic}"):
         summary = rescoring.run(settings, needed, terminal.say, history)
     sentence = (

@@ -38,7 +38,7 @@ def status(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
         check_topics_exist(settings.kafka, settings.input_topics)
     with (
         terminal.activity("Looking"),
-        looking(settings.kafka) as log,
+        open_log(settings.kafka) as log,
         topic_reader.open_reader(settings.kafka) as reader,
     ):
         state = figures.status(reader, log, settings, datetime.now(UTC))

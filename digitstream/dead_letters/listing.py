@@ -62,7 +62,7 @@ class Selection:
         return (
             self.stage in (None, letter.stage)
             and self.reason in (None, letter.slug)
-            and (self.since is None or times.stored(stored.time) >= self.since)
+            and (self.since is None or times.broker_time(stored.time) >= self.since)
             and (not self.ids or self._has_id(letter.source) or self._has_id(letter.first))
         )
 

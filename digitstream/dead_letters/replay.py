@@ -19,7 +19,7 @@ from contract.wire.topics import Topics
 from digitstream.accounts.topic_reader import TopicReader
 from digitstream.dead_letters import raw_records
 from digitstream.dead_letters.listing import Selection, letters
-from producers.pacing import stopping
+from producers.pacing import stop_on_signals
 from producers.sending import OUTWAITED_MS, Delivery, Unanswered, Undelivered
 
 MOST_ATTEMPTS = 5
@@ -93,7 +93,7 @@ def replay(
     left.update(_drop_sent(reader, topics, cases))
     left.update(_drop_scored(reader, topics, cases))
     reasons: Counter[str] = Counter()
-    with stopping() as stop, raw_records.open_sender(kafka, topics.replays) as sender:
+    with stop_on_signals() as stop, raw_records.open_sender(kafka, topics.replays) as sender:
         for replays in _replays(reader, topics, cases, left):
             if stop.is_set():
                 left[STOPPED] = len(cases) - reasons.total() - left[REFUSED] - left[GONE]

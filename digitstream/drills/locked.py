@@ -188,7 +188,7 @@ def _settings(home: Path, ground: Ground, profile: str) -> Scoring:
 
 @contextmanager
 def _open_client(kafka: Kafka) -> Iterator[KafkaAdminClient]:
-    with reaching(kafka):
+    with connecting(kafka):
         client = KafkaAdminClient(**arguments(kafka))
     try:
         yield client

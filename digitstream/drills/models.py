@@ -35,7 +35,7 @@ def _broken_model(ground: Ground) -> str:
         sent += ground.send(1_000)
         ground.await_answers(sent, scorer)
     scorer.stop()
-    registry.remove(registry.resolve().version, CHAMPION, "spoilt on purpose", instead=good)
+    registry.remove_alias(registry.resolve().version, CHAMPION, "spoilt on purpose", instead=good)
     return f"both were refused, loudly; {ground.check_all_answered(sent)}"
 
 

@@ -71,7 +71,7 @@ def promote_unless_worse(registry: Registry, version: str, held_out: Dataset) ->
 
 
 def _promote(
-    registry: Registry, version: str, champion: Registered | None, reason: str
+    registry: Registry, version: str, champion: RegisteredVersion | None, reason: str
 ) -> Promotion:
     registry.promote(version)
     return Promotion(True, None if champion is None else champion.version, 0, None, None, reason)

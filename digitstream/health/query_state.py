@@ -29,7 +29,7 @@ class QueryState:
         Raises CheckpointDamaged.
         """
         checkpoint = Checkpoint.read(settings.checkpoint)
-        noted = KnownTopics.read(settings.known_topics)
+        noted = KnownTopics.read(settings.topics_files)
         topics = noted.joined(now, checkpoint.planned)
         recreated = noted.changed(now)
         ids = {topic: {topics.id_of(topic)} for topic in now}
@@ -41,8 +41,10 @@ class QueryState:
     @classmethod
     def of(cls, settings: Scoring) -> QueryState:
         """Read the state with the topic ids from Kafka; also raises BrokerUnavailable."""
-        with looking(settings.kafka) as log:
-            return cls.read(settings, log.topic_ids((*settings.read, settings.topics.replays)))
+        with open_log(settings.kafka) as log:
+            return cls.read(
+                settings, log.topic_ids((*settings.input_topics, settings.topics.replays))
+            )
 
     def begun(self, topic: str) -> Positions:
         """The offsets at which the query began in a topic, as far as they are known."""

@@ -70,10 +70,13 @@ def status(reader: TopicReader, log: Log, settings: Scoring, now: datetime) -> S
     """
     last = _last(reader, settings)
     done = log.committed(settings.group)
-    reads = sorted(KnownTopics.read(settings.known_topics).ids)
-    unread = [topic for topic in settings.read if reads and topic not in reads]
+    reads = sorted(KnownTopics.read(settings.topics_files).ids)
+    unread = [topic for topic in settings.input_topics if reads and topic not in reads]
     # Readings that the query does not read do not wait for it.
-    topics = (*(topic for topic in settings.read if topic not in unread), settings.topics.replays)
+    topics = (
+        *(topic for topic in settings.input_topics if topic not in unread),
+        settings.topics.replays,
+    )
     first, ends = log.first(topics), log.readable(topics)
     waiting = sum(
         max(end - max(done.get(topic, {}).get(partition, 0), first[topic][partition]), 0)

@@ -112,7 +112,7 @@ def grant(kafka: Kafka, granted: Sequence[Right], topics: Topics, partitions: in
             answer = admin.create_acls(acls)
             if answer["failed"]:
                 reasons = sorted({error.__name__ for error in answer["failed"]})
-                raise denied(kafka, f"it may not grant rights ({', '.join(reasons)})")
+                raise access_denied(kafka, f"it may not grant rights ({', '.join(reasons)})")
             _await_acls(admin, kafka, acls)
         finally:
             admin.close()

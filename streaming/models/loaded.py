@@ -41,7 +41,7 @@ class Loaded:
 
 def load_version(
     spark: SparkSession,
-    registered: Registered,
+    registered: RegisteredVersion,
     bundle: Bundle,
     engine: str,
     tell: Tell,
@@ -66,7 +66,7 @@ class Loader:
         self._spark, self._tell, self._stop = spark, tell, stop
         self._named = self._engine = engine
 
-    def load(self, registered: Registered, bundle: Bundle) -> Loaded:
+    def load(self, registered: RegisteredVersion, bundle: Bundle) -> Loaded:
         """A version, whose bundle was read, with an engine that keeps to its golden set.
 
         Raises BundleError, SettingsError for an engine that there is not, and Stopping.
@@ -81,7 +81,7 @@ class Loader:
         self._engine = loaded.model.engine
         return loaded
 
-    def _load(self, registered: Registered, bundle: Bundle, engine: str) -> Loaded:
+    def _load(self, registered: RegisteredVersion, bundle: Bundle, engine: str) -> Loaded:
         return load_version(self._spark, registered, bundle, engine, self._tell, self._stop)
 
 

@@ -216,7 +216,7 @@ class Poller:
             self._vacancy = str(error)
             self._warn(f"{error} {self._goes_on()}")
 
-    def _settle(self, alias: str, registered: Registered) -> None:
+    def _settle(self, alias: str, registered: RegisteredVersion) -> None:
         """Hand over the version that has the alias, if it is another one than had it."""
         with self._lock:
             current = self.aliases.champion if alias == CHAMPION else self.aliases.challenger
@@ -233,7 +233,7 @@ class Poller:
         if alias == CHAMPION:
             self._tell(f"Version {registered.version} of {registered.name} scores from now on.")
 
-    def _loaded(self, alias: str, registered: Registered) -> Loaded | None:
+    def _loaded(self, alias: str, registered: RegisteredVersion) -> Loaded | None:
         """The version, checked; None, and told, if it may not score."""
         previous = self._previous() if alias == CHAMPION else None
         if previous is not None and previous.model.version == registered.version:
@@ -254,7 +254,7 @@ class Poller:
 
     def _before(self) -> Loaded | None:
         """The champion before this one, if this one is to be watched by it and it can score."""
-        registered = self._registry.watching()
+        registered = self._registry.baseline()
         if registered is None:
             return None
         try:
@@ -280,7 +280,7 @@ class Poller:
         return f"Version {self.aliases.champion.model.version} goes on as champion."
 
 
-def _intact(registered: Registered) -> Bundle | None:
+def _intact(registered: RegisteredVersion) -> Bundle | None:
     """The version's bundle, if it can be read at all."""
     try:
         return bundle.load(registered.folder)

@@ -207,9 +207,9 @@ def _begin(
 
     Raises TopicRecreated and RecordsLost unless the settings say to go on without what is lost.
     """
-    topic_ids = KnownTopics.read(settings.known_topics)
-    topics = (*settings.read, settings.topics.replays)
-    with looking(settings.kafka) as log:
+    topic_ids = KnownTopics.read(settings.topics_files)
+    topics = (*settings.input_topics, settings.topics.replays)
+    with open_log(settings.kafka) as log:
         ids = log.topic_ids(topics)
         recreated = topic_ids.changed(ids)
         partitions = [*retention.partitions(log, stands.committed, topics, recreated)]
@@ -233,7 +233,7 @@ def _begin(
             tell(Notice(sentence))
     topic_ids = topic_ids.joined(ids, stands.planned)
     with writing(folder):
-        topic_ids.write(settings.known_topics)
+        topic_ids.write(settings.topics_files)
     return starting, topic_ids
 
 

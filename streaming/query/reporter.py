@@ -105,7 +105,7 @@ def progress(
         model=model,
         lag=lag,
         opinions={
-            step: Opinion(agreement.readings, agreement.same)
+            step: Agreement(agreement.readings, agreement.same)
             for step, agreement in metrics.agreements.items()
             if agreement.readings
         },

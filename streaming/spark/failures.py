@@ -32,7 +32,7 @@ def kafka_refusal(text: str, kafka: Kafka) -> DigitstreamError | None:
     """That Kafka and Java's client do not trust each other any more, or that we have no right."""
     if match := _DENIED.search(text):
         return AccessDenied(
-            f"{denied(kafka, match[1])} Nothing is lost: start it again once we may."
+            f"{access_denied(kafka, match[1])} Nothing is lost: start it again once we may."
         )
     if match := _NO_TLS.search(text):
         certificate = kafka.security.certificate

@@ -74,7 +74,7 @@ def test_every_program_reads_what_producers_and_topics_compress(
             send(kafka_broker, each.topics.progress, codec, [told])
         score(spark, each, threading.Event(), lambda sentence: None)
         flags = ("--bootstrap-servers", each.bootstrap_servers, "--prefix", each.prefix)
-        with open_reader(each.kafka) as reader, looking(each.kafka) as log:
+        with open_reader(each.kafka) as reader, open_log(each.kafka) as log:
             counts = reconcile(reader, each.topics)
             found = status(reader, log, each, datetime.now(UTC))
         assert (counts.total("scored"), counts.total("dead_lettered")) == (40, 5)

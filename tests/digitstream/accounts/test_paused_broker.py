@@ -46,7 +46,7 @@ def test_readers_of_a_paused_broker_end_with_one_sentence(
             assert all(sender.send([Message(b"d", random.randbytes(1000), [])] * 10))
     options = {"from_beginning": True, "recall": 0, "auto_commit": False}
     with open_reader(kafka) as reader:
-        followed = Following(kafka, topic, "some-group", **options)
+        followed = Subscription(kafka, topic, "some-group", **options)
         while not (taken := list(followed.records(1.0))):
             pass
         followed.mark_done(taken[-1])

@@ -82,13 +82,13 @@ def test_a_query_that_reads_other_topics_does_not_run_for_these(
     command = [sys.executable, "-c", HOLD, str(lock)]
     with (
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder,
-        looking(scoring.kafka) as log,
+        open_log(scoring.kafka) as log,
         topic_reader.open_reader(scoring.kafka) as reader,
     ):
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
         elsewhere = status(reader, log, scoring, datetime.now(UTC))
         assert (elsewhere.running, elsewhere.is_up) == (True, False)
         assert (elsewhere.reads, elsewhere.unread) == (["other.readings"], [*scoring.read])
-        KnownTopics({scoring.read[0]: None}).write(scoring.known_topics)
+        KnownTopics({scoring.input_topics[0]: None}).write(scoring.topics_files)
         assert status(reader, log, scoring, datetime.now(UTC)).is_up is True
         holder.communicate(b"")

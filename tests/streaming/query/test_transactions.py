@@ -80,7 +80,7 @@ def test_committed_readings_are_scored_and_aborted_ones_are_not(
     scores(spark, scoring)
     assert sorted(answers(scoring).sources) == sorted(sent)
     assert told(scoring)[-1].lag.readings == 0
-    with open_reader(scoring.kafka) as reader, looking(scoring.kafka) as log:
+    with open_reader(scoring.kafka) as reader, open_log(scoring.kafka) as log:
         found = reconcile(reader, scoring.topics)
         topic = scoring.topics.readings
         until(lambda: log.committed(scoring.group).get(topic) == log.readable([topic])[topic])
