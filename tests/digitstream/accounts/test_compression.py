@@ -117,4 +117,4 @@ def test_a_compression_that_cannot_be_undone_is_one_sentence(
     )
     said = " ".join(ended.stderr.split())
     assert (ended.returncode, ended.stdout, "Traceback" in said) == (1, "", False)
-    assert "this Python cannot undo zstd" in said and "`pip install zstandard`" in said
+    assert "this Python cannot decompress zstd" in said and "`pip install zstandard`" in said

@@ -88,7 +88,7 @@ def test_a_query_that_reads_other_topics_does_not_run_for_these(
         assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
         elsewhere = status(reader, log, scoring, datetime.now(UTC))
         assert (elsewhere.running, elsewhere.is_up) == (True, False)
-        assert (elsewhere.reads, elsewhere.unread) == (["other.readings"], [*scoring.read])
+        assert (elsewhere.reads, elsewhere.unread) == (["other.readings"], [*scoring.input_topics])
         KnownTopics({scoring.input_topics[0]: None}).write(scoring.topics_files)
         assert status(reader, log, scoring, datetime.now(UTC)).is_up is True
         holder.communicate(b"")
