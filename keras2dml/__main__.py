@@ -20,9 +20,9 @@ from keras2dml.printable import printable
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; what a user can mend is told in a sentence, with exit code 1."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        given.command(given)
+        options.command(options)
     except Keras2DMLError as error:
         lines = map(printable, str(error).split("\n"))  # a file's name may hold control characters
         sys.stderr.write("\n".join(lines) + "\n")
@@ -96,26 +96,26 @@ def support(_: argparse.Namespace) -> None:
     sys.stdout.write(page())
 
 
-def compile_model(given: argparse.Namespace) -> None:
+def compile_model(options: argparse.Namespace) -> None:
     """`compile`. Raises InvalidData, NoBackend, UnsupportedModel."""
-    out: Path = given.out
+    out: Path = options.out
     if out.exists() and not out.is_dir():
         message = f"{out} is a file: give -o a folder."
         raise InvalidData(message)
-    if out.is_dir() and any(out.iterdir()) and not given.force:
+    if out.is_dir() and any(out.iterdir()) and not options.force:
         message = f"The folder {out} is not empty: give another one, or --force."
         raise InvalidData(message)
     check_backend()
-    model = _loaded(given.model)
+    model = _loaded(options.model)
 
     from keras2dml.compilation import Compilation  # noqa: PLC0415
     from keras2dml.export.programs import Programs  # noqa: PLC0415
     from keras2dml.systemds.session import systemds_jar  # noqa: PLC0415
 
-    compilation = Compilation.of(model, input_shape=given.input_shape)
+    compilation = Compilation.of(model, input_shape=options.input_shape)
     compilation.scores()
     compilation.trains()
-    programs = Programs.of(compilation, given.iterations)
+    programs = Programs.of(compilation, options.iterations)
     jar = systemds_jar()
     with writing(out):
         programs.save(out)

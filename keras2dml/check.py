@@ -15,19 +15,19 @@ from keras2dml.graph import IDENTITY, Call, Graph, Value, source_of
 
 def check(graph: Graph) -> Graph:
     """The same graph; InvalidGraph where a value, a weight or an order does not fit."""
-    known = {source_of(value) for value in graph.inputs}
+    makers = {source_of(value) for value in graph.inputs}
     for value in graph.inputs:
         _fits(value, graph.input_name(value))
     for call in graph.calls:
         for value in call.inputs:
             _fits(value, f"of {call.layer}")
-            if source_of(value) not in known:
+            if source_of(value) not in makers:
                 message = (
                     f"{call.function} of layer {call.layer!r} reads a value that no call before it"
                     " made."
                 )
                 raise InvalidGraph(message)
-        known.add(call)
+        makers.add(call)
         _defined(call)
     for value in graph.outputs:
         _fits(value, "an output")

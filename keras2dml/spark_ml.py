@@ -102,9 +102,9 @@ class _Keras2DMLEstimator(
         estimator.set_features_col(columns.features).set_label_col(columns.label)
         estimator.fit(dataset, epochs=self.getOrDefault(self.epochs), sample_weight=columns.weight)
         classes = estimator._classes[0] if estimator.classifies else None
-        made = Keras2DMLModel(estimator.compiled(), estimator.to_keras(), classes)
-        made.history = estimator.history
-        return self._copyValues(made)
+        model = Keras2DMLModel(estimator.compiled(), estimator.to_keras(), classes)
+        model.history = estimator.history
+        return self._copyValues(model)
 
     def write(self) -> MLWriter:
         """What saves it: the Keras model and the params."""
@@ -185,18 +185,18 @@ class _EstimatorReader(MLReader[Any]):
         metadata = DefaultParamsReader.loadMetadata(path, spark.sparkContext)
         with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
             _copied(spark, f"{path}/model", folder, outward=False)
-            made = self.made(Path(folder, "model"), metadata)
-        made._resetUid(metadata["uid"])
-        DefaultParamsReader.getAndSetParams(made, metadata)
-        return made
+            instance = self.load_instance(Path(folder, "model"), metadata)
+        instance._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(instance, metadata)
+        return instance
 
-    def made(self, folder: Path, metadata: Mapping[str, Any]) -> Any:
+    def load_instance(self, folder: Path, metadata: Mapping[str, Any]) -> Any:
         """The instance, without its params."""
         return self.kind(keras.models.load_model(folder / _KERAS))
 
 
 class _ModelReader(_EstimatorReader):
-    def made(self, folder: Path, metadata: Mapping[str, Any]) -> Any:
+    def load_instance(self, folder: Path, metadata: Mapping[str, Any]) -> Any:
         """The instance, without its params."""
         classes = metadata["classes"]
         return self.kind(

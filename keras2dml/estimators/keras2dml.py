@@ -202,8 +202,8 @@ class Keras2DML(Predicting, ScikitLearn):
             tested = validation = None
             if validation_data is not None:
                 classes = [target.classes for target in data.targets]
-                held = parts(validation_data)
-                validation = self._held(held, classes, tables, *measured, "validation_steps")
+                rows = parts(validation_data)
+                validation = self._held(rows, classes, tables, *measured, "validation_steps")
                 stack.enter_context(closing(validation.data))
             elif validation_split:
                 data, rest = split(data, validation_split, by_class=class_weight is not None)
@@ -272,10 +272,10 @@ class Keras2DML(Predicting, ScikitLearn):
         """Carry the run out, and keep what it leaves; what it has done if it is interrupted."""
         quiet = verbose == 0 if verbose is not None else not self.display
         try:
-            with ExitStack() as shown:
+            with ExitStack() as stack:
                 if run.report is None and not quiet:
                     every = 0 if verbose == 2 else self.display
-                    run.display = shown.enter_context(reporting.Display(run.plan.iterations, every))
+                    run.display = stack.enter_context(reporting.Display(run.plan.iterations, every))
                 run.go()
         except BaseException:
             done = len(run.iterations)

@@ -110,8 +110,8 @@ class Predicting(Exporting):
             datasets.check_alone(y=y, sample_weight=sample_weight)
             X, y, sample_weight = datasets.whole(X)
         X = self._in_columns(X, self._tables)
-        wanted = self._examples(X, y, self._classes, sample_weight).targets
-        return reporting.score(self._compilation.goals, self.outputs(X), wanted)
+        targets = self._examples(X, y, self._classes, sample_weight).targets
+        return reporting.score(self._compilation.goals, self.outputs(X), targets)
 
     def evaluate(
         self,
@@ -138,7 +138,9 @@ class Predicting(Exporting):
         self._compilation.whole(steps=steps)
         validation = self._held((X, y, sample_weight), self._classes, self._tables, size, steps)
         self._check_sums(size, validation.data.rows)
-        constants = {name: one.matrix for name, one in self._compilation.graph.constants()}
+        constants = {
+            name: constant.matrix for name, constant in self._compilation.graph.constants()
+        }
         with (
             closing(validation.data),
             self._systemds.holding({**self._matrices, **constants}) as weights,

@@ -68,14 +68,14 @@ class SystemMLNames:
         The others need no setting any more: labels of both kinds are taken as they are, and a
         script has its library in it. Raises InvalidData.
         """
-        given: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "train": train_algo,
             "test": test_algo,
             "parallel": parallel_batches,
             "parfor": parfor_parameters,
             "paramserv": paramserv_parameters,
         }
-        changed = {name: value for name, value in given.items() if value is not None}
+        changed = {name: value for name, value in settings.items() if value is not None}
         if self._algorithm == Algorithm():
             changed.setdefault("parallel", self.spark.sparkContext.defaultParallelism)
         self._algorithm = replace(self._algorithm, **changed).checked()
@@ -192,19 +192,21 @@ class SystemMLNames:
         self,
         X: object,
         y: object,
-        known: Classes | None,
+        classes: Classes | None,
         sample_weight: object = None,
         class_weight: Mapping[Any, float] | None = None,
     ) -> Data:
         """X and y, checked: arrays, or a DataFrame with the names of its columns."""
         if not isinstance(X, DataFrame):
-            return examples.examples(self._compilation, X, y, known, sample_weight, class_weight)
+            return examples.examples(self._compilation, X, y, classes, sample_weight, class_weight)
         columns = self._columns
         if y is not None:
             columns = replace(columns, label=str(y))
         if sample_weight is not None:
             columns = replace(columns, weight=str(sample_weight))
-        return examples.of_frame(self._compilation, self._systemds, X, columns, known, class_weight)
+        return examples.of_frame(
+            self._compilation, self._systemds, X, columns, classes, class_weight
+        )
 
     def _shown(self, script: Script) -> None:
         if self._debug:

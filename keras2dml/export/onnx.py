@@ -83,17 +83,17 @@ class _Export:
         return self._reshaped(gathered, f"{prefix}_stored", shape)
 
     def _reshaped(self, tensor: str, name: str, shape: Shape) -> str:
-        wanted = self._constant(f"{name}_shape", np.array([0, *shape]))
-        return self._node("Reshape", [tensor, wanted], [name])
+        sizes = self._constant(f"{name}_shape", np.array([0, *shape]))
+        return self._node("Reshape", [tensor, sizes], [name])
 
     def _tensor(self, value: Value) -> str:
         """The tensor of a value in its stored shape."""
-        made = source_of(value)
-        if made.function == "identity":
-            return self._tensor(made.inputs[0].seen_as(value.shape, value.stored, value.order))
-        key = made, value.result, value.stored
+        source = source_of(value)
+        if source.function == "identity":
+            return self._tensor(source.inputs[0].seen_as(value.shape, value.stored, value.order))
+        key = source, value.result, value.stored
         if key not in self.tensors:
-            first = self.tensors[made, value.result, made.results[value.result]]
+            first = self.tensors[source, value.result, source.results[value.result]]
             name = f"{first}_as_{'x'.join(map(str, value.stored))}"
             self.tensors[key] = self._reshaped(first, name, value.stored)
         return self.tensors[key]
@@ -114,9 +114,9 @@ class _Export:
             matrix = self.weights[self.graph.names[weight]]
             array = matrix.reshape(weight.stored).astype(np.float32)
             self._constant(self.graph.names[weight], array)
-        taken = {taken for node in call.onnx for taken in node.inputs}
+        arguments = {argument for node in call.onnx for argument in node.inputs}
         for constant in call.constants:
-            if constant.argument in taken:
+            if constant.argument in arguments:
                 own[constant.argument] = self._constant(
                     self.graph.names[constant], constant.matrix.ravel().astype(np.float32)
                 )
@@ -127,14 +127,14 @@ class _Export:
             self._operator(node, name, {**tensors, **own}, number)
             tensors |= {output: f"{name}_{output}" for output in node.outputs}
 
-    def _operator(self, node: Node, name: str, known: Mapping[str, str], number: int) -> None:
+    def _operator(self, node: Node, name: str, tensors: Mapping[str, str], number: int) -> None:
         constants = [
             self._constant(f"{name}_constant_{number}_{n}", np.asarray(constant))
             for n, constant in enumerate(node.constants)
         ]
-        taken = [known[wanted] if wanted else "" for wanted in node.inputs or known]
+        inputs = [tensors[argument] if argument else "" for argument in node.inputs or tensors]
         outputs = [name if output == "out" else f"{name}_{output}" for output in node.outputs]
-        self._node(node.operator, [*taken, *constants], outputs, **node.attributes)
+        self._node(node.operator, [*inputs, *constants], outputs, **node.attributes)
 
     def _constant(self, name: str, array: np.ndarray) -> str:
         self.constants[name] = array

@@ -48,7 +48,7 @@ class _Shared:
     """
 
     lock = threading.Lock()
-    told: tuple[str, Options] | None = None
+    settings: tuple[str, Options] | None = None
     native: bool = False
     programs: ClassVar[OrderedDict[object, _Program]] = OrderedDict()
 
@@ -152,8 +152,8 @@ class SystemDS(Matrices):
     def numbered(self, frame: DataFrame, name: str) -> DataFrame:
         """The frame with a column of the numbers of its rows, from 1."""
         spark = self._jvm.org.apache.sysds.runtime.instructions.spark
-        made = spark.utils.RDDConverterUtilsExt.addIDToDataFrame(frame._jdf, self._session, name)
-        return DataFrame(made, frame.sparkSession)
+        jframe = spark.utils.RDDConverterUtilsExt.addIDToDataFrame(frame._jdf, self._session, name)
+        return DataFrame(jframe, frame.sparkSession)
 
     def _context(self) -> Any:
         """The MLContext of the session's Spark. There is one in a JVM: SystemDS takes the sizes of
@@ -171,20 +171,20 @@ class SystemDS(Matrices):
 
     def _told(self) -> None:
         """Tell the context the options, if it knows others."""
-        told = self._application, self.options
-        if _Shared.told != told:
+        settings = self._application, self.options
+        if _Shared.settings != settings:
             _Shared.programs.clear()
             self.options.apply(self._context(), self._jvm)
-            _Shared.told, _Shared.native = told, False
+            _Shared.settings, _Shared.native = settings, False
 
     @answering()
     def _executed(self, script: Script, inputs: Mapping[str, Any]) -> Any:
         """SystemDS' execution context, with the variables that a script leaves."""
-        given = {name: inputs[name] for name in script.inputs}
+        values = {name: inputs[name] for name in script.inputs}
         try:
             with _Shared.lock:
                 self._told()
-                program, variables = self._program(script, given), self._bound(script, given)
+                program, variables = self._program(script, values), self._bound(script, values)
                 if _Shared.native != program.native and blas.LIBRARY not in self.options.properties:
                     blas.found().use(self._jvm, used=program.native)
                     _Shared.native = program.native
@@ -193,13 +193,13 @@ class SystemDS(Matrices):
             message = f"SystemDS could not run the script: {_root_cause(error)}"
             raise ExecutionFailed(message) from error
 
-    def _program(self, script: Script, given: Mapping[str, Any]) -> _Program:
+    def _program(self, script: Script, values: Mapping[str, Any]) -> _Program:
         """The script compiled for inputs of these sizes, as it was before if it was. One that reads
         files is compiled anew: they may have changed.
         """
         shapes = {
             name: value.shape if isinstance(value, Matrix) else value
-            for name, value in given.items()
+            for name, value in values.items()
         }
         # A parallel loop keeps the numbers with which it ran first, in place.
         is_general = _PARALLEL not in script.text
@@ -229,8 +229,8 @@ class SystemDS(Matrices):
         dml = self._api.ScriptFactory.dmlFromString(script.text)
         for name in script.inputs:
             shape = shapes[name]
-            given = self._unread(*shape) if isinstance(shape, tuple) else shape
-            getattr(dml, "in")(name, given)
+            argument = self._unread(*shape) if isinstance(shape, tuple) else shape
+            getattr(dml, "in")(name, argument)
         for name in script.outputs:
             dml.out(name)
         context.setExecutionScript(dml)
@@ -244,10 +244,10 @@ class SystemDS(Matrices):
         meta = classes.format(classes.sizes(rows, columns, BLOCK, -1), classes.binary)
         return self._api.Matrix(classes.matrix(classes.double, "unread", meta), None)
 
-    def _bound(self, script: Script, given: Mapping[str, Any]) -> Any:
+    def _bound(self, script: Script, values: Mapping[str, Any]) -> Any:
         """The variables with which a script begins."""
         variables = self._classes.variables()
-        for name, value in given.items():
+        for name, value in values.items():
             if isinstance(value, Matrix):
                 variables.put(name, value.data)
             else:

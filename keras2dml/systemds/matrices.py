@@ -70,18 +70,18 @@ class Matrices:
         """
         rows, columns = array.shape
         values = self._gateway.new_array(self._double, rows * columns)
-        given = np.ascontiguousarray(array).reshape(-1)
+        flat = np.ascontiguousarray(array).reshape(-1)
         with self._lock:
-            for begin in range(0, given.size, _CARRIED):
-                part = given[begin : begin + _CARRIED]
+            for begin in range(0, flat.size, _CARRIED):
+                part = flat[begin : begin + _CARRIED]
                 self._ours[: part.size] = part
                 self._theirs.clear().get(values, begin, part.size)
         block = self._block(rows, columns, values)
         block.recomputeNonZeros()
         block.examSparsity()
         sizes = self._metadata(rows, columns, block.getNonZeros(), BLOCK)
-        made = self._convert.matrixBlockToMatrixObject("matrix", block, sizes)
-        return Matrix(made, (rows, columns))
+        matrix_object = self._convert.matrixBlockToMatrixObject("matrix", block, sizes)
+        return Matrix(matrix_object, (rows, columns))
 
     @answering()
     def numpy(self, matrix: Matrix) -> np.ndarray:
@@ -107,8 +107,8 @@ class Matrices:
         try:
             yield matrices
         finally:
-            made = (name for name, array in arrays.items() if isinstance(array, np.ndarray))
-            self.free(*(matrices[name] for name in made))
+            names = (name for name, array in arrays.items() if isinstance(array, np.ndarray))
+            self.free(*(matrices[name] for name in names))
 
     def placed(self, array: Any) -> Matrix:
         """The matrix of an array, or of rows that are in the JVM already."""

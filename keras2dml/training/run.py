@@ -144,16 +144,16 @@ class Run:
 
     def _continued(self) -> None:
         """Go on from the checkpoint, if there is one."""
-        found = self.checkpoint.load() if self.checkpoint else None
-        if found is None:
+        progress = self.checkpoint.load() if self.checkpoint else None
+        if progress is None:
             return
-        self.training.change(found.matrices)
-        self.training.steps, self.training.rate = found.steps, found.rate
+        self.training.change(progress.matrices)
+        self.training.steps, self.training.rate = progress.steps, progress.rate
         objective = self.training.objective
         self.iterations += [
-            Iteration(number, sums, objective) for number, sums in enumerate(found.sums, 1)
+            Iteration(number, sums, objective) for number, sums in enumerate(progress.sums, 1)
         ]
-        self.history.update({name: list(values) for name, values in found.history.items()})
+        self.history.update({name: list(values) for name, values in progress.history.items()})
         if self.callbacks:
             self.callbacks.enter()
 
@@ -211,8 +211,8 @@ class Run:
     def _epoch_ends(self) -> None:
         logs = averages(self._of_epoch)
         if self.validation and self.validation.is_due(self._epoch):
-            held = self._measured(self.validation)
-            logs |= {f"val_{name}": value for name, value in held.items()}
+            validation_logs = self._measured(self.validation)
+            logs |= {f"val_{name}": value for name, value in validation_logs.items()}
         if self.callbacks:
             logs = self.callbacks.end_epoch(self._epoch, logs)
         self._entered(logs)

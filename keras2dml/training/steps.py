@@ -97,10 +97,10 @@ class Training:
             self.objective, shuffled=shuffled, algorithm=algorithm
         )
         self._names = tuple(matrices)
-        constants = {name: one.matrix for name, one in compilation.graph.constants()}
-        given = {**data.matrices(self.objective), **matrices, **constants}
+        constants = {name: constant.matrix for name, constant in compilation.graph.constants()}
+        arrays = {**data.matrices(self.objective), **matrices, **constants}
         self._variables: dict[str, Matrix] = {
-            name: systemds.placed(matrix) for name, matrix in given.items()
+            name: systemds.placed(matrix) for name, matrix in arrays.items()
         }
 
     def run(
@@ -119,9 +119,9 @@ class Training:
             pace = SECONDS_A_RUN / max(time.monotonic() - began, 1e-3)
             piece = max(1, round(count * min(pace, 4.0)))
 
-    def measure(self, held: Data, batch_size: int) -> dict[str, Measure]:
+    def measure(self, data: Data, batch_size: int) -> dict[str, Measure]:
         """Losses and metrics of the model as it is now on rows that it is not trained on."""
-        return measured(self._systemds, self._compilation, self._variables, held, batch_size)
+        return measured(self._systemds, self._compilation, self._variables, data, batch_size)
 
     def finish(self) -> None:
         """Put the averages of the weights in their place, where the optimizer keeps some."""
@@ -147,9 +147,9 @@ class Training:
         for name, matrix in matrices.items():
             self._variables[name] = self._systemds.matrix(matrix)
         # A weight and its average may be one matrix.
-        used = {one.data.hashCode() for one in self._variables.values()} if before else set()
-        unused = {one.data.hashCode(): one for one in before}
-        self._systemds.free(*(one for code, one in unused.items() if code not in used))
+        used = {matrix.data.hashCode() for matrix in self._variables.values()} if before else set()
+        unused = {matrix.data.hashCode(): matrix for matrix in before}
+        self._systemds.free(*(matrix for code, matrix in unused.items() if code not in used))
 
     def _put(self, name: str, matrix: np.ndarray | Rows) -> None:
         if name in self._variables:
@@ -197,8 +197,8 @@ class Training:
         recorded = results.pop("history")
         history = self._systemds.numpy(recorded)
         # What no step has changed comes back as it went in.
-        old = ((self._variables[name], new) for name, new in results.items())
-        self._systemds.free(recorded, *(one for one, new in old if not one.same(new)))
+        pairs = ((self._variables[name], new) for name, new in results.items())
+        self._systemds.free(recorded, *(old for old, new in pairs if not old.same(new)))
         self._variables.update(results)
         self.steps += count
         return [
@@ -225,13 +225,13 @@ def measured(
     systemds: SystemDS,
     compilation: Compilation,
     weights: Mapping[str, Matrix],
-    held: Data,
+    data: Data,
     batch_size: int,
 ) -> dict[str, Measure]:
     """Losses and metrics of a model with these weights and constants, by Keras' names."""
-    objective = compilation.objective(held.targets)
+    objective = compilation.objective(data.targets)
     size = batch_size if objective.by_batch or objective.several else ROWS_AT_ONCE
-    with systemds.holding(held.matrices(objective)) as rows:
-        known = {**weights, **rows, "batch_size": size}
-        computed = systemds.computed(train.evaluation(objective), known)
+    with systemds.holding(data.matrices(objective)) as rows:
+        variables = {**weights, **rows, "batch_size": size}
+        computed = systemds.computed(train.evaluation(objective), variables)
     return objective.averages(computed["measured"])
