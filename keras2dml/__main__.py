@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     compiling.set_defaults(command=compile_model)
     summary = "print which parts of Keras are compiled, as Markdown"
     page = commands.add_parser("support", help=summary, description=summary)
-    page.set_defaults(command=support)
+    page.set_defaults(command=print_support)
     return parser
 
 
@@ -88,7 +88,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def support(_: argparse.Namespace) -> None:
+def print_support(_: argparse.Namespace) -> None:
     """`support`. Raises NoBackend."""
     check_backend()
     from keras2dml.export.support_page import page  # noqa: PLC0415
@@ -106,15 +106,15 @@ def compile_model(options: argparse.Namespace) -> None:
         message = f"The folder {out} is not empty: give another one, or --force."
         raise InvalidData(message)
     check_backend()
-    model = _loaded(options.model)
+    model = _load(options.model)
 
     from keras2dml.compilation import Compilation  # noqa: PLC0415
     from keras2dml.export.programs import Programs  # noqa: PLC0415
     from keras2dml.systemds.session import systemds_jar  # noqa: PLC0415
 
     compilation = Compilation.of(model, input_shape=options.input_shape)
-    compilation.scores()
-    compilation.trains()
+    compilation.check_scorable()
+    compilation.check_trainable()
     programs = Programs.of(compilation, options.iterations)
     jar = systemds_jar()
     with writing(out):
@@ -126,7 +126,7 @@ def compile_model(options: argparse.Namespace) -> None:
     )
 
 
-def _loaded(path: Path) -> Any:
+def _load(path: Path) -> Any:
     """The Keras model of a file."""
     if not path.is_file():
         message = f"There is no file {path}: give one that model.save() wrote."

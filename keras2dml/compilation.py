@@ -127,7 +127,7 @@ class Compilation:
             for parameter in self.graph.parameters
         }
 
-    def whole(self, **steps: int | None) -> None:
+    def check_steps(self, **steps: int | None) -> None:
         """Raise InvalidData for steps that are not whole executions of the model's, of which Keras
         makes no parts.
         """
@@ -137,12 +137,12 @@ class Compilation:
                 message = f"{name} is {count}: give a multiple of steps_per_execution={group}."
                 raise InvalidData(message)
 
-    def trains(self) -> None:
+    def check_trainable(self) -> None:
         """Raise UnsupportedModel for layers that are compiled for scoring alone and for `kinks`;
         InvalidData if layers were frozen or thawed since Keras compiled the model, where what Keras
         trains depends on what it did before, or since this compilation.
         """
-        self._check_trained()
+        self._check_layers()
         before = getattr(self.model, "_compiled_trainable_state", {})
         changed = [
             layer.name
@@ -165,17 +165,17 @@ class Compilation:
         if complaints := [*kinks.complaints(self.graph, losses, self.regularizers)]:
             raise UnsupportedModel(self.model.name, complaints, "trained")
 
-    def scores(self) -> None:
+    def check_scorable(self) -> None:
         """Raise UnsupportedModel where Keras' `predict` would not call the model as it is."""
         if reasons := unpredicted(self.model):
             raise UnsupportedModel(self.model.name, reasons, "scored")
 
-    def measures(self) -> None:
+    def check_measurable(self) -> None:
         """Raise UnsupportedModel where Keras' `evaluate` would not measure the compiled loss."""
         if reasons := unmeasured(self.model):
             raise UnsupportedModel(self.model.name, reasons, "evaluated")
 
-    def _check_trained(self) -> None:
+    def _check_layers(self) -> None:
         reasons = [call.untrained for call in self.graph.calls if call.untrained]
         reasons += untrained(self.model)
         reasons += unlearned(self.graph, (goal.loss.takes for goal in self.goals))
@@ -240,7 +240,7 @@ class Compilation:
         algorithm: Algorithm | None = None,
     ) -> Script:
         """The training script for an objective, or for class numbers. Raises UnsupportedModel."""
-        self._check_trained()
+        self._check_layers()
         task = objective or self.objective(), self.optimizer, self.constraints
         algorithm = algorithm or Algorithm()
         if algorithm.server:

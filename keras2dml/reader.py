@@ -166,7 +166,7 @@ class _Naming:
         """The graph; UnsupportedModel where one weight would need two layouts."""
         for value in self.inputs:
             source = source_of(value)
-            self.names[source] = self._unused(source.layer)
+            self.names[source] = self._claim_name(source.layer)
         # Losses regard the masks of outputs.
         masks = tuple(value.mask for value in self.outputs if value.mask)
         calls = calls_of((*self.outputs, *masks))
@@ -189,13 +189,13 @@ class _Naming:
 
     def _name(self, call: Call) -> None:
         main = call.layer.startswith(call.function) or call.function == "identity"
-        self.names[call] = self._unused(f"{call.layer}_{'out' if main else call.function}")
+        self.names[call] = self._claim_name(f"{call.layer}_{'out' if main else call.function}")
         for constant in call.constants:
-            self.names[constant] = self._unused(f"{self.names[call]}_{constant.argument}")
+            self.names[constant] = self._claim_name(f"{self.names[call]}_{constant.argument}")
         for weight in call.weights:
-            self.names[weight] = self._parameter(call, weight).name
+            self.names[weight] = self._add_parameter(call, weight).name
 
-    def _parameter(self, call: Call, weight: Weight) -> Parameter:
+    def _add_parameter(self, call: Call, weight: Weight) -> Parameter:
         key = id(weight.variable)
         if key not in self.parameters and key not in self.places:
             message = (
@@ -207,7 +207,7 @@ class _Naming:
         if key not in self.parameters:
             layer, role = self.roles.get(key, (call.layer, weight.argument))
             self.parameters[key] = Parameter(
-                self._unused(f"{call.layer}_{weight.argument}"),
+                self._claim_name(f"{call.layer}_{weight.argument}"),
                 weight,
                 layer,
                 role,
@@ -223,7 +223,7 @@ class _Naming:
             raise UnsupportedModel(self.model.name, [message])
         return parameter
 
-    def _unused(self, name: str) -> str:
+    def _claim_name(self, name: str) -> str:
         """`name` as a DML identifier that nothing else has."""
         identifier: str = syntax.identifier(name)
         if identifier.startswith("d_"):  # what gradients begin with

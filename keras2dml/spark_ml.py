@@ -172,7 +172,7 @@ class _Writer(MLWriter):
             _ready(self.instance.keras_model).save(Path(folder, _KERAS))
             if isinstance(self.instance, Keras2DMLModel):
                 self.instance.compiled.save(Path(folder, _DML))
-            _copied(spark, folder, f"{path}/model", outward=True)
+            _copy_folder(spark, folder, f"{path}/model", outward=True)
 
 
 class _EstimatorReader(MLReader[Any]):
@@ -184,7 +184,7 @@ class _EstimatorReader(MLReader[Any]):
         spark = SparkSession.active()
         metadata = DefaultParamsReader.loadMetadata(path, spark.sparkContext)
         with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
-            _copied(spark, f"{path}/model", folder, outward=False)
+            _copy_folder(spark, f"{path}/model", folder, outward=False)
             instance = self.load_instance(Path(folder, "model"), metadata)
         instance._resetUid(metadata["uid"])
         DefaultParamsReader.getAndSetParams(instance, metadata)
@@ -218,7 +218,7 @@ def _ready(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _copied(spark: SparkSession, source: str, target: str, *, outward: bool) -> None:
+def _copy_folder(spark: SparkSession, source: str, target: str, *, outward: bool) -> None:
     """Copy a folder between this machine and wherever a path of Hadoop's leads."""
     jvm: Any = spark._jvm
     paths = jvm.org.apache.hadoop.fs.Path(source), jvm.org.apache.hadoop.fs.Path(target)

@@ -29,7 +29,7 @@ class Activations:
 
     def __init__(self, compilation: Compilation, folder: Path) -> None:
         self.folder = folder
-        outputs = dict(_made(compilation.model))
+        outputs = dict(_layer_outputs(compilation.model))
         self._layers = tuple(outputs)
         shapes = [value.shape for value in compilation.graph.inputs]
         layers = keras.Model(compilation.model.inputs, list(outputs.values()))
@@ -58,7 +58,7 @@ class Activations:
         scorer.close()
 
 
-def _made(model: keras.Model) -> Iterator[tuple[str, Any]]:
+def _layer_outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:
     """The tensors that a model's layers make, in the order in which they run."""
     graph: Any = model._functional if isinstance(model, keras.Sequential) else model
     calls: Counter[str] = Counter()

@@ -185,7 +185,7 @@ class Scorer:
         self._weights: dict[str, Matrix] = {
             name: self._systemds.matrix(matrix) for name, matrix in self.model.weights.items()
         }
-        self._release = weakref.finalize(self, _freed, self._systemds, [*self._weights.values()])
+        self._release = weakref.finalize(self, _free, self._systemds, [*self._weights.values()])
         self._release.atexit = False  # the JVM ends, too
 
     def predict_proba(self, features: object) -> Any:
@@ -202,7 +202,7 @@ class Scorer:
         """
         matrices = data.inputs(features, self.model.graph)
         with self._systemds.holding(matrices) as rows:
-            computed = self._systemds.computed(self.model.script, {**rows, **self._weights})
+            computed = self._systemds.compute(self.model.script, {**rows, **self._weights})
         return [value.as_keras(computed[name]) for name, value in self.model.outputs.items()]
 
     def frame(self, frame: DataFrame, columns: Columns, classes: np.ndarray | None) -> DataFrame:
@@ -229,6 +229,6 @@ class Scorer:
         self._release()
 
 
-def _freed(systemds: SystemDS, matrices: Sequence[Matrix]) -> None:
+def _free(systemds: SystemDS, matrices: Sequence[Matrix]) -> None:
     with suppress(Exception):  # the session may be gone
         systemds.free(*matrices)

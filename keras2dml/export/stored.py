@@ -95,10 +95,10 @@ def of_json(about: Mapping[str, Any]) -> Graph:
     )
     matrices = {parameter.name: parameter.weight.matrix for parameter in parameters}
     for entry in about["calls"]:
-        call = _call(entry, makers, matrices, names)
+        call = _read_call(entry, makers, matrices, names)
         names[call] = _name(entry["name"])
         makers.append(call)
-    outputs = tuple(_made(_value(entry), entry["from"], makers) for entry in about["outputs"])
+    outputs = tuple(_result(_value(entry), entry["from"], makers) for entry in about["outputs"])
     if not inputs or not outputs:
         message = "it has no input or no output"
         raise ValueError(message)
@@ -152,7 +152,7 @@ def _constant(name: str, constant: Constant) -> dict[str, object]:
     }
 
 
-def _call(
+def _read_call(
     about: Mapping[str, Any],
     makers: list[Call],
     matrices: Mapping[str, tuple[int, int]],
@@ -173,7 +173,7 @@ def _call(
         names[constants[-1]] = _name(entry["name"])
     return Call(
         _name(about["function"]),
-        tuple(_made(unordered, place, makers) for place in about["inputs"]),
+        tuple(_result(unordered, place, makers) for place in about["inputs"]),
         "",
         {},
         tuple(weights),
@@ -183,7 +183,7 @@ def _call(
     )
 
 
-def _made(value: Value, place: Any, makers: list[Call]) -> Value:
+def _result(value: Value, place: Any, makers: list[Call]) -> Value:
     number, result = place
     if type(number) is not int or not 0 <= number < len(makers):
         message = f"a value comes from call {number!r:.20}, which is none before it"

@@ -123,7 +123,7 @@ def load(
         )
         raise InvalidData(message)
     lines = [syntax.read(name, file) for name, file in files.items()]
-    matrices = systemds.computed(Script("\n".join(lines), (), tuple(files)), {})
+    matrices = systemds.compute(Script("\n".join(lines), (), tuple(files)), {})
     for parameter in parameters:
         if matrices[parameter.name].shape != parameter.weight.matrix:
             stored, expected = (

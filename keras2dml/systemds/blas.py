@@ -74,7 +74,7 @@ class Blas:
         sysds.utils.NativeHelper.initialize(str(self.folder), kind)
 
 
-def suits(script: str) -> bool:
+def is_suited(script: str) -> bool:
     """Whether a script may run with OpenBLAS: it transposes nothing but for products of gradients.
 
     What SystemDS plans does not tell, since it plans again while a script runs.
@@ -83,7 +83,7 @@ def suits(script: str) -> bool:
 
 
 @cache
-def found() -> Blas:
+def detect() -> Blas:
     """The library that SystemDS can use here, tried once, in a process of its own: one that does
     not load, or crashes, must not take the JVM with it.
     """

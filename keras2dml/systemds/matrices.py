@@ -60,7 +60,7 @@ class Matrices:
         self._block = sysds.runtime.matrix.data.MatrixBlock
         self._metadata = sysds.api.mlcontext.MatrixMetadata
         self._convert = sysds.api.mlcontext.MLContextConversionUtil
-        self._ours, self._theirs = _shared(jvm)
+        self._ours, self._theirs = _share_memory(jvm)
 
     @answering()
     def matrix(self, array: np.ndarray) -> Matrix:
@@ -103,14 +103,14 @@ class Matrices:
     @contextmanager
     def holding(self, arrays: Mapping[str, Any]) -> Iterator[dict[str, Matrix]]:
         """The arrays as matrices in the JVM, as long as the body runs."""
-        matrices = {name: self.placed(array) for name, array in arrays.items()}
+        matrices = {name: self.place(array) for name, array in arrays.items()}
         try:
             yield matrices
         finally:
             names = (name for name, array in arrays.items() if isinstance(array, np.ndarray))
             self.free(*(matrices[name] for name in names))
 
-    def placed(self, array: Any) -> Matrix:
+    def place(self, array: Any) -> Matrix:
         """The matrix of an array, or of rows that are in the JVM already."""
         return self.matrix(array) if isinstance(array, np.ndarray) else array.matrix
 
@@ -123,7 +123,7 @@ class Matrices:
                 matrix.data.clearData()
 
 
-def _shared(jvm: Any) -> tuple[np.ndarray, Any]:
+def _share_memory(jvm: Any) -> tuple[np.ndarray, Any]:
     """One piece of memory, as an array and as a DoubleBuffer of the JVM; its file is gone."""
     with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
         path = Path(folder, "shared")

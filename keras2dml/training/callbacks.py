@@ -111,7 +111,7 @@ class Callbacks:
             self._all.on_train_batch_begin(number)
             self._all.on_train_batch_end(number, averages(epoch[: number + 1]))
 
-    def measured(
+    def validate(
         self, batches: int, measure: Callable[[], dict[str, Measure]]
     ) -> dict[str, Measure]:
         """What is measured after an epoch, in so many batches."""

@@ -20,7 +20,7 @@ from keras2dml.errors import InvalidData
 from keras2dml.objectives.objective import Objective
 from keras2dml.systemds.context import SystemDS
 
-Held = np.ndarray | Rows
+Values = np.ndarray | Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Data:
     DataFrames is given up with the whole: that of its `parts`, too.
     """
 
-    features: tuple[Held, ...]
+    features: tuple[Values, ...]
     targets: tuple[Targets, ...]
     parts: list[Data] = field(default_factory=list)
 
@@ -58,7 +58,7 @@ class Data:
             if isinstance(matrix, Rows):
                 matrix.close()
 
-    def matrices(self, objective: Objective) -> dict[str, Held]:
+    def matrices(self, objective: Objective) -> dict[str, Values]:
         """Inputs, targets and weights by the names that the scripts give them."""
         graph = objective.graph
         names = zip(objective.names("sample_weight"), self.targets, strict=True)
@@ -157,7 +157,7 @@ def split(dataset: Data, share: float, *, by_class: bool = False) -> tuple[Data,
     return dataset.part(slice(begin)), dataset.part(slice(begin, None), measured=by_class)
 
 
-def kept(
+def split_test(
     dataset: Data, batches: int, batch_size: int, *, by_class: bool = False
 ) -> tuple[Data, Data]:
     """The rows to train on, and the first ones, which SystemML kept for its test.

@@ -58,11 +58,11 @@ class Display:
             if self._every and step.number % self._every == 0:
                 self._say(f"Iter:{step.number}, {_measures('training', step.measures)}")
 
-    def tested(self, number: int, measures: Mapping[str, Measure]) -> None:
+    def show_test(self, number: int, measures: Mapping[str, Measure]) -> None:
         """Say what was measured on rows that are kept from training."""
         self._say(f"Iter:{number}, {_measures('validation', measures)}")
 
-    def epoch(self, number: int, epochs: int, logs: Mapping[str, Measure]) -> None:
+    def show_epoch(self, number: int, epochs: int, logs: Mapping[str, Measure]) -> None:
         """Say what was measured in an epoch, as Keras does."""
         numbers = {name: _number(value) for name, value in logs.items()}
         measures = " - ".join(

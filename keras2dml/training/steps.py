@@ -100,7 +100,7 @@ class Training:
         constants = {name: constant.matrix for name, constant in compilation.graph.constants()}
         arrays = {**data.matrices(self.objective), **matrices, **constants}
         self._variables: dict[str, Matrix] = {
-            name: systemds.placed(matrix) for name, matrix in arrays.items()
+            name: systemds.place(matrix) for name, matrix in arrays.items()
         }
 
     def run(
@@ -112,16 +112,16 @@ class Training:
         piece = 1
         while done < plan.iterations:
             began = time.monotonic()
-            size, before, left = self._batches(plan, done)
+            size, before, left = self._load_batches(plan, done)
             count = min(plan.next(done, most() or piece), left)
-            yield self._iterations(plan, done, count, size, before)
+            yield self._train(plan, done, count, size, before)
             done += count
             pace = SECONDS_A_RUN / max(time.monotonic() - began, 1e-3)
             piece = max(1, round(count * min(pace, 4.0)))
 
     def measure(self, data: Data, batch_size: int) -> dict[str, Measure]:
         """Losses and metrics of the model as it is now on rows that it is not trained on."""
-        return measured(self._systemds, self._compilation, self._variables, data, batch_size)
+        return measure(self._systemds, self._compilation, self._variables, data, batch_size)
 
     def finish(self) -> None:
         """Put the averages of the weights in their place, where the optimizer keeps some."""
@@ -154,9 +154,9 @@ class Training:
     def _put(self, name: str, matrix: np.ndarray | Rows) -> None:
         if name in self._variables:
             self._systemds.free(self._variables[name])
-        self._variables[name] = self._systemds.placed(matrix)
+        self._variables[name] = self._systemds.place(matrix)
 
-    def _batches(self, plan: Plan, done: int) -> tuple[int, int, int]:
+    def _load_batches(self, plan: Plan, done: int) -> tuple[int, int, int]:
         """The size of the next batches, and how many there are before and after them in what the
         JVM holds, or will come again; of data that are drawn it holds the next ones then.
         """
@@ -170,7 +170,7 @@ class Training:
         before = done % plan.batches - segment.begin
         return segment.size, before, segment.count - before
 
-    def _iterations(
+    def _train(
         self, plan: Plan, done: int, count: int, size: int, batch_before: int
     ) -> list[Iteration]:
         if self._shuffled:
@@ -221,7 +221,7 @@ def averages(iterations: Sequence[Iteration]) -> dict[str, Measure]:
     return iterations[0].objective.averages(np.array([step.sums for step in iterations]))
 
 
-def measured(
+def measure(
     systemds: SystemDS,
     compilation: Compilation,
     weights: Mapping[str, Matrix],
@@ -233,5 +233,5 @@ def measured(
     size = batch_size if objective.by_batch or objective.several else ROWS_AT_ONCE
     with systemds.holding(data.matrices(objective)) as rows:
         variables = {**weights, **rows, "batch_size": size}
-        computed = systemds.computed(train.evaluation(objective), variables)
+        computed = systemds.compute(train.evaluation(objective), variables)
     return objective.averages(computed["measured"])
