@@ -80,7 +80,7 @@ def main(mnist: Path, out: Path) -> dict[str, Any]:
     figures["latency_ms"] = {
         str(rows): 1000 * _median(partial(scorer.predict_proba, X[:rows]), 50) for rows in LATENCIES
     }
-    figures["blas"] = blas.found().detail
+    figures["blas"] = blas.detect().detail
     figures["peak_resident_mb"] = _memory()
     out.mkdir(parents=True, exist_ok=True)
     (out / "keras2dml.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
@@ -109,7 +109,7 @@ def _example(spark: Any, X: np.ndarray, y: np.ndarray) -> tuple[Round, Round]:
 
     def score() -> None:
         with systemds.holding({"X": X}) as rows:
-            systemds.computed(Script(PREDICT, ("X", *WEIGHTS), ("P",)), {**rows, **weights})
+            systemds.compute(Script(PREDICT, ("X", *WEIGHTS), ("P",)), {**rows, **weights})
 
     return train, score
 

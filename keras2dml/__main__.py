@@ -20,9 +20,9 @@ from keras2dml.printable import printable
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; what a user can mend is told in a sentence, with exit code 1."""
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
-        given.command(given)
+        options.command(options)
     except Keras2DMLError as error:
         lines = map(printable, str(error).split("\n"))  # a file's name may hold control characters
         sys.stderr.write("\n".join(lines) + "\n")
@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     compiling.set_defaults(command=compile_model)
     summary = "print which parts of Keras are compiled, as Markdown"
     page = commands.add_parser("support", help=summary, description=summary)
-    page.set_defaults(command=support)
+    page.set_defaults(command=print_support)
     return parser
 
 
@@ -88,7 +88,7 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def support(_: argparse.Namespace) -> None:
+def print_support(_: argparse.Namespace) -> None:
     """`support`. Raises NoBackend."""
     check_backend()
     from keras2dml.export.support_page import page  # noqa: PLC0415
@@ -96,26 +96,26 @@ def support(_: argparse.Namespace) -> None:
     sys.stdout.write(page())
 
 
-def compile_model(given: argparse.Namespace) -> None:
+def compile_model(options: argparse.Namespace) -> None:
     """`compile`. Raises InvalidData, NoBackend, UnsupportedModel."""
-    out: Path = given.out
+    out: Path = options.out
     if out.exists() and not out.is_dir():
         message = f"{out} is a file: give -o a folder."
         raise InvalidData(message)
-    if out.is_dir() and any(out.iterdir()) and not given.force:
+    if out.is_dir() and any(out.iterdir()) and not options.force:
         message = f"The folder {out} is not empty: give another one, or --force."
         raise InvalidData(message)
     check_backend()
-    model = _loaded(given.model)
+    model = _load(options.model)
 
     from keras2dml.compilation import Compilation  # noqa: PLC0415
     from keras2dml.export.programs import Programs  # noqa: PLC0415
     from keras2dml.systemds.session import systemds_jar  # noqa: PLC0415
 
-    compilation = Compilation.of(model, input_shape=given.input_shape)
-    compilation.scores()
-    compilation.trains()
-    programs = Programs.of(compilation, given.iterations)
+    compilation = Compilation.of(model, input_shape=options.input_shape)
+    compilation.check_scorable()
+    compilation.check_trainable()
+    programs = Programs.of(compilation, options.iterations)
     jar = systemds_jar()
     with writing(out):
         programs.save(out)
@@ -126,7 +126,7 @@ def compile_model(given: argparse.Namespace) -> None:
     )
 
 
-def _loaded(path: Path) -> Any:
+def _load(path: Path) -> Any:
     """The Keras model of a file."""
     if not path.is_file():
         message = f"There is no file {path}: give one that model.save() wrote."

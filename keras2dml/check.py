@@ -15,22 +15,22 @@ from keras2dml.graph import IDENTITY, Call, Graph, Value, source_of
 
 def check(graph: Graph) -> Graph:
     """The same graph; InvalidGraph where a value, a weight or an order does not fit."""
-    known = {source_of(value) for value in graph.inputs}
+    makers = {source_of(value) for value in graph.inputs}
     for value in graph.inputs:
-        _fits(value, graph.input_name(value))
+        _check_value(value, graph.input_name(value))
     for call in graph.calls:
         for value in call.inputs:
-            _fits(value, f"of {call.layer}")
-            if source_of(value) not in known:
+            _check_value(value, f"of {call.layer}")
+            if source_of(value) not in makers:
                 message = (
                     f"{call.function} of layer {call.layer!r} reads a value that no call before it"
                     " made."
                 )
                 raise InvalidGraph(message)
-        known.add(call)
-        _defined(call)
+        makers.add(call)
+        _check_function(call)
     for value in graph.outputs:
-        _fits(value, "an output")
+        _check_value(value, "an output")
         if value.rows != 1:
             message = f"An output of model {graph.name!r} has {value.rows} rows for each example."
             raise InvalidGraph(message)
@@ -45,13 +45,13 @@ def check(graph: Graph) -> Graph:
     return graph
 
 
-def _defined(call: Call) -> None:
+def _check_function(call: Call) -> None:
     """InvalidGraph for a function that the library lacks."""
     for function in {call.function, call.training or call.function} - {IDENTITY}:
         syntax.function(f"{function}_forward")
 
 
-def _fits(value: Value, name: str) -> None:
+def _check_value(value: Value, name: str) -> None:
     size = math.prod(value.shape)
     if math.prod(value.stored) != size or not np.array_equal(np.sort(value.order), np.arange(size)):
         message = f"Value {name!r} of shape {value.shape} has no order for each of its elements."

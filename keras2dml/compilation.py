@@ -102,29 +102,32 @@ class Compilation:
         if not factor:
             return self
         kernels = [
-            one for one in self.graph.parameters if one.trainable and one.role.endswith("kernel")
+            parameter
+            for parameter in self.graph.parameters
+            if parameter.trainable and parameter.role.endswith("kernel")
         ]
         complaints = [
-            f"Layer {one.layer!r} has a kernel_regularizer of its own, beside weight_decay: leave"
-            " one of the two out."
-            for one in kernels
-            if one.name in self.regularizers
+            f"Layer {kernel.layer!r} has a kernel_regularizer of its own, beside weight_decay:"
+            " leave one of the two out."
+            for kernel in kernels
+            if kernel.name in self.regularizers
         ]
         if complaints:
             raise UnsupportedModel(self.model.name, complaints)
         l1, l2 = (factor, 0.0) if kind == "L1" else (0.0, factor / 2)
         regularizer = Regularizer("l1_l2_penalty", {"l1": l1, "l2": l2})
-        added = dict.fromkeys((one.name for one in kernels), regularizer)
+        added = dict.fromkeys((kernel.name for kernel in kernels), regularizer)
         return replace(self, regularizers={**self.regularizers, **added})
 
     def weights(self) -> dict[str, np.ndarray]:
         """The model's weights as DML matrices, by name."""
         variables = self.model.get_weights()
         return {
-            one.name: one.weight.to_dml(variables[one.position]) for one in self.graph.parameters
+            parameter.name: parameter.weight.to_dml(variables[parameter.position])
+            for parameter in self.graph.parameters
         }
 
-    def whole(self, **steps: int | None) -> None:
+    def check_steps(self, **steps: int | None) -> None:
         """Raise InvalidData for steps that are not whole executions of the model's, of which Keras
         makes no parts.
         """
@@ -134,12 +137,12 @@ class Compilation:
                 message = f"{name} is {count}: give a multiple of steps_per_execution={group}."
                 raise InvalidData(message)
 
-    def trains(self) -> None:
+    def check_trainable(self) -> None:
         """Raise UnsupportedModel for layers that are compiled for scoring alone and for `kinks`;
         InvalidData if layers were frozen or thawed since Keras compiled the model, where what Keras
         trains depends on what it did before, or since this compilation.
         """
-        self._check_trained()
+        self._check_layers()
         before = getattr(self.model, "_compiled_trainable_state", {})
         changed = [
             layer.name
@@ -162,17 +165,17 @@ class Compilation:
         if complaints := [*kinks.complaints(self.graph, losses, self.regularizers)]:
             raise UnsupportedModel(self.model.name, complaints, "trained")
 
-    def scores(self) -> None:
+    def check_scorable(self) -> None:
         """Raise UnsupportedModel where Keras' `predict` would not call the model as it is."""
         if reasons := unpredicted(self.model):
             raise UnsupportedModel(self.model.name, reasons, "scored")
 
-    def measures(self) -> None:
+    def check_measurable(self) -> None:
         """Raise UnsupportedModel where Keras' `evaluate` would not measure the compiled loss."""
         if reasons := unmeasured(self.model):
             raise UnsupportedModel(self.model.name, reasons, "evaluated")
 
-    def _check_trained(self) -> None:
+    def _check_layers(self) -> None:
         reasons = [call.untrained for call in self.graph.calls if call.untrained]
         reasons += untrained(self.model)
         reasons += unlearned(self.graph, (goal.loss.takes for goal in self.goals))
@@ -188,7 +191,9 @@ class Compilation:
         count = self.steps if steps is None else steps
         if self.configuration.optimizer.built and (count or not self.steps):
             try:
-                return {one.name: one.to_dml() for one in self.kept(self.model)}
+                return {
+                    matrix.name: matrix.to_dml() for matrix in self.optimizer_matrices(self.model)
+                }
             except KeyError as error:
                 message = (
                     "The optimizer was made for other variables than this model has, as that of a"
@@ -202,8 +207,10 @@ class Compilation:
         """The averages that Keras puts in the place of the weights when training ends."""
         if self.optimizer.average is None:
             return {}
-        kept = {one.name: f"{one.name}_{AVERAGE}" for one in self.graph.parameters}
-        return {name: state[average] for name, average in kept.items() if average in state}
+        averages = {
+            parameter.name: f"{parameter.name}_{AVERAGE}" for parameter in self.graph.parameters
+        }
+        return {name: state[average] for name, average in averages.items() if average in state}
 
     @property
     def steps(self) -> int:
@@ -211,7 +218,7 @@ class Compilation:
         optimizer: Any = self.configuration.optimizer
         return int(optimizer._iterations)
 
-    def kept(self, model: keras.Model) -> Iterator[Kept]:
+    def optimizer_matrices(self, model: keras.Model) -> Iterator[Kept]:
         """What the optimizer of a copy keeps."""
         return kept(self.graph, self.optimizer, model)
 
@@ -233,12 +240,12 @@ class Compilation:
         algorithm: Algorithm | None = None,
     ) -> Script:
         """The training script for an objective, or for class numbers. Raises UnsupportedModel."""
-        self._check_trained()
-        made = objective or self.objective(), self.optimizer, self.constraints
+        self._check_layers()
+        task = objective or self.objective(), self.optimizer, self.constraints
         algorithm = algorithm or Algorithm()
         if algorithm.server:
-            return parameter_server.render(*made, algorithm.server, shuffled=shuffled)
-        return train.render(*made, shuffled=shuffled, loop=algorithm.loop)
+            return parameter_server.render(*task, algorithm.server, shuffled=shuffled)
+        return train.render(*task, shuffled=shuffled, loop=algorithm.loop)
 
     def training_plan(
         self, rows: int, batch_size: int, algorithm: Algorithm
@@ -252,9 +259,9 @@ class Compilation:
                 target: (rows, goal.width)
                 for target, goal in zip(objective.targets, objective.goals, strict=True)
             },
-            **{one.name: one.weight.matrix for one in graph.parameters},
+            **{parameter.name: parameter.weight.matrix for parameter in graph.parameters},
             **{name: matrix.shape for name, matrix in self.state().items()},
-            **{name: one.matrix.shape for name, one in graph.constants()},
+            **{name: constant.matrix.shape for name, constant in graph.constants()},
             "schedule": (1, 1 + (self.optimizer.factors is not None)),
             **dict.fromkeys((*train.SCALARS, *parameter_server.SCALARS), 1),
             "batch_size": algorithm.rows(batch_size, rows),

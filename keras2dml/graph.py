@@ -282,16 +282,16 @@ def source_of(value: Value) -> Call:
 
 def calls_of(outputs: tuple[Value, ...]) -> tuple[Call, ...]:
     """The calls that make these values, each after those that it needs; without inputs."""
-    found: dict[Call, None] = {}
+    order: dict[Call, None] = {}
     for output in outputs:
         pending = [source_of(output)]
         while pending:
             call = pending[-1]
             sources = (source_of(value) for value in call.inputs)
-            missing = [source for source in sources if source not in found]
-            if call not in found and missing:
+            missing = [source for source in sources if source not in order]
+            if call not in order and missing:
                 pending.extend(reversed(missing))
             else:
-                found.setdefault(call)
+                order.setdefault(call)
                 pending.pop()
-    return tuple(call for call in found if call.function != INPUT)
+    return tuple(call for call in order if call.function != INPUT)

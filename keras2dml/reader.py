@@ -108,13 +108,13 @@ def _in_keras_order(value: Value) -> Value:
     """An output with its elements in Keras' order, which losses count on; a sigmoid stays the last
     call, since they look through it.
     """
-    made = source_of(value)
-    layer = SimpleNamespace(name=made.layer)
-    if value.in_keras_order or made.function != "sigmoid":
+    last = source_of(value)
+    layer = SimpleNamespace(name=last.layer)
+    if value.in_keras_order or last.function != "sigmoid":
         return in_keras_order(layer, value)
-    before = made.inputs[0]
+    before = last.inputs[0]
     seen = before.seen_as(value.shape, value.stored, value.order)
-    return call(layer, "sigmoid", in_keras_order(layer, seen), onnx=made.onnx)
+    return call(layer, "sigmoid", in_keras_order(layer, seen), onnx=last.onnx)
 
 
 def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
@@ -155,7 +155,7 @@ class _Naming:
         self, model: keras.Model, inputs: tuple[Value, ...], outputs: tuple[Value, ...]
     ) -> None:
         self.model, self.inputs, self.outputs = model, inputs, outputs
-        self.taken: set[str] = set()
+        self.used_names: set[str] = set()
         self.names: dict[Named, str] = {}
         self.parameters: dict[int, Parameter] = {}
         self.places = {id(variable): n for n, variable in enumerate(model.weights)}
@@ -165,13 +165,13 @@ class _Naming:
     def graph(self) -> Graph:
         """The graph; UnsupportedModel where one weight would need two layouts."""
         for value in self.inputs:
-            made = source_of(value)
-            self.names[made] = self._unused(made.layer)
+            source = source_of(value)
+            self.names[source] = self._claim_name(source.layer)
         # Losses regard the masks of outputs.
         masks = tuple(value.mask for value in self.outputs if value.mask)
         calls = calls_of((*self.outputs, *masks))
-        for made in calls:
-            self._name(made)
+        for step in calls:
+            self._name(step)
         parameters = tuple(self.parameters.values())
         layers = self.model._flatten_layers()
         dtypes = {layer.compute_dtype for layer in layers if not isinstance(layer, keras.Model)}
@@ -189,13 +189,13 @@ class _Naming:
 
     def _name(self, call: Call) -> None:
         main = call.layer.startswith(call.function) or call.function == "identity"
-        self.names[call] = self._unused(f"{call.layer}_{'out' if main else call.function}")
+        self.names[call] = self._claim_name(f"{call.layer}_{'out' if main else call.function}")
         for constant in call.constants:
-            self.names[constant] = self._unused(f"{self.names[call]}_{constant.argument}")
+            self.names[constant] = self._claim_name(f"{self.names[call]}_{constant.argument}")
         for weight in call.weights:
-            self.names[weight] = self._parameter(call, weight).name
+            self.names[weight] = self._add_parameter(call, weight).name
 
-    def _parameter(self, call: Call, weight: Weight) -> Parameter:
+    def _add_parameter(self, call: Call, weight: Weight) -> Parameter:
         key = id(weight.variable)
         if key not in self.parameters and key not in self.places:
             message = (
@@ -207,33 +207,33 @@ class _Naming:
         if key not in self.parameters:
             layer, role = self.roles.get(key, (call.layer, weight.argument))
             self.parameters[key] = Parameter(
-                self._unused(f"{call.layer}_{weight.argument}"),
+                self._claim_name(f"{call.layer}_{weight.argument}"),
                 weight,
                 layer,
                 role,
                 self.places[key],
                 key in self.trained,
             )
-        found = self.parameters[key]
-        if not found.weight.same_layout(weight):
+        parameter = self.parameters[key]
+        if not parameter.weight.same_layout(weight):
             message = (
                 f"Weight {weight.variable.path!r} is used by two layers that order their inputs"
                 " differently: put the same layers before both."
             )
             raise UnsupportedModel(self.model.name, [message])
-        return found
+        return parameter
 
-    def _unused(self, name: str) -> str:
+    def _claim_name(self, name: str) -> str:
         """`name` as a DML identifier that nothing else has."""
-        wanted: str = syntax.identifier(name)
-        if wanted.startswith("d_"):  # what gradients begin with
-            wanted = f"layer_{wanted}"
-        unused, number = wanted, 1
+        identifier: str = syntax.identifier(name)
+        if identifier.startswith("d_"):  # what gradients begin with
+            identifier = f"layer_{identifier}"
+        unused, number = identifier, 1
         # `X_a_batch` are the rows of `X_a` in a batch.
-        while self.taken & {unused, unused.removesuffix("_batch"), f"{unused}_batch"}:
+        while self.used_names & {unused, unused.removesuffix("_batch"), f"{unused}_batch"}:
             number += 1
-            unused = f"{wanted}_{number}"
-        self.taken.add(unused)
+            unused = f"{identifier}_{number}"
+        self.used_names.add(unused)
         return unused
 
 

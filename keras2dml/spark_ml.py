@@ -102,9 +102,9 @@ class _Keras2DMLEstimator(
         estimator.set_features_col(columns.features).set_label_col(columns.label)
         estimator.fit(dataset, epochs=self.getOrDefault(self.epochs), sample_weight=columns.weight)
         classes = estimator._classes[0] if estimator.classifies else None
-        made = Keras2DMLModel(estimator.compiled(), estimator.to_keras(), classes)
-        made.history = estimator.history
-        return self._copyValues(made)
+        model = Keras2DMLModel(estimator.compiled(), estimator.to_keras(), classes)
+        model.history = estimator.history
+        return self._copyValues(model)
 
     def write(self) -> MLWriter:
         """What saves it: the Keras model and the params."""
@@ -172,7 +172,7 @@ class _Writer(MLWriter):
             _ready(self.instance.keras_model).save(Path(folder, _KERAS))
             if isinstance(self.instance, Keras2DMLModel):
                 self.instance.compiled.save(Path(folder, _DML))
-            _copied(spark, folder, f"{path}/model", outward=True)
+            _copy_folder(spark, folder, f"{path}/model", outward=True)
 
 
 class _EstimatorReader(MLReader[Any]):
@@ -184,19 +184,19 @@ class _EstimatorReader(MLReader[Any]):
         spark = SparkSession.active()
         metadata = DefaultParamsReader.loadMetadata(path, spark.sparkContext)
         with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
-            _copied(spark, f"{path}/model", folder, outward=False)
-            made = self.made(Path(folder, "model"), metadata)
-        made._resetUid(metadata["uid"])
-        DefaultParamsReader.getAndSetParams(made, metadata)
-        return made
+            _copy_folder(spark, f"{path}/model", folder, outward=False)
+            instance = self.load_instance(Path(folder, "model"), metadata)
+        instance._resetUid(metadata["uid"])
+        DefaultParamsReader.getAndSetParams(instance, metadata)
+        return instance
 
-    def made(self, folder: Path, metadata: Mapping[str, Any]) -> Any:
+    def load_instance(self, folder: Path, metadata: Mapping[str, Any]) -> Any:
         """The instance, without its params."""
         return self.kind(keras.models.load_model(folder / _KERAS))
 
 
 class _ModelReader(_EstimatorReader):
-    def made(self, folder: Path, metadata: Mapping[str, Any]) -> Any:
+    def load_instance(self, folder: Path, metadata: Mapping[str, Any]) -> Any:
         """The instance, without its params."""
         classes = metadata["classes"]
         return self.kind(
@@ -218,7 +218,7 @@ def _ready(model: keras.Model) -> keras.Model:
     return copy
 
 
-def _copied(spark: SparkSession, source: str, target: str, *, outward: bool) -> None:
+def _copy_folder(spark: SparkSession, source: str, target: str, *, outward: bool) -> None:
     """Copy a folder between this machine and wherever a path of Hadoop's leads."""
     jvm: Any = spark._jvm
     paths = jvm.org.apache.hadoop.fs.Path(source), jvm.org.apache.hadoop.fs.Path(target)

@@ -119,7 +119,7 @@ def _systemds() -> str:
 def _blas() -> str:
     from keras2dml.systemds import blas
 
-    return blas.found().detail
+    return blas.detect().detail
 
 
 def _disk(home: Path) -> str:

@@ -133,7 +133,7 @@ def check_alone(algorithm: Algorithm | None = None, **arguments: object) -> None
         raise InvalidData(message)
 
 
-def whole(X: Any) -> tuple[Any, Any, Any]:
+def draw_all(X: Any) -> tuple[Any, Any, Any]:
     """X, y and sample weights of all batches. Raises InvalidData."""
     batches = Batches(X, None, "a part of it, as by .take(n)")
     batches.check_end()
@@ -141,7 +141,7 @@ def whole(X: Any) -> tuple[Any, Any, Any]:
     return drawn.X, drawn.y, drawn.sample_weight
 
 
-def scored(X: Any, score: Callable[[Any], list[np.ndarray]]) -> list[np.ndarray]:
+def score_batches(X: Any, score: Callable[[Any], list[np.ndarray]]) -> list[np.ndarray]:
     """What `score` makes of the batches of X: an array for each output, piece by piece."""
     batches = Batches(X, None, "a part of it, as by .take(n)")
     batches.check_end()

@@ -48,9 +48,9 @@ def places(target: Targets, goal: Goal) -> np.ndarray:
     return np.asarray(vectors.argmax(axis=-1))
 
 
-def of_vectors(given: object, goal: Goal, examples: int) -> np.ndarray:
+def of_vectors(weights: object, goal: Goal, examples: int) -> np.ndarray:
     """The weight of each example, or of each vector of it."""
-    array: np.ndarray = numbers(given, "sample_weight")
+    array: np.ndarray = numbers(weights, "sample_weight")
     leading = goal.value.shape[:-1]
     allowed = [(examples, *leading)] if leading else [(examples,), (examples, 1)]
     sizes = zip(array.shape[1:], leading, strict=False)

@@ -42,22 +42,25 @@ def inputs(data: object, graph: Graph) -> dict[str, np.ndarray]:
     return matrices
 
 
-def columns(X: object, takes: Structure, known: Sequence[Names | None]) -> list[Names | None]:
-    """The names of the columns of each input: those that are `known`, in whatever order they are
-    now, or others; None of what is no table of pandas, or has others than texts that differ.
+def columns(
+    X: object, takes: Structure, trained_names: Sequence[Names | None]
+) -> list[Names | None]:
+    """The names of each input's columns: its `trained_names` where these are the same in any order,
+    else those that it has; None for what is no pandas table, or has names that are no texts or not
+    unique.
     """
-    tables = zip(map(_names, takes.listed(X, "X")), known, strict=True)
+    tables = zip(map(_names, takes.listed(X, "X")), trained_names, strict=True)
     return [
         before if before and {*before} == {*(names or ())} else names for names, before in tables
     ]
 
 
-def in_columns(X: object, takes: Structure, known: Sequence[Names | None]) -> object:
-    """X with the columns of its tables in the order in which they are `known`.
+def in_columns(X: object, takes: Structure, trained_names: Sequence[Names | None]) -> object:
+    """X with the columns of its tables in the order of their `trained_names`.
 
     Raises InvalidData where a table has others.
     """
-    tables = zip(takes.listed(X, "X"), known, strict=True)
+    tables = zip(takes.listed(X, "X"), trained_names, strict=True)
     return takes.packed([_in_columns(table, names) for table, names in tables])
 
 
@@ -67,22 +70,23 @@ def _names(table: Any) -> Names | None:
     return names if names and usable else None
 
 
-def _in_columns(table: Any, known: Names | None) -> Any:
+def _in_columns(table: Any, trained_names: Names | None) -> Any:
     names = _names(table)
-    if names is None or known is None or names == known:
+    if names is None or trained_names is None or names == trained_names:
         return table
-    if {*names} != {*known}:
+    if {*names} != {*trained_names}:
         message = (
-            f"X has other columns than when the model was trained: {_differences(names, known)}."
-            f" Give the same {len(known)} columns, in any order."
+            "X has other columns than when the model was trained:"
+            f" {_differences(names, trained_names)}. Give the same"
+            f" {len(trained_names)} columns, in any order."
         )
         raise InvalidData(message)
-    return table[list(known)]
+    return table[list(trained_names)]
 
 
-def _differences(names: Names, known: Names) -> str:
+def _differences(names: Names, trained_names: Names) -> str:
     """The first few columns that are missing, and those that are new."""
-    sides = ("missing", {*known} - {*names}), ("new", {*names} - {*known})
+    sides = ("missing", {*trained_names} - {*names}), ("new", {*names} - {*trained_names})
     return "; ".join(f"{side} {', '.join(sorted(some)[:5])}" for side, some in sides if some)
 
 
@@ -164,7 +168,7 @@ def unmasked(data: object, name: str) -> np.ndarray:
 
 def some(labels: np.ndarray) -> str:
     """The first few labels, for a message."""
-    shown = ", ".join(
+    text = ", ".join(
         f"{label:g}" if labels.dtype.kind in "iuf" else str(label) for label in labels[:5]
     )
-    return shown + (", ..." if len(labels) > 5 else "")
+    return text + (", ..." if len(labels) > 5 else "")

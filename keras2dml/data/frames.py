@@ -51,8 +51,8 @@ class Rows:
     def __getitem__(self, part: slice) -> Rows:
         begin, end, _ = part.indices(self.rows)
         script = Script(f"part = all[{begin + 1}:{end},]", ("all",), ("part",))
-        found = self.systemds.run(script, {"all": self.matrix})["part"]
-        return Rows(self.systemds, found, end - begin)
+        matrix = self.systemds.run(script, {"all": self.matrix})["part"]
+        return Rows(self.systemds, matrix, end - begin)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def examples(
     columns: Columns,
     value: Value,
     goal: Goal,
-    known: np.ndarray | None = None,
+    classes: np.ndarray | None = None,
 ) -> tuple[Rows, Targets]:
     """The features of a DataFrame, and its labels.
 
@@ -85,20 +85,22 @@ def examples(
     if goal.vectors > 1:
         message = "The model's output has several vectors for each row: give arrays of numpy."
         raise InvalidData(message)
-    label, width, about = _labels(frame, columns.label, goal, known)
+    label, width, about = _labels(frame, columns.label, goal, classes)
     listed, order = _features(frame, columns.features, value)
-    parts, given = {"labels": width}, [label]
+    parts, arrays = {"labels": width}, [label]
     if columns.weight is not None:
         parts["weights"] = 1
-        given.append(F.array(_column(frame, columns.weight).cast("double")))
-    with _persisted(frame.select(array_to_vector(F.concat(*given, listed)).alias("all"))) as all_:
+        arrays.append(F.array(_column(frame, columns.weight).cast("double")))
+    with _persisted(frame.select(array_to_vector(F.concat(*arrays, listed)).alias("all"))) as all_:
         rows = all_.count()
         if rows == 0:
             message = "The DataFrame is empty: give at least one row."
             raise InvalidData(message)
         matrices = _split(systemds, all_, rows, {**parts, "features": value.size}, order, value)
-    taken = {name: Rows(systemds, matrix, rows, all_) for name, matrix in matrices.items()}
-    return taken["features"], replace(about, matrix=taken["labels"], weights=taken.get("weights"))
+    blocks = {name: Rows(systemds, matrix, rows, all_) for name, matrix in matrices.items()}
+    return blocks["features"], replace(
+        about, matrix=blocks["labels"], weights=blocks.get("weights")
+    )
 
 
 def features(
@@ -125,18 +127,18 @@ def with_predictions(
     prediction, probability = columns.prediction, columns.probability
     vector, array = F.col("C1"), vector_to_array(F.col("C1"))
     if classes is None:
-        said: Column = array[0]
+        result: Column = array[0]
     else:
         both = F.array(F.lit(1.0) - array[0], array[0])
         shares = F.when(F.size(array) == 1, both).otherwise(array)
         classes = classes.astype(int) if classes.dtype.kind == "b" else classes
-        labels = F.array(*(F.lit(one.item()) for one in classes))
+        labels = F.array(*(F.lit(name.item()) for name in classes))
         place = F.call_function("array_position", shares, F.array_max(shares)).cast("int")
-        said = F.call_function("element_at", labels, place)
+        result = F.call_function("element_at", labels, place)
         if classes.dtype.kind in "iu":
-            said = said.cast("double")
-    made = scores.select(INDEX, said.alias(prediction), vector.alias(probability))
-    return numbered.join(made, INDEX).drop(INDEX)
+            result = result.cast("double")
+    predictions = scores.select(INDEX, result.alias(prediction), vector.alias(probability))
+    return numbered.join(predictions, INDEX).drop(INDEX)
 
 
 @contextmanager
@@ -166,19 +168,19 @@ def _split(
         lines.append(f"{name} = all[,{begin}:{begin + width - 1}]")
         begin += width
     lines.append("broken = as.matrix(sum(is.nan(all)) + sum(is.infinite(all)))")
-    given = {"all": systemds.of_frame(frame, rows, begin - 1)}
+    variables = {"all": systemds.of_frame(frame, rows, begin - 1)}
     if order is not None:
-        given["order"] = systemds.matrix(order.reshape(-1, 1) + 1.0)
+        variables["order"] = systemds.matrix(order.reshape(-1, 1) + 1.0)
         lines.append(
             "features = features %*% table(order, seq(1, nrow(order)), nrow(order), nrow(order))"
         )
     lines += input_types.statements("features", value)
     lines.append(f"outside = as.matrix({input_types.outside('features', value)})")
-    script = Script("\n".join(lines), tuple(given), (*parts, "broken", "outside"))
+    script = Script("\n".join(lines), tuple(variables), (*parts, "broken", "outside"))
     try:
-        matrices = systemds.run(script, given)
+        matrices = systemds.run(script, variables)
     finally:
-        systemds.free(*given.values())
+        systemds.free(*variables.values())
     counts = [matrices.pop(name) for name in ("broken", "outside")]
     broken, outside = (int(systemds.numpy(count)[0, 0]) for count in counts)
     systemds.free(*counts)
@@ -216,7 +218,7 @@ def _features(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.nda
 
 
 def _labels(
-    frame: DataFrame, name: str, goal: Goal, known: np.ndarray | None
+    frame: DataFrame, name: str, goal: Goal, classes: np.ndarray | None
 ) -> tuple[Column, int, Targets]:
     """The labels as an array of numbers, their count, and what they are."""
     column, kind = _column(frame, name), frame.schema[name].dataType
@@ -232,29 +234,32 @@ def _labels(
     if goal.loss.kind in ("numbers", "labels") or (goal.loss.kind == "binary" and size > 1):
         number = F.coalesce(column.cast("double"), F.lit(float("nan")))
         return F.array(number), 1, Targets(nothing, None, of_classes=False)
-    classes = known
     if classes is None:
-        found = [row[0] for row in frame.select(column).distinct().limit(10_000).collect()]
-        classes = _classes(found, max(size, 2), isinstance(kind, StringType))
+        values = [row[0] for row in frame.select(column).distinct().limit(10_000).collect()]
+        classes = _classes(values, max(size, 2), isinstance(kind, StringType))
     classes = classes.astype(int) if classes.dtype.kind == "b" else classes
-    listed = F.array(*(F.lit(one.item()) for one in classes))
+    listed = F.array(*(F.lit(name.item()) for name in classes))
     label = column.cast("long") if classes.dtype.kind in "iu" else column
-    one = F.call_function("array_position", listed, label)
+    place = F.call_function("array_position", listed, label)
     binary = goal.loss.kind == "binary"
-    number = F.when(one > 0, (one - F.lit(1 if binary else 0)).cast("double"))
+    number = F.when(place > 0, (place - F.lit(1 if binary else 0)).cast("double"))
     about = Targets(nothing, classes, of_classes=not binary)
     return F.array(F.coalesce(number, F.lit(float("nan")))), 1, about
 
 
-def _classes(found: Sequence[Any], count: int, named: bool) -> np.ndarray:
+def _classes(labels: Sequence[Any], count: int, named: bool) -> np.ndarray:
     """The classes of labels: the names in their order, or whole numbers from 0."""
-    if named and len(found) == count and None not in found:
-        return np.array(sorted(found))
-    wrong = [one for one in found if one is None or one not in range(count)] if not named else found
+    if named and len(labels) == count and None not in labels:
+        return np.array(sorted(labels))
+    wrong = (
+        [label for label in labels if label is None or label not in range(count)]
+        if not named
+        else labels
+    )
     if wrong:
-        shown = ", ".join(map(str, wrong[:5]))
+        listed = ", ".join(map(str, wrong[:5]))
         message = (
-            f"The labels {shown} are not those of a model of {count} classes: give numbers from 0"
+            f"The labels {listed} are not those of a model of {count} classes: give numbers from 0"
             f" to {count - 1}, or {count} names."
         )
         raise InvalidData(message)

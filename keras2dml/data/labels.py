@@ -52,17 +52,17 @@ def of_outputs(
     outputs: Structure,
     goals: Sequence[Goal],
     examples: int,
-    known: Classes | None = None,
+    classes: Classes | None = None,
     sample_weight: object = None,
     class_weight: Mapping[Any, float] | None = None,
 ) -> tuple[Targets, ...]:
-    """y for each output of a model, of the one, or of a list or dict of several; `known` are the
-    classes of each.
+    """y for each output of a model, of the one, or of a list or dict of several; `classes` are
+    those of each, where they are fixed.
 
     Raises InvalidData for labels out of range, another length, and weights that do not fit.
     """
-    parts = zip(outputs.listed(labels, "y"), goals, known or [None] * len(goals), strict=True)
-    made = [targets(part, goal, examples, classes) for part, goal, classes in parts]
+    parts = zip(outputs.listed(labels, "y"), goals, classes or [None] * len(goals), strict=True)
+    all_targets = [targets(part, goal, examples, names) for part, goal, names in parts]
     if class_weight is not None:
         if sample_weight is not None or len(goals) > 1:
             message = (
@@ -70,9 +70,9 @@ def of_outputs(
                 " sample_weight alone, a weight for each example."
             )
             raise InvalidData(message)
-        return (replace(made[0], weights=by_class(made[0], goals[0], class_weight)),)
+        return (replace(all_targets[0], weights=by_class(all_targets[0], goals[0], class_weight)),)
     if sample_weight is None:
-        return tuple(made)
+        return tuple(all_targets)
     by_output = isinstance(sample_weight, (Mapping, list, tuple))
     weights = (
         outputs.listed(sample_weight, "sample_weight")
@@ -81,16 +81,18 @@ def of_outputs(
     )
     return tuple(
         target if part is None else replace(target, weights=of_vectors(part, goal, examples))
-        for target, part, goal in zip(made, weights, goals, strict=True)
+        for target, part, goal in zip(all_targets, weights, goals, strict=True)
     )
 
 
-def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None = None) -> Targets:
+def targets(
+    labels: object, goal: Goal, examples: int, classes: np.ndarray | None = None
+) -> Targets:
     """y for one output of shape (..., K) for each of N = `examples`: numbers (N, ..., K), or for a
     loss of classes labels (N, ...).
 
     Whole numbers are classes as Keras counts them, 0..K-1; other labels are sorted, as scikit-learn
-    does, and there must be K of them, or those `known`; for two classes one output will do.
+    does, and there must be K of them, or `classes` names them; for two classes one output will do.
     """
     shape, kind = goal.value.shape, goal.loss.kind
     if kind == "labels":
@@ -114,14 +116,14 @@ def targets(labels: object, goal: Goal, examples: int, known: np.ndarray | None 
         )
         raise InvalidData(message)
     if kind == "binary":
-        return _binary(array, known)
+        return _binary(array, classes)
     if array.ndim == len(shape) + 1:
         return _probabilities(array, shape[-1], sparse=kind == "sparse")
     if array.dtype.kind in "iufb":
         numbered = _numbered(numbers(array, "y"), shape[-1])
         truths = array.dtype.kind == "b" and shape[-1] == 2
         return replace(numbered, classes=np.array([False, True])) if truths else numbered
-    names = _names(array, shape[-1], known)
+    names = _names(array, shape[-1], classes)
     places = _places(array, names).reshape(examples, -1)
     return Targets(places + 1.0, names, of_classes=True)
 
@@ -161,11 +163,11 @@ def classes_of(goal: Goal) -> np.ndarray | None:
     return np.arange(2) if goal.loss.kind == "binary" and size == 1 else None
 
 
-def _binary(array: np.ndarray, known: np.ndarray | None) -> Targets:
+def _binary(array: np.ndarray, class_names: np.ndarray | None) -> Targets:
     """Two classes of one output, or numbers as they are."""
     if array.dtype.kind in "iufb":
         matrix = _finite(array).reshape(len(array), -1)
-        signed = bool((matrix == -1).any()) or -1 in _numbers_among(known)
+        signed = bool((matrix == -1).any()) or -1 in _numbers_among(class_names)
         fits = np.isin(matrix, (-1, 1)) if signed else (matrix >= 0) & (matrix <= 1)
         if not fits.all():
             message = (
@@ -177,13 +179,15 @@ def _binary(array: np.ndarray, known: np.ndarray | None) -> Targets:
         classes = np.array([-1, 1]) if signed else np.arange(2)
         truths = array.dtype.kind == "b"
         return Targets(matrix, classes.astype(bool) if truths else classes, of_classes=False)
-    names = _names(array, 2, known)
+    names = _names(array, 2, class_names)
     places = _places(array, names).reshape(len(array), -1)
     return Targets(places.astype(np.float64), names, of_classes=False)
 
 
-def _numbers_among(known: np.ndarray | None) -> list[Any]:
-    return [] if known is None or known.dtype.kind not in "iuf" else known.tolist()
+def _numbers_among(class_names: np.ndarray | None) -> list[Any]:
+    return (
+        [] if class_names is None or class_names.dtype.kind not in "iuf" else class_names.tolist()
+    )
 
 
 def _places(array: np.ndarray, names: np.ndarray) -> np.ndarray:
@@ -192,9 +196,9 @@ def _places(array: np.ndarray, names: np.ndarray) -> np.ndarray:
     return np.asarray(order[np.searchsorted(names, array, sorter=order)])
 
 
-def _names(array: np.ndarray, classes: int, known: np.ndarray | None) -> np.ndarray:
+def _names(array: np.ndarray, classes: int, class_names: np.ndarray | None) -> np.ndarray:
     _check_alike(array)
-    names = np.unique(array) if known is None else known
+    names = np.unique(array) if class_names is None else class_names
     if len(names) != classes or not np.isin(array, names).all():
         message = (
             f"y has the labels {some(np.unique(array))}, and the model has {classes} outputs: give"

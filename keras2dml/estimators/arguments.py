@@ -45,7 +45,7 @@ def check_kinds(arguments: Mapping[str, object]) -> None:
             raise InvalidData(message)
 
 
-def shuffles(shuffle: object, default: bool) -> bool:
+def is_shuffled(shuffle: object, default: bool) -> bool:
     """Whether the rows of an epoch take new places. Keras' "batch" mixes those of each batch alone,
     which changes a step by its rounding. Raises InvalidData.
     """

@@ -42,7 +42,7 @@ class Exporting(SystemMLNames):
         "probabilities" (N, K). Raises UnsupportedModel as `compiled` does, and InvalidData if the
         file cannot be written.
         """
-        self._compilation.scores()
+        self._compilation.check_scorable()
         exported = onnx.exported(self._graph, self._matrices).SerializeToString()
         with writing(path):
             Path(path).write_bytes(exported)

@@ -19,7 +19,7 @@ from keras2dml.data.frames import Columns
 from keras2dml.data.labels import classes_of, read_labels
 from keras2dml.data.sources import draws_batches
 from keras2dml.errors import InvalidData, positive
-from keras2dml.estimators.arguments import check_kinds, shuffles
+from keras2dml.estimators.arguments import check_kinds, is_shuffled
 from keras2dml.estimators.predicting import Predicting
 from keras2dml.estimators.scikit_learn import ScikitLearn
 from keras2dml.estimators.scorer import Scorer
@@ -29,7 +29,7 @@ from keras2dml.systemds.context import SystemDS
 from keras2dml.training import reporting
 from keras2dml.training.callbacks import Callbacks
 from keras2dml.training.checkpoint import Checkpoint
-from keras2dml.training.examples import kept, parts, split
+from keras2dml.training.examples import parts, split, split_test
 from keras2dml.training.passes import Passes
 from keras2dml.training.plan import Plan
 from keras2dml.training.rates import Policy
@@ -119,8 +119,8 @@ class Keras2DML(Predicting, ScikitLearn):
         self._rate: float | None = None
         self._scorer: Scorer | None = None
         goals = self._compilation.goals
-        self._known = read_labels(labels, goals) if labels else None
-        self._classes = self._known or [classes_of(goal) for goal in goals]
+        self._file_classes = read_labels(labels, goals) if labels else None
+        self._classes = self._file_classes or [classes_of(goal) for goal in goals]
         self._algorithm = Algorithm()
         self._debug = False
         self._columns = Columns()
@@ -171,13 +171,15 @@ class Keras2DML(Predicting, ScikitLearn):
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
         algorithm = self._algorithm
         algorithm.runs_on(self.spark)
-        self._systemds.options.trains()
-        self._compilation.trains()
+        self._systemds.options.check_trainable()
+        self._compilation.check_trainable()
         if validation_data is not None or validation_split:
-            self._compilation.measures()
-        self._compilation.whole(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+            self._compilation.check_measurable()
+        self._compilation.check_steps(
+            steps_per_epoch=steps_per_epoch, validation_steps=validation_steps
+        )
         state = self._state or self._compilation.state(self._matrices, self._steps)
-        tables, passes = self._tables, None
+        tables, passes, by_class = self._tables, None, class_weight is not None
         measured = validation_batch_size or size, validation_steps, validation_freq
         if draws_batches(X):
             datasets.check_alone(
@@ -189,27 +191,27 @@ class Keras2DML(Predicting, ScikitLearn):
                 checkpoint=checkpoint,
             )
             count = None if epochs is None else epochs - initial_epoch
-            drawing = steps_per_epoch, count, self._known, class_weight
+            drawing = steps_per_epoch, count, self._file_classes, class_weight
             passes = Passes(self._compilation, X, *drawing, shuffle=shuffle is not False)
             size = passes.size
         elif not isinstance(X, DataFrame):
             tables = columns(X, self._graph.takes, tables)
             X = self._in_columns(X, tables)
         with ExitStack() as stack:
-            examples = X, y, self._known, sample_weight, class_weight
+            examples = X, y, self._file_classes, sample_weight, class_weight
             data = passes.first if passes else self._examples(*examples)
             stack.enter_context(closing(data))
             tested = validation = None
             if validation_data is not None:
                 classes = [target.classes for target in data.targets]
-                held = parts(validation_data)
-                validation = self._held(held, classes, tables, *measured, "validation_steps")
+                rows = parts(validation_data)
+                validation = self._validation(rows, classes, tables, *measured, "validation_steps")
                 stack.enter_context(closing(validation.data))
             elif validation_split:
-                data, rest = split(data, validation_split, by_class=class_weight is not None)
+                data, rest = split(data, validation_split, by_class=by_class)
                 validation = Validation.of(rest, *measured)
             elif self.test_interval and self.test_iter:
-                data, tested = kept(data, self.test_iter, size, by_class=class_weight is not None)
+                data, tested = split_test(data, self.test_iter, size, by_class=by_class)
             algorithm.fits(self._compilation, size, data.rows)
             self._check_sums(size, data.rows, validation)
             plan = Plan.of(
@@ -232,22 +234,22 @@ class Keras2DML(Predicting, ScikitLearn):
                 self.seed,
                 algorithm,
                 self._policy,
-                shuffled=shuffles(shuffle, epochs is not None) and not passes,
+                shuffled=is_shuffled(shuffle, epochs is not None) and not passes,
                 rate=self._rate,
                 passes=passes,
             )
             stack.enter_context(closing(training))
-            self._shown(training.script)
+            self._print_script(training.script)
             run = Run(training, plan, tested, validation, report=report)
-            self._run(run, callbacks, verbose, checkpoint)
+            self._prepare(run, callbacks, verbose, checkpoint)
             self._tables = tables
-            self._classes = self._known or [target.classes for target in data.targets]
+            self._classes = self._file_classes or [target.classes for target in data.targets]
             self._carry_out(run, verbose)
         if self.weights is not None:
             self.save(self.weights)
         return self
 
-    def _run(
+    def _prepare(
         self, run: Run, callbacks: object, verbose: int | str | None, checkpoint: Path | str | None
     ) -> None:
         """Give a run its callbacks and its checkpoint."""
@@ -272,10 +274,10 @@ class Keras2DML(Predicting, ScikitLearn):
         """Carry the run out, and keep what it leaves; what it has done if it is interrupted."""
         quiet = verbose == 0 if verbose is not None else not self.display
         try:
-            with ExitStack() as shown:
+            with ExitStack() as stack:
                 if run.report is None and not quiet:
                     every = 0 if verbose == 2 else self.display
-                    run.display = shown.enter_context(reporting.Display(run.plan.iterations, every))
+                    run.display = stack.enter_context(reporting.Display(run.plan.iterations, every))
                 run.go()
         except BaseException:
             done = len(run.iterations)
@@ -290,7 +292,7 @@ class Keras2DML(Predicting, ScikitLearn):
         """Take over what a run has done so far."""
         matrices = run.training.matrices()
         self._state = {name: own for name, own in matrices.items() if name not in self._matrices}
-        self._changed({name: matrices[name] for name in self._matrices})
+        self._replace_weights({name: matrices[name] for name in self._matrices})
         self._steps, self._rate = run.training.steps, run.training.rate
         self.history, self.iterations = dict(run.history), run.iterations
         first, done = run.plan.first_epoch, len(self.history.get("loss", ()))

@@ -29,15 +29,16 @@ class Activations:
 
     def __init__(self, compilation: Compilation, folder: Path) -> None:
         self.folder = folder
-        made = dict(_made(compilation.model))
-        self._layers = tuple(made)
+        outputs = dict(_layer_outputs(compilation.model))
+        self._layers = tuple(outputs)
         shapes = [value.shape for value in compilation.graph.inputs]
-        layers = keras.Model(compilation.model.inputs, list(made.values()))
+        layers = keras.Model(compilation.model.inputs, list(outputs.values()))
         self._graph = check(read(layers, shapes))
         places = _places(compilation.model)
-        mine = {one.position: one.name for one in compilation.graph.parameters}
+        mine = {parameter.position: parameter.name for parameter in compilation.graph.parameters}
         self._names = {
-            one.name: mine[places[id(one.weight.variable)]] for one in self._graph.parameters
+            parameter.name: mine[places[id(parameter.weight.variable)]]
+            for parameter in self._graph.parameters
         }
 
     def write(
@@ -48,8 +49,8 @@ class Activations:
         features: object,
     ) -> None:
         """Score these features, and write what the layers make of them."""
-        own = {name: weights[given] for name, given in self._names.items()}
-        scorer = Scorer(spark, CompiledModel.of(self._graph, own), systemds)
+        matrices = {name: weights[source] for name, source in self._names.items()}
+        scorer = Scorer(spark, CompiledModel.of(self._graph, matrices), systemds)
         self.folder.mkdir(parents=True, exist_ok=True)
         for layer, output in zip(self._layers, scorer.outputs(features), strict=True):
             rows = output.reshape(len(output), -1)
@@ -57,7 +58,7 @@ class Activations:
         scorer.close()
 
 
-def _made(model: keras.Model) -> Iterator[tuple[str, Any]]:
+def _layer_outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:
     """The tensors that a model's layers make, in the order in which they run."""
     graph: Any = model._functional if isinstance(model, keras.Sequential) else model
     calls: Counter[str] = Counter()

@@ -26,7 +26,7 @@ def plot_history(
         message = "There is no history to draw: call fit() first."
         raise NotFitted(message)
     names = list(dict.fromkeys(name.removeprefix(VALIDATION) for name in history))
-    figure, axes = _library("matplotlib.pyplot").subplots(
+    figure, axes = _import("matplotlib.pyplot").subplots(
         1, len(names), figsize=(4 * len(names), 3), squeeze=False, layout="constrained"
     )
     for name, area in zip(names, axes[0], strict=True):
@@ -46,12 +46,12 @@ def plot_confusion(labels: Any, predictions: Any, classes: Any) -> Any:
     """Draw how often each class (rows) was predicted as each (columns): scikit-learn's
     ConfusionMatrixDisplay, whose `confusion_matrix` has the counts.
     """
-    _library("matplotlib.pyplot")
-    display = _library("sklearn.metrics").ConfusionMatrixDisplay
+    _import("matplotlib.pyplot")
+    display = _import("sklearn.metrics").ConfusionMatrixDisplay
     return display.from_predictions(labels, predictions, labels=classes, colorbar=False)
 
 
-def _library(name: str) -> Any:
+def _import(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError as error:

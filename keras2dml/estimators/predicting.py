@@ -24,9 +24,9 @@ from keras2dml.objectives.objective import Goal
 from keras2dml.objectives.sums import Measure
 from keras2dml.rules import misplaced_sums
 from keras2dml.training import reporting
-from keras2dml.training.passes import Held
+from keras2dml.training.passes import ValidationBatches
 from keras2dml.training.run import Validation
-from keras2dml.training.steps import measured
+from keras2dml.training.steps import measure
 
 EVALUATED = 32
 """The rows of a batch of `evaluate` where no size is given, as in Keras."""
@@ -70,7 +70,7 @@ class Predicting(Exporting):
         """
         if isinstance(X, DataFrame):
             classes = self._classes[0] if self.classifies else None
-            return self._scoring().frame(X, self._columns, classes)
+            return self._open_scorer().frame(X, self._columns, classes)
         parts = zip(self._compilation.goals, self.outputs(X), self._classes, strict=True)
         return self._compilation.graph.gives.packed([_predicted(*part) for part in parts])
 
@@ -87,14 +87,14 @@ class Predicting(Exporting):
         as it draws them, some at a time.
         """
         if draws_batches(X) and self._activations is None:
-            return datasets.scored(X, self.outputs)
+            return datasets.score_batches(X, self.outputs)
         if draws_batches(X):
-            X, _, _ = datasets.whole(X)
+            X, _, _ = datasets.draw_all(X)
         X = self._in_columns(X, self._tables)
         if self._activations is not None:
             layers = Activations(self._compilation, self._activations)
             layers.write(self.spark, self._systemds, self._matrices, X)
-        return self._scoring().outputs(X)
+        return self._open_scorer().outputs(X)
 
     def score(self, X: object, y: object = None, sample_weight: object = None) -> float:
         """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
@@ -108,10 +108,10 @@ class Predicting(Exporting):
             return reporting.agreement(*rows.T, classified=self.classifies)
         if draws_batches(X):
             datasets.check_alone(y=y, sample_weight=sample_weight)
-            X, y, sample_weight = datasets.whole(X)
+            X, y, sample_weight = datasets.draw_all(X)
         X = self._in_columns(X, self._tables)
-        wanted = self._examples(X, y, self._classes, sample_weight).targets
-        return reporting.score(self._compilation.goals, self.outputs(X), wanted)
+        targets = self._examples(X, y, self._classes, sample_weight).targets
+        return reporting.score(self._compilation.goals, self.outputs(X), targets)
 
     def evaluate(
         self,
@@ -134,16 +134,20 @@ class Predicting(Exporting):
         otherwise.
         """
         size = positive("batch_size", EVALUATED if batch_size is None else batch_size)
-        self._compilation.measures()
-        self._compilation.whole(steps=steps)
-        validation = self._held((X, y, sample_weight), self._classes, self._tables, size, steps)
+        self._compilation.check_measurable()
+        self._compilation.check_steps(steps=steps)
+        validation = self._validation(
+            (X, y, sample_weight), self._classes, self._tables, size, steps
+        )
         self._check_sums(size, validation.data.rows)
-        constants = {name: one.matrix for name, one in self._compilation.graph.constants()}
+        constants = {
+            name: constant.matrix for name, constant in self._compilation.graph.constants()
+        }
         with (
             closing(validation.data),
             self._systemds.holding({**self._matrices, **constants}) as weights,
         ):
-            logs = measured(self._systemds, self._compilation, weights, validation.data, size)
+            logs = measure(self._systemds, self._compilation, weights, validation.data, size)
         if return_dict:
             return logs
         losses = self._compilation.configuration.loss_order
@@ -173,7 +177,7 @@ class Predicting(Exporting):
             raise InvalidData(message)
         if draws_batches(X):
             datasets.check_alone(y=y)
-            X, y, _ = datasets.whole(X)
+            X, y, _ = datasets.draw_all(X)
         X = self._in_columns(X, self._tables)
         (target,) = self._examples(X, y, self._classes).targets
         classes, predictions = self._classes[0], np.asarray(self.predict(X))
@@ -201,7 +205,7 @@ class Predicting(Exporting):
         for argument, (size, rows) in sizes.items():
             misplaced_sums.check(self._graph, size, rows, eager=eager, argument=argument)
 
-    def _held(
+    def _validation(
         self,
         examples: Sequence[Any],
         classes: Classes,
@@ -218,15 +222,17 @@ class Predicting(Exporting):
         if draws_batches(X):
             datasets.check_alone(y=y, sample_weight=sample_weight)
             repeats = argument == "validation_steps"
-            source = Held(self._compilation, X, steps, argument, classes, repeats=repeats)
+            source = ValidationBatches(
+                self._compilation, X, steps, argument, classes, repeats=repeats
+            )
             return Validation(source.first, source.size, frequency, source.next)
         rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
         return Validation.of(rows, size, steps, frequency)
 
-    def _scoring(self) -> Scorer:
+    def _open_scorer(self) -> Scorer:
         if self._scorer is None:
             self._scorer = Scorer(self.spark, self.compiled(), self._systemds)
-            self._shown(self._scorer.model.script)
+            self._print_script(self._scorer.model.script)
         return self._scorer
 
     def _forget(self) -> None:

@@ -61,10 +61,10 @@ class ScikitLearn:
 
         Raises InvalidData.
         """
-        own, known = self.get_params(deep=False), self.get_params()
-        unknown = sorted(params.keys() - known.keys())
+        own, parameters = self.get_params(deep=False), self.get_params()
+        unknown = sorted(params.keys() - parameters.keys())
         if unknown:
-            message = f"There are no parameters {', '.join(unknown)}: give {', '.join(known)}."
+            message = f"There are no parameters {', '.join(unknown)}: give {', '.join(parameters)}."
             raise InvalidData(message)
         if params.keys() <= _OF_FIT:
             vars(self).update(params)

@@ -52,8 +52,8 @@ class CompiledModel:
         cls, graph: Graph, weights: Mapping[str, np.ndarray], algorithm: Algorithm | None = None
     ) -> CompiledModel:
         """The compiled graph with these weights."""
-        constants = {name: one.matrix for name, one in graph.constants()}
-        own = {one.name: weights[one.name] for one in graph.parameters}
+        constants = {name: constant.matrix for name, constant in graph.constants()}
+        own = {parameter.name: weights[parameter.name] for parameter in graph.parameters}
         return cls._rendered(graph, {**own, **constants}, algorithm or Algorithm())
 
     @classmethod
@@ -69,7 +69,10 @@ class CompiledModel:
     def plan(self, rows: int) -> tuple[Script, dict[str, tuple[int, int]]]:
         """The script, and the shapes of what it reads to score so many rows."""
         shapes = {name: (rows, value.size) for name, value in self.inputs.items()}
-        return self.script, {**shapes, **{name: one.shape for name, one in self.weights.items()}}
+        return self.script, {
+            **shapes,
+            **{name: matrix.shape for name, matrix in self.weights.items()},
+        }
 
     def save(self, folder: Path | str) -> Path:
         """Write the model into `folder`, which is made.
@@ -143,8 +146,10 @@ def _content(file: Path, limit: int) -> bytes:
 
 def _matrices(content: bytes, graph: Graph) -> dict[str, np.ndarray]:
     """The matrices of a graph by name, which lie one after another."""
-    shapes: dict[str, tuple[int, ...]] = {one.name: one.weight.matrix for one in graph.parameters}
-    shapes |= {name: one.matrix.shape for name, one in graph.constants()}
+    shapes: dict[str, tuple[int, ...]] = {
+        parameter.name: parameter.weight.matrix for parameter in graph.parameters
+    }
+    shapes |= {name: constant.matrix.shape for name, constant in graph.constants()}
     sizes = [math.prod(shape) for shape in shapes.values()]
     if sum(sizes) * _NUMBERS.itemsize != len(content):
         message = f"{_WEIGHTS} has {len(content):,} bytes for {sum(sizes):,} numbers"
@@ -180,7 +185,7 @@ class Scorer:
         self._weights: dict[str, Matrix] = {
             name: self._systemds.matrix(matrix) for name, matrix in self.model.weights.items()
         }
-        self._release = weakref.finalize(self, _freed, self._systemds, [*self._weights.values()])
+        self._release = weakref.finalize(self, _free, self._systemds, [*self._weights.values()])
         self._release.atexit = False  # the JVM ends, too
 
     def predict_proba(self, features: object) -> Any:
@@ -197,7 +202,7 @@ class Scorer:
         """
         matrices = data.inputs(features, self.model.graph)
         with self._systemds.holding(matrices) as rows:
-            computed = self._systemds.computed(self.model.script, {**rows, **self._weights})
+            computed = self._systemds.compute(self.model.script, {**rows, **self._weights})
         return [value.as_keras(computed[name]) for name, value in self.model.outputs.items()]
 
     def frame(self, frame: DataFrame, columns: Columns, classes: np.ndarray | None) -> DataFrame:
@@ -212,8 +217,8 @@ class Scorer:
         ((name, value),), (output,) = self.model.inputs.items(), self.model.outputs
         rows, numbered = frames.features(self._systemds, frame, columns.features, value)
         try:
-            given = {name: rows, **self._weights}
-            scores = self._systemds.frame(self.model.script, given, output)
+            variables = {name: rows, **self._weights}
+            scores = self._systemds.frame(self.model.script, variables, output)
             return frames.with_predictions(scores, numbered, columns, classes).localCheckpoint()
         finally:
             numbered.unpersist()
@@ -224,6 +229,6 @@ class Scorer:
         self._release()
 
 
-def _freed(systemds: SystemDS, matrices: Sequence[Matrix]) -> None:
+def _free(systemds: SystemDS, matrices: Sequence[Matrix]) -> None:
     with suppress(Exception):  # the session may be gone
         systemds.free(*matrices)

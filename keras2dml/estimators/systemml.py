@@ -68,14 +68,14 @@ class SystemMLNames:
         The others need no setting any more: labels of both kinds are taken as they are, and a
         script has its library in it. Raises InvalidData.
         """
-        given: dict[str, Any] = {
+        settings: dict[str, Any] = {
             "train": train_algo,
             "test": test_algo,
             "parallel": parallel_batches,
             "parfor": parfor_parameters,
             "paramserv": paramserv_parameters,
         }
-        changed = {name: value for name, value in given.items() if value is not None}
+        changed = {name: value for name, value in settings.items() if value is not None}
         if self._algorithm == Algorithm():
             changed.setdefault("parallel", self.spark.sparkContext.defaultParallelism)
         self._algorithm = replace(self._algorithm, **changed).checked()
@@ -89,40 +89,40 @@ class SystemMLNames:
         """Let SystemDS score on a GPU where that is faster. Raises InvalidSession if there is none;
         so does `fit` while it is set.
         """
-        return self._option(gpu=enable, force_gpu=False)
+        return self._set_option(gpu=enable, force_gpu=False)
 
     def setForceGPU(self, enable: bool) -> Self:
         """Have SystemDS score on a GPU whatever it can. Raises InvalidSession if there is none; so
         does `fit` while it is set.
         """
-        return self._option(gpu=enable, force_gpu=enable)
+        return self._set_option(gpu=enable, force_gpu=enable)
 
     def setExplain(self, explain: bool) -> Self:
         """Print the plan of each script that is run."""
-        return self._option(explained=explain)
+        return self._set_option(explained=explain)
 
     def setExplainLevel(self, explainLevel: str) -> Self:
         """How the plan is printed: hops, runtime, recompile_hops or recompile_runtime."""
-        return self._option(level=explainLevel)
+        return self._set_option(level=explainLevel)
 
     def setStatistics(self, statistics: bool) -> Self:
         """Print the statistics of each script that is run."""
-        return self._option(statistics=statistics)
+        return self._set_option(statistics=statistics)
 
     def setStatisticsMaxHeavyHitters(self, maxHeavyHitters: int) -> Self:
         """How many of the slowest instructions the statistics have."""
-        return self._option(heavy_hitters=maxHeavyHitters)
+        return self._set_option(heavy_hitters=maxHeavyHitters)
 
     def setExecutionType(self, place: str) -> Self:
         """Where operators run: DRIVER, SPARK, or, chosen by sizes and memory, DRIVER_AND_SPARK."""
-        return self._option(place=place)
+        return self._set_option(place=place)
 
     def setConfigProperty(self, propertyName: str, propertyValue: str) -> Self:
         """Set one of SystemDS' own properties, such as `sysds.native.blas`."""
         properties = {**self._systemds.options.properties, propertyName: str(propertyValue)}
-        return self._option(properties=properties)
+        return self._set_option(properties=properties)
 
-    def _option(self, **changed: Any) -> Self:
+    def _set_option(self, **changed: Any) -> Self:
         options = replace(self._systemds.options, **changed).checked()
         if options.gpu:
             self._systemds.check_gpu()
@@ -147,7 +147,9 @@ class SystemMLNames:
         """Read the weights that `save` wrote, but for the layers in `ignore_weights`. Raises
         InvalidData.
         """
-        self._changed(folder.load(self._systemds, self._graph, Path(weights), ignore_weights))
+        self._replace_weights(
+            folder.load(self._systemds, self._graph, Path(weights), ignore_weights)
+        )
         return self
 
     def set_features_col(self, colName: str) -> Self:
@@ -192,21 +194,23 @@ class SystemMLNames:
         self,
         X: object,
         y: object,
-        known: Classes | None,
+        classes: Classes | None,
         sample_weight: object = None,
         class_weight: Mapping[Any, float] | None = None,
     ) -> Data:
         """X and y, checked: arrays, or a DataFrame with the names of its columns."""
         if not isinstance(X, DataFrame):
-            return examples.examples(self._compilation, X, y, known, sample_weight, class_weight)
+            return examples.examples(self._compilation, X, y, classes, sample_weight, class_weight)
         columns = self._columns
         if y is not None:
             columns = replace(columns, label=str(y))
         if sample_weight is not None:
             columns = replace(columns, weight=str(sample_weight))
-        return examples.of_frame(self._compilation, self._systemds, X, columns, known, class_weight)
+        return examples.of_frame(
+            self._compilation, self._systemds, X, columns, classes, class_weight
+        )
 
-    def _shown(self, script: Script) -> None:
+    def _print_script(self, script: Script) -> None:
         if self._debug:
             Console(soft_wrap=True).print(script.text, markup=False, highlight=False)
 
@@ -214,10 +218,10 @@ class SystemMLNames:
         """The scoring script with the weights as they are. Raises UnsupportedModel for a class of
         models that scores otherwise.
         """
-        self._compilation.scores()
+        self._compilation.check_scorable()
         return CompiledModel.of(self._graph, self._matrices, self._algorithm)
 
-    def _changed(self, matrices: dict[str, np.ndarray]) -> None:
+    def _replace_weights(self, matrices: dict[str, np.ndarray]) -> None:
         """Take other weights; what was in the JVM for the old ones is given up."""
         self._matrices = {**self._matrices, **matrices}
         self._forget()

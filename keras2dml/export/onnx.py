@@ -36,10 +36,10 @@ class _Export:
         self.tensors: dict[tuple[Call, str, Shape], str] = {}
 
     def model(self) -> ModelProto:
-        inputs = [self._input(value) for value in self.graph.inputs]
+        inputs = [self._add_input(value) for value in self.graph.inputs]
         for call in self.graph.calls:
-            self._append(call)
-        outputs = [self._output(value, n) for n, value in enumerate(self.graph.outputs)]
+            self._add_call(call)
+        outputs = [self._add_output(value, n) for n, value in enumerate(self.graph.outputs)]
         graph = helper.make_graph(
             self.nodes,
             self.graph.name,
@@ -54,51 +54,51 @@ class _Export:
         checker.check_model(model, full_check=True)
         return model
 
-    def _input(self, value: Value) -> object:
+    def _add_input(self, value: Value) -> object:
         """An input in the order in which DML stores it."""
         name = self.graph.input_name(value)
         tensor = name
         if not value.in_keras_order:
-            tensor = self._reordered(name, f"{name}_input", value.order, value.stored)
+            tensor = self._reorder(name, f"{name}_input", value.order, value.stored)
         elif value.stored != value.shape:
-            tensor = self._reshaped(name, f"{name}_stored", value.stored)
+            tensor = self._reshape(name, f"{name}_stored", value.stored)
         self.tensors[source_of(value), "out", value.stored] = tensor
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *value.shape])
 
-    def _output(self, value: Value, number: int) -> object:
+    def _add_output(self, value: Value, number: int) -> object:
         """An output in Keras' order and shape, under its public name."""
         name = f"{OUTPUT}_{number + 1}" if number else OUTPUT
         last = self._tensor(value)
         if not value.in_keras_order:
-            last = self._reordered(last, f"{name}_output", value.order.argsort(), value.shape)
+            last = self._reorder(last, f"{name}_output", value.order.argsort(), value.shape)
         elif value.stored != value.shape:
-            last = self._reshaped(last, f"{name}_shaped", value.shape)
-        self._node("Identity", [last], [name])
+            last = self._reshape(last, f"{name}_shaped", value.shape)
+        self._add_node("Identity", [last], [name])
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *value.shape])
 
-    def _reordered(self, tensor: str, prefix: str, order: np.ndarray, shape: Shape) -> str:
-        flat = self._reshaped(tensor, f"{prefix}_rows", (order.size,))
-        indexes = self._constant(f"{prefix}_order", np.asarray(order))
-        gathered = self._node("Gather", [flat, indexes], [f"{prefix}_gathered"], axis=1)
-        return self._reshaped(gathered, f"{prefix}_stored", shape)
+    def _reorder(self, tensor: str, prefix: str, order: np.ndarray, shape: Shape) -> str:
+        flat = self._reshape(tensor, f"{prefix}_rows", (order.size,))
+        indexes = self._add_constant(f"{prefix}_order", np.asarray(order))
+        gathered = self._add_node("Gather", [flat, indexes], [f"{prefix}_gathered"], axis=1)
+        return self._reshape(gathered, f"{prefix}_stored", shape)
 
-    def _reshaped(self, tensor: str, name: str, shape: Shape) -> str:
-        wanted = self._constant(f"{name}_shape", np.array([0, *shape]))
-        return self._node("Reshape", [tensor, wanted], [name])
+    def _reshape(self, tensor: str, name: str, shape: Shape) -> str:
+        sizes = self._add_constant(f"{name}_shape", np.array([0, *shape]))
+        return self._add_node("Reshape", [tensor, sizes], [name])
 
     def _tensor(self, value: Value) -> str:
         """The tensor of a value in its stored shape."""
-        made = source_of(value)
-        if made.function == "identity":
-            return self._tensor(made.inputs[0].seen_as(value.shape, value.stored, value.order))
-        key = made, value.result, value.stored
+        source = source_of(value)
+        if source.function == "identity":
+            return self._tensor(source.inputs[0].seen_as(value.shape, value.stored, value.order))
+        key = source, value.result, value.stored
         if key not in self.tensors:
-            first = self.tensors[made, value.result, made.results[value.result]]
+            first = self.tensors[source, value.result, source.results[value.result]]
             name = f"{first}_as_{'x'.join(map(str, value.stored))}"
-            self.tensors[key] = self._reshaped(first, name, value.stored)
+            self.tensors[key] = self._reshape(first, name, value.stored)
         return self.tensors[key]
 
-    def _append(self, call: Call) -> None:
+    def _add_call(self, call: Call) -> None:
         if call.function == "identity":
             return
         if not call.onnx:
@@ -113,34 +113,34 @@ class _Export:
         for weight in call.weights:
             matrix = self.weights[self.graph.names[weight]]
             array = matrix.reshape(weight.stored).astype(np.float32)
-            self._constant(self.graph.names[weight], array)
-        taken = {taken for node in call.onnx for taken in node.inputs}
+            self._add_constant(self.graph.names[weight], array)
+        arguments = {argument for node in call.onnx for argument in node.inputs}
         for constant in call.constants:
-            if constant.argument in taken:
-                own[constant.argument] = self._constant(
+            if constant.argument in arguments:
+                own[constant.argument] = self._add_constant(
                     self.graph.names[constant], constant.matrix.ravel().astype(np.float32)
                 )
         for result in call.results:
             tensor = name if result == "out" else f"{name}_{result}"
             self.tensors[call, result, call.results[result]] = tensor
         for number, node in enumerate(call.onnx):
-            self._operator(node, name, {**tensors, **own}, number)
+            self._add_operator(node, name, {**tensors, **own}, number)
             tensors |= {output: f"{name}_{output}" for output in node.outputs}
 
-    def _operator(self, node: Node, name: str, known: Mapping[str, str], number: int) -> None:
+    def _add_operator(self, node: Node, name: str, tensors: Mapping[str, str], number: int) -> None:
         constants = [
-            self._constant(f"{name}_constant_{number}_{n}", np.asarray(constant))
+            self._add_constant(f"{name}_constant_{number}_{n}", np.asarray(constant))
             for n, constant in enumerate(node.constants)
         ]
-        taken = [known[wanted] if wanted else "" for wanted in node.inputs or known]
+        inputs = [tensors[argument] if argument else "" for argument in node.inputs or tensors]
         outputs = [name if output == "out" else f"{name}_{output}" for output in node.outputs]
-        self._node(node.operator, [*taken, *constants], outputs, **node.attributes)
+        self._add_node(node.operator, [*inputs, *constants], outputs, **node.attributes)
 
-    def _constant(self, name: str, array: np.ndarray) -> str:
+    def _add_constant(self, name: str, array: np.ndarray) -> str:
         self.constants[name] = array
         return name
 
-    def _node(
+    def _add_node(
         self, operator: str, inputs: list[str], outputs: list[str], **attributes: object
     ) -> str:
         self.nodes.append(

@@ -85,9 +85,9 @@ class _Writing:
     def __init__(self, compilation: Compilation, iterations: int) -> None:
         self.compilation, self.iterations = compilation, iterations
         graph, optimizer = compilation.graph, compilation.configuration.optimizer
-        self.kept = file_names(graph)
-        self.kept |= {name: f"{name}.mtx" for name, _ in graph.constants()}
-        self.constants = {name: one.matrix for name, one in graph.constants()}
+        self.files = file_names(graph)
+        self.files |= {name: f"{name}.mtx" for name, _ in graph.constants()}
+        self.constants = {name: constant.matrix for name, constant in graph.constants()}
         rate: Any = optimizer._learning_rate
         changes = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
         self.scheduled = changes or compilation.optimizer.factors is not None
@@ -100,7 +100,7 @@ class _Writing:
     def programs(self) -> Programs:
         """Both programs; `matrices` is filled as they are written."""
         for name, matrix in {**self.compilation.weights(), **self.constants}.items():
-            self.matrices[self.kept[name]] = matrix
+            self.matrices[self.files[name]] = matrix
         scored, trained = self._scoring(), self._training()
         return Programs(scored, trained, self.matrices)
 
@@ -143,7 +143,7 @@ class _Writing:
             FORMAT,
         ]
         # Constants before the script prepares them under the same name.
-        constants = [_write(name, self.kept[name]) for name in self.constants]
+        constants = [_write(name, self.files[name]) for name in self.constants]
         before = [*self._reads(), *constants, *self._target_reads(), *self._run(), *self._state()]
         names = [*self._inputs, *self.objective.targets, "weights", "out"]
         return _program(
@@ -175,7 +175,7 @@ class _Writing:
         for name, value in zip(self._inputs, self.compilation.graph.inputs, strict=True):
             lines += [f"{name} = read(${name}, format=format)", _checked(name, value.size)]
             lines += input_types.statements(name, value)
-        return [*lines, *(_read(name, file) for name, file in self.kept.items())]
+        return [*lines, *(_read(name, file) for name, file in self.files.items())]
 
     def _target_reads(self) -> Iterator[str]:
         for name, goal in zip(self.objective.targets, self.objective.goals, strict=True):
@@ -237,20 +237,21 @@ class _Writing:
     def _averaged(self) -> Iterator[str]:
         """Keras' averages take the weights' places when training ends."""
         if self.compilation.optimizer.average is not None:
-            for one in self.compilation.graph.parameters:
-                if one.trainable:
-                    yield f"{one.name} = {one.name}_{AVERAGE}"
+            for parameter in self.compilation.graph.parameters:
+                if parameter.trainable:
+                    yield f"{parameter.name} = {parameter.name}_{AVERAGE}"
 
     def _ends(self) -> list[str]:
         last = sum(count for _, count, _ in self.objective.columns())
-        told = [
+        trained = [name for name in self.files if name not in self.constants]
+        lines = [
             "last = min(epoch * batches, iterations)",
             "part = history[((epoch - 1) * batches + 1):last,]",
             f'print("Epoch " + epoch + ": loss " + sum(part[,1]) / sum(part[,{last}]))',
         ]
         return [
-            *syntax.block("for (epoch in 1:epochs)", told),
-            *(_write(name, file) for name, file in self.kept.items() if name not in self.constants),
+            *syntax.block("for (epoch in 1:epochs)", lines),
+            *(_write(name, self.files[name]) for name in trained),
             _write("history", "history.mtx"),
         ]
 
@@ -265,13 +266,13 @@ def _program(
     after: list[str],
 ) -> Program:
     """A script between what reads for it and what writes after it."""
-    given = [
+    settings = [
         f"{argument}={argument if argument in ('weights', 'out') else f'{argument}.csv'}"
         for argument in arguments
     ]
     if name == "score.dml":
-        given = [one.replace("out=out", "out=scores.csv") for one in given]
-    called = f"-f {name} -nvargs {' '.join(given)}"
+        settings = [setting.replace("out=out", "out=scores.csv") for setting in settings]
+    called = f"-f {name} -nvargs {' '.join(settings)}"
     head = [
         f"{does} on one machine, without Spark:",
         "",

@@ -45,7 +45,9 @@ def to_json(graph: Graph) -> dict[str, Any]:
     return {
         "name": graph.name,
         "single": graph.single,
-        "parameters": {one.name: list(one.weight.matrix) for one in graph.parameters},
+        "parameters": {
+            parameter.name: list(parameter.weight.matrix) for parameter in graph.parameters
+        },
         "takes": _structure(graph.takes),
         "gives": _structure(graph.gives),
         "inputs": [
@@ -58,8 +60,10 @@ def to_json(graph: Graph) -> dict[str, Any]:
                 "function": call.function,
                 "inputs": [place(value) for value in call.inputs],
                 **({} if call.arguments == INPUTS else {"arguments": list(call.arguments)}),
-                "weights": {one.argument: graph.names[one] for one in call.weights},
-                "constants": [_constant(graph.names[one], one) for one in call.constants],
+                "weights": {weight.argument: graph.names[weight] for weight in call.weights},
+                "constants": [
+                    _constant(graph.names[constant], constant) for constant in call.constants
+                ],
                 "sizes": dict(call.sizes),
             }
             for call in graph.calls
@@ -79,22 +83,22 @@ def of_json(about: Mapping[str, Any]) -> Graph:
     if len(about["calls"]) > _CALLS:
         message = f"it has more than {_CALLS} calls"
         raise ValueError(message)
-    for one in about["inputs"]:
-        makers.append(Call(INPUT, (), "", {}, sizes=_sizes(one.get("sizes", {}))))
-        names[makers[-1]] = _name(one["name"])
+    for entry in about["inputs"]:
+        makers.append(Call(INPUT, (), "", {}, sizes=_sizes(entry.get("sizes", {}))))
+        names[makers[-1]] = _name(entry["name"])
     inputs = tuple(
-        _value(one).made_by(call) for one, call in zip(about["inputs"], makers, strict=True)
+        _value(entry).made_by(call) for entry, call in zip(about["inputs"], makers, strict=True)
     )
     parameters = tuple(
         Parameter(_name(name), Weight("", None, _matrix(shape)), "", "", number, trainable=False)
         for number, (name, shape) in enumerate(about["parameters"].items())
     )
-    matrices = {one.name: one.weight.matrix for one in parameters}
-    for one in about["calls"]:
-        call = _call(one, makers, matrices, names)
-        names[call] = _name(one["name"])
+    matrices = {parameter.name: parameter.weight.matrix for parameter in parameters}
+    for entry in about["calls"]:
+        call = _read_call(entry, makers, matrices, names)
+        names[call] = _name(entry["name"])
         makers.append(call)
-    outputs = tuple(_made(_value(one), one["from"], makers) for one in about["outputs"])
+    outputs = tuple(_result(_value(entry), entry["from"], makers) for entry in about["outputs"])
     if not inputs or not outputs:
         message = "it has no input or no output"
         raise ValueError(message)
@@ -148,7 +152,7 @@ def _constant(name: str, constant: Constant) -> dict[str, object]:
     }
 
 
-def _call(
+def _read_call(
     about: Mapping[str, Any],
     makers: list[Call],
     matrices: Mapping[str, tuple[int, int]],
@@ -160,14 +164,16 @@ def _call(
     for argument, name in about["weights"].items():
         weights.append(Weight(argument, None, matrices[name]))
         names[weights[-1]] = name
-    for one in about["constants"]:
+    for entry in about["constants"]:
         # Its numbers are with the weights: here it only has a shape, and takes no memory.
-        matrix = np.broadcast_to(0.0, _matrix(one["matrix"]))
-        constants.append(Constant(one["argument"], matrix, one["prepared"], _sizes(one["sizes"])))
-        names[constants[-1]] = _name(one["name"])
+        matrix = np.broadcast_to(0.0, _matrix(entry["matrix"]))
+        constants.append(
+            Constant(entry["argument"], matrix, entry["prepared"], _sizes(entry["sizes"]))
+        )
+        names[constants[-1]] = _name(entry["name"])
     return Call(
         _name(about["function"]),
-        tuple(_made(unordered, place, makers) for place in about["inputs"]),
+        tuple(_result(unordered, place, makers) for place in about["inputs"]),
         "",
         {},
         tuple(weights),
@@ -177,7 +183,7 @@ def _call(
     )
 
 
-def _made(value: Value, place: Any, makers: list[Call]) -> Value:
+def _result(value: Value, place: Any, makers: list[Call]) -> Value:
     number, result = place
     if type(number) is not int or not 0 <= number < len(makers):
         message = f"a value comes from call {number!r:.20}, which is none before it"

@@ -104,8 +104,8 @@ def _layers() -> Section:
             for name in names
             if name not in lowering.honours and name != "activity_regularizer"
         ]
-        taken = [name for name in names if name in lowering.honours]
-        rows.append(f"| {kind.__name__} | {_listed(taken, some)} | {_listed(default)} |")
+        honoured = [name for name in names if name in lowering.honours]
+        rows.append(f"| {kind.__name__} | {_listed(honoured, some)} | {_listed(default)} |")
     lines = [
         "Initializers do not matter; regularizers and constraints are below. An argument that is"
         " there in part is refused for some values.",
@@ -137,13 +137,13 @@ def _masked(kinds: Iterable[type]) -> Iterator[str]:
 
 def _losses() -> Section:
     kinds = _classes(keras.losses, keras.losses.Loss)
-    known = {**{kind: f"{name}_of_probabilities" for kind, name in ENTROPIES.items()}, **PLAIN}
+    compiled = {**{kind: f"{name}_of_probabilities" for kind, name in ENTROPIES.items()}, **PLAIN}
     rows = []
-    for kind in filter(known.__contains__, kinds):
+    for kind in filter(compiled.__contains__, kinds):
         names = [name for name in _arguments(kind) if name not in ("name", "dtype")]
-        taken = {*TREATED, *syntax.function(known[kind]).arguments}
-        default = [name for name in names if name not in taken]
-        own = [name for name in names if name in taken]
+        arguments = {*TREATED, *syntax.function(compiled[kind]).arguments}
+        default = [name for name in names if name not in arguments]
+        own = [name for name in names if name in arguments]
         rows.append(f"| {kind.__name__} | {_listed(own)} | {_listed(default)} |")
     head = ["| loss | arguments | only at their default |", "|---|---|---|"]
     functions = (
@@ -151,17 +151,17 @@ def _losses() -> Section:
         " made of operations. They may make one number of a whole batch, by sums, means, maxima and"
         " minima over all, or over the examples; targets have the shape of the output."
     )
-    lines = [*head, *rows, "", functions, "", _rest(kinds, known)]
-    return "Losses", [kind in known for kind in kinds], lines
+    lines = [*head, *rows, "", functions, "", _rest(kinds, compiled)]
+    return "Losses", [kind in compiled for kind in kinds], lines
 
 
 def _metrics() -> Section:
     kinds = _classes(keras.metrics, keras.metrics.Metric)
-    known = [kind for kind in kinds if kind in KNOWN or _is_loss(kind)]
-    names = ", ".join(kind.__name__ for kind in known)
+    compiled = [kind for kind in kinds if kind in KNOWN or _is_loss(kind)]
+    names = ", ".join(kind.__name__ for kind in compiled)
     functions = "every loss as a function, and functions that are made of operations, as losses are"
-    lines = [f"{names}; {functions}.", "", _rest(kinds, known)]
-    return "Metrics", [kind in known for kind in kinds], lines
+    lines = [f"{names}; {functions}.", "", _rest(kinds, compiled)]
+    return "Metrics", [kind in compiled for kind in kinds], lines
 
 
 def _optimizers() -> Section:
@@ -178,33 +178,33 @@ def _optimizers() -> Section:
 def _attached() -> Section:
     penalties = _classes(keras.regularizers, keras.regularizers.Regularizer)
     limits = _classes(keras.constraints, keras.constraints.Constraint)
-    known = (*SUMS, keras.regularizers.OrthogonalRegularizer, *NORMS, keras.constraints.NonNeg)
-    names = ", ".join(kind.__name__ for kind in (*penalties, *limits) if kind in known)
+    compiled = (*SUMS, keras.regularizers.OrthogonalRegularizer, *NORMS, keras.constraints.NonNeg)
+    names = ", ".join(kind.__name__ for kind in (*penalties, *limits) if kind in compiled)
     lines = [
         f"{names}. OrthogonalRegularizer is for kernels of Dense; the norms of a constraint are"
         " those of whole variables, or over the axes that lead to an output; an"
         " activity_regularizer is L1, L2 or L1L2."
     ]
-    done = [kind in known for kind in (*penalties, *limits)]
+    done = [kind in compiled for kind in (*penalties, *limits)]
     return "Regularizers and constraints", done, lines
 
 
 def _activations() -> Section:
-    known = {keras.activations.linear, *ELEMENTWISE, *OTHERS}
+    compiled = {keras.activations.linear, *ELEMENTWISE, *OTHERS}
     traced = {keras.activations.glu, keras.activations.threshold}
-    found = {
+    functions = {
         value.__name__: value
         for name, value in vars(keras.activations).items()
         if inspect.isfunction(value) and name not in ("get", "serialize", "deserialize")
     }
-    names = sorted(found)
+    names = sorted(functions)
     lines = [
-        f"{', '.join(name for name in names if found[name] in known)}; and functions that are made"
-        " of operations, which `glu` is, and `threshold` with its arguments. Keras counts on it"
-        " that an activation keeps the shape: what follows one that does not is refused. A Lambda"
-        " is compiled likewise, if operations are all that it holds, and the same each time."
+        f"{', '.join(name for name in names if functions[name] in compiled)}; and functions that"
+        " are made of operations, which `glu` is, and `threshold` with its arguments. Keras counts"
+        " on it that an activation keeps the shape: what follows one that does not is refused. A"
+        " Lambda is compiled likewise, if operations are all that it holds, and the same each time."
     ]
-    return "Activations", [found[name] in known | traced for name in names], lines
+    return "Activations", [functions[name] in compiled | traced for name in names], lines
 
 
 def _operations() -> Section:
@@ -217,8 +217,10 @@ def _operations() -> Section:
     }
     done = [kind in LOWERINGS for kind in operations.values()]
     compiled, rest = (
-        ", ".join(name for name, known in zip(operations, done, strict=True) if known is wanted)
-        for wanted in (True, False)
+        ", ".join(
+            name for name, is_compiled in zip(operations, done, strict=True) if is_compiled is state
+        )
+        for state in (True, False)
     )
     lines = [
         "Of `keras.ops`, in models and in functions that are made of them; so are plain operators"
@@ -254,22 +256,24 @@ def _is_loss(kind: type) -> bool:
 
 def _classes(module: ModuleType, base: type) -> list[type]:
     """The classes of a module of Keras by name, each once, whatever else it is called."""
-    found = {
+    classes = {
         value
         for value in vars(module).values()
         if inspect.isclass(value) and issubclass(value, base) and value not in ABSTRACT
     }
-    return sorted(found, key=lambda kind: kind.__name__)
+    return sorted(classes, key=lambda kind: kind.__name__)
 
 
 def _arguments(kind: type) -> list[str]:
     parameters = inspect.signature(kind).parameters.values()
-    return [one.name for one in parameters if one.kind is not one.VAR_KEYWORD]
+    return [
+        parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD
+    ]
 
 
 def _listed(names: Iterable[str], marked: Collection[str] = ()) -> str:
     return ", ".join(f"{name} (in part)" if name in marked else name for name in names)
 
 
-def _rest(kinds: Iterable[type], known: Collection[type]) -> str:
-    return f"Not compiled: {', '.join(kind.__name__ for kind in kinds if kind not in known)}."
+def _rest(kinds: Iterable[type], compiled: Collection[type]) -> str:
+    return f"Not compiled: {', '.join(kind.__name__ for kind in kinds if kind not in compiled)}."

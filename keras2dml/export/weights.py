@@ -41,14 +41,14 @@ def save(
     with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent)
-    with beside as made:
-        new, old = Path(made, "new"), Path(made, "old")
+    with beside as folder:
+        new, old = Path(folder, "new"), Path(folder, "old")
         new.mkdir()
-        names = [one.name for one in graph.parameters]
+        names = [parameter.name for parameter in graph.parameters]
         files = file_names(graph)
         lines = [syntax.write(name, new.absolute() / files[name], kind) for name in names]
-        with systemds.holding({name: matrices[name] for name in names}) as held:
-            systemds.run(Script("\n".join(lines), tuple(names), ()), held)
+        with systemds.holding({name: matrices[name] for name in names}) as variables:
+            systemds.run(Script("\n".join(lines), tuple(names), ()), variables)
         for checksum in new.glob(".*.crc"):
             checksum.unlink()
         if target.exists():
@@ -91,10 +91,12 @@ def load(
     order decides, which a warning says. Raises InvalidData if the folder or a weight is missing, or
     a weight has another size.
     """
-    layers = {one.name: {one.layer, *_path(one)} for one in graph.parameters}
+    layers = {
+        parameter.name: {parameter.layer, *_path(parameter)} for parameter in graph.parameters
+    }
     unknown = sorted(set(ignored).difference(*layers.values()))
     if unknown:
-        named = dict.fromkeys(one.layer for one in graph.parameters)
+        named = dict.fromkeys(parameter.layer for parameter in graph.parameters)
         message = (
             f"ignore_weights names {', '.join(unknown)}; the layers with weights are"
             f" {', '.join(named)}."
@@ -103,12 +105,16 @@ def load(
     if not source.is_dir():
         message = f"There is no folder {source}: give one that save() wrote."
         raise InvalidData(message)
-    taken = [one for one in graph.parameters if layers[one.name].isdisjoint(ignored)]
+    parameters = [
+        parameter for parameter in graph.parameters if layers[parameter.name].isdisjoint(ignored)
+    ]
     names = file_names(graph)
-    files = {one.name: source.absolute() / names[one.name] for one in graph.parameters}
+    files = {
+        parameter.name: source.absolute() / names[parameter.name] for parameter in graph.parameters
+    }
     if not all(file.exists() for file in files.values()):
-        files |= _renumbered(source, graph, [one.name for one in taken])
-    files = {one.name: files[one.name] for one in taken}
+        files |= _renumbered(source, graph, [parameter.name for parameter in parameters])
+    files = {parameter.name: files[parameter.name] for parameter in parameters}
     missing = [file.name for file in files.values() if not file.exists()]
     if missing:
         message = (
@@ -117,16 +123,16 @@ def load(
         )
         raise InvalidData(message)
     lines = [syntax.read(name, file) for name, file in files.items()]
-    matrices = systemds.computed(Script("\n".join(lines), (), tuple(files)), {})
-    for one in taken:
-        if matrices[one.name].shape != one.weight.matrix:
+    matrices = systemds.compute(Script("\n".join(lines), (), tuple(files)), {})
+    for parameter in parameters:
+        if matrices[parameter.name].shape != parameter.weight.matrix:
             stored, expected = (
-                syntax.shape(matrices[one.name].shape),
-                syntax.shape(one.weight.matrix),
+                syntax.shape(matrices[parameter.name].shape),
+                syntax.shape(parameter.weight.matrix),
             )
             message = (
-                f"{files[one.name]} is {stored}, and the model's {one.name} is {expected}: give"
-                " weights of this model."
+                f"{files[parameter.name]} is {stored}, and the model's {parameter.name} is"
+                f" {expected}: give weights of this model."
             )
             raise InvalidData(message)
     return matrices
@@ -135,7 +141,10 @@ def load(
 def file_names(graph: Graph) -> dict[str, str]:
     """What the file of each parameter is called, by its name."""
     layers = _layers(graph)
-    return {one.name: _file_name(layers[one.name], one.role) for one in graph.parameters}
+    return {
+        parameter.name: _file_name(layers[parameter.name], parameter.role)
+        for parameter in graph.parameters
+    }
 
 
 def _layers(graph: Graph) -> dict[str, str]:
@@ -163,30 +172,32 @@ def _layers(graph: Graph) -> dict[str, str]:
     return layers
 
 
-def _path(one: Parameter) -> tuple[str, ...]:
+def _path(parameter: Parameter) -> tuple[str, ...]:
     """The layers in which a parameter is, from the outermost on."""
-    return tuple(one.weight.variable.path.split("/")[:-1])
+    return tuple(parameter.weight.variable.path.split("/")[:-1])
 
 
-def _renumbered(source: Path, graph: Graph, taken: Collection[str]) -> dict[str, Path]:
+def _renumbered(source: Path, graph: Graph, parameters: Collection[str]) -> dict[str, Path]:
     """The files of the same layers under other numbers, `conv2d_4` for `conv2d_8`; none where the
-    folder has other layers. A warning tells those of the weights that are `taken`.
+    folder has other layers. A warning names the layers of these `parameters`.
     """
     own = {name: stem(layer) for name, layer in _layers(graph).items()}
-    roles = "|".join({re.escape(_ROLES.get(one.role, one.role)) for one in graph.parameters})
+    roles = "|".join(
+        {re.escape(_ROLES.get(parameter.role, parameter.role)) for parameter in graph.parameters}
+    )
     pattern = re.compile(rf"(.+)_(?:{roles})\.mtx")
     files = source.iterdir() if source.is_dir() else ()
     there = {match[1] for match in (pattern.fullmatch(file.name) for file in files) if match}
     layers: dict[str, str] = {}
     for kind in {_numbered(layer)[0] for layer in own.values()}:
         mine, theirs = (
-            sorted((layer for layer in names if _numbered(layer)[0] == kind), key=_numbered)
-            for names in ({*own.values()}, there)
+            sorted((layer for layer in folder_layers if _numbered(layer)[0] == kind), key=_numbered)
+            for folder_layers in ({*own.values()}, there)
         )
         if len(mine) != len(theirs):
             return {}
         layers |= dict(zip(mine, theirs, strict=True))
-    used = dict.fromkeys(own[name] for name in taken)
+    used = dict.fromkeys(own[name] for name in parameters)
     changed = [layer for layer in used if layers[layer] != layer]
     if not changed:
         return {}
@@ -196,8 +207,8 @@ def _renumbered(source: Path, graph: Graph, taken: Collection[str]) -> dict[str,
         stacklevel=4,
     )
     return {
-        one.name: source.absolute() / _file_name(layers[own[one.name]], one.role)
-        for one in graph.parameters
+        parameter.name: source.absolute() / _file_name(layers[own[parameter.name]], parameter.role)
+        for parameter in graph.parameters
     }
 
 

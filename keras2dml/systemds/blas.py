@@ -35,8 +35,8 @@ _GRADIENT = r"d(?:out|[A-Z]\w*)"
 _VALUE = rf"(?!{_GRADIENT}\b)\w+"
 _OF_GRADIENT = re.compile(
     "|".join(
-        rf"\b{one} %\*% t\({other}\)|\bt\({one}\) %\*% {other}\b"
-        for one, other in ((_GRADIENT, _VALUE), (_VALUE, _GRADIENT))
+        rf"\b{left} %\*% t\({right}\)|\bt\({left}\) %\*% {right}\b"
+        for left, right in ((_GRADIENT, _VALUE), (_VALUE, _GRADIENT))
     )
 )
 # What has to go well before it is used: OpenBLAS of a Debian can be older than the processor, and
@@ -74,7 +74,7 @@ class Blas:
         sysds.utils.NativeHelper.initialize(str(self.folder), kind)
 
 
-def suits(script: str) -> bool:
+def is_suited(script: str) -> bool:
     """Whether a script may run with OpenBLAS: it transposes nothing but for products of gradients.
 
     What SystemDS plans does not tell, since it plans again while a script runs.
@@ -83,7 +83,7 @@ def suits(script: str) -> bool:
 
 
 @cache
-def found() -> Blas:
+def detect() -> Blas:
     """The library that SystemDS can use here, tried once, in a process of its own: one that does
     not load, or crashes, must not take the JVM with it.
     """
@@ -105,10 +105,12 @@ def found() -> Blas:
     )
     path = _path(name)
     if tried.returncode or path is None:
-        said = (
+        reason = (
             tried.stderr.strip().rpartition("\n")[2] or f"its trial ended with {tried.returncode}"
         )
-        return Blas(None, f"none, which costs speed alone: {name} is of no use ({said}); {REMEDY}")
+        return Blas(
+            None, f"none, which costs speed alone: {name} is of no use ({reason}); {REMEDY}"
+        )
     for alias in ("libopenblas.so", "liblibopenblas.so"):  # the second is what it asks for first
         (folder / alias).symlink_to(path)
     return Blas(folder, f"OpenBLAS, {path}, for models of float32")

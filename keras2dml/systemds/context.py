@@ -20,7 +20,7 @@ from keras2dml.systemds.jvm import answering
 from keras2dml.systemds.matrices import BLOCK, Matrices, Matrix
 from keras2dml.systemds.options import Options, check_gpu
 from keras2dml.systemds.output import Quiet
-from keras2dml.systemds.session import suited
+from keras2dml.systemds.session import check_session
 
 Shape = tuple[int, int]
 
@@ -48,7 +48,7 @@ class _Shared:
     """
 
     lock = threading.Lock()
-    told: tuple[str, Options] | None = None
+    settings: tuple[str, Options] | None = None
     native: bool = False
     programs: ClassVar[OrderedDict[object, _Program]] = OrderedDict()
 
@@ -89,7 +89,7 @@ class SystemDS(Matrices):
 
     def __init__(self, spark: SparkSession) -> None:
         """Raises InvalidSession if `spark` lacks what SystemDS needs."""
-        session: Any = suited(spark)
+        session: Any = check_session(spark)
         super().__init__(session)
         self._spark = spark
         self._session: Any = session._jsparkSession
@@ -110,10 +110,10 @@ class SystemDS(Matrices):
 
         Raises ExecutionFailed with SystemDS' own message.
         """
-        context = self._executed(script, inputs)
+        context = self._execute(script, inputs)
         return {name: Matrix(context.getVariable(name)) for name in script.outputs}
 
-    def computed(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    def compute(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The script's outputs as arrays; nothing of them stays in the JVM."""
         results = self.run(script, inputs)
         arrays = {name: self.numpy(matrix) for name, matrix in results.items()}
@@ -125,7 +125,7 @@ class SystemDS(Matrices):
 
         Raises ExecutionFailed as `run` does.
         """
-        context = self._executed(script, inputs)
+        context = self._execute(script, inputs)
         vectors = self._convert.matrixObjectToDataFrame(context.getVariable(output), context, True)
         return DataFrame(vectors, self._spark)
 
@@ -134,8 +134,8 @@ class SystemDS(Matrices):
         driver.
         """
         with _Shared.lock, Quiet(self._jvm, "out"):
-            self._told()
-            program = self._compiled(script, shapes)
+            self._apply_options()
+            program = self._compile(script, shapes)
             return str(self._jvm.org.apache.sysds.utils.Explain.explain(program))
 
     def of_frame(self, frame: DataFrame, rows: int, columns: int) -> Matrix:
@@ -152,8 +152,8 @@ class SystemDS(Matrices):
     def numbered(self, frame: DataFrame, name: str) -> DataFrame:
         """The frame with a column of the numbers of its rows, from 1."""
         spark = self._jvm.org.apache.sysds.runtime.instructions.spark
-        made = spark.utils.RDDConverterUtilsExt.addIDToDataFrame(frame._jdf, self._session, name)
-        return DataFrame(made, frame.sparkSession)
+        jframe = spark.utils.RDDConverterUtilsExt.addIDToDataFrame(frame._jdf, self._session, name)
+        return DataFrame(jframe, frame.sparkSession)
 
     def _context(self) -> Any:
         """The MLContext of the session's Spark. There is one in a JVM: SystemDS takes the sizes of
@@ -169,37 +169,37 @@ class SystemDS(Matrices):
             context.execute(self._api.ScriptFactory.dmlFromString("nothing = 0"))
         return context
 
-    def _told(self) -> None:
+    def _apply_options(self) -> None:
         """Tell the context the options, if it knows others."""
-        told = self._application, self.options
-        if _Shared.told != told:
+        settings = self._application, self.options
+        if _Shared.settings != settings:
             _Shared.programs.clear()
             self.options.apply(self._context(), self._jvm)
-            _Shared.told, _Shared.native = told, False
+            _Shared.settings, _Shared.native = settings, False
 
     @answering()
-    def _executed(self, script: Script, inputs: Mapping[str, Any]) -> Any:
+    def _execute(self, script: Script, inputs: Mapping[str, Any]) -> Any:
         """SystemDS' execution context, with the variables that a script leaves."""
-        given = {name: inputs[name] for name in script.inputs}
+        values = {name: inputs[name] for name in script.inputs}
         try:
             with _Shared.lock:
-                self._told()
-                program, variables = self._program(script, given), self._bound(script, given)
+                self._apply_options()
+                program, variables = self._program(script, values), self._variables(script, values)
                 if _Shared.native != program.native and blas.LIBRARY not in self.options.properties:
-                    blas.found().use(self._jvm, used=program.native)
+                    blas.detect().use(self._jvm, used=program.native)
                     _Shared.native = program.native
                 return self.options.execute(program.runtime, variables, self._jvm)
         except Py4JJavaError as error:
             message = f"SystemDS could not run the script: {_root_cause(error)}"
             raise ExecutionFailed(message) from error
 
-    def _program(self, script: Script, given: Mapping[str, Any]) -> _Program:
+    def _program(self, script: Script, values: Mapping[str, Any]) -> _Program:
         """The script compiled for inputs of these sizes, as it was before if it was. One that reads
         files is compiled anew: they may have changed.
         """
         shapes = {
             name: value.shape if isinstance(value, Matrix) else value
-            for name, value in given.items()
+            for name, value in values.items()
         }
         # A parallel loop keeps the numbers with which it ran first, in place.
         is_general = _PARALLEL not in script.text
@@ -212,16 +212,16 @@ class SystemDS(Matrices):
             programs.move_to_end(key)
             return programs[key]
         with Quiet(self._jvm, "out"):
-            runtime = self._compiled(script, shapes)
-        native = script.single and not self.options.gpu and blas.suits(script.text)
-        program = _Program(runtime, native and blas.found().folder is not None)
+            runtime = self._compile(script, shapes)
+        native = script.single and not self.options.gpu and blas.is_suited(script.text)
+        program = _Program(runtime, native and blas.detect().folder is not None)
         if script.inputs:
             programs[key] = program
             while len(programs) > _KEPT:
                 programs.popitem(last=False)
         return program
 
-    def _compiled(self, script: Script, shapes: Mapping[str, Shape | float]) -> Any:
+    def _compile(self, script: Script, shapes: Mapping[str, Shape | float]) -> Any:
         """SystemDS' program for inputs of these shapes, and numbers."""
         executor = self._api.ScriptExecutor()
         context = self._context()
@@ -229,14 +229,14 @@ class SystemDS(Matrices):
         dml = self._api.ScriptFactory.dmlFromString(script.text)
         for name in script.inputs:
             shape = shapes[name]
-            given = self._unread(*shape) if isinstance(shape, tuple) else shape
-            getattr(dml, "in")(name, given)
+            argument = self._unread(*shape) if isinstance(shape, tuple) else shape
+            getattr(dml, "in")(name, argument)
         for name in script.outputs:
             dml.out(name)
         context.setExecutionScript(dml)
         _Shared.native = False  # compiling leaves the JVM as it was configured
         executor.compile(dml)
-        return _reusable(executor.getRuntimeProgram())
+        return _make_reusable(executor.getRuntimeProgram())
 
     def _unread(self, rows: int, columns: int) -> Any:
         """A matrix of which only the size is known."""
@@ -244,10 +244,10 @@ class SystemDS(Matrices):
         meta = classes.format(classes.sizes(rows, columns, BLOCK, -1), classes.binary)
         return self._api.Matrix(classes.matrix(classes.double, "unread", meta), None)
 
-    def _bound(self, script: Script, given: Mapping[str, Any]) -> Any:
+    def _variables(self, script: Script, values: Mapping[str, Any]) -> Any:
         """The variables with which a script begins."""
         variables = self._classes.variables()
-        for name, value in given.items():
+        for name, value in values.items():
             if isinstance(value, Matrix):
                 variables.put(name, value.data)
             else:
@@ -259,7 +259,7 @@ class SystemDS(Matrices):
         return variables
 
 
-def _reusable(program: Any) -> Any:
+def _make_reusable(program: Any) -> Any:
     """The same program, without what its next run would be wrong by: SystemDS compiles loops and
     functions anew where they begin, in place, and a sum of two matrices that were empty once stays
     empty. What has unknown sizes is compiled by itself, on a copy.
@@ -269,19 +269,19 @@ def _reusable(program: Any) -> Any:
     for at in range(len(names)):
         function = functions.get(names[at])
         function.setRecompileOnce(False)
-        _general(function.getChildBlocks())
-    _general(program.getProgramBlocks())
+        _keep_general(function.getChildBlocks())
+    _keep_general(program.getProgramBlocks())
     return program
 
 
-def _general(blocks: Any) -> None:
+def _keep_general(blocks: Any) -> None:
     # The end of a Java iterator is an exception, which costs dozens of calls to the JVM.
     for at in range(0 if blocks is None else blocks.size()):
         block = blocks.get(at)
         statement = block.getStatementBlock()
         if statement is not None:
             statement.setRecompileOnce(False)
-        _general(block.getChildBlocks())
+        _keep_general(block.getChildBlocks())
 
 
 def _root_cause(error: Py4JJavaError) -> str:

@@ -16,5 +16,5 @@ def readable(plan: str) -> str:
     its operands and its result.
     """
     lines = (line for line in plan.splitlines() if line and not _BOOKKEEPING.match(line))
-    shown = (_INDENTATION.sub(lambda dashes: " " * len(dashes[0]), line) for line in lines)
-    return "\n".join(_TYPE.sub("", line) for line in shown)
+    indented = (_INDENTATION.sub(lambda dashes: " " * len(dashes[0]), line) for line in lines)
+    return "\n".join(_TYPE.sub("", line) for line in indented)

@@ -14,7 +14,7 @@ NOTE = b"WARNING: Using incubator modules: jdk.incubator.vector"
 _CHUNK_BYTES = 1 << 16
 
 
-def launched(popen: Callable[..., Any], command: Any, **options: Any) -> Any:
+def launch(popen: Callable[..., Any], command: Any, **options: Any) -> Any:
     """The process that `popen` starts; what it writes to stderr goes where that of this process
     goes now, line by line as long as both live, but for the NOTE.
     """

@@ -60,7 +60,7 @@ class Matrices:
         self._block = sysds.runtime.matrix.data.MatrixBlock
         self._metadata = sysds.api.mlcontext.MatrixMetadata
         self._convert = sysds.api.mlcontext.MLContextConversionUtil
-        self._ours, self._theirs = _shared(jvm)
+        self._ours, self._theirs = _share_memory(jvm)
 
     @answering()
     def matrix(self, array: np.ndarray) -> Matrix:
@@ -70,18 +70,18 @@ class Matrices:
         """
         rows, columns = array.shape
         values = self._gateway.new_array(self._double, rows * columns)
-        given = np.ascontiguousarray(array).reshape(-1)
+        flat = np.ascontiguousarray(array).reshape(-1)
         with self._lock:
-            for begin in range(0, given.size, _CARRIED):
-                part = given[begin : begin + _CARRIED]
+            for begin in range(0, flat.size, _CARRIED):
+                part = flat[begin : begin + _CARRIED]
                 self._ours[: part.size] = part
                 self._theirs.clear().get(values, begin, part.size)
         block = self._block(rows, columns, values)
         block.recomputeNonZeros()
         block.examSparsity()
         sizes = self._metadata(rows, columns, block.getNonZeros(), BLOCK)
-        made = self._convert.matrixBlockToMatrixObject("matrix", block, sizes)
-        return Matrix(made, (rows, columns))
+        matrix_object = self._convert.matrixBlockToMatrixObject("matrix", block, sizes)
+        return Matrix(matrix_object, (rows, columns))
 
     @answering()
     def numpy(self, matrix: Matrix) -> np.ndarray:
@@ -103,14 +103,14 @@ class Matrices:
     @contextmanager
     def holding(self, arrays: Mapping[str, Any]) -> Iterator[dict[str, Matrix]]:
         """The arrays as matrices in the JVM, as long as the body runs."""
-        matrices = {name: self.placed(array) for name, array in arrays.items()}
+        matrices = {name: self.place(array) for name, array in arrays.items()}
         try:
             yield matrices
         finally:
-            made = (name for name, array in arrays.items() if isinstance(array, np.ndarray))
-            self.free(*(matrices[name] for name in made))
+            names = (name for name, array in arrays.items() if isinstance(array, np.ndarray))
+            self.free(*(matrices[name] for name in names))
 
-    def placed(self, array: Any) -> Matrix:
+    def place(self, array: Any) -> Matrix:
         """The matrix of an array, or of rows that are in the JVM already."""
         return self.matrix(array) if isinstance(array, np.ndarray) else array.matrix
 
@@ -123,7 +123,7 @@ class Matrices:
                 matrix.data.clearData()
 
 
-def _shared(jvm: Any) -> tuple[np.ndarray, Any]:
+def _share_memory(jvm: Any) -> tuple[np.ndarray, Any]:
     """One piece of memory, as an array and as a DoubleBuffer of the JVM; its file is gone."""
     with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
         path = Path(folder, "shared")

@@ -111,7 +111,7 @@ def _environment(master: str, secret_file: Path | None) -> Iterator[None]:
     if is_local(master):
         variables = {_ADDRESS_VARIABLE: LOOPBACK, _NAME_VARIABLE: None}
     if secret_file is not None:
-        variables[_SECRET_VARIABLE] = _secret(secret_file)
+        variables[_SECRET_VARIABLE] = _read_secret(secret_file)
         _check_launched(variables)
     before = {name: os.environ.get(name) for name in variables}
     _set(variables)
@@ -138,7 +138,7 @@ def _left_alone() -> Iterator[None]:
                 signal.signal(number, signal.SIG_IGN)
 
         with _signals_deferred():
-            process = java_stderr.launched(usual, command, preexec_fn=prepare, **options)
+            process = java_stderr.launch(usual, command, preexec_fn=prepare, **options)
             launched.append(process)
         return launched[-1]
 
@@ -185,7 +185,7 @@ def _set(variables: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _secret(file: Path) -> str:
+def _read_secret(file: Path) -> str:
     """The one line of the file; it goes nowhere but into the JVM's environment."""
     try:
         if not file.is_file():

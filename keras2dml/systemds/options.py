@@ -44,7 +44,7 @@ class Options:
             raise InvalidData(message)
         return self
 
-    def trains(self) -> None:
+    def check_trainable(self) -> None:
         """Raise InvalidSession unless what is trained is what Keras trains."""
         if self.gpu:
             message = (

@@ -110,7 +110,7 @@ def spark_session(
     _end_quietly(spark)
     if spark.sparkContext.uiWebUrl is None:
         setattr(spark, "_repr_html_", partial(session_html, spark))  # noqa: B010  (pyspark's own links to it)
-    return suited(spark)
+    return check_session(spark)
 
 
 def _end_quietly(spark: SparkSession) -> None:
@@ -140,7 +140,7 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
 
 
-def suited(spark: SparkSession) -> SparkSession:
+def check_session(spark: SparkSession) -> SparkSession:
     """The same session; InvalidSession with the settings to add if SystemDS cannot run on it, and
     where it was stopped, or its JVM is gone.
     """
@@ -149,12 +149,12 @@ def suited(spark: SparkSession) -> SparkSession:
         raise InvalidSession(message)
     with answering():
         spark.sparkContext._jsc.sc()
-        _check(spark._jvm)
+        _check_jvm(spark._jvm)
     return spark
 
 
 @lru_cache(maxsize=1)  # a refusal is not kept: it is looked again once it was mended
-def _check(jvm: Any) -> None:
+def _check_jvm(jvm: Any) -> None:
     """Raise InvalidSession if the JVM was started without what SystemDS needs."""
     missing = []
     if not _is_class(jvm):

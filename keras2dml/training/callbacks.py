@@ -111,7 +111,7 @@ class Callbacks:
             self._all.on_train_batch_begin(number)
             self._all.on_train_batch_end(number, averages(epoch[: number + 1]))
 
-    def measured(
+    def validate(
         self, batches: int, measure: Callable[[], dict[str, Measure]]
     ) -> dict[str, Measure]:
         """What is measured after an epoch, in so many batches."""
@@ -194,10 +194,10 @@ class Callbacks:
     def _matrices(self) -> Iterator[tuple[str, np.ndarray]]:
         """The weights and the optimizer's state that the model has now, as DML matrices."""
         weights = self.model.get_weights()
-        for one in self._compilation.graph.parameters:
-            yield one.name, one.weight.to_dml(weights[one.position])
-        for kept in self._compilation.kept(self.model):
-            yield kept.name, kept.to_dml()
+        for parameter in self._compilation.graph.parameters:
+            yield parameter.name, parameter.weight.to_dml(weights[parameter.position])
+        for state in self._compilation.optimizer_matrices(self.model):
+            yield state.name, state.to_dml()
 
     def _rate(self) -> float | None:
         """The learning rate that the optimizer has now; None for one that has a schedule."""

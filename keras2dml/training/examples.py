@@ -20,7 +20,7 @@ from keras2dml.errors import InvalidData
 from keras2dml.objectives.objective import Objective
 from keras2dml.systemds.context import SystemDS
 
-Held = np.ndarray | Rows
+Values = np.ndarray | Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Data:
     DataFrames is given up with the whole: that of its `parts`, too.
     """
 
-    features: tuple[Held, ...]
+    features: tuple[Values, ...]
     targets: tuple[Targets, ...]
     parts: list[Data] = field(default_factory=list)
 
@@ -58,17 +58,20 @@ class Data:
             if isinstance(matrix, Rows):
                 matrix.close()
 
-    def matrices(self, objective: Objective) -> dict[str, Held]:
+    def matrices(self, objective: Objective) -> dict[str, Values]:
         """Inputs, targets and weights by the names that the scripts give them."""
         graph = objective.graph
         names = zip(objective.names("sample_weight"), self.targets, strict=True)
         return {
             **{
-                graph.input_name(value): one
-                for value, one in zip(graph.inputs, self.features, strict=True)
+                graph.input_name(value): matrix
+                for value, matrix in zip(graph.inputs, self.features, strict=True)
             },
-            **{name: one.matrix for name, one in zip(objective.targets, self.targets, strict=True)},
-            **{name: one.weights for name, one in names if one.weights is not None},
+            **{
+                name: target.matrix
+                for name, target in zip(objective.targets, self.targets, strict=True)
+            },
+            **{name: target.weights for name, target in names if target.weights is not None},
         }
 
 
@@ -76,7 +79,7 @@ def examples(
     compilation: Compilation,
     X: object,
     y: object,
-    known: Classes | None = None,
+    classes: Classes | None = None,
     sample_weight: object = None,
     class_weight: Mapping[Any, float] | None = None,
 ) -> Data:
@@ -86,10 +89,10 @@ def examples(
         raise InvalidData(message)
     graph = compilation.graph
     features = tuple(data.inputs(X, graph).values())
-    made = targets.of_outputs(
-        y, graph.gives, compilation.goals, len(features[0]), known, sample_weight, class_weight
+    labels = targets.of_outputs(
+        y, graph.gives, compilation.goals, len(features[0]), classes, sample_weight, class_weight
     )
-    return Data(features, made)
+    return Data(features, labels)
 
 
 def of_frame(
@@ -97,7 +100,7 @@ def of_frame(
     systemds: SystemDS,
     frame: DataFrame,
     columns: Columns,
-    known: Classes | None = None,
+    classes: Classes | None = None,
     class_weight: object = None,
 ) -> Data:
     """The examples of a DataFrame; InvalidData for what does not fit the model."""
@@ -111,15 +114,15 @@ def of_frame(
     if class_weight is not None:
         message = "class_weight is given with a DataFrame: give sample_weight, a column's name."
         raise InvalidData(message)
-    features, made = frames.examples(
+    features, labels = frames.examples(
         systemds,
         frame,
         columns,
         graph.input,
         compilation.goals[0],
-        None if known is None else known[0],
+        None if classes is None else classes[0],
     )
-    return Data((features,), (made,))
+    return Data((features,), (labels,))
 
 
 def parts(validation_data: Any) -> tuple[Any, Any, Any]:
@@ -139,30 +142,30 @@ def parts(validation_data: Any) -> tuple[Any, Any, Any]:
     return X, y, sample_weight
 
 
-def split(given: Data, share: float, *, by_class: bool = False) -> tuple[Data, Data]:
+def split(dataset: Data, share: float, *, by_class: bool = False) -> tuple[Data, Data]:
     """The rows to train on, and the last ones, as Keras splits them for validation.
 
     Weights that are `by_class` are for training alone.
     """
-    begin = int(given.rows * (1 - share))
-    if not 0 < begin < given.rows:
+    begin = int(dataset.rows * (1 - share))
+    if not 0 < begin < dataset.rows:
         message = (
-            f"validation_split={share} of {given.rows} rows leaves none to train on or none to"
+            f"validation_split={share} of {dataset.rows} rows leaves none to train on or none to"
             " validate with: give a fraction between 0 and 1 that leaves both."
         )
         raise InvalidData(message)
-    return given.part(slice(begin)), given.part(slice(begin, None), measured=by_class)
+    return dataset.part(slice(begin)), dataset.part(slice(begin, None), measured=by_class)
 
 
-def kept(
-    given: Data, batches: int, batch_size: int, *, by_class: bool = False
+def split_test(
+    dataset: Data, batches: int, batch_size: int, *, by_class: bool = False
 ) -> tuple[Data, Data]:
     """The rows to train on, and the first ones, which SystemML kept for its test.
 
     Weights that are `by_class` are for training alone.
     """
     count = batches * batch_size
-    if count >= given.rows:
-        message = f"test_iter={batches} keeps {count} of {given.rows} rows for testing: lower it."
+    if count >= dataset.rows:
+        message = f"test_iter={batches} keeps {count} of {dataset.rows} rows for testing: lower it."
         raise InvalidData(message)
-    return given.part(slice(count, None)), given.part(slice(count), measured=by_class)
+    return dataset.part(slice(count, None)), dataset.part(slice(count), measured=by_class)

@@ -60,7 +60,7 @@ class Passes:
         self._batches.reset()
         drawn = self._batches.epoch()
         self.count = steps or len(drawn.sizes)
-        self.first, self._segments = self._entered(drawn)
+        self.first, self._segments = self._in_segments(drawn)
         self._classes = [target.classes for target in self.first.targets]
 
     @property
@@ -75,10 +75,10 @@ class Passes:
         number, place = divmod(iteration, self.count)
         if number > self._number:
             self._number = number
-            _, self._segments = self._entered(self._batches.epoch())
+            _, self._segments = self._in_segments(self._batches.epoch())
         return next(segment for segment in reversed(self._segments) if segment.begin <= place)
 
-    def _entered(self, drawn: Drawn) -> tuple[Data, list[Segment]]:
+    def _in_segments(self, drawn: Drawn) -> tuple[Data, list[Segment]]:
         """The examples of an epoch, whole and in segments."""
         sizes = drawn.sizes
         if len(sizes) != self.count:
@@ -106,7 +106,7 @@ class Passes:
         ]
 
 
-class Held:
+class ValidationBatches:
     """Examples to measure, drawn anew each time; the `first` ones are drawn already."""
 
     def __init__(
@@ -123,15 +123,15 @@ class Held:
         self._compilation, self._classes = compilation, classes
         self._batches = Batches(X, steps, argument)
         self._batches.check_end(repeats=repeats)
-        self.first = self._drawn()
+        self.first = self._draw()
         self._unused: Data | None = self.first
 
     def next(self) -> Data:
         """The examples of the next measurement."""
-        data, self._unused = self._unused or self._drawn(), None
+        data, self._unused = self._unused or self._draw(), None
         return data
 
-    def _drawn(self) -> Data:
+    def _draw(self) -> Data:
         self._batches.reset()
         drawn = self._batches.epoch()
         self.size, self.count = drawn.sizes[0], len(drawn.sizes)

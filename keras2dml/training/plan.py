@@ -98,15 +98,15 @@ class Plan:
         left = max(0, self.iterations - later * self.batches)
         return replace(self, first_epoch=epoch, iterations=left)
 
-    def next(self, done: int, wanted: int) -> int:
-        """How many iterations to run next: at most `wanted`, and not past a stop."""
+    def next(self, done: int, limit: int) -> int:
+        """How many iterations to run next: at most `limit`, and not past a stop."""
         if self.whole_epochs:
             return self.batches
         at = done % self.batches
         of_epoch = min(self.steps - at % self.steps, self.batches - at)
         most = [self.interval - done % self.interval] if self.interval else []
         most += [of_epoch] if self.by_epoch else []
-        return min(wanted, self.iterations - done, *most)
+        return min(limit, self.iterations - done, *most)
 
     def _for(self, epochs: int) -> Self:
         """The same for so many epochs."""

@@ -58,11 +58,11 @@ class Display:
             if self._every and step.number % self._every == 0:
                 self._say(f"Iter:{step.number}, {_measures('training', step.measures)}")
 
-    def tested(self, number: int, measures: Mapping[str, Measure]) -> None:
+    def show_test(self, number: int, measures: Mapping[str, Measure]) -> None:
         """Say what was measured on rows that are kept from training."""
         self._say(f"Iter:{number}, {_measures('validation', measures)}")
 
-    def epoch(self, number: int, epochs: int, logs: Mapping[str, Measure]) -> None:
+    def show_epoch(self, number: int, epochs: int, logs: Mapping[str, Measure]) -> None:
         """Say what was measured in an epoch, as Keras does."""
         numbers = {name: _number(value) for name, value in logs.items()}
         measures = " - ".join(
@@ -142,7 +142,7 @@ def score(
     goals: Sequence[Goal], outputs: Sequence[np.ndarray], targets: Sequence[Targets]
 ) -> float:
     """The share of right classes, or R^2 of numbers, on average over all outputs."""
-    return float(np.mean([_score(*one) for one in zip(goals, outputs, targets, strict=True)]))
+    return float(np.mean([_score(*parts) for parts in zip(goals, outputs, targets, strict=True)]))
 
 
 def _score(goal: Goal, output: np.ndarray, target: Targets) -> float:
@@ -157,14 +157,14 @@ def _score(goal: Goal, output: np.ndarray, target: Targets) -> float:
     if target.of_classes:
         right = output.argmax(axis=-1) == target.matrix.reshape(shape[:-1]) - 1
         return _mean(right, weights)
-    wanted = target.matrix.reshape(shape)
+    truth = target.matrix.reshape(shape)
     if goal.loss.kind == "binary":
         # A share between is neither class, and so nothing that is said is it.
-        right = np.where(output > threshold, wanted == 1, wanted == min(wanted.min(), 0))
+        right = np.where(output > threshold, truth == 1, truth == min(truth.min(), 0))
         return _mean(right, weights)
     if goal.loss.kind != "numbers":
-        return _mean(output.argmax(axis=-1) == wanted.argmax(axis=-1), weights)
-    return agreement(wanted, output, weights, classified=False)
+        return _mean(output.argmax(axis=-1) == truth.argmax(axis=-1), weights)
+    return agreement(truth, output, weights, classified=False)
 
 
 def agreement(

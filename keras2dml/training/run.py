@@ -87,28 +87,28 @@ class Run:
 
     def go(self) -> None:
         """Train to the end of the plan, or until a callback stops it."""
-        self._continued()
+        self._resume()
         if self.callbacks:
-            self._begins(self.callbacks)
+            self._begin(self.callbacks)
         done = len(self.iterations)
         if done < self.plan.iterations:
-            self._epoch_begins()
+            self._begin_epoch()
         for steps in self.training.run(self.plan, done, self._most):
             self.iterations += steps
             if self.display:
                 self.display.show(steps)
             if self.report:
                 self.report(steps)
-            self._tested()
-            self._batches_end(len(steps))
+            self._measure_tests()
+            self._end_batches(len(steps))
             stopped = self.callbacks is not None and self.callbacks.stopped
             if self.plan.by_epoch and (self._at_end_of_epoch or stopped):
-                self._epoch_ends()
+                self._end_epoch()
             if self.callbacks and self.callbacks.stopped:
                 break
-            self._saved()
+            self._save_if_due()
             if len(self.iterations) < self.plan.iterations:
-                self._epoch_begins() if self._at_end_of_epoch else self._batches_begin()
+                self._begin_epoch() if self._at_end_of_epoch else self._begin_batches()
         self.sum_up(len(self.iterations))
         self.training.finish()
         if self.callbacks:
@@ -120,7 +120,7 @@ class Run:
         """Enter the epochs of so many iterations, unless each was entered at its end."""
         if not self.plan.by_epoch:
             for begin in range(0, done, self.plan.batches):
-                self._entered(averages(self.iterations[begin : begin + self.plan.batches]))
+                self._record(averages(self.iterations[begin : begin + self.plan.batches]))
 
     def validated(self, epochs: Sequence[int]) -> list[float]:
         """After how many epochs what is kept from training was measured, of these, counted from 0;
@@ -142,28 +142,28 @@ class Run:
     def _at_end_of_epoch(self) -> bool:
         return self.plan.ends_epoch(len(self.iterations))
 
-    def _continued(self) -> None:
+    def _resume(self) -> None:
         """Go on from the checkpoint, if there is one."""
-        found = self.checkpoint.load() if self.checkpoint else None
-        if found is None:
+        progress = self.checkpoint.load() if self.checkpoint else None
+        if progress is None:
             return
-        self.training.change(found.matrices)
-        self.training.steps, self.training.rate = found.steps, found.rate
+        self.training.change(progress.matrices)
+        self.training.steps, self.training.rate = progress.steps, progress.rate
         objective = self.training.objective
         self.iterations += [
-            Iteration(number, sums, objective) for number, sums in enumerate(found.sums, 1)
+            Iteration(number, sums, objective) for number, sums in enumerate(progress.sums, 1)
         ]
-        self.history.update({name: list(values) for name, values in found.history.items()})
+        self.history.update({name: list(values) for name, values in progress.history.items()})
         if self.callbacks:
             self.callbacks.enter()
 
-    def _begins(self, callbacks: Callbacks) -> None:
+    def _begin(self, callbacks: Callbacks) -> None:
         """Training begins, or goes on in the epoch that a callback knows."""
         epoch = callbacks.begin()
         if epoch is not None and not self.iterations:
             self.plan = self.plan.from_epoch(epoch)
 
-    def _saved(self) -> None:
+    def _save_if_due(self) -> None:
         """Write a checkpoint at the ends of epochs, and every minute."""
         due = self._at_end_of_epoch or time.monotonic() - self._saved_at > SECONDS
         if self.checkpoint and due and len(self.iterations) < self.plan.iterations:
@@ -175,26 +175,26 @@ class Run:
                 Progress(done, training.steps, sums, self.history, matrices, training.rate)
             )
 
-    def _tested(self) -> None:
+    def _measure_tests(self) -> None:
         done = len(self.iterations)
         if self.tested is None or done % self.plan.interval:
             return
         measures = self.training.measure(self.tested, self.plan.batch_size)
-        self._entered({f"val_{name}": value for name, value in measures.items()})
+        self._record({f"val_{name}": value for name, value in measures.items()})
         if self.display:
-            self.display.tested(done, measures)
+            self.display.show_test(done, measures)
 
-    def _epoch_begins(self) -> None:
+    def _begin_epoch(self) -> None:
         if self.callbacks:
             epoch = self.plan.first_epoch + self.plan.place(len(self.iterations))[0]
             self.callbacks.begin_epoch(epoch)
-            self._batches_begin()
+            self._begin_batches()
 
-    def _batches_begin(self) -> None:
+    def _begin_batches(self) -> None:
         if self.callbacks:
             self.callbacks.begin_batches(self.plan.place(len(self.iterations))[1])
 
-    def _batches_end(self, count: int) -> None:
+    def _end_batches(self, count: int) -> None:
         if self.callbacks:
             epoch = self._of_epoch
             self.callbacks.end_batches(len(epoch) - count, epoch)
@@ -208,26 +208,26 @@ class Run:
         """The iterations of the epoch so far."""
         return self.iterations[-1 - self.plan.place(len(self.iterations) - 1)[1] :]
 
-    def _epoch_ends(self) -> None:
+    def _end_epoch(self) -> None:
         logs = averages(self._of_epoch)
         if self.validation and self.validation.is_due(self._epoch):
-            held = self._measured(self.validation)
-            logs |= {f"val_{name}": value for name, value in held.items()}
+            validation_logs = self._measure(self.validation)
+            logs |= {f"val_{name}": value for name, value in validation_logs.items()}
         if self.callbacks:
             logs = self.callbacks.end_epoch(self._epoch, logs)
-        self._entered(logs)
+        self._record(logs)
         if self.display:
-            self.display.epoch(self._epoch + 1, self.plan.epochs, logs)
+            self.display.show_epoch(self._epoch + 1, self.plan.epochs, logs)
 
-    def _measured(self, validation: Validation) -> dict[str, Measure]:
+    def _measure(self, validation: Validation) -> dict[str, Measure]:
         def measure() -> dict[str, Measure]:
             examples = validation.again() if validation.again else validation.data
             return self.training.measure(examples, validation.batch_size)
 
         if self.callbacks is None:
             return measure()
-        return self.callbacks.measured(validation.batches, measure)
+        return self.callbacks.validate(validation.batches, measure)
 
-    def _entered(self, logs: dict[str, Measure]) -> None:
+    def _record(self, logs: dict[str, Measure]) -> None:
         for name, value in logs.items():
             self.history[name].append(value)

@@ -97,10 +97,10 @@ class Training:
             self.objective, shuffled=shuffled, algorithm=algorithm
         )
         self._names = tuple(matrices)
-        constants = {name: one.matrix for name, one in compilation.graph.constants()}
-        given = {**data.matrices(self.objective), **matrices, **constants}
+        constants = {name: constant.matrix for name, constant in compilation.graph.constants()}
+        arrays = {**data.matrices(self.objective), **matrices, **constants}
         self._variables: dict[str, Matrix] = {
-            name: systemds.placed(matrix) for name, matrix in given.items()
+            name: systemds.place(matrix) for name, matrix in arrays.items()
         }
 
     def run(
@@ -112,16 +112,16 @@ class Training:
         piece = 1
         while done < plan.iterations:
             began = time.monotonic()
-            size, before, left = self._batches(plan, done)
+            size, before, left = self._load_batches(plan, done)
             count = min(plan.next(done, most() or piece), left)
-            yield self._iterations(plan, done, count, size, before)
+            yield self._train(plan, done, count, size, before)
             done += count
             pace = SECONDS_A_RUN / max(time.monotonic() - began, 1e-3)
             piece = max(1, round(count * min(pace, 4.0)))
 
-    def measure(self, held: Data, batch_size: int) -> dict[str, Measure]:
+    def measure(self, data: Data, batch_size: int) -> dict[str, Measure]:
         """Losses and metrics of the model as it is now on rows that it is not trained on."""
-        return measured(self._systemds, self._compilation, self._variables, held, batch_size)
+        return measure(self._systemds, self._compilation, self._variables, data, batch_size)
 
     def finish(self) -> None:
         """Put the averages of the weights in their place, where the optimizer keeps some."""
@@ -147,16 +147,16 @@ class Training:
         for name, matrix in matrices.items():
             self._variables[name] = self._systemds.matrix(matrix)
         # A weight and its average may be one matrix.
-        used = {one.data.hashCode() for one in self._variables.values()} if before else set()
-        unused = {one.data.hashCode(): one for one in before}
-        self._systemds.free(*(one for code, one in unused.items() if code not in used))
+        used = {matrix.data.hashCode() for matrix in self._variables.values()} if before else set()
+        unused = {matrix.data.hashCode(): matrix for matrix in before}
+        self._systemds.free(*(matrix for code, matrix in unused.items() if code not in used))
 
     def _put(self, name: str, matrix: np.ndarray | Rows) -> None:
         if name in self._variables:
             self._systemds.free(self._variables[name])
-        self._variables[name] = self._systemds.placed(matrix)
+        self._variables[name] = self._systemds.place(matrix)
 
-    def _batches(self, plan: Plan, done: int) -> tuple[int, int, int]:
+    def _load_batches(self, plan: Plan, done: int) -> tuple[int, int, int]:
         """The size of the next batches, and how many there are before and after them in what the
         JVM holds, or will come again; of data that are drawn it holds the next ones then.
         """
@@ -170,7 +170,7 @@ class Training:
         before = done % plan.batches - segment.begin
         return segment.size, before, segment.count - before
 
-    def _iterations(
+    def _train(
         self, plan: Plan, done: int, count: int, size: int, batch_before: int
     ) -> list[Iteration]:
         if self._shuffled:
@@ -197,8 +197,8 @@ class Training:
         recorded = results.pop("history")
         history = self._systemds.numpy(recorded)
         # What no step has changed comes back as it went in.
-        old = ((self._variables[name], new) for name, new in results.items())
-        self._systemds.free(recorded, *(one for one, new in old if not one.same(new)))
+        pairs = ((self._variables[name], new) for name, new in results.items())
+        self._systemds.free(recorded, *(old for old, new in pairs if not old.same(new)))
         self._variables.update(results)
         self.steps += count
         return [
@@ -221,17 +221,17 @@ def averages(iterations: Sequence[Iteration]) -> dict[str, Measure]:
     return iterations[0].objective.averages(np.array([step.sums for step in iterations]))
 
 
-def measured(
+def measure(
     systemds: SystemDS,
     compilation: Compilation,
     weights: Mapping[str, Matrix],
-    held: Data,
+    data: Data,
     batch_size: int,
 ) -> dict[str, Measure]:
     """Losses and metrics of a model with these weights and constants, by Keras' names."""
-    objective = compilation.objective(held.targets)
+    objective = compilation.objective(data.targets)
     size = batch_size if objective.by_batch or objective.several else ROWS_AT_ONCE
-    with systemds.holding(held.matrices(objective)) as rows:
-        known = {**weights, **rows, "batch_size": size}
-        computed = systemds.computed(train.evaluation(objective), known)
+    with systemds.holding(data.matrices(objective)) as rows:
+        variables = {**weights, **rows, "batch_size": size}
+        computed = systemds.compute(train.evaluation(objective), variables)
     return objective.averages(computed["measured"])

@@ -63,5 +63,5 @@ def enter(
     copy.optimizer._iterations.assign(steps)
     if compilation.optimizer.factors is not None:
         copy.optimizer._u_product.assign(compilation.optimizer.products(steps)[-1])
-    for state in compilation.kept(copy):
+    for state in compilation.optimizer_matrices(copy):
         state.enter(matrices[state.name])

@@ -195,7 +195,7 @@ def test_what_other_backends_derive_otherwise_scores_and_does_not_train(monkeypa
         monkeypatch.setattr(backend, "backend", lambda name=name: name)
         compiled, counts[name] = Compilation.of(built), 0
         try:
-            compiled.trains()
+            compiled.check_trainable()
         except UnsupportedModel as refused:
             assert all(
                 "set KERAS_BACKEND=tensorflow to train" in each for each in refused.complaints

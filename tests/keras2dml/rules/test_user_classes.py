@@ -148,9 +148,9 @@ def test_classes_that_only_have_a_name_are_compiled(kind):
         inputs = keras.Input((4,))
         built = LikeKeras(inputs, layers.Dense(3)(inputs))
     made = compiled(built)
-    made.trains()
-    made.measures()
-    made.scores()
+    made.check_trainable()
+    made.check_measurable()
+    made.check_scorable()
     assert type(keras_model(made, made.weights())).__module__.startswith("keras.")
 
 
@@ -183,7 +183,7 @@ def test_a_method_that_is_put_in_is_refused_too():
     built = Plain()
     built.train_step = lambda data: {}
     with pytest.raises(UnsupportedModel, match="Its class Plain has train_step of its own"):
-        compiled(built).trains()
+        compiled(built).check_trainable()
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from keras2dml.systemds import blas
 
 @pytest.fixture
 def fresh():
-    blas.found.cache_clear()
+    blas.detect.cache_clear()
     yield
-    blas.found.cache_clear()
+    blas.detect.cache_clear()
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def linux(monkeypatch, fresh):
 @pytest.mark.usefixtures("linux")
 def test_without_the_library_the_package_to_install_is_named(monkeypatch):
     monkeypatch.setattr(blas, "find_library", lambda name: None)
-    assert blas.found().folder is None
-    assert "costs speed alone: apt-get install libopenblas0-pthread" in blas.found().detail
+    assert blas.detect().folder is None
+    assert "costs speed alone: apt-get install libopenblas0-pthread" in blas.detect().detail
 
 
 @pytest.mark.usefixtures("linux")
@@ -44,15 +44,15 @@ def test_without_the_library_the_package_to_install_is_named(monkeypatch):
 def test_a_library_that_fails_its_trial_is_not_used(monkeypatch, tried, told):
     monkeypatch.setattr(blas, "find_library", lambda name: f"lib{name}.so.0")
     monkeypatch.setattr(blas, "_TRIED", tried)
-    assert blas.found().folder is None
-    assert f"libopenblas.so.0 is of no use ({told})" in blas.found().detail
+    assert blas.detect().folder is None
+    assert f"libopenblas.so.0 is of no use ({told})" in blas.detect().detail
 
 
 @pytest.mark.usefixtures("fresh")
 def test_other_machines_do_without(monkeypatch):
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
-    assert blas.found().folder is None
-    assert "Linux on x86_64 only" in blas.found().detail
+    assert blas.detect().folder is None
+    assert "Linux on x86_64 only" in blas.detect().detail
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_other_machines_do_without(monkeypatch):
     ],
 )
 def test_a_script_suits_it_that_squares_no_matrix(line, wanted):
-    assert blas.suits(line) == wanted
+    assert blas.is_suited(line) == wanted
 
 
 def in_use(spark) -> bool:
@@ -88,5 +88,5 @@ def test_training_is_as_exact_with_it(spark, dtype, regularizer):
     dense = Dense(3, activation="softmax", kernel_regularizer=regularizer)
     built = model((6, 5, 2), Conv2D(4, 3, activation="relu"), Flatten(), dense)
     learns(spark, built)
-    wanted = dtype == "float32" and regularizer is None and blas.found().folder is not None
+    wanted = dtype == "float32" and regularizer is None and blas.detect().folder is not None
     assert in_use(spark) == wanted

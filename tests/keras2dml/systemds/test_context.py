@@ -49,19 +49,19 @@ def systemds(spark) -> SystemDS:
 def compiled(monkeypatch) -> list[str]:
     """The scripts that are compiled from now on."""
     texts: list[str] = []
-    own = SystemDS._compiled
+    own = SystemDS._compile
 
     def counted(self, script, shapes):
         texts.append(script.text)
         return own(self, script, shapes)
 
-    monkeypatch.setattr(SystemDS, "_compiled", counted)
+    monkeypatch.setattr(SystemDS, "_compile", counted)
     return texts
 
 
 def run(systemds: SystemDS, script: Script, numbers: dict[str, float], **arrays) -> np.ndarray:
     with systemds.holding(arrays) as held:
-        return systemds.computed(script, {**held, **numbers})["Y"]
+        return systemds.compute(script, {**held, **numbers})["Y"]
 
 
 def test_a_script_is_compiled_once_for_each_size(systemds, compiled):
@@ -99,7 +99,7 @@ def test_a_script_that_reads_a_file_sees_what_is_there_now(systemds, tmp_path):
         X = np.arange(rows * 3.0).reshape(rows, 3)
         with systemds.holding({"X": X}) as held:
             systemds.run(Script(syntax.write("X", file, "binary"), ("X",), ()), held)
-        found = systemds.computed(Script(syntax.read("Y", file), (), ("Y",)), {})["Y"]
+        found = systemds.compute(Script(syntax.read("Y", file), (), ("Y",)), {})["Y"]
         np.testing.assert_array_equal(found, X)
 
 

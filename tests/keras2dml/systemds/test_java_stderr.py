@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from keras2dml.systemds.java_stderr import NOTE, launched
+from keras2dml.systemds.java_stderr import NOTE, launch
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_the_note_on_the_vector_module_alone_is_left_out(
     capfd: pytest.CaptureFixture[str], printed: str, passed: str
 ) -> None:
     before = {*threading.enumerate()}
-    process = launched(subprocess.Popen, ["sh", "-c", f"printf '{printed}' >&2"])
+    process = launch(subprocess.Popen, ["sh", "-c", f"printf '{printed}' >&2"])
     assert process.wait() == 0
     for thread in {*threading.enumerate()} - before:
         thread.join()
@@ -32,5 +32,5 @@ def test_the_note_on_the_vector_module_alone_is_left_out(
 def test_a_process_that_does_not_start_leaves_nothing_open() -> None:
     before = threading.active_count()
     with pytest.raises(FileNotFoundError):
-        launched(subprocess.Popen, ["/no/such/program"])
+        launch(subprocess.Popen, ["/no/such/program"])
     assert threading.active_count() == before

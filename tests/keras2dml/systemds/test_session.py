@@ -57,8 +57,9 @@ def test_importing_and_scoring_needs_no_keras():
 @pytest.mark.slow
 def test_a_session_without_systemds_is_refused_with_the_settings():
     code = (
-        "from pyspark.sql import SparkSession; from keras2dml.systemds.session import suited\n"
-        "suited(SparkSession.builder.master('local[1]').getOrCreate())"
+        "from pyspark.sql import SparkSession\n"
+        "from keras2dml.systemds.session import check_session\n"
+        "check_session(SparkSession.builder.master('local[1]').getOrCreate())"
     )
     error = in_a_new_python(code).stderr
     assert "InvalidSession: This SparkSession cannot run SystemDS" in error

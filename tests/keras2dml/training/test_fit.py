@@ -88,14 +88,14 @@ def test_a_killed_run_goes_on_from_its_checkpoint(run, tmp_path, monkeypatch, sh
 
     arguments = {"batch_size": 5, "epochs": 4, "shuffle": shuffle, "validation_split": 0.2}
     wanted = run(built()).fit(*rows(), **arguments)
-    iterations = Training._iterations
+    iterations = Training._train
 
     def dying(self, plan, done, count, *batch):
         if done >= 9:
             raise Killed
         return iterations(self, plan, done, min(count, 2), *batch)
 
-    monkeypatch.setattr(Training, "_iterations", dying)
+    monkeypatch.setattr(Training, "_train", dying)
     with pytest.raises(Killed):
         run(built()).fit(*rows(), checkpoint=tmp_path, **arguments)
     monkeypatch.undo()
@@ -112,7 +112,7 @@ def test_a_checkpoint_of_another_run_is_not_taken(run, tmp_path, monkeypatch):
     def dying(self, *given):
         raise Killed
 
-    monkeypatch.setattr("keras2dml.training.run.Run._epoch_ends", lambda self: None)
+    monkeypatch.setattr("keras2dml.training.run.Run._end_epoch", lambda self: None)
     monkeypatch.setattr("keras2dml.training.checkpoint.Checkpoint.remove", dying)
     with pytest.raises(Killed):
         run(small()).fit(*rows(), epochs=3, checkpoint=tmp_path, **FIT)
