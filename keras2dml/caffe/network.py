@@ -89,7 +89,7 @@ class Network:
         outputs = self.outputs if len(self.outputs) > 1 else self.outputs[0]
         return keras.Model(self.source.tensor, outputs, name=name)
 
-    def called(self, layer: Any, suffix: str = "") -> str:
+    def reserve_name(self, layer: Any, suffix: str = "") -> str:
         """A name for a Keras layer that no other has: Caffe's, with `_` for what Keras' names
         cannot have.
         """

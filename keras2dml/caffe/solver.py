@@ -115,8 +115,10 @@ class Solver:
         if self.type not in KINDS:
             complaints.append(f"The solver's type is {self.type!r}: use one of {', '.join(KINDS)}.")
         if about.lr_policy not in optimizers.POLICIES:
-            known = ", ".join(optimizers.POLICIES)
-            complaints.append(f"The solver's lr_policy is {about.lr_policy!r}: use one of {known}.")
+            policies = ", ".join(optimizers.POLICIES)
+            complaints.append(
+                f"The solver's lr_policy is {about.lr_policy!r}: use one of {policies}."
+            )
         if about.regularization_type not in ("L1", "L2"):
             complaints.append(
                 f"The solver's regularization_type is {about.regularization_type!r}: use L1 or L2."

@@ -21,7 +21,7 @@ def goals_of(
     """
     goals, complaints = [], []
     outputs = getattr(model, "outputs", None) or ()
-    wanted = zip(
+    settings = zip(
         gives_of(model).names,
         graph.outputs if graph else map(stand_in, outputs),
         configuration.losses,
@@ -30,17 +30,22 @@ def goals_of(
         configuration.weighted_metrics,
         strict=True,
     )
-    for number, (name, output, configured, weight, metrics, weighted) in enumerate(wanted):
+    for number, (name, output, configured, weight, metrics, weighted) in enumerate(settings):
         if not output.shape:
             continue  # which the model is refused for
-        wanted_loss = "mean_squared_error" if configured is None else configured
-        loss, about = loss_of(wanted_loss, output, weight, last_layer(model, number))
+        loss_setting = "mean_squared_error" if configured is None else configured
+        loss, about = loss_of(loss_setting, output, weight, last_layer(model, number))
         complaints += about
         measured: list[Metric] = []
-        kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]
-        for one, counts in kinds:
+        kinds = [
+            *((setting, False) for setting in metrics),
+            *((setting, True) for setting in weighted),
+        ]
+        for setting, counts in kinds:
             kind = loss.kind if loss else None
-            metric, about = metric_of(one, output, last_layer(model, number), kind, weighted=counts)
+            metric, about = metric_of(
+                setting, output, last_layer(model, number), kind, weighted=counts
+            )
             complaints += about
             measured += [metric] if metric else []
             if metric and output.mask and metric.literal and not metric.masked:

@@ -12,7 +12,7 @@ from keras.src.utils.naming import get_object_name
 
 from keras2dml.graph import Value
 from keras2dml.objectives import confusion
-from keras2dml.objectives.functions import written
+from keras2dml.objectives.functions import define_function
 from keras2dml.objectives.losses import FUNCTIONS, is_function, logits_of_last, loss_of
 from keras2dml.objectives.sums import Metric, mean
 from keras2dml.rules import Refusal
@@ -44,8 +44,8 @@ def metric_of(
         _check_targets(metric, kind)
         _check_weights(metric, output, weighted=weighted)
     except Refusal as refusal:
-        shown = f"The metric {name!r} ({type(resolved).__name__})"
-        return None, [f"{shown} {complaint}" for complaint in refusal.complaints]
+        subject = f"The metric {name!r} ({type(resolved).__name__})"
+        return None, [f"{subject} {complaint}" for complaint in refusal.complaints]
     masked = isinstance(resolved, keras.metrics.MeanMetricWrapper)
     return replace(metric, name=name, weighted=weighted, masked=masked), []
 
@@ -107,11 +107,11 @@ def _of_function(
     metric: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
 ) -> tuple[Metric | None, list[str]]:
     """The Metric of a function that is made of Keras' operations."""
-    told = f"A metric is {label(metric._fn)}"
+    subject = f"A metric is {label(metric._fn)}"
     if kind == "sparse":
         return None, [
-            f"{told}, and the targets are class numbers, of which it may see one axis or two. Train"
-            " with 'categorical_crossentropy' and a column for each class."
+            f"{subject}, and the targets are class numbers, of which it may see one axis or two."
+            " Train with 'categorical_crossentropy' and a column for each class."
         ]
 
     def function(targets: Any, predictions: Any) -> Any:
@@ -119,22 +119,24 @@ def _of_function(
 
     logits = logits_of_last(output, layer)
     try:
-        made = written(function, output, logits, told, metric.dtype, name=f"metric_{metric.name}")
+        dml = define_function(
+            function, output, logits, subject, metric.dtype, name=f"metric_{metric.name}"
+        )
     except Refusal as refusal:
         return None, list(refusal.complaints)
-    if weighted and not made.by_vector:
+    if weighted and not dml.by_vector:
         return None, [
-            f"{told}, which gives no number for each vector of the output, and examples have"
+            f"{subject}, which gives no number for each vector of the output, and examples have"
             " weights: put it among the metrics without."
         ]
     return Metric(
-        made.name,
+        dml.name,
         mean,
         name=metric.name,
         weighted=weighted,
-        takes=made.takes,
-        by_batch=made.scalar,
-        masked=made.one_each,
+        takes=dml.takes,
+        by_batch=dml.scalar,
+        masked=dml.single,
         literal=True,
     ), []
 

@@ -120,15 +120,15 @@ class Objective:
     def _metric_names(self) -> dict[tuple[Goal, Metric], str]:
         """Keras' names; of one that is taken the second is weighted, and others have numbers."""
         names: dict[tuple[Goal, Metric], str] = {}
-        taken: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         both = [(goal, metric) for goal in self.goals for metric in goal.metrics]
-        for goal, metric in sorted(both, key=lambda one: one[1].weighted):
+        for goal, metric in sorted(both, key=lambda pair: pair[1].weighted):
             prefix = f"{goal.name}_" if self.several else ""
             name = prefix + metric.name
-            if taken[name] and metric.weighted:
+            if counts[name] and metric.weighted:
                 name = f"{prefix}weighted_{metric.name}"
-            names[goal, metric] = f"{name}_{taken[name]}" if taken[name] else name
-            taken[name] += 1
+            names[goal, metric] = f"{name}_{counts[name]}" if counts[name] else name
+            counts[name] += 1
         return names
 
     def measures(self, sums: np.ndarray) -> dict[str, Measure]:

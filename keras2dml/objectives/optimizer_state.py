@@ -64,10 +64,10 @@ def begun(
     """
     has_copies = eager or not is_tensorflow()
     return {
-        f"{one.name}_{state}": weights[one.name].copy()
+        f"{parameter.name}_{state}": weights[parameter.name].copy()
         if value is None and has_copies
-        else np.full(one.weight.matrix, value or 0.0)
-        for one in graph.parameters
-        for state, value in optimizer.state(one.weight).items()
-        if one.trainable
+        else np.full(parameter.weight.matrix, value or 0.0)
+        for parameter in graph.parameters
+        for state, value in optimizer.state(parameter.weight).items()
+        if parameter.trainable
     }

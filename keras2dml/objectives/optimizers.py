@@ -58,8 +58,8 @@ class Optimizer:
 
     def products(self, steps: int) -> np.ndarray:
         """Of Nadam: the product of its schedule up to each of the first steps."""
-        made, rest = np.divmod(np.arange(1.0, steps + 1), self.accumulated)
-        factors = self.factors(made) if self.factors else np.ones(steps)
+        updates, rest = np.divmod(np.arange(1.0, steps + 1), self.accumulated)
+        factors = self.factors(updates) if self.factors else np.ones(steps)
         return np.where(rest == 0, factors, 1.0).cumprod()
 
     def state(self, weight: Weight) -> dict[str, float | None]:
@@ -68,7 +68,7 @@ class Optimizer:
             "accumulated_gradients": self.accumulated > 1,
             "model_variables_moving_average": self.average is not None,
         }
-        return {**self.step(weight).state, **{name: 0.0 for name, kept in more.items() if kept}}
+        return {**self.step(weight).state, **{name: 0.0 for name, used in more.items() if used}}
 
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
@@ -76,9 +76,9 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
     kind = backend.kind_of(optimizer)
     if kind not in STEPS:
         names = (kind.__name__ for kind in STEPS)
-        known = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
+        choices = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
         return None, [
-            f"The optimizer is {kind.__name__}. Compiled are {known}: compile() the"
+            f"The optimizer is {kind.__name__}. Compiled are {choices}: compile() the"
             " model with one of these."
         ]
     complaints = []

@@ -99,21 +99,23 @@ class Lowering:
             )
         yield from changes(layer)
 
-    def options(self, layer: Any, given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+    def options(
+        self, layer: Any, keywords: Mapping[str, object]
+    ) -> tuple[dict[str, Any], list[str]]:
         """The keywords of a layer's call that the rule takes, and complaints about the others."""
-        known = inspect.signature(self.rule).parameters
-        wanted = {
+        parameters = inspect.signature(self.rule).parameters
+        options = {
             name: value
-            for name, value in given.items()
+            for name, value in keywords.items()
             if name not in PASSED_ON
             and any(part is not None and part is not False for part in keras.tree.flatten(value))
         }
         refused = [
             f"{named(layer)} is called with {name}. It is compiled without: leave {name} out."
-            for name in wanted
-            if name not in known
+            for name in options
+            if name not in parameters
         ]
-        return {name: value for name, value in wanted.items() if name in known}, refused
+        return {name: value for name, value in options.items() if name in parameters}, refused
 
 
 LOWERINGS: dict[type, Lowering] = {}
@@ -156,7 +158,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     complaints = list(lowering.complaints(layer))
     if not isinstance(layer, keras.Layer) and (unfit := [*misfits(layer)]):
         raise Refusal(*unfit)
-    taken, refused = lowering.options(layer, options)
+    keywords, refused = lowering.options(layer, options)
     plain: Sequence[Any] = inputs if lowering.masks else [_unmasked(value) for value in inputs]
     if not lowering.masks and _regards_masks(layer) and any(map(_is_masked, inputs)):
         complaints.append(
@@ -164,7 +166,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
             " Masking or mask_zero out, or put it behind this layer."
         )
     try:
-        results = lowering.rule(layer, *plain, **taken)
+        results = lowering.rule(layer, *plain, **keywords)
     except Refusal as refusal:
         raise Refusal(*complaints, *refused, *refusal.complaints) from None
     penalty = getattr(layer, "activity_regularizer", None)
@@ -240,7 +242,7 @@ def call(
     out = to or inputs[0]
     stored = {"out": out, **(others or {})}
     results = {name: value.stored for name, value in stored.items()}
-    made = Call(
+    step = Call(
         function,
         inputs,
         layer.name,
@@ -254,7 +256,7 @@ def call(
         arguments,
         constant,
     )
-    return out.made_by(made)
+    return out.made_by(step)
 
 
 def result(value: Value, name: str, like: Value) -> Value:

@@ -29,5 +29,5 @@ def lambda_(layer: Any, *inputs: Value) -> tuple[Value, ...]:
     def function(*tensors: Any) -> Any:
         return layer.function([*tensors] if several else tensors[0], **(layer.arguments or {}))
 
-    told = f"{named(layer)} has the function {label(layer.function)}"
-    return traced(function, *inputs, told=told, name=layer.name, dtype=layer.compute_dtype)
+    subject = f"{named(layer)} has the function {label(layer.function)}"
+    return traced(function, *inputs, subject=subject, name=layer.name, dtype=layer.compute_dtype)

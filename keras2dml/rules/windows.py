@@ -158,9 +158,9 @@ def same_padding(size: int, window: int, stride: int) -> Pair:
 
 def lined(sizes: Any) -> Pair:
     """Sizes of a window or an image, those of a sequence as of an image of one line."""
-    found = (1, *sizes) if len(sizes) == 1 else tuple(sizes)
-    return int(found[0]), int(found[1])
+    pair = (1, *sizes) if len(sizes) == 1 else tuple(sizes)
+    return int(pair[0]), int(pair[1])
 
 
-def _pair(given: Any, like: Shape) -> Shape:
-    return (given,) * len(like) if isinstance(given, int) else tuple(given)
+def _pair(sizes: Any, like: Shape) -> Shape:
+    return (sizes,) * len(like) if isinstance(sizes, int) else tuple(sizes)

@@ -95,8 +95,8 @@ class Algorithm:
 
     @property
     def _parameters(self) -> str:
-        given = "".join(f", {name}={value}" for name, value in self.parfor.items())
-        return f", check=0{given}" if "check" not in self.parfor else given
+        options = "".join(f", {name}={value}" for name, value in self.parfor.items())
+        return f", check=0{options}" if "check" not in self.parfor else options
 
     def _batches(self, batch_size: int, examples: int) -> list[int]:
         """How many batches each worker of a parameter server has."""
@@ -112,9 +112,9 @@ class Algorithm:
             ("paramserv_parameters' mode", self.paramserv.get("mode", MODES[0]), MODES),
             ("paramserv_parameters' utype", self.paramserv.get("utype", UPDATES[0]), UPDATES),
         )
-        for name, value, known in choices:
-            if value not in known:
-                message = f"{name} is {value!r}: give one of {', '.join(known)}."
+        for name, value, allowed in choices:
+            if value not in allowed:
+                message = f"{name} is {value!r}: give one of {', '.join(allowed)}."
                 raise InvalidData(message)
         if unknown := self.paramserv.keys() - {"mode", "utype"}:
             message = f"paramserv_parameters has {sorted(unknown)}: give mode and utype."

@@ -67,7 +67,7 @@ def inputs(graph: Graph) -> tuple[str, ...]:
     rows = (graph.input_name(value) for value in graph.inputs)
     return (
         *rows,
-        *(one.name for one in graph.parameters),
+        *(parameter.name for parameter in graph.parameters),
         *(name for name, _ in graph.constants()),
     )
 

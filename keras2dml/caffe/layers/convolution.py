@@ -84,7 +84,7 @@ def convolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         raise Refusal(reason)
     if any(pad):
         around = keras.layers.ZeroPadding2D(
-            pad, data_format=FIRST, name=network.called(layer, "_pad")
+            pad, data_format=FIRST, name=network.reserve_name(layer, "_pad")
         )
         x = around(x)
     shape = (filters, channels // about.group, *_kernel(about))
@@ -99,7 +99,7 @@ def convolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
             **_filters(network, layer, shape),
         ),
     )
-    return _entered(network, layer, keras_layer, x, shape)
+    return _apply(network, layer, keras_layer, x, shape)
 
 
 @reads("Deconvolution")
@@ -117,16 +117,18 @@ def deconvolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
             about.num_output, strides=_pair(about, "stride", 1), **_filters(network, layer, shape)
         ),
     )
-    out = _entered(network, layer, keras_layer, x, shape)
+    out = _apply(network, layer, keras_layer, x, shape)
     pad = _pair(about, "pad", 0)
     if any(pad):
-        cut = keras.layers.Cropping2D(pad, data_format=FIRST, name=network.called(layer, "_cut"))
+        cut = keras.layers.Cropping2D(
+            pad, data_format=FIRST, name=network.reserve_name(layer, "_cut")
+        )
         out = cut(out)
     return out
 
 
-def _entered(network: Network, layer: Any, keras_layer: Any, x: Any, shape: Shape) -> Any:
-    """What a layer makes of a tensor; its blobs are noted."""
+def _apply(network: Network, layer: Any, keras_layer: Any, x: Any, shape: Shape) -> Any:
+    """What a layer makes of a tensor; notes the blobs of the layer."""
     out = keras_layer(x)
     blobs = [Blob(keras_layer.kernel, shape, (2, 3, 1, 0))]
     if keras_layer.use_bias:
@@ -145,7 +147,7 @@ def _filters(network: Network, layer: Any, shape: Shape) -> dict[str, Any]:
         "padding": "valid",
         "data_format": FIRST,
         "use_bias": about.bias_term,
-        "name": network.called(layer),
+        "name": network.reserve_name(layer),
         "kernel_initializer": filled(layer, about.weight_filler, shape),
         "bias_initializer": filled(layer, about.bias_filler, (about.num_output,)),
         "kernel_regularizer": weight,

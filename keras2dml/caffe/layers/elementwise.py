@@ -35,7 +35,7 @@ ACTIVATIONS = {
 class CaffeThreshold(CaffeLayer):
     """1 where an element is larger than the threshold, 0 elsewhere; no gradient goes through."""
 
-    taken = ("threshold",)
+    config_names = ("threshold",)
 
     def __init__(self, threshold: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,7 +58,7 @@ def threshold(layer: CaffeThreshold, x: Value) -> Value:
 class CaffePower(CaffeLayer):
     """(shift + scale * x) ** power."""
 
-    taken = ("power", "scale", "shift")
+    config_names = ("power", "scale", "shift")
 
     def __init__(
         self, power: float = 1.0, scale: float = 1.0, shift: float = 0.0, **kwargs: Any
@@ -152,7 +152,7 @@ def absolute(layer: CaffeAbs, x: Value) -> Value:
 class CaffeLog(CaffeLayer):
     """The logarithm of shift + scale * x, natural or to a base."""
 
-    taken = ("base", "scale", "shift")
+    config_names = ("base", "scale", "shift")
 
     def __init__(
         self, base: float = -1.0, scale: float = 1.0, shift: float = 0.0, **kwargs: Any
@@ -191,26 +191,26 @@ def eltwise(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     scaled = [*inputs]
     for place, coefficient in enumerate(about.coeff):
         if coefficient != 1:
-            name = network.called(layer, f"_coeff_{place + 1}")
+            name = network.reserve_name(layer, f"_coeff_{place + 1}")
             scaled[place] = CaffePower(scale=coefficient, name=name)(scaled[place])
     if about.operation == MAX:
         # Where two are as large the gradient goes to Caffe's second, and Keras' first.
         scaled[:2] = scaled[1::-1]
-    return ELTWISE[about.operation](name=network.called(layer))(scaled)
+    return ELTWISE[about.operation](name=network.reserve_name(layer))(scaled)
 
 
 @reads("Dropout")
 def dropout(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """As Keras does it."""
     ratio = layer.dropout_param.dropout_ratio
-    return keras.layers.Dropout(ratio, name=network.called(layer))(inputs[0])
+    return keras.layers.Dropout(ratio, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("ReLU")
 def relu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """With a slope below zero, if it has one."""
     slope = layer.relu_param.negative_slope
-    return keras.layers.ReLU(negative_slope=slope, name=network.called(layer))(inputs[0])
+    return keras.layers.ReLU(negative_slope=slope, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("PReLU")
@@ -226,7 +226,7 @@ def read_prelu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
             about.channel_shared,
             slope or keras.initializers.Constant(0.25),
             network.regularizers(layer)[0],
-            name=network.called(layer),
+            name=network.reserve_name(layer),
         ),
     )
     out = keras_layer(x)
@@ -237,20 +237,22 @@ def read_prelu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 @reads("ELU")
 def elu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """An exponential below zero."""
-    return keras.layers.ELU(layer.elu_param.alpha, name=network.called(layer))(inputs[0])
+    return keras.layers.ELU(layer.elu_param.alpha, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads(*ACTIVATIONS)
 def activation(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """As Keras does it."""
     name = ACTIVATIONS[layer.type]
-    return keras.layers.Activation(name, name=network.called(layer))(inputs[0])
+    return keras.layers.Activation(name, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("Threshold")
 def read_threshold(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """Ones and zeros."""
-    return CaffeThreshold(layer.threshold_param.threshold, name=network.called(layer))(inputs[0])
+    return CaffeThreshold(layer.threshold_param.threshold, name=network.reserve_name(layer))(
+        inputs[0]
+    )
 
 
 @reads("Power")
@@ -258,13 +260,13 @@ def read_power(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A power of rescaled elements."""
     about = layer.power_param
     arguments = (about.power, about.scale, about.shift)
-    return CaffePower(*arguments, name=network.called(layer))(inputs[0])
+    return CaffePower(*arguments, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("AbsVal")
 def absolute_value(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """Sizes without signs."""
-    return CaffeAbs(name=network.called(layer))(inputs[0])
+    return CaffeAbs(name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("Exp")
@@ -272,9 +274,9 @@ def exponential(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A power of e, or of another base, whose exponents are rescaled elements."""
     about = layer.exp_param
     unit = math.log(about.base) if about.base > 0 else 1.0
-    name = network.called(layer, "_scaled")
+    name = network.reserve_name(layer, "_scaled")
     scaled = CaffePower(scale=about.scale * unit, shift=about.shift * unit, name=name)(inputs[0])
-    return keras.layers.Activation("exponential", name=network.called(layer))(scaled)
+    return keras.layers.Activation("exponential", name=network.reserve_name(layer))(scaled)
 
 
 @reads("Log")
@@ -282,4 +284,4 @@ def read_logarithm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A logarithm of rescaled elements."""
     about = layer.log_param
     arguments = (about.base, about.scale, about.shift)
-    return CaffeLog(*arguments, name=network.called(layer))(inputs[0])
+    return CaffeLog(*arguments, name=network.reserve_name(layer))(inputs[0])

@@ -21,10 +21,10 @@ def inner_product(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     axis = axis_of(layer, about.axis, x)
     size, count = math.prod(x.shape[axis:]), about.num_output
     if axis == 1 and len(x.shape) > 2:
-        x = CaffeFlatten(name=network.called(layer, "_flat"))(x)
+        x = CaffeFlatten(name=network.reserve_name(layer, "_flat"))(x)
     elif axis < len(x.shape) - 1:
         shape = (*x.shape[1:axis], size)
-        x = keras.layers.Reshape(shape, name=network.called(layer, "_flat"))(x)
+        x = keras.layers.Reshape(shape, name=network.reserve_name(layer, "_flat"))(x)
     shape = (size, count) if about.transpose else (count, size)
     weight, bias = network.regularizers(layer)
     keras_layer = network.sharing.keras_layer(
@@ -33,7 +33,7 @@ def inner_product(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         lambda: keras.layers.Dense(
             count,
             use_bias=about.bias_term,
-            name=network.called(layer),
+            name=network.reserve_name(layer),
             kernel_initializer=filled(layer, about.weight_filler, shape),
             bias_initializer=filled(layer, about.bias_filler, (count,)),
             kernel_regularizer=weight,

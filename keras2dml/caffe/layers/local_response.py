@@ -21,7 +21,7 @@ class CaffeLRN(CaffeLayer):
     edges included: of `size` channels, or `within` a channel of size x size places.
     """
 
-    taken = ("size", "alpha", "beta", "k", "within")
+    config_names = ("size", "alpha", "beta", "k", "within")
 
     def __init__(
         self, size: int, alpha: float, beta: float, k: float, within: bool, **kwargs: Any
@@ -104,4 +104,4 @@ def read_local_response(network: Network, layer: Any, inputs: Sequence[Any]) -> 
     within = bool(about.norm_region)
     k = 1.0 if within else about.k
     arguments = (about.local_size, about.alpha, about.beta, k, within)
-    return CaffeLRN(*arguments, name=network.called(layer))(x)
+    return CaffeLRN(*arguments, name=network.reserve_name(layer))(x)

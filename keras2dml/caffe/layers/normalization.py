@@ -27,7 +27,7 @@ class CaffeBatchNorm(CaffeLayer):
     training, too, and leaves them as they are.
     """
 
-    taken = ("momentum", "epsilon", "global_stats")
+    config_names = ("momentum", "epsilon", "global_stats")
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ def read_batch_norm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         about.moving_average_fraction,
         about.eps,
         about.use_global_stats,
-        name=network.called(layer),
+        name=network.reserve_name(layer),
     )
     out = keras_layer(x)
     size = (x.shape[1],)
@@ -180,7 +180,7 @@ def read_scale(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         layer,
         1 + about.bias_term,
         lambda: CaffeScale(
-            about.bias_term, fillers, network.regularizers(layer), name=network.called(layer)
+            about.bias_term, fillers, network.regularizers(layer), name=network.reserve_name(layer)
         ),
     )
     out = keras_layer(x)

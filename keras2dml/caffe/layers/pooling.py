@@ -26,7 +26,7 @@ class CaffePooling(CaffeLayer):
     counts the cells of the window that lie in the padded image, be they padding or not.
     """
 
-    taken = ("pool", "kernel", "strides", "pad", "floor")
+    config_names = ("pool", "kernel", "strides", "pad", "floor")
 
     def __init__(
         self, pool: str, kernel: Pair, strides: Pair, pad: Pair, floor: bool = False, **kwargs: Any
@@ -107,7 +107,7 @@ def read_pooling(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     if about.pool > 1:
         reason = f"{named(layer)} has pool: STOCHASTIC. Compiled are MAX and AVE: use one of these."
         raise Refusal(reason)
-    name, pool = network.called(layer), (MAX, AVE)[about.pool]
+    name, pool = network.reserve_name(layer), (MAX, AVE)[about.pool]
     if about.global_pooling and pool == AVE:
         return keras.layers.GlobalAveragePooling2D(data_format=FIRST, keepdims=True, name=name)(x)
     if about.global_pooling:

@@ -37,7 +37,7 @@ def flatten(layer: CaffeFlatten, x: Value) -> Value:
 class CaffeSlice(CaffeLayer):
     """The elements from `begin` to before `end` along an axis."""
 
-    taken = ("axis", "begin", "end")
+    config_names = ("axis", "begin", "end")
 
     def __init__(self, axis: int, begin: int, end: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -63,7 +63,7 @@ def concat(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     axis = axis_of(layer, axis, inputs[0])
     if len(inputs) == 1:
         return inputs[0]
-    return keras.layers.Concatenate(axis=axis, name=network.called(layer))(list(inputs))
+    return keras.layers.Concatenate(axis=axis, name=network.reserve_name(layer))(list(inputs))
 
 
 @reads("Slice")
@@ -82,7 +82,7 @@ def read_slice(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         )
         raise Refusal(reason)
     return [
-        CaffeSlice(axis, begin, end, name=network.called(layer, f"_{top}"))(x)
+        CaffeSlice(axis, begin, end, name=network.reserve_name(layer, f"_{top}"))(x)
         for top, begin, end in zip(layer.top, ends[:-1], ends[1:], strict=True)
     ]
 
@@ -106,9 +106,9 @@ def read_flatten(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     axis, end = axis_of(layer, about.axis, x), axis_of(layer, about.end_axis, x)
     sizes = (*x.shape[1:axis], math.prod(x.shape[axis : end + 1]), *x.shape[end + 1 :])
     flat = (
-        CaffeFlatten(name=network.called(layer))
+        CaffeFlatten(name=network.reserve_name(layer))
         if len(sizes) == 1
-        else keras.layers.Reshape(sizes, name=network.called(layer))
+        else keras.layers.Reshape(sizes, name=network.reserve_name(layer))
     )(x)
     if len(sizes) == 1 and any(x is view for view in network.views):
         network.views.append(flat)
@@ -137,7 +137,7 @@ def reshape(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
             " not stay what they are: begin with dim: 0, and give as many elements."
         )
         raise Refusal(reason)
-    return keras.layers.Reshape(example, name=network.called(layer))(x)
+    return keras.layers.Reshape(example, name=network.reserve_name(layer))(x)
 
 
 @reads("Upsample")
@@ -145,7 +145,7 @@ def upsample(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """SystemML's: each element several times."""
     about, x = layer.upsample_param, image_of(layer, inputs[0])
     size = (about.size_h, about.size_w)
-    return keras.layers.UpSampling2D(size, data_format=FIRST, name=network.called(layer))(x)
+    return keras.layers.UpSampling2D(size, data_format=FIRST, name=network.reserve_name(layer))(x)
 
 
 @reads("Padding")
@@ -153,4 +153,4 @@ def padding(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """SystemML's: zeros around."""
     about, x = layer.padding_param, image_of(layer, inputs[0])
     edges = ((about.top_pad, about.bottom_pad), (about.left_pad, about.right_pad))
-    return keras.layers.ZeroPadding2D(edges, data_format=FIRST, name=network.called(layer))(x)
+    return keras.layers.ZeroPadding2D(edges, data_format=FIRST, name=network.reserve_name(layer))(x)

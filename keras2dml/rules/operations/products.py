@@ -131,10 +131,10 @@ def _of_example(layer: Any, names: Axes, operand: Operand, examples: str) -> tup
 
 def _without_ones(names: Axes, x: Any, sizes: dict[str, int]) -> tuple[Axes, Any]:
     """An operand without the axes of size 1 along which it is repeated."""
-    kept = tuple(axis for axis, name in enumerate(names) if x.shape[axis] == sizes[name])
-    shape = tuple(x.shape[axis] for axis in kept)
+    axes = tuple(axis for axis, name in enumerate(names) if x.shape[axis] == sizes[name])
+    shape = tuple(x.shape[axis] for axis in axes)
     squeezed = x.seen_as(shape, x.stored) if isinstance(x, Value) else x.reshape(shape)
-    return tuple(names[axis] for axis in kept), squeezed
+    return tuple(names[axis] for axis in axes), squeezed
 
 
 def _rank(operand: Operand) -> int:
