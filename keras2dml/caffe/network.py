@@ -102,8 +102,8 @@ class Network:
         self._names.add(name)
         return name
 
-    def learns(self, layer: Any, variables: list[Blob]) -> None:
-        """Note the variables that are the blobs of a layer, with their learning rates."""
+    def add_blobs(self, layer: Any, variables: list[Blob]) -> None:
+        """Add the variables that are the blobs of a layer, with their learning rates."""
         if layer.name in self.learned:
             reason = f"{named(layer)} has the name of another layer with weights: rename it."
             raise Refusal(reason)

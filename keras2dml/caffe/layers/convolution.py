@@ -134,7 +134,7 @@ def _apply(network: Network, layer: Any, keras_layer: Any, x: Any, shape: Shape)
     if keras_layer.use_bias:
         filters = layer.convolution_param.num_output
         blobs.append(Blob(keras_layer.bias, (filters,), (0,)))
-    network.learns(layer, blobs)
+    network.add_blobs(layer, blobs)
     return out
 
 

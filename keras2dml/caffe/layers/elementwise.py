@@ -230,7 +230,7 @@ def read_prelu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         ),
     )
     out = keras_layer(x)
-    network.learns(layer, [Blob(keras_layer.alpha, (size,), (0,))])
+    network.add_blobs(layer, [Blob(keras_layer.alpha, (size,), (0,))])
     return out
 
 

@@ -44,5 +44,5 @@ def inner_product(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     blobs = [Blob(keras_layer.kernel, shape, (0, 1) if about.transpose else (1, 0))]
     if about.bias_term:
         blobs.append(Blob(keras_layer.bias, (count,), (0,)))
-    network.learns(layer, blobs)
+    network.add_blobs(layer, blobs)
     return out

@@ -114,7 +114,7 @@ def read_batch_norm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         Blob(keras_layer.moving_variance, size, (0,)),
         Blob(keras_layer.moving_count, (1,), (0,)),
     ]
-    network.learns(layer, statistics)
+    network.add_blobs(layer, statistics)
     return out
 
 
@@ -185,5 +185,5 @@ def read_scale(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     )
     out = keras_layer(x)
     blobs = [Blob(keras_layer.gamma, size, (0,)), Blob(keras_layer.beta, size, (0,))]
-    network.learns(layer, blobs[: 1 + about.bias_term])
+    network.add_blobs(layer, blobs[: 1 + about.bias_term])
     return out
