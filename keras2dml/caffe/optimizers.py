@@ -131,6 +131,6 @@ def _rmsprop(optimizer: RMSProp) -> Step:
     return Step("caffe_rmsprop", {"velocities": 0.0}, constants)
 
 
-for own in (SGD, Adam, AdaDelta):
-    STEPS[own] = STEPS[own.__bases__[1]]
+for kind in (SGD, Adam, AdaDelta):
+    STEPS[kind] = STEPS[kind.__bases__[1]]
 STEPS[AdaGrad], STEPS[RMSProp] = _adagrad, _rmsprop

@@ -190,7 +190,7 @@ def _again(metrics: tuple[tuple[Any, ...], ...]) -> list[Any]:
     return [
         [
             metric_like(metric) if isinstance(metric, keras.metrics.Metric) else metric
-            for metric in own
+            for metric in output_metrics
         ]
-        for own in metrics
+        for output_metrics in metrics
     ]

@@ -166,11 +166,11 @@ class _Layout:
             value = source_of(result).inputs[0]
         whole = is_whole(value)
         leading = output.shape[:-1]
-        many, size = math.prod(leading), abs(value.rows) * value.size
+        vectors, size = math.prod(leading), abs(value.rows) * value.size
         fits = value.rows > 1 or value.shape[: len(leading)] == leading
-        parts = many if fits and size % many == 0 else 1
+        parts = vectors if fits and size % vectors == 0 else 1
         numbers = size if whole else size // parts
-        return cls(value, many, parts, numbers, scalar, whole, summed and not scalar)
+        return cls(value, vectors, parts, numbers, scalar, whole, summed and not scalar)
 
 
 def _loss(graph: Graph, layout: _Layout) -> list[str]:
@@ -218,11 +218,11 @@ def _means(variable: str, layout: _Layout) -> str:
     return f"{'rowSums' if layout.summed else 'rowMeans'}({parts})"
 
 
-def _inputs(graph: Graph, many: int) -> list[str]:
+def _inputs(graph: Graph, vectors: int) -> list[str]:
     """Each example as a row."""
     return [
-        f"{graph.names[source_of(value)]}_batch = matrix({name}, rows=nrow({name}) / {many},"
-        f" cols=ncol({name}) * {many})"
+        f"{graph.names[source_of(value)]}_batch = matrix({name}, rows=nrow({name}) / {vectors},"
+        f" cols=ncol({name}) * {vectors})"
         for value, name in zip(graph.inputs, ("P", "Y"), strict=True)
     ]
 

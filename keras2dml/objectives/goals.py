@@ -34,8 +34,8 @@ def goals_of(
         if not output.shape:
             continue  # which the model is refused for
         loss_setting = "mean_squared_error" if configured is None else configured
-        loss, about = loss_of(loss_setting, output, weight, last_layer(model, number))
-        complaints += about
+        loss, reasons = loss_of(loss_setting, output, weight, last_layer(model, number))
+        complaints += reasons
         measured: list[Metric] = []
         kinds = [
             *((setting, False) for setting in metrics),
@@ -43,10 +43,10 @@ def goals_of(
         ]
         for setting, counts in kinds:
             kind = loss.kind if loss else None
-            metric, about = metric_of(
+            metric, reasons = metric_of(
                 setting, output, last_layer(model, number), kind, weighted=counts
             )
-            complaints += about
+            complaints += reasons
             measured += [metric] if metric else []
             if metric and output.mask and metric.literal and not metric.masked:
                 complaints.append(

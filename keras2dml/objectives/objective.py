@@ -121,8 +121,8 @@ class Objective:
         """Keras' names; of one that is taken the second is weighted, and others have numbers."""
         names: dict[tuple[Goal, Metric], str] = {}
         counts: Counter[str] = Counter()
-        both = [(goal, metric) for goal in self.goals for metric in goal.metrics]
-        for goal, metric in sorted(both, key=lambda pair: pair[1].weighted):
+        pairs = [(goal, metric) for goal in self.goals for metric in goal.metrics]
+        for goal, metric in sorted(pairs, key=lambda pair: pair[1].weighted):
             prefix = f"{goal.name}_" if self.several else ""
             name = prefix + metric.name
             if counts[name] and metric.weighted:

@@ -64,11 +64,11 @@ class Optimizer:
 
     def state(self, weight: Weight) -> dict[str, float | None]:
         """The matrices kept for a weight, and what is in them at first (`Step.state`)."""
-        more = {
+        extras = {
             "accumulated_gradients": self.accumulated > 1,
             "model_variables_moving_average": self.average is not None,
         }
-        return {**self.step(weight).state, **{name: 0.0 for name, used in more.items() if used}}
+        return {**self.step(weight).state, **{name: 0.0 for name, used in extras.items() if used}}
 
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
@@ -151,8 +151,8 @@ def _sgd(optimizer: Any) -> Step:
 
 
 def _betas(optimizer: Any) -> dict[str, float]:
-    own = {name: float(getattr(optimizer, name)) for name in ("beta_1", "beta_2", "epsilon")}
-    return {**own, **{f"bias_{n}": rounded(own[f"beta_{n}"]) for n in (1, 2)}}
+    constants = {name: float(getattr(optimizer, name)) for name in ("beta_1", "beta_2", "epsilon")}
+    return {**constants, **{f"bias_{n}": rounded(constants[f"beta_{n}"]) for n in (1, 2)}}
 
 
 def _adam(optimizer: Any) -> Step:

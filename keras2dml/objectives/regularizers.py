@@ -65,11 +65,11 @@ def constraint_of(parameter: Parameter) -> tuple[Constraint | None, list[str]]:
         ]
     norms = _norms(parameter.weight, constraint.axis)
     if norms is None:
-        every = list(range(len(parameter.weight.shape) - 1))
+        axes = list(range(len(parameter.weight.shape) - 1))
         return None, [
             f"{_named(parameter)} has {kind.__name__}(axis={constraint.axis!r}). Of a variable of"
             f" shape {parameter.weight.shape} the norms over some axes are those of no row or"
-            f" column: use axis={every}."
+            f" column: use axis={axes}."
         ]
     if kind is keras.constraints.UnitNorm:
         return Constraint("with_unit_norms", norms), []

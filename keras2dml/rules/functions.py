@@ -17,10 +17,10 @@ from keras2dml.rules.tracing import traced
 def lambda_(layer: Any, *inputs: Value) -> tuple[Value, ...]:
     """A function of Keras' operations."""
     parameters = inspect.signature(layer.function).parameters
-    asked = [name for name in ("mask", "training") if name in parameters]
-    if asked:
+    unsupported = [name for name in ("mask", "training") if name in parameters]
+    if unsupported:
         message = (
-            f"{named(layer)} has a function that takes {' and '.join(asked)}. It is compiled"
+            f"{named(layer)} has a function that takes {' and '.join(unsupported)}. It is compiled"
             " without: leave the argument out."
         )
         raise Refusal(message)

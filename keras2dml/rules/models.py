@@ -194,16 +194,16 @@ def _is_recorded(node: Any) -> bool:
     masks = [
         getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(node.arguments.args)
     ]
-    entered = keras.tree.flatten(node.arguments.kwargs["mask"])
-    return len(masks) == len(entered) and all(
-        mask is other for mask, other in zip(masks, entered, strict=True)
+    keyword_masks = keras.tree.flatten(node.arguments.kwargs["mask"])
+    return len(masks) == len(keyword_masks) and all(
+        mask is keyword for mask, keyword in zip(masks, keyword_masks, strict=True)
     )
 
 
 def _sources(node: Any) -> list[Any]:
     """The tensors that a call takes, without the mask that Keras entered itself."""
-    entered = keras.tree.flatten(node.arguments.kwargs["mask"]) if _is_recorded(node) else []
-    masks = {id(tensor) for tensor in entered}
+    keyword_masks = keras.tree.flatten(node.arguments.kwargs["mask"]) if _is_recorded(node) else []
+    masks = {id(tensor) for tensor in keyword_masks}
     return [tensor for tensor in node.input_tensors if id(tensor) not in masks]
 
 

@@ -135,8 +135,8 @@ def padded(layer: Any, window: Window, x: Value, fill: float) -> tuple[Window, V
     """`window` and `x` with the padding made part of `x`."""
     top, left, bottom, right = window.pads
     sizes = {"top": top, "left": left, "bottom": bottom, "right": right, "value": fill}
-    both = ((0, 0), (0, 0), (top, bottom), (left, right))
-    around = both if len(x.shape) == 3 else (*both[:2], both[3])
+    sides = ((0, 0), (0, 0), (top, bottom), (left, right))
+    around = sides if len(x.shape) == 3 else (*sides[:2], sides[3])
     pads = np.array([side[0] for side in around] + [side[1] for side in around])
     out = call(
         layer,

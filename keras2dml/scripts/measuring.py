@@ -61,8 +61,8 @@ class Measuring:
         self._loss(goal, target, weights, mask)
         for number, metric in enumerate(goal.metrics, 1):
             name = f"{target}_sums_{number}"
-            own = weights if metric.weighted else "", mask if metric.masked else ""
-            self._metric(goal, metric, name, target, _product(*own))
+            factors = weights if metric.weighted else "", mask if metric.masked else ""
+            self._metric(goal, metric, name, target, _product(*factors))
             self._sums.append(name)
 
     def _targets(self, goal: Goal, target: str) -> None:

@@ -181,22 +181,22 @@ def logarithm(layer: CaffeLog, x: Value) -> Value:
 @reads("Eltwise")
 def eltwise(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """The sum, each blob times its coefficient, the product or the maximum."""
-    about = layer.eltwise_param
-    if about.coeff and (about.operation != SUM or len(about.coeff) != len(inputs)):
+    param = layer.eltwise_param
+    if param.coeff and (param.operation != SUM or len(param.coeff) != len(inputs)):
         reason = (
-            f"{named(layer)} has {len(about.coeff)} coeff for {len(inputs)} blobs: give one for"
+            f"{named(layer)} has {len(param.coeff)} coeff for {len(inputs)} blobs: give one for"
             " each summand, or none."
         )
         raise Refusal(reason)
     scaled = [*inputs]
-    for place, coefficient in enumerate(about.coeff):
+    for place, coefficient in enumerate(param.coeff):
         if coefficient != 1:
             name = network.reserve_name(layer, f"_coeff_{place + 1}")
             scaled[place] = CaffePower(scale=coefficient, name=name)(scaled[place])
-    if about.operation == MAX:
+    if param.operation == MAX:
         # Where two are as large the gradient goes to Caffe's second, and Keras' first.
         scaled[:2] = scaled[1::-1]
-    return ELTWISE[about.operation](name=network.reserve_name(layer))(scaled)
+    return ELTWISE[param.operation](name=network.reserve_name(layer))(scaled)
 
 
 @reads("Dropout")
@@ -216,14 +216,14 @@ def relu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 @reads("PReLU")
 def read_prelu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """With a learned slope below zero, for each channel or for all."""
-    about, x = layer.prelu_param, inputs[0]
-    size = 1 if about.channel_shared else x.shape[1]
-    slope = filled(layer, about.filler, (size,)) if about.HasField("filler") else None
+    param, x = layer.prelu_param, inputs[0]
+    size = 1 if param.channel_shared else x.shape[1]
+    slope = filled(layer, param.filler, (size,)) if param.HasField("filler") else None
     keras_layer = network.sharing.keras_layer(
         layer,
         1,
         lambda: CaffePReLU(
-            about.channel_shared,
+            param.channel_shared,
             slope or keras.initializers.Constant(0.25),
             network.regularizers(layer)[0],
             name=network.reserve_name(layer),
@@ -258,8 +258,8 @@ def read_threshold(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 @reads("Power")
 def read_power(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A power of rescaled elements."""
-    about = layer.power_param
-    arguments = (about.power, about.scale, about.shift)
+    param = layer.power_param
+    arguments = (param.power, param.scale, param.shift)
     return CaffePower(*arguments, name=network.reserve_name(layer))(inputs[0])
 
 
@@ -272,16 +272,16 @@ def absolute_value(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 @reads("Exp")
 def exponential(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A power of e, or of another base, whose exponents are rescaled elements."""
-    about = layer.exp_param
-    unit = math.log(about.base) if about.base > 0 else 1.0
+    param = layer.exp_param
+    unit = math.log(param.base) if param.base > 0 else 1.0
     name = network.reserve_name(layer, "_scaled")
-    scaled = CaffePower(scale=about.scale * unit, shift=about.shift * unit, name=name)(inputs[0])
+    scaled = CaffePower(scale=param.scale * unit, shift=param.shift * unit, name=name)(inputs[0])
     return keras.layers.Activation("exponential", name=network.reserve_name(layer))(scaled)
 
 
 @reads("Log")
 def read_logarithm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A logarithm of rescaled elements."""
-    about = layer.log_param
-    arguments = (about.base, about.scale, about.shift)
+    param = layer.log_param
+    arguments = (param.base, param.scale, param.shift)
     return CaffeLog(*arguments, name=network.reserve_name(layer))(inputs[0])

@@ -97,11 +97,11 @@ def _within(size: int, alpha: float, beta: float, k: float) -> tuple[Node, ...]:
 @reads("LRN")
 def read_local_response(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """Across channels, or within each; there Caffe takes 1 for k, whatever it is."""
-    about, x = layer.lrn_param, image_of(layer, inputs[0])
-    if about.local_size % 2 == 0:
-        reason = f"{named(layer)} has local_size: {about.local_size}. Give an odd number."
+    param, x = layer.lrn_param, image_of(layer, inputs[0])
+    if param.local_size % 2 == 0:
+        reason = f"{named(layer)} has local_size: {param.local_size}. Give an odd number."
         raise Refusal(reason)
-    within = bool(about.norm_region)
-    k = 1.0 if within else about.k
-    arguments = (about.local_size, about.alpha, about.beta, k, within)
+    within = bool(param.norm_region)
+    k = 1.0 if within else param.k
+    arguments = (param.local_size, param.alpha, param.beta, k, within)
     return CaffeLRN(*arguments, name=network.reserve_name(layer))(x)

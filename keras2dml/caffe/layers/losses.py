@@ -89,9 +89,9 @@ def _reduction(normalization: int) -> str:
 
 
 def _normalization(layer: Any, default: int) -> int:
-    about = layer.loss_param
-    if about.HasField("normalization"):
-        return int(about.normalization)
-    if about.HasField("normalize"):
-        return VALID if about.normalize else BATCH_SIZE
+    param = layer.loss_param
+    if param.HasField("normalization"):
+        return int(param.normalization)
+    if param.HasField("normalize"):
+        return VALID if param.normalize else BATCH_SIZE
     return default

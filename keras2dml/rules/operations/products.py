@@ -63,19 +63,19 @@ def einsum(layer: Any, *inputs: Any) -> Value:
     values = operands(layer, *inputs)
     terms, arrow, out = layer.subscripts.replace(" ", "").partition("->")
     parts = terms.split(",")
-    more = [
+    surplus = [
         _rank(value) - len(part.replace("...", ""))
         for part, value in zip(parts, values, strict=True)
     ]
     unused = [letter for letter in string.ascii_letters if letter not in layer.subscripts]
-    hidden = "".join(unused[: max(0, *more)])
+    hidden = "".join(unused[: max(0, *surplus)])
     if not arrow:
         letters = "".join(parts).replace(".", "")
         once = sorted(letter for letter in {*letters} if letters.count(letter) == 1)
         out = ("..." if hidden else "") + "".join(once)
     names = [
         tuple(part.replace("...", hidden[len(hidden) - count :]))
-        for part, count in zip(parts, more, strict=True)
+        for part, count in zip(parts, surplus, strict=True)
     ]
     return _product(layer, [*zip(names, values, strict=True)], tuple(out.replace("...", hidden)))
 
