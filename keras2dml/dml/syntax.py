@@ -135,7 +135,7 @@ def comments(lines: Iterable[str]) -> str:
 
 
 def with_called(names: Iterable[str]) -> list[str]:
-    """These functions and those of the library that they call, each once and before its callers."""
+    """These functions and the library functions that they call, each once, before its callers."""
     ordered: dict[str, None] = {}
     for name in names:
         called = set(_CALLED.findall(function(name).text)) & library().keys() - {name}

@@ -1,4 +1,4 @@
-"""What `model.compile` was told: losses, their weights, metrics and the optimizer."""
+"""The arguments of `model.compile`: losses, their weights, metrics and the optimizer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from keras2dml.structure import Structure
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is wanted of each output, in the model's order, and the optimizer. The loss is None of a
-    user's class that trains by its own.
+    """The losses and metrics of each output, in the model's order, and the optimizer. The loss is
+    None for a user's class that trains in its own way.
 
-    A model that is not compiled gets what SystemML gave it: cross-entropy (binary of one output),
+    A model that is not compiled gets SystemML's defaults: cross-entropy (binary for one output),
     accuracy, and SGD with learning rate 0.01, momentum 0.95 and Nesterov's step.
     """
 
@@ -98,7 +98,9 @@ class Configuration:
 
     @property
     def loss_order(self) -> tuple[str, ...]:
-        """The outputs in the order in which Keras lists their losses: of keys that of the dict."""
+        """The outputs in the order in which Keras lists their losses: that of the dict, if there is
+        one.
+        """
         by_key = self.outputs.keyed and isinstance(self.given_loss, Mapping)
         return tuple(self.given_loss) if by_key else self.outputs.names
 
@@ -108,7 +110,7 @@ class Configuration:
         return arguments_of(self.optimizer) if self.recorded is None else self.recorded
 
     def tuned(self, changes: Mapping[str, object]) -> Configuration:
-        """The same with a new optimizer of the same kind that has other arguments."""
+        """The same configuration with a new optimizer of the same kind and other arguments."""
         config, kind = self.arguments, type(self.optimizer)
         try:
             if unknown := changes.keys() - config.keys():
@@ -123,7 +125,7 @@ class Configuration:
             raise InvalidData(message) from error
 
     def compile(self, copy: keras.Model, model: keras.Model) -> None:
-        """Compile a copy of the model so, with an optimizer of its own."""
+        """Compile a copy of the model with this configuration and an optimizer of its own."""
         twins = zip(model.weights, copy.weights, strict=True)
         optimizer = optimizer_like(self.optimizer, self.arguments, twins)
         keras.Model.compile(  # a user's class may take other arguments
@@ -140,9 +142,7 @@ MATCHED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 def _arguments(model: keras.Model) -> dict[str, Any]:
-    """What compile() was given, as the objects that they are: Keras' config of some leaves
-    arguments out.
-    """
+    """The arguments of compile(), as the user's own objects: Keras' config leaves some out."""
     losses, metrics = model._compile_loss, model._compile_metrics
     return {
         "loss": model.loss,
@@ -153,7 +153,7 @@ def _arguments(model: keras.Model) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    """What was given, without the wrappers that Keras puts around it."""
+    """A setting as text, without the wrappers that Keras puts around it."""
     if isinstance(value, Mapping):
         return repr(dict(value))
     return repr(list(value) if isinstance(value, (list, tuple)) else value)
@@ -162,8 +162,8 @@ def _shown(value: Any) -> str:
 def _for_each(
     setting: Any, names: tuple[str, ...], order: tuple[str, ...]
 ) -> tuple[Any, ...] | None:
-    """What was given for each output, by their names or a list in an order; None where it does not
-    fit them.
+    """A setting for each output, from a dict by their names or a list in an order; None where it
+    does not fit them.
     """
     if setting is None:
         return (None,) * len(names)
@@ -186,7 +186,7 @@ def _listed(value: Any) -> tuple[Any, ...]:
 
 
 def _again(metrics: tuple[tuple[Any, ...], ...]) -> list[Any]:
-    """The metrics for another model: objects have states, and are made anew."""
+    """The metrics for another model: new objects, since metrics have state."""
     return [
         [
             metric_like(metric) if isinstance(metric, keras.metrics.Metric) else metric

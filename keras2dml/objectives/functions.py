@@ -1,4 +1,4 @@
-"""Loss and metric functions of a user's, made of Keras' operations, as functions in DML.
+"""A user's loss and metric functions, made of Keras' operations, as functions in DML.
 
 Such a function takes rows of predictions P and of targets Y, one for each vector along the last
 axis of an output, as the library's do.
@@ -32,11 +32,11 @@ NUMBERS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class DmlFunction:
-    """A function of the library, and what it is taken of: `takes` is the output, or what went into
-    the softmax or sigmoid that makes it.
+    """A function of the library, and the value that it takes: `takes` is the output, or the input
+    of the softmax or sigmoid that makes the output.
 
-    A `scalar` function gives one number for a batch; that of a `whole` one is no mean of its
-    parts'. Another one gives a number for each vector, alone if it is `single`, or several.
+    A `scalar` function gives one number for a batch; that of a `whole` one is not the mean over its
+    parts. Any other function gives numbers for each vector: exactly one if it is `single`.
     """
 
     name: str
@@ -58,11 +58,11 @@ def define_function(
     as_loss: bool = False,
     summed: bool = False,
 ) -> DmlFunction:
-    """The DML function of a function of targets and predictions, of which `logits` are what went
-    into the softmax or sigmoid that makes them, if one does.
+    """Add the DML function of a function of targets and predictions to the library. `logits` are
+    the input of the softmax or sigmoid that makes the predictions, if there is one.
 
-    A loss, `summed` or a mean, has its gradient. Raises Refusal with what is not compiled, which
-    `subject` begins.
+    A loss, `summed` or a mean, has its gradient. Raises Refusal for what is not compiled; `subject`
+    begins the message.
     """
     graph = _graph(function, output, None, subject, dtype)
     if logits is None or not _takes_probabilities(graph):
@@ -86,7 +86,7 @@ def define_function(
 def _graph(
     function: Callable[..., Any], output: Value, logits: Value | None, subject: str, dtype: str
 ) -> Graph:
-    """What the function computes, of the inputs P and Y."""
+    """The function as a graph with the inputs P and Y."""
     predictions, targets = (
         Value.of(output.shape).made_by(Call(INPUT, (), name, {"out": output.shape}))
         for name in ("P", "Y")
@@ -121,7 +121,7 @@ def _graph(
 
 
 def _squashed(output: Value, logits: Value) -> Value:
-    """The output again, of its logits."""
+    """The output, computed from its logits."""
     layer, activation = SimpleNamespace(name="step"), squashed_by(output)
     if activation is None or activation.function == "sigmoid":
         return call(layer, "sigmoid", logits)
@@ -238,7 +238,7 @@ def _forward_lines(graph: Graph, forward: Forward) -> list[str]:
 
 
 def _define(name: str, results: tuple[str, ...], body: list[str]) -> str:
-    """The name under which the library has a function with this body."""
+    """Add a function with this body to the library, and return the name that it has there."""
     returned = ", ".join(f"matrix[double] {result}" for result in results)
     for number in count(1):
         unused = syntax.identifier(f"{name}_{number}" if number > 1 else name)

@@ -16,8 +16,8 @@ from keras2dml.rules.models import gives_of, stand_in
 def goals_of(
     model: keras.Model, graph: Graph | None, configuration: Configuration
 ) -> tuple[tuple[Goal, ...], list[str]]:
-    """The goal of each output, or complaints about losses and metrics, which there are of a model
-    that has no graph, too. An output without a loss, which is not trained, says numbers.
+    """The goal of each output, or complaints about losses and metrics; the latter also for a model
+    without a graph. An output without a loss, which is not trained, has plain numbers as targets.
     """
     goals, complaints = [], []
     outputs = getattr(model, "outputs", None) or ()

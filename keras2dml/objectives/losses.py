@@ -108,19 +108,19 @@ class Loss:
 
     @property
     def threshold(self) -> float:
-        """Of two classes in one output: from where on it is the second."""
+        """The number from which on one output means the second of two classes."""
         return 0.5 if self.reads_probabilities else 0.0
 
     @property
     def by_batch(self) -> bool:
-        """Whether the loss of all rows is another one than the mean of its parts."""
+        """Whether the loss over all rows differs from the mean over its parts."""
         return self.whole or self.function in HINGES or self.reduction not in REDUCTIONS[:2]
 
 
 def loss_of(
     configured: object, output: Value, weight: float, layer: str
 ) -> tuple[Loss | None, list[str]]:
-    """The Loss of what `model.compile(loss=...)` was given, or the complaints about it.
+    """The Loss for an argument of `model.compile(loss=...)`, or the complaints about it.
 
     `layer` is the one that makes the output: Keras looks through it if it is an activation.
     """
@@ -269,7 +269,7 @@ def _looks(loss: Any) -> bool:
 
 
 def logits_of_last(output: Value, layer: str) -> Value | None:
-    """What went into the softmax or sigmoid that makes the output, if that is its last layer."""
+    """The input of the softmax or sigmoid that makes the output, if that is its last layer."""
     while source_of(output).training == PENALTY:
         output = source_of(output).inputs[0]
     return logits_of(output) if source_of(output).layer == layer else None

@@ -25,8 +25,8 @@ __all__ = ["KNOWN", "Metric", "metric_of"]
 def metric_of(
     configured: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
 ) -> tuple[Metric | None, list[str]]:
-    """The Metric of what `model.compile(metrics=...)` was given, or the complaints about it; `kind`
-    is that of the loss' targets, if the loss is compiled.
+    """The Metric for an argument of `model.compile(metrics=...)`, or the complaints about it;
+    `kind` is that of the loss' targets, if the loss is compiled.
     """
     try:
         resolved = _resolved(configured, output, kind)
@@ -80,7 +80,7 @@ def _check_targets(metric: Metric, kind: str | None) -> None:
 
 
 def _check_weights(metric: Metric, output: Value, *, weighted: bool) -> None:
-    """Raise Refusal for weights of numbers that only their vectors have."""
+    """Raise Refusal for weights of numbers where only vectors have weights."""
     if weighted and metric.elementwise and output.shape[-1] > 1:
         message = (
             "counts each number of an output, and a weight is for a vector of"
@@ -157,7 +157,7 @@ def _compiled(metric: Any, output: Value, layer: str) -> Metric:
 
 
 def _of_loss(metric: Any, output: Value, layer: str) -> Metric | None:
-    """The mean of a loss; None of what is none that rows have by themselves."""
+    """The mean of a loss; None for a loss that rows do not have each by themselves."""
     function = getattr(metric, "_fn", None)
     if function not in FUNCTIONS:
         return None

@@ -72,7 +72,7 @@ class Optimizer:
 
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
-    """The Optimizer that does what Keras' does, or the complaints about it."""
+    """The Optimizer for one of Keras', or the complaints about it."""
     kind = backend.kind_of(optimizer)
     if kind not in STEPS:
         names = (kind.__name__ for kind in STEPS)
@@ -126,7 +126,7 @@ def _decay(optimizer: Any, weight_decay: float | None, variable: Any) -> float:
 
 
 def _factor(optimizer: Any, variable: Any) -> float:
-    """By which the learning rate is multiplied for a variable."""
+    """The factor of the learning rate for a variable."""
     if isinstance(optimizer, keras.optimizers.Muon) and optimizer._should_use_adamw(variable):
         return float(optimizer.adam_lr_ratio)
     return float(getattr(optimizer, "factor", lambda _: 1.0)(variable))

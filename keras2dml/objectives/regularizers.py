@@ -34,7 +34,7 @@ class Constraint:
 
 
 def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]:
-    """The regularizer of a parameter that is trained, or the complaint about it."""
+    """The regularizer of a trained parameter, or the complaint about it."""
     regularizer = parameter.weight.variable.regularizer
     if regularizer is None or not parameter.trainable:
         return None, []
@@ -51,7 +51,7 @@ def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]
 
 
 def constraint_of(parameter: Parameter) -> tuple[Constraint | None, list[str]]:
-    """The constraint of a parameter that is trained, or the complaint about it."""
+    """The constraint of a trained parameter, or the complaint about it."""
     constraint = parameter.weight.variable.constraint
     if constraint is None or not parameter.trainable:
         return None, []
@@ -105,7 +105,7 @@ def enter_penalties(
     regularizers: dict[str, Regularizer],
     constraints: dict[str, Constraint],
 ) -> list[str]:
-    """Enter a parameter's regularizer and constraint; complaints about them."""
+    """Enter a parameter's regularizer and constraint by its name; return complaints about them."""
     regularizer, about_regularizer = regularizer_of(parameter)
     constraint, about_constraint = constraint_of(parameter)
     if regularizer:

@@ -50,7 +50,7 @@ class Backward:
         return self._sum(variable) or _zeros(variable)
 
     def add_share(self, variable: str, share: str) -> None:
-        """Enter that the loss has `variable` in it, with this share."""
+        """Add `share` to the gradient of `variable`, which the loss has in it times `share`."""
         self._summands[variable].append(share)
 
     def run(self) -> None:
@@ -98,7 +98,7 @@ class Backward:
     def _weights(
         self, function: str, call: Call, gradients: dict[str, str], trained: dict[str, str]
     ) -> None:
-        """The gradients of a call's weights, and what is taken of those in slices."""
+        """Append the gradients of a call's weights, and the moments of those in slices."""
         slices = self.slices
         sliced = [*slices.weights.intersection(trained.values())] if slices else []
         if slices and sliced:
@@ -152,7 +152,7 @@ def needed(graph: Graph, inputs: Iterable[Value]) -> set[Call]:
 
 
 def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
-    """Why Keras trains nothing of a model with weights, where that is so."""
+    """The reason why Keras trains no weight of a model, where that is so."""
     calls = needed(graph, ())
     behind = any(source_of(value) in calls for value in losses)
     costs = any(

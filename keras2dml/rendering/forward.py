@@ -1,4 +1,4 @@
-"""What the scoring and the training script share: the statements of the forward pass."""
+"""The forward pass as statements, which the scoring and the training script share."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class Forward:
 
 
 def described(graph: Graph) -> list[str]:
-    """The comment that tells what goes in and what comes out."""
+    """The comment that describes the inputs, weights and constants of a script."""
     lines = []
     for value in graph.inputs:
         stored = value.stored

@@ -151,7 +151,7 @@ def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[R
 
 
 def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
-    """What a layer makes of its inputs; Refusal with every complaint about it."""
+    """The outputs of a layer for these inputs. Raises Refusal with every complaint about it."""
     lowering = LOWERINGS.get(kind_of(layer))
     if lowering is None:
         raise Refusal(unknown(layer))
@@ -193,7 +193,7 @@ def _is_masked(value: Any) -> bool:
 
 
 def _regards_masks(layer: Any) -> bool:
-    """Whether a layer computes something else of what has a mask, or makes another one of it."""
+    """Whether the result or the mask of a layer depends on the mask of its input."""
     if not isinstance(layer, keras.Layer):
         return False
     default = type(layer).compute_mask is keras.Layer.compute_mask
@@ -234,9 +234,10 @@ def call(
     arguments: tuple[str, ...] = INPUTS,
     constant: bool = False,
 ) -> Value:
-    """What a call of a DML function makes: a value like `to`, or like the first input.
+    """The value that a call of a DML function returns, laid out like `to`, or like the first input.
 
-    Where the function makes `others` besides, by name, `result` takes them from the value.
+    Where the function has further results, `others` describes them by name, and `result` takes them
+    from the value.
     """
     nodes = (onnx,) if isinstance(onnx, Node) else onnx
     out = to or inputs[0]

@@ -15,7 +15,7 @@ from keras2dml.rules.tracing import traced
 
 @lowers(keras.layers.Lambda, honours="function output_shape arguments")
 def lambda_(layer: Any, *inputs: Value) -> tuple[Value, ...]:
-    """A function of Keras' operations."""
+    """A Lambda layer, whose function consists of Keras' operations."""
     parameters = inspect.signature(layer.function).parameters
     unsupported = [name for name in ("mask", "training") if name in parameters]
     if unsupported:

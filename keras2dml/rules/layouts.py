@@ -114,7 +114,7 @@ def vectors(layer: Any, x: Value, axis: int | Shape = -1) -> Value:
 
 
 def of_vectors(layer: Any, rows: Value, x: Value, axis: int | Shape = -1) -> Value:
-    """The rows that `vectors(layer, x, axis)` made, or others of them, back where they were."""
+    """The inverse of `vectors(layer, x, axis)`: its rows, or others of another size, as a value."""
     axes = last(x, axis)
     sizes = tuple(x.shape[place] for place in axes)
     value = unfolded(layer, rows, sizes[: len(axes) - _count(axis)])
@@ -124,7 +124,7 @@ def of_vectors(layer: Any, rows: Value, x: Value, axis: int | Shape = -1) -> Val
 
 
 def last(x: Value, axis: int | Shape) -> Shape:
-    """The axes of `x` with this one, or these, at the end."""
+    """The axes of `x` with this axis, or these, moved to the end."""
     rank = len(x.shape)
     trailing = tuple(place % rank for place in ((axis,) if isinstance(axis, int) else axis))
     return (*(place for place in range(rank) if place not in trailing), *trailing)

@@ -98,7 +98,7 @@ class _Line:
         return _Line(self.size, self.target, pad=max(whole - self.size, 0) // 2)
 
     def factors(self, interpolation: str, antialias: bool = False) -> np.ndarray:
-        """What each pixel of the line gives to each of the `target` pixels, (size, target)."""
+        """How much each pixel of the line adds to each of the `target` pixels, (size, target)."""
         part = self.part or self.size + 2 * self.pad
         contributions = _contributions(interpolation, part, self.target, antialias=antialias)
         if not self.part:
@@ -108,7 +108,7 @@ class _Line:
         return factors
 
     def totals(self, interpolation: str, antialias: bool = False) -> np.ndarray:
-        """What each of the `target` pixels gets from all pixels, with those around."""
+        """The sum of the contributions to each of the `target` pixels, padding included."""
         whole = self.size + 2 * self.pad
         totals: np.ndarray = _contributions(
             interpolation, whole, self.target, antialias=antialias
@@ -117,7 +117,7 @@ class _Line:
 
 
 def _contributions(interpolation: str, size: int, target: int, *, antialias: bool) -> np.ndarray:
-    """What each of `size` pixels of a line gives to each of `target` others, (size, target)."""
+    """How much each of `size` pixels of a line adds to each of `target` pixels, (size, target)."""
     lines = np.eye(size, dtype=np.float32).reshape(size, size, 1, 1)
     resized = keras.ops.image.resize(
         lines,

@@ -16,7 +16,7 @@ from keras2dml.rules.windows import image
 
 @lowers(keras.layers.Identity)
 def identity(layer: keras.layers.Identity, *inputs: Value) -> tuple[Value, ...]:
-    """What went in."""
+    """The input."""
     return inputs
 
 
@@ -98,7 +98,7 @@ def _spatial(layer: Any) -> tuple[int, ...]:
 
 
 def _sides(layer: Any, amounts: Any) -> list[tuple[int, int]]:
-    """What is added or taken before and after each axis of an example."""
+    """The sizes added or cut off before and after each axis of an example."""
     pairs = [amounts] if isinstance(amounts[0], int) else list(amounts)
     around = [(0, 0)] * (len(pairs) + 1)
     for axis, pair in zip(_spatial(layer), pairs, strict=True):

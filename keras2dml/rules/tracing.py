@@ -1,4 +1,4 @@
-"""Functions of a user's, made of Keras' operations: run on symbolic tensors, and read as models."""
+"""A user's functions of Keras operations: run on symbolic tensors, and read as models."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NAMES = "object_name_uids"
 def traced(
     function: Callable[..., Any], *values: Value, subject: str, name: str, dtype: str
 ) -> tuple[Value, ...]:
-    """What a function makes of values.
+    """The results of a function of Keras operations for these values.
 
-    `subject` begins complaints about the function, `name` is what its operations are called, and
-    `dtype` the type of the tensors that it takes. Raises Refusal for a function that does something
-    else than Keras' operations, or not the same each time.
+    `subject` begins complaints about the function, `name` is the name of its operations, and
+    `dtype` the type of the tensors that it takes. Raises Refusal for a function that does anything
+    but Keras' operations, or does not do the same each time.
     """
     results, again = (_read(function, values, subject, name, dtype) for _ in range(2))
     if _numbers(results) != _numbers(again):
@@ -84,7 +84,7 @@ def _numbers(values: tuple[Value, ...]) -> list[object]:
 
 @contextmanager
 def _names_anew() -> Iterator[None]:
-    """Names of layers and operations begin anew, and those of the session stay as they are."""
+    """Number the names of layers and operations from the start, and restore the session's after."""
     names = global_state.get_global_attribute(NAMES)
     global_state.set_global_attribute(NAMES, defaultdict(int))
     try:

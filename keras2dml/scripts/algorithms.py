@@ -34,8 +34,8 @@ UPDATES = ("BSP", "ASP")
 
 @dataclass(frozen=True)
 class Server:
-    """Where the workers run, `mode`, and when the model changes, `utype`: once they all have a
-    gradient (BSP), or for each one's (ASP).
+    """Where the workers run, `mode`, and when the model is updated, `utype`: when all of them have
+    a gradient (BSP), or for each gradient (ASP).
     """
 
     mode: str = "LOCAL"
@@ -66,7 +66,7 @@ class Algorithm:
         return math.ceil(batch_size / self.parallel) if self.train == "allreduce" else batch_size
 
     def steps(self, batch_size: int, examples: int) -> int:
-        """The steps of an epoch."""
+        """The number of steps in an epoch."""
         if self.server and self.server.utype == "ASP":
             return sum(self._batches(batch_size, examples))
         return math.ceil(examples / self.rows(batch_size, examples))
@@ -105,7 +105,7 @@ class Algorithm:
         return [math.ceil(rows / batch_size) for rows in shares]
 
     def checked(self) -> Algorithm:
-        """The same algorithm; InvalidData for a setting that there is not."""
+        """The same algorithm. Raises InvalidData for a setting that does not exist."""
         choices = (
             ("train_algo", self.train, TRAIN),
             ("test_algo", self.test, TEST),
@@ -125,7 +125,7 @@ class Algorithm:
         return self
 
     def fits(self, compilation: Compilation, batch_size: int, examples: int) -> None:
-        """InvalidData for a model or rows whose training is another one in parts."""
+        """Raise InvalidData for a model or rows that would be trained differently in parts."""
         if self.loop is None and self.server is None:
             return
         objective, optimizer = compilation.objective(), compilation.optimizer

@@ -1,4 +1,4 @@
-"""Losses and metrics of a batch as DML statements, with the gradients that begin the backward."""
+"""Losses and metrics of a batch as DML statements, with the first gradients to pass back."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Measuring:
         return [f"{place} = {place} + penalty * group"] if self.objective.regularizers else []
 
     def _activities(self, *, split: bool) -> None:
-        """What the outputs of layers cost."""
+        """Add the penalties of the outputs of layers to the loss."""
         share = "rows / group" if split else "1"
         for call in self.forward.graph.calls:
             if self.forward.function(call) == PENALTY:
@@ -172,7 +172,7 @@ class Measuring:
                     self.backward.add_share(penalty, share)
 
     def _weights_penalties(self) -> bool:
-        """What weights cost, with their gradients."""
+        """Write the penalties of weights, with their gradients; whether there are any."""
         regularizers = self.objective.regularizers
         for name, regularizer in regularizers.items():
             constants = {

@@ -73,7 +73,7 @@ def inputs(graph: Graph) -> tuple[str, ...]:
 
 
 def outputs(graph: Graph) -> tuple[str, ...]:
-    """What a script calls the outputs: `output`, or `output_1` and so on."""
+    """The names of the outputs in a script: `output`, or `output_1` and so on."""
     several = len(graph.outputs) > 1
     return tuple(f"output_{n}" if several else "output" for n, _ in enumerate(graph.outputs, 1))
 

@@ -167,7 +167,7 @@ def evaluation(objective: Objective) -> Script:
 
 
 def _assigned(forward: Forward) -> list[str]:
-    """The parameters that the forward pass of training itself changes."""
+    """The parameters that the forward pass itself changes in training."""
     names = {parameter.name for parameter in forward.graph.parameters}
     results = [
         name

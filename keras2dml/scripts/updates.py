@@ -46,7 +46,7 @@ class Updates:
         }
 
     def state(self) -> Iterator[str]:
-        """The matrices that the optimizer keeps."""
+        """The names of the matrices that the optimizer keeps."""
         for weight in self.weights:
             yield from (f"{weight}_{state}" for state in self._state[weight])
 

@@ -43,7 +43,7 @@ its other operand is."""
 
 
 def complaints(operation: Any, node: Any) -> Iterator[str]:
-    """What is wrong with the types of an operation's results, of which `node` tells."""
+    """Complaints about the types of an operation's results, which `node` has."""
     input_kinds = {str(tensor.dtype) for tensor in node.input_tensors}
     kinds = {str(tensor.dtype) for tensor in node.output_tensors}
     exact = keras.config.floatx() == "float64" and not are_whole_batches()
@@ -91,7 +91,7 @@ def _makes_single(operation: Any, input_kinds: set[str], kinds: set[str]) -> boo
 
 
 def _of_singles(operation: Any, node: Any) -> Iterator[str]:
-    """What is wrong with Python's numbers that float32 does not have."""
+    """Complaints about numbers of Python that float32 cannot represent."""
     arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
     for number in arguments:
         if type(number) is float and float(np.float32(number)) != number:
@@ -145,7 +145,7 @@ def _is_of_bits(operation: Any, node: Any) -> bool:
 
 
 def _of_whole_numbers(operation: Any, node: Any) -> Iterator[str]:
-    """What is wrong where whole numbers, or bits, are made of such."""
+    """Complaints where an operation makes whole numbers, or bits, of whole numbers."""
     kinds = {str(tensor.dtype) for tensor in node.output_tensors}
     remedy = f"cast what goes in to {keras.config.floatx()!r}"
     several = [tensor for tensor in node.input_tensors if not _are_bits(tensor)]
