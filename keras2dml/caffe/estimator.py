@@ -82,13 +82,13 @@ class Caffe2DML(Keras2DML):
         self,
         X: object,
         y: object,
-        known: Classes | None,
+        classes: Classes | None,
         sample_weight: object = None,
         class_weight: Mapping[Any, float] | None = None,
     ) -> Data:
         """X and y, checked, with the labels of each loss."""
         labels = self._labels(X, y)
-        return super()._examples(X, labels, known, sample_weight, class_weight)
+        return super()._examples(X, labels, classes, sample_weight, class_weight)
 
     def _labels(self, X: object, y: object) -> object:
         """y for each output."""
