@@ -21,7 +21,7 @@ from keras2dml.objectives.goals import goals_of
 from keras2dml.objectives.objective import Goal, Objective
 from keras2dml.objectives.optimizer_state import Kept, begun, kept
 from keras2dml.objectives.optimizers import Optimizer, optimizer_of
-from keras2dml.objectives.regularizers import Constraint, Regularizer, entered
+from keras2dml.objectives.regularizers import Constraint, Regularizer, enter_penalties
 from keras2dml.reader import read
 from keras2dml.rendering.backward import unlearned
 from keras2dml.rendering.forward import Script
@@ -73,7 +73,7 @@ class Compilation:
             goals, about = goals_of(model, graph, configuration)
             complaints += about
         for parameter in graph.parameters if graph else ():
-            complaints += entered(parameter, regularizers, constraints)
+            complaints += enter_penalties(parameter, regularizers, constraints)
         optimizer, about_optimizer = optimizer_of(configuration.optimizer)
         complaints += about_optimizer
         if complaints or graph is None or optimizer is None:

@@ -45,23 +45,23 @@ class Caffe2DML(Keras2DML):
 
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
-        described, network = read(Path(solver), tuple(input_shape))
+        description, network = read(Path(solver), tuple(input_shape))
         self._network = network
         model = network.model()
-        model.compile(described.optimizer(network.factors), **objective(network))
-        load_weights(network, described, caffemodel)
+        model.compile(description.optimizer(network.factors), **objective(network))
+        load_weights(network, description, caffemodel)
         warn_of_transforms(network)
-        about, steps = described.message, max(described.message.iter_size, 1)
+        message, steps = description.message, max(description.message.iter_size, 1)
         super().__init__(
             spark,
             model,
             weights=weights,
             batch_size=batch_size or network.source.batch_size or 64,
-            max_iter=max(about.max_iter, 1) * steps,
-            test_iter=described.test_iter,
-            test_interval=about.test_interval * steps,
-            display=about.display * steps,
-            seed=about.random_seed if about.random_seed >= 0 else seed,
+            max_iter=max(message.max_iter, 1) * steps,
+            test_iter=description.test_iter,
+            test_interval=message.test_interval * steps,
+            display=message.display * steps,
+            seed=message.random_seed if message.random_seed >= 0 else seed,
         )
         self.solver, self.input_shape, self.caffemodel = solver, input_shape, caffemodel
 
@@ -82,13 +82,13 @@ class Caffe2DML(Keras2DML):
         self,
         X: object,
         y: object,
-        known: Classes | None,
+        classes: Classes | None,
         sample_weight: object = None,
         class_weight: Mapping[Any, float] | None = None,
     ) -> Data:
         """X and y, checked, with the labels of each loss."""
         labels = self._labels(X, y)
-        return super()._examples(X, labels, known, sample_weight, class_weight)
+        return super()._examples(X, labels, classes, sample_weight, class_weight)
 
     def _labels(self, X: object, y: object) -> object:
         """y for each output."""

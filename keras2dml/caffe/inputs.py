@@ -51,12 +51,12 @@ def source_of(layers: Sequence[Any], shape: Shape, labels: Mapping[str, int]) ->
     makers = {top: layer for layer in data for top in layer.top}
     names = {layer.name: layer.top[0] for layer in data if layer.top and layer.name not in makers}
     names |= {top: top for top in makers}
-    taken = _taken(layers, names, labels)
-    example = next(iter(taken or names.values()), None)
+    tops = _example_tops(layers, names, labels)
+    example = next(iter(tops or names.values()), None)
     complaints = []
-    if len(taken) > 1:
+    if len(tops) > 1:
         complaints.append(
-            f"The network takes {', '.join(taken)} from its data layers. Compiled are networks with"
+            f"The network takes {', '.join(tops)} from its data layers. Compiled are networks with"
             " one input beside their labels: make it one, and Slice it."
         )
     if example is None:
@@ -72,7 +72,7 @@ def source_of(layers: Sequence[Any], shape: Shape, labels: Mapping[str, int]) ->
     whole = tuple(size for size in sizes if size is not None)
     tensor = keras.Input(whole if len(whole) == len(sizes) > 0 else shape, name="data")
     label, other = Absent("a label", is_label=True), Absent("")
-    kinds = {top: other if top in taken else label for top in makers} | {example: tensor}
+    kinds = {top: other if top in tops else label for top in makers} | {example: tensor}
     blobs = {name: kinds[top] for name, top in names.items()}
     return Source(
         tensor,
@@ -85,9 +85,11 @@ def source_of(layers: Sequence[Any], shape: Shape, labels: Mapping[str, int]) ->
     )
 
 
-def _taken(layers: Iterable[Any], names: Mapping[str, str], labels: Mapping[str, int]) -> list[str]:
+def _example_tops(
+    layers: Iterable[Any], names: Mapping[str, str], labels: Mapping[str, int]
+) -> list[str]:
     """The tops of data layers that are taken as examples."""
-    taken: dict[str, None] = {}
+    tops: dict[str, None] = {}
     rewritten: set[str] = set()
     for layer in layers:
         if layer.type in DATA:
@@ -95,9 +97,9 @@ def _taken(layers: Iterable[Any], names: Mapping[str, str], labels: Mapping[str,
         count = len(layer.bottom) - labels.get(layer.type, 0)
         for name in layer.bottom[: 0 if layer.type in WATCHERS else count]:
             if name in names and name not in rewritten:
-                taken.setdefault(names[name])
+                tops.setdefault(names[name])
         rewritten.update(layer.top)
-    return [*taken]
+    return [*tops]
 
 
 def _sizes(layer: Any, place: int) -> SIZES:
@@ -122,7 +124,7 @@ def _agree(sizes: SIZES, shape: Shape) -> bool:
     """Whether a shape has these sizes; axes of size 1 at the end may be left out."""
     rank = max(len(sizes), len(shape))
     padded = [(*part, *[1] * (rank - len(part))) for part in (sizes, shape)]
-    return all(size in (None, given) for size, given in zip(*padded, strict=True))
+    return all(size in (None, actual) for size, actual in zip(*padded, strict=True))
 
 
 def _batch_size(layer: Any) -> int:

@@ -89,7 +89,7 @@ class Network:
         outputs = self.outputs if len(self.outputs) > 1 else self.outputs[0]
         return keras.Model(self.source.tensor, outputs, name=name)
 
-    def called(self, layer: Any, suffix: str = "") -> str:
+    def reserve_name(self, layer: Any, suffix: str = "") -> str:
         """A name for a Keras layer that no other has: Caffe's, with `_` for what Keras' names
         cannot have.
         """
@@ -102,8 +102,8 @@ class Network:
         self._names.add(name)
         return name
 
-    def learns(self, layer: Any, variables: list[Blob]) -> None:
-        """Note the variables that are the blobs of a layer, with their learning rates."""
+    def add_blobs(self, layer: Any, variables: list[Blob]) -> None:
+        """Add the variables that are the blobs of a layer, with their learning rates."""
         if layer.name in self.learned:
             reason = f"{named(layer)} has the name of another layer with weights: rename it."
             raise Refusal(reason)

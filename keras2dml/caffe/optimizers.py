@@ -38,7 +38,9 @@ class Policy(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
     def __call__(self, step: Any) -> Any:
         """The rate of the step after so many."""
         done = ops.floor(ops.cast(step, "float64") / self.each)
-        gamma, base = (ops.convert_to_tensor(one, "float64") for one in (self.gamma, self.base))
+        gamma, base = (
+            ops.convert_to_tensor(number, "float64") for number in (self.gamma, self.base)
+        )
         steps = [ops.cast(done >= value, "float64") for value in self.steps]
         rates: dict[str, Callable[[], Any]] = {
             "fixed": lambda: base,
@@ -73,8 +75,8 @@ class _Multiplied(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def rate(self, variable: Any, learning_rate: Any) -> Any:
         """The learning rate of a variable, which in training may be TensorFlow's own."""
-        known = self._trainable_variables[self._get_variable_index(variable)]
-        return ops.cast(learning_rate, variable.dtype) * self.factor(known)
+        trainable = self._trainable_variables[self._get_variable_index(variable)]
+        return ops.cast(learning_rate, variable.dtype) * self.factor(trainable)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
@@ -103,9 +105,9 @@ class AdaGrad(_Multiplied, keras.optimizers.Adagrad):  # type: ignore[misc]
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step."""
         rate = self.rate(variable, learning_rate)
-        kept = self._accumulators[self._get_variable_index(variable)]
-        kept.assign(kept + ops.square(gradient))
-        variable.assign(variable - rate * gradient / (ops.sqrt(kept) + self.epsilon))
+        accumulator = self._accumulators[self._get_variable_index(variable)]
+        accumulator.assign(accumulator + ops.square(gradient))
+        variable.assign(variable - rate * gradient / (ops.sqrt(accumulator) + self.epsilon))
 
 
 @registered
@@ -115,9 +117,9 @@ class RMSProp(_Multiplied, keras.optimizers.RMSprop):  # type: ignore[misc]
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step."""
         rate = self.rate(variable, learning_rate)
-        kept = self._velocities[self._get_variable_index(variable)]
-        kept.assign(self.rho * kept + (1 - self.rho) * ops.square(gradient))
-        variable.assign(variable - rate * gradient / (ops.sqrt(kept) + self.epsilon))
+        average = self._velocities[self._get_variable_index(variable)]
+        average.assign(self.rho * average + (1 - self.rho) * ops.square(gradient))
+        variable.assign(variable - rate * gradient / (ops.sqrt(average) + self.epsilon))
 
 
 def _adagrad(optimizer: AdaGrad) -> Step:
@@ -129,6 +131,6 @@ def _rmsprop(optimizer: RMSProp) -> Step:
     return Step("caffe_rmsprop", {"velocities": 0.0}, constants)
 
 
-for own in (SGD, Adam, AdaDelta):
-    STEPS[own] = STEPS[own.__bases__[1]]
+for kind in (SGD, Adam, AdaDelta):
+    STEPS[kind] = STEPS[kind.__bases__[1]]
 STEPS[AdaGrad], STEPS[RMSProp] = _adagrad, _rmsprop

@@ -43,18 +43,18 @@ class Networks:
         return counts
 
 
-def state(phase: int, *more: Any) -> Any:
+def state(phase: int, *parts: Any) -> Any:
     """The state of a network of that phase: a file's own, then the solver's."""
     merged = schema.message("State")()
-    for part in more:
+    for part in parts:
         merged.MergeFrom(part)
     merged.phase = phase
     return merged
 
 
-def layers_in(net: Any, when: Any) -> list[Any]:
+def layers_in(net: Any, state: Any) -> list[Any]:
     """The layers that a network has in a state."""
-    return [layer for layer in net.layer if _is_in(layer, when)]
+    return [layer for layer in net.layer if _is_in(layer, state)]
 
 
 def named(layer: Any) -> str:
@@ -126,18 +126,18 @@ def _settings(layer: Any) -> bytes:
     return bytes(bare.SerializeToString(deterministic=True))
 
 
-def _is_in(layer: Any, when: Any) -> bool:
+def _is_in(layer: Any, state: Any) -> bool:
     if layer.include:
-        return any(_meets(rule, when) for rule in layer.include)
-    return not any(_meets(rule, when) for rule in layer.exclude)
+        return any(_meets(rule, state) for rule in layer.include)
+    return not any(_meets(rule, state) for rule in layer.exclude)
 
 
-def _meets(rule: Any, when: Any) -> bool:
+def _meets(rule: Any, state: Any) -> bool:
     """Whether a state meets all of a rule."""
     return (
-        (not rule.HasField("phase") or rule.phase == when.phase)
-        and (not rule.HasField("min_level") or rule.min_level <= when.level)
-        and (not rule.HasField("max_level") or rule.max_level >= when.level)
-        and set(rule.stage) <= set(when.stage)
-        and not set(rule.not_stage) & set(when.stage)
+        (not rule.HasField("phase") or rule.phase == state.phase)
+        and (not rule.HasField("min_level") or rule.min_level <= state.level)
+        and (not rule.HasField("max_level") or rule.max_level >= state.level)
+        and set(rule.stage) <= set(state.stage)
+        and not set(rule.not_stage) & set(state.stage)
     )

@@ -29,7 +29,7 @@ MEASURE = Absent("a measure, one number for a batch")
 
 def read(networks: Networks, shape: Shape, decay: Decay) -> Network:
     """The network of the TRAIN phase, for examples of that shape, with all complaints."""
-    layers, labels = networks.train, {kind: known.labels for kind, known in READERS.items()}
+    layers, labels = networks.train, {kind: reader.labels for kind, reader in READERS.items()}
     source = inputs.source_of(layers, shape, labels)
     complaints = [*networks.complaints, *source.complaints]
     network = Network(networks.name, decay, source, complaints, dict(source.blobs))
@@ -139,7 +139,7 @@ def _outputs(network: Network, layers: Iterable[Any], consumed: set[int]) -> lis
         network.complaints.append("The network has no layers: give it some.")
     for place, (maker, blob) in enumerate(ends):
         outputs.append(blob)
-        if any(blob is one for one in network.probabilities):
+        if any(blob is probability for probability in network.probabilities):
             outputs[place] = classes_last(network, maker, blob)
             network.classes.append(outputs[place])
     return outputs

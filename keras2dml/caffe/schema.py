@@ -62,11 +62,11 @@ def weights(path: Path) -> Any:
         raise InvalidData(reason) from error
 
 
-def refused(about: Any, prefix: str = "") -> Iterator[str]:
+def refused(parent: Any, prefix: str = "") -> Iterator[str]:
     """The names of fields, with their messages', that are set to what is not compiled."""
-    for field, value in about.ListFields():
+    for field, value in parent.ListFields():
         name = f"{prefix}{field.name}"
-        if (about.DESCRIPTOR.name, field.name) in _refused() and value != field.default_value:
+        if (parent.DESCRIPTOR.name, field.name) in _refused() and value != field.default_value:
             yield name
         elif field.type == field.TYPE_MESSAGE:
             for part in value if field.is_repeated else [value]:

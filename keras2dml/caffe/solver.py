@@ -47,8 +47,8 @@ class Solver:
 
     def networks(self) -> Networks:
         """The networks. Raises InvalidData where there is none."""
-        about = self.message
-        sources = [name for name in NETS if about.HasField(name)]
+        message = self.message
+        sources = [name for name in NETS if message.HasField(name)]
         if len(sources) != 1:
             reason = (
                 f"{self.path} has {' and '.join(sources) or 'no net'}: give it one network, as net:"
@@ -56,11 +56,13 @@ class Solver:
             )
             raise InvalidData(reason)
         name, net, complaints = self._net(sources[0])
-        state = phases.state(phases.TRAIN, net.state, about.train_state)
-        tested = [phases.state(phases.TEST, net.state, when) for when in about.test_state]
+        state = phases.state(phases.TRAIN, net.state, message.train_state)
+        tested = [
+            phases.state(phases.TEST, net.state, test_state) for test_state in message.test_state
+        ]
         tests = [
-            phases.layers_in(net, when)
-            for when in tested or [phases.state(phases.TEST, net.state)]
+            phases.layers_in(net, test_state)
+            for test_state in tested or [phases.state(phases.TEST, net.state)]
             if sources[0] in ("net", "net_param")
         ]
         for test in self._test_nets():
@@ -109,24 +111,27 @@ class Solver:
 
     def refusals(self) -> list[str]:
         """What cannot be done as Caffe does it."""
-        about, complaints = self.message, [*self.complaints]
-        if about.HasField("solver_type") and about.HasField("type"):
+        message, complaints = self.message, [*self.complaints]
+        if message.HasField("solver_type") and message.HasField("type"):
             complaints.append("The solver has a type and the old solver_type: leave one out.")
         if self.type not in KINDS:
             complaints.append(f"The solver's type is {self.type!r}: use one of {', '.join(KINDS)}.")
-        if about.lr_policy not in optimizers.POLICIES:
-            known = ", ".join(optimizers.POLICIES)
-            complaints.append(f"The solver's lr_policy is {about.lr_policy!r}: use one of {known}.")
-        if about.regularization_type not in ("L1", "L2"):
+        if message.lr_policy not in optimizers.POLICIES:
+            policies = ", ".join(optimizers.POLICIES)
             complaints.append(
-                f"The solver's regularization_type is {about.regularization_type!r}: use L1 or L2."
+                f"The solver's lr_policy is {message.lr_policy!r}: use one of {policies}."
             )
-        if about.clip_gradients > 0 and about.weight_decay:
+        if message.regularization_type not in ("L1", "L2"):
+            complaints.append(
+                f"The solver's regularization_type is {message.regularization_type!r}: use L1"
+                " or L2."
+            )
+        if message.clip_gradients > 0 and message.weight_decay:
             complaints.append(
                 "The solver has clip_gradients and weight_decay. Caffe clips before it decays,"
                 " Keras after: leave one of them out."
             )
-        if about.momentum and self.type in ("AdaGrad", "RMSProp"):
+        if message.momentum and self.type in ("AdaGrad", "RMSProp"):
             complaints.append(
                 f"The solver has momentum, which {self.type} does not use: leave it out."
             )
@@ -148,35 +153,35 @@ class Solver:
 
     def optimizer(self, factors: Mapping[str, float]) -> Any:
         """The optimizer, with the lr_mult of variables by path."""
-        about = self.message
+        message = self.message
         kind: Any = KINDS[self.type]
         rate = optimizers.Policy(
-            about.lr_policy,
-            about.base_lr,
-            about.gamma,
-            about.power,
-            max(about.stepsize, 1),
-            tuple(about.stepvalue),
-            max(about.max_iter, 1),
-            max(about.iter_size, 1),
+            message.lr_policy,
+            message.base_lr,
+            message.gamma,
+            message.power,
+            max(message.stepsize, 1),
+            tuple(message.stepvalue),
+            max(message.max_iter, 1),
+            max(message.iter_size, 1),
         )
         # Caffe clips the sum of the gradients of an iteration's batches, Keras their mean.
-        limit = about.clip_gradients / max(about.iter_size, 1)
+        limit = message.clip_gradients / max(message.iter_size, 1)
         arguments: dict[str, Any] = {
-            optimizers.SGD: {"momentum": about.momentum, "nesterov": self.type == "Nesterov"},
+            optimizers.SGD: {"momentum": message.momentum, "nesterov": self.type == "Nesterov"},
             optimizers.Adam: {
-                "beta_1": about.momentum,
-                "beta_2": about.momentum2,
-                "epsilon": about.delta,
+                "beta_1": message.momentum,
+                "beta_2": message.momentum2,
+                "epsilon": message.delta,
             },
-            optimizers.AdaGrad: {"initial_accumulator_value": 0.0, "epsilon": about.delta},
-            optimizers.RMSProp: {"rho": about.rms_decay, "epsilon": about.delta},
-            optimizers.AdaDelta: {"rho": about.momentum, "epsilon": about.delta},
+            optimizers.AdaGrad: {"initial_accumulator_value": 0.0, "epsilon": message.delta},
+            optimizers.RMSProp: {"rho": message.rms_decay, "epsilon": message.delta},
+            optimizers.AdaDelta: {"rho": message.momentum, "epsilon": message.delta},
         }[kind]
         return kind(
             factors,
             learning_rate=rate,
             global_clipnorm=limit if limit > 0 else None,
-            gradient_accumulation_steps=about.iter_size if about.iter_size > 1 else None,
+            gradient_accumulation_steps=message.iter_size if message.iter_size > 1 else None,
             **arguments,
         )

@@ -51,13 +51,16 @@ class Sharing:
         names = [spec.name for spec in layer.param[:blobs]]
         owners = [self.owners.get(name) for name in names]
         keras_layer = build()
-        owner = next((one for one in owners if one is not None), None)
+        owner = next((candidate for candidate in owners if candidate is not None), None)
         if owner is None:
             for place, name in enumerate(names):
                 if name:
                     self.owners[name] = Owner(keras_layer, layer, place)
             return keras_layer
-        places = [one.place if one and one.layer is owner.layer else None for one in owners]
+        places = [
+            candidate.place if candidate and candidate.layer is owner.layer else None
+            for candidate in owners
+        ]
         if places != list(range(blobs)):
             reason = (
                 f"{named(layer)} shares some of its blobs with {named(owner.layer)}. Compiled are"

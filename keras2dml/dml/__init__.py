@@ -1,1 +1,1 @@
-"""The DML library, a file for each function or few, and what knows its syntax."""
+"""The DML library, one or a few functions in a file, and the module that knows its syntax."""

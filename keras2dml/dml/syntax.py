@@ -65,20 +65,20 @@ def define(source: str | Path) -> None:
     another way than these are.
     """
     text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-    found = {one.name: one for one in functions(text)}
-    unread = [name for name in _BEGUN.findall(text) if name not in found]
-    if unread or not found:
+    definitions = {definition.name: definition for definition in functions(text)}
+    unread = [name for name in _BEGUN.findall(text) if name not in definitions]
+    if unread or not definitions:
         message = (
             f"{', '.join(unread) or 'No function'} could be read. Write each as 'name ="
             " function(matrix[double] X, integer C) return (matrix[double] out) {', with the types"
             " matrix[double], double, integer and boolean, and its last '}' alone on a line."
         )
         raise InvalidGraph(message)
-    taken = sorted(found.keys() & _shipped().keys())
-    if taken:
-        message = f"keras2dml has {', '.join(taken)} already: give your functions other names."
+    clashes = sorted(definitions.keys() & _shipped().keys())
+    if clashes:
+        message = f"keras2dml has {', '.join(clashes)} already: give your functions other names."
         raise InvalidGraph(message)
-    _DEFINED.update(found)
+    _DEFINED.update(definitions)
 
 
 def functions(text: str) -> Iterable[Function]:
@@ -135,24 +135,24 @@ def comments(lines: Iterable[str]) -> str:
 
 
 def with_called(names: Iterable[str]) -> list[str]:
-    """These functions and those of the library that they call, each once and before its callers."""
-    found: dict[str, None] = {}
+    """These functions and the library functions that they call, each once, before its callers."""
+    ordered: dict[str, None] = {}
     for name in names:
         called = set(_CALLED.findall(function(name).text)) & library().keys() - {name}
-        found |= dict.fromkeys([*with_called(sorted(called)), name])
-    return list(found)
+        ordered |= dict.fromkeys([*with_called(sorted(called)), name])
+    return list(ordered)
 
 
 def makes_extremes(name: str) -> bool:
     """Whether a function, or one that it calls, takes a maximum or a minimum."""
-    return any(_EXTREME.search(function(one).text) for one in with_called([name]))
+    return any(_EXTREME.search(function(called).text) for called in with_called([name]))
 
 
 def takes_extremes(name: str) -> bool:
     """Whether SystemDS fuses something in the function, or in its gradient, with a maximum or
     minimum before it.
     """
-    return any(_FUSED.search(function(one).text) for one in with_called([name]))
+    return any(_FUSED.search(function(called).text) for called in with_called([name]))
 
 
 def block(head: str, body: Iterable[str]) -> list[str]:

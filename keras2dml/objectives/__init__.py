@@ -1,3 +1,1 @@
-"""What `compile()` says: losses, metrics, regularizers and the optimizer,
-as what training makes small.
-"""
+"""What `compile()` configures: losses, metrics, regularizers and the optimizer."""

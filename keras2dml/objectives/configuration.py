@@ -1,4 +1,4 @@
-"""What `model.compile` was told: losses, their weights, metrics and the optimizer."""
+"""The arguments of `model.compile`: losses, their weights, metrics and the optimizer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from keras2dml.structure import Structure
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is wanted of each output, in the model's order, and the optimizer. The loss is None of a
-    user's class that trains by its own.
+    """The losses and metrics of each output, in the model's order, and the optimizer. The loss is
+    None for a user's class that trains in its own way.
 
-    A model that is not compiled gets what SystemML gave it: cross-entropy (binary of one output),
+    A model that is not compiled gets SystemML's defaults: cross-entropy (binary for one output),
     accuracy, and SGD with learning rate 0.01, momentum 0.95 and Nesterov's step.
     """
 
@@ -54,21 +54,21 @@ class Configuration:
                 optimizer,
                 outputs,
             )
-        given = _given(model)
+        arguments = _arguments(model)
         # Of a list of metrics Keras gives each to the key that is like a layer's name.
         layers = tuple(getattr(model, "output_names", None) or names)
         order = layers if outputs.keyed and {*layers} == {*names} else names
         by_output = {
-            name: _for_each(given.get(name), names, order if "metrics" in name else names)
+            name: _for_each(arguments.get(name), names, order if "metrics" in name else names)
             for name in MATCHED
         }
         complaints = [
-            f"{name} is {_shown(given[name])}. The model has the outputs {', '.join(names)}: give a"
-            " list with an entry for each, or a dict by their names."
-            for name, found in by_output.items()
-            if found is None
+            f"{name} is {_shown(arguments[name])}. The model has the outputs {', '.join(names)}:"
+            " give a list with an entry for each, or a dict by their names."
+            for name, values in by_output.items()
+            if values is None
         ]
-        weights, losses = given["loss_weights"], given["loss"]
+        weights, losses = arguments["loss_weights"], arguments["loss"]
         # Keras would match them by their places in the order of the dict's names.
         mixed = isinstance(weights, Mapping) is not isinstance(losses, Mapping)
         if weights is not None and len(keras.tree.flatten(weights)) != len(names):
@@ -78,17 +78,17 @@ class Configuration:
                 f"loss_weights are {_shown(weights)}, the losses {_shown(losses)}. Give both as"
                 " lists, or both as dicts."
             )
-        found = {name: one or (None,) * len(names) for name, one in by_output.items()}
+        settings = {name: values or (None,) * len(names) for name, values in by_output.items()}
         complaints += [
             f"Output {name!r} has no loss: give it one."
-            for name, loss in zip(names, found["loss"], strict=True)
+            for name, loss in zip(names, settings["loss"], strict=True)
             if loss is None and not untrained(model)
         ]
         return cls(
-            found["loss"],
-            tuple(float(next(iter(_listed(weight)), 1.0)) for weight in found["loss_weights"]),
-            tuple(_listed(metrics) for metrics in found["metrics"]),
-            tuple(_listed(metrics) for metrics in found["weighted_metrics"]),
+            settings["loss"],
+            tuple(float(next(iter(_listed(weight)), 1.0)) for weight in settings["loss_weights"]),
+            tuple(_listed(metrics) for metrics in settings["metrics"]),
+            tuple(_listed(metrics) for metrics in settings["weighted_metrics"]),
             model.optimizer,
             outputs,
             tuple(complaints),
@@ -98,7 +98,9 @@ class Configuration:
 
     @property
     def loss_order(self) -> tuple[str, ...]:
-        """The outputs in the order in which Keras lists their losses: of keys that of the dict."""
+        """The outputs in the order in which Keras lists their losses: that of the dict, if there is
+        one.
+        """
         by_key = self.outputs.keyed and isinstance(self.given_loss, Mapping)
         return tuple(self.given_loss) if by_key else self.outputs.names
 
@@ -108,7 +110,7 @@ class Configuration:
         return arguments_of(self.optimizer) if self.recorded is None else self.recorded
 
     def tuned(self, changes: Mapping[str, object]) -> Configuration:
-        """The same with a new optimizer of the same kind that has other arguments."""
+        """The same configuration with a new optimizer of the same kind and other arguments."""
         config, kind = self.arguments, type(self.optimizer)
         try:
             if unknown := changes.keys() - config.keys():
@@ -123,7 +125,7 @@ class Configuration:
             raise InvalidData(message) from error
 
     def compile(self, copy: keras.Model, model: keras.Model) -> None:
-        """Compile a copy of the model so, with an optimizer of its own."""
+        """Compile a copy of the model with this configuration and an optimizer of its own."""
         twins = zip(model.weights, copy.weights, strict=True)
         optimizer = optimizer_like(self.optimizer, self.arguments, twins)
         keras.Model.compile(  # a user's class may take other arguments
@@ -139,10 +141,8 @@ class Configuration:
 MATCHED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
-def _given(model: keras.Model) -> dict[str, Any]:
-    """What compile() was given, as the objects that they are: Keras' config of some leaves
-    arguments out.
-    """
+def _arguments(model: keras.Model) -> dict[str, Any]:
+    """The arguments of compile(), as the user's own objects: Keras' config leaves some out."""
     losses, metrics = model._compile_loss, model._compile_metrics
     return {
         "loss": model.loss,
@@ -152,43 +152,45 @@ def _given(model: keras.Model) -> dict[str, Any]:
     }
 
 
-def _shown(given: Any) -> str:
-    """What was given, without the wrappers that Keras puts around it."""
-    if isinstance(given, Mapping):
-        return repr(dict(given))
-    return repr(list(given) if isinstance(given, (list, tuple)) else given)
+def _shown(value: Any) -> str:
+    """A setting as text, without the wrappers that Keras puts around it."""
+    if isinstance(value, Mapping):
+        return repr(dict(value))
+    return repr(list(value) if isinstance(value, (list, tuple)) else value)
 
 
-def _for_each(given: Any, names: tuple[str, ...], order: tuple[str, ...]) -> tuple[Any, ...] | None:
-    """What was given for each output, by their names or a list in an order; None where it does not
-    fit them.
+def _for_each(
+    setting: Any, names: tuple[str, ...], order: tuple[str, ...]
+) -> tuple[Any, ...] | None:
+    """A setting for each output, from a dict by their names or a list in an order; None where it
+    does not fit them.
     """
-    if given is None:
+    if setting is None:
         return (None,) * len(names)
-    if isinstance(given, Mapping):
-        known = set(given) <= set(names)
-        return tuple(given.get(name) for name in names) if known else None
+    if isinstance(setting, Mapping):
+        fits = set(setting) <= set(names)
+        return tuple(setting.get(name) for name in names) if fits else None
     if len(names) == 1:
-        return (given,)
-    if isinstance(given, (list, tuple)):
-        if len(given) != len(names):
+        return (setting,)
+    if isinstance(setting, (list, tuple)):
+        if len(setting) != len(names):
             return None
-        return tuple(given if order == names else (given[order.index(name)] for name in names))
-    return (given,) * len(names)
+        return tuple(setting if order == names else (setting[order.index(name)] for name in names))
+    return (setting,) * len(names)
 
 
-def _listed(given: Any) -> tuple[Any, ...]:
-    if given is None:
+def _listed(value: Any) -> tuple[Any, ...]:
+    if value is None:
         return ()
-    return tuple(given) if isinstance(given, (list, tuple)) else (given,)
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
 
 
 def _again(metrics: tuple[tuple[Any, ...], ...]) -> list[Any]:
-    """The metrics for another model: objects have states, and are made anew."""
+    """The metrics for another model: new objects, since metrics have state."""
     return [
         [
             metric_like(metric) if isinstance(metric, keras.metrics.Metric) else metric
-            for metric in own
+            for metric in output_metrics
         ]
-        for own in metrics
+        for output_metrics in metrics
     ]

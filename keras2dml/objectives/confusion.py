@@ -45,7 +45,7 @@ def _of_thresholds(metric: Any, output: Value, *outcomes: str, into: str = "") -
     if column is not None and not 0 <= column < output.shape[-1]:
         message = f"has class_id={column}. The output has {output.shape[-1]} columns from 0 on."
         raise Refusal(message)
-    taken = {
+    constants = {
         "column": 0 if column is None else column + 1,
         "k": best or 0,
         "from_logits": bool(getattr(metric, "_from_logits", False)),
@@ -57,7 +57,7 @@ def _of_thresholds(metric: Any, output: Value, *outcomes: str, into: str = "") -
             return {into or name: counts[name] for name in outcomes}
 
         value = _valued(keeper, compared)
-        return Metric("confusion_counts", value, {"thresholds": thresholds, **taken}, 4 * count)
+        return Metric("confusion_counts", value, {"thresholds": thresholds, **constants}, 4 * count)
     # Keras puts what is at the lowest threshold above it if that is a little below 0.
     lowest = thresholds[0] < 0
 
@@ -69,7 +69,7 @@ def _of_thresholds(metric: Any, output: Value, *outcomes: str, into: str = "") -
         return {into or name: by_name[name] for name in outcomes}
 
     value = _valued(keeper, bucketed)
-    return Metric("bucket_counts", value, {"thresholds": count, **taken}, 2 * count)
+    return Metric("bucket_counts", value, {"thresholds": count, **constants}, 2 * count)
 
 
 def _above(counts: np.ndarray, *, lowest: bool) -> np.ndarray:

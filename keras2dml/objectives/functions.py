@@ -1,4 +1,4 @@
-"""Loss and metric functions of a user's, made of Keras' operations, as functions in DML.
+"""A user's loss and metric functions, made of Keras' operations, as functions in DML.
 
 Such a function takes rows of predictions P and of targets Y, one for each vector along the last
 axis of an output, as the library's do.
@@ -31,12 +31,12 @@ NUMBERS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
-class Written:
-    """A function of the library, and what it is taken of: `takes` is the output, or what went into
-    the softmax or sigmoid that makes it.
+class DmlFunction:
+    """A function of the library, and the value that it takes: `takes` is the output, or the input
+    of the softmax or sigmoid that makes the output.
 
-    A `scalar` function gives one number for a batch; that of a `whole` one is no mean of its
-    parts'. Another one gives a number for each vector, if it gives `one_each`, or several.
+    A `scalar` function gives one number for a batch; that of a `whole` one is not the mean over its
+    parts. Any other function gives numbers for each vector: exactly one if it is `single`.
     """
 
     name: str
@@ -44,37 +44,37 @@ class Written:
     scalar: bool
     whole: bool
     by_vector: bool
-    one_each: bool
+    single: bool
 
 
-def written(
+def define_function(
     function: Callable[..., Any],
     output: Value,
     logits: Value | None,
-    told: str,
+    subject: str,
     dtype: str,
     *,
     name: str,
     as_loss: bool = False,
     summed: bool = False,
-) -> Written:
-    """The DML function of a function of targets and predictions, of which `logits` are what went
-    into the softmax or sigmoid that makes them, if one does.
+) -> DmlFunction:
+    """Add the DML function of a function of targets and predictions to the library. `logits` are
+    the input of the softmax or sigmoid that makes the predictions, if there is one.
 
-    A loss, `summed` or a mean, has its gradient. Raises Refusal with what is not compiled, which
-    `told` begins.
+    A loss, `summed` or a mean, has its gradient. Raises Refusal for what is not compiled; `subject`
+    begins the message.
     """
-    graph = _graph(function, output, None, told, dtype)
+    graph = _graph(function, output, None, subject, dtype)
     if logits is None or not _takes_probabilities(graph):
         takes = output
     else:
-        graph, takes = _graph(function, output, logits, told, dtype), logits
+        graph, takes = _graph(function, output, logits, subject, dtype), logits
     layout = _Layout.of(graph.output, output, summed=summed)
     body = _loss(graph, layout) if as_loss else _metric(graph, layout)
     results = ("losses", "gradient") if as_loss else ("counts" if layout.scalar else "values",)
     vectors_of = layout.parts == layout.vectors
-    return Written(
-        _entered(name, results, body),
+    return DmlFunction(
+        _define(name, results, body),
         takes,
         layout.scalar,
         layout.whole,
@@ -84,34 +84,34 @@ def written(
 
 
 def _graph(
-    function: Callable[..., Any], output: Value, logits: Value | None, told: str, dtype: str
+    function: Callable[..., Any], output: Value, logits: Value | None, subject: str, dtype: str
 ) -> Graph:
-    """What the function computes, of the inputs P and Y."""
+    """The function as a graph with the inputs P and Y."""
     predictions, targets = (
         Value.of(output.shape).made_by(Call(INPUT, (), name, {"out": output.shape}))
         for name in ("P", "Y")
     )
-    made = predictions if logits is None else _squashed(output, predictions)
+    outputs = predictions if logits is None else _squashed(output, predictions)
     with whole_batches():
-        results = traced(function, targets, made, told=told, name="step", dtype=dtype)
+        results = traced(function, targets, outputs, subject=subject, name="step", dtype=dtype)
         if len(results) != 1:
-            message = f"{told}, which gives {len(results)} tensors. Let it give one."
+            message = f"{subject}, which gives {len(results)} tensors. Let it give one."
             raise Refusal(message)
         (result,) = results
         if not is_whole(result):
             result = in_keras_order(SimpleNamespace(name="step"), result)
     calls = calls_of((result,))
     names: dict[Named, str] = {source_of(predictions): "P", source_of(targets): "Y"}
-    taken: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for step in calls:
-        taken[step.function] += 1
-        names[step] = f"step_{step.function}_{taken[step.function]}"
+        counts[step.function] += 1
+        names[step] = f"step_{step.function}_{counts[step.function]}"
         for constant in step.constants:
             names[constant] = f"{names[step]}_{constant.argument}"
     numbers = sum(constant.matrix.size for step in calls for constant in step.constants)
     if numbers > NUMBERS:
         message = (
-            f"{told}, which has {numbers} numbers of its own or puts as many elements elsewhere."
+            f"{subject}, which has {numbers} numbers of its own or puts as many elements elsewhere."
             f" Compiled are {NUMBERS}: let the model do that."
         )
         raise Refusal(message)
@@ -121,9 +121,9 @@ def _graph(
 
 
 def _squashed(output: Value, logits: Value) -> Value:
-    """The output again, of its logits."""
-    layer, made = SimpleNamespace(name="step"), squashed_by(output)
-    if made is None or made.function == "sigmoid":
+    """The output, computed from its logits."""
+    layer, activation = SimpleNamespace(name="step"), squashed_by(output)
+    if activation is None or activation.function == "sigmoid":
         return call(layer, "sigmoid", logits)
     return of_vectors(layer, call(layer, "softmax", vectors(layer, logits)), logits)
 
@@ -140,8 +140,8 @@ def _takes_probabilities(graph: Graph) -> bool:
 
 def _origins(value: Value) -> set[Call]:
     """The call that makes a value, or that which makes the rows of which it is folded."""
-    made = source_of(value)
-    return {made} | ({source_of(made.inputs[0])} if made.function == "fold" else set())
+    source = source_of(value)
+    return {source} | ({source_of(source.inputs[0])} if source.function == "fold" else set())
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,17 +166,17 @@ class _Layout:
             value = source_of(result).inputs[0]
         whole = is_whole(value)
         leading = output.shape[:-1]
-        many, size = math.prod(leading), abs(value.rows) * value.size
+        vectors, size = math.prod(leading), abs(value.rows) * value.size
         fits = value.rows > 1 or value.shape[: len(leading)] == leading
-        parts = many if fits and size % many == 0 else 1
+        parts = vectors if fits and size % vectors == 0 else 1
         numbers = size if whole else size // parts
-        return cls(value, many, parts, numbers, scalar, whole, summed and not scalar)
+        return cls(value, vectors, parts, numbers, scalar, whole, summed and not scalar)
 
 
 def _loss(graph: Graph, layout: _Layout) -> list[str]:
     """Statements for the losses of the rows, and for the gradient of their sum."""
     forward = Forward.of(graph, training=True)
-    backward = Backward(forward, wanted=graph.inputs[:1])
+    backward = Backward(forward, inputs=graph.inputs[:1])
     variable, gradient = forward[layout.value], backward.add(layout.value)
     repeats = 1 if layout.whole else layout.vectors // layout.parts
     seed = 1.0 if layout.summed else repeats / layout.numbers
@@ -218,11 +218,11 @@ def _means(variable: str, layout: _Layout) -> str:
     return f"{'rowSums' if layout.summed else 'rowMeans'}({parts})"
 
 
-def _inputs(graph: Graph, many: int) -> list[str]:
+def _inputs(graph: Graph, vectors: int) -> list[str]:
     """Each example as a row."""
     return [
-        f"{graph.names[source_of(value)]}_batch = matrix({name}, rows=nrow({name}) / {many},"
-        f" cols=ncol({name}) * {many})"
+        f"{graph.names[source_of(value)]}_batch = matrix({name}, rows=nrow({name}) / {vectors},"
+        f" cols=ncol({name}) * {vectors})"
         for value, name in zip(graph.inputs, ("P", "Y"), strict=True)
     ]
 
@@ -237,17 +237,17 @@ def _forward_lines(graph: Graph, forward: Forward) -> list[str]:
     return [*constants, *forward.setup, *forward.lines]
 
 
-def _entered(name: str, results: tuple[str, ...], body: list[str]) -> str:
-    """The name under which the library has a function with this body."""
+def _define(name: str, results: tuple[str, ...], body: list[str]) -> str:
+    """Add a function with this body to the library, and return the name that it has there."""
     returned = ", ".join(f"matrix[double] {result}" for result in results)
     for number in count(1):
         unused = syntax.identifier(f"{name}_{number}" if number > 1 else name)
         head = f"{unused} = function(matrix[double] P, matrix[double] Y)\n    return ({returned})"
         text = "\n".join(syntax.block(head, body)) + "\n"
         (defined,) = syntax.functions(text)
-        known = syntax.library().get(unused)
-        if known is None:
+        present = syntax.library().get(unused)
+        if present is None:
             syntax.define(text)
-        if known is None or known.text == defined.text:
+        if present is None or present.text == defined.text:
             return unused
     raise AssertionError

@@ -16,12 +16,12 @@ from keras2dml.rules.models import gives_of, stand_in
 def goals_of(
     model: keras.Model, graph: Graph | None, configuration: Configuration
 ) -> tuple[tuple[Goal, ...], list[str]]:
-    """The goal of each output, or complaints about losses and metrics, which there are of a model
-    that has no graph, too. An output without a loss, which is not trained, says numbers.
+    """The goal of each output, or complaints about losses and metrics; the latter also for a model
+    without a graph. An output without a loss, which is not trained, has plain numbers as targets.
     """
     goals, complaints = [], []
     outputs = getattr(model, "outputs", None) or ()
-    wanted = zip(
+    settings = zip(
         gives_of(model).names,
         graph.outputs if graph else map(stand_in, outputs),
         configuration.losses,
@@ -30,18 +30,23 @@ def goals_of(
         configuration.weighted_metrics,
         strict=True,
     )
-    for number, (name, output, configured, weight, metrics, weighted) in enumerate(wanted):
+    for number, (name, output, configured, weight, metrics, weighted) in enumerate(settings):
         if not output.shape:
             continue  # which the model is refused for
-        wanted_loss = "mean_squared_error" if configured is None else configured
-        loss, about = loss_of(wanted_loss, output, weight, last_layer(model, number))
-        complaints += about
+        loss_setting = "mean_squared_error" if configured is None else configured
+        loss, reasons = loss_of(loss_setting, output, weight, last_layer(model, number))
+        complaints += reasons
         measured: list[Metric] = []
-        kinds = [*((one, False) for one in metrics), *((one, True) for one in weighted)]
-        for one, counts in kinds:
+        kinds = [
+            *((setting, False) for setting in metrics),
+            *((setting, True) for setting in weighted),
+        ]
+        for setting, counts in kinds:
             kind = loss.kind if loss else None
-            metric, about = metric_of(one, output, last_layer(model, number), kind, weighted=counts)
-            complaints += about
+            metric, reasons = metric_of(
+                setting, output, last_layer(model, number), kind, weighted=counts
+            )
+            complaints += reasons
             measured += [metric] if metric else []
             if metric and output.mask and metric.literal and not metric.masked:
                 complaints.append(

@@ -33,7 +33,7 @@ KINKS: Mapping[str, frozenset[str]] = {
 def complaints(
     graph: Graph, losses: Iterable[Loss], regularizers: Mapping[str, Regularizer]
 ) -> Iterator[str]:
-    """A sentence for each layer, loss and regularizer that the backend of now trains otherwise."""
+    """A sentence for each layer, loss and regularizer that the current backend trains otherwise."""
     name = backend.backend()
     kinks = KINKS[name]
     rule = (

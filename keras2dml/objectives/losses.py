@@ -15,7 +15,7 @@ from keras.src.utils.naming import get_object_name
 from keras2dml import backend
 from keras2dml.dml import syntax
 from keras2dml.graph import PENALTY, Scalar, Value, source_of
-from keras2dml.objectives.functions import written
+from keras2dml.objectives.functions import define_function
 from keras2dml.rules import Refusal
 from keras2dml.rules.activations import label
 from keras2dml.rules.layouts import logits_of
@@ -108,19 +108,19 @@ class Loss:
 
     @property
     def threshold(self) -> float:
-        """Of two classes in one output: from where on it is the second."""
+        """The number from which on one output means the second of two classes."""
         return 0.5 if self.reads_probabilities else 0.0
 
     @property
     def by_batch(self) -> bool:
-        """Whether the loss of all rows is another one than the mean of its parts."""
+        """Whether the loss over all rows differs from the mean over its parts."""
         return self.whole or self.function in HINGES or self.reduction not in REDUCTIONS[:2]
 
 
 def loss_of(
     configured: object, output: Value, weight: float, layer: str
 ) -> tuple[Loss | None, list[str]]:
-    """The Loss of what `model.compile(loss=...)` was given, or the complaints about it.
+    """The Loss for an argument of `model.compile(loss=...)`, or the complaints about it.
 
     `layer` is the one that makes the output: Keras looks through it if it is an activation.
     """
@@ -185,23 +185,23 @@ def _of_function(
 ) -> tuple[Loss | None, list[str]]:
     """The Loss of a function, or of the call() of a class, made of Keras' operations."""
     name = get_object_name(configured)
-    given = isinstance(configured, keras.losses.Loss)
-    loss = configured if given else LossFunctionWrapper(configured, name=name)
-    told = f"The loss is {label(configured)}"
+    is_object = isinstance(configured, keras.losses.Loss)
+    loss = configured if is_object else LossFunctionWrapper(configured, name=name)
+    subject = f"The loss is {label(configured)}"
     reductions = REDUCTIONS[:3]
     if loss.reduction not in reductions or type(loss).__call__ is not keras.losses.Loss.__call__:
         return None, [
-            f"{told}, with reduction={loss.reduction!r}, or a __call__ of its own. Compiled is what"
-            f" call() gives, with one of {', '.join(map(repr, reductions))}: use one of these."
+            f"{subject}, with reduction={loss.reduction!r}, or a __call__ of its own. Compiled is"
+            f" what call() gives, with one of {', '.join(map(repr, reductions))}: use one of these."
         ]
     summed = loss.reduction == "sum"
     logits = logits_of_last(output, layer)
     try:
-        made = written(
+        dml = define_function(
             loss.call,
             output,
             logits,
-            told,
+            subject,
             loss.dtype,
             name=f"loss_{name}",
             as_loss=True,
@@ -211,13 +211,13 @@ def _of_function(
         return None, list(refusal.complaints)
     return Loss(
         name,
-        made.name,
-        made.takes,
+        dml.name,
+        dml.takes,
         "numbers",
-        reduction="sum" if summed and not made.scalar else "sum_over_batch_size",
+        reduction="sum" if summed and not dml.scalar else "sum_over_batch_size",
         weight=weight,
-        whole=made.whole,
-        weighable=made.one_each,
+        whole=dml.whole,
+        weighable=dml.single,
         literal=type(loss) is not LossFunctionWrapper,
     ), []
 
@@ -229,8 +229,8 @@ def resolved(configured: Any, output: Value) -> object:
         return (
             keras.losses.BinaryCrossentropy() if binary else keras.losses.CategoricalCrossentropy()
         )
-    found = keras.losses.get(configured)
-    return FUNCTIONS[found]() if found in FUNCTIONS else found
+    loss = keras.losses.get(configured)
+    return FUNCTIONS[loss]() if loss in FUNCTIONS else loss
 
 
 def _kind(loss: object) -> str:
@@ -269,7 +269,7 @@ def _looks(loss: Any) -> bool:
 
 
 def logits_of_last(output: Value, layer: str) -> Value | None:
-    """What went into the softmax or sigmoid that makes the output, if that is its last layer."""
+    """The input of the softmax or sigmoid that makes the output, if that is its last layer."""
     while source_of(output).training == PENALTY:
         output = source_of(output).inputs[0]
     return logits_of(output) if source_of(output).layer == layer else None
@@ -286,14 +286,14 @@ def _is_softmax(output: Value, layer: str) -> bool:
 def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
     """The loss' arguments that the DML function takes, and complaints about the others."""
     defaults = signature(type(loss).__init__).parameters
-    taken = syntax.function(function).arguments
-    constants: dict[str, Scalar] = {"total": loss.reduction == "sum"} if "total" in taken else {}
+    names = syntax.function(function).arguments
+    constants: dict[str, Scalar] = {"total": loss.reduction == "sum"} if "total" in names else {}
     complaints = []
     for name, value in {**loss.get_config(), **loss._fn_kwargs}.items():
-        if name in taken and isinstance(value, (bool, int, float)):
+        if name in names and isinstance(value, (bool, int, float)):
             constants[name] = value if isinstance(value, bool) else float(value)
-        elif name not in TREATED and (name in taken or value != defaults[name].default):
-            needs = "a number" if name in taken else f"{name}={defaults[name].default!r}"
+        elif name not in TREATED and (name in names or value != defaults[name].default):
+            needs = "a number" if name in names else f"{name}={defaults[name].default!r}"
             complaints.append(
                 f"The loss {loss.name!r} has {name}={value!r}. It is compiled with {needs} only."
             )

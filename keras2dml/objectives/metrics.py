@@ -12,7 +12,7 @@ from keras.src.utils.naming import get_object_name
 
 from keras2dml.graph import Value
 from keras2dml.objectives import confusion
-from keras2dml.objectives.functions import written
+from keras2dml.objectives.functions import define_function
 from keras2dml.objectives.losses import FUNCTIONS, is_function, logits_of_last, loss_of
 from keras2dml.objectives.sums import Metric, mean
 from keras2dml.rules import Refusal
@@ -25,8 +25,8 @@ __all__ = ["KNOWN", "Metric", "metric_of"]
 def metric_of(
     configured: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
 ) -> tuple[Metric | None, list[str]]:
-    """The Metric of what `model.compile(metrics=...)` was given, or the complaints about it; `kind`
-    is that of the loss' targets, if the loss is compiled.
+    """The Metric for an argument of `model.compile(metrics=...)`, or the complaints about it;
+    `kind` is that of the loss' targets, if the loss is compiled.
     """
     try:
         resolved = _resolved(configured, output, kind)
@@ -44,8 +44,8 @@ def metric_of(
         _check_targets(metric, kind)
         _check_weights(metric, output, weighted=weighted)
     except Refusal as refusal:
-        shown = f"The metric {name!r} ({type(resolved).__name__})"
-        return None, [f"{shown} {complaint}" for complaint in refusal.complaints]
+        subject = f"The metric {name!r} ({type(resolved).__name__})"
+        return None, [f"{subject} {complaint}" for complaint in refusal.complaints]
     masked = isinstance(resolved, keras.metrics.MeanMetricWrapper)
     return replace(metric, name=name, weighted=weighted, masked=masked), []
 
@@ -80,7 +80,7 @@ def _check_targets(metric: Metric, kind: str | None) -> None:
 
 
 def _check_weights(metric: Metric, output: Value, *, weighted: bool) -> None:
-    """Raise Refusal for weights of numbers that only their vectors have."""
+    """Raise Refusal for weights of numbers where only vectors have weights."""
     if weighted and metric.elementwise and output.shape[-1] > 1:
         message = (
             "counts each number of an output, and a weight is for a vector of"
@@ -107,11 +107,11 @@ def _of_function(
     metric: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
 ) -> tuple[Metric | None, list[str]]:
     """The Metric of a function that is made of Keras' operations."""
-    told = f"A metric is {label(metric._fn)}"
+    subject = f"A metric is {label(metric._fn)}"
     if kind == "sparse":
         return None, [
-            f"{told}, and the targets are class numbers, of which it may see one axis or two. Train"
-            " with 'categorical_crossentropy' and a column for each class."
+            f"{subject}, and the targets are class numbers, of which it may see one axis or two."
+            " Train with 'categorical_crossentropy' and a column for each class."
         ]
 
     def function(targets: Any, predictions: Any) -> Any:
@@ -119,22 +119,24 @@ def _of_function(
 
     logits = logits_of_last(output, layer)
     try:
-        made = written(function, output, logits, told, metric.dtype, name=f"metric_{metric.name}")
+        dml = define_function(
+            function, output, logits, subject, metric.dtype, name=f"metric_{metric.name}"
+        )
     except Refusal as refusal:
         return None, list(refusal.complaints)
-    if weighted and not made.by_vector:
+    if weighted and not dml.by_vector:
         return None, [
-            f"{told}, which gives no number for each vector of the output, and examples have"
+            f"{subject}, which gives no number for each vector of the output, and examples have"
             " weights: put it among the metrics without."
         ]
     return Metric(
-        made.name,
+        dml.name,
         mean,
         name=metric.name,
         weighted=weighted,
-        takes=made.takes,
-        by_batch=made.scalar,
-        masked=made.one_each,
+        takes=dml.takes,
+        by_batch=dml.scalar,
+        masked=dml.single,
         literal=True,
     ), []
 
@@ -155,7 +157,7 @@ def _compiled(metric: Any, output: Value, layer: str) -> Metric:
 
 
 def _of_loss(metric: Any, output: Value, layer: str) -> Metric | None:
-    """The mean of a loss; None of what is none that rows have by themselves."""
+    """The mean of a loss; None for a loss that rows do not have each by themselves."""
     function = getattr(metric, "_fn", None)
     if function not in FUNCTIONS:
         return None

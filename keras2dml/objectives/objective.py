@@ -1,4 +1,4 @@
-"""What training makes small and what it reports: the loss and the metrics of each output."""
+"""What training minimizes and what it reports: the loss and the metrics of each output."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Goal:
 
     @property
     def classifies(self) -> bool:
-        """Whether each vector says a class."""
+        """Whether each vector predicts a class."""
         kind = self.loss.kind
         numbers = kind in ("numbers", "labels")
         return not (numbers or (kind == "binary" and self.value.shape[-1] > 1))
 
     @property
     def literal(self) -> bool:
-        """Whether a function of a user's sees the targets in the shape in which they are given."""
+        """Whether a user's function gets the targets in the shape in which they are given."""
         return self.loss.literal or any(metric.literal for metric in self.metrics)
 
     @property
@@ -48,7 +48,7 @@ class Goal:
 
     @property
     def masked(self) -> bool:
-        """Whether the loss regards some vectors alone, by a mask that the output has."""
+        """Whether the output has a mask, so that the loss counts some vectors alone."""
         return self.value.mask is not None
 
     @property
@@ -78,25 +78,25 @@ class Objective:
         return len(self.goals) > 1
 
     def names(self, prefix: str) -> tuple[str, ...]:
-        """What scripts call something of each output: `Y`, or `Y_1` and so on."""
+        """The names in scripts of a matrix that each output has: `Y`, or `Y_1` and so on."""
         return tuple(
             f"{prefix}_{n}" if self.several else prefix for n, _ in enumerate(self.goals, 1)
         )
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What scripts call the targets of each output."""
+        """The names of the targets in scripts, one for each output."""
         return self.names("Y")
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """What scripts call the weights of examples of each output that has them."""
+        """The names in scripts of the weights of examples, for the outputs that have them."""
         named = zip(self.names("sample_weight"), self.goals, strict=True)
         return tuple(name for name, goal in named if goal.weighted)
 
     @property
     def by_batch(self) -> bool:
-        """Whether the loss or a metric of all rows is another one than the mean of its parts."""
+        """Whether the loss or a metric over all rows differs from the mean over its parts."""
         return any(
             goal.loss.by_batch or goal.masked or any(metric.by_batch for metric in goal.metrics)
             for goal in self.goals
@@ -118,17 +118,19 @@ class Objective:
         yield "rows", 1, None
 
     def _metric_names(self) -> dict[tuple[Goal, Metric], str]:
-        """Keras' names; of one that is taken the second is weighted, and others have numbers."""
+        """Keras' names: of two equal names the second is the weighted metric, further ones get
+        numbers.
+        """
         names: dict[tuple[Goal, Metric], str] = {}
-        taken: Counter[str] = Counter()
-        both = [(goal, metric) for goal in self.goals for metric in goal.metrics]
-        for goal, metric in sorted(both, key=lambda one: one[1].weighted):
+        counts: Counter[str] = Counter()
+        pairs = [(goal, metric) for goal in self.goals for metric in goal.metrics]
+        for goal, metric in sorted(pairs, key=lambda pair: pair[1].weighted):
             prefix = f"{goal.name}_" if self.several else ""
             name = prefix + metric.name
-            if taken[name] and metric.weighted:
+            if counts[name] and metric.weighted:
                 name = f"{prefix}weighted_{metric.name}"
-            names[goal, metric] = f"{name}_{taken[name]}" if taken[name] else name
-            taken[name] += 1
+            names[goal, metric] = f"{name}_{counts[name]}" if counts[name] else name
+            counts[name] += 1
         return names
 
     def measures(self, sums: np.ndarray) -> dict[str, Measure]:
@@ -158,9 +160,8 @@ class Objective:
         return {name: last[name] for _, name, _ in values}
 
     def listed(self, measures: Mapping[str, Measure], losses: Sequence[str]) -> list[Measure]:
-        """What Keras reports in the order of its list: the loss, metrics by the names that they
-        have without an output's, the losses of outputs in their order, and by name whatever has
-        another one.
+        """Keras' results in the order of its list: the loss, metrics by their names without an
+        output's prefix, the losses of outputs in their order, and the rest by name.
         """
         metrics = [metric for goal in self.goals for metric in goal.metrics]
         names = [
@@ -172,7 +173,7 @@ class Objective:
         return [measures[name] for name in (*names, *others) if name in measures]
 
     def described(self) -> list[str]:
-        """What the targets are, for a comment."""
+        """A description of the targets, for a comment."""
         lines = []
         for target, goal in zip(self.targets, self.goals, strict=True):
             kind = (

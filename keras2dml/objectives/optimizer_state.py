@@ -27,20 +27,20 @@ class Kept:
     axis: int | None = None
 
     def to_dml(self) -> np.ndarray:
-        """What Keras' variable has, as a DML matrix."""
+        """The values of Keras' variable, as a DML matrix."""
         array = np.asarray(self.variable)
         if self.axis is not None:
             array = np.broadcast_to(np.expand_dims(array, self.axis), self.weight.shape)
         return self.weight.to_dml(array)
 
     def enter(self, matrix: np.ndarray) -> None:
-        """Give Keras' variable what the DML matrix has."""
+        """Assign the values of the DML matrix to Keras' variable."""
         array = self.weight.to_keras(matrix)
         self.variable.assign(array if self.axis is None else array.take(0, self.axis))
 
 
 def kept(graph: Graph, optimizer: Optimizer, model: keras.Model) -> Iterator[Kept]:
-    """What the optimizer of a model that is like the graph's keeps."""
+    """The state of the optimizer of a model that is like the graph's."""
     keeper: Any = model.optimizer
     for parameter in graph.parameters:
         if not parameter.trainable:
@@ -57,17 +57,17 @@ def kept(graph: Graph, optimizer: Optimizer, model: keras.Model) -> Iterator[Kep
 def begun(
     graph: Graph, optimizer: Optimizer, weights: Mapping[str, np.ndarray], *, eager: bool
 ) -> dict[str, np.ndarray]:
-    """What the optimizer keeps before its first step, for these weights.
+    """The state of the optimizer before its first step, for these weights.
 
     A copy of a weight is all 0 where Keras on TensorFlow makes it while it traces the first step,
     of which nothing is run: in a model that is not `eager`.
     """
     has_copies = eager or not is_tensorflow()
     return {
-        f"{one.name}_{state}": weights[one.name].copy()
+        f"{parameter.name}_{state}": weights[parameter.name].copy()
         if value is None and has_copies
-        else np.full(one.weight.matrix, value or 0.0)
-        for one in graph.parameters
-        for state, value in optimizer.state(one.weight).items()
-        if one.trainable
+        else np.full(parameter.weight.matrix, value or 0.0)
+        for parameter in graph.parameters
+        for state, value in optimizer.state(parameter.weight).items()
+        if parameter.trainable
     }

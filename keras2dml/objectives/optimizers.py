@@ -58,27 +58,27 @@ class Optimizer:
 
     def products(self, steps: int) -> np.ndarray:
         """Of Nadam: the product of its schedule up to each of the first steps."""
-        made, rest = np.divmod(np.arange(1.0, steps + 1), self.accumulated)
-        factors = self.factors(made) if self.factors else np.ones(steps)
+        updates, rest = np.divmod(np.arange(1.0, steps + 1), self.accumulated)
+        factors = self.factors(updates) if self.factors else np.ones(steps)
         return np.where(rest == 0, factors, 1.0).cumprod()
 
     def state(self, weight: Weight) -> dict[str, float | None]:
         """The matrices kept for a weight, and what is in them at first (`Step.state`)."""
-        more = {
+        extras = {
             "accumulated_gradients": self.accumulated > 1,
             "model_variables_moving_average": self.average is not None,
         }
-        return {**self.step(weight).state, **{name: 0.0 for name, kept in more.items() if kept}}
+        return {**self.step(weight).state, **{name: 0.0 for name, used in extras.items() if used}}
 
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
-    """The Optimizer that does what Keras' does, or the complaints about it."""
+    """The Optimizer for one of Keras', or the complaints about it."""
     kind = backend.kind_of(optimizer)
     if kind not in STEPS:
         names = (kind.__name__ for kind in STEPS)
-        known = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
+        choices = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
         return None, [
-            f"The optimizer is {kind.__name__}. Compiled are {known}: compile() the"
+            f"The optimizer is {kind.__name__}. Compiled are {choices}: compile() the"
             " model with one of these."
         ]
     complaints = []
@@ -126,7 +126,7 @@ def _decay(optimizer: Any, weight_decay: float | None, variable: Any) -> float:
 
 
 def _factor(optimizer: Any, variable: Any) -> float:
-    """By which the learning rate is multiplied for a variable."""
+    """The factor of the learning rate for a variable."""
     if isinstance(optimizer, keras.optimizers.Muon) and optimizer._should_use_adamw(variable):
         return float(optimizer.adam_lr_ratio)
     return float(getattr(optimizer, "factor", lambda _: 1.0)(variable))
@@ -151,8 +151,8 @@ def _sgd(optimizer: Any) -> Step:
 
 
 def _betas(optimizer: Any) -> dict[str, float]:
-    own = {name: float(getattr(optimizer, name)) for name in ("beta_1", "beta_2", "epsilon")}
-    return {**own, **{f"bias_{n}": rounded(own[f"beta_{n}"]) for n in (1, 2)}}
+    constants = {name: float(getattr(optimizer, name)) for name in ("beta_1", "beta_2", "epsilon")}
+    return {**constants, **{f"bias_{n}": rounded(constants[f"beta_{n}"]) for n in (1, 2)}}
 
 
 def _adam(optimizer: Any) -> Step:

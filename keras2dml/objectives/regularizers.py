@@ -34,16 +34,16 @@ class Constraint:
 
 
 def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]:
-    """The regularizer of a parameter that is trained, or the complaint about it."""
-    given = parameter.weight.variable.regularizer
-    if given is None or not parameter.trainable:
+    """The regularizer of a trained parameter, or the complaint about it."""
+    regularizer = parameter.weight.variable.regularizer
+    if regularizer is None or not parameter.trainable:
         return None, []
-    kind, weight = type(given), parameter.weight
+    kind, weight = type(regularizer), parameter.weight
     if kind in SUMS:
-        return Regularizer("l1_l2_penalty", strengths(given)), []
+        return Regularizer("l1_l2_penalty", strengths(regularizer)), []
     if kind is keras.regularizers.OrthogonalRegularizer and weight.matrix == weight.shape:
-        factor = {"factor": float(given.factor)}
-        return Regularizer(f"orthogonal_{given.mode}_penalty", factor), []
+        factor = {"factor": float(regularizer.factor)}
+        return Regularizer(f"orthogonal_{regularizer.mode}_penalty", factor), []
     return None, [
         f"{_named(parameter)} has the regularizer {kind.__name__}. Compiled are L1, L2 and L1L2,"
         " and OrthogonalRegularizer for kernels of Dense: use one of these."
@@ -51,11 +51,11 @@ def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]
 
 
 def constraint_of(parameter: Parameter) -> tuple[Constraint | None, list[str]]:
-    """The constraint of a parameter that is trained, or the complaint about it."""
-    given = parameter.weight.variable.constraint
-    if given is None or not parameter.trainable:
+    """The constraint of a trained parameter, or the complaint about it."""
+    constraint = parameter.weight.variable.constraint
+    if constraint is None or not parameter.trainable:
         return None, []
-    kind = type(given)
+    kind = type(constraint)
     if kind is keras.constraints.NonNeg:
         return Constraint("non_negative"), []
     if kind not in NORMS:
@@ -63,20 +63,20 @@ def constraint_of(parameter: Parameter) -> tuple[Constraint | None, list[str]]:
             f"{_named(parameter)} has the constraint {kind.__name__}. Compiled are MaxNorm,"
             " MinMaxNorm, NonNeg and UnitNorm: use one of these."
         ]
-    norms = _norms(parameter.weight, given.axis)
+    norms = _norms(parameter.weight, constraint.axis)
     if norms is None:
-        every = list(range(len(parameter.weight.shape) - 1))
+        axes = list(range(len(parameter.weight.shape) - 1))
         return None, [
-            f"{_named(parameter)} has {kind.__name__}(axis={given.axis!r}). Of a variable of shape"
-            f" {parameter.weight.shape} the norms over some axes are those of no row or column:"
-            f" use axis={every}."
+            f"{_named(parameter)} has {kind.__name__}(axis={constraint.axis!r}). Of a variable of"
+            f" shape {parameter.weight.shape} the norms over some axes are those of no row or"
+            f" column: use axis={axes}."
         ]
     if kind is keras.constraints.UnitNorm:
         return Constraint("with_unit_norms", norms), []
     constants = {
-        "min_value": float(getattr(given, "min_value", 0.0)),
-        "max_value": float(given.max_value),
-        "rate": float(getattr(given, "rate", 1.0)),
+        "min_value": float(getattr(constraint, "min_value", 0.0)),
+        "max_value": float(constraint.max_value),
+        "rate": float(getattr(constraint, "rate", 1.0)),
     }
     return Constraint("within_norms", norms, constants), []
 
@@ -84,9 +84,9 @@ def constraint_of(parameter: Parameter) -> tuple[Constraint | None, list[str]]:
 def _norms(weight: Weight, axis: Any) -> str | None:
     """The function for norms over these axes of Keras' variable, if they are of rows or columns."""
     rank = len(weight.shape)
-    axes = {one % rank for one in np.atleast_1d(axis)} if rank else set()
-    kept = tuple(1 if one in axes else size for one, size in enumerate(weight.shape))
-    groups = np.arange(np.prod(kept)).reshape(kept)
+    axes = {place % rank for place in np.atleast_1d(axis)} if rank else set()
+    sizes = tuple(1 if place in axes else size for place, size in enumerate(weight.shape))
+    groups = np.arange(np.prod(sizes)).reshape(sizes)
     stored = weight.to_dml(np.broadcast_to(groups, weight.shape))
     count = len(np.unique(stored))
     if count == 1:
@@ -100,12 +100,12 @@ def _named(parameter: Parameter) -> str:
     return f"Layer {parameter.layer!r}: its {parameter.role}"
 
 
-def entered(
+def enter_penalties(
     parameter: Parameter,
     regularizers: dict[str, Regularizer],
     constraints: dict[str, Constraint],
 ) -> list[str]:
-    """Enter a parameter's regularizer and constraint; complaints about them."""
+    """Enter a parameter's regularizer and constraint by its name; return complaints about them."""
     regularizer, about_regularizer = regularizer_of(parameter)
     constraint, about_constraint = constraint_of(parameter)
     if regularizer:

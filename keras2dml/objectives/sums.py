@@ -47,5 +47,5 @@ class Metric:
 
 
 def mean(sums: np.ndarray) -> float:
-    """The sum of the values by that of the weights."""
+    """The sum of the values divided by that of the weights."""
     return float(sums[0] / sums[1]) if sums[1] else 0.0

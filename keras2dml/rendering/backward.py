@@ -12,21 +12,21 @@ from keras2dml.rendering.slices import Slices
 
 
 class Backward:
-    """The statements that take gradients back to every trainable weight, and to the inputs that are
-    `wanted`, and no further.
+    """The statements that take gradients back to every trainable weight and to `inputs`, and no
+    further.
 
     `add` enters a gradient that is known; `run` then writes the statements. The gradient of the
     parameter W is in the variable `d_W`, and `of` tells that of an input.
     """
 
     def __init__(
-        self, forward: Forward, slices: Slices | None = None, wanted: Iterable[Value] = ()
+        self, forward: Forward, slices: Slices | None = None, inputs: Iterable[Value] = ()
     ) -> None:
         self.forward, self.slices = forward, slices
         self.used: list[str] = []
         self.lines: list[str] = []
         self._summands: dict[str, list[str]] = defaultdict(list)
-        self._needed = needed(forward.graph, wanted)
+        self._needed = needed(forward.graph, inputs)
         self.penalized: set[str] = set()
         """The parameters whose weights cost something, whatever they have an influence on."""
 
@@ -34,7 +34,7 @@ class Backward:
     def trained(self) -> list[Parameter]:
         """The parameters that get a gradient."""
         parameters = self.forward.graph.parameters
-        return [one for one in parameters if self._summands[one.name]]
+        return [parameter for parameter in parameters if self._summands[parameter.name]]
 
     def add(self, value: Value) -> str:
         """The variable for one more gradient of `value`, which the caller binds."""
@@ -49,8 +49,8 @@ class Backward:
         variable = self.forward[value]
         return self._sum(variable) or _zeros(variable)
 
-    def known(self, variable: str, share: str) -> None:
-        """Enter that the loss has `variable` in it, with this share."""
+    def add_share(self, variable: str, share: str) -> None:
+        """Add `share` to the gradient of `variable`, which the loss has in it times `share`."""
         self._summands[variable].append(share)
 
     def run(self) -> None:
@@ -72,7 +72,7 @@ class Backward:
     def _append(self, call: Call) -> None:
         forward, function = self.forward, self.forward.function(call)
         results = forward.results(call)
-        wanted = {
+        inputs = {
             f"d{name}": forward[value]
             for name, value in zip(call.arguments, call.inputs, strict=False)
             if source_of(value) in self._needed
@@ -82,7 +82,7 @@ class Backward:
             for weight in call.weights
             if forward.graph.names[weight] in forward.graph.trained
         }
-        if not (wanted or trained) or not any(self._summands[result] for result in results):
+        if not (inputs or trained) or not any(self._summands[result] for result in results):
             return
         gradients = {
             f"d{result}": self._sum(name) if self._summands[name] else _zeros(name)
@@ -92,13 +92,13 @@ class Backward:
         separate = f"{function}_gradients" in syntax.library()
         if separate and trained:
             self._weights(function, call, gradients, trained)
-        if wanted or not separate:
-            self._call(f"{function}_backward", call, gradients, {**wanted, **trained})
+        if inputs or not separate:
+            self._call(f"{function}_backward", call, gradients, {**inputs, **trained})
 
     def _weights(
         self, function: str, call: Call, gradients: dict[str, str], trained: dict[str, str]
     ) -> None:
-        """The gradients of a call's weights, and what is taken of those in slices."""
+        """Append the gradients of a call's weights, and the moments of those in slices."""
         slices = self.slices
         sliced = [*slices.weights.intersection(trained.values())] if slices else []
         if slices and sliced:
@@ -138,11 +138,11 @@ def _zeros(variable: str) -> str:
     return f"matrix(0, rows=nrow({variable}), cols=ncol({variable}))"
 
 
-def needed(graph: Graph, wanted: Iterable[Value]) -> set[Call]:
-    """The calls on whose results a trainable weight, or an input that is wanted, has an influence:
+def needed(graph: Graph, inputs: Iterable[Value]) -> set[Call]:
+    """The calls on whose results a trainable weight, or one of `inputs`, has an influence:
     only they need a gradient.
     """
-    calls = {source_of(value) for value in wanted}
+    calls = {source_of(value) for value in inputs}
     for call in graph.calls:
         trained = any(graph.names[weight] in graph.trained for weight in call.weights)
         takes = any(source_of(value) in calls for value in call.inputs)
@@ -152,7 +152,7 @@ def needed(graph: Graph, wanted: Iterable[Value]) -> set[Call]:
 
 
 def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
-    """Why Keras trains nothing of a model with weights, where that is so."""
+    """The reason why Keras trains no weight of a model, where that is so."""
     calls = needed(graph, ())
     behind = any(source_of(value) in calls for value in losses)
     costs = any(

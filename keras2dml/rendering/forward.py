@@ -1,4 +1,4 @@
-"""What the scoring and the training script share: the statements of the forward pass."""
+"""The forward pass as statements, which the scoring and the training script share."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ class Forward:
 
     def __getitem__(self, value: Value) -> str:
         """The variable that holds `value`."""
-        made = source_of(value)
-        if made.function == INPUT:
+        source = source_of(value)
+        if source.function == INPUT:
             return self.batch(value)
-        if self.function(made) == IDENTITY:
-            return self[made.inputs[0]]
-        name = self.graph.names[made]
+        if self.function(source) == IDENTITY:
+            return self[source.inputs[0]]
+        name = self.graph.names[source]
         return name if value.result == "out" else f"{name}_{value.result}"
 
     def _append(self, call: Call, seed: str) -> None:
@@ -126,14 +126,14 @@ class Forward:
             for asked in (syntax.makes_extremes, syntax.takes_extremes)
         )
         bounds = [call for call in calls if names[call] in makes]
-        taken = {self[value] for call in calls if names[call] in takes for value in call.inputs}
+        operands = {self[value] for call in calls if names[call] in takes for value in call.inputs}
         if self.training or self.measuring:  # losses and metrics have some
-            taken |= {self[value] for value in self.graph.outputs}
-        return taken & {self.graph.names[call] for call in bounds}
+            operands |= {self[value] for value in self.graph.outputs}
+        return operands & {self.graph.names[call] for call in bounds}
 
 
 def described(graph: Graph) -> list[str]:
-    """The comment that tells what goes in and what comes out."""
+    """The comment that describes the inputs, weights and constants of a script."""
     lines = []
     for value in graph.inputs:
         stored = value.stored
@@ -142,8 +142,13 @@ def described(graph: Graph) -> list[str]:
             f"{graph.input_name(value)} (N x {value.size}): rows of features"
             f"{order if len(stored) > 1 else ''}"
         )
-    weights = [f"  {one.name} ({syntax.shape(one.weight.matrix)})" for one in graph.parameters]
-    constants = [f"  {name} ({syntax.shape(one.matrix.shape)})" for name, one in graph.constants()]
+    weights = [
+        f"  {parameter.name} ({syntax.shape(parameter.weight.matrix)})"
+        for parameter in graph.parameters
+    ]
+    constants = [
+        f"  {name} ({syntax.shape(constant.matrix.shape)})" for name, constant in graph.constants()
+    ]
     if constants:
         constants.insert(0, "constants:")
     return [*lines, "weights:", *weights, *constants]

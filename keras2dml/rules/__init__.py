@@ -99,21 +99,23 @@ class Lowering:
             )
         yield from changes(layer)
 
-    def options(self, layer: Any, given: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+    def options(
+        self, layer: Any, keywords: Mapping[str, object]
+    ) -> tuple[dict[str, Any], list[str]]:
         """The keywords of a layer's call that the rule takes, and complaints about the others."""
-        known = inspect.signature(self.rule).parameters
-        wanted = {
+        parameters = inspect.signature(self.rule).parameters
+        options = {
             name: value
-            for name, value in given.items()
+            for name, value in keywords.items()
             if name not in PASSED_ON
             and any(part is not None and part is not False for part in keras.tree.flatten(value))
         }
         refused = [
             f"{named(layer)} is called with {name}. It is compiled without: leave {name} out."
-            for name in wanted
-            if name not in known
+            for name in options
+            if name not in parameters
         ]
-        return {name: value for name, value in wanted.items() if name in known}, refused
+        return {name: value for name, value in options.items() if name in parameters}, refused
 
 
 LOWERINGS: dict[type, Lowering] = {}
@@ -149,14 +151,14 @@ def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[R
 
 
 def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
-    """What a layer makes of its inputs; Refusal with every complaint about it."""
+    """The outputs of a layer for these inputs. Raises Refusal with every complaint about it."""
     lowering = LOWERINGS.get(kind_of(layer))
     if lowering is None:
         raise Refusal(unknown(layer))
     complaints = list(lowering.complaints(layer))
     if not isinstance(layer, keras.Layer) and (unfit := [*misfits(layer)]):
         raise Refusal(*unfit)
-    taken, refused = lowering.options(layer, options)
+    keywords, refused = lowering.options(layer, options)
     plain: Sequence[Any] = inputs if lowering.masks else [_unmasked(value) for value in inputs]
     if not lowering.masks and _regards_masks(layer) and any(map(_is_masked, inputs)):
         complaints.append(
@@ -164,7 +166,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
             " Masking or mask_zero out, or put it behind this layer."
         )
     try:
-        results = lowering.rule(layer, *plain, **taken)
+        results = lowering.rule(layer, *plain, **keywords)
     except Refusal as refusal:
         raise Refusal(*complaints, *refused, *refusal.complaints) from None
     penalty = getattr(layer, "activity_regularizer", None)
@@ -191,7 +193,7 @@ def _is_masked(value: Any) -> bool:
 
 
 def _regards_masks(layer: Any) -> bool:
-    """Whether a layer computes something else of what has a mask, or makes another one of it."""
+    """Whether the result or the mask of a layer depends on the mask of its input."""
     if not isinstance(layer, keras.Layer):
         return False
     default = type(layer).compute_mask is keras.Layer.compute_mask
@@ -232,15 +234,16 @@ def call(
     arguments: tuple[str, ...] = INPUTS,
     constant: bool = False,
 ) -> Value:
-    """What a call of a DML function makes: a value like `to`, or like the first input.
+    """The value that a call of a DML function returns, laid out like `to`, or like the first input.
 
-    Where the function makes `others` besides, by name, `result` takes them from the value.
+    Where the function has further results, `others` describes them by name, and `result` takes them
+    from the value.
     """
     nodes = (onnx,) if isinstance(onnx, Node) else onnx
     out = to or inputs[0]
     stored = {"out": out, **(others or {})}
     results = {name: value.stored for name, value in stored.items()}
-    made = Call(
+    step = Call(
         function,
         inputs,
         layer.name,
@@ -254,7 +257,7 @@ def call(
         arguments,
         constant,
     )
-    return out.made_by(made)
+    return out.made_by(step)
 
 
 def result(value: Value, name: str, like: Value) -> Value:

@@ -88,8 +88,8 @@ def activated(layer: Any, x: Value, function: Any) -> Value:
         return call(layer, function.__name__, x, onnx=ELEMENTWISE[function])
     if function in OTHERS:
         return OTHERS[function](layer, x)
-    told = f"{named(layer)} has the activation {label(function)}"
-    (out,) = traced(function, x, told=told, name=layer.name, dtype=layer.compute_dtype)
+    subject = f"{named(layer)} has the activation {label(function)}"
+    (out,) = traced(function, x, subject=subject, name=layer.name, dtype=layer.compute_dtype)
     return out
 
 
@@ -106,8 +106,8 @@ def label(function: Any) -> str:
 def along(layer: Any, x: Value, function: Any, axis: int | Shape) -> Value:
     """Softmax or log_softmax along an axis of an example, or over several together."""
     rows = vectors(layer, x, axis)
-    made = call(layer, function.__name__, rows, onnx=ALONG_AN_AXIS[function])
-    return of_vectors(layer, made, x, axis)
+    results = call(layer, function.__name__, rows, onnx=ALONG_AN_AXIS[function])
+    return of_vectors(layer, results, x, axis)
 
 
 @lowers(keras.layers.Softmax, honours="axis")

@@ -1,4 +1,4 @@
-"""The arguments of layers, as Keras tells them, and how complaints name them."""
+"""The arguments of layers, read from Keras, and their names in complaints."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def shown(value: object) -> str:
 
 
 def is_default(value: object, default: object) -> bool:
-    """Whether a config's value says what the default says; Keras normalises 1 to (1, 1)."""
+    """Whether a value of a config equals the default; Keras normalises 1 to (1, 1)."""
     if isinstance(value, (tuple, list)) and not isinstance(default, (tuple, list)):
         return all(item == default for item in value)
     return value == default or (isinstance(value, list) and tuple(value) == default)

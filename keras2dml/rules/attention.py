@@ -147,23 +147,23 @@ class _Masks:
     values: Value | None
 
 
-def _masks(layer: Any, query: Value, value: Value, given: list[Value | None] | None) -> _Masks:
-    attached, values = (query.mask, value.mask) if given is None else given[:2]
+def _masks(layer: Any, query: Value, value: Value, masks: list[Value | None] | None) -> _Masks:
+    attached, values = (query.mask, value.mask) if masks is None else masks[:2]
     if len(query.shape) > 2 and (attached is not None or values is not None):
         message = (
             f"{named(layer)} gets masks and {query.shape}. It takes them for one axis of steps."
         )
         raise Refusal(message)
-    return _Masks(attached, query.recorded if given is None else attached, values)
+    return _Masks(attached, query.recorded if masks is None else attached, values)
 
 
 def _sums(layer: Any, query: Value, key: Value) -> Value:
     """Every query (T, D) plus every key (S, D): (T, S, D)."""
     (steps, width), seen = query.shape, key.shape[0]
     shape = (steps, seen, width)
-    one = query.seen_as((steps, 1, width), query.stored)
-    other = key.seen_as((1, seen, width), key.stored)
-    return pairwise(layer, spread(layer, one, shape), spread(layer, other, shape), "add", "Add")
+    queries = query.seen_as((steps, 1, width), query.stored)
+    keys = key.seen_as((1, seen, width), key.stored)
+    return pairwise(layer, spread(layer, queries, shape), spread(layer, keys, shape), "add", "Add")
 
 
 def _tanh(layer: Any, x: Value) -> Value:
@@ -174,8 +174,8 @@ def _scaled(layer: Any, x: Value, factor: Any) -> Value:
     """Every element times one learned factor, if there is one."""
     if factor is None:
         return x
-    one = learned(layer, x.seen_as(x.shape, (1, x.size)), factor, None)
-    return one.seen_as(x.shape, x.stored)
+    scaled = learned(layer, x.seen_as(x.shape, (1, x.size)), factor, None)
+    return scaled.seen_as(x.shape, x.stored)
 
 
 def _summed(layer: Any, x: Value) -> Value:
@@ -183,8 +183,8 @@ def _summed(layer: Any, x: Value) -> Value:
     rows = vectors(layer, x)
     cells = np.column_stack([np.arange(rows.size), np.zeros(rows.size), np.ones(rows.size)])
     onnx = Node("ReduceSum", ("X",), {"keepdims": 1}, (np.array([-1]),))
-    made = mapped(layer, rows, cells, Value.of((1,), rows=rows.rows), (onnx,))
-    return _without_last(of_vectors(layer, made, x))
+    sums = mapped(layer, rows, cells, Value.of((1,), rows=rows.rows), (onnx,))
+    return _without_last(of_vectors(layer, sums, x))
 
 
 def _factored(layer: Any, x: Value) -> Value:
@@ -194,7 +194,7 @@ def _factored(layer: Any, x: Value) -> Value:
         Node("Unsqueeze", ("W",), {}, (np.array([1]),), ("kernel",)),
         Node("MatMul", ("X", "kernel")),
     )
-    made = call(
+    sums = call(
         layer,
         "dense_unbiased",
         rows,
@@ -202,7 +202,7 @@ def _factored(layer: Any, x: Value) -> Value:
         weights=(Weight("W", layer.scale, (rows.size, 1)),),
         onnx=onnx,
     )
-    return _without_last(of_vectors(layer, made, x))
+    return _without_last(of_vectors(layer, sums, x))
 
 
 def _without_last(x: Value) -> Value:

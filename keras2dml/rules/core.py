@@ -73,7 +73,7 @@ def dropped(
         return x
     if shape is None:
         return call(layer, "identity", x, sizes={"rate": float(rate)}, training="dropout")
-    drawn = tuple(size or own for size, own in zip(shape, x.shape, strict=True))
+    drawn = tuple(size or actual for size, actual in zip(shape, x.shape, strict=True))
     count = math.prod(drawn)
     places = np.broadcast_to(np.arange(count).reshape(drawn), x.shape).ravel()[x.order]
     cells = np.column_stack([places + 1, np.arange(1, x.size + 1), np.ones(x.size)])

@@ -76,7 +76,7 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     numbers = np.array(list(places))
     table[numbers - lowest, 0] = np.array(list(places.values())) + 1
     others, first = layer.num_oov_indices, layer._oov_start_index()
-    found = call(
+    indices = call(
         layer,
         "looked_up",
         x,
@@ -85,7 +85,7 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
         onnx=_lookup_nodes(numbers, np.array(list(places.values())), others, first),
     )
     mode = "count" if layer.output_mode == "tf_idf" else layer.output_mode
-    counts = _encoded(layer, found, mode, depth)
+    counts = _encoded(layer, indices, mode, depth)
     if layer.output_mode != "tf_idf":
         return counts
     weights = np.asarray(layer.idf_weights_const, dtype=np.float64)

@@ -15,12 +15,12 @@ from keras2dml.rules.tracing import traced
 
 @lowers(keras.layers.Lambda, honours="function output_shape arguments")
 def lambda_(layer: Any, *inputs: Value) -> tuple[Value, ...]:
-    """A function of Keras' operations."""
+    """A Lambda layer, whose function consists of Keras' operations."""
     parameters = inspect.signature(layer.function).parameters
-    asked = [name for name in ("mask", "training") if name in parameters]
-    if asked:
+    unsupported = [name for name in ("mask", "training") if name in parameters]
+    if unsupported:
         message = (
-            f"{named(layer)} has a function that takes {' and '.join(asked)}. It is compiled"
+            f"{named(layer)} has a function that takes {' and '.join(unsupported)}. It is compiled"
             " without: leave the argument out."
         )
         raise Refusal(message)
@@ -29,5 +29,5 @@ def lambda_(layer: Any, *inputs: Value) -> tuple[Value, ...]:
     def function(*tensors: Any) -> Any:
         return layer.function([*tensors] if several else tensors[0], **(layer.arguments or {}))
 
-    told = f"{named(layer)} has the function {label(layer.function)}"
-    return traced(function, *inputs, told=told, name=layer.name, dtype=layer.compute_dtype)
+    subject = f"{named(layer)} has the function {label(layer.function)}"
+    return traced(function, *inputs, subject=subject, name=layer.name, dtype=layer.compute_dtype)

@@ -170,8 +170,8 @@ class _Heads:
                     " for all examples: begin its shape with 1."
                 )
                 raise Refusal(message)
-            own = array.reshape(array.shape[array.ndim > 2 :])
-            constant = constant * own.reshape((1,) * (3 - own.ndim) + own.shape)
+            limits = array.reshape(array.shape[array.ndim > 2 :])
+            constant = constant * limits.reshape((1,) * (3 - limits.ndim) + limits.shape)
         if not values:
             return None if constant.all() else constant
         count = max(constant.shape[0], *(value.shape[0] for value in values))

@@ -65,8 +65,8 @@ def group_normalization(layer: keras.layers.GroupNormalization, x: Value) -> Val
     out = unfolded(layer, standardized(layer, rows), (groups,))
     gamma, beta = (layer.gamma if layer.scale else None, layer.beta if layer.center else None)
     stored = (channels, x.size // channels)
-    made = learned(layer, out.seen_as(stored, stored), gamma, beta)
-    return made.seen_as(x.shape, first.stored, first.order)
+    result = learned(layer, out.seen_as(stored, stored), gamma, beta)
+    return result.seen_as(x.shape, first.stored, first.order)
 
 
 def standardized(layer: Any, rows: Value) -> Value:

@@ -114,20 +114,20 @@ def vectors(layer: Any, x: Value, axis: int | Shape = -1) -> Value:
 
 
 def of_vectors(layer: Any, rows: Value, x: Value, axis: int | Shape = -1) -> Value:
-    """The rows that `vectors(layer, x, axis)` made, or others of them, back where they were."""
+    """The inverse of `vectors(layer, x, axis)`: its rows, or others of another size, as a value."""
     axes = last(x, axis)
     sizes = tuple(x.shape[place] for place in axes)
-    made = unfolded(layer, rows, sizes[: len(axes) - _count(axis)])
+    value = unfolded(layer, rows, sizes[: len(axes) - _count(axis)])
     if _count(axis) > 1:
-        made = made.seen_as(sizes, sizes)
-    return permuted(made, tuple(int(place) for place in np.argsort(axes)))
+        value = value.seen_as(sizes, sizes)
+    return permuted(value, tuple(int(place) for place in np.argsort(axes)))
 
 
 def last(x: Value, axis: int | Shape) -> Shape:
-    """The axes of `x` with this one, or these, at the end."""
+    """The axes of `x` with this axis, or these, moved to the end."""
     rank = len(x.shape)
-    wanted = tuple(one % rank for one in ((axis,) if isinstance(axis, int) else axis))
-    return (*(other for other in range(rank) if other not in wanted), *wanted)
+    trailing = tuple(place % rank for place in ((axis,) if isinstance(axis, int) else axis))
+    return (*(place for place in range(rank) if place not in trailing), *trailing)
 
 
 def _count(axis: int | Shape) -> int:
@@ -136,12 +136,12 @@ def _count(axis: int | Shape) -> int:
 
 def axes_of(layer: Any, x: Value, axis: Any) -> Shape:
     """Keras' `axis`, a number or several, as axes of an example in ascending order."""
-    given = (axis,) if isinstance(axis, Integral) else tuple(axis)
+    axes = (axis,) if isinstance(axis, Integral) else tuple(axis)
     rank = len(x.shape) + 1
-    if any(one % rank == 0 for one in given):
+    if any(number % rank == 0 for number in axes):
         message = f"{named(layer)} has axis={axis!r}, and 0 are the examples. Give other axes."
         raise Refusal(message)
-    return tuple(sorted(int(one) % rank - 1 for one in given))
+    return tuple(sorted(int(number) % rank - 1 for number in axes))
 
 
 def spread(layer: Any, x: Value, shape: Shape, like: Value | None = None) -> Value:
@@ -168,11 +168,11 @@ def broadcast(layer: Any, *values: Value, shape: Shape) -> tuple[Value, ...]:
 def picked(layer: Any, x: Value, places: np.ndarray) -> Value:
     """The elements of `x` at these places of Keras' flattened example, 0 for a place of -1."""
     to = Value.of(places.shape, _axes(x) if places.ndim == len(x.shape) else None, x.rows)
-    wanted = places.ravel()[to.order]
-    kept = np.flatnonzero(wanted >= 0)
-    cells = np.column_stack([x.order.argsort()[wanted[kept]], kept, np.ones(kept.size)])
+    sources = places.ravel()[to.order]
+    targets = np.flatnonzero(sources >= 0)
+    cells = np.column_stack([x.order.argsort()[sources[targets]], targets, np.ones(targets.size)])
     columns = np.full(to.size, x.size)
-    columns[kept] = cells[:, 0]
+    columns[targets] = cells[:, 0]
     onnx = (
         Node("Reshape", ("X",), {}, (np.array([0, x.size]),), ("flat",)),
         Node("Pad", ("flat",), {}, (np.array([0, 0, 0, 1]), np.array(0, np.float32)), ("longer",)),
@@ -209,11 +209,11 @@ def logits_of(output: Value) -> Value | None:
     """What went into the sigmoid, or the softmax along the last axis, that makes this very value:
     Keras takes it for logits. Where each vector is a row it is these rows.
     """
-    made = squashed_by(output)
-    if made is None:
+    activation = squashed_by(output)
+    if activation is None:
         return None
-    last, before = source_of(output), made.inputs[0]
-    if last is made:
+    last, before = source_of(output), activation.inputs[0]
+    if last is activation:
         same = output.shape == before.shape and output.has_order(before.order)
     else:
         same = output.shape == last.results["out"] and output.in_keras_order

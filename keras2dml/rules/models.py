@@ -108,13 +108,13 @@ class _Walk:
         try:
             for tensor in _sources(node):
                 _check_shape(layer, tensor, self.values[tensor._keras_history])
-            made = self._lowered(layer, node)
-            _check_count(layer, node, made)
+            results = self._lowered(layer, node)
+            _check_count(layer, node, results)
         except Refusal as refusal:
             self._complain(*refusal.complaints)
-            made = tuple(stand_in(output) for output in node.output_tensors)
+            results = tuple(stand_in(output) for output in node.output_tensors)
         mask = None if isinstance(layer, keras.Layer) else self._handed_on(node)
-        for output, value in zip(node.output_tensors, made, strict=True):
+        for output, value in zip(node.output_tensors, results, strict=True):
             result = self._anew(layer, node, value)
             self.values[output._keras_history] = result.with_masks(mask, None) if mask else result
 
@@ -154,7 +154,10 @@ class _Walk:
             arranged(layer, value, like) if value.shape == like.shape else value
             for value, like in zip(values, before, strict=False)
         )
-        arguments = [next(again, one) if isinstance(one, Value) else one for one in arguments]
+        arguments = [
+            next(again, argument) if isinstance(argument, Value) else argument
+            for argument in arguments
+        ]
         if any(value.mask is UNFITTING for value in values) and _uses_masks(layer):
             raise Refusal(SCORES.format(named(layer)))
         return lowered(layer, *arguments, **keywords)
@@ -191,16 +194,16 @@ def _is_recorded(node: Any) -> bool:
     masks = [
         getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(node.arguments.args)
     ]
-    entered = keras.tree.flatten(node.arguments.kwargs["mask"])
-    return len(masks) == len(entered) and all(
-        mask is other for mask, other in zip(masks, entered, strict=True)
+    keyword_masks = keras.tree.flatten(node.arguments.kwargs["mask"])
+    return len(masks) == len(keyword_masks) and all(
+        mask is keyword for mask, keyword in zip(masks, keyword_masks, strict=True)
     )
 
 
 def _sources(node: Any) -> list[Any]:
     """The tensors that a call takes, without the mask that Keras entered itself."""
-    entered = keras.tree.flatten(node.arguments.kwargs["mask"]) if _is_recorded(node) else []
-    masks = {id(tensor) for tensor in entered}
+    keyword_masks = keras.tree.flatten(node.arguments.kwargs["mask"]) if _is_recorded(node) else []
+    masks = {id(tensor) for tensor in keyword_masks}
     return [tensor for tensor in node.input_tensors if id(tensor) not in masks]
 
 
@@ -223,13 +226,13 @@ def _looks_for_masks(node: Any) -> bool:
 
 def _check_shape(layer: Any, tensor: Any, value: Value) -> None:
     """Refusal for what has another shape than Keras told the layer that takes it."""
-    told = tuple(tensor.shape[1:])
-    fits = len(told) == len(value.shape) and all(
-        size in (None, own) for size, own in zip(told, value.shape, strict=True)
+    shape = tuple(tensor.shape[1:])
+    fits = len(shape) == len(value.shape) and all(
+        size in (None, actual) for size, actual in zip(shape, value.shape, strict=True)
     )
     if not fits and value.rows == 1:
         message = (
-            f"{named(layer)} takes examples of {value.shape}, and was built for {told}: a function"
+            f"{named(layer)} takes examples of {value.shape}, and was built for {shape}: a function"
             " before it changes the shape. Put that function into operations of the model."
         )
         raise Refusal(message)

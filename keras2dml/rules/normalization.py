@@ -39,7 +39,7 @@ def batch_normalization(
     # One row for each channel: the channel's axis comes first.
     x = arranged(layer, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
     channels = x.stored[0]
-    given = {
+    variables = {
         "gamma": layer.gamma if layer.scale else None,
         "beta": layer.beta if layer.center else None,
         "moving_mean": layer.moving_mean,
@@ -53,16 +53,16 @@ def batch_normalization(
         x,
         weights=tuple(
             Weight(name, variable, (channels, 1))
-            for name, variable in given.items()
+            for name, variable in variables.items()
             if variable is not None
         ),
         constants=tuple(
             Constant(name, neutral[name]((channels, 1)))
-            for name, variable in given.items()
+            for name, variable in variables.items()
             if variable is None
         ),
         sizes={"C": channels, "momentum": float(layer.momentum), "epsilon": epsilon},
-        onnx=Node("BatchNormalization", ("X", *given), {"epsilon": epsilon}),
+        onnx=Node("BatchNormalization", ("X", *variables), {"epsilon": epsilon}),
         training="batch_norm_training" if layer.trainable else None,
         untrained=untrained,
     )

@@ -24,8 +24,8 @@ def nodes(*steps: str) -> tuple[Node, ...]:
     """
     operators = []
     for step in steps:
-        taken, _, output = step.partition(" > ")
-        operator, *inputs = taken.split()
+        expression, _, output = step.partition(" > ")
+        operator, *inputs = expression.split()
         names = tuple(name for name in inputs if not _is_number(name))
         numbers = tuple(np.array(float(name), np.float32) for name in inputs if _is_number(name))
         attributes = NODE_ATTRIBUTES.get(operator, {})

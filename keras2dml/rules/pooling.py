@@ -43,12 +43,12 @@ def max_pooling(layer: Any, x: Value) -> Value:
     stays so, and there are fewer elements to look at.
     """
     x = image(layer, x)
-    window, made = Window.of(layer, x, _pool(layer)), source_of(x)
-    if made.function != "relu":
+    window, source = Window.of(layer, x, _pool(layer)), source_of(x)
+    if source.function != "relu":
         return largest(layer, window, x)
-    before = made.inputs[0]
+    before = source.inputs[0]
     out = largest(layer, window, x.made_by(source_of(before), before.result))
-    return call(SimpleNamespace(name=made.layer), "relu", out, onnx=made.onnx)
+    return call(SimpleNamespace(name=source.layer), "relu", out, onnx=source.onnx)
 
 
 def largest(layer: Any, window: Window, x: Value) -> Value:

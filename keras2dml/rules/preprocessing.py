@@ -26,7 +26,9 @@ def rescaling(layer: Any, x: Value) -> Value:
 @lowers(keras.layers.Normalization, honours="axis mean variance invert")
 def normalization(layer: Any, x: Value) -> Value:
     """Mean 0 and variance 1, by what was given or adapted; `invert` is the way back."""
-    mean, variance = (np.asarray(one, dtype=np.float64)[0] for one in (layer.mean, layer.variance))
+    mean, variance = (
+        np.asarray(statistic, dtype=np.float64)[0] for statistic in (layer.mean, layer.variance)
+    )
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
     nothing = np.zeros(())
     if layer.invert:
@@ -34,16 +36,16 @@ def normalization(layer: Any, x: Value) -> Value:
     return affine(layer, x, -mean, 1 / deviation, nothing)
 
 
-def _cast(given: Any) -> np.ndarray:
+def _cast(numbers: Any) -> np.ndarray:
     """Numbers as Keras casts them: those that are no array by way of float32."""
-    array = given if isinstance(given, np.ndarray) else np.asarray(given, dtype=np.float32)
+    array = numbers if isinstance(numbers, np.ndarray) else np.asarray(numbers, dtype=np.float32)
     return array.astype(np.float64)
 
 
 def affine(layer: Any, x: Value, before: np.ndarray, scale: np.ndarray, after: np.ndarray) -> Value:
     """`(x + before) * scale + after`, of arrays that broadcast to an example."""
     names = ("before", "scale", "after")
-    rows = [np.broadcast_to(one, x.shape).ravel()[x.order] for one in (before, scale, after)]
+    rows = [np.broadcast_to(array, x.shape).ravel()[x.order] for array in (before, scale, after)]
     constants = tuple(
         Constant(name, row.reshape(1, -1)) for name, row in zip(names, rows, strict=True)
     )

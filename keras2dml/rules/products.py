@@ -21,8 +21,8 @@ def dot(layer: keras.layers.Dot, x: Value, y: Value) -> Value:
     second. It regards no masks, and has none.
     """
     x, y = without(x), without(y)
-    given = (layer.axes, layer.axes) if isinstance(layer.axes, int) else tuple(layer.axes)
-    axes = [axis % (len(value.shape) + 1) - 1 for axis, value in zip(given, (x, y), strict=True)]
+    numbers = (layer.axes, layer.axes) if isinstance(layer.axes, int) else tuple(layer.axes)
+    axes = [axis % (len(value.shape) + 1) - 1 for axis, value in zip(numbers, (x, y), strict=True)]
     if min(axes) < 0:
         message = f"{named(layer)} has axes={layer.axes!r}, and 0 are the examples. Give others."
         raise Refusal(message)
@@ -35,8 +35,8 @@ def dot(layer: keras.layers.Dot, x: Value, y: Value) -> Value:
     x = permuted(x, last(x, axes[0]))
     y = permuted(y, last(y, axes[1]))
     shape = (*x.shape[:-1], *y.shape[:-1]) or (1,)
-    made = product(layer, _matrix(x), _matrix(y))
-    return made.seen_as(shape, shape)
+    sums = product(layer, _matrix(x), _matrix(y))
+    return sums.seen_as(shape, shape)
 
 
 MULTIPLIED: tuple[Node, ...] = (Node("MatMul", ("X", "Y")),)

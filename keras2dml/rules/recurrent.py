@@ -273,10 +273,10 @@ def _bias(
 def activation_of(layer: Any, function: Any) -> tuple[int, str]:
     """The number of an activation in the DML library, and ONNX' name; Refusal for others."""
     if function not in ACTIVATIONS:
-        known = ", ".join(repr(known.__name__) for known in ACTIVATIONS)
-        wanted = getattr(function, "__name__", repr(function))
+        names = ", ".join(repr(activation.__name__) for activation in ACTIVATIONS)
+        name = getattr(function, "__name__", repr(function))
         message = (
-            f"{named(layer)} has activation {wanted!r}. Compiled for recurrent layers are {known}:"
+            f"{named(layer)} has activation {name!r}. Compiled for recurrent layers are {names}:"
             " use one of these."
         )
         raise Refusal(message)

@@ -78,12 +78,12 @@ def up_sampled(layer: Any, x: Value, sizes: tuple[int, ...]) -> Value:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of `size` pixels that becomes one of `wanted`: of a part of it, from `begin` on, or
+    """A line of `size` pixels that becomes one of `target`: of a part of it, from `begin` on, or
     with `pad` pixels on both sides.
     """
 
     size: int
-    wanted: int
+    target: int
     begin: int = 0
     part: int = 0
     pad: int = 0
@@ -91,50 +91,50 @@ class _Line:
     def cropped(self, part: int) -> _Line:
         """The middle `part` of the line, at least a pixel and at most all."""
         part = max(min(self.size, part), 1)
-        return _Line(self.size, self.wanted, (self.size - part) // 2, part)
+        return _Line(self.size, self.target, (self.size - part) // 2, part)
 
     def padded(self, whole: int) -> _Line:
         """The line with as much around it as makes `whole` pixels, rounded down on both sides."""
-        return _Line(self.size, self.wanted, pad=max(whole - self.size, 0) // 2)
+        return _Line(self.size, self.target, pad=max(whole - self.size, 0) // 2)
 
     def factors(self, interpolation: str, antialias: bool = False) -> np.ndarray:
-        """What each pixel of the line gives to each of those wanted, (size, wanted)."""
+        """How much each pixel of the line adds to each of the `target` pixels, (size, target)."""
         part = self.part or self.size + 2 * self.pad
-        given = _given(interpolation, part, self.wanted, antialias=antialias)
+        contributions = _contributions(interpolation, part, self.target, antialias=antialias)
         if not self.part:
-            return given[self.pad : self.pad + self.size]
-        factors = np.zeros((self.size, self.wanted))
-        factors[self.begin : self.begin + part] = given
+            return contributions[self.pad : self.pad + self.size]
+        factors = np.zeros((self.size, self.target))
+        factors[self.begin : self.begin + part] = contributions
         return factors
 
     def totals(self, interpolation: str, antialias: bool = False) -> np.ndarray:
-        """What each of those wanted gets from all pixels, with those around."""
+        """The sum of the contributions to each of the `target` pixels, padding included."""
         whole = self.size + 2 * self.pad
-        totals: np.ndarray = _given(interpolation, whole, self.wanted, antialias=antialias).sum(
-            axis=0
-        )
+        totals: np.ndarray = _contributions(
+            interpolation, whole, self.target, antialias=antialias
+        ).sum(axis=0)
         return totals
 
 
-def _given(interpolation: str, size: int, wanted: int, *, antialias: bool) -> np.ndarray:
-    """What each of `size` pixels of a line gives to each of those `wanted`, (size, wanted)."""
+def _contributions(interpolation: str, size: int, target: int, *, antialias: bool) -> np.ndarray:
+    """How much each of `size` pixels of a line adds to each of `target` pixels, (size, target)."""
     lines = np.eye(size, dtype=np.float32).reshape(size, size, 1, 1)
     resized = keras.ops.image.resize(
         lines,
-        (wanted, 1),
+        (target, 1),
         interpolation=interpolation,
         antialias=antialias,
         data_format="channels_last",
     )
-    return np.asarray(resized, dtype=np.float64).reshape(size, wanted)
+    return np.asarray(resized, dtype=np.float64).reshape(size, target)
 
 
 def _shared(width: int, height: int, layer: Any, *, across: bool = False) -> int:
     """The height that goes with a width in the new aspect ratio, as Keras rounds it; `across`, the
     width that goes with a height.
     """
-    wanted = (layer.width, layer.height) if across else (layer.height, layer.width)
-    return int(np.float32(width * wanted[0]) / np.float32(wanted[1]))
+    sizes = (layer.width, layer.height) if across else (layer.height, layer.width)
+    return int(np.float32(width * sizes[0]) / np.float32(sizes[1]))
 
 
 def _weighed(layer: Any, x: Value, down: np.ndarray, along: np.ndarray) -> Value:

@@ -48,12 +48,12 @@ def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
         )
         raise Refusal(message)
     steps = folded(layer, without(x), 1)
-    (made,) = lowered(layer.layer, steps)
-    own = set(calls_of((made,))) - set(calls_of((steps,)) if steps.source else ())
-    if any(step.training and step.weights for step in own):
+    (result,) = lowered(layer.layer, steps)
+    inner_calls = set(calls_of((result,))) - set(calls_of((steps,)) if steps.source else ())
+    if any(step.training and step.weights for step in inner_calls):
         message = (
             f"{named(layer)} has a layer {layer.layer.name!r} that learns from each step by"
             " itself. Put it after TimeDistributed, where it learns from all steps."
         )
         raise Refusal(message)
-    return unfolded(layer, without(made), x.shape[:1]).with_masks(x.mask, x.recorded)
+    return unfolded(layer, without(result), x.shape[:1]).with_masks(x.mask, x.recorded)

@@ -16,7 +16,7 @@ from keras2dml.rules.windows import image
 
 @lowers(keras.layers.Identity)
 def identity(layer: keras.layers.Identity, *inputs: Value) -> tuple[Value, ...]:
-    """What went in."""
+    """The input."""
     return inputs
 
 
@@ -84,10 +84,10 @@ def up_sampling(layer: Any, x: Value) -> Value:
     sizes = (layer.size,) if isinstance(layer.size, int) else tuple(layer.size)
     if getattr(layer, "interpolation", "nearest") != "nearest":
         return up_sampled(layer, image(layer, x), sizes)
-    found = places(x)
+    sources = places(x)
     for axis, size in zip(_spatial(layer), sizes, strict=True):
-        found = np.repeat(found, size, axis)
-    return picked(layer, x, found)
+        sources = np.repeat(sources, size, axis)
+    return picked(layer, x, sources)
 
 
 def _spatial(layer: Any) -> tuple[int, ...]:
@@ -97,9 +97,9 @@ def _spatial(layer: Any) -> tuple[int, ...]:
     return tuple(axis + first for axis in range(count))
 
 
-def _sides(layer: Any, given: Any) -> list[tuple[int, int]]:
-    """What is added or taken before and after each axis of an example."""
-    pairs = [given] if isinstance(given[0], int) else list(given)
+def _sides(layer: Any, amounts: Any) -> list[tuple[int, int]]:
+    """The sizes added or cut off before and after each axis of an example."""
+    pairs = [amounts] if isinstance(amounts[0], int) else list(amounts)
     around = [(0, 0)] * (len(pairs) + 1)
     for axis, pair in zip(_spatial(layer), pairs, strict=True):
         around[axis] = tuple(pair)

@@ -1,4 +1,4 @@
-"""Functions of a user's, made of Keras' operations: run on symbolic tensors, and read as models."""
+"""A user's functions of Keras operations: run on symbolic tensors, and read as models."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ NAMES = "object_name_uids"
 
 
 def traced(
-    function: Callable[..., Any], *values: Value, told: str, name: str, dtype: str
+    function: Callable[..., Any], *values: Value, subject: str, name: str, dtype: str
 ) -> tuple[Value, ...]:
-    """What a function makes of values.
+    """The results of a function of Keras operations for these values.
 
-    `told` begins complaints about the function, `name` is what its operations are called, and
-    `dtype` the type of the tensors that it takes. Raises Refusal for a function that does something
-    else than Keras' operations, or not the same each time.
+    `subject` begins complaints about the function, `name` is the name of its operations, and
+    `dtype` the type of the tensors that it takes. Raises Refusal for a function that does anything
+    but Keras' operations, or does not do the same each time.
     """
-    results, again = (_read(function, values, told, name, dtype) for _ in range(2))
+    results, again = (_read(function, values, subject, name, dtype) for _ in range(2))
     if _numbers(results) != _numbers(again):
         message = (
-            f"{told}, which takes other numbers each time that it is called. Put what is drawn by"
-            " chance into layers, as Dropout or GaussianNoise."
+            f"{subject}, which takes other numbers each time that it is called. Put what is drawn"
+            " by chance into layers, as Dropout or GaussianNoise."
         )
         raise Refusal(message)
     return results
 
 
 def _read(
-    function: Callable[..., Any], values: tuple[Value, ...], told: str, name: str, dtype: str
+    function: Callable[..., Any], values: tuple[Value, ...], subject: str, name: str, dtype: str
 ) -> tuple[Value, ...]:
-    graph = _symbolic(function, values, told, dtype)
+    graph = _symbolic(function, values, subject, dtype)
     for operation in graph.operations:
         if isinstance(operation, keras.Layer) and operation.variables:
             message = (
-                f"{told}, which calls the layer {operation.name!r} with variables that the model"
+                f"{subject}, which calls the layer {operation.name!r} with variables that the model"
                 " has not: put the layer into the model."
             )
             raise Refusal(message)
@@ -51,11 +51,11 @@ def _read(
     try:
         return outputs_of(graph, values)
     except Refusal as refusal:
-        raise Refusal(*(f"{told}: {complaint}" for complaint in refusal.complaints)) from None
+        raise Refusal(*(f"{subject}: {complaint}" for complaint in refusal.complaints)) from None
 
 
 def _symbolic(
-    function: Callable[..., Any], values: tuple[Value, ...], told: str, dtype: str
+    function: Callable[..., Any], values: tuple[Value, ...], subject: str, dtype: str
 ) -> keras.Function:
     with _names_anew():
         inputs = [keras.Input(value.shape, dtype=dtype) for value in values]
@@ -64,7 +64,7 @@ def _symbolic(
         except Exception as error:
             reason = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
             message = (
-                f"{told}, which could not be read ({type(error).__name__}: {reason}). Make it of"
+                f"{subject}, which could not be read ({type(error).__name__}: {reason}). Make it of"
                 " what keras.ops, operators and slices do to its arguments alone."
             )
             raise Refusal(message) from error
@@ -84,7 +84,7 @@ def _numbers(values: tuple[Value, ...]) -> list[object]:
 
 @contextmanager
 def _names_anew() -> Iterator[None]:
-    """Names of layers and operations begin anew, and those of the session stay as they are."""
+    """Number the names of layers and operations from the start, and restore the session's after."""
     names = global_state.get_global_attribute(NAMES)
     global_state.set_global_attribute(NAMES, defaultdict(int))
     try:

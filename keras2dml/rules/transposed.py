@@ -30,8 +30,8 @@ def transposed_convolution(layer: Any, x: Value) -> Value:
     """
     x = image(layer, x)
     shape = tuple(layer.compute_output_shape((1, *x.shape))[1:])
-    made = Value.of(shape, image_axes(layer, len(shape)))
-    window = Window.of(layer, made, tuple(layer.kernel_size), layer.dilation_rate)
+    result = Value.of(shape, image_axes(layer, len(shape)))
+    window = Window.of(layer, result, tuple(layer.kernel_size), layer.dilation_rate)
     channels, kernel = x.stored[0], layer.kernel
     weight = Weight("W", kernel, (channels, math.prod(kernel.shape) // channels), kernel_axes(x))
     out = spread_out(layer, x, window, weight, layer.filters)
@@ -74,12 +74,12 @@ def _around(window: Window) -> Window:
 def _inside(layer: Any, window: Window, x: Value) -> Value:
     """The image without the padding of a window, which is part of `x`."""
     top, left, _, _ = window.pads
-    found = places(x)
+    sources = places(x)
     first = layer.data_format == "channels_first"
     spatial = ((top, window.height), (left, window.width))[3 - len(x.shape) :]
     for axis, (begin, size) in enumerate(spatial, start=int(first)):
-        found = found.take(range(begin, begin + size), axis)
-    return picked(layer, x, found)
+        sources = sources.take(range(begin, begin + size), axis)
+    return picked(layer, x, sources)
 
 
 def _attributes(window: Window, x: Value) -> dict[str, object]:

@@ -50,7 +50,7 @@ def is_users(layer: Any) -> bool:
 
 
 def replaced(model: Any, names: Iterable[str]) -> list[str]:
-    """Which of these methods and properties a model has of its own, or its class has."""
+    """The names of those methods and properties that the model, or its user's class, defines."""
     users = takewhile(lambda base: not _is_of_keras(base), type(model).__mro__)
     defined = {name for base in users for name in vars(base)} | vars(model).keys()
     return [name for name in names if name in defined]
@@ -68,7 +68,7 @@ def overridden(part: Any) -> list[str]:
 
 
 def unpredicted(model: keras.Model) -> list[str]:
-    """Complaints about a model whose class scores otherwise than Keras."""
+    """Complaints about a model whose class predicts in another way than Keras."""
     return [_complaint(model, name) for name in replaced(model, PREDICTED)]
 
 

@@ -292,5 +292,5 @@ def _flat(layer: Any) -> Any:
 
 
 def _triple(sizes: Any) -> tuple[int, int, int]:
-    found = (sizes,) * 3 if isinstance(sizes, int) else tuple(sizes)
-    return int(found[0]), int(found[1]), int(found[2])
+    triple = (sizes,) * 3 if isinstance(sizes, int) else tuple(sizes)
+    return int(triple[0]), int(triple[1]), int(triple[2])

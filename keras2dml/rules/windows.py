@@ -135,8 +135,8 @@ def padded(layer: Any, window: Window, x: Value, fill: float) -> tuple[Window, V
     """`window` and `x` with the padding made part of `x`."""
     top, left, bottom, right = window.pads
     sizes = {"top": top, "left": left, "bottom": bottom, "right": right, "value": fill}
-    both = ((0, 0), (0, 0), (top, bottom), (left, right))
-    around = both if len(x.shape) == 3 else (*both[:2], both[3])
+    sides = ((0, 0), (0, 0), (top, bottom), (left, right))
+    around = sides if len(x.shape) == 3 else (*sides[:2], sides[3])
     pads = np.array([side[0] for side in around] + [side[1] for side in around])
     out = call(
         layer,
@@ -158,9 +158,9 @@ def same_padding(size: int, window: int, stride: int) -> Pair:
 
 def lined(sizes: Any) -> Pair:
     """Sizes of a window or an image, those of a sequence as of an image of one line."""
-    found = (1, *sizes) if len(sizes) == 1 else tuple(sizes)
-    return int(found[0]), int(found[1])
+    pair = (1, *sizes) if len(sizes) == 1 else tuple(sizes)
+    return int(pair[0]), int(pair[1])
 
 
-def _pair(given: Any, like: Shape) -> Shape:
-    return (given,) * len(like) if isinstance(given, int) else tuple(given)
+def _pair(sizes: Any, like: Shape) -> Shape:
+    return (sizes,) * len(like) if isinstance(sizes, int) else tuple(sizes)

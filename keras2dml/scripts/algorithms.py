@@ -34,8 +34,8 @@ UPDATES = ("BSP", "ASP")
 
 @dataclass(frozen=True)
 class Server:
-    """Where the workers run, `mode`, and when the model changes, `utype`: once they all have a
-    gradient (BSP), or for each one's (ASP).
+    """Where the workers run, `mode`, and when the model is updated, `utype`: when all of them have
+    a gradient (BSP), or for each gradient (ASP).
     """
 
     mode: str = "LOCAL"
@@ -66,7 +66,7 @@ class Algorithm:
         return math.ceil(batch_size / self.parallel) if self.train == "allreduce" else batch_size
 
     def steps(self, batch_size: int, examples: int) -> int:
-        """The steps of an epoch."""
+        """The number of steps in an epoch."""
         if self.server and self.server.utype == "ASP":
             return sum(self._batches(batch_size, examples))
         return math.ceil(examples / self.rows(batch_size, examples))
@@ -95,8 +95,8 @@ class Algorithm:
 
     @property
     def _parameters(self) -> str:
-        given = "".join(f", {name}={value}" for name, value in self.parfor.items())
-        return f", check=0{given}" if "check" not in self.parfor else given
+        options = "".join(f", {name}={value}" for name, value in self.parfor.items())
+        return f", check=0{options}" if "check" not in self.parfor else options
 
     def _batches(self, batch_size: int, examples: int) -> list[int]:
         """How many batches each worker of a parameter server has."""
@@ -105,16 +105,16 @@ class Algorithm:
         return [math.ceil(rows / batch_size) for rows in shares]
 
     def checked(self) -> Algorithm:
-        """The same algorithm; InvalidData for a setting that there is not."""
+        """The same algorithm. Raises InvalidData for a setting that does not exist."""
         choices = (
             ("train_algo", self.train, TRAIN),
             ("test_algo", self.test, TEST),
             ("paramserv_parameters' mode", self.paramserv.get("mode", MODES[0]), MODES),
             ("paramserv_parameters' utype", self.paramserv.get("utype", UPDATES[0]), UPDATES),
         )
-        for name, value, known in choices:
-            if value not in known:
-                message = f"{name} is {value!r}: give one of {', '.join(known)}."
+        for name, value, allowed in choices:
+            if value not in allowed:
+                message = f"{name} is {value!r}: give one of {', '.join(allowed)}."
                 raise InvalidData(message)
         if unknown := self.paramserv.keys() - {"mode", "utype"}:
             message = f"paramserv_parameters has {sorted(unknown)}: give mode and utype."
@@ -125,7 +125,7 @@ class Algorithm:
         return self
 
     def fits(self, compilation: Compilation, batch_size: int, examples: int) -> None:
-        """InvalidData for a model or rows whose training is another one in parts."""
+        """Raise InvalidData for a model or rows that would be trained differently in parts."""
         if self.loop is None and self.server is None:
             return
         objective, optimizer = compilation.objective(), compilation.optimizer

@@ -1,4 +1,4 @@
-"""Losses and metrics of a batch as DML statements, with the gradients that begin the backward."""
+"""Losses and metrics of a batch as DML statements, with the first gradients to pass back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras2dml.scripts.score import IN_ORDER
 class Measuring:
     """The statements from the model's outputs and its targets to losses, sums and gradients.
 
-    `wanted` take the targets of a batch, `lines` leave the losses and hand first gradients to
+    `labels` take the targets of a batch, `lines` leave the losses and hand first gradients to
     `backward` where there is one, `penalties` come after the backward pass, and `sums` is an
     expression for what is counted, one row. Where a batch is `split`, the losses are the parts'
     shares in that of the whole, which has `group` rows.
@@ -32,7 +32,7 @@ class Measuring:
         self.objective, self.forward, self.backward = objective, forward, backward
         self._picked = rows
         self._rows = "group" if split else "rows"
-        self.wanted: list[str] = []
+        self.labels: list[str] = []
         self.lines: list[str] = []
         self.penalties: list[str] = []
         self.used: list[str] = []
@@ -61,8 +61,8 @@ class Measuring:
         self._loss(goal, target, weights, mask)
         for number, metric in enumerate(goal.metrics, 1):
             name = f"{target}_sums_{number}"
-            own = weights if metric.weighted else "", mask if metric.masked else ""
-            self._metric(goal, metric, name, target, _product(*own))
+            factors = weights if metric.weighted else "", mask if metric.masked else ""
+            self._metric(goal, metric, name, target, _product(*factors))
             self._sums.append(name)
 
     def _targets(self, goal: Goal, target: str) -> None:
@@ -74,14 +74,14 @@ class Measuring:
             rows = f"table(seq(1, {count}), {flat}, {count}, {classes})"
         elif vectors > 1:
             rows = f"matrix({rows}, rows={count}, cols={classes})"
-        self.wanted.append(f"{target}_batch = {rows}")
+        self.labels.append(f"{target}_batch = {rows}")
 
     def _weights(self, goal: Goal, weights: str) -> None:
         """A weight for each vector of the output."""
         rows = self._picked.format(weights.removesuffix("_batch"))
         if goal.vectors > 1:
             rows = f"matrix({rows}, rows=rows * {goal.vectors}, cols=1)"
-        self.wanted.append(f"{weights} = {rows}")
+        self.labels.append(f"{weights} = {rows}")
 
     def _mask(self, goal: Goal, target: str) -> str:
         """The variable with 1 for each vector of the output that is regarded, if it has a mask."""
@@ -93,12 +93,12 @@ class Measuring:
 
     def _loss(self, goal: Goal, target: str, weights: str, mask: str) -> None:
         loss, weights = goal.loss, _product(weights, mask)
-        taken = self.forward[loss.takes]
+        variable = self.forward[loss.takes]
         folds = loss.takes.rows != goal.vectors
         scale, offset = loss.smoothing
         smoothed = f"{target}_batch * {syntax.literal(scale)} + {syntax.literal(offset)}"
         arguments = {
-            "P": _rows(taken, goal) if folds else taken,
+            "P": _rows(variable, goal) if folds else variable,
             "Y": smoothed if offset else f"{target}_batch",
             **{name: syntax.literal(value) for name, value in loss.constants.items()},
         }
@@ -126,14 +126,14 @@ class Measuring:
             self._sums.append(f"as.matrix({target}_loss * {self._rows})")
         if self.backward:
             gradient = self.backward.add(loss.takes)
-            back = f"matrix(gradient{weighted}, rows=nrow({taken}), cols=ncol({taken}))"
-            found = back if folds else f"gradient{weighted}"
-            self.lines.append(f"{gradient} = {found}{divided}{share}")
+            back = f"matrix(gradient{weighted}, rows=nrow({variable}), cols=ncol({variable}))"
+            derivative = back if folds else f"gradient{weighted}"
+            self.lines.append(f"{gradient} = {derivative}{divided}{share}")
 
     def _metric(self, goal: Goal, metric: Metric, name: str, target: str, weights: str) -> None:
-        taken = metric.takes or (metric.loss.takes if metric.loss else goal.value)
-        variable = self.forward[taken]
-        predicted = _rows(variable, goal) if taken.rows != goal.vectors else variable
+        predictions = metric.takes or (metric.loss.takes if metric.loss else goal.value)
+        variable = self.forward[predictions]
+        predicted = _rows(variable, goal) if predictions.rows != goal.vectors else variable
         scale, offset = metric.loss.smoothing if metric.loss else (1.0, 0.0)
         smoothed = f"{target}_batch * {syntax.literal(scale)} + {syntax.literal(offset)}"
         arguments = {
@@ -162,20 +162,22 @@ class Measuring:
         return [f"{place} = {place} + penalty * group"] if self.objective.regularizers else []
 
     def _activities(self, *, split: bool) -> None:
-        """What the outputs of layers cost."""
+        """Add the penalties of the outputs of layers to the loss."""
         share = "rows / group" if split else "1"
         for call in self.forward.graph.calls:
             if self.forward.function(call) == PENALTY:
                 penalty = self.forward.results(call)[1]
                 self._losses.append(f"as.scalar({penalty}) * ({share})")
                 if self.backward:
-                    self.backward.known(penalty, share)
+                    self.backward.add_share(penalty, share)
 
     def _weights_penalties(self) -> bool:
-        """What weights cost, with their gradients."""
+        """Write the penalties of weights, with their gradients; whether there are any."""
         regularizers = self.objective.regularizers
         for name, regularizer in regularizers.items():
-            constants = {one: syntax.literal(value) for one, value in regularizer.constants.items()}
+            constants = {
+                argument: syntax.literal(value) for argument, value in regularizer.constants.items()
+            }
             results = [f"{name}_penalty", f"{name}_gradient"]
             self.used.append(regularizer.function)
             self.penalties.append(
@@ -186,7 +188,7 @@ class Measuring:
                 self.penalties.append(f"d_{name} = d_{name} + {name}_gradient")
         if regularizers:
             self.penalties.append(
-                f"penalty = {' + '.join(f'{one}_penalty' for one in regularizers)}"
+                f"penalty = {' + '.join(f'{weight}_penalty' for weight in regularizers)}"
             )
         return bool(regularizers)
 

@@ -64,19 +64,21 @@ def render(
     for name, goal in zip(objective.names("sample_weight"), objective.goals, strict=True):
         if goal.weighted:
             labels[name] = goal.vectors
-    kept = tuple(updates.kept())
-    frozen = [one.name for one in graph.parameters if one.name not in updates.weights]
-    given = ("schedule", *frozen, *(name for name, _ in graph.constants()))
-    model = (*updates.weights, *kept, "done", "history", *given)
+    state = tuple(updates.state())
+    frozen = [
+        parameter.name for parameter in graph.parameters if parameter.name not in updates.weights
+    ]
+    constants = ("schedule", *frozen, *(name for name, _ in graph.constants()))
+    model = (*updates.weights, *state, "done", "history", *constants)
     gradients = [
         *_unpacked("model", updates.weights, model),
-        *_unpacked("model", given[1:], model),
+        *_unpacked("model", constants[1:], model),
         *(_numbers(model) if draws else []),
         *_columns("features", {f"{name}_batch": size for name, size in features.items()}),
         *_columns("labels", labels),
         "rows = nrow(features)",
         "group = 1",
-        *measuring.wanted,
+        *measuring.labels,
         "",
         *forward.lines,
         "",
@@ -120,7 +122,7 @@ def render(
         ' upd=".defaultNS::gradients", agg=".defaultNS::aggregation",'
         f' mode="{server.mode}", utype="{server.utype}", freq="BATCH", epochs=1,'
         ' batchsize=part_size, k=workers, scheme="DISJOINT_CONTIGUOUS", hyperparams=hyperparams)',
-        *_unpacked("trained", (*updates.weights, *kept, "history"), model),
+        *_unpacked("trained", (*updates.weights, *state, "history"), model),
     ]
     scalars = SCALARS
     header = [
@@ -128,19 +130,19 @@ def render(
         "",
         *described(graph),
         *objective.described(),
-        f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
+        f"state of the optimizer, as its weights: {', '.join(state) or 'none'}",
         f"scalars: {', '.join(scalars)}",
     ]
     used = [*forward.used, *measuring.used, *backward.used, *updates.used]
-    read = (*inputs(graph), *objective.targets, *objective.weights, *kept, "schedule", *scalars)
+    read = (*inputs(graph), *objective.targets, *objective.weights, *state, "schedule", *scalars)
     read += ("order",) * shuffled
-    left = (*updates.weights, *kept, "history")
+    left = (*updates.weights, *state, "history")
     return Script(syntax.script(header, used, body), read, left, graph.single)
 
 
-def _unpacked(entries: str, wanted: Iterable[str], names: Sequence[str]) -> list[str]:
+def _unpacked(entries: str, matrices: Iterable[str], names: Sequence[str]) -> list[str]:
     """The statements that take matrices from the list of all those of these `names`."""
-    return [f"{name} = as.matrix({entries}[{names.index(name) + 1}])" for name in wanted]
+    return [f"{name} = as.matrix({entries}[{names.index(name) + 1}])" for name in matrices]
 
 
 def _numbers(model: Sequence[str]) -> list[str]:

@@ -67,13 +67,13 @@ def inputs(graph: Graph) -> tuple[str, ...]:
     rows = (graph.input_name(value) for value in graph.inputs)
     return (
         *rows,
-        *(one.name for one in graph.parameters),
+        *(parameter.name for parameter in graph.parameters),
         *(name for name, _ in graph.constants()),
     )
 
 
 def outputs(graph: Graph) -> tuple[str, ...]:
-    """What a script calls the outputs: `output`, or `output_1` and so on."""
+    """The names of the outputs in a script: `output`, or `output_1` and so on."""
     several = len(graph.outputs) > 1
     return tuple(f"output_{n}" if several else "output" for n, _ in enumerate(graph.outputs, 1))
 

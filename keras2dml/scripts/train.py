@@ -49,7 +49,7 @@ def render(
     batch = [
         *([f"picked = table(seq(1, rows), order[begin:end,], rows, nrow({first}))"] * shuffled),
         *batches(forward, rows),
-        *measuring.wanted,
+        *measuring.labels,
         "",
         *forward.lines,
         "",
@@ -75,14 +75,14 @@ def render(
         *forward.setup,
         *syntax.block("for (i in 1:iterations)", step),
     ]
-    kept = tuple(updates.kept())
+    state = tuple(updates.state())
     scalars = (*SCALARS, *(["part_size"] if loop else []))
     header = [
         f"Trains the Keras model {graph.name!r}; compiled by keras2dml.",
         "",
         *described(graph),
         *objective.described(),
-        f"state of the optimizer, as its weights: {', '.join(kept) or 'none'}",
+        f"state of the optimizer, as its weights: {', '.join(state) or 'none'}",
         f"schedule (iterations x {1 + (optimizer.factors is not None)}): learning rates first",
         *(["order (N x 1): the numbers of the rows in the order of an epoch"] * shuffled),
         f"scalars: {', '.join(scalars)}",
@@ -90,9 +90,9 @@ def render(
         + ", ".join(name for name, *_ in objective.columns()),
     ]
     used = [*forward.used, *measuring.used, *backward.used, *updates.used]
-    read = (*inputs(graph), *objective.targets, *objective.weights, *kept, "schedule", *scalars)
+    read = (*inputs(graph), *objective.targets, *objective.weights, *state, "schedule", *scalars)
     read += ("order",) * shuffled
-    left = (*updates.weights, *changed, *kept, "history")
+    left = (*updates.weights, *changed, *state, "history")
     return Script(syntax.script(header, used, body), read, left, graph.single)
 
 
@@ -152,7 +152,7 @@ def evaluation(objective: Objective) -> Script:
                 f"end = min(begin + batch_size - 1, nrow({first}))",
                 "rows = end - begin + 1",
                 *batches(forward),
-                *measuring.wanted,
+                *measuring.labels,
                 *forward.lines,
                 *measuring.lines,
                 *measuring.penalties,
@@ -167,12 +167,12 @@ def evaluation(objective: Objective) -> Script:
 
 
 def _assigned(forward: Forward) -> list[str]:
-    """The parameters that the forward pass of training itself changes."""
-    names = {one.name for one in forward.graph.parameters}
-    made = [
+    """The parameters that the forward pass itself changes in training."""
+    names = {parameter.name for parameter in forward.graph.parameters}
+    results = [
         name
         for call in forward.graph.calls
         if forward.function(call) != "identity"
         for name in forward.results(call)[1:]
     ]
-    return list(dict.fromkeys(name for name in made if name in names))
+    return list(dict.fromkeys(name for name in results if name in names))

@@ -25,11 +25,15 @@ class Updates:
     ) -> None:
         self.optimizer, self.constraints, self.slices = optimizer, constraints, slices
         self._shapes = {parameter.name: parameter.weight.matrix for parameter in trained}
-        self.weights = [one.name for one in trained]
-        self.steps = {one.name: optimizer.step(one.weight) for one in trained}
-        self._state = {one.name: optimizer.state(one.weight) for one in trained}
-        self.decays = {one.name: optimizer.decay(one.weight.variable) for one in trained}
-        self.factors = {one.name: optimizer.factor(one.weight.variable) for one in trained}
+        self.weights = [parameter.name for parameter in trained]
+        self.steps = {parameter.name: optimizer.step(parameter.weight) for parameter in trained}
+        self._state = {parameter.name: optimizer.state(parameter.weight) for parameter in trained}
+        self.decays = {
+            parameter.name: optimizer.decay(parameter.weight.variable) for parameter in trained
+        }
+        self.factors = {
+            parameter.name: optimizer.factor(parameter.weight.variable) for parameter in trained
+        }
         self.used: list[str] = []
 
     @property
@@ -41,8 +45,8 @@ class Updates:
             for name in (f"d_{weight}", *self.slices.variables(weight))
         }
 
-    def kept(self) -> Iterator[str]:
-        """The matrices that the optimizer keeps."""
+    def state(self) -> Iterator[str]:
+        """The names of the matrices that the optimizer keeps."""
         for weight in self.weights:
             yield from (f"{weight}_{state}" for state in self._state[weight])
 
@@ -118,10 +122,12 @@ class Updates:
         count = self.optimizer.accumulated
         sums = [f"{weight}_accumulated_gradients" for weight in self.weights]
         added = [
-            f"{total} = {total} + d_{one}" for total, one in zip(sums, self.weights, strict=True)
+            f"{total} = {total} + d_{weight}"
+            for total, weight in zip(sums, self.weights, strict=True)
         ]
         means = [
-            f"d_{one} = {total} / {count}" for total, one in zip(sums, self.weights, strict=True)
+            f"d_{weight} = {total} / {count}"
+            for total, weight in zip(sums, self.weights, strict=True)
         ]
         return [
             *added,

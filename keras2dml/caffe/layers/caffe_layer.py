@@ -10,11 +10,11 @@ registered = keras.saving.register_keras_serializable("keras2dml.caffe")
 
 
 class CaffeLayer(keras.Layer):  # type: ignore[misc]
-    """A layer of blobs with their channels first, made of the arguments named in `taken`."""
+    """A layer of blobs with their channels first, made of the arguments named in `config_names`."""
 
     data_format = "channels_first"
-    taken: tuple[str, ...] = ()
+    config_names: tuple[str, ...] = ()
 
     def get_config(self) -> dict[str, Any]:
         """The layer's arguments."""
-        return {**super().get_config(), **{name: getattr(self, name) for name in self.taken}}
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.config_names}}

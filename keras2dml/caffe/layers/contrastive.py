@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from keras2dml.caffe.layers.caffe_layer import registered
-from keras2dml.caffe.layers.losses import entered
+from keras2dml.caffe.layers.losses import add_loss
 from keras2dml.caffe.network import Network, reads
 from keras2dml.caffe.phases import named
 from keras2dml.objectives.losses import PLAIN
@@ -69,11 +69,11 @@ PLAIN[Contrastive] = "caffe_contrastive"
 @reads("ContrastiveLoss", labels=1)
 def read_contrastive(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """The model's output are the squared distances, (N, 1)."""
-    about = layer.contrastive_loss_param
+    param = layer.contrastive_loss_param
     if len(inputs) != 3 or any(len(blob.shape) != 2 for blob in inputs[:2]):
         reason = f"{named(layer)} compares no two rows of numbers: give it two blobs (N, D)."
         raise Refusal(reason)
-    apart = keras.layers.Subtract(name=network.called(layer, "_difference"))(inputs[:2])
-    squares = keras.layers.Dot(1, name=network.called(layer))([apart, apart])
-    loss = Contrastive(about.margin, about.legacy_version)
-    return entered(network, layer, squares, loss)
+    apart = keras.layers.Subtract(name=network.reserve_name(layer, "_difference"))(inputs[:2])
+    squares = keras.layers.Dot(1, name=network.reserve_name(layer))([apart, apart])
+    loss = Contrastive(param.margin, param.legacy_version)
+    return add_loss(network, layer, squares, loss)

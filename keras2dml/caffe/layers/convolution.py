@@ -73,93 +73,95 @@ LOWERINGS[CaffeDeconvolution] = LOWERINGS[keras.layers.Conv2DTranspose]
 @reads("Convolution")
 def convolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A Conv2D of an image that is padded on all sides."""
-    about, x = layer.convolution_param, image_of(layer, inputs[0])
-    pad, strides = _pair(about, "pad", 0), _pair(about, "stride", 1)
-    channels, filters = x.shape[1], about.num_output
-    if channels % about.group or filters % about.group:
+    param, x = layer.convolution_param, image_of(layer, inputs[0])
+    pad, strides = _pair(param, "pad", 0), _pair(param, "stride", 1)
+    channels, filters = x.shape[1], param.num_output
+    if channels % param.group or filters % param.group:
         reason = (
-            f"{named(layer)} has group: {about.group} of {channels} channels and {filters} filters:"
+            f"{named(layer)} has group: {param.group} of {channels} channels and {filters} filters:"
             " give a group that divides both."
         )
         raise Refusal(reason)
     if any(pad):
         around = keras.layers.ZeroPadding2D(
-            pad, data_format=FIRST, name=network.called(layer, "_pad")
+            pad, data_format=FIRST, name=network.reserve_name(layer, "_pad")
         )
         x = around(x)
-    shape = (filters, channels // about.group, *_kernel(about))
+    shape = (filters, channels // param.group, *_kernel(param))
     keras_layer = network.sharing.keras_layer(
         layer,
-        1 + about.bias_term,
+        1 + param.bias_term,
         lambda: CaffeConvolution(
             filters,
             strides=strides,
-            dilation_rate=_pair(about, "dilation", 1),
-            groups=about.group,
+            dilation_rate=_pair(param, "dilation", 1),
+            groups=param.group,
             **_filters(network, layer, shape),
         ),
     )
-    return _entered(network, layer, keras_layer, x, shape)
+    return _apply(network, layer, keras_layer, x, shape)
 
 
 @reads("Deconvolution")
 def deconvolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A Conv2DTranspose of which the padding is cut off."""
-    about, x = layer.convolution_param, image_of(layer, inputs[0])
-    if about.group != 1 or set(about.dilation) - {1}:
+    param, x = layer.convolution_param, image_of(layer, inputs[0])
+    if param.group != 1 or set(param.dilation) - {1}:
         reason = f"{named(layer)} has group or dilation. Compiled is 1: leave them out."
         raise Refusal(reason)
-    shape = (x.shape[1], about.num_output, *_kernel(about))
+    shape = (x.shape[1], param.num_output, *_kernel(param))
     keras_layer = network.sharing.keras_layer(
         layer,
-        1 + about.bias_term,
+        1 + param.bias_term,
         lambda: CaffeDeconvolution(
-            about.num_output, strides=_pair(about, "stride", 1), **_filters(network, layer, shape)
+            param.num_output, strides=_pair(param, "stride", 1), **_filters(network, layer, shape)
         ),
     )
-    out = _entered(network, layer, keras_layer, x, shape)
-    pad = _pair(about, "pad", 0)
+    out = _apply(network, layer, keras_layer, x, shape)
+    pad = _pair(param, "pad", 0)
     if any(pad):
-        cut = keras.layers.Cropping2D(pad, data_format=FIRST, name=network.called(layer, "_cut"))
+        cut = keras.layers.Cropping2D(
+            pad, data_format=FIRST, name=network.reserve_name(layer, "_cut")
+        )
         out = cut(out)
     return out
 
 
-def _entered(network: Network, layer: Any, keras_layer: Any, x: Any, shape: Shape) -> Any:
-    """What a layer makes of a tensor; its blobs are noted."""
+def _apply(network: Network, layer: Any, keras_layer: Any, x: Any, shape: Shape) -> Any:
+    """What a layer makes of a tensor; notes the blobs of the layer."""
     out = keras_layer(x)
     blobs = [Blob(keras_layer.kernel, shape, (2, 3, 1, 0))]
     if keras_layer.use_bias:
         filters = layer.convolution_param.num_output
         blobs.append(Blob(keras_layer.bias, (filters,), (0,)))
-    network.learns(layer, blobs)
+    network.add_blobs(layer, blobs)
     return out
 
 
 def _filters(network: Network, layer: Any, shape: Shape) -> dict[str, Any]:
     """The arguments that both convolutions have, for a blob of that shape."""
-    about = layer.convolution_param
+    param = layer.convolution_param
     weight, bias = network.regularizers(layer)
     return {
         "kernel_size": shape[2:],
         "padding": "valid",
         "data_format": FIRST,
-        "use_bias": about.bias_term,
-        "name": network.called(layer),
-        "kernel_initializer": filled(layer, about.weight_filler, shape),
-        "bias_initializer": filled(layer, about.bias_filler, (about.num_output,)),
+        "use_bias": param.bias_term,
+        "name": network.reserve_name(layer),
+        "kernel_initializer": filled(layer, param.weight_filler, shape),
+        "bias_initializer": filled(layer, param.bias_filler, (param.num_output,)),
         "kernel_regularizer": weight,
         "bias_regularizer": bias,
     }
 
 
-def _kernel(about: Any) -> Pair:
-    return _pair(about, "kernel", 0, "kernel_size")
+def _kernel(param: Any) -> Pair:
+    return _pair(param, "kernel", 0, "kernel_size")
 
 
-def _pair(about: Any, name: str, default: int, repeated: str = "") -> Pair:
+def _pair(param: Any, name: str, default: int, repeated: str = "") -> Pair:
     """Height and width of what a convolution has once, twice, or by sides."""
-    if name != "dilation" and (about.HasField(f"{name}_h") or about.HasField(f"{name}_w")):
-        return int(getattr(about, f"{name}_h")), int(getattr(about, f"{name}_w"))
-    sizes = list(getattr(about, repeated or name)) or [default]
+    if name != "dilation" and (param.HasField(f"{name}_h") or param.HasField(f"{name}_w")):
+        return int(getattr(param, f"{name}_h")), int(getattr(param, f"{name}_w"))
+    sizes = list(getattr(param, repeated or name)) or [default]
     return int(sizes[0]), int(sizes[-1])

@@ -35,7 +35,7 @@ ACTIVATIONS = {
 class CaffeThreshold(CaffeLayer):
     """1 where an element is larger than the threshold, 0 elsewhere; no gradient goes through."""
 
-    taken = ("threshold",)
+    config_names = ("threshold",)
 
     def __init__(self, threshold: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,7 +58,7 @@ def threshold(layer: CaffeThreshold, x: Value) -> Value:
 class CaffePower(CaffeLayer):
     """(shift + scale * x) ** power."""
 
-    taken = ("power", "scale", "shift")
+    config_names = ("power", "scale", "shift")
 
     def __init__(
         self, power: float = 1.0, scale: float = 1.0, shift: float = 0.0, **kwargs: Any
@@ -152,7 +152,7 @@ def absolute(layer: CaffeAbs, x: Value) -> Value:
 class CaffeLog(CaffeLayer):
     """The logarithm of shift + scale * x, natural or to a base."""
 
-    taken = ("base", "scale", "shift")
+    config_names = ("base", "scale", "shift")
 
     def __init__(
         self, base: float = -1.0, scale: float = 1.0, shift: float = 0.0, **kwargs: Any
@@ -181,105 +181,107 @@ def logarithm(layer: CaffeLog, x: Value) -> Value:
 @reads("Eltwise")
 def eltwise(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """The sum, each blob times its coefficient, the product or the maximum."""
-    about = layer.eltwise_param
-    if about.coeff and (about.operation != SUM or len(about.coeff) != len(inputs)):
+    param = layer.eltwise_param
+    if param.coeff and (param.operation != SUM or len(param.coeff) != len(inputs)):
         reason = (
-            f"{named(layer)} has {len(about.coeff)} coeff for {len(inputs)} blobs: give one for"
+            f"{named(layer)} has {len(param.coeff)} coeff for {len(inputs)} blobs: give one for"
             " each summand, or none."
         )
         raise Refusal(reason)
     scaled = [*inputs]
-    for place, coefficient in enumerate(about.coeff):
+    for place, coefficient in enumerate(param.coeff):
         if coefficient != 1:
-            name = network.called(layer, f"_coeff_{place + 1}")
+            name = network.reserve_name(layer, f"_coeff_{place + 1}")
             scaled[place] = CaffePower(scale=coefficient, name=name)(scaled[place])
-    if about.operation == MAX:
+    if param.operation == MAX:
         # Where two are as large the gradient goes to Caffe's second, and Keras' first.
         scaled[:2] = scaled[1::-1]
-    return ELTWISE[about.operation](name=network.called(layer))(scaled)
+    return ELTWISE[param.operation](name=network.reserve_name(layer))(scaled)
 
 
 @reads("Dropout")
 def dropout(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """As Keras does it."""
     ratio = layer.dropout_param.dropout_ratio
-    return keras.layers.Dropout(ratio, name=network.called(layer))(inputs[0])
+    return keras.layers.Dropout(ratio, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("ReLU")
 def relu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """With a slope below zero, if it has one."""
     slope = layer.relu_param.negative_slope
-    return keras.layers.ReLU(negative_slope=slope, name=network.called(layer))(inputs[0])
+    return keras.layers.ReLU(negative_slope=slope, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("PReLU")
 def read_prelu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """With a learned slope below zero, for each channel or for all."""
-    about, x = layer.prelu_param, inputs[0]
-    size = 1 if about.channel_shared else x.shape[1]
-    slope = filled(layer, about.filler, (size,)) if about.HasField("filler") else None
+    param, x = layer.prelu_param, inputs[0]
+    size = 1 if param.channel_shared else x.shape[1]
+    slope = filled(layer, param.filler, (size,)) if param.HasField("filler") else None
     keras_layer = network.sharing.keras_layer(
         layer,
         1,
         lambda: CaffePReLU(
-            about.channel_shared,
+            param.channel_shared,
             slope or keras.initializers.Constant(0.25),
             network.regularizers(layer)[0],
-            name=network.called(layer),
+            name=network.reserve_name(layer),
         ),
     )
     out = keras_layer(x)
-    network.learns(layer, [Blob(keras_layer.alpha, (size,), (0,))])
+    network.add_blobs(layer, [Blob(keras_layer.alpha, (size,), (0,))])
     return out
 
 
 @reads("ELU")
 def elu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """An exponential below zero."""
-    return keras.layers.ELU(layer.elu_param.alpha, name=network.called(layer))(inputs[0])
+    return keras.layers.ELU(layer.elu_param.alpha, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads(*ACTIVATIONS)
 def activation(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """As Keras does it."""
     name = ACTIVATIONS[layer.type]
-    return keras.layers.Activation(name, name=network.called(layer))(inputs[0])
+    return keras.layers.Activation(name, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("Threshold")
 def read_threshold(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """Ones and zeros."""
-    return CaffeThreshold(layer.threshold_param.threshold, name=network.called(layer))(inputs[0])
+    return CaffeThreshold(layer.threshold_param.threshold, name=network.reserve_name(layer))(
+        inputs[0]
+    )
 
 
 @reads("Power")
 def read_power(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A power of rescaled elements."""
-    about = layer.power_param
-    arguments = (about.power, about.scale, about.shift)
-    return CaffePower(*arguments, name=network.called(layer))(inputs[0])
+    param = layer.power_param
+    arguments = (param.power, param.scale, param.shift)
+    return CaffePower(*arguments, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("AbsVal")
 def absolute_value(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """Sizes without signs."""
-    return CaffeAbs(name=network.called(layer))(inputs[0])
+    return CaffeAbs(name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("Exp")
 def exponential(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A power of e, or of another base, whose exponents are rescaled elements."""
-    about = layer.exp_param
-    unit = math.log(about.base) if about.base > 0 else 1.0
-    name = network.called(layer, "_scaled")
-    scaled = CaffePower(scale=about.scale * unit, shift=about.shift * unit, name=name)(inputs[0])
-    return keras.layers.Activation("exponential", name=network.called(layer))(scaled)
+    param = layer.exp_param
+    unit = math.log(param.base) if param.base > 0 else 1.0
+    name = network.reserve_name(layer, "_scaled")
+    scaled = CaffePower(scale=param.scale * unit, shift=param.shift * unit, name=name)(inputs[0])
+    return keras.layers.Activation("exponential", name=network.reserve_name(layer))(scaled)
 
 
 @reads("Log")
 def read_logarithm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A logarithm of rescaled elements."""
-    about = layer.log_param
-    arguments = (about.base, about.scale, about.shift)
-    return CaffeLog(*arguments, name=network.called(layer))(inputs[0])
+    param = layer.log_param
+    arguments = (param.base, param.scale, param.shift)
+    return CaffeLog(*arguments, name=network.reserve_name(layer))(inputs[0])

@@ -21,7 +21,7 @@ class CaffeLRN(CaffeLayer):
     edges included: of `size` channels, or `within` a channel of size x size places.
     """
 
-    taken = ("size", "alpha", "beta", "k", "within")
+    config_names = ("size", "alpha", "beta", "k", "within")
 
     def __init__(
         self, size: int, alpha: float, beta: float, k: float, within: bool, **kwargs: Any
@@ -97,11 +97,11 @@ def _within(size: int, alpha: float, beta: float, k: float) -> tuple[Node, ...]:
 @reads("LRN")
 def read_local_response(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """Across channels, or within each; there Caffe takes 1 for k, whatever it is."""
-    about, x = layer.lrn_param, image_of(layer, inputs[0])
-    if about.local_size % 2 == 0:
-        reason = f"{named(layer)} has local_size: {about.local_size}. Give an odd number."
+    param, x = layer.lrn_param, image_of(layer, inputs[0])
+    if param.local_size % 2 == 0:
+        reason = f"{named(layer)} has local_size: {param.local_size}. Give an odd number."
         raise Refusal(reason)
-    within = bool(about.norm_region)
-    k = 1.0 if within else about.k
-    arguments = (about.local_size, about.alpha, about.beta, k, within)
-    return CaffeLRN(*arguments, name=network.called(layer))(x)
+    within = bool(param.norm_region)
+    k = 1.0 if within else param.k
+    arguments = (param.local_size, param.alpha, param.beta, k, within)
+    return CaffeLRN(*arguments, name=network.reserve_name(layer))(x)

@@ -23,7 +23,7 @@ LOSS = Absent("a loss, one number for a batch")
 def softmax(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """Along an axis, by default over the channels."""
     axis = axis_of(layer, layer.softmax_param.axis, inputs[0])
-    out = keras.layers.Softmax(axis=axis, name=network.called(layer))(inputs[0])
+    out = keras.layers.Softmax(axis=axis, name=network.reserve_name(layer))(inputs[0])
     if axis == 1:
         network.probabilities.append(out)
     return out
@@ -40,8 +40,8 @@ def softmax_with_loss(network: Network, layer: Any, inputs: Sequence[Any]) -> An
     places = math.prod(scores.shape[1:-1])
     normalization = _normalization(layer, VALID)
     loss = keras.losses.SparseCategoricalCrossentropy(reduction=_reduction(normalization))
-    out = keras.layers.Softmax(name=network.called(layer))(scores)
-    return entered(network, layer, out, loss, places if normalization == BATCH_SIZE else 1)
+    out = keras.layers.Softmax(name=network.reserve_name(layer))(scores)
+    return add_loss(network, layer, out, loss, places if normalization == BATCH_SIZE else 1)
 
 
 @reads("SigmoidCrossEntropyLoss", labels=1)
@@ -52,29 +52,29 @@ def sigmoid_cross_entropy(network: Network, layer: Any, inputs: Sequence[Any]) -
     # Keras takes the mean along the last axis, and reduces over all others.
     factors = {BATCH_SIZE: math.prod(x.shape[1:]), NONE: x.shape[-1]}
     loss = keras.losses.BinaryCrossentropy(reduction=_reduction(normalization))
-    out = keras.layers.Activation("sigmoid", name=network.called(layer))(x)
-    return entered(network, layer, out, loss, factors.get(normalization, 1))
+    out = keras.layers.Activation("sigmoid", name=network.reserve_name(layer))(x)
+    return add_loss(network, layer, out, loss, factors.get(normalization, 1))
 
 
 @reads("EuclideanLoss", labels=1)
 def euclidean(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """Half of the squared distance, in the mean over the examples."""
     x = inputs[0]
-    return entered(network, layer, x, keras.losses.MeanSquaredError(), math.prod(x.shape[1:]) / 2)
+    return add_loss(network, layer, x, keras.losses.MeanSquaredError(), math.prod(x.shape[1:]) / 2)
 
 
 def classes_last(network: Network, layer: Any, x: Any) -> Any:
     """Images with their channels along the last axis; of one pixel just that."""
     if len(x.shape) > 2 and math.prod(x.shape[2:]) == 1:
-        return CaffeFlatten(name=network.called(layer, "_flat"))(x)
+        return CaffeFlatten(name=network.reserve_name(layer, "_flat"))(x)
     if len(x.shape) > 2:
         axes = (*range(2, len(x.shape)), 1)
-        return keras.layers.Permute(axes, name=network.called(layer, "_last"))(x)
+        return keras.layers.Permute(axes, name=network.reserve_name(layer, "_last"))(x)
     return x
 
 
-def entered(network: Network, layer: Any, out: Any, loss: Any, factor: float = 1.0) -> list[Any]:
-    """Note a loss that weighs `factor` times its loss_weight, unless that is 0; its tops are no
+def add_loss(network: Network, layer: Any, out: Any, loss: Any, factor: float = 1.0) -> list[Any]:
+    """Add a loss that weighs `factor` times its loss_weight, unless that is 0; its tops are no
     blobs of examples.
     """
     target = network.target(layer)
@@ -89,9 +89,9 @@ def _reduction(normalization: int) -> str:
 
 
 def _normalization(layer: Any, default: int) -> int:
-    about = layer.loss_param
-    if about.HasField("normalization"):
-        return int(about.normalization)
-    if about.HasField("normalize"):
-        return VALID if about.normalize else BATCH_SIZE
+    param = layer.loss_param
+    if param.HasField("normalization"):
+        return int(param.normalization)
+    if param.HasField("normalize"):
+        return VALID if param.normalize else BATCH_SIZE
     return default

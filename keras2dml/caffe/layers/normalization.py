@@ -27,7 +27,7 @@ class CaffeBatchNorm(CaffeLayer):
     training, too, and leaves them as they are.
     """
 
-    taken = ("momentum", "epsilon", "global_stats")
+    config_names = ("momentum", "epsilon", "global_stats")
 
     def __init__(
         self,
@@ -97,15 +97,15 @@ def batch_norm(layer: CaffeBatchNorm, x: Value) -> Value:
 @reads("BatchNorm")
 def read_batch_norm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """By moving statistics, and in training by those of the batch unless these are global."""
-    about, x = layer.batch_norm_param, inputs[0]
+    param, x = layer.batch_norm_param, inputs[0]
     if any(spec.name for spec in layer.param):
         reason = f"{named(layer)} has named blobs. Its statistics are not shared: leave names out."
         raise Refusal(reason)
     keras_layer = CaffeBatchNorm(
-        about.moving_average_fraction,
-        about.eps,
-        about.use_global_stats,
-        name=network.called(layer),
+        param.moving_average_fraction,
+        param.eps,
+        param.use_global_stats,
+        name=network.reserve_name(layer),
     )
     out = keras_layer(x)
     size = (x.shape[1],)
@@ -114,7 +114,7 @@ def read_batch_norm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         Blob(keras_layer.moving_variance, size, (0,)),
         Blob(keras_layer.moving_count, (1,), (0,)),
     ]
-    network.learns(layer, statistics)
+    network.add_blobs(layer, statistics)
     return out
 
 
@@ -166,24 +166,24 @@ def scale(layer: CaffeScale, x: Value) -> Value:
 @reads("Scale")
 def read_scale(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """A factor for each channel, and a bias."""
-    about, x = layer.scale_param, inputs[0]
-    spans = len(x.shape) - 1 if about.num_axes == -1 else about.num_axes
-    if len(inputs) != 1 or axis_of(layer, about.axis, x) != 1 or spans != 1:
+    param, x = layer.scale_param, inputs[0]
+    spans = len(x.shape) - 1 if param.num_axes == -1 else param.num_axes
+    if len(inputs) != 1 or axis_of(layer, param.axis, x) != 1 or spans != 1:
         reason = (
             f"{named(layer)} scales by another input or axis. Compiled is axis: 1 of one input."
         )
         raise Refusal(reason)
     size = (x.shape[1],)
-    factor = filled(layer, about.filler, size) if about.HasField("filler") else "ones"
-    fillers = [factor, filled(layer, about.bias_filler, size)]
+    factor = filled(layer, param.filler, size) if param.HasField("filler") else "ones"
+    fillers = [factor, filled(layer, param.bias_filler, size)]
     keras_layer = network.sharing.keras_layer(
         layer,
-        1 + about.bias_term,
+        1 + param.bias_term,
         lambda: CaffeScale(
-            about.bias_term, fillers, network.regularizers(layer), name=network.called(layer)
+            param.bias_term, fillers, network.regularizers(layer), name=network.reserve_name(layer)
         ),
     )
     out = keras_layer(x)
     blobs = [Blob(keras_layer.gamma, size, (0,)), Blob(keras_layer.beta, size, (0,))]
-    network.learns(layer, blobs[: 1 + about.bias_term])
+    network.add_blobs(layer, blobs[: 1 + param.bias_term])
     return out

@@ -26,7 +26,7 @@ class CaffePooling(CaffeLayer):
     counts the cells of the window that lie in the padded image, be they padding or not.
     """
 
-    taken = ("pool", "kernel", "strides", "pad", "floor")
+    config_names = ("pool", "kernel", "strides", "pad", "floor")
 
     def __init__(
         self, pool: str, kernel: Pair, strides: Pair, pad: Pair, floor: bool = False, **kwargs: Any
@@ -103,22 +103,22 @@ def pooling(layer: CaffePooling, x: Value) -> Value:
 @reads("Pooling")
 def read_pooling(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     """The largest or the mean of windows, or of all."""
-    about, x = layer.pooling_param, image_of(layer, inputs[0])
-    if about.pool > 1:
+    param, x = layer.pooling_param, image_of(layer, inputs[0])
+    if param.pool > 1:
         reason = f"{named(layer)} has pool: STOCHASTIC. Compiled are MAX and AVE: use one of these."
         raise Refusal(reason)
-    name, pool = network.called(layer), (MAX, AVE)[about.pool]
-    if about.global_pooling and pool == AVE:
+    name, pool = network.reserve_name(layer), (MAX, AVE)[param.pool]
+    if param.global_pooling and pool == AVE:
         return keras.layers.GlobalAveragePooling2D(data_format=FIRST, keepdims=True, name=name)(x)
-    if about.global_pooling:
+    if param.global_pooling:
         # Caffe's gradient goes to the first of the largest, Keras' global one to all of them.
         return CaffePooling(pool, x.shape[2:], (1, 1), (0, 0), name=name)(x)
-    kernel, pad = _sides(about, "kernel", "kernel_size"), _sides(about, "pad", "pad")
+    kernel, pad = _sides(param, "kernel", "kernel_size"), _sides(param, "pad", "pad")
     if pad[0] >= kernel[0] or pad[1] >= kernel[1]:
         reason = f"{named(layer)} has a pad as large as its kernel: make it smaller."
         raise Refusal(reason)
-    strides = _sides(about, "stride", "stride")
-    keras_layer = CaffePooling(pool, kernel, strides, pad, bool(about.round_mode), name=name)
+    strides = _sides(param, "stride", "stride")
+    keras_layer = CaffePooling(pool, kernel, strides, pad, bool(param.round_mode), name=name)
     if min(keras_layer.counts(*x.shape[2:])) < 1:
         size = " x ".join(map(str, x.shape[2:]))
         reason = f"{named(layer)} has a kernel larger than its images of {size}: make it smaller."
@@ -126,8 +126,8 @@ def read_pooling(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     return keras_layer(x)
 
 
-def _sides(about: Any, name: str, both: str) -> Pair:
+def _sides(param: Any, name: str, repeated: str) -> Pair:
     """Height and width of what a pooling has for both sides or for each."""
-    if about.HasField(f"{name}_h") or about.HasField(f"{name}_w"):
-        return int(getattr(about, f"{name}_h")), int(getattr(about, f"{name}_w"))
-    return int(getattr(about, both)), int(getattr(about, both))
+    if param.HasField(f"{name}_h") or param.HasField(f"{name}_w"):
+        return int(getattr(param, f"{name}_h")), int(getattr(param, f"{name}_w"))
+    return int(getattr(param, repeated)), int(getattr(param, repeated))

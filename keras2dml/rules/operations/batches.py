@@ -65,14 +65,16 @@ def spans(layer: Any, x: Value, axis: Any) -> bool:
     """Whether an operation goes over the examples, and may."""
     if is_whole(x) or not _ALLOWED.get():
         return False
-    return axis is None or any(one % (len(x.shape) + 1) == 0 for one in _listed(axis))
+    return axis is None or any(number % (len(x.shape) + 1) == 0 for number in _listed(axis))
 
 
 def axes_of_whole(x: Value, axis: Any) -> Shape:
     """The axes of a value of a whole batch that an operation goes over."""
     rank = len(x.shape)
     return (
-        tuple(range(rank)) if axis is None else tuple(sorted(one % rank for one in _listed(axis)))
+        tuple(range(rank))
+        if axis is None
+        else tuple(sorted(number % rank for number in _listed(axis)))
     )
 
 
@@ -81,7 +83,7 @@ def inner_axes(x: Value, axis: Any) -> Shape:
     rank = len(x.shape)
     if axis is None:
         return tuple(range(rank))
-    return tuple(sorted(one % (rank + 1) - 1 for one in _listed(axis) if one % (rank + 1)))
+    return tuple(sorted(number % (rank + 1) - 1 for number in _listed(axis) if number % (rank + 1)))
 
 
 def over_examples(layer: Any, function: str, x: Value) -> Value:

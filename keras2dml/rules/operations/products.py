@@ -63,19 +63,19 @@ def einsum(layer: Any, *inputs: Any) -> Value:
     values = operands(layer, *inputs)
     terms, arrow, out = layer.subscripts.replace(" ", "").partition("->")
     parts = terms.split(",")
-    more = [
+    surplus = [
         _rank(value) - len(part.replace("...", ""))
         for part, value in zip(parts, values, strict=True)
     ]
     unused = [letter for letter in string.ascii_letters if letter not in layer.subscripts]
-    hidden = "".join(unused[: max(0, *more)])
+    hidden = "".join(unused[: max(0, *surplus)])
     if not arrow:
         letters = "".join(parts).replace(".", "")
         once = sorted(letter for letter in {*letters} if letters.count(letter) == 1)
         out = ("..." if hidden else "") + "".join(once)
     names = [
         tuple(part.replace("...", hidden[len(hidden) - count :]))
-        for part, count in zip(parts, more, strict=True)
+        for part, count in zip(parts, surplus, strict=True)
     ]
     return _product(layer, [*zip(names, values, strict=True)], tuple(out.replace("...", hidden)))
 
@@ -131,10 +131,10 @@ def _of_example(layer: Any, names: Axes, operand: Operand, examples: str) -> tup
 
 def _without_ones(names: Axes, x: Any, sizes: dict[str, int]) -> tuple[Axes, Any]:
     """An operand without the axes of size 1 along which it is repeated."""
-    kept = tuple(axis for axis, name in enumerate(names) if x.shape[axis] == sizes[name])
-    shape = tuple(x.shape[axis] for axis in kept)
+    axes = tuple(axis for axis, name in enumerate(names) if x.shape[axis] == sizes[name])
+    shape = tuple(x.shape[axis] for axis in axes)
     squeezed = x.seen_as(shape, x.stored) if isinstance(x, Value) else x.reshape(shape)
-    return tuple(names[axis] for axis in kept), squeezed
+    return tuple(names[axis] for axis in axes), squeezed
 
 
 def _rank(operand: Operand) -> int:

@@ -100,14 +100,14 @@ def reduced(layer: Any, x: Value) -> Value:
 def _of_batch(layer: Any, x: Value, kind: str) -> Value:
     """One number of all along the axis of the examples, and along others."""
     inner = inner_axes(x, layer.axis)
-    kept = tuple(size for axis, size in enumerate(x.shape) if axis not in inner)
-    shape = kept
+    sizes = tuple(size for axis, size in enumerate(x.shape) if axis not in inner)
+    shape = sizes
     if layer.keepdims:
         shape = (1, *(1 if axis in inner else size for axis, size in enumerate(x.shape)))
     if inner and kind in ("sums", "means"):
         reduction = REDUCTIONS[operations.Sum if kind == "sums" else operations.Mean]
         x = _along(layer, x, *reduction, keepdims=False, over=inner)
-    elif inner and kept:
+    elif inner and sizes:
         message = (
             f"{named(layer)} goes over the examples and some of their axes. Compiled are the"
             " examples alone, and all: take one axis after another."
@@ -220,8 +220,8 @@ def _along(
     rows = vectors(layer, x, over)
     to = Value.of((1,), rows=rows.rows)
     results = call(layer, function, rows, to=to, onnx=onnx, constant=constant)
-    kept = tuple(size for axis, size in enumerate(x.shape) if axis not in over)
-    shape = kept
+    sizes = tuple(size for axis, size in enumerate(x.shape) if axis not in over)
+    shape = sizes
     if keepdims:
         shape = tuple(1 if axis in over else size for axis, size in enumerate(x.shape))
-    return unfolded(layer, results, kept).seen_as(shape, shape)
+    return unfolded(layer, results, sizes).seen_as(shape, shape)

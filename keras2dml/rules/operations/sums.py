@@ -30,9 +30,9 @@ def summed(layer: Any, terms: Sequence[tuple[Axes, Operand]], out: Axes) -> Valu
     names, product_so_far = terms[0]
     for place, (others, operand) in enumerate(terms[1:], 2):
         needed = {*out, *(name for later, _ in terms[place:] for name in later)}
-        kept = tuple(name for name in dict.fromkeys((*names, *others)) if name in needed)
-        product_so_far = _of_two(layer, (names, product_so_far), (others, operand), kept)
-        names = kept
+        rest = tuple(name for name in dict.fromkeys((*names, *others)) if name in needed)
+        product_so_far = _of_two(layer, (names, product_so_far), (others, operand), rest)
+        names = rest
     names, sums = _without(layer, names, product_so_far, {*out})
     result: Value = _ordered(names, sums, out)
     return result
@@ -127,10 +127,10 @@ def _by_map(layer: Any, names: Axes, x: Value, others: Axes, y: np.ndarray, out:
 def _without(layer: Any, names: Axes, x: Operand, needed: set[str]) -> tuple[Axes, Operand]:
     """An operand summed over all axes but those that are needed."""
     over = tuple(axis for axis, name in enumerate(names) if name not in needed)
-    kept = tuple(name for name in names if name in needed)
+    rest = tuple(name for name in names if name in needed)
     if not over:
         return names, x
-    return kept, total(layer, x, over) if isinstance(x, Value) else x.sum(over)
+    return rest, total(layer, x, over) if isinstance(x, Value) else x.sum(over)
 
 
 def _ordered(names: Axes, x: Any, order: Axes) -> Any:

@@ -43,13 +43,13 @@ its other operand is."""
 
 
 def complaints(operation: Any, node: Any) -> Iterator[str]:
-    """What is wrong with the types of an operation's results, of which `node` tells."""
-    taken = {str(tensor.dtype) for tensor in node.input_tensors}
+    """Complaints about the types of an operation's results, which `node` has."""
+    input_kinds = {str(tensor.dtype) for tensor in node.input_tensors}
     kinds = {str(tensor.dtype) for tensor in node.output_tensors}
     exact = keras.config.floatx() == "float64" and not are_whole_batches()
     if isinstance(operation, CASTING):
-        if "float32" in kinds and ("float64" in taken or (exact and taken & WHOLE)):
-            kind = "float64" if "float64" in taken else "whole numbers"
+        if "float32" in kinds and ("float64" in input_kinds or (exact and input_kinds & WHOLE)):
+            kind = "float64" if "float64" in input_kinds else "whole numbers"
             yield (
                 f"{named(operation)} rounds {kind} to float32. SystemDS does not: leave it out, or"
                 " compute all in one type."
@@ -60,7 +60,7 @@ def complaints(operation: Any, node: Any) -> Iterator[str]:
                 f"{named(operation)} computes in {kind}, whose numbers end or are rounded early."
                 " SystemDS computes in float64: cast what goes in to 'float32' or 'float64'."
             )
-        if exact and _makes_single(operation, taken, kinds):
+        if exact and _makes_single(operation, input_kinds, kinds):
             yield (
                 f"{named(operation)} makes float32 of what it takes, where all else is float64:"
                 " cast that to 'float64' first, or give it arrays of float64."
@@ -81,17 +81,17 @@ def complaints(operation: Any, node: Any) -> Iterator[str]:
             yield from _of_whole_numbers(operation, node)
 
 
-def _makes_single(operation: Any, taken: set[str], kinds: set[str]) -> bool:
+def _makes_single(operation: Any, input_kinds: set[str], kinds: set[str]) -> bool:
     """Whether Keras computes in float32 what a model in float64 takes."""
     if isinstance(operation, operations.Var):  # by way of float32, whatever its result
-        return not any("float" in kind for kind in taken)
+        return not any("float" in kind for kind in input_kinds)
     if isinstance(operation, (operations.ZerosLike, operations.OnesLike)):
         return False
-    return kinds == {"float32"} and not taken & {"float32", "float64"}
+    return kinds == {"float32"} and not input_kinds & {"float32", "float64"}
 
 
 def _of_singles(operation: Any, node: Any) -> Iterator[str]:
-    """What is wrong with Python's numbers that float32 does not have."""
+    """Complaints about numbers of Python that float32 cannot represent."""
     arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
     for number in arguments:
         if type(number) is float and float(np.float32(number)) != number:
@@ -145,7 +145,7 @@ def _is_of_bits(operation: Any, node: Any) -> bool:
 
 
 def _of_whole_numbers(operation: Any, node: Any) -> Iterator[str]:
-    """What is wrong where whole numbers, or bits, are made of such."""
+    """Complaints where an operation makes whole numbers, or bits, of whole numbers."""
     kinds = {str(tensor.dtype) for tensor in node.output_tensors}
     remedy = f"cast what goes in to {keras.config.floatx()!r}"
     several = [tensor for tensor in node.input_tensors if not _are_bits(tensor)]
