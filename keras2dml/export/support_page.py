@@ -9,6 +9,7 @@ from types import ModuleType
 
 import keras
 
+import keras2dml.rules.layers  # noqa: F401  (it registers every rule)
 from keras2dml.dml import syntax
 from keras2dml.objectives.losses import ENTROPIES, FUNCTIONS, PLAIN, TREATED
 from keras2dml.objectives.metrics import KNOWN
