@@ -154,17 +154,17 @@ def test_classes_that_only_have_a_name_are_compiled(kind):
     assert type(keras_model(made, made.weights())).__module__.startswith("keras.")
 
 
-STEPS = ("trains", "measures", "scores")
+STEPS = ("check_trainable", "check_measurable", "check_scorable")
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "refused"),
     [
-        (Steps, "train_step", {"trains"}),
-        (Checks, "test_step", {"measures"}),
-        (Losses, "compute_loss", {"trains", "measures"}),
-        (Tracking, "metrics", {"trains", "measures"}),
-        (Predictions, "predict_step", {"scores"}),
+        (Steps, "train_step", {"check_trainable"}),
+        (Checks, "test_step", {"check_measurable"}),
+        (Losses, "compute_loss", {"check_trainable", "check_measurable"}),
+        (Tracking, "metrics", {"check_trainable", "check_measurable"}),
+        (Predictions, "predict_step", {"check_scorable"}),
         (Compiles, "", set()),
     ],
 )
