@@ -161,6 +161,13 @@ class Compilation:
                 f" {_listed(changed)}: make the estimator again."
             )
             raise InvalidData(message)
+        if changed := self.configuration.changed_arguments:
+            message = (
+                f"The optimizer of the Keras model has another {_listed(changed)} than when the"
+                " estimator was made, which trains with what it was then: make the estimator again,"
+                " or give it optimizer={...}."
+            )
+            raise InvalidData(message)
         losses = [goal.loss for goal in self.goals]
         if complaints := [*kinks.complaints(self.graph, losses, self.regularizers)]:
             raise UnsupportedModel(self.model.name, complaints, "trained")

@@ -109,6 +109,16 @@ class Configuration:
         """The optimizer's arguments by name; the learning rate is a number or a schedule."""
         return arguments_of(self.optimizer) if self.recorded is None else self.recorded
 
+    @property
+    def changed_arguments(self) -> list[str]:
+        """The optimizer's arguments whose numbers are others than when they were recorded."""
+        now = arguments_of(self.optimizer)
+        return [
+            name
+            for name, number in (self.recorded or {}).items()
+            if isinstance(number, int | float) and now.get(name) != number
+        ]
+
     def tuned(self, changes: Mapping[str, object]) -> Configuration:
         """The same configuration with a new optimizer of the same kind and other arguments."""
         config, kind = self.arguments, type(self.optimizer)

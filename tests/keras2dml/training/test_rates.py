@@ -39,7 +39,11 @@ def test_a_rate_of_zero_moves_nothing(run):
 def test_the_rate_is_the_one_that_the_model_came_with(run):
     built, theirs = plain(), plain()
     ours = run(built)
+    rate = float(built.optimizer.learning_rate)
     built.optimizer.learning_rate = 100.0  # later, and of the Keras model alone
+    with pytest.raises(InvalidData, match="has another 'learning_rate' than when the estimator"):
+        ours.fit(X, Y, epochs=1, **QUIET)
+    built.optimizer.learning_rate = rate
     for trained in (ours, theirs):
         trained.fit(X, Y, epochs=1, **QUIET)
     same(ours.to_keras().get_weights(), theirs.get_weights())
