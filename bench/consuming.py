@@ -81,8 +81,8 @@ def account(settings: Settings) -> dict[str, float]:
     """Account for all readings."""
     with topic_reader.open_reader(settings.kafka) as reader:
         began = time.perf_counter()
-        found = reconcile(reader, settings.topics)
-        return _figures(found.total("scored"), time.perf_counter() - began)
+        accounts = reconcile(reader, settings.topics)
+        return _figures(accounts.total("scored"), time.perf_counter() - began)
 
 
 def _figures(count: int, seconds: float) -> dict[str, float]:
