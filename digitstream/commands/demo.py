@@ -21,20 +21,17 @@ if TYPE_CHECKING:
 )
 def demo(
     inputs: flags.Inputs,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the training images. [default: 3]")
-    ] = None,
+    readings: Annotated[int, typer.Option(min=1, help="Readings to send.")] = 10_000,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 3,
     as_json: flags.AsJson = False,
 ) -> None:
-    """Train, stream 10,000 readings, score and account for each of them, then report."""
-
+    """Train, stream readings, score and account for each of them, then report."""
     settings = inputs.load(Scoring)
     from digitstream.demo import demo as program
     from digitstream.machine.subcommands import stop_on_signals
 
     with stop_on_signals():
-        plan = program.Plan() if epochs is None else program.Plan(epochs=epochs)
-        report = program.run(settings, plan)
+        report = program.run(settings, program.Plan(readings, epochs))
     terminal.report(report.to_json(), lambda: picture(report), as_json)
     terminal.say(f"{settings.home / program.REPORT} has these figures, report/ the plots.")
     program.check_report(report, settings.home / "logs" / "score.log")

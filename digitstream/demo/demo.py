@@ -35,14 +35,14 @@ GLANCE_SECONDS = 0.5
 class Plan:
     """What the demo sends and trains; faults are spread over all kinds."""
 
-    readings: int = 10_000
+    readings: int
+    epochs: int
     devices: int = 50
     rate: int = 500
     faults: str = "1%"
     warm_up: int = 500
     """Readings sent first, which only the reconciliation counts: the JVM compiles hot code, so the
     first seconds of a query are several times slower."""
-    epochs: int = 3
     patience: float = 600.0
     """Seconds that a ready scorer may take to the next answer before the readings without one count
     as missing: on a busy machine the first answer takes minutes."""
