@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 READY := .venv/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check audit format clean
+.PHONY: help setup demo test test-fast test-all check audit format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | awk -F': *' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ demo: $(READY) ## train, stream 10,000 readings, score and account for every one
 test: $(READY) ## all tests but the longest
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and not compute_bound"
 	$(PYTHON) -m pytest -n 2 --dist loadfile -m "not long and compute_bound"
+
+test-fast: $(READY) ## the tests that need no JVM, while you work
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and not slow and not spark and not systemds and not kafka"
 
 test-all: $(READY) ## the longest, too: every drill, 100,000 hostile payloads
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not compute_bound"
