@@ -10,6 +10,7 @@ import numpy as np
 from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
 from keras2dml.objectives.sums import Measure
+from keras2dml.training.metric_watch import MetricWatch
 from keras2dml.training.plan import Plan
 from keras2dml.training.steps import Iteration, Training, averages
 from keras2dml.training.traced import Watch
@@ -17,9 +18,6 @@ from keras2dml.training.trained_copies import enter, keras_model
 
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
 _TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
-
-_UNTOUCHED = -1.0
-"""What counts the losses of the model that callbacks see, as long as none resets or measures."""
 
 _KERAS = tuple(kind for kind in vars(keras.callbacks).values() if isinstance(kind, type))
 
@@ -70,6 +68,7 @@ class Callbacks:
         self._models = (self.model, users or compilation.model)
         for model in self._models:
             model.stop_training = False
+        self._metric_watch = MetricWatch(self._models)
         self._watch = Watch(*self._models, eager=compilation.configuration.eager)
         self._trained = False
 
@@ -153,23 +152,17 @@ class Callbacks:
         training = self._training
         if self._seen != training.steps:
             self.enter()
-        optimizer, count = self.model.optimizer, self.model._loss_tracker.count
+        optimizer = self.model.optimizer
         before, rate = dict(self._matrices()), optimizer._learning_rate
-        count.assign(_UNTOUCHED)
         try:
-            hook()
+            with self._metric_watch.watching(counted=counted):
+                hook()
         finally:  # of several callbacks one may have changed something before another one raised
             self._watch.check(trained=self._trained)
             if self.model.optimizer is not optimizer:
                 message = "A callback gave the model another optimizer: compile() it with that one."
                 raise InvalidData(message)
             self._take(before)
-        if counted and float(count) != _UNTOUCHED:
-            message = (
-                "A callback reset the model's metrics, or measured with them, while they count an"
-                " epoch or a validation: do so in on_epoch_end or on_train_end."
-            )
-            raise InvalidData(message)
         if self.model.optimizer._learning_rate is not rate:
             message = (
                 "A callback gave the optimizer another schedule: set its learning_rate to a number,"

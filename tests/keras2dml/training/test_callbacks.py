@@ -282,10 +282,20 @@ def test_what_keras_counts_with_an_epoch_is_refused_and_after_it_is_not(run):
     def evaluate(seen: keras.Model) -> None:
         seen.evaluate(X, Y, verbose=0)
 
-    with pytest.raises(InvalidData, match="reset the model's metrics, or measured"):
-        trained(lambda seen: seen.reset_metrics(), "on_train_batch_end")
-    with pytest.raises(InvalidData, match="reset the model's metrics, or measured"):
-        trained(evaluate, "on_epoch_begin")
+    while_counted = "read, reset or updated the model's metrics while they count"
+    for do, hook in (
+        (lambda seen: seen.reset_metrics(), "on_train_batch_end"),
+        (lambda seen: seen.get_metrics_result(), "on_train_batch_end"),
+        (lambda seen: seen.metrics[-1].reset_state(), "on_train_batch_end"),
+        (lambda seen: seen.metrics[-1].result(), "on_epoch_begin"),
+        (lambda _: built.metrics[0].result(), "on_train_batch_begin"),
+        (evaluate, "on_epoch_begin"),
+    ):
+        with pytest.raises(InvalidData, match=while_counted):
+            trained(do, hook)
+    with pytest.raises(InvalidData, match="in which nothing is counted here: read `logs`"):
+        trained(lambda seen: seen.get_metrics_result(), "on_epoch_end")
+    trained(lambda seen: (evaluate(seen), seen.get_metrics_result()), "on_epoch_end")
     trained(evaluate, "on_train_begin", "on_epoch_end", "on_train_end")
     with pytest.raises(InvalidData, match="gave the model another optimizer"):
         trained(lambda seen: seen.compile("sgd", "mse"), "on_epoch_end")
