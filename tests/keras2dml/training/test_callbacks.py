@@ -285,9 +285,8 @@ def test_what_keras_counts_with_an_epoch_is_refused_and_after_it_is_not(run):
     while_counted = "read, reset or updated the model's metrics while they count"
     for do, hook in (
         (lambda seen: seen.reset_metrics(), "on_train_batch_end"),
-        (lambda seen: seen.get_metrics_result(), "on_train_batch_end"),
+        (lambda seen: seen.metrics[-1].result(), "on_train_batch_end"),
         (lambda seen: seen.metrics[-1].reset_state(), "on_train_batch_end"),
-        (lambda seen: seen.metrics[-1].result(), "on_epoch_begin"),
         (lambda _: built.metrics[0].result(), "on_train_batch_begin"),
         (evaluate, "on_epoch_begin"),
     ):
