@@ -173,7 +173,7 @@ def test_files_that_are_not_there_or_no_networks(tmp_path):
     with pytest.raises(InvalidData, match="cannot be read"):
         Caffe2DML(None, tmp_path / "solver.prototxt", SHAPE)
     (tmp_path / "solver.prototxt").write_text("base_lr: 0.1")
-    with pytest.raises(InvalidData, match="has no net: give it one network"):
+    with pytest.raises(InvalidData, match="has no net: give a solver"):
         Caffe2DML(None, tmp_path / "solver.prototxt", SHAPE)
     with pytest.raises(InvalidData, match="has net and net_param"):
         Caffe2DML(None, written(tmp_path, LENET, "net_param { }"), SHAPE)
