@@ -11,6 +11,7 @@ from keras2dml.objectives.regularizers import Constraint
 from keras2dml.rendering.forward import Script
 from keras2dml.rendering.slices import moment_of
 from keras2dml.scripts.algorithms import Server
+from keras2dml.scripts.columns import apart
 from keras2dml.scripts.learning import LearningStep
 
 HYPERPARAMETERS = ("iteration_before", "seed", "examples")
@@ -66,8 +67,8 @@ def render(
         *_unpacked("model", updates.weights, model),
         *_unpacked("model", constants[1:], model),
         *(_numbers(model) if draws else []),
-        *_columns("features", {f"{name}_batch": size for name, size in features.items()}),
-        *_columns("labels", labels),
+        *apart("features", {f"{name}_batch": size for name, size in features.items()}),
+        *apart("labels", labels),
         "rows = nrow(features)",
         "group = 1",
         *learning.gradients,
@@ -130,15 +131,6 @@ def _numbers(model: Sequence[str]) -> list[str]:
         'parts = as.integer(as.scalar(hyperparams["examples"]))',
         "part = as.integer(as.scalar(features[1, ncol(features)]))",
     ]
-
-
-def _columns(matrix: str, widths: Mapping[str, int]) -> list[str]:
-    """The statements that take matrices from one that has them side by side."""
-    lines, begin = [], 1
-    for name, width in widths.items():
-        lines.append(f"{name} = {matrix}[,{begin}:{begin + width - 1}]")
-        begin += width
-    return lines
 
 
 def _bound(matrices: Iterable[str]) -> str:
