@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from keras2dml import input_types
+from keras2dml.copying.optimizer import NO_CONFIG
+from keras2dml.copying.twins import complaints as changed_since
 from keras2dml.dml import syntax
 from keras2dml.errors import UnsupportedModel
 from keras2dml.graph import (
@@ -24,14 +26,13 @@ from keras2dml.graph import (
     source_of,
 )
 from keras2dml.input_shapes import Declared, example_shapes, misfits
-from keras2dml.optimizer_copies import NO_CONFIG
+from keras2dml.keras_internals import layers_of, node_of, origin_of, variables_of
 from keras2dml.rules import call, named, unknown
 from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
 from keras2dml.rules.user_classes import is_users
-from keras2dml.twins import complaints as changed_since
 
 
 def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
@@ -91,7 +92,7 @@ def last_layer(model: keras.Model, output: int = 0) -> str:
     """The name of the layer that makes an output; one that only hands it on is none."""
     tensor = model.outputs[output]
     while True:
-        layer, node, place = tensor._keras_history
+        layer, _, place = origin_of(tensor)
         if isinstance(layer, keras.Model):
             tensor = layer.outputs[place]
             continue
@@ -101,7 +102,7 @@ def last_layer(model: keras.Model, output: int = 0) -> str:
         )
         if not hands_on:
             return str(layer.name)
-        tensor = layer._inbound_nodes[node].input_tensors[0]
+        tensor = node_of(tensor).input_tensors[0]
 
 
 def _in_keras_order(value: Value) -> Value:
@@ -128,7 +129,7 @@ def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
 def _dtypes(model: keras.Model) -> dict[str, keras.Layer]:
     """The types that layers compute in, each with one that does."""
     kinds = (keras.Model, keras.layers.InputLayer)
-    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, kinds)]
+    layers = [layer for layer in layers_of(model) if not isinstance(layer, kinds)]
     return {layer.compute_dtype: layer for layer in layers}
 
 
@@ -173,7 +174,7 @@ class _Naming:
         for step in calls:
             self._name(step)
         parameters = tuple(self.parameters.values())
-        layers = self.model._flatten_layers()
+        layers = layers_of(self.model)
         dtypes = {layer.compute_dtype for layer in layers if not isinstance(layer, keras.Model)}
         return Graph(
             self.model.name,
@@ -239,6 +240,6 @@ class _Naming:
 
 def _roles(model: keras.Model) -> Any:
     """Each variable's layer, and what it is called there: the end of Keras' path."""
-    for layer in model._flatten_layers():
-        for variable in layer._trainable_variables + layer._non_trainable_variables:
+    for layer in layers_of(model):
+        for variable in variables_of(layer):
             yield id(variable), (layer.name, variable.name)

@@ -11,6 +11,7 @@ import keras
 
 import keras2dml.rules.layers  # noqa: F401  (it registers every rule)
 from keras2dml.dml import syntax
+from keras2dml.keras_internals import function_of_loss
 from keras2dml.objectives.losses import ENTROPIES, FUNCTIONS, PLAIN, TREATED
 from keras2dml.objectives.metrics import KNOWN
 from keras2dml.objectives.optimizers import STEPS
@@ -250,7 +251,7 @@ def _below(kind: type) -> Iterator[type]:
 def _is_loss(kind: type) -> bool:
     """Whether a metric is the mean of a loss."""
     try:
-        return getattr(kind(), "_fn", None) in FUNCTIONS
+        return function_of_loss(kind()) in FUNCTIONS
     except TypeError:
         return False  # it needs arguments, which none of these does
 

@@ -15,6 +15,7 @@ from keras.src.utils.naming import get_object_name
 from keras2dml import backend
 from keras2dml.dml import syntax
 from keras2dml.graph import PENALTY, Scalar, Value, source_of
+from keras2dml.keras_internals import keywords_of_loss
 from keras2dml.objectives.functions import define_function
 from keras2dml.rules import Refusal
 from keras2dml.rules.activations import label
@@ -131,7 +132,7 @@ def loss_of(
         names = ", ".join(sorted(kind.__name__ for kind in COMPILED))
         remedy = "compile() the model with one of these, or with a function made of keras.ops."
         return None, [f"The loss is {configured!r}. Compiled are {names}: {remedy}"]
-    smoothing = float(getattr(loss, "_fn_kwargs", {}).get("label_smoothing") or 0.0)
+    smoothing = float(keywords_of_loss(loss).get("label_smoothing") or 0.0)
     classes = 2 if type(loss) in BINARY else output.shape[-1]
     function, takes = _function(loss, output, layer)
     constants, complaints = _constants(loss, function)
@@ -225,10 +226,9 @@ def _of_function(
 def resolved(configured: Any, output: Value) -> object:
     """The loss object of a name, a function or an object, as Keras finds it."""
     if str(configured).lower() in ("crossentropy", "ce"):
-        binary = output.shape[-1] == 1
-        return (
-            keras.losses.BinaryCrossentropy() if binary else keras.losses.CategoricalCrossentropy()
-        )
+        if output.shape[-1] == 1:
+            return keras.losses.BinaryCrossentropy()
+        return keras.losses.CategoricalCrossentropy()
     loss = keras.losses.get(configured)
     return FUNCTIONS[loss]() if loss in FUNCTIONS else loss
 
@@ -254,7 +254,7 @@ def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
     through = logits_of_last(output, layer) if tensorflow and _looks(loss) else None
     if through is not None:
         return f"{name}_of_logits", through
-    if loss._fn_kwargs["from_logits"]:
+    if keywords_of_loss(loss)["from_logits"]:
         return f"{name}_of_logits", output
     sparse = tensorflow and type(loss) is keras.losses.SparseCategoricalCrossentropy
     return f"{'sparse_' * sparse}{name}_of_probabilities", output
@@ -263,7 +263,7 @@ def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
 def _looks(loss: Any) -> bool:
     """Whether a loss takes what went into a final softmax or sigmoid."""
     kind = type(loss)
-    if kind is keras.losses.BinaryFocalCrossentropy and loss._fn_kwargs["from_logits"]:
+    if kind is keras.losses.BinaryFocalCrossentropy and keywords_of_loss(loss)["from_logits"]:
         return False
     return kind in ENTROPIES and kind is not keras.losses.CategoricalFocalCrossentropy
 
@@ -289,7 +289,7 @@ def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
     names = syntax.function(function).arguments
     constants: dict[str, Scalar] = {"total": loss.reduction == "sum"} if "total" in names else {}
     complaints = []
-    for name, value in {**loss.get_config(), **loss._fn_kwargs}.items():
+    for name, value in {**loss.get_config(), **keywords_of_loss(loss)}.items():
         if name in names and isinstance(value, (bool, int, float)):
             constants[name] = value if isinstance(value, bool) else float(value)
         elif name not in TREATED and (name in names or value != defaults[name].default):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Value
+from keras2dml.keras_internals import first_token_place, first_unknown_place
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.layouts import in_keras_order
 
@@ -59,7 +60,7 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     if not tokens.size:
         message = f"{named(layer)} has no vocabulary yet: give it one, or call adapt()."
         raise Refusal(message)
-    start = layer._token_start_index()
+    start = first_token_place(layer)
     places = dict(zip(tokens.tolist(), range(start, start + tokens.size), strict=True))
     plain = layer.output_mode == "int"
     depth = layer.max_tokens if layer.pad_to_max_tokens else start + tokens.size
@@ -75,7 +76,7 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     table = np.zeros((highest - lowest + 1, 1))
     numbers = np.array(list(places))
     table[numbers - lowest, 0] = np.array(list(places.values())) + 1
-    others, first = layer.num_oov_indices, layer._oov_start_index()
+    others, first = layer.num_oov_indices, first_unknown_place(layer)
     indices = call(
         layer,
         "looked_up",

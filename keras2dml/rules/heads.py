@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Value, Weight
+from keras2dml.keras_internals import attention_window_of, is_gated, projection_of
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated, along
 from keras2dml.rules.attention import SOFTMAX, UNSEEN, shifted
@@ -51,7 +52,7 @@ def multi_head_attention(
         raise Refusal(message)
     keyed = value if key is None else key
     parts = [query.mask, value_mask or value.mask, key_mask or (key.mask if key else None)]
-    heads = _Heads(layer, layer.num_heads, layer.key_dim, layer._sliding_window)
+    heads = _Heads(layer, layer.num_heads, layer.key_dim, attention_window_of(layer))
     mask = heads.mask(query, keyed, parts, attention_mask, causal=use_causal_mask)
     x, y, z = without(query), without(keyed), without(value)
     attended = heads.attended(
@@ -65,7 +66,7 @@ def multi_head_attention(
         attended,
         query,
         keyed,
-        _projected(layer, x, layer._gate_dense, 1) if layer._use_gate else None,
+        _projected(layer, x, projection_of(layer, "gate"), 1) if is_gated(layer) else None,
         layer.output_dense,
         with_scores=return_attention_scores,
     )
@@ -98,9 +99,9 @@ def grouped_query_attention(
     mask = heads.mask(query, keyed, parts, attention_mask, causal=use_causal_mask)
     x, y, z = without(query), without(keyed), without(value)
     attended = heads.attended(
-        _projected(layer, x, layer._query_dense, 1),
-        heads.repeated(_projected(layer, y, layer._key_dense, 1), layer.num_repeats),
-        heads.repeated(_projected(layer, z, layer._value_dense, 1), layer.num_repeats),
+        _projected(layer, x, projection_of(layer, "query"), 1),
+        heads.repeated(_projected(layer, y, projection_of(layer, "key"), 1), layer.num_repeats),
+        heads.repeated(_projected(layer, z, projection_of(layer, "value"), 1), layer.num_repeats),
         mask,
         with_scores=return_attention_scores,
     )
@@ -108,8 +109,8 @@ def grouped_query_attention(
         attended,
         query,
         keyed,
-        _projected(layer, x, layer._gate_dense, 1) if layer.use_gate else None,
-        layer._output_dense,
+        _projected(layer, x, projection_of(layer, "gate"), 1) if layer.use_gate else None,
+        projection_of(layer, "output"),
         with_scores=return_attention_scores,
     )
 

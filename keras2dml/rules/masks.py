@@ -7,13 +7,13 @@ gets: layers that run later find none there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Shape, Value
+from keras2dml.keras_internals import layers_of, nodes_of, origin_of
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layouts import arranged, in_keras_order, spread, unfolded, vectors
 
@@ -149,11 +149,11 @@ class TakenOff:
         self.unclear: set[Any] = set()
         gone, unclear = self.gone, self.unclear
         alike: dict[Any, set[Any]] = {}
-        nodes = list(_in_order(model))
+        nodes = [node for node in nodes_of(model) if not node.is_input]
         if not any(_takes_off(node.operation) for node in nodes):
             return
         for node in nodes:
-            inputs = [tensor._keras_history for tensor in node.input_tensors]
+            inputs = [origin_of(tensor) for tensor in node.input_tensors]
             self.lost |= {(id(node), tensor) for tensor in inputs if tensor in gone}
             self.doubtful |= {(id(node), tensor) for tensor in inputs if tensor in unclear - gone}
             if isinstance(node.operation, TAKING):
@@ -164,22 +164,13 @@ class TakenOff:
             elif isinstance(node.operation, PASSING) or _is_handed_on(node):
                 group = alike.setdefault(inputs[0], {inputs[0]})
                 for output in node.output_tensors:
-                    group.add(output._keras_history)
-                    alike[output._keras_history] = group
-
-
-def _in_order(model: keras.Model) -> Iterator[Any]:
-    """The nodes of a model in the order in which they run."""
-    graph: Any = model._functional if isinstance(model, keras.Sequential) else model
-    for depth in sorted(getattr(graph, "_nodes_by_depth", {}), reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if not node.is_input:
-                yield node
+                    group.add(origin_of(output))
+                    alike[origin_of(output)] = group
 
 
 def _takes_off(operation: Any) -> bool:
     """Whether an operation takes masks off something, or a layer of a model does."""
-    layers = operation._flatten_layers() if isinstance(operation, keras.Model) else (operation,)
+    layers = layers_of(operation) if isinstance(operation, keras.Model) else (operation,)
     return any(isinstance(layer, TAKING) for layer in layers)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from keras2dml.graph import Node, Value, Weight, calls_of
+from keras2dml.keras_internals import takes_mask
 from keras2dml.rules import Refusal, call, lowered, lowers, named
 from keras2dml.rules.layouts import folded, unfolded
 from keras2dml.rules.masks import nonzero, without
@@ -41,7 +42,7 @@ def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
 @lowers(keras.layers.TimeDistributed, honours="layer", masks=True)
 def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
     """The inner layer, with the steps of all examples as its examples."""
-    if x.mask is not None and layer.layer._call_has_mask_arg:
+    if x.mask is not None and takes_mask(layer.layer):
         message = (
             f"{named(layer)} gets a mask of a layer before it, and hands it to its layer"
             f" {layer.layer.name!r}. It is compiled without: leave Masking or mask_zero out."
