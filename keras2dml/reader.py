@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -110,12 +109,11 @@ def _in_keras_order(value: Value) -> Value:
     call, since they look through it.
     """
     last = source_of(value)
-    layer = SimpleNamespace(name=last.layer)
     if value.in_keras_order or last.function != "sigmoid":
-        return in_keras_order(layer, value)
+        return in_keras_order(last.layer, value)
     before = last.inputs[0]
     seen = before.seen_as(value.shape, value.stored, value.order)
-    return call(layer, "sigmoid", in_keras_order(layer, seen), onnx=last.onnx)
+    return call(last.layer, "sigmoid", in_keras_order(last.layer, seen), onnx=last.onnx)
 
 
 def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:

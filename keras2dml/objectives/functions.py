@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 from keras2dml.dml import syntax
@@ -99,7 +98,7 @@ def _graph(
             raise Refusal(message)
         (result,) = results
         if not is_whole(result):
-            result = in_keras_order(SimpleNamespace(name="step"), result)
+            result = in_keras_order("step", result)
     calls = calls_of((result,))
     names: dict[Named, str] = {source_of(predictions): "P", source_of(targets): "Y"}
     counts: Counter[str] = Counter()
@@ -122,10 +121,10 @@ def _graph(
 
 def _squashed(output: Value, logits: Value) -> Value:
     """The output, computed from its logits."""
-    layer, activation = SimpleNamespace(name="step"), squashed_by(output)
+    name, activation = "step", squashed_by(output)
     if activation is None or activation.function == "sigmoid":
-        return call(layer, "sigmoid", logits)
-    return of_vectors(layer, call(layer, "softmax", vectors(layer, logits)), logits)
+        return call(name, "sigmoid", logits)
+    return of_vectors(name, call(name, "softmax", vectors(name, logits)), logits)
 
 
 def _takes_probabilities(graph: Graph) -> bool:

@@ -181,7 +181,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     if not lowering.masks and inputs and getattr(layer, "supports_masking", False):
         first = inputs[0]
         values = (values[0].with_masks(first.mask, first.recorded), *values[1:])
-    return values if penalty is None else tuple(_penalized(layer, penalty, x) for x in values)
+    return values if penalty is None else tuple(_penalized(layer.name, penalty, x) for x in values)
 
 
 def _unmasked(value: Any) -> Any:
@@ -213,14 +213,14 @@ def unknown(layer: Any) -> str:
     return f"{named(layer)} is not compiled. {remedy}"
 
 
-def _penalized(layer: Any, penalty: Any, x: Value) -> Value:
+def _penalized(name: str, penalty: Any, x: Value) -> Value:
     """The same value, which adds to the loss in training."""
     sizes = {**strengths(penalty), "parts": x.rows}
-    return call(layer, IDENTITY, x, sizes=sizes, training=PENALTY)
+    return call(name, IDENTITY, x, sizes=sizes, training=PENALTY)
 
 
 def call(
-    layer: Any,
+    name: str,
     function: str,
     *inputs: Value,
     to: Value | None = None,
@@ -235,6 +235,7 @@ def call(
     constant: bool = False,
 ) -> Value:
     """The value that a call of a DML function returns, laid out like `to`, or like the first input.
+    `name` is that of the layer.
 
     Where the function has further results, `others` describes them by name, and `result` takes them
     from the value.
@@ -242,11 +243,11 @@ def call(
     nodes = (onnx,) if isinstance(onnx, Node) else onnx
     out = to or inputs[0]
     stored = {"out": out, **(others or {})}
-    results = {name: value.stored for name, value in stored.items()}
+    results = {key: value.stored for key, value in stored.items()}
     step = Call(
         function,
         inputs,
-        layer.name,
+        name,
         results,
         weights,
         constants,

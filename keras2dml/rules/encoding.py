@@ -45,7 +45,7 @@ def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
         Node("Cast", ("reached",), {"to": 1}, (), ("numbers",)),
         Node("ReduceSum", ("numbers",), {"keepdims": 0}, (np.array([-1]),)),
     )
-    bins = call(layer, "digitized", x, constants=(row,), onnx=onnx, constant=True)
+    bins = call(layer.name, "digitized", x, constants=(row,), onnx=onnx, constant=True)
     return _encoded(layer, bins, layer.output_mode, boundaries.size + 1)
 
 
@@ -78,7 +78,7 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     table[numbers - lowest, 0] = np.array(list(places.values())) + 1
     others, first = layer.num_oov_indices, first_unknown_place(layer)
     indices = call(
-        layer,
+        layer.name,
         "looked_up",
         x,
         constants=(Constant("places", table),),
@@ -92,20 +92,22 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     weights = np.asarray(layer.idf_weights_const, dtype=np.float64)
     row = Constant("factors", weights.reshape(1, -1))
     onnx = Node("Mul", ("X",), {}, (weights.astype(np.float32),))
-    return call(layer, "column_scaled", counts, constants=(row,), onnx=onnx)
+    return call(layer.name, "column_scaled", counts, constants=(row,), onnx=onnx)
 
 
 def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
     """Numbers from 0 as they are, as rows of 0 and 1, or as counts of those of an example."""
     if mode == "int":
         return x
-    x = in_keras_order(layer, x)
+    x = in_keras_order(layer.name, x)
     x = x.seen_as(x.shape, x.shape)
     if mode == "one_hot":
         shape = (*(x.shape[:-1] if x.shape[-1] == 1 else x.shape), depth)
         onnx = (*_hits(depth), Node("Reshape", ("hits",), {}, (np.array([0, *shape]),)))
         to = Value.of(shape, rows=x.rows)
-        return call(layer, "one_hot", x, to=to, sizes={"depth": depth}, onnx=onnx, constant=True)
+        return call(
+            layer.name, "one_hot", x, to=to, sizes={"depth": depth}, onnx=onnx, constant=True
+        )
     if len(x.shape) > 1:
         message = (
             f"{named(layer)} has output_mode={mode!r} and takes {x.shape}. Keras counts along"
@@ -119,7 +121,7 @@ def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
     sizes = {"depth": depth, "binary": binary}
     to = Value.of((depth,), rows=x.rows)
     return call(
-        layer,
+        layer.name,
         "category_counts",
         x,
         to=to,

@@ -161,7 +161,7 @@ class _Heads:
         ]
         if isinstance(limit, Value):
             shape = limit.shape if len(limit.shape) == 3 else (1, *limit.shape)
-            bits = in_keras_order(self.layer, nonzero(self.layer, limit))
+            bits = in_keras_order(self.layer.name, nonzero(self.layer.name, limit))
             values.append(bits.seen_as(shape, shape))
         elif limit is not None:
             array = np.asarray(limit) != 0
@@ -176,7 +176,7 @@ class _Heads:
         if not values:
             return None if constant.all() else constant
         count = max(constant.shape[0], *(value.shape[0] for value in values))
-        return together(self.layer, (count, steps, seen), constant, values)
+        return together(self.layer.name, (count, steps, seen), constant, values)
 
     def repeated(self, x: Value, times: int) -> Value:
         """(T, H * D) with each head several times, one after another."""
@@ -184,7 +184,7 @@ class _Heads:
         pairs = self.count // times
         steps, width = x.shape
         apart = x.seen_as((steps, pairs, 1, width // pairs), x.stored)
-        wide = spread(layer, apart, (steps, pairs, times, width // pairs))
+        wide = spread(layer.name, apart, (steps, pairs, times, width // pairs))
         return wide.seen_as((steps, width * times), wide.stored)
 
     def attended(
@@ -197,16 +197,16 @@ class _Heads:
         """
         layer, dropout = self.layer, float(self.layer.dropout)
         scores = product(
-            layer,
-            self._folded(rescaled(layer, queries, self._factor, 0.0)),
+            layer.name,
+            self._folded(rescaled(layer.name, queries, self._factor, 0.0)),
             self._folded(keys),
         )
-        weights = along(layer, self._masked(scores, mask, UNSEEN), SOFTMAX, -1)
+        weights = along(layer.name, self._masked(scores, mask, UNSEEN), SOFTMAX, -1)
         if dropout or with_scores:
             weights = self._masked(weights, mask, 0.0)
-        used = dropped(layer, weights, dropout)
+        used = dropped(layer.name, weights, dropout)
         attached = None if mask is None else UNFITTING
-        heads = product(layer, used, permuted(self._folded(values), (1, 0)))
+        heads = product(layer.name, used, permuted(self._folded(values), (1, 0)))
         return heads, weights.with_masks(attached, attached)
 
     def results(
@@ -222,7 +222,7 @@ class _Heads:
         """What another Dense makes of what the heads found, and the weights if they are wanted."""
         layer, (weighted, weights) = self.layer, attended
         steps, seen = query.shape[:-1], key.shape[:-1]
-        heads = permuted(unfolded(layer, weighted, (self.count,)), (1, 0, 2))
+        heads = permuted(unfolded(layer.name, weighted, (self.count,)), (1, 0, 2))
         flat = heads.seen_as((heads.shape[0], math.prod(heads.shape[1:])), heads.stored)
         if gate is not None:
             flat = pairwise(layer, flat, activated(layer, gate, SIGMOID), "multiply", "Mul")
@@ -232,7 +232,7 @@ class _Heads:
         if not with_scores:
             return (projected,)
         shape = (self.count, *steps, *seen)
-        scores = unfolded(layer, weights, (self.count,)).seen_as(shape, shape)
+        scores = unfolded(layer.name, weights, (self.count,)).seen_as(shape, shape)
         return projected, scores.with_masks(weights.mask, weights.recorded)
 
     def _masked(self, rows: Value, mask: Any, value: float) -> Value:
@@ -240,11 +240,11 @@ class _Heads:
         layer = self.layer
         if mask is None:
             return rows
-        rows = in_keras_order(layer, rows)
+        rows = in_keras_order(layer.name, rows)
         rows = rows.seen_as(rows.shape, rows.shape)
         if isinstance(mask, Value):
-            wide = spread(layer, mask, (self.count, *mask.shape[1:]))
-            return selected(layer, rows, folded(layer, wide, 1), value)
+            wide = spread(layer.name, mask, (self.count, *mask.shape[1:]))
+            return selected(layer.name, rows, folded(layer.name, wide, 1), value)
         if mask.shape[0] > 1:
             message = (
                 f"{named(layer)} has an attention_mask that differs between heads. It is compiled"
@@ -253,17 +253,17 @@ class _Heads:
             raise Refusal(message)
         bits = mask[0].astype(np.float64)
         if bits.any(axis=-1).all():  # what is so low gets a weight of 0
-            return shifted(layer, rows, value * (1 - bits)) if value else rows
+            return shifted(layer.name, rows, value * (1 - bits)) if value else rows
         onnx = Node("Mul", ("X",), {}, (bits.astype(np.float32),))
         row = Constant("factors", bits.reshape(1, -1))
-        regarded = call(layer, "column_scaled", rows, constants=(row,), onnx=onnx)
-        return shifted(layer, regarded, value * (1 - bits)) if value else regarded
+        regarded = call(layer.name, "column_scaled", rows, constants=(row,), onnx=onnx)
+        return shifted(layer.name, regarded, value * (1 - bits)) if value else regarded
 
     def _folded(self, x: Value) -> Value:
         """(T, H * D) as rows (T, D), one for each head."""
         steps, width = x.shape
         shape = (steps, self.count, width // self.count)
-        return folded(self.layer, permuted(x.seen_as(shape, shape), (1, 0, 2)), 1)
+        return folded(self.layer.name, permuted(x.seen_as(shape, shape), (1, 0, 2)), 1)
 
 
 def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
@@ -272,7 +272,7 @@ def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
     """
     shape = tuple(inner.kernel.shape)
     inputs, outputs = math.prod(shape[:axes]), math.prod(shape[axes:])
-    rows = vectors(layer, x.seen_as((x.size // inputs, inputs), x.stored))
+    rows = vectors(layer.name, x.seen_as((x.size // inputs, inputs), x.stored))
     kernel = Weight("W", inner.kernel, (inputs, outputs))
     bias: tuple[Weight, ...] = ()
     onnx = [Node("Reshape", ("W",), {}, (np.array([inputs, outputs]),), ("kernel",))]
@@ -285,11 +285,11 @@ def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
         onnx.append(Node("Reshape", ("b",), {}, (np.array([outputs]),), ("bias",)))
     operator = Node("Gemm", ("X", "kernel", "bias")) if bias else Node("MatMul", ("X", "kernel"))
     out = call(
-        layer,
+        layer.name,
         "dense" if bias else "dense_unbiased",
         rows,
         to=Value.of((outputs,), rows=rows.rows),
         weights=(kernel, *bias),
         onnx=(*onnx, operator),
     )
-    return unfolded(layer, out, (x.size // inputs,))
+    return unfolded(layer.name, out, (x.size // inputs,))

@@ -47,37 +47,37 @@ def masking(layer: keras.layers.Masking, x: Value) -> Value:
             f" it has mask_value={layer.mask_value!r}, and takes {x.shape}."
         )
         raise Refusal(message)
-    rows = vectors(layer, x.with_masks(None, None))
+    rows = vectors(layer.name, x.with_masks(None, None))
     onnx = (
         *_unequal(float(layer.mask_value)),
         Node("ReduceMax", ("differs",), {"axes": (-1,), "keepdims": 1}),
     )
     sizes = {"value": float(layer.mask_value)}
     to = Value.of((1,), rows=rows.rows)
-    steps = call(layer, "any_differs", rows, to=to, sizes=sizes, onnx=onnx, constant=True)
-    mask = unfolded(layer, steps, x.shape[:-1]).seen_as(x.shape[:-1], x.shape[:-1])
-    return selected(layer, x.with_masks(None, None), mask).with_masks(mask, mask)
+    steps = call(layer.name, "any_differs", rows, to=to, sizes=sizes, onnx=onnx, constant=True)
+    mask = unfolded(layer.name, steps, x.shape[:-1]).seen_as(x.shape[:-1], x.shape[:-1])
+    return selected(layer.name, x.with_masks(None, None), mask).with_masks(mask, mask)
 
 
-def nonzero(layer: Any, x: Value) -> Value:
+def nonzero(name: str, x: Value) -> Value:
     """The mask of the elements that are not 0."""
     onnx = (*_unequal(0.0), Node("Identity", ("differs",)))
-    return call(layer, "differs", x, sizes={"value": 0.0}, onnx=onnx, constant=True)
+    return call(name, "differs", x, sizes={"value": 0.0}, onnx=onnx, constant=True)
 
 
-def selected(layer: Any, x: Value, mask: Value, value: float = 0.0) -> Value:
+def selected(name: str, x: Value, mask: Value, value: float = 0.0) -> Value:
     """`x` where its mask, of its leading axes, is 1, and a number elsewhere."""
     shape = (*mask.shape, *(1 for _ in x.shape[len(mask.shape) :]))
     wide = mask.seen_as(shape, shape)
-    along = arranged(layer, wide, x) if shape == x.shape else spread(layer, wide, x.shape, x)
+    along = arranged(name, wide, x) if shape == x.shape else spread(name, wide, x.shape, x)
     onnx = (
         Node("Cast", ("Y",), {"to": 9}, (), ("regarded",)),
         Node("Where", ("regarded", "X"), {}, (np.array(value, np.float32),)),
     )
-    return call(layer, "selected", x, along, sizes={"value": value}, onnx=onnx)
+    return call(name, "selected", x, along, sizes={"value": value}, onnx=onnx)
 
 
-def either(layer: Any, masks: list[Value | None]) -> Value | None:
+def either(name: str, masks: list[Value | None]) -> Value | None:
     """A mask of what any of several masks regards; None if one of them is none."""
     together, *others = masks
     for mask in others:
@@ -85,27 +85,27 @@ def either(layer: Any, masks: list[Value | None]) -> Value | None:
             return None
         onnx = nodes("Max X Y")
         together = call(
-            layer, "either", together, arranged(layer, mask, together), onnx=onnx, constant=True
+            name, "either", together, arranged(name, mask, together), onnx=onnx, constant=True
         )
     return together
 
 
-def together(layer: Any, shape: Shape, constant: np.ndarray, masks: list[Value]) -> Value:
+def together(name: str, shape: Shape, constant: np.ndarray, masks: list[Value]) -> Value:
     """What all masks regard, each of a shape that is spread to this one, and a constant mask."""
     wide = [
-        in_keras_order(layer, mask) if mask.shape == shape else spread(layer, mask, shape)
+        in_keras_order(name, mask) if mask.shape == shape else spread(name, mask, shape)
         for mask in masks
     ]
     product = wide[0].seen_as(shape, shape)
     for mask in wide[1:]:
         more = mask.seen_as(shape, shape)
-        product = call(layer, "both", product, more, onnx=nodes("Mul X Y"), constant=True)
+        product = call(name, "both", product, more, onnx=nodes("Mul X Y"), constant=True)
     if constant.all():
         return product
     factors = np.broadcast_to(constant, shape).astype(np.float64)
     row = Constant("factors", factors.reshape(1, -1))
     onnx = Node("Mul", ("X",), {}, (factors.astype(np.float32),))
-    return call(layer, "column_scaled", product, constants=(row,), onnx=onnx)
+    return call(name, "column_scaled", product, constants=(row,), onnx=onnx)
 
 
 def hands_on(node: Any) -> bool:

@@ -36,7 +36,7 @@ def merged(layer: Any, *inputs: Value) -> Value:
             " without: leave Masking or mask_zero out, or use Add."
         )
         raise Refusal(message)
-    masks = _either(layer, inputs)
+    masks = _either(layer.name, inputs)
     inputs = tuple(without(value) for value in inputs)
     return _merged(layer, *inputs).with_masks(*masks)
 
@@ -45,24 +45,24 @@ def _merged(layer: Any, *inputs: Value) -> Value:
     function, operator = ELEMENTWISE[type(layer)]
     out = reduce(lambda x, y: pairwise(layer, x, y, function, operator), inputs)
     if isinstance(layer, keras.layers.Average):
-        return rescaled(layer, out, 1 / len(inputs), 0.0)
+        return rescaled(layer.name, out, 1 / len(inputs), 0.0)
     return out
 
 
-def rescaled(layer: Any, x: Value, scale: float, offset: float) -> Value:
+def rescaled(name: str, x: Value, scale: float, offset: float) -> Value:
     """Every element times `scale`, plus `offset`."""
     onnx = (
         Node("Mul", ("X",), {}, (np.array(scale, np.float32),), ("scaled",)),
         Node("Add", ("scaled",), {}, (np.array(offset, np.float32),)),
     )
-    return call(layer, "rescaled", x, sizes={"scale": scale, "offset": offset}, onnx=onnx)
+    return call(name, "rescaled", x, sizes={"scale": scale, "offset": offset}, onnx=onnx)
 
 
-def _either(layer: Any, inputs: tuple[Value, ...]) -> tuple[Value | None, Value | None]:
+def _either(name: str, inputs: tuple[Value, ...]) -> tuple[Value | None, Value | None]:
     """What any input regards: by the masks that are attached, and by those that are recorded."""
     attached, recorded = [value.mask for value in inputs], [value.recorded for value in inputs]
-    together = either(layer, attached)
-    return together, together if attached == recorded else either(layer, recorded)
+    together = either(name, attached)
+    return together, together if attached == recorded else either(name, recorded)
 
 
 @lowers(keras.layers.Concatenate, honours="axis", masks=True)
@@ -80,12 +80,12 @@ def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
             " is compiled without: leave Masking or mask_zero out, or put it behind this layer."
         )
         raise Refusal(message)
-    masks = _either(layer, inputs)
+    masks = _either(layer.name, inputs)
     inputs = tuple(without(value) for value in inputs)
-    return reduce(lambda x, y: joined(layer, x, y, axis), inputs).with_masks(*masks)
+    return reduce(lambda x, y: joined(layer.name, x, y, axis), inputs).with_masks(*masks)
 
 
-def joined(layer: Any, x: Value, y: Value, axis: int) -> Value:
+def joined(name: str, x: Value, y: Value, axis: int) -> Value:
     """The columns of `x`, then those of `y`, as one value along an axis of the example."""
     sizes = x.shape[axis], y.shape[axis]
     shape = (*x.shape[:axis], sum(sizes), *x.shape[axis + 1 :])
@@ -95,7 +95,7 @@ def joined(layer: Any, x: Value, y: Value, axis: int) -> Value:
     )
     flat = [value.seen_as(value.shape, (value.size,)) for value in (x, y)]
     to = Value(shape, (order.size,), order, x.rows)
-    return call(layer, "concatenate", *flat, to=to, onnx=Node("Concat", (), {"axis": 1}))
+    return call(name, "concatenate", *flat, to=to, onnx=Node("Concat", (), {"axis": 1}))
 
 
 def pairwise(layer: Any, x: Value, y: Value, function: str, operator: str) -> Value:
@@ -107,5 +107,5 @@ def pairwise(layer: Any, x: Value, y: Value, function: str, operator: str) -> Va
     if len(x.shape) != len(y.shape) or not shape:
         message = f"{named(layer)} gets the shapes {x.shape} and {y.shape}. Give it equal ones."
         raise Refusal(message)
-    x, y = broadcast(layer, x, y, shape=shape)
-    return call(layer, function, x, y, onnx=Node(operator))
+    x, y = broadcast(layer.name, x, y, shape=shape)
+    return call(layer.name, function, x, y, onnx=Node(operator))

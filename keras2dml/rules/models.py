@@ -132,7 +132,7 @@ class _Walk:
         hands_on = isinstance(layer, HANDING_ON)
         if of_model or hands_on or source_of(value) not in sources or not squashed_by(value):
             return value
-        return call(layer, IDENTITY, value)
+        return call(layer.name, IDENTITY, value)
 
     def _lowered(self, layer: Any, node: Any) -> tuple[Value, ...]:
         passed = dict(node.arguments.kwargs)
@@ -151,7 +151,7 @@ class _Walk:
         # A layer that is called again has one set of weights, and they one order.
         before = self.orders.setdefault(layer, tuple(values))
         again = iter(
-            arranged(layer, value, like) if value.shape == like.shape else value
+            arranged(layer.name, value, like) if value.shape == like.shape else value
             for value, like in zip(values, before, strict=False)
         )
         arguments = [

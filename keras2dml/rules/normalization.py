@@ -37,7 +37,7 @@ def batch_normalization(
     axis = layer.axis if layer.axis < 0 else layer.axis - 1
     axes = last(x, axis)
     # One row for each channel: the channel's axis comes first.
-    x = arranged(layer, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
+    x = arranged(layer.name, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
     channels = x.stored[0]
     variables = {
         "gamma": layer.gamma if layer.scale else None,
@@ -48,7 +48,7 @@ def batch_normalization(
     neutral = {"gamma": np.ones, "beta": np.zeros}
     epsilon = float(layer.epsilon)
     out = call(
-        layer,
+        layer.name,
         "batch_norm",
         x,
         weights=tuple(

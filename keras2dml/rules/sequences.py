@@ -25,18 +25,18 @@ def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
         )
         raise Refusal(message)
     x = without(x)
-    mask = nonzero(layer, x) if layer.mask_zero else None
+    mask = nonzero(layer.name, x) if layer.mask_zero else None
     size = (layer.input_dim, layer.output_dim)
     onnx = (Node("Cast", ("X",), {"to": 7}, (), ("number",)), Node("Gather", ("W", "number")))
     rows = call(
-        layer,
+        layer.name,
         "embedding",
-        folded(layer, x, len(x.shape)),
+        folded(layer.name, x, len(x.shape)),
         to=Value.of((layer.output_dim,), rows=x.rows * x.size),
         weights=(Weight("W", layer.embeddings, size),),
         onnx=onnx,
     )
-    return unfolded(layer, rows, x.shape).with_masks(mask, mask)
+    return unfolded(layer.name, rows, x.shape).with_masks(mask, mask)
 
 
 @lowers(keras.layers.TimeDistributed, honours="layer", masks=True)
@@ -48,7 +48,7 @@ def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
             f" {layer.layer.name!r}. It is compiled without: leave Masking or mask_zero out."
         )
         raise Refusal(message)
-    steps = folded(layer, without(x), 1)
+    steps = folded(layer.name, without(x), 1)
     (result,) = lowered(layer.layer, steps)
     inner_calls = set(calls_of((result,))) - set(calls_of((steps,)) if steps.source else ())
     if any(step.training and step.weights for step in inner_calls):
@@ -57,4 +57,4 @@ def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
             " itself. Put it after TimeDistributed, where it learns from all steps."
         )
         raise Refusal(message)
-    return unfolded(layer, without(result), x.shape[:1]).with_masks(x.mask, x.recorded)
+    return unfolded(layer.name, without(result), x.shape[:1]).with_masks(x.mask, x.recorded)

@@ -102,7 +102,7 @@ def paired(layer: Any, x1: Any, x2: Any) -> Value:
         _check_bias(layer, x, y)
     function, onnx = {**PAIRED, **COMPARISONS}[type(layer)]
     constant = type(layer) in COMPARISONS
-    return call(layer, function, *together(layer, x, y), onnx=onnx, constant=constant)
+    return call(layer.name, function, *together(layer, x, y), onnx=onnx, constant=constant)
 
 
 def _single(operand: Any) -> Any:
@@ -122,7 +122,7 @@ def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
         return scaled(layer, x, *SCALED[kind](y))
     if kind is operations.Power and y.ndim == 0:
         onnx = Node("Pow", ("X",), {}, (y.astype(np.float32),))
-        return call(layer, "power_of_number", x, sizes={"exponent": float(y)}, onnx=onnx)
+        return call(layer.name, "power_of_number", x, sizes={"exponent": float(y)}, onnx=onnx)
     if kind in BOUNDS:
         return bounded(layer, BOUNDS[kind], x, y)
     function, onnx_of_two = {**PAIRED, **COMPARISONS}[kind]
@@ -143,10 +143,10 @@ def bounded(layer: Any, function: str, x: Value, bound: np.ndarray, ties: float 
     if bound.ndim == 0 and np.isfinite(bound):
         onnx = Node(operator, ("X",), {}, (bound.astype(np.float32),))
         sizes = {"number": float(bound), "ties": ties}
-        return call(layer, f"{function}_of_number", x, sizes=sizes, onnx=onnx)
+        return call(layer.name, f"{function}_of_number", x, sizes=sizes, onnx=onnx)
     if ties:
         return _with_row(layer, function, x, bound, nodes(f"{operator} X Y"))
-    return call(layer, function, *together(layer, bound, x), onnx=nodes(f"{operator} X Y"))
+    return call(layer.name, function, *together(layer, bound, x), onnx=nodes(f"{operator} X Y"))
 
 
 def _with_row(
@@ -166,7 +166,9 @@ def _with_row(
         for node in onnx
     )
     constants = (Constant("Y", row_of(numbers, x)),)
-    return call(layer, function, x, constants=constants, onnx=(shaped, *later), constant=constant)
+    return call(
+        layer.name, function, x, constants=constants, onnx=(shaped, *later), constant=constant
+    )
 
 
 def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
@@ -175,7 +177,7 @@ def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value
         message = f"{named(layer)} takes infinite numbers. Give it finite ones."
         raise Refusal(message)
     if scale.ndim == offset.ndim == 0:
-        return rescaled(layer, x, float(scale), float(offset))
+        return rescaled(layer.name, x, float(scale), float(offset))
     x, scale = beside(layer, x, scale)
     x, offset = beside(layer, x, offset)
-    return affine(layer, x, np.zeros(()), scale, offset)
+    return affine(layer.name, x, np.zeros(()), scale, offset)
