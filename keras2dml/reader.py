@@ -13,7 +13,9 @@ from keras2dml.copying.twins import complaints as changed_since
 from keras2dml.dml import syntax
 from keras2dml.errors import UnsupportedModel
 from keras2dml.graph import (
+    IDENTITY,
     INPUT,
+    SIGMOID,
     Call,
     Graph,
     Named,
@@ -109,11 +111,11 @@ def _in_keras_order(value: Value) -> Value:
     call, since they look through it.
     """
     last = source_of(value)
-    if value.in_keras_order or last.function != "sigmoid":
+    if value.in_keras_order or last.function != SIGMOID:
         return in_keras_order(last.layer, value)
     before = last.inputs[0]
     seen = before.seen_as(value.shape, value.stored, value.order)
-    return call(last.layer, "sigmoid", in_keras_order(last.layer, seen), onnx=last.onnx)
+    return call(last.layer, SIGMOID, in_keras_order(last.layer, seen), onnx=last.onnx)
 
 
 def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
@@ -187,8 +189,7 @@ class _Naming:
         )
 
     def _name(self, call: Call) -> None:
-        main = call.layer.startswith(call.function) or call.function == "identity"
-        self.names[call] = self._claim_name(f"{call.layer}_{'out' if main else call.function}")
+        self.names[call] = self._claim_name(_title(call))
         for constant in call.constants:
             self.names[constant] = self._claim_name(f"{self.names[call]}_{constant.argument}")
         for weight in call.weights:
@@ -234,6 +235,14 @@ class _Naming:
             unused = f"{identifier}_{number}"
         self.used_names.add(unused)
         return unused
+
+
+def _title(call: Call) -> str:
+    """What a script calls a call's result. Where the layer's name begins as the function's, as one
+    that Keras gives it often does, it is not said twice.
+    """
+    is_said = call.function == IDENTITY or call.layer.startswith(call.function)
+    return f"{call.layer}_{'out' if is_said else call.function}"
 
 
 def _roles(model: keras.Model) -> Any:

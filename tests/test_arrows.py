@@ -31,7 +31,7 @@ FLOORS = {
         {"printable"},
         {"notebook"},
         {"errors"},
-        {"backend", "structure", "keras_internals"},
+        {"backend", "structure", "keras_internals", "traits"},
         {"graph"},
         {"dml"},
         {"rules"},

@@ -12,7 +12,7 @@ import keras
 import keras2dml.rules.layers  # noqa: F401  (it registers every rule)
 from keras2dml.dml import syntax
 from keras2dml.keras_internals import function_of_loss
-from keras2dml.objectives.losses import ENTROPIES, FUNCTIONS, PLAIN, TREATED
+from keras2dml.objectives.loss_kinds import ENTROPIES, FUNCTIONS, PLAIN, TREATED
 from keras2dml.objectives.metrics import KNOWN
 from keras2dml.objectives.optimizers import STEPS
 from keras2dml.objectives.regularizers import NORMS, SUMS

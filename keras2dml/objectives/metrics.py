@@ -14,7 +14,8 @@ from keras2dml.graph import Value
 from keras2dml.keras_internals import function_of_loss, keywords_of_loss
 from keras2dml.objectives import confusion
 from keras2dml.objectives.functions import define_function
-from keras2dml.objectives.losses import FUNCTIONS, is_function, logits_of_last, loss_of
+from keras2dml.objectives.loss_kinds import FUNCTIONS
+from keras2dml.objectives.losses import is_function, logits_of_last, loss_of
 from keras2dml.objectives.sums import Metric, mean
 from keras2dml.rules import Refusal
 from keras2dml.rules.activations import label

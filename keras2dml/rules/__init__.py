@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ from keras2dml.rules.arguments import named as named
 from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.operators import nodes as nodes
 from keras2dml.rules.user_classes import is_users, kind_of
+from keras2dml.traits import Trait
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
@@ -216,7 +217,8 @@ def unknown(layer: Any) -> str:
 def _penalized(name: str, penalty: Any, x: Value) -> Value:
     """The same value, which adds to the loss in training."""
     sizes = {**strengths(penalty), "parts": x.rows}
-    return call(name, IDENTITY, x, sizes=sizes, training=PENALTY)
+    traits = [Trait.KINK_ON_JAX] if sizes["l1"] else []
+    return call(name, IDENTITY, x, sizes=sizes, training=PENALTY, traits=traits)
 
 
 def call(
@@ -233,6 +235,7 @@ def call(
     untrained: str = "",
     arguments: tuple[str, ...] = INPUTS,
     constant: bool = False,
+    traits: Iterable[Trait] = (),
 ) -> Value:
     """The value that a call of a DML function returns, laid out like `to`, or like the first input.
     `name` is that of the layer.
@@ -257,6 +260,7 @@ def call(
         untrained,
         arguments,
         constant,
+        frozenset(traits),
     )
     return out.made_by(step)
 

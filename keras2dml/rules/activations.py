@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ from keras2dml.rules import call, lowers, named, nodes
 from keras2dml.rules.arguments import rounded
 from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 from keras2dml.rules.tracing import traced
+from keras2dml.traits import KINK, Trait
 
 # TensorFlow rounds this constant of `gelu` to single precision, in double precision too.
 ROOT_OF_HALF = float(np.float32(math.sqrt(0.5)))
@@ -66,6 +67,12 @@ ELEMENTWISE: dict[Any, tuple[Node, ...]] = {
     ),
     keras.activations.sparse_sigmoid: nodes("Mul X 0.5 > half", "Add half 0.5 > in", "Clip in 0 1"),
 }
+TRAITS: dict[Any, Iterable[Trait]] = {
+    keras.activations.relu: [Trait.AFTER_MAXIMA],
+    keras.activations.selu: KINK,
+    keras.activations.hard_tanh: [Trait.KINK_ON_TORCH],
+    keras.activations.sparse_sigmoid: [Trait.KINK_ON_JAX],
+}
 ALONG_AN_AXIS = {
     keras.activations.softmax: nodes("Softmax X"),
     keras.activations.log_softmax: nodes("LogSoftmax X"),
@@ -85,7 +92,8 @@ def activated(layer: Any, x: Value, function: Any) -> Value:
     if function is keras.activations.linear:
         return x
     if function in ELEMENTWISE:
-        return call(layer.name, function.__name__, x, onnx=ELEMENTWISE[function])
+        onnx, traits = ELEMENTWISE[function], TRAITS.get(function, ())
+        return call(layer.name, function.__name__, x, onnx=onnx, traits=traits)
     if function in OTHERS:
         return OTHERS[function](layer.name, x)
     subject = f"{named(layer)} has the activation {label(function)}"
@@ -135,7 +143,7 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
         f"Mul below {slope} > line",
         "Add up line",
     )
-    return call(layer.name, "bounded_relu", x, sizes=sizes, onnx=onnx)
+    return call(layer.name, "bounded_relu", x, sizes=sizes, onnx=onnx, traits=KINK)
 
 
 @lowers(keras.layers.LeakyReLU, honours="negative_slope")
@@ -178,7 +186,7 @@ def leaky(name: str, x: Value, slope: float) -> Value:
     """A slope below 0."""
     sizes = {"slope": float(np.float32(slope))}  # TensorFlow's operator takes it so
     onnx = Node("LeakyRelu", ("X",), {"alpha": slope})
-    return call(name, "leaky_relu", x, sizes=sizes, onnx=onnx)
+    return call(name, "leaky_relu", x, sizes=sizes, onnx=onnx, traits=[Trait.KINK_ON_JAX])
 
 
 def elu_of(name: str, x: Value, alpha: float) -> Value:
@@ -189,7 +197,7 @@ def elu_of(name: str, x: Value, alpha: float) -> Value:
 def celu(name: str, x: Value, alpha: float) -> Value:
     """An exponential below 0 that is as steep there as the line above."""
     onnx = Node("Celu", ("X",), {"alpha": alpha})
-    return call(name, "celu", x, sizes={"alpha": alpha}, onnx=onnx)
+    return call(name, "celu", x, sizes={"alpha": alpha}, onnx=onnx, traits=KINK)
 
 
 def sparsemax(name: str, x: Value, axis: int = -1) -> Value:
@@ -209,7 +217,8 @@ def sparsemax(name: str, x: Value, axis: int = -1) -> Value:
         Node("ReduceSum", ("support",), keep, (last,), ("count",)),
         *nodes("Sub sum 1 > over", "Div over count > tau", "Sub X tau > left", "Relu left"),
     )
-    return of_vectors(name, call(name, "sparsemax", rows, onnx=onnx), x, axis)
+    result = call(name, "sparsemax", rows, onnx=onnx, traits=[Trait.KINK_ON_JAX])
+    return of_vectors(name, result, x, axis)
 
 
 # Functions that are a layer with other defaults, or work along an axis.

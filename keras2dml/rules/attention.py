@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Value, Weight
+from keras2dml.graph import ADD, Constant, Node, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated, along
 from keras2dml.rules.core import dropped
@@ -174,7 +174,7 @@ def _sums(layer: Any, query: Value, key: Value) -> Value:
     queries = query.seen_as((steps, 1, width), query.stored)
     keys = key.seen_as((1, seen, width), key.stored)
     return pairwise(
-        layer, spread(layer.name, queries, shape), spread(layer.name, keys, shape), "add", "Add"
+        layer, spread(layer.name, queries, shape), spread(layer.name, keys, shape), ADD, "Add"
     )
 
 

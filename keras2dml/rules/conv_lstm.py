@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Scalar, Shape, Value, Weight
+from keras2dml.graph import UNFOLD, Constant, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import call, lowers, named, result
 from keras2dml.rules.convolution import bias_of, convolved, kernel_axes
 from keras2dml.rules.layouts import arranged, folded
@@ -77,7 +77,7 @@ def _of_steps(name: str, x: Value, steps: int) -> Value:
     stored = (steps, *x.stored)
     to = Value((size,), stored, np.arange(size), x.rows // steps)
     onnx = Node("Reshape", ("X",), {}, (np.array([-1, *stored]),))
-    return call(name, "unfold", x, to=to, sizes={"factor": steps}, onnx=onnx)
+    return call(name, UNFOLD, x, to=to, sizes={"factor": steps}, onnx=onnx)
 
 
 def _state(layer: Any, filters: int, size: Shape, rows: int) -> Value:

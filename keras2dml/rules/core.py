@@ -7,7 +7,7 @@ import math
 import keras
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Scalar, Value, Weight
+from keras2dml.graph import IDENTITY, Constant, Node, Scalar, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated, is_of_keras
 from keras2dml.rules.layouts import of_vectors, permuted, vectors
@@ -69,7 +69,7 @@ def dropped(name: str, x: Value, rate: float, shape: tuple[int | None, ...] | No
     if rate == 0:
         return x
     if shape is None:
-        return call(name, "identity", x, sizes={"rate": float(rate)}, training="dropout")
+        return call(name, IDENTITY, x, sizes={"rate": float(rate)}, training="dropout")
     drawn = tuple(size or actual for size, actual in zip(shape, x.shape, strict=True))
     count = math.prod(drawn)
     places = np.broadcast_to(np.arange(count).reshape(drawn), x.shape).ravel()[x.order]
@@ -78,7 +78,7 @@ def dropped(name: str, x: Value, rate: float, shape: tuple[int | None, ...] | No
     spread = Constant("S", cells.astype(np.float64), "sparse_map", sizes)
     return call(
         name,
-        "identity",
+        IDENTITY,
         x,
         constants=(spread,),
         sizes={"rate": float(rate)},

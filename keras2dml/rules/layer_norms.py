@@ -14,6 +14,7 @@ from keras.src.applications.convnext import LayerScale
 from keras2dml.graph import Node, Shape, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layouts import arranged, axes_of, folded, last, of_vectors, unfolded, vectors
+from keras2dml.traits import KINK
 
 
 @lowers(keras.layers.LayerNormalization, honours="axis epsilon center scale rms_scaling")
@@ -78,7 +79,7 @@ def standardized(layer: Any, rows: Value) -> Value:
 def unit(name: str, rows: Value, epsilon: float) -> Value:
     """Each row with a length of 1, or divided by `epsilon` if it is shorter than that."""
     onnx = nodes("ReduceL2 X > length", f"Max length {epsilon} > divisor", "Div X divisor")
-    return call(name, "unit_length", rows, sizes={"epsilon": epsilon}, onnx=onnx)
+    return call(name, "unit_length", rows, sizes={"epsilon": epsilon}, onnx=onnx, traits=KINK)
 
 
 @lowers(LayerScale, honours="init_values projection_dim")

@@ -12,7 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from keras2dml.graph import Call, Constant, Node, Shape, Value, source_of
+from keras2dml.graph import (
+    FOLD,
+    MAP,
+    SIGMOID,
+    SOFTMAX,
+    UNFOLD,
+    Call,
+    Constant,
+    Node,
+    Shape,
+    Value,
+    source_of,
+)
 from keras2dml.rules import Refusal, call, named
 
 
@@ -30,7 +42,7 @@ def arranged(name: str, x: Value, like: Value) -> Value:
 
 def _before(x: Value) -> Value | None:
     """What `x` was before its columns were gathered, if all of them were, each once."""
-    if x.source is None or x.source.function != "linear":
+    if x.source is None or x.source.function != MAP:
         return None
     before, cells = x.source.inputs[0], x.source.constants[0].matrix
     columns, places = cells[:, 0] - 1, np.arange(x.size)
@@ -77,7 +89,7 @@ def mapped(name: str, x: Value, cells: np.ndarray, to: Value, onnx: tuple[Node, 
     matrix = np.asarray(cells, np.float64) + np.array([1, 1, 0])
     sizes = {"inputs": x.size, "outputs": to.size}
     constant = Constant("S", matrix, "sparse_map", sizes)
-    return call(name, "linear", x, to=to, constants=(constant,), onnx=onnx)
+    return call(name, MAP, x, to=to, constants=(constant,), onnx=onnx)
 
 
 def folded(name: str, x: Value, axes: int) -> Value:
@@ -86,12 +98,12 @@ def folded(name: str, x: Value, axes: int) -> Value:
     shape, factor = x.shape[axes:], math.prod(x.shape[:axes])
     if factor == 1:
         return x.seen_as(shape, shape)
-    before = x.source.inputs[0] if x.source and x.source.function == "unfold" else None
+    before = x.source.inputs[0] if x.source and x.source.function == UNFOLD else None
     if before is not None and before.rows == x.rows * factor and before.in_keras_order:
         return before.seen_as(shape, shape)
     node = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
     to = Value.of(shape, rows=x.rows * factor)
-    return call(name, "fold", x, to=to, sizes={"factor": factor}, onnx=node)
+    return call(name, FOLD, x, to=to, sizes={"factor": factor}, onnx=node)
 
 
 def unfolded(name: str, x: Value, leading: Shape) -> Value:
@@ -102,7 +114,7 @@ def unfolded(name: str, x: Value, leading: Shape) -> Value:
         return x.seen_as(shape, shape)
     node = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
     to = Value.of(shape, rows=x.rows // factor)
-    return call(name, "unfold", x, to=to, sizes={"factor": factor}, onnx=node)
+    return call(name, UNFOLD, x, to=to, sizes={"factor": factor}, onnx=node)
 
 
 def vectors(name: str, x: Value, axis: int | Shape = -1) -> Value:
@@ -200,9 +212,9 @@ def _alone(value: Value, rows: int) -> Value:
 def squashed_by(output: Value) -> Call | None:
     """The softmax or sigmoid whose elements a value has, in whatever order."""
     last = source_of(output)
-    if last.function == "unfold":
+    if last.function == UNFOLD:
         last = source_of(last.inputs[0])
-    return last if last.function in ("softmax", "sigmoid") else None
+    return last if last.function in (SOFTMAX, SIGMOID) else None
 
 
 def logits_of(output: Value) -> Value | None:

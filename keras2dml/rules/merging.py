@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import reduce
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras2dml.graph import Node, Value
+from keras2dml.graph import ADD, Node, Value
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.layouts import broadcast
 from keras2dml.rules.masks import either, without
+from keras2dml.traits import KINK, Trait
 
 # Keras' layer: the DML function of two values and the ONNX operator.
 ELEMENTWISE = {
-    keras.layers.Add: ("add", "Add"),
-    keras.layers.Average: ("add", "Add"),
+    keras.layers.Add: (ADD, "Add"),
+    keras.layers.Average: (ADD, "Add"),
     keras.layers.Subtract: ("subtract", "Sub"),
     keras.layers.Multiply: ("multiply", "Mul"),
     keras.layers.Maximum: ("maximum", "Max"),
     keras.layers.Minimum: ("minimum", "Min"),
 }
+BOUNDS = (keras.layers.Maximum, keras.layers.Minimum)
+UNMASKED = (keras.layers.Multiply, *BOUNDS)
+"""The layers that leave out what masks do not regard."""
 
 
 @lowers(*ELEMENTWISE, masks=True)
@@ -29,8 +34,7 @@ def merged(layer: Any, *inputs: Value) -> Value:
     """The elements of all inputs, two by two; axes of size 1 are repeated. What is regarded of any
     input is so of the result.
     """
-    function, _ = ELEMENTWISE[type(layer)]
-    if any(value.mask for value in inputs) and function not in ("add", "subtract"):
+    if any(value.mask for value in inputs) and isinstance(layer, UNMASKED):
         message = (
             f"{named(layer)} gets masks, and leaves out what they do not regard. It is compiled"
             " without: leave Masking or mask_zero out, or use Add."
@@ -43,7 +47,8 @@ def merged(layer: Any, *inputs: Value) -> Value:
 
 def _merged(layer: Any, *inputs: Value) -> Value:
     function, operator = ELEMENTWISE[type(layer)]
-    out = reduce(lambda x, y: pairwise(layer, x, y, function, operator), inputs)
+    traits = KINK if isinstance(layer, BOUNDS) else frozenset[Trait]()
+    out = reduce(lambda x, y: pairwise(layer, x, y, function, operator, traits), inputs)
     if isinstance(layer, keras.layers.Average):
         return rescaled(layer.name, out, 1 / len(inputs), 0.0)
     return out
@@ -98,7 +103,9 @@ def joined(name: str, x: Value, y: Value, axis: int) -> Value:
     return call(name, "concatenate", *flat, to=to, onnx=Node("Concat", (), {"axis": 1}))
 
 
-def pairwise(layer: Any, x: Value, y: Value, function: str, operator: str) -> Value:
+def pairwise(
+    layer: Any, x: Value, y: Value, function: str, operator: str, traits: Iterable[Trait] = ()
+) -> Value:
     """An elementwise function of two values of one shape, or of shapes that broadcast to one."""
     try:
         shape = np.broadcast_shapes(x.shape, y.shape)
@@ -108,4 +115,4 @@ def pairwise(layer: Any, x: Value, y: Value, function: str, operator: str) -> Va
         message = f"{named(layer)} gets the shapes {x.shape} and {y.shape}. Give it equal ones."
         raise Refusal(message)
     x, y = broadcast(layer.name, x, y, shape=shape)
-    return call(layer.name, function, x, y, onnx=Node(operator))
+    return call(layer.name, function, x, y, onnx=Node(operator), traits=traits)

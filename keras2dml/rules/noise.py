@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras.src.applications.convnext import StochasticDepth
 
-from keras2dml.graph import Value
+from keras2dml.graph import IDENTITY, Value
 from keras2dml.rules import call, lowers
 from keras2dml.rules.core import dropped
 
@@ -57,4 +57,4 @@ def activity_regularization(layer: Any, x: Value) -> Value:
 def _disturbed(name: str, x: Value, function: str, stddev: float) -> Value:
     if stddev == 0:
         return x
-    return call(name, "identity", x, sizes={"stddev": stddev}, training=function)
+    return call(name, IDENTITY, x, sizes={"stddev": stddev}, training=function)

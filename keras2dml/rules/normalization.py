@@ -9,6 +9,7 @@ from keras2dml.graph import Constant, Node, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.layouts import arranged, last
 from keras2dml.rules.masks import without
+from keras2dml.traits import Trait
 
 
 @lowers(
@@ -65,5 +66,6 @@ def batch_normalization(
         onnx=Node("BatchNormalization", ("X", *variables), {"epsilon": epsilon}),
         training="batch_norm_training" if layer.trainable else None,
         untrained=untrained,
+        traits=[Trait.BATCH_STATISTICS] if layer.trainable else [],
     )
     return out.with_masks(*masks)

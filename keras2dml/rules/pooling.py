@@ -13,6 +13,7 @@ from keras2dml.rules.layouts import in_keras_order, permuted
 from keras2dml.rules.masks import selected, without
 from keras2dml.rules.merging import rescaled
 from keras2dml.rules.windows import Window, image, padded, sized
+from keras2dml.traits import Trait
 
 # What pads the input of a max-pooling: the lowest float32, so that it is never the largest element
 # of a window.
@@ -43,11 +44,11 @@ def max_pooling(layer: Any, x: Value) -> Value:
     """
     x = image(layer, x)
     window, source = Window.of(layer, x, _pool(layer)), source_of(x)
-    if source.function != "relu":
+    if Trait.AFTER_MAXIMA not in source.traits:
         return largest(layer.name, window, x)
     before = source.inputs[0]
     out = largest(layer.name, window, x.made_by(source_of(before), before.result))
-    return call(source.layer, "relu", out, onnx=source.onnx)
+    return call(source.layer, source.function, out, onnx=source.onnx, traits=source.traits)
 
 
 def largest(name: str, window: Window, x: Value) -> Value:

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.graph import Node, Scalar, Shape, Value, Weight
+from keras2dml.graph import FOLD, UNFOLD, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import call, lowers
 from keras2dml.rules.activations import activated
 from keras2dml.rules.biases import check_channels
@@ -237,7 +237,7 @@ def folded_slices(name: str, x: Value) -> Value:
     depth, *shape = x.stored
     onnx = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
     to = Value.of(tuple(shape), rows=x.rows * depth)
-    return call(name, "fold", x, to=to, sizes={"factor": depth}, onnx=onnx)
+    return call(name, FOLD, x, to=to, sizes={"factor": depth}, onnx=onnx)
 
 
 def _axes(layer: Any) -> Shape:
@@ -257,7 +257,7 @@ def _of_slabs(layer: Any, x: Value, count: int) -> Value:
     stored = (count, *x.stored)
     onnx = Node("Reshape", ("X",), {}, (np.array([-1, *stored]),))
     flat = Value((x.size * count,), stored, np.arange(x.size * count), x.rows // count)
-    out = call(layer.name, "unfold", x, to=flat, sizes={"factor": count}, onnx=onnx)
+    out = call(layer.name, UNFOLD, x, to=flat, sizes={"factor": count}, onnx=onnx)
     return _deep(layer, out, stored)
 
 

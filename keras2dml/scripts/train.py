@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from keras2dml.dml import syntax
+from keras2dml.graph import IDENTITY
 from keras2dml.objectives.objective import Objective
 from keras2dml.objectives.optimizers import Optimizer
 from keras2dml.objectives.regularizers import Constraint
@@ -172,7 +173,7 @@ def _assigned(forward: Forward) -> list[str]:
     results = [
         name
         for call in forward.graph.calls
-        if forward.function(call) != "identity"
+        if forward.function(call) != IDENTITY
         for name in forward.results(call)[1:]
     ]
     return list(dict.fromkeys(name for name in results if name in names))

@@ -16,6 +16,7 @@ from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.merging import rescaled
 from keras2dml.rules.operations.arithmetic import bounded
 from keras2dml.rules.operations.operands import array, beside, operands, rows, together
+from keras2dml.traits import KINK, Trait
 
 TRUNCATED = nodes("Sign X > sign", "Abs X > size", "Floor size > whole", "Mul sign whole")
 
@@ -42,6 +43,9 @@ ELEMENTWISE: dict[Any, tuple[str, tuple[Node, ...]]] = {
     operations.Cosh: ("hyperbolic_cosine", nodes("Cosh X")),
     more.Erf: ("error_function", nodes("Erf X")),
 }
+TRAITS = {
+    kind: (Trait.KINK_ON_JAX,) for kind in (operations.Abs, operations.Absolute, operations.Fabs)
+}
 # What has steps, or answers yes or no, is a constant to gradients.
 STEPS: dict[Any, tuple[str, tuple[Node, ...]]] = {
     operations.Floor: ("floor", nodes("Floor X")),
@@ -63,7 +67,8 @@ LOGARITHMS = {operations.Log2: 2.0, operations.Log10: 10.0}
 def elementwise(layer: Any, x: Value) -> Value:
     """A function of each element."""
     function, onnx = {**ELEMENTWISE, **STEPS}[type(layer)]
-    return call(layer.name, function, x, onnx=onnx, constant=type(layer) in STEPS)
+    constant, traits = type(layer) in STEPS, TRAITS.get(type(layer), ())
+    return call(layer.name, function, x, onnx=onnx, constant=constant, traits=traits)
 
 
 @lowers(*LINEAR)
@@ -128,7 +133,7 @@ def clipped(layer: Any, x: Value) -> Value:
         Node("Min", ("X",), {}, (highest.astype(np.float32),), ("bounded",)),
         Node("Max", ("bounded",), {}, (lowest.astype(np.float32),)),
     )
-    return call(layer.name, "clip", x, sizes=sizes, onnx=onnx)
+    return call(layer.name, "clip", x, sizes=sizes, onnx=onnx, traits=KINK)
 
 
 @lowers(core.Cast, core.ConvertToTensor)

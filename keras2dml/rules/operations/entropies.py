@@ -15,6 +15,7 @@ from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layouts import logits_of, of_vectors, unfolded, vectors
 from keras2dml.rules.operations.batches import check_examples
 from keras2dml.rules.operations.operands import operands, together
+from keras2dml.traits import Trait
 
 ENTROPIES = {
     nn.BinaryCrossentropy: "binary_entropy",
@@ -58,7 +59,15 @@ def binary(layer: Any, target: Any, output: Any) -> Value:
         "Add first second > both",
         "Neg both",
     )
-    return call(layer.name, "binary_entropy", x, y, sizes={"epsilon": epsilon}, onnx=onnx)
+    return call(
+        layer.name,
+        "binary_entropy",
+        x,
+        y,
+        sizes={"epsilon": epsilon},
+        onnx=onnx,
+        traits=[Trait.TAKES_PROBABILITIES],
+    )
 
 
 @lowers(nn.CategoricalCrossentropy)
@@ -93,8 +102,16 @@ def categorical(layer: Any, target: Any, output: Any) -> Value:
             SUMMED,
             *nodes("Neg sum"),
         )
-        sizes = {"epsilon": epsilon}
-        out = call(layer.name, "categorical_entropy", x, y, to=to, sizes=sizes, onnx=onnx)
+        out = call(
+            layer.name,
+            "categorical_entropy",
+            x,
+            y,
+            to=to,
+            sizes={"epsilon": epsilon},
+            onnx=onnx,
+            traits=[Trait.TAKES_PROBABILITIES],
+        )
     return unfolded(layer.name, out, leading).seen_as(leading, leading)
 
 

@@ -26,6 +26,7 @@ from keras2dml.rules.operations.batches import (
     spans,
 )
 from keras2dml.rules.operations.operands import array
+from keras2dml.traits import Trait
 
 LAST = {"axes": (-1,), "keepdims": 1}
 
@@ -93,7 +94,7 @@ def reduced(layer: Any, x: Value) -> Value:
         result = _along(layer, x, function, onnx, keepdims=layer.keepdims)
     if not isinstance(layer, (operations.Max, operations.Min)) or layer.initial is None:
         return result
-    bound = "maximum" if function == "row_maxima" else "minimum"
+    bound = "maximum" if isinstance(layer, operations.Max) else "minimum"
     return bounded(layer, bound, result, array(layer, layer.initial))
 
 
@@ -183,7 +184,7 @@ def norm(layer: Any, x: Value) -> Value:
         )
         raise Refusal(message)
     kind = operations.Sum if layer.ord == 1 else operations.Max
-    sizes = call(layer.name, "absolute", x, onnx=nodes("Abs X"))
+    sizes = call(layer.name, "absolute", x, onnx=nodes("Abs X"), traits=[Trait.KINK_ON_JAX])
     return _along(layer, sizes, *REDUCTIONS[kind], keepdims=layer.keepdims)
 
 
