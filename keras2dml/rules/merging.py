@@ -75,8 +75,8 @@ def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
     """The columns of all inputs one after another: nothing moves, whatever the axis, since the
     result carries where each of its elements is.
     """
-    if layer.axis == 0:
-        message = f"{named(layer)} has axis=0, the examples. Give another axis."
+    if layer.axis % (len(inputs[0].shape) + 1) == 0:
+        message = f"{named(layer)} has axis={layer.axis}, the examples. Give another axis."
         raise Refusal(message)
     axis = (layer.axis if layer.axis < 0 else layer.axis - 1) % len(inputs[0].shape)
     if any(value.mask for value in inputs) and axis != len(inputs[0].shape) - 1:

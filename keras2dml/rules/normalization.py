@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Value, Weight
-from keras2dml.rules import Refusal, call, lowers, named
-from keras2dml.rules.layouts import arranged, last
+from keras2dml.rules import call, lowers, named
+from keras2dml.rules.layouts import arranged, axes_of, last
 from keras2dml.rules.masks import without
 from keras2dml.traits import Trait
 
@@ -32,11 +32,7 @@ def batch_normalization(
             " mask_zero out."
         )
     x = without(x)
-    if isinstance(layer.axis, (list, tuple)):
-        message = f"{named(layer)} has axis={layer.axis!r}. Give one axis."
-        raise Refusal(message)
-    axis = layer.axis if layer.axis < 0 else layer.axis - 1
-    axes = last(x, axis)
+    axes = last(x, axes_of(layer, x, layer.axis))
     # One row for each channel: the channel's axis comes first.
     x = arranged(layer.name, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
     channels = x.stored[0]

@@ -18,6 +18,7 @@ from keras2dml.graph import Constant, Node, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, nodes
 from keras2dml.rules.layer_norms import learned
 from keras2dml.rules.layouts import arranged
+from keras2dml.traits import Trait
 
 
 @registered
@@ -91,6 +92,7 @@ def batch_norm(layer: CaffeBatchNorm, x: Value) -> Value:
             ),
         ),
         training=None if layer.global_stats else "caffe_batch_norm_training",
+        traits=[] if layer.global_stats else [Trait.BATCH_STATISTICS],
     )
 
 
