@@ -57,10 +57,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Lowering:
-    """A rule and the layer's arguments that it honours."""
+    """A rule and the layer's arguments that it honours, those of them `partly` that it refuses for
+    some values.
+    """
 
     rule: Rule
     honours: frozenset[str]
+    partly: frozenset[str] = frozenset()
     masks: bool = False
 
     def complaints(self, layer: Any) -> Iterator[str]:
@@ -132,10 +135,13 @@ REMEDIES = dict.fromkeys(
 """What to do about layers of texts, of which no other layer takes the place."""
 
 
-def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[Rule], Rule]:
+def lowers(
+    *layers: type, honours: str = "", partly: str = "", masks: bool = False
+) -> Callable[[Rule], Rule]:
     """Make the decorated function the rule of `layers`; `honours` lists the arguments that it takes
-    into account. A rule with `masks` gets values with their masks, and returns them so; others are
-    spared them, and what they return has the masks that Keras attaches by default.
+    into account, `partly` those of them of which it refuses some values. A rule with `masks` gets
+    values with their masks, and returns them so; others are spared them, and what they return has
+    the masks that Keras attaches by default.
 
     The rule is called with the Keras layer and the Values that go in, and with those keywords of
     the layer's call that it names. It returns the Value that comes out, or a tuple of them; `call`
@@ -143,9 +149,14 @@ def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[R
     default is refused for it.
     """
 
+    names, limited = frozenset(honours.split()), frozenset(partly.split())
+    if unknown_names := limited - names:
+        message = f"partly names {', '.join(sorted(unknown_names))}, which honours does not."
+        raise ValueError(message)
+
     def register(rule: Rule) -> Rule:
         for layer in layers:
-            LOWERINGS[layer] = Lowering(rule, frozenset(honours.split()), masks)
+            LOWERINGS[layer] = Lowering(rule, names, limited, masks)
         return rule
 
     return register

@@ -118,7 +118,7 @@ def along(name: str, x: Value, function: Any, axis: int | Shape) -> Value:
     return of_vectors(name, results, x, axis)
 
 
-@lowers(keras.layers.Softmax, honours="axis")
+@lowers(keras.layers.Softmax, honours="axis", partly="axis")
 def softmax(layer: keras.layers.Softmax, x: Value) -> Value:
     """Probabilities along one axis, or over several together."""
     return along(layer.name, x, keras.activations.softmax, axes_of(layer, x, layer.axis))

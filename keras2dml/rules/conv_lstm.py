@@ -22,6 +22,7 @@ from keras2dml.rules.windows import Window, image, image_axes, lined, same_paddi
     honours="filters kernel_size strides padding data_format dilation_rate activation"
     " recurrent_activation use_bias unit_forget_bias return_sequences return_state go_backwards"
     " dropout recurrent_dropout seed unroll zero_output_for_mask cell",
+    partly="activation recurrent_activation",
 )
 def conv_lstm(layer: Any, x: Value, initial_state: Any = None) -> tuple[Value, ...]:
     """The convolution of the inputs of all steps at once, then one of the state at each step."""

@@ -45,7 +45,7 @@ def flatten(layer: keras.layers.Flatten, x: Value) -> Value:
     return x.seen_as((x.size,), (x.size,))
 
 
-@lowers(keras.layers.Dropout, honours="rate noise_shape seed")
+@lowers(keras.layers.Dropout, honours="rate noise_shape seed", partly="noise_shape")
 def dropout(layer: keras.layers.Dropout, x: Value) -> Value:
     """Inverted dropout: nothing at prediction. Its mask is SystemDS', by seed, and not Keras'
     random sequence.

@@ -17,7 +17,11 @@ from keras2dml.rules.layer_norms import learned
 from keras2dml.rules.layouts import arranged, folded, permuted, unfolded
 
 
-@lowers(keras.layers.EinsumDense, honours="equation output_shape activation bias_axes")
+@lowers(
+    keras.layers.EinsumDense,
+    honours="equation output_shape activation bias_axes",
+    partly="equation",
+)
 def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
     """The axes that the kernel sums over come last and are one, as are those that it makes."""
     of_input, kernel, of_output = _labels(layer, len(x.shape) + 1)

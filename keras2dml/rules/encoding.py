@@ -17,7 +17,7 @@ from keras2dml.rules.layouts import in_keras_order
 WIDEST = 1_000_000
 
 
-@lowers(keras.layers.CategoryEncoding, honours="num_tokens output_mode")
+@lowers(keras.layers.CategoryEncoding, honours="num_tokens output_mode", partly="output_mode")
 def category_encoding(
     layer: keras.layers.CategoryEncoding, x: Value, count_weights: Value | None = None
 ) -> Value:
@@ -31,7 +31,11 @@ def category_encoding(
     return _encoded(layer, x, layer.output_mode, layer.num_tokens)
 
 
-@lowers(keras.layers.Discretization, honours="bin_boundaries num_bins epsilon output_mode")
+@lowers(
+    keras.layers.Discretization,
+    honours="bin_boundaries num_bins epsilon output_mode",
+    partly="output_mode",
+)
 def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
     """The bin of each number, which TensorFlow compares with boundaries in float32."""
     if layer.bin_boundaries is None:
@@ -53,6 +57,7 @@ def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
     keras.layers.IntegerLookup,
     honours="max_tokens num_oov_indices mask_token oov_token vocabulary idf_weights output_mode"
     " pad_to_max_tokens vocabulary_size",
+    partly="vocabulary output_mode",
 )
 def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     """The place of each number in a vocabulary; those that are not there have places before it."""

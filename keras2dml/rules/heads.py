@@ -29,6 +29,7 @@ SIGMOID = keras.activations.sigmoid
     keras.layers.MultiHeadAttention,
     honours="num_heads key_dim value_dim dropout use_bias output_shape attention_axes seed"
     " sliding_window use_gate",
+    partly="attention_axes",
     masks=True,
 )
 def multi_head_attention(

@@ -17,7 +17,11 @@ from keras2dml.rules.layouts import arranged, axes_of, folded, last, of_vectors,
 from keras2dml.traits import KINK
 
 
-@lowers(keras.layers.LayerNormalization, honours="axis epsilon center scale rms_scaling")
+@lowers(
+    keras.layers.LayerNormalization,
+    honours="axis epsilon center scale rms_scaling",
+    partly="axis rms_scaling",
+)
 def layer_normalization(layer: keras.layers.LayerNormalization, x: Value) -> Value:
     """To a mean of 0 and a variance of 1 along one or several axes, with a gamma and a beta for
     each of their elements.
@@ -30,7 +34,7 @@ def layer_normalization(layer: keras.layers.LayerNormalization, x: Value) -> Val
     return of_vectors(layer.name, learned(layer.name, rows, layer.gamma, layer.beta), x, axes)
 
 
-@lowers(keras.layers.RMSNormalization, honours="axis epsilon")
+@lowers(keras.layers.RMSNormalization, honours="axis epsilon", partly="axis")
 def rms_normalization(layer: keras.layers.RMSNormalization, x: Value) -> Value:
     """To a mean square of 1, with a scale for each element."""
     axes = axes_of(layer, x, layer.axis)
@@ -44,14 +48,14 @@ def rms_normalization(layer: keras.layers.RMSNormalization, x: Value) -> Value:
     return of_vectors(layer.name, learned(layer.name, rows, layer.scale, None), x, axes)
 
 
-@lowers(keras.layers.UnitNormalization, honours="axis")
+@lowers(keras.layers.UnitNormalization, honours="axis", partly="axis")
 def unit_normalization(layer: keras.layers.UnitNormalization, x: Value) -> Value:
     """To a length of 1 along one or several axes."""
     axes = axes_of(layer, x, layer.axis)
     return of_vectors(layer.name, unit(layer.name, vectors(layer.name, x, axes), 1e-12), x, axes)
 
 
-@lowers(keras.layers.GroupNormalization, honours="groups axis epsilon center scale")
+@lowers(keras.layers.GroupNormalization, honours="groups axis epsilon center scale", partly="axis")
 def group_normalization(layer: keras.layers.GroupNormalization, x: Value) -> Value:
     """To a mean of 0 and a variance of 1 of each group of channels that follow one another, with a
     gamma and a beta for each channel.

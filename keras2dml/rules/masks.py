@@ -38,7 +38,7 @@ UNFITTING = Value.of((1,))
 """The mask that Keras attaches to the scores of attention: its axes are not theirs."""
 
 
-@lowers(keras.layers.Masking, honours="mask_value", masks=True)
+@lowers(keras.layers.Masking, honours="mask_value", partly="mask_value", masks=True)
 def masking(layer: keras.layers.Masking, x: Value) -> Value:
     """The steps that are `mask_value` in all of their elements become 0, and are masked."""
     if len(x.shape) < 2 or np.ndim(layer.mask_value) != 0:

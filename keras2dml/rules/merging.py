@@ -70,7 +70,7 @@ def _either(name: str, inputs: tuple[Value, ...]) -> tuple[Value | None, Value |
     return together, together if attached == recorded else either(name, recorded)
 
 
-@lowers(keras.layers.Concatenate, honours="axis", masks=True)
+@lowers(keras.layers.Concatenate, honours="axis", partly="axis", masks=True)
 def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
     """The columns of all inputs one after another: nothing moves, whatever the axis, since the
     result carries where each of its elements is.

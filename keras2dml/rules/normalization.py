@@ -15,6 +15,7 @@ from keras2dml.traits import Trait
 @lowers(
     keras.layers.BatchNormalization,
     honours="axis momentum epsilon center scale",
+    partly="axis",
     masks=True,
 )
 def batch_normalization(

@@ -14,7 +14,7 @@ from keras2dml.rules.layouts import in_keras_order, last, of_vectors, permuted, 
 from keras2dml.rules.masks import without
 
 
-@lowers(keras.layers.Dot, honours="axes normalize", masks=True)
+@lowers(keras.layers.Dot, honours="axes normalize", partly="axes", masks=True)
 def dot(layer: keras.layers.Dot, x: Value, y: Value) -> Value:
     """Sums over an axis of each of two values: the other axes of the first, then those of the
     second. It regards no masks, and has none.

@@ -56,6 +56,7 @@ class Reading:
     keras.layers.GRU,
     keras.layers.RNN,
     honours=HONOURED,
+    partly="activation recurrent_activation cell",
     masks=True,
 )
 def recurrent(

@@ -39,7 +39,7 @@ def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
     return unfolded(layer.name, rows, x.shape).with_masks(mask, mask)
 
 
-@lowers(keras.layers.TimeDistributed, honours="layer", masks=True)
+@lowers(keras.layers.TimeDistributed, honours="layer", partly="layer", masks=True)
 def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
     """The inner layer, with the steps of all examples as its examples."""
     if x.mask is not None and takes_mask(layer.layer):
