@@ -11,6 +11,7 @@ import numpy as np
 
 from keras2dml.backend import is_tensorflow
 from keras2dml.graph import Graph, Weight
+from keras2dml.keras_internals import place_of, state_of
 from keras2dml.objectives.optimizers import Optimizer
 
 
@@ -45,11 +46,11 @@ def kept(graph: Graph, optimizer: Optimizer, model: keras.Model) -> Iterator[Kep
     for parameter in graph.parameters:
         if not parameter.trainable:
             continue
-        place = keeper._get_variable_index(model.weights[parameter.position])
+        place = place_of(keeper, model.weights[parameter.position])
         step = optimizer.step(parameter.weight)
         for state in optimizer.state(parameter.weight):
             attribute = step.attributes.get(state, state)
-            variables = getattr(keeper, f"_{attribute}", None) or getattr(keeper, attribute)
+            variables = state_of(keeper, attribute)
             name, axis = f"{parameter.name}_{state}", step.reduced.get(state)
             yield Kept(name, parameter.weight, variables[place], axis)
 

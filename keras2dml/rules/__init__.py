@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ from keras2dml.rules.arguments import named as named
 from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.operators import nodes as nodes
 from keras2dml.rules.user_classes import is_users, kind_of
+from keras2dml.traits import Trait
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
@@ -56,10 +57,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Lowering:
-    """A rule and the layer's arguments that it honours."""
+    """A rule and the layer's arguments that it honours, those of them `partly` that it refuses for
+    some values.
+    """
 
     rule: Rule
     honours: frozenset[str]
+    partly: frozenset[str] = frozenset()
     masks: bool = False
 
     def complaints(self, layer: Any) -> Iterator[str]:
@@ -131,10 +135,13 @@ REMEDIES = dict.fromkeys(
 """What to do about layers of texts, of which no other layer takes the place."""
 
 
-def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[Rule], Rule]:
+def lowers(
+    *layers: type, honours: str = "", partly: str = "", masks: bool = False
+) -> Callable[[Rule], Rule]:
     """Make the decorated function the rule of `layers`; `honours` lists the arguments that it takes
-    into account. A rule with `masks` gets values with their masks, and returns them so; others are
-    spared them, and what they return has the masks that Keras attaches by default.
+    into account, `partly` those of them of which it refuses some values. A rule with `masks` gets
+    values with their masks, and returns them so; others are spared them, and what they return has
+    the masks that Keras attaches by default.
 
     The rule is called with the Keras layer and the Values that go in, and with those keywords of
     the layer's call that it names. It returns the Value that comes out, or a tuple of them; `call`
@@ -142,9 +149,14 @@ def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[R
     default is refused for it.
     """
 
+    names, limited = frozenset(honours.split()), frozenset(partly.split())
+    if unknown_names := limited - names:
+        message = f"partly names {', '.join(sorted(unknown_names))}, which honours does not."
+        raise ValueError(message)
+
     def register(rule: Rule) -> Rule:
         for layer in layers:
-            LOWERINGS[layer] = Lowering(rule, frozenset(honours.split()), masks)
+            LOWERINGS[layer] = Lowering(rule, names, limited, masks)
         return rule
 
     return register
@@ -181,7 +193,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     if not lowering.masks and inputs and getattr(layer, "supports_masking", False):
         first = inputs[0]
         values = (values[0].with_masks(first.mask, first.recorded), *values[1:])
-    return values if penalty is None else tuple(_penalized(layer, penalty, x) for x in values)
+    return values if penalty is None else tuple(_penalized(layer.name, penalty, x) for x in values)
 
 
 def _unmasked(value: Any) -> Any:
@@ -213,14 +225,15 @@ def unknown(layer: Any) -> str:
     return f"{named(layer)} is not compiled. {remedy}"
 
 
-def _penalized(layer: Any, penalty: Any, x: Value) -> Value:
+def _penalized(name: str, penalty: Any, x: Value) -> Value:
     """The same value, which adds to the loss in training."""
     sizes = {**strengths(penalty), "parts": x.rows}
-    return call(layer, IDENTITY, x, sizes=sizes, training=PENALTY)
+    traits = [Trait.KINK_ON_JAX] if sizes["l1"] else []
+    return call(name, IDENTITY, x, sizes=sizes, training=PENALTY, traits=traits)
 
 
 def call(
-    layer: Any,
+    name: str,
     function: str,
     *inputs: Value,
     to: Value | None = None,
@@ -233,8 +246,10 @@ def call(
     untrained: str = "",
     arguments: tuple[str, ...] = INPUTS,
     constant: bool = False,
+    traits: Iterable[Trait] = (),
 ) -> Value:
     """The value that a call of a DML function returns, laid out like `to`, or like the first input.
+    `name` is that of the layer.
 
     Where the function has further results, `others` describes them by name, and `result` takes them
     from the value.
@@ -242,11 +257,11 @@ def call(
     nodes = (onnx,) if isinstance(onnx, Node) else onnx
     out = to or inputs[0]
     stored = {"out": out, **(others or {})}
-    results = {name: value.stored for name, value in stored.items()}
+    results = {key: value.stored for key, value in stored.items()}
     step = Call(
         function,
         inputs,
-        layer.name,
+        name,
         results,
         weights,
         constants,
@@ -256,6 +271,7 @@ def call(
         untrained,
         arguments,
         constant,
+        frozenset(traits),
     )
     return out.made_by(step)
 
