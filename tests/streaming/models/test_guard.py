@@ -36,12 +36,12 @@ def test_workers_that_begin_are_not_held_against_it(watch: Watch) -> None:
 
 def test_a_model_that_is_slow_again_and_again_is_told(watch: Watch) -> None:
     slow = metrics(ENOUGH, ENOUGH, new=0.2, old=0.05)
-    sentence = "took 4.0 times as long as the one before it for 500 readings, not 3.0 at most"
+    sentence = "took 4.0 times as long as the previous version for 500 readings, not 3.0 at most"
     assert after(watch, *[slow] * BATCHES).fault == sentence
 
 
 def test_a_model_that_disagrees_is_told_at_once(watch: Watch) -> None:
-    sentence = "gave the class of the one before it to 80.0% of 100 readings, not 90.0%"
+    sentence = "gave the class of the previous version to 80.0% of 100 readings, not to 90.0%"
     assert after(watch, metrics(ENOUGH, 80, new=0.05, old=0.05)).fault == sentence
 
 

@@ -77,7 +77,7 @@ def test_a_model_that_fails_its_golden_set_never_takes_over(
     assert set(versions(found.scores)) == {"1"}
     [sentence] = said
     assert sentence.startswith("Version 2 cannot be champion: Model digits 2 fails its golden set")
-    assert sentence.endswith("Version 1 goes on as champion.")
+    assert sentence.endswith("Version 1 continues as champion.")
 
 
 def test_a_new_model_that_disagrees_is_rolled_back(
@@ -97,8 +97,10 @@ def test_a_new_model_that_disagrees_is_rolled_back(
     assert {each.model.version for each in found.scores if each.source in third} == {"1"}
     assert "2" in versions(found.scores)
     [removed] = [each for each in scoring.registry.versions() if each.version == "2"]
-    assert removed.removed is not None and "gave the class of the one before it" in removed.removed
-    [rollback] = [sentence for sentence in said if "it is champion no longer" in sentence]
+    assert (
+        removed.removed is not None and "gave the class of the previous version" in removed.removed
+    )
+    [rollback] = [sentence for sentence in said if "it is no longer champion" in sentence]
     assert "Version 1 goes on" in rollback and isinstance(rollback, Notice)
     opinions = [each.opinions["guard"] for each in told(scoring) if "guard" in each.opinions]
     assert sum(each.asked for each in opinions) >= 20
@@ -127,7 +129,7 @@ def test_a_new_model_is_watched_across_a_restart(
     assert sorted(found.sources) == sorted([*first, *second, *third, *fourth])
     assert {each.model.version for each in found.scores if each.source in second} == {"2"}
     assert {each.model.version for each in found.scores if each.source in fourth} == {"1"}
-    [rollback] = [sentence for sentence in said if "it is champion no longer" in sentence]
+    [rollback] = [sentence for sentence in said if "it is no longer champion" in sentence]
     assert "Version 1 goes on" in rollback and isinstance(rollback, Notice)
 
 
@@ -155,13 +157,13 @@ def test_a_champion_of_other_images_begins_alone(
         second = some(scoring, 30)
         answered(scoring, first, second)
     assert set(versions(answers(scoring).scores)) == {"1"}
-    assert "One query has one shape: start another for it. Version 1 goes on" in said[0]
+    assert "one shape: start another query for it. Version 1 continues" in said[0]
     with running(spark, scoring) as said:
         third = some(scoring, 60)
         answered(scoring, first, second, third)
     letters = answers(scoring).letters
     assert {each.source for each in letters} == set(third)  # images of the other shape
-    assert said[0].startswith("Version 1 does not watch the champion after it: It takes images of")
+    assert said[0].startswith("Version 1 cannot be compared with the champion: It takes images of")
     assert f"of {SHAPE}, and those that come have {(*SHAPE[:2], 3)}" in said[0]
 
 
@@ -254,7 +256,7 @@ def test_a_canary_that_does_worse_is_sent_home(
         upset += [reading(30 + n, device=f"device-{n}", payload=payload) for n in range(30)]
         sent = send(scoring, upset)
         answered(scoring, sent)
-        until(lambda: any("it is challenger no longer" in sentence for sentence in said))
+        until(lambda: any("it is no longer challenger" in sentence for sentence in said))
         later = some(scoring, 60)
         answered(scoring, sent, later)
     found = answers(scoring)

@@ -118,7 +118,7 @@ def test_a_registry_that_does_not_answer_is_told_once_and_when_it_is_back(
             heard(said, "The registry sqlite:")
             until(lambda: poller.silent_s > 2)  # some questions later
             assert poller.aliases is aliases
-            assert said[0].endswith("Version 1 goes on as champion. It is asked until it answers.")
+            assert said[0].endswith("Version 1 continues as champion. Retrying until it answers.")
         heard(said, "The registry answers again.")
         assert len(said) == 2
         assert poller.silent_s < 2
@@ -166,9 +166,9 @@ def test_what_the_registry_could_not_be_told_is_said_at_the_end(
         poller.confirm(new)
         poller.close()
     assert said[-2:] == [
-        "The registry could not be told that version 2 is champion no longer. Do it with "
+        "The registry could not record that version 2 is no longer champion. Do it with "
         "`digitstream models rollback`.",
-        "The registry could not be told that version 2 did as well as the one before it. The next "
+        "The registry could not record that version 2 did as well as the previous one. The next "
         "start watches it again.",
     ]
 

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from contract.settings.programs import Scoring
 from contract.wire.events import Score, Source
 from streaming.query.program import score
-from streaming.spark.locks import CheckpointInUse, claimed
+from streaming.spark.locks import CheckpointInUse, claim
 from tests.listening import Listeners, overheard
 from tests.streaming.processes import log, process
 from tests.streaming.records import reading
@@ -76,7 +76,7 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
         until(lambda: scored(scoring) > 100)
         with (
             pytest.raises(CheckpointInUse, match="Another process scores"),
-            claimed(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
+            claim(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
         ):
             pass
         listeners = Listeners()

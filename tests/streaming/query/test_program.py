@@ -151,10 +151,10 @@ def test_openvino_is_loaded_without_the_module_that_tells_its_makers(
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (moody(33), "gave probabilities that are no numbers"),
+        (moody(33), "gave probabilities that are not finite"),
         (linear(classes=9), r"gave \(20, 9\) for 20 images of 10 classes"),
         (linear(seed=3), "gave another class for [0-9]+ of 20 images"),
-        (b"no model at all", "raised its file is no ONNX model"),
+        (b"no model at all", "raised its file is not an ONNX model"),
     ],
     ids=["nan", "classes", "others", "not-onnx"],
 )
@@ -184,7 +184,7 @@ def test_a_broken_model_stops_the_stream_and_loses_nothing(
     scores(spark, scoring)  # the broken one watches, and its failure is nobody's loss
     assert answers(scoring).sources == list(sent)
     assert SAID[-1].startswith(f"Version {version} failed a micro-batch (Model digits {version} ")
-    assert SAID[-1].endswith("): it does not watch version 1 any more.")
+    assert SAID[-1].endswith("): version 1 is no longer compared with it.")
 
 
 def test_an_image_that_the_model_cannot_score_is_a_dead_letter(

@@ -74,7 +74,7 @@ def test_a_damaged_note_is_told(tmp_path: Path, note: str) -> None:
     file = tmp_path / "scoring.topics.json"
     file.write_text(note)
     copy = tmp_path / "scoring" / "topics.json"
-    with pytest.raises(CheckpointDamaged, match=r"scoring\.topics\.json .*Restore it, or a copy"):
+    with pytest.raises(CheckpointDamaged, match=r"scoring\.topics\.json .*Restore it from a copy"):
         KnownTopics.read([file, copy])
     known = KnownTopics({TOPIC: A})
     known.write([copy])

@@ -23,21 +23,21 @@ def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPat
 
     def asked_at(seconds: float) -> None:
         now[0] = seconds
-        with absence.noted():
+        with absence.note():
             raise BrokerUnavailable
 
     asked_at(0.0)
-    absence.over()  # a restart
+    absence.end()  # a restart
     asked_at(10.0)
     asked_at(14.0)
     assert told == []
     asked_at(15.0)
     asked_at(60.0)
-    absence.over()
-    absence.over()
+    absence.end()
+    absence.end()
     assert told == [
-        "Kafka at broker:9092 does not answer. Nothing is lost: it goes on by itself when Kafka is "
-        "back.",
+        "Kafka at broker:9092 does not answer. Nothing is lost: the query continues by itself when "
+        "Kafka is back.",
         "Kafka at broker:9092 answers again.",
     ]
     assert all(isinstance(sentence, Notice) for sentence in told)
@@ -54,10 +54,10 @@ def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
     now[0] = 60.0
     assert not absence.ends_waiting()  # Kafka is there: it is waited for
     for now[0] in (61.0, 70.0):
-        with absence.noted():
+        with absence.note():
             raise BrokerUnavailable
     assert absence.ends_waiting() and absence.ends_waiting()
-    assert [sentence[:20] for sentence in told] == ["Kafka at broker:9092", "Kafka is still away:"]
+    assert [sentence[:18] for sentence in told] == ["Kafka at broker:90", "Kafka still does n"]
 
 
 def test_what_kafka_refuses_us_is_left_to_the_query(monkeypatch: pytest.MonkeyPatch) -> None:

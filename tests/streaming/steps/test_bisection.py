@@ -139,7 +139,7 @@ def test_an_image_that_a_model_cannot_score_becomes_a_dead_letter() -> None:
     found = letters(answers(Model(lambda pixel: pixel in (7, 31))))
     assert found.keys() == {7, 31}
     assert {(each.stage, each.reason) for each in found.values()} == {
-        ("score", "model-failed: gave probabilities that are no numbers for 1 of 1 image")
+        ("score", "model-failed: gave probabilities that are not finite for 1 of 1 image")
     }
     sent = first_pixel(7)
     assert (found[7].key, found[7].value, list(found[7].headers)) == sent
@@ -151,7 +151,7 @@ def test_a_model_that_cannot_score_its_golden_set_is_to_blame_itself() -> None:
         answers(model)
     failure = ModelFailedInWorker.failure(str(raised.value))
     assert failure.model == "digits 3"
-    assert str(failure).startswith("Model digits 3 gave probabilities that are no numbers")
+    assert str(failure).startswith("Model digits 3 gave probabilities that are not finite")
 
 
 def test_a_model_is_to_blame_for_what_the_one_before_it_can_score() -> None:
@@ -230,7 +230,7 @@ def test_what_systemds_cannot_score_is_found_on_the_driver() -> None:
     found = sifted(frame, "digits 3", made, golden, len(CLASSES))
     assert dict(zip(range(COUNT), found.reason.to_pylist(), strict=True)) == {
         **dict.fromkeys(range(COUNT)),
-        7: "model-failed: gave probabilities that are no numbers for 1 of 1 image",
+        7: "model-failed: gave probabilities that are not finite for 1 of 1 image",
         9: "model-failed: raised ArithmeticError: no plan for nine",
     }
     np.testing.assert_allclose(found.probabilities, brightness(found.features), rtol=1e-6)

@@ -249,7 +249,7 @@ def varint(number: int) -> bytes:
         (lambda frame: 1 / 0, "raised ZeroDivisionError"),
         (
             lambda frame: np.full((2, 3), np.nan),
-            "gave probabilities that are no numbers for 2 of 2",
+            "gave probabilities that are not finite for 2 of 2",
         ),
         (lambda frame: np.full((2, 3), 1.5), "gave probabilities from 1.5 to 1.5, not 0 to 1"),
         (lambda frame: np.full((2, 3), -0.5), "gave probabilities from -0.5 to -0.5, not"),
