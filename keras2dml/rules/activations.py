@@ -15,7 +15,7 @@ from keras2dml.rules.arguments import rounded
 from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 from keras2dml.rules.tracing import traced
 
-# TensorFlow rounds this constant of `gelu` to single precision, in double precision too.
+# TensorFlow rounds this constant of `gelu` to single precision, even in double precision.
 ROOT_OF_HALF = float(np.float32(math.sqrt(0.5)))
 
 # Keras' function: the DML function of that name, and the ONNX operators.
@@ -79,8 +79,8 @@ def activation(layer: keras.layers.Activation, x: Value) -> Value:
 
 
 def activated(layer: Any, x: Value, function: Any) -> Value:
-    """`x` after one of Keras' activation functions, with that function's own defaults, or after a
-    function that is made of Keras' operations.
+    """`x` after one of Keras' activation functions, with the function's default arguments, or after
+    a function of Keras operations.
     """
     if function is keras.activations.linear:
         return x
@@ -99,7 +99,7 @@ def is_of_keras(function: Any) -> bool:
 
 
 def label(function: Any) -> str:
-    """How complaints name a function."""
+    """A function's name in complaints."""
     return repr(getattr(function, "__name__", function))
 
 
@@ -118,7 +118,7 @@ def softmax(layer: keras.layers.Softmax, x: Value) -> Value:
 
 @lowers(keras.layers.ReLU, honours="max_value negative_slope threshold")
 def relu(layer: keras.layers.ReLU, x: Value) -> Value:
-    """Nothing below the threshold but a slope, and nothing above a ceiling."""
+    """0 or a slope below the threshold, and at most `max_value` above it."""
     ceiling = math.inf if layer.max_value is None else rounded(layer.max_value)
     slope, threshold = float(layer.negative_slope), rounded(layer.threshold)
     if (ceiling, threshold) == (math.inf, 0.0):
@@ -152,7 +152,7 @@ def elu(layer: keras.layers.ELU, x: Value) -> Value:
 
 @lowers(keras.layers.PReLU, honours="shared_axes")
 def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
-    """A slope below 0 that is learned, for each element or for all along the shared axes."""
+    """A learned slope below 0, for each element or shared along axes."""
     shape = tuple(layer.alpha.shape)
     places = np.arange(math.prod(shape)).reshape(shape)
     columns = np.broadcast_to(places, x.shape).ravel()[x.order]
@@ -176,7 +176,7 @@ def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
 
 def leaky(layer: Any, x: Value, slope: float) -> Value:
     """A slope below 0."""
-    sizes = {"slope": float(np.float32(slope))}  # TensorFlow's operator takes it so
+    sizes = {"slope": float(np.float32(slope))}  # as TensorFlow's operator does
     onnx = Node("LeakyRelu", ("X",), {"alpha": slope})
     return call(layer, "leaky_relu", x, sizes=sizes, onnx=onnx)
 
@@ -187,14 +187,14 @@ def elu_of(layer: Any, x: Value, alpha: float) -> Value:
 
 
 def celu(layer: Any, x: Value, alpha: float) -> Value:
-    """An exponential below 0 that is as steep there as the line above."""
+    """An exponential below 0, with the same slope at 0 as the line above."""
     onnx = Node("Celu", ("X",), {"alpha": alpha})
     return call(layer, "celu", x, sizes={"alpha": alpha}, onnx=onnx)
 
 
 def sparsemax(layer: Any, x: Value, axis: int = -1) -> Value:
-    """What is left of an axis over a threshold, which Keras takes from other sums than the
-    paper's: those up to each of the largest elements, added up.
+    """The part of each element above a threshold. Keras computes the threshold from other sums than
+    the paper: the cumulative sums of the sorted elements, added up.
     """
     rows = vectors(layer, x, axis)
     numbers, last = np.arange(1, rows.size + 1, dtype=np.float32), np.array([-1])
@@ -212,7 +212,7 @@ def sparsemax(layer: Any, x: Value, axis: int = -1) -> Value:
     return of_vectors(layer, call(layer, "sparsemax", rows, onnx=onnx), x, axis)
 
 
-# Functions that are a layer with other defaults, or work along an axis.
+# Functions that are a layer with other defaults, or that work along an axis.
 OTHERS: dict[Any, Callable[[Any, Value], Value]] = {
     keras.activations.softmax: lambda layer, x: along(layer, x, keras.activations.softmax, -1),
     keras.activations.log_softmax: lambda layer, x: along(
