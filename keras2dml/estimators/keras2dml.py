@@ -170,7 +170,7 @@ class Keras2DML(Predicting, ScikitLearn):
         epochs = self.epochs if epochs is None else epochs
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
         algorithm = self._algorithm
-        algorithm.runs_on(self.spark)
+        algorithm.check_session(self.spark)
         self._systemds.options.check_trainable()
         self._compilation.check_trainable()
         if validation_data is not None or validation_split:
@@ -212,7 +212,7 @@ class Keras2DML(Predicting, ScikitLearn):
                 validation = Validation.of(rest, *measured)
             elif self.test_interval and self.test_iter:
                 data, tested = split_test(data, self.test_iter, size, by_class=by_class)
-            algorithm.fits(self._compilation, size, data.rows)
+            algorithm.check_split(self._compilation, size, data.rows)
             self._check_sums(size, data.rows, validation)
             plan = Plan.of(
                 algorithm,

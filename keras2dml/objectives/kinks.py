@@ -33,12 +33,14 @@ KINKS: Mapping[str, frozenset[str]] = {
 def complaints(
     graph: Graph, losses: Iterable[Loss], regularizers: Mapping[str, Regularizer]
 ) -> Iterator[str]:
-    """A sentence for each layer, loss and regularizer that the current backend trains otherwise."""
+    """A sentence for each layer, loss and regularizer that the current backend trains
+    differently.
+    """
     name = backend.backend()
     kinks = KINKS[name]
     rule = (
-        f"Keras on {name} takes another derivative than on TensorFlow where that has none, so it is"
-        " compiled for scoring only: set KERAS_BACKEND=tensorflow to train it."
+        f"Keras on {name} takes another derivative than on TensorFlow where that does not exist, so"
+        " it is compiled for scoring only: set KERAS_BACKEND=tensorflow to train it."
     )
     for call in graph.calls:
         function = call.training or call.function

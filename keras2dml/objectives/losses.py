@@ -1,4 +1,4 @@
-"""Losses: which DML function is a Keras loss on an output of this model."""
+"""Losses: the DML function for a Keras loss on an output of a model."""
 
 from __future__ import annotations
 
@@ -66,22 +66,22 @@ BINARY = (
 )
 HINGES = ("hinge", "squared_hinge", "categorical_hinge")
 WHOLE = (keras.losses.Dice, keras.losses.Tversky, keras.losses.Circle)
-"""The losses that are one number for a whole batch."""
+"""The losses that are a single number for a whole batch."""
 REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
 COMPILED = ChainMap(PLAIN, ENTROPIES)  # others add to them
 FUNCTIONS = {kind().fn: kind for kind in COMPILED}
-"""Keras' loss functions, and the losses that they are."""
+"""Keras' loss functions and their loss classes."""
 TREATED = frozenset(("name", "reduction", "dtype", "from_logits", "label_smoothing"))
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """A DML loss function with its constants, and the value that it takes.
+    """A DML loss function with its constants and its input value.
 
     The function takes rows of predictions P and of targets Y, and returns the loss of each row and
-    its gradient at P. Targets are scaled and moved by `smoothing`. `kind` says what they are:
+    its gradient at P. Targets are scaled and shifted by `smoothing`. `kind` is the kind of targets:
     "sparse" class numbers, "classes" as numbers or probabilities, "binary", "numbers", or "labels"
-    that only say which rows belong together.
+    that only group rows.
     """
 
     name: str
@@ -108,7 +108,7 @@ class Loss:
 
     @property
     def threshold(self) -> float:
-        """The number from which on one output means the second of two classes."""
+        """The number from which a single output means the second of two classes."""
         return 0.5 if self.reads_probabilities else 0.0
 
     @property
@@ -122,7 +122,7 @@ def loss_of(
 ) -> tuple[Loss | None, list[str]]:
     """The Loss for an argument of `model.compile(loss=...)`, or the complaints about it.
 
-    `layer` is the one that makes the output: Keras looks through it if it is an activation.
+    `layer` computes the output: Keras looks through it if it is an activation.
     """
     loss: Any = resolved(configured, output)
     if type(loss) not in COMPILED:
@@ -130,7 +130,7 @@ def loss_of(
             return _of_function(loss, output, weight, layer)
         names = ", ".join(sorted(kind.__name__ for kind in COMPILED))
         remedy = "compile() the model with one of these, or with a function made of keras.ops."
-        return None, [f"The loss is {configured!r}. Compiled are {names}: {remedy}"]
+        return None, [f"The loss is {configured!r}. Only {names} are compiled: {remedy}"]
     smoothing = float(getattr(loss, "_fn_kwargs", {}).get("label_smoothing") or 0.0)
     classes = 2 if type(loss) in BINARY else output.shape[-1]
     function, takes = _function(loss, output, layer)
@@ -138,8 +138,8 @@ def loss_of(
     softmax = _is_softmax(output, layer) and logits_of_last(output, layer) is None
     if backend.is_tensorflow() and _looks(loss) and softmax:
         complaints.append(
-            f"The loss {loss.name!r} is one of a softmax over another axis than the last, whose"
-            " input Keras takes for logits along the last axis: put Permute before the softmax."
+            f"The loss {loss.name!r} follows a softmax over another axis than the last, whose input"
+            " Keras uses as logits along the last axis: put Permute before the softmax."
         )
     if function == "binary_focal_cross_entropy_of_logits" and not backend.is_tensorflow():
         complaints.append(
@@ -148,8 +148,8 @@ def loss_of(
         )
     if loss.reduction not in REDUCTIONS:
         complaints.append(
-            f"The loss {loss.name!r} has reduction={loss.reduction!r}. Training needs one number:"
-            f" use one of {', '.join(map(repr, REDUCTIONS))}."
+            f"The loss {loss.name!r} has reduction={loss.reduction!r}. Training needs a single"
+            f" number: use one of {', '.join(map(repr, REDUCTIONS))}."
         )
     if type(loss) is keras.losses.Circle and len(output.shape) > 1:
         complaints.append(
@@ -172,7 +172,7 @@ def loss_of(
 
 
 def is_function(configured: object) -> bool:
-    """Whether a loss or a metric is a function of a user's, or a loss of a user's class."""
+    """Whether a loss or a metric is a user's function, or a loss of a user's class."""
     if isinstance(configured, keras.losses.Loss):
         kind = type(configured)
         return kind is LossFunctionWrapper or not kind.__module__.startswith("keras.")
@@ -183,7 +183,7 @@ def is_function(configured: object) -> bool:
 def _of_function(
     configured: Any, output: Value, weight: float, layer: str
 ) -> tuple[Loss | None, list[str]]:
-    """The Loss of a function, or of the call() of a class, made of Keras' operations."""
+    """The Loss of a function, or of the call() of a class, of Keras operations."""
     name = get_object_name(configured)
     is_object = isinstance(configured, keras.losses.Loss)
     loss = configured if is_object else LossFunctionWrapper(configured, name=name)
@@ -191,8 +191,8 @@ def _of_function(
     reductions = REDUCTIONS[:3]
     if loss.reduction not in reductions or type(loss).__call__ is not keras.losses.Loss.__call__:
         return None, [
-            f"{subject}, with reduction={loss.reduction!r}, or a __call__ of its own. Compiled is"
-            f" what call() gives, with one of {', '.join(map(repr, reductions))}: use one of these."
+            f"{subject}, with reduction={loss.reduction!r}, or its own __call__. Only call() is"
+            f" compiled, with one of {', '.join(map(repr, reductions))}: use one of these."
         ]
     summed = loss.reduction == "sum"
     logits = logits_of_last(output, layer)
@@ -244,8 +244,8 @@ def _kind(loss: object) -> str:
 
 
 def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
-    """The DML function and the value that it takes: on TensorFlow Keras looks through a final
-    softmax or sigmoid at the logits, and clips probabilities only where the output is neither.
+    """The DML function and its input value: on TensorFlow Keras looks through a final softmax or
+    sigmoid at the logits, and clips probabilities only if the output is neither.
     """
     if type(loss) in PLAIN:
         return PLAIN[type(loss)], output
@@ -261,7 +261,7 @@ def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
 
 
 def _looks(loss: Any) -> bool:
-    """Whether a loss takes what went into a final softmax or sigmoid."""
+    """Whether a loss uses the input of a final softmax or sigmoid."""
     kind = type(loss)
     if kind is keras.losses.BinaryFocalCrossentropy and loss._fn_kwargs["from_logits"]:
         return False
@@ -269,14 +269,14 @@ def _looks(loss: Any) -> bool:
 
 
 def logits_of_last(output: Value, layer: str) -> Value | None:
-    """The input of the softmax or sigmoid that makes the output, if that is its last layer."""
+    """The input of the softmax or sigmoid that computes the output, if that is its last layer."""
     while source_of(output).training == PENALTY:
         output = source_of(output).inputs[0]
     return logits_of(output) if source_of(output).layer == layer else None
 
 
 def _is_softmax(output: Value, layer: str) -> bool:
-    """Whether a softmax makes the output, along whatever axis."""
+    """Whether a softmax computes the output, along any axis."""
     last = source_of(output)
     while last.layer == layer and last.function in ("linear", "fold", "unfold"):
         last = source_of(last.inputs[0])
@@ -284,7 +284,7 @@ def _is_softmax(output: Value, layer: str) -> bool:
 
 
 def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
-    """The loss' arguments that the DML function takes, and complaints about the others."""
+    """The loss's arguments that the DML function takes, and complaints about the others."""
     defaults = signature(type(loss).__init__).parameters
     names = syntax.function(function).arguments
     constants: dict[str, Scalar] = {"total": loss.reduction == "sum"} if "total" in names else {}
@@ -295,6 +295,6 @@ def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
         elif name not in TREATED and (name in names or value != defaults[name].default):
             needs = "a number" if name in names else f"{name}={defaults[name].default!r}"
             complaints.append(
-                f"The loss {loss.name!r} has {name}={value!r}. It is compiled with {needs} only."
+                f"The loss {loss.name!r} has {name}={value!r}. It is only compiled with {needs}."
             )
     return constants, complaints

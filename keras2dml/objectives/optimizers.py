@@ -1,6 +1,4 @@
-"""Optimizers: the DML update of a variable, the state that it keeps, and its constants, from Keras'
-optimizer.
-"""
+"""Optimizers: the DML update of a variable, its state and its constants, from Keras' optimizer."""
 
 from __future__ import annotations
 
@@ -78,7 +76,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
         names = (kind.__name__ for kind in STEPS)
         choices = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
         return None, [
-            f"The optimizer is {kind.__name__}. Compiled are {choices}: compile() the"
+            f"The optimizer is {kind.__name__}. Only {choices} are compiled: compile() the"
             " model with one of these."
         ]
     complaints = []
@@ -91,8 +89,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
     if callable(rate) and not isinstance(rate, plain):
         complaints.append(
             f"The optimizer {optimizer.name!r} has a function as its learning_rate, which Keras"
-            " calls when it traces a step, and neither copies nor saves: give a number or a"
-            " schedule."
+            " calls when it traces a step, and cannot copy or save: give a number or a schedule."
         )
         return None, complaints
     step = STEPS[kind](optimizer)
@@ -133,8 +130,8 @@ def _factor(optimizer: Any, variable: Any) -> float:
 
 
 def _rates(optimizer: Any) -> Callable[[int], float]:
-    """The learning rate by the number of steps done: the number that it is now, or one that Keras'
-    own schedule computes.
+    """The learning rate by the number of steps done: the current number, or that of Keras'
+    schedule.
     """
     rate = optimizer._learning_rate
     if isinstance(rate, LearningRateSchedule):
@@ -227,7 +224,9 @@ def _lamb(optimizer: Any) -> Step:
 
 
 def _schedule_free(optimizer: Any) -> Step:
-    """Its `momentums` are the iterate of which the weight is a mean, and should begin as it."""
+    """Its `momentums` are the iterate of which the weight is a mean, and should begin equal to
+    it.
+    """
     constants = {name: rounded(getattr(optimizer, name)) for name in ("beta_2", "epsilon")}
     constants["beta_1"], warmup = rounded(optimizer.beta_1), float(optimizer.warmup_steps)
     state = {"momentums": None, "velocities": 0.0}

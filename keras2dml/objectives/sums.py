@@ -18,11 +18,11 @@ threshold.
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """A DML function of predictions, targets and constants, and the value that its sums have.
+    """A DML function of predictions, targets and constants, and the metric's value for its sums.
 
-    A function that gives a number for each row has two sums: of these numbers, and of the weights
-    of the rows; others give their sums themselves. Of a metric that is a loss, `loss` says what it
-    takes. Targets `by_number` are those of a loss that takes class numbers.
+    A function that returns a number for each row has two sums: of these numbers, and of the row
+    weights; others return sums. If the metric is a loss, `loss` has its input. Targets `by_number`
+    are those of a loss that takes class numbers.
     """
 
     function: str
@@ -47,5 +47,5 @@ class Metric:
 
 
 def mean(sums: np.ndarray) -> float:
-    """The sum of the values divided by that of the weights."""
+    """The sum of the values divided by the sum of the weights."""
     return float(sums[0] / sums[1]) if sums[1] else 0.0

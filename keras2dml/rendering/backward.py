@@ -1,4 +1,4 @@
-"""The backward pass of a graph as DML statements: from gradients of values to those of weights."""
+"""The backward pass of a graph as DML statements: from gradients of outputs to those of weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from keras2dml.rendering.slices import Slices
 
 
 class Backward:
-    """The statements that take gradients back to every trainable weight and to `inputs`, and no
+    """The statements that propagate gradients back to all trainable weights and to `inputs`, and no
     further.
 
-    `add` enters a gradient that is known; `run` then writes the statements. The gradient of the
-    parameter W is in the variable `d_W`, and `of` tells that of an input.
+    `add` enters a known gradient; `run` then writes the statements. The gradient of the parameter W
+    is in the variable `d_W`, and `of` returns the variable for that of an input.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Backward:
         self._summands: dict[str, list[str]] = defaultdict(list)
         self._needed = needed(forward.graph, inputs)
         self.penalized: set[str] = set()
-        """The parameters whose weights cost something, whatever they have an influence on."""
+        """The parameters whose weights have a penalty, whatever they influence."""
 
     @property
     def trained(self) -> list[Parameter]:
@@ -37,24 +37,24 @@ class Backward:
         return [parameter for parameter in parameters if self._summands[parameter.name]]
 
     def add(self, value: Value) -> str:
-        """The variable for one more gradient of `value`, which the caller binds."""
+        """A variable for another gradient of `value`, which the caller assigns."""
         return self.variable(self.forward[value])
 
     def variable(self, variable: str) -> str:
-        """The variable for one more gradient of a variable of the script."""
+        """A variable for another gradient of a variable of the script."""
         return self._gradient(variable, "loss")
 
     def of(self, value: Value) -> str:
-        """The gradient of an input, once the statements are written."""
+        """The variable with the gradient of an input, after `run`."""
         variable = self.forward[value]
         return self._sum(variable) or _zeros(variable)
 
     def add_share(self, variable: str, share: str) -> None:
-        """Add `share` to the gradient of `variable`, which the loss has in it times `share`."""
+        """Add `share` to the gradient of `variable`: the loss contains `variable` times `share`."""
         self._summands[variable].append(share)
 
     def run(self) -> None:
-        """Write the statements of every call that has a gradient."""
+        """Write the statements for all calls that have a gradient."""
         for call in reversed(self.forward.graph.calls):
             if self.forward.function(call) != IDENTITY and not call.constant:
                 self._append(call)
@@ -122,10 +122,10 @@ class Backward:
         self.lines.append(syntax.call(function, results, arguments))
 
     def _gradient(self, variable: str, by: str) -> str:
-        """A variable for one more gradient of `variable`."""
+        """A variable for another gradient of `variable`."""
         summands = self._summands[variable]
         name = f"d_{variable}_by_{by}" if summands else f"d_{variable}"
-        if name in summands:  # one call, or several losses, may take a value more than once
+        if name in summands:  # a call, or several losses, may take a value more than once
             name = f"{name}_{len(summands)}"
         summands.append(name)
         return name
@@ -139,8 +139,8 @@ def _zeros(variable: str) -> str:
 
 
 def needed(graph: Graph, inputs: Iterable[Value]) -> set[Call]:
-    """The calls on whose results a trainable weight, or one of `inputs`, has an influence:
-    only they need a gradient.
+    """The calls whose results depend on a trainable weight or on one of `inputs`: only they need a
+    gradient.
     """
     calls = {source_of(value) for value in inputs}
     for call in graph.calls:
@@ -152,7 +152,7 @@ def needed(graph: Graph, inputs: Iterable[Value]) -> set[Call]:
 
 
 def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
-    """The reason why Keras trains no weight of a model, where that is so."""
+    """The reason why Keras trains no weight of a model, if that is so."""
     calls = needed(graph, ())
     behind = any(source_of(value) in calls for value in losses)
     costs = any(
@@ -163,6 +163,7 @@ def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
     costs = costs or any(call.training == PENALTY and call in calls for call in graph.calls)
     if not (behind or costs) and graph.trained:
         yield (
-            "No loss has a gradient at any weight, since an operation without one, such as round or"
-            " stop_gradient, lies between. Keras trains no such model: put it elsewhere."
+            "No loss has a gradient for any weight, because of an operation without a gradient,"
+            " such as round or stop_gradient, in between. Keras trains no such model: put it"
+            " elsewhere."
         )

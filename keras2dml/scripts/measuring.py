@@ -1,4 +1,4 @@
-"""Losses and metrics of a batch as DML statements, with the first gradients to pass back."""
+"""Losses and metrics of a batch as DML statements, with the gradients of the outputs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from keras2dml.scripts.score import IN_ORDER
 class Measuring:
     """The statements from the model's outputs and its targets to losses, sums and gradients.
 
-    `labels` take the targets of a batch, `lines` leave the losses and hand first gradients to
-    `backward` where there is one, `penalties` come after the backward pass, and `sums` is an
-    expression for what is counted, one row. Where a batch is `split`, the losses are the parts'
-    shares in that of the whole, which has `group` rows.
+    `labels` read the targets of a batch; `lines` compute the losses, and pass the gradients of the
+    outputs to `backward`, if given; `penalties` come after the backward pass; and `sums` is an
+    expression for a row of sums. If a batch is `split`, the losses are the shares of the parts in
+    the loss of the whole batch of `group` rows.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Measuring:
 
     @property
     def sums(self) -> str:
-        """What is counted of this batch, (1, columns)."""
+        """The expression for the sums of this batch, (1, columns)."""
         return f"cbind({', '.join(self._sums)})"
 
     def _goal(self, goal: Goal, target: str, weights: str) -> None:
@@ -84,7 +84,7 @@ class Measuring:
         self.labels.append(f"{weights} = {rows}")
 
     def _mask(self, goal: Goal, target: str) -> str:
-        """The variable with 1 for each vector of the output that is regarded, if it has a mask."""
+        """The variable with 1 for each unmasked vector of the output, if it has a mask."""
         if goal.value.mask is None:
             return ""
         mask = self.forward[goal.value.mask]
@@ -118,7 +118,7 @@ class Measuring:
         weighted = f" * {weights}" if weights else ""
         share = f" * {syntax.literal(loss.weight)}" if loss.weight != 1 else ""
         total = f"sum(losses{weighted}){divided}"
-        if empty:  # Keras makes 0 of whatever it divides by 0
+        if empty:  # in Keras a division by 0 is 0
             total = f"ifelse({empty}, 0, {total})"
         self.lines.append(f"{target}_loss = {total}")
         self._losses.append(f"{target}_loss{share}")
@@ -158,11 +158,11 @@ class Measuring:
         self.lines.append(f"{name} = cbind(as.matrix(sum({total})), as.matrix({count}))")
 
     def penalized(self, place: str) -> list[str]:
-        """The statement that adds what weights cost to a sum of parts."""
+        """The statement that adds the penalties of weights to a sum over parts."""
         return [f"{place} = {place} + penalty * group"] if self.objective.regularizers else []
 
     def _activities(self, *, split: bool) -> None:
-        """Add the penalties of the outputs of layers to the loss."""
+        """Add the penalties of layers' outputs to the loss."""
         share = "rows / group" if split else "1"
         for call in self.forward.graph.calls:
             if self.forward.function(call) == PENALTY:
@@ -172,7 +172,7 @@ class Measuring:
                     self.backward.add_share(penalty, share)
 
     def _weights_penalties(self) -> bool:
-        """Write the penalties of weights, with their gradients; whether there are any."""
+        """Write the penalties of weights, with their gradients; returns whether there are any."""
         regularizers = self.objective.regularizers
         for name, regularizer in regularizers.items():
             constants = {
@@ -194,7 +194,7 @@ class Measuring:
 
 
 def _product(*factors: str) -> str:
-    """The product of those factors that there are."""
+    """The product of the non-empty factors."""
     present = [factor for factor in factors if factor]
     return f"({' * '.join(present)})" if len(present) > 1 else "".join(present)
 

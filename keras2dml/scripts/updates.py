@@ -1,4 +1,4 @@
-"""One step of the optimizer on every weight that is trained, as DML statements."""
+"""An optimizer step on all trained weights, as DML statements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ AVERAGE = "model_variables_moving_average"
 
 
 class Updates:
-    """The statements of one step on every weight that is trained."""
+    """The statements of an optimizer step on all trained weights."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Updates:
 
     @property
     def gradients(self) -> dict[str, tuple[int, int]]:
-        """The variables that the step takes from the backward pass, and their sizes."""
+        """The variables that the step needs from the backward pass, and their shapes."""
         return {
             name: shape
             for weight, shape in self._shapes.items()
@@ -46,7 +46,7 @@ class Updates:
         }
 
     def state(self) -> Iterator[str]:
-        """The names of the matrices that the optimizer keeps."""
+        """The names of the matrices of the optimizer's state."""
         for weight in self.weights:
             yield from (f"{weight}_{state}" for state in self._state[weight])
 
@@ -113,12 +113,14 @@ class Updates:
 
     @property
     def _steps(self) -> str:
-        """The steps made, this one counted: of several iterations, where gradients add up."""
+        """The number of steps including this one; with gradient accumulation a step is several
+        iterations.
+        """
         count = self.optimizer.accumulated
         return f"(iteration + {count - 1}) %/% {count}" if count > 1 else "iteration"
 
     def _accumulated(self, steps: list[str]) -> list[str]:
-        """Steps that are made every so many iterations, with the mean of the gradients."""
+        """Steps after every few iterations, with the mean of the accumulated gradients."""
         count = self.optimizer.accumulated
         sums = [f"{weight}_accumulated_gradients" for weight in self.weights]
         added = [

@@ -60,5 +60,5 @@ def test_steps_have_no_weights_of_classes(units, activation, loss):
     built.compile("sgd", loss)
     compilation = Compilation.of(built)
     y = np.zeros((2, 4), int) if "sparse" in loss else np.eye(units)[np.zeros((2, 4), int)]
-    with pytest.raises(InvalidData, match="class_weight is for one class for each example"):
+    with pytest.raises(InvalidData, match="class_weight needs one class per example"):
         of_outputs(y, compilation.graph.gives, compilation.goals, 2, class_weight={0: 2.0})

@@ -78,7 +78,7 @@ def test_labels_may_have_names(spark):
     ours.fit(examples(built, 8), names[np.arange(8) % 4])
     assert set(ours.predict(examples(built, 8))) <= set(names)
     assert list(ours.classes_) == list(names)
-    with pytest.raises(InvalidData, match="y has the labels ash, elm, and the model has 4 outputs"):
+    with pytest.raises(InvalidData, match="y has the labels ash, elm, but the model has 4 outputs"):
         ours.fit(examples(built, 2), ["ash", "elm"])
 
 
@@ -128,7 +128,7 @@ def test_missing_and_foreign_weights_are_refused(spark, fitted, tmp_path):
     keras.utils.clear_session()
     wider = model(IMAGE, Conv2D(5, 3, name="first"), Flatten(), Dense(4, "softmax", name="last"))
     with pytest.raises(
-        InvalidData, match=r"first_weight\.mtx is 3 x 18, and the model's first_W is 5 x 18"
+        InvalidData, match=r"first_weight\.mtx is 3 x 18, but the model's first_W is 5 x 18"
     ):
         Keras2DML(spark, wider).load(tmp_path / "weights")
 
@@ -199,11 +199,11 @@ def test_scripts_name_the_layers(fitted):
         (lambda X, y: (X.reshape(8, -1)[:, :95], y), "or rows of 96 elements"),
         (
             lambda X, y: (X, y + 1),
-            "y has labels out of range: 4. A model of 4 outputs takes 0 to 3",
+            "y has labels out of range: 4. A model with 4 outputs takes 0 to 3",
         ),
         (lambda X, y: (X, y - 0.5), "out of range: -0.5, 0.5"),
         (lambda X, y: (X, y[:5]), r"y has shape \(5,\), X has 8 rows"),
-        (lambda X, y: (X, np.ones((8, 3))), "y has 3 columns, the model 4 outputs"),
+        (lambda X, y: (X, np.ones((8, 3))), "y has 3 columns, but the model has 4 outputs"),
         (
             lambda X, y: (np.where(X > 1, np.nan, X), y),
             "values that are NaN or infinite, the first in row",
@@ -247,7 +247,7 @@ def test_weights_of_layers_with_other_numbers_are_taken_in_their_order(spark, tm
     first = numbered(0, seed=1)
     Keras2DML(spark, first).save(tmp_path / "weights")
     other = Keras2DML(spark, numbered(begin, seed=2))
-    with pytest.warns(UserWarning, match=f"in their order: .*dense_9 for dense_{begin + 9}"):
+    with pytest.warns(UserWarning, match=f"matched by order: .*dense_9 for dense_{begin + 9}"):
         other.load(tmp_path / "weights")
     for found, wanted in zip(other.to_keras().get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
@@ -259,7 +259,7 @@ def test_weights_of_layers_with_other_numbers_are_taken_in_their_order(spark, tm
     # The second layer of one is called as the first of the other.
     shifted = [Dense(4, "tanh", name="dense_9"), Dense(4, "tanh", name="dense_11")]
     two = Keras2DML(spark, model((4,), *shifted, Dense(2, "softmax", name="dense_12"), seed=2))
-    with pytest.warns(UserWarning, match="in their order: dense for dense_9"):
+    with pytest.warns(UserWarning, match="matched by order: dense for dense_9"):
         two.load(tmp_path / "weights", ignore_weights=["dense_11", "dense_12"])
     np.testing.assert_array_equal(two.to_keras().get_weights()[0], first.get_weights()[0])
     fewer = Keras2DML(spark, model((4,), Dense(4, "tanh", name="dense_7"), Dense(2, "softmax")))
@@ -288,7 +288,7 @@ def test_each_weight_has_a_file_of_its_own(spark, tmp_path):
     other = Keras2DML(spark, repeated(seed=2)).load(tmp_path / "weights")
     for found, wanted in zip(other.to_keras().get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
-    with pytest.warns(UserWarning, match="in their order: .*multi_head_attention"):
+    with pytest.warns(UserWarning, match="matched by order: .*multi_head_attention"):
         again = Keras2DML(spark, repeated(seed=2)).load(
             tmp_path / "weights", ignore_weights=["in2"]
         )

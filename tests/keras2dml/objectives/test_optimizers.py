@@ -168,7 +168,7 @@ def test_variables_may_be_left_out_of_the_decay(spark):
     [
         (
             optimizers.LossScaleOptimizer(optimizers.SGD()),
-            "The optimizer is LossScaleOptimizer. Compiled are Adadelta, Adafactor",
+            "The optimizer is LossScaleOptimizer. Only Adadelta, Adafactor",
         ),
         (optimizers.SGD(loss_scale_factor=2.0), "has loss_scale_factor=2.0"),
     ],

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
         (None, "JAVA_HOME={home} has no bin/java. SystemDS 3.4 and Spark 3.5 need Java 17"),
         ('openjdk version "11.0.2" 2019-01-15', "{home}/bin/java is Java 11. SystemDS 3.4 and"),
         ('java version "1.8.0_392"', "{home}/bin/java is Java 8. SystemDS 3.4 and"),
-        ('openjdk version "17.0.15"', "did not start with {home}/bin/java. What it printed says"),
+        ('openjdk version "17.0.15"', "did not start with {home}/bin/java. Its output says"),
     ],
 )
 def test_the_java_that_did_not_start_spark_is_told(tmp_path, monkeypatch, printed, complaint):
@@ -85,6 +85,6 @@ told(lambda: ours.matrix(np.ones((2, 2))))
 told(lambda: keras2dml.spark_session())
 """
     stopped, *gone = in_a_new_python(code).stdout.splitlines()
-    assert stopped.startswith("This SparkSession was stopped: make another one")
+    assert stopped.startswith("This SparkSession was stopped: create another")
     assert len(gone) == 2
-    assert all(line.startswith("The JVM of this SparkSession does not answer") for line in gone)
+    assert all(line.startswith("The JVM of this SparkSession no longer answers") for line in gone)

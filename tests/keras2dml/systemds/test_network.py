@@ -45,7 +45,9 @@ def test_a_secret_that_is_none_is_told_with_its_file(content: bytes | None, tmp_
     file, before = tmp_path / "secret", dict(os.environ)
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(InvalidSession, match=f"secret, {file}, .* in one line. Mend it or name"):
+    with pytest.raises(
+        InvalidSession, match=f"secret, {file}, .* in a single line. Fix it, or name"
+    ):
         launch("no", "spark://nowhere:7077", {}, file)
     assert dict(os.environ) == before
 
@@ -56,7 +58,9 @@ def test_a_secret_that_has_no_end_is_told_with_its_file(tmp_path: Path) -> None:
     endless.symlink_to("/dev/zero")
     huge.write_bytes(b"x" * (1 << 20))
     for file in (pipe, endless, huge):
-        with pytest.raises(InvalidSession, match=f"secret, {file}, .* in one line. Mend it or"):
+        with pytest.raises(
+            InvalidSession, match=f"secret, {file}, .* in a single line. Fix it, or"
+        ):
             launch("no", "spark://nowhere:7077", {}, file)
 
 

@@ -64,7 +64,7 @@ def test_a_model_of_which_nothing_learns_is_refused(operation):
     begin = keras.Input((3,))
     built = keras.Model(begin, operation(layers.Dense(1)(begin)))
     built.compile("sgd", "mse")
-    with pytest.raises(UnsupportedModel, match="No loss has a gradient at any weight"):
+    with pytest.raises(UnsupportedModel, match="No loss has a gradient for any weight"):
         Compilation.of(built).check_trainable()
     built = keras.Model(begin, operation(begin))
     built.compile("sgd", "mse")

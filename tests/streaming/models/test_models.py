@@ -164,7 +164,7 @@ def test_a_champion_of_other_images_begins_alone(
     letters = answers(scoring).letters
     assert {each.source for each in letters} == set(third)  # images of the other shape
     assert said[0].startswith("Version 1 cannot be compared with the champion: It takes images of")
-    assert f"of {SHAPE}, and those that come have {(*SHAPE[:2], 3)}" in said[0]
+    assert f"of {SHAPE}, but this query's have {(*SHAPE[:2], 3)}" in said[0]
 
 
 def test_a_new_model_that_agrees_stays(
