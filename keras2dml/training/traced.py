@@ -16,7 +16,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 def settings(model: keras.Model) -> dict[str, Any]:
     """Arguments of layers, of the optimizer, and of regularizers and constraints, and what is
-    trainable, by names as a user would write them.
+    trainable, by the names that a user would write.
     """
     return dict(_settings(model))
 

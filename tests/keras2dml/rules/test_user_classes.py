@@ -168,7 +168,7 @@ STEPS = ("check_trainable", "check_measurable", "check_scorable")
         (Compiles, "", set()),
     ],
 )
-def test_what_a_class_replaces_is_refused_for_that_step_alone(kind, name, refused):
+def test_a_method_that_a_class_overrides_is_refused_only_for_its_step(kind, name, refused):
     arguments = (0.1, "sparse_categorical_crossentropy") if kind is Compiles else ()
     made = compiled(kind(), *arguments)
     for step in STEPS:
@@ -179,7 +179,7 @@ def test_what_a_class_replaces_is_refused_for_that_step_alone(kind, name, refuse
             getattr(made, step)()
 
 
-def test_a_method_that_is_put_in_is_refused_too():
+def test_a_method_set_on_the_object_is_also_refused():
     built = Plain()
     built.train_step = lambda data: {}
     with pytest.raises(UnsupportedModel, match="Its class Plain overrides train_step"):
@@ -194,14 +194,14 @@ def test_a_method_that_is_put_in_is_refused_too():
         (Spare, r"\(Spare\) has head besides the layers between its inputs and outputs"),
     ],
 )
-def test_code_of_its_own_is_refused(kind, match):
+def test_a_class_with_its_own_call_is_refused(kind, match):
     with pytest.raises(UnsupportedModel, match=match):
         Compilation.of(kind())
 
 
 @pytest.mark.slow
 @pytest.mark.systemds
-def test_one_that_trains_by_itself_is_scored(run):
+def test_a_class_that_overrides_training_is_scored(run):
     built = seeded(Steps())
     built.compile("adam")
     ours = run(built)

@@ -49,7 +49,7 @@ def test_a_library_that_fails_its_trial_is_not_used(monkeypatch, tried, told):
 
 
 @pytest.mark.usefixtures("fresh")
-def test_other_machines_do_without(monkeypatch):
+def test_other_machines_use_no_openblas(monkeypatch):
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     assert blas.detect().folder is None
     assert "only for Linux on x86_64" in blas.detect().detail

@@ -100,7 +100,7 @@ def test_a_killed_archive_has_each_row_exactly_once(
 
 
 @pytest.mark.long
-def test_a_table_without_its_checkpoint_goes_on_after_what_it_holds(
+def test_a_table_without_its_checkpoint_continues_after_its_last_row(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:
     filled(archiving, 60)
@@ -194,7 +194,7 @@ def test_a_signal_stops_after_the_commits_that_run(
 
 
 @pytest.mark.long
-def test_a_folder_that_takes_no_files_is_one_sentence_and_nothing_is_lost(
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_nothing_is_lost(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:
     filled(archiving, 40)
@@ -222,7 +222,7 @@ def test_tables_of_another_topic_are_refused(archiving: Archiving, delta_jars: l
 
 
 @pytest.mark.long
-def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
+def test_readings_that_kafka_no_longer_has_are_rescored_from_the_tables(
     archiving: Archiving, delta_jars: list[Path], registered: Path
 ) -> None:
     topics = archiving.topics

@@ -32,7 +32,7 @@ def test_two_models_of_one_program_are_not_mistaken(spark: SparkSession, load: o
 
 
 @pytest.mark.spark
-def test_a_model_that_does_not_end_is_let_go(
+def test_a_model_that_does_not_end_is_cancelled(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_workers, "TRIAL_SECONDS", 2.0)
@@ -43,7 +43,7 @@ def test_a_model_that_does_not_end_is_let_go(
     assert InWorkers.of(spark, onnx.load, linear()).run_trial(FEATURES).images_per_s > 0
 
 
-def test_openvino_may_use_any_core_while_it_works() -> None:
+def test_openvino_is_not_pinned_to_a_core() -> None:
     predict, stop = openvino.load(linear()), threading.Event()
 
     def work() -> None:

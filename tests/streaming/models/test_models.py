@@ -133,7 +133,7 @@ def test_a_new_model_is_watched_across_a_restart(
     assert "Version 1 goes on" in rollback and isinstance(rollback, Notice)
 
 
-def test_a_champion_that_cannot_score_does_not_stop_the_one_before(
+def test_a_champion_that_cannot_score_does_not_stop_the_previous_one(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
     scoring.registry.promote(registered_as(scoring, sealed, b"no model at all", sealed.golden))
@@ -188,7 +188,7 @@ def test_a_new_model_that_agrees_stays(
     assert not told(scoring)[-1].opinions  # its first readings are over
 
 
-def test_a_new_model_that_fails_gives_its_readings_to_the_one_before(
+def test_readings_of_a_new_model_that_fails_go_to_the_previous_one(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
     with running(spark, replace(scoring, guard_agreement=0.0)) as said:
@@ -205,7 +205,7 @@ def test_a_new_model_that_fails_gives_its_readings_to_the_one_before(
     assert any("Version 2 failed a micro-batch" in sentence for sentence in said)
 
 
-def test_the_shadow_scores_a_share_for_itself(
+def test_the_shadow_scores_a_share_to_its_own_topic(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
     scoring.registry.promote(registered_as(scoring, sealed, linear()), CHALLENGER)
@@ -246,7 +246,7 @@ def test_the_canary_answers_some_devices(
 
 
 @pytest.mark.parametrize("model", [linear(), moody()], ids=["disagrees", "fails"])
-def test_a_canary_that_does_worse_is_sent_home(
+def test_a_canary_that_does_worse_is_dismissed(
     spark: SparkSession, scoring: Scoring, sealed: Bundle, model: bytes
 ) -> None:
     scoring.registry.promote(registered_as(scoring, sealed, model), CHALLENGER)

@@ -108,7 +108,7 @@ def test_no_micro_batch_waits_for_a_registry_that_is_locked(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_registry_that_does_not_answer_is_told_once_and_when_it_is_back(
+def test_a_registry_that_does_not_answer_is_reported_once_and_when_it_is_back(
     spark: SparkSession, installed: Scoring
 ) -> None:
     said: list[str] = []
@@ -125,7 +125,7 @@ def test_a_registry_that_does_not_answer_is_told_once_and_when_it_is_back(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_the_registry_has_to_know_is_kept_until_it_answers(
+def test_writes_to_the_registry_are_retried_until_it_answers(
     spark: SparkSession, installed: Scoring, sealed: Bundle
 ) -> None:
     installed.registry.promote(installed.registry.register(sealed, parameters={}), CHALLENGER)
@@ -155,7 +155,7 @@ def is_free(settings: Scoring, alias: str) -> bool:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_the_registry_could_not_be_told_is_said_at_the_end(
+def test_failed_writes_to_the_registry_are_reported_at_the_end(
     spark: SparkSession, installed: Scoring, sealed: Bundle
 ) -> None:
     installed.registry.promote(installed.registry.register(sealed, parameters={}))

@@ -26,7 +26,7 @@ HOME = Path(__file__).parents[1] / "home-0.1.0.tar.xz"
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_home_of_an_earlier_release_goes_on(
+def test_a_home_of_an_earlier_release_still_works(
     spark: SparkSession, own_broker: OwnBroker, tmp_path: Path
 ) -> None:
     with tarfile.open(HOME) as packed:

@@ -76,7 +76,7 @@ def test_any_time_that_a_client_sets_gives_one_score(spark: SparkSession, scorin
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_what_kafka_itself_cannot_give_any_more_is_a_dead_letter(
+def test_a_record_that_kafka_cannot_read_is_a_dead_letter(
     spark: SparkSession,
     scoring: Scoring,
     java_17: java.Java,

@@ -116,7 +116,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
 
 
 @pytest.mark.long
-def test_executors_elsewhere_get_the_packages_and_the_model(
+def test_remote_executors_get_the_packages_and_the_model(
     scoring: Scoring, spark_jars: list[Path]
 ) -> None:
     """Authenticated and encrypted, by a secret that nobody sees."""

@@ -137,9 +137,7 @@ def test_workers_load_the_steps_and_no_more_than_they_need(
 
 
 @pytest.mark.usefixtures("new_workers")
-def test_openvino_is_loaded_without_the_module_that_tells_its_makers(
-    spark: SparkSession, scoring: Scoring
-) -> None:
+def test_openvino_is_loaded_without_its_telemetry(spark: SparkSession, scoring: Scoring) -> None:
     send(scoring, [reading(number) for number in range(10)])
     scores(spark, replace(scoring, engine="openvino"))
     found = spark.range(4).mapInArrow(modules, "module string").distinct().collect()

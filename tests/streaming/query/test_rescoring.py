@@ -33,7 +33,7 @@ def scored_to(settings: Rescoring) -> list[Score]:
     return [Score.of(*each) for each in messages(settings, settings.topic)]
 
 
-def test_another_version_scores_what_is_there_once_more(
+def test_another_version_scores_existing_readings_again(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
     sent = send(scoring, [reading(n, device=f"device-{n % 30}") for n in range(300)])

@@ -115,7 +115,7 @@ def test_readings_of_a_transaction_are_scored_when_it_is_committed(
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_archive_has_committed_readings_alone(
+def test_the_archive_has_only_committed_readings(
     scoring: Scoring,
     transactions: Transactions,
     tmp_path: Path,

@@ -35,7 +35,7 @@ def told(settings: Scoring) -> list[Progress]:
     return [Progress.of(*each) for each in messages(settings, settings.topics.progress)]
 
 
-def test_a_group_in_kafka_stands_where_the_query_does(
+def test_a_group_in_kafka_has_the_offsets_of_the_query(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     sent = send(scoring, [reading(number) for number in range(20)])
@@ -129,7 +129,7 @@ def _partitions(settings: Scoring) -> dict[int, int]:
         return log.end([settings.topics.readings])[settings.topics.readings]
 
 
-def test_readings_that_kafka_forgot_are_told_and_only_skipped_when_asked(
+def test_lost_readings_are_reported_and_only_skipped_on_request(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     thirty = [reading(number, device=f"device-{number}") for number in range(30)]

@@ -30,7 +30,7 @@ def test_a_pipe_in_a_checkpoint_is_refused_and_not_waited_for(tmp_path: Path) ->
             pytest.fail("Spark would wait")
 
 
-def test_a_checkpoint_that_takes_no_files_is_one_sentence(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").touch()
     with (
         pytest.raises(CheckpointUnusable, match=r"cannot be written: Not a directory.* --home\."),
@@ -39,7 +39,7 @@ def test_a_checkpoint_that_takes_no_files_is_one_sentence(tmp_path: Path) -> Non
         pytest.fail("nothing can be noted there")
 
 
-def test_each_query_has_a_lock_of_its_own() -> None:
+def test_each_query_has_its_own_lock() -> None:
     names = ("scoring", "digits.v1", "digits.v2")
     assert [lock_of(Path(name)).name for name in names] == [f"{name}.lock" for name in names]
 

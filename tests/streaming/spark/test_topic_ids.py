@@ -50,7 +50,7 @@ def test_readings_keep_the_ids_that_they_had_before_ids_named_topics() -> None:
     assert known.joined({TOPIC: B, OTHER: B}, [TOPIC, OTHER]).plain == set()
 
 
-def test_a_kafka_without_ids_tells_nothing_apart() -> None:
+def test_a_kafka_without_ids_cannot_tell_topics_apart() -> None:
     known = KnownTopics({}).joined({TOPIC: None}, begun=())
     assert (known.label(TOPIC), known.changed({TOPIC: A})) == (TOPIC, {})
     assert known.joined({TOPIC: A}, begun=[TOPIC]).label(TOPIC) == TOPIC
@@ -70,7 +70,7 @@ def test_a_kafka_without_ids_tells_nothing_apart() -> None:
     ],
     ids=lambda note: note[:40],
 )
-def test_a_damaged_note_is_told(tmp_path: Path, note: str) -> None:
+def test_a_damaged_file_of_topic_ids_is_reported(tmp_path: Path, note: str) -> None:
     file = tmp_path / "scoring.topics.json"
     file.write_text(note)
     copy = tmp_path / "scoring" / "topics.json"
@@ -106,7 +106,7 @@ def accounts(settings: Scoring) -> Reconciliation:
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_topic_that_was_made_anew_is_answered_from_its_beginning_when_asked(
+def test_a_recreated_topic_is_answered_from_its_beginning_on_request(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     send(scoring, [reading(number, device=f"device-{number}") for number in range(30)])
@@ -132,7 +132,7 @@ def test_a_topic_that_was_made_anew_is_answered_from_its_beginning_when_asked(
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_topic_that_is_made_anew_stops_the_query_that_reads_it(
+def test_a_recreated_topic_stops_the_query_that_reads_it(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     sent = send(scoring, [reading(number) for number in range(4)])
@@ -153,7 +153,7 @@ def test_a_topic_that_is_made_anew_stops_the_query_that_reads_it(
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_checkpoint_of_before_goes_on_with_the_ids_that_it_gave(
+def test_an_older_checkpoint_keeps_the_ids_of_its_answers(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     send(scoring, [reading(1)])
@@ -170,9 +170,7 @@ def test_a_checkpoint_of_before_goes_on_with_the_ids_that_it_gave(
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_checkpoint_that_is_behind_its_group_is_told(
-    spark: SparkSession, scoring: Scoring
-) -> None:
+def test_a_checkpoint_behind_its_group_is_reported(spark: SparkSession, scoring: Scoring) -> None:
     topic = scoring.topics.readings
     send(scoring, [reading(number) for number in range(3)])
     scores(spark, scoring)

@@ -15,7 +15,7 @@ from streaming.spark import topic_watch
 from streaming.spark.topic_watch import Absence
 
 
-def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absence_and_its_end_are_each_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(topic_watch.time, "monotonic", lambda: now[0])
     told: list[str] = []
@@ -43,7 +43,7 @@ def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPat
     assert all(isinstance(sentence, Notice) for sentence in told)
 
 
-def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
+def test_a_micro_batch_that_waits_for_kafka_is_abandoned_after_some_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
@@ -60,7 +60,7 @@ def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
     assert [sentence[:18] for sentence in told] == ["Kafka at broker:90", "Kafka still does n"]
 
 
-def test_what_kafka_refuses_us_is_left_to_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_access_are_left_to_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
     ended, sentences, refusals = threading.Event(), list[str](), list[str]()
 
     @contextmanager

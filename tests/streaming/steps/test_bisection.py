@@ -43,7 +43,7 @@ COUNT = 40
 
 
 @given(st.integers(0, 300).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, 300)))))
-def test_each_record_is_made_once_or_to_blame(case: tuple[int, set[int]]) -> None:
+def test_each_record_has_one_result_or_fault(case: tuple[int, set[int]]) -> None:
     count, bad = case
 
     def attempt(span: Span) -> list[int]:
@@ -56,7 +56,7 @@ def test_each_record_is_made_once_or_to_blame(case: tuple[int, set[int]]) -> Non
     assert faults.keys() == bad & {*range(count)}
 
 
-def test_what_is_fatal_is_raised_at_once() -> None:
+def test_fatal_errors_are_raised_at_once() -> None:
     asked: list[Span] = []
 
     def attempt(span: Span) -> None:
@@ -145,7 +145,7 @@ def test_an_image_that_a_model_cannot_score_becomes_a_dead_letter() -> None:
     assert (found[7].key, found[7].value, list(found[7].headers)) == sent
 
 
-def test_a_model_that_cannot_score_its_golden_set_is_to_blame_itself() -> None:
+def test_a_model_that_cannot_score_its_golden_set_is_to_blame() -> None:
     model = Model(lambda pixel: pixel == 7, golden=False)
     with pytest.raises(ModelFailedInWorker) as raised:
         answers(model)
@@ -154,19 +154,19 @@ def test_a_model_that_cannot_score_its_golden_set_is_to_blame_itself() -> None:
     assert str(failure).startswith("Model digits 3 gave probabilities that are not finite")
 
 
-def test_a_model_is_to_blame_for_what_the_one_before_it_can_score() -> None:
+def test_a_model_is_to_blame_for_what_the_previous_one_can_score() -> None:
     new, before = Model(lambda pixel: pixel == 7), Model(lambda pixel: False)
     with pytest.raises(ModelFailedInWorker, match=r'^."digits 3", "gave'):
         answers(new, before)
 
 
-def test_no_model_is_to_blame_for_what_the_one_before_it_cannot_score_either() -> None:
+def test_no_model_is_to_blame_for_what_the_previous_one_cannot_score_either() -> None:
     new, before = Model(lambda pixel: pixel == 7), Model(lambda pixel: pixel < 10)
     found = letters(answers(new, before))
     assert found.keys() == {7}
 
 
-def test_a_model_has_no_opinion_on_what_it_cannot_score() -> None:
+def test_agreement_excludes_readings_that_a_model_cannot_score() -> None:
     metrics = no_metrics()
     new, before = Model(lambda pixel: False), Model(lambda pixel: pixel < 10)
     assert not letters(answers(new, before, metrics=metrics))
@@ -192,7 +192,7 @@ def test_a_record_for_which_a_step_raises_becomes_a_dead_letter(
     assert (metrics.value.scored, metrics.value.dead_letters) == (COUNT - 1, 1)
 
 
-def test_what_raises_for_nothing_at_all_is_no_records_fault() -> None:
+def test_an_error_for_an_empty_record_is_no_records_fault() -> None:
     def step(frame: Frame) -> Frame:
         message = "no room"
         raise OSError(message)
@@ -221,7 +221,7 @@ class Compiled:
         return found
 
 
-def test_what_systemds_cannot_score_is_found_on_the_driver() -> None:
+def test_readings_that_systemds_cannot_score_are_isolated_on_the_driver() -> None:
     batch = records([first_pixel(number) for number in range(COUNT)])
     frame = scaled(validated(decoded(Frame.of(batch), SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
     golden = SCALING.apply(image()[None])

@@ -172,7 +172,7 @@ def test_a_reading_that_is_replayed_twice_has_one_id(
     assert (done.total("recovered"), done.total("duplicate_ids")) == (1, 1)
 
 
-def test_a_checkpoint_that_knows_no_replays_goes_on(
+def test_a_checkpoint_without_replays_still_works(
     spark: SparkSession, scoring: Scoring, reader: TopicReader
 ) -> None:
     """A query that only knew the readings takes the topic of replays in where it stands."""
