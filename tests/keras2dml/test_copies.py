@@ -151,7 +151,7 @@ class Error(keras.metrics.MeanMetricWrapper):
         super().__init__(keras.losses.mean_squared_error, name=name, dtype=dtype)
 
 
-def test_what_has_no_config_of_its_own_is_in_copies():
+def test_parts_without_a_config_are_copied():
     model = deep()
     model.compile(keras.optimizers.SGD(Falling()), "mse", metrics=[Error()])
     compilation = Compilation.of(model, {"momentum": 0.5})

@@ -143,7 +143,7 @@ def test_shapes_of_models_are_refused():
     assert "It has no input shape yet" in " ".join(complaints(keras.Sequential([Dense(3)])))
 
 
-def test_what_is_compiled_is_not_complained_of():
+def test_compiled_models_have_no_complaints():
     built = model(IMAGE, Conv2D(3, 3), MaxPooling2D(), Flatten(), Dense(3, "softmax"))
     built.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     assert complaints(built) == ()

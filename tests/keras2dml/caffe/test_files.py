@@ -64,7 +64,7 @@ solver_type: NESTEROV momentum: 0.9 iter_size: 4 clip_gradients: 2 base_lr: 0.1
 """
 
 
-def test_fields_of_solvers_that_change_nothing_are_taken(tmp_path):
+def test_fields_of_solvers_that_change_nothing_are_accepted(tmp_path):
     described, made = read(written(tmp_path, LENET, HARMLESS), SHAPE)
     assert (described.type, described.test_iter) == ("Nesterov", 4)
     optimizer = described.optimizer(made.factors)

@@ -267,7 +267,7 @@ def test_what_cannot_be_trained_so_is_refused(run, make, arguments, match):
     assert not ours.iterations
 
 
-def test_what_has_no_end_is_neither_scored_nor_measured(run):
+def test_endless_data_is_neither_scored_nor_measured(run):
     ours = run(model((7,), Dense(3, "softmax")))
     endless = tensors().repeat().batch(5)
     with pytest.raises(InvalidData, match=r"without an end: give a part of it, as by .take"):

@@ -147,7 +147,7 @@ def test_broken_numbers_are_refused(spark, frame):
         fitted(spark, image_model(), broken, sample_weight="weight")
 
 
-def test_nothing_is_kept_of_frames(spark, frame, features, labels):
+def test_nothing_of_frames_stays_cached(spark, frame, features, labels):
     caches = spark._jsparkSession.sharedState().cacheManager()
     built, broken = image_model(), frame.withColumn("weight", F.lit(float("nan")))
     ours = fitted(spark, built, frame, epochs=1, validation_split=0.25)

@@ -163,7 +163,7 @@ def test_dicts_within_dicts_are_refused():
 
 
 @pytest.mark.parametrize("keyed", [True, False])
-def test_each_output_has_classes_of_its_own(run, keyed):
+def test_each_output_has_its_own_classes(run, keyed):
     x = keras.Input((3,))
     outputs = {"dish": Dense(3, "softmax", name="dish")(x)}
     outputs |= {"fresh": Dense(1, "sigmoid", name="fresh")(x), "price": Dense(1, name="price")(x)}
@@ -231,6 +231,6 @@ def test_columns_without_names_of_their_own_go_by_their_places(run, columns):
 @pytest.mark.parametrize(
     "X", [A.astype(complex), np.ma.masked_less(A, 0), csr_matrix(A.astype(complex)), [[1j] * 3]]
 )
-def test_what_numbers_would_lose_is_refused(run, X):
+def test_lossy_conversions_of_numbers_are_refused(run, X):
     with pytest.raises(InvalidData, match=r"X has (complex numbers|numbers that are masked)"):
         run(small()).predict(X)

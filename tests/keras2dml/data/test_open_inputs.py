@@ -242,7 +242,7 @@ def test_a_last_axis_of_one_may_be_missing_or_too_many_as_with_keras(spark, size
         near(ours.outputs(features)[0], np.asarray(built(features)), 1e-9)
 
 
-def test_inputs_of_different_lengths_are_told_by_their_names(spark):
+def test_inputs_of_different_lengths_are_named(spark):
     first, second = keras.Input((2,), name="first"), keras.Input((2,), name="second")
     ours = Keras2DML(spark, keras.Model([first, second], layers.Add()([first, second])))
     with pytest.raises(InvalidData, match=r"numbers of rows: first has 3, second has 4\. Give"):

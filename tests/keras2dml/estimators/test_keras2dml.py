@@ -46,7 +46,7 @@ def fitted(spark):
     return ours.fit(examples(built, 20), np.arange(20) % 4)
 
 
-def test_rows_are_taken_in_both_layouts(fitted):
+def test_rows_are_accepted_in_both_layouts(fitted):
     features = examples(small(), 7)
     rows = features.transpose(0, 3, 1, 2).reshape(7, -1)
     np.testing.assert_array_equal(fitted.predict_proba(features), fitted.predict_proba(rows))
@@ -61,7 +61,7 @@ def test_predictions_are_those_of_the_keras_model_with_its_weights(fitted):
     assert fitted.score(features, np.eye(4)[labels]) == fitted.score(features, labels)
 
 
-def test_the_keras_model_is_left_alone(spark):
+def test_the_keras_model_is_not_changed(spark):
     built = small()
     before = built.get_weights()
     ours = Keras2DML(spark, built, batch_size=5, max_iter=2, display=0)
@@ -96,7 +96,7 @@ def test_weights_are_saved_and_loaded_by_layer(spark, fitted, tmp_path, kind):
     )
 
 
-def test_save_and_close_leave_what_is_not_theirs(spark, fitted, tmp_path):
+def test_save_and_close_leave_other_files(spark, fitted, tmp_path):
     thesis = tmp_path / "thesis.txt"
     thesis.touch()
     for target, match in [(tmp_path, "has 'thesis.txt', which is no"), (thesis, "is a file")]:
@@ -154,7 +154,7 @@ def test_a_compiled_model_is_scored_from_its_folder(spark, fitted, tmp_path):
         CompiledModel.load(folder)
 
 
-def test_a_scorer_that_nobody_has_gives_its_weights_up(spark, fitted, tmp_path):
+def test_a_collected_scorer_frees_its_weights(spark, fitted, tmp_path):
     scorer = Scorer(spark, fitted.save_compiled(tmp_path / "compiled"))
     weights = [matrix.data for matrix in scorer._weights.values()]
     assert not any(matrix.isCleanupEnabled() for matrix in weights)
@@ -243,7 +243,7 @@ def numbered(begin: int, seed: int) -> keras.Model:
 
 
 @pytest.mark.parametrize("begin", [1, 3, 20])
-def test_weights_of_layers_with_other_numbers_are_taken_in_their_order(spark, tmp_path, begin):
+def test_weights_of_layers_with_other_numbers_are_matched_by_order(spark, tmp_path, begin):
     first = numbered(0, seed=1)
     Keras2DML(spark, first).save(tmp_path / "weights")
     other = Keras2DML(spark, numbered(begin, seed=2))
@@ -280,7 +280,7 @@ def repeated(seed: int) -> keras.Model:
     return seeded(keras.Model(begin, inner[1](inner[0](x))), seed)
 
 
-def test_each_weight_has_a_file_of_its_own(spark, tmp_path):
+def test_each_weight_has_its_own_file(spark, tmp_path):
     first = repeated(seed=1)
     Keras2DML(spark, first).save(tmp_path / "weights")
     assert len([*(tmp_path / "weights").glob("*.mtx")]) == len(first.weights)

@@ -155,13 +155,13 @@ def test_a_program_says_what_is_wrong_with_its_data(java_17, tmp_path):
         ("--input-shape", "3,,", "'3,,' is not a list of sizes: give whole numbers with commas"),
     ],
 )
-def test_an_option_that_is_no_number_is_told_with_its_rule(option, value, match, capsys):
+def test_an_option_that_is_not_a_number_is_reported_with_its_rule(option, value, match, capsys):
     with pytest.raises(SystemExit):
         main(["compile", "model.keras", "-o", "out", option, value])
     assert match in capsys.readouterr().err
 
 
-def test_what_cannot_be_compiled_is_told_in_a_sentence(tmp_path, capsys):
+def test_errors_of_compilation_are_one_sentence(tmp_path, capsys):
     def complaint(*arguments: object) -> str:
         assert main(["compile", *map(str, arguments)]) == 1
         return capsys.readouterr().err

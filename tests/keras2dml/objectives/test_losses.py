@@ -131,7 +131,7 @@ def test_classes_have_weights(spark, name):
 
 @pytest.mark.spark
 @pytest.mark.systemds
-def test_classes_have_weights_in_training_alone(spark):
+def test_classes_have_weights_only_in_training(spark):
     built = model((5,), Dense(3, "softmax"))
     built.compile(
         "sgd", "sparse_categorical_crossentropy", metrics=["acc"], weighted_metrics=["acc"]

@@ -136,7 +136,7 @@ def test_metrics_of_two_classes_are_as_keras(spark):
 
 @pytest.mark.spark
 @pytest.mark.systemds
-def test_epochs_and_held_rows_are_measured_as_keras_does(spark):
+def test_epochs_and_validation_rows_are_measured_as_in_keras(spark):
     """What is counted over batches is not the mean of what they measure."""
     keras.utils.set_random_seed(1)
     features = examples(model((5,), Dense(1)), 40)

@@ -174,7 +174,7 @@ def test_all_losses_are_as_keras(spark, shape, layer):
 
 @pytest.mark.spark
 @pytest.mark.systemds
-def test_epochs_weights_and_held_rows_are_as_keras(spark):
+def test_epochs_weights_and_validation_rows_are_as_in_keras(spark):
     built = model((5,), Dense(3))
     weights = np.random.default_rng(1).uniform(size=23)
     built.compile(
@@ -232,7 +232,7 @@ def test_other_losses_are_refused(loss, match):
     assert match in " ".join(complaints(built)), complaints(built)
 
 
-def test_metrics_that_are_not_told_what_they_see_are_refused(spark):
+def test_metrics_with_ambiguous_targets_are_refused(spark):
     built = model((5,), Dense(3, "softmax"))
     built.compile("sgd", "sparse_categorical_crossentropy", metrics=[agreement])
     assert "A metric is 'agreement', and the targets are class numbers" in complaints(built)[0]

@@ -25,7 +25,7 @@ def masked() -> tuple[keras.KerasTensor, keras.KerasTensor]:
 
 @pytest.mark.systemds
 @pytest.mark.spark
-def test_what_gives_the_very_tensor_keeps_its_mask(spark):
+def test_operations_that_return_their_input_keep_its_mask(spark):
     begin, x = masked()
     handed_on = (
         ops.cast(x, "float64"),

@@ -177,7 +177,7 @@ def test_what_regards_a_mask_and_is_not_compiled_so_is_refused():
         assert sum(part in complaint for complaint in about) == 1, about
 
 
-def test_a_mask_that_may_be_taken_off_is_refused():
+def test_a_mask_that_may_be_removed_is_refused():
     """In training Dropout makes another tensor, which the mask of this one outlives."""
     x = keras.Input(SEQUENCE)
     steps = layers.Masking()(x)

@@ -99,7 +99,7 @@ def test_workers_drop_different_numbers(spark):
     assert losses[1] != [first]
 
 
-def test_killed_run_goes_on_at_its_epoch(spark, tmp_path):
+def test_a_killed_run_resumes_at_its_epoch(spark, tmp_path):
     built = several()
     built.compile(
         optimizer=keras.optimizers.Adam(0.02), loss=["sparse_categorical_crossentropy", "mse"]

@@ -221,8 +221,8 @@ def test_the_shadow_scores_a_share_to_its_own_topic(
     assert set(versions(shadows)) == {"2"}
     assert len({each.source for each in shadows}) == len(shadows)
     assert {each.source for each in shadows} < set(sent)
-    said = {each.source: each.prediction for each in found.scores}
-    same = sum(each.prediction == said[each.source] for each in shadows)
+    predictions = {each.source: each.prediction for each in found.scores}
+    same = sum(each.prediction == predictions[each.source] for each in shadows)
     opinions = [each.opinions["shadow"] for each in told(scoring) if "shadow" in each.opinions]
     assert Agreement(*map(sum, zip(*opinions, strict=True))) == (len(shadows), same)
 

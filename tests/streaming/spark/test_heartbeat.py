@@ -75,7 +75,7 @@ ENDED = "score-a has not started, or has ended."
 
 
 @pytest.mark.parametrize("seconds", [-alive.LIMIT_SECONDS - 5, alive.LIMIT_SECONDS + 5])
-def test_the_watchdog_reports_silent_queries(tmp_path: Path, seconds: float) -> None:
+def test_alive_reports_silent_queries(tmp_path: Path, seconds: float) -> None:
     """Also where the clock was put back since."""
     environ = {"DIGITSTREAM_HOME": str(tmp_path)}
     assert alive.main(["score-a"], environ) == ENDED
@@ -94,7 +94,7 @@ def test_the_watchdog_reports_silent_queries(tmp_path: Path, seconds: float) -> 
     assert "archive-b has made no progress" in done.stderr
 
 
-def test_the_watchdog_imports_almost_nothing() -> None:
+def test_alive_imports_almost_nothing() -> None:
     heavy = "{'numpy', 'kafka', 'pyspark', 'typer'}"
     code = f"import sys, digitstream.alive; sys.exit(bool({heavy} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
