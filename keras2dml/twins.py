@@ -51,7 +51,7 @@ def _complaints(layer: Any) -> Iterator[str]:
         return
     try:
         twin = _twin(layer)
-    except NotImplementedError:  # a regularizer or the like without a config, which is told
+    except NotImplementedError:  # a part without a config, which is reported elsewhere
         return
     except NO_CONFIG as error:
         if not has_code(layer) and all(_is_of_keras(part) for part in parts):

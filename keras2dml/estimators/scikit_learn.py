@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keras2dml.compilation import Compilation
     from keras2dml.systemds.context import SystemDS
 
-# What `fit` alone looks at; of any other parameter an estimator is made anew.
+# Parameters that only `fit` uses; any other one resets the estimator.
 _OF_FIT = frozenset(
     (
         *("weights", "batch_size", "epochs", "max_iter", "test_iter", "test_interval"),

@@ -1,5 +1,5 @@
-"""What Keras on JAX or PyTorch gives another derivative than on TensorFlow, at a point where the
-function has none: there keras2dml has TensorFlow's, and so it scores, but does not train.
+"""Functions for which Keras on JAX or PyTorch takes another derivative than on TensorFlow, at a
+point where there is none: keras2dml has TensorFlow's, so it scores but does not train there.
 """
 
 from __future__ import annotations

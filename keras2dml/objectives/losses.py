@@ -93,13 +93,13 @@ class Loss:
     reduction: str = "sum_over_batch_size"
     weight: float = 1.0
     reads_probabilities: bool = True
-    """Whether the output is a probability, and no logit or signed number."""
+    """Whether the output is a probability rather than a logit or a signed number."""
     whole: bool = False
-    """Whether it is one number for a batch, and no mean of those of its parts."""
+    """Whether it is a single number for a batch, rather than a mean over parts."""
     weighable: bool = True
-    """Whether each row has a loss of its own, which may have a weight."""
+    """Whether each row has a loss, which may have a weight."""
     literal: bool = False
-    """Whether it sees the targets in the shape in which users give them."""
+    """Whether it gets the targets in their original shape."""
 
     @property
     def adds_up(self) -> bool:
@@ -223,7 +223,7 @@ def _of_function(
 
 
 def resolved(configured: Any, output: Value) -> object:
-    """The loss object of a name, a function or an object, as Keras finds it."""
+    """The loss object for a name, a function or an object, as in Keras."""
     if str(configured).lower() in ("crossentropy", "ce"):
         binary = output.shape[-1] == 1
         return (

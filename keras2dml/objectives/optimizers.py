@@ -22,17 +22,17 @@ __all__ = ["STEPS", "Optimizer", "Step", "optimizer_of"]
 
 @dataclass(frozen=True, eq=False)
 class Optimizer:
-    """The step on each weight, and what Keras does around it."""
+    """The step on each weight, and Keras' settings around it."""
 
     step: Callable[[Weight], Step]
     rates: Callable[[int], float]
-    """The learning rate of the step after so many."""
+    """The learning rate by the number of previous steps."""
     factors: Callable[[np.ndarray], np.ndarray] | None = None
-    """Of Nadam: its momentum's schedule, of which the product over all steps so far is taken."""
+    """For Nadam: the schedule of its momentum, whose product over all steps so far is used."""
     decay: Callable[[Any], float] = lambda variable: 0.0
     """The weight decay of a Keras variable."""
     factor: Callable[[Any], float] = lambda variable: 1.0
-    """By which the learning rate is multiplied for a Keras variable."""
+    """The factor of the learning rate for a Keras variable."""
     clipnorm: float | None = None
     clipvalue: float | None = None
     global_clipnorm: float | None = None
@@ -40,9 +40,9 @@ class Optimizer:
     average: float | None = None
     """The momentum of the average of each weight, if there is one."""
     overwritten: int = 0
-    """How often the averages take the weights' place; 0 for only at the end."""
+    """Steps between replacements of weights by averages; 0 for only at the end."""
     slices: bool = True
-    """Whether Keras has an embedding's gradient in slices."""
+    """Whether Keras keeps an embedding's gradient in slices."""
 
     def scheduled(self, done: int, count: int, rate: float | None = None) -> np.ndarray:
         """What changes with the next `count` iterations, (count, 1 or 2): the learning rate, which
@@ -70,7 +70,7 @@ class Optimizer:
 
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
-    """The Optimizer for one of Keras', or the complaints about it."""
+    """The Optimizer for a Keras optimizer, or the complaints about it."""
     kind = backend.kind_of(optimizer)
     if kind not in STEPS:
         names = (kind.__name__ for kind in STEPS)

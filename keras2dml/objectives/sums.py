@@ -1,4 +1,4 @@
-"""What a metric is here: sums over the rows of a batch, and the value that Keras makes of them."""
+"""A metric: sums over the rows of a batch, and the value that Keras computes from them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Metric:
     loss: Loss | None = None
     name: str = ""
     weighted: bool = False
-    """Whether the weights of rows count: one of Keras' `weighted_metrics`."""
+    """Whether rows are weighted: one of Keras' `weighted_metrics`."""
     by_number: bool = False
     masked: bool = False
-    """Whether it regards the mask of an output, as Keras' means of functions do."""
+    """Whether it uses the mask of an output, as Keras' means of functions do."""
     elementwise: bool = False
-    """Whether each number of an output counts by itself, of which none has a weight of its own."""
+    """Whether each number of an output counts separately; numbers have no weights."""
     takes: Value | None = None
-    """What the function is taken of, where that is neither the output nor what a loss takes."""
+    """The function's input, if that is neither the output nor the input of a loss."""
     by_batch: bool = False
-    """Whether it is one number for a batch, and the mean of those of several."""
+    """Whether it is a single number for a batch, averaged over batches."""
     literal: bool = False
     """Whether it sees the targets in the shape in which users give them."""
 

@@ -84,7 +84,7 @@ def _settings(model: keras.Model) -> Iterator[tuple[str, Any]]:
 
 
 def _arguments(name: str, part: Any) -> Iterator[tuple[str, Any]]:
-    """What a part has as attributes of its own that are numbers, texts or functions."""
+    """The attributes of a part that are numbers, strings or functions."""
     for attribute, value in vars(part).items():
         public = not attribute.startswith("_") and attribute != "built"
         if public and (isinstance(value, _PLAIN) or callable(value)):

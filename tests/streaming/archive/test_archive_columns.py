@@ -87,7 +87,7 @@ def test_a_reading_keeps_its_bytes_and_has_its_attributes(utc: SparkSession) -> 
     sent = reading(3, time=TAKEN)
     (row,) = rows(utc, READINGS, sent)
     assert (row["key"], row["value"]) == (sent.key, sent.value)
-    assert [(each["key"], bytes(each["value"])) for each in row["headers"]] == sent.headers
+    assert [(header["key"], bytes(header["value"])) for header in row["headers"]] == sent.headers
     read = Reading.of(*sent)
     assert (row["id"], row["device"], row["source"], row["type"], row["content_type"]) == (
         read.id,

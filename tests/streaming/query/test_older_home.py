@@ -38,8 +38,8 @@ def test_a_home_of_an_earlier_release_still_works(
     assert score(spark, settings, threading.Event(), print) == Summary(20, 0)
     after = answers(settings).scores
     assert (len(before), len(after)) == (40, 60)
-    assert after[:40] == before and len({each.id for each in after}) == 60
-    versions = {each.version: each.aliases for each in settings.registry.versions()}
+    assert after[:40] == before and len({score.id for score in after}) == 60
+    versions = {version.version: version.aliases for version in settings.registry.versions()}
     assert [*versions] == ["2", "1"] and "champion" in versions["2"]
     with topic_reader.open_reader(settings.kafka) as reader:
         state = QueryState.of(settings)

@@ -107,7 +107,9 @@ def test_all_engines_give_the_golden_answers(
     for engine in engines:
         scores(spark, replace(scoring, engine=engine, name=engine))
     found = {
-        engine: {each.id: each for each in answers(scoring).scores if each.model.engine == engine}
+        engine: {
+            score.id: score for score in answers(scoring).scores if score.model.engine == engine
+        }
         for engine in engines
     }
     for number, probabilities in enumerate(golden):
@@ -222,7 +224,7 @@ def test_a_promoted_model_takes_over_at_the_next_start(
     scoring.registry.promote(version)
     send(scoring, [reading(2)])
     scores(spark, scoring)
-    assert [each.model.version for each in answers(scoring).scores] == ["1", version]
+    assert [score.model.version for score in answers(scoring).scores] == ["1", version]
 
 
 def test_every_micro_batch_reports_its_progress(spark: SparkSession, scoring: Scoring) -> None:
@@ -231,20 +233,22 @@ def test_every_micro_batch_reports_its_progress(spark: SparkSession, scoring: Sc
     found = messages(scoring, scoring.topics.progress)
     for message in found:
         keeps("progress", message)
-    told = [Progress.of(*each) for each in found]
-    assert [each.batch for each in told] == list(range(len(told)))
-    assert sum(each.scored for each in told) == 25
-    assert sum(each.dead_letters for each in told) == 5
-    assert [each.rows for each in told] == [each.scored + each.dead_letters for each in told]
-    assert [each.lag.readings for each in told][-1] == 0
-    assert told[0].lag.readings == 30 - told[0].rows
-    assert told[-1].lag.seconds == told[-1].lag.drain_s == 0.0
-    waited = told[0].lag.seconds
+    events = [Progress.of(*message) for message in found]
+    assert [event.batch for event in events] == list(range(len(events)))
+    assert sum(event.scored for event in events) == 25
+    assert sum(event.dead_letters for event in events) == 5
+    assert [event.rows for event in events] == [
+        event.scored + event.dead_letters for event in events
+    ]
+    assert [event.lag.readings for event in events][-1] == 0
+    assert events[0].lag.readings == 30 - events[0].rows
+    assert events[-1].lag.seconds == events[-1].lag.drain_s == 0.0
+    waited = events[0].lag.seconds
     assert waited is not None and 0 < waited < 600
-    assert {each.lag.overtaken_s for each in told} == {None}  # this broker keeps all
+    assert {event.lag.overtaken_s for event in events} == {None}  # this broker keeps all
     steps = {"decode", "validate", "scale", "score", "publish", "addBatch", "triggerExecution"}
-    assert all(steps <= each.durations_ms.keys() for each in told)
-    assert told[0].model is not None and told[0].model.engine == "onnx"
+    assert all(steps <= event.durations_ms.keys() for event in events)
+    assert events[0].model is not None and events[0].model.engine == "onnx"
 
 
 def test_stopping_finishes_the_micro_batch_that_runs(spark: SparkSession, scoring: Scoring) -> None:

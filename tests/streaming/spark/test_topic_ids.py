@@ -121,7 +121,7 @@ def test_a_recreated_topic_is_answered_from_its_beginning_on_request(
     assert len(answers(scoring).scores) == 30
     scores(spark, replace(scoring, skip_lost=True))
     new = [score for score in answers(scoring).scores if score.event_id not in old]
-    assert sorted(score.source.place for score in new) == sorted(each.place for each in sent)
+    assert sorted(score.source.place for score in new) == sorted(source.place for source in sent)
     assert len({score.event_id for score in answers(scoring).scores}) == 80
     after = accounts(scoring)
     assert (after.total("scored"), after.total("in_flight"), after.earlier) == (50, 0, 30)
@@ -162,7 +162,7 @@ def test_an_older_checkpoint_keeps_the_ids_of_its_answers(
         note.unlink()
     send(scoring, [reading(2)])
     scores(spark, scoring)
-    first, second = (dict(each.headers) for each in messages(scoring, scoring.topics.scores))
+    first, second = (dict(message.headers) for message in messages(scoring, scoring.topics.scores))
     _, place = (Source(*score.source.place) for score in answers(scoring).scores)
     assert b".id-" in first["ce_id"]
     assert second["ce_id"] == place.id.encode()
@@ -182,8 +182,8 @@ def test_a_checkpoint_behind_its_group_is_reported(spark: SparkSession, scoring:
         last.with_name(f".{last.name}.crc").unlink()
     sentences: list[str] = []
     score(spark, scoring, threading.Event(), sentences.append)
-    assert any(f"behind Kafka's group {scoring.group}" in each for each in sentences)
-    ids = [each.event_id for each in answers(scoring).scores]
+    assert any(f"behind Kafka's group {scoring.group}" in sentence for sentence in sentences)
+    ids = [score.event_id for score in answers(scoring).scores]
     assert (len(ids), len({*ids})) == (5, 4)
     with open_log(scoring.kafka) as log:
         assert log.committed(scoring.group)[topic] == log.end([topic])[topic]
