@@ -21,7 +21,7 @@ def check_backend() -> None:
     try:
         import_module("keras")
     except (AttributeError, ImportError, OSError, ValueError) as error:
-        raise NoBackend(_missing(error)) from error
+        raise NoBackend(_missing(error)) from None
     if backend() not in BACKENDS:
         message = (
             f"Keras computes with its backend {backend()!r}, which trains nothing. Set"

@@ -21,7 +21,7 @@ from keras2dml.objectives.goals import goals_of
 from keras2dml.objectives.objective import Goal, Objective
 from keras2dml.objectives.optimizer_state import StateMatrix, initial_state, state_matrices
 from keras2dml.objectives.optimizers import Optimizer, optimizer_of
-from keras2dml.objectives.regularizers import Constraint, Regularizer, enter_penalties
+from keras2dml.objectives.regularizers import Constraint, Regularizer, penalties_of
 from keras2dml.reader import read
 from keras2dml.rendering.backward import unlearned
 from keras2dml.rendering.forward import Script
@@ -62,8 +62,6 @@ class Compilation:
         complaints: list[str] = []
         graph: Graph | None = None
         goals: tuple[Goal, ...] = ()
-        regularizers: dict[str, Regularizer] = {}
-        constraints: dict[str, Constraint] = {}
         try:
             graph = check(read(model, shapes))
         except UnsupportedModel as refused:
@@ -72,8 +70,9 @@ class Compilation:
         if not configuration.complaints:
             goals, about = goals_of(model, graph, configuration)
             complaints += about
-        for parameter in graph.parameters if graph else ():
-            complaints += enter_penalties(parameter, regularizers, constraints)
+        parameters = graph.parameters if graph else ()
+        regularizers, constraints, about = penalties_of(parameters)
+        complaints += about
         optimizer, about_optimizer = optimizer_of(configuration.optimizer)
         complaints += about_optimizer
         if complaints or graph is None or optimizer is None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-
 import numpy as np
 
-from keras2dml.dml import syntax
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Scalar, Value, source_of
 
 FLOATS = ("float32", "float64")
 _EXACT = 2**53
 """The largest integer up to which float64 represents all integers."""
-_SPLITTER = 2**29 + 1
-"""The factor of Veltkamp's splitting, which leaves the 24 bits of float32."""
 
 
 def sizes_of(dtype: str) -> dict[str, Scalar]:
@@ -52,24 +47,3 @@ def check_limits(count: int, value: Value, name: str) -> None:
             f" from {sizes['lowest']} to {sizes['highest']}, or give the input another dtype."
         )
         raise InvalidData(message)
-
-
-def statements(variable: str, value: Value) -> Iterator[str]:
-    """DML statements that cast a matrix as `as_typed` casts an array, without the check."""
-    sizes: Mapping[str, Scalar] = source_of(value).sizes
-    if "bits" in sizes:
-        yield f"{variable} = {variable} != 0"
-    elif "lowest" in sizes:
-        yield f"{variable} = sign({variable}) * floor(abs({variable}))"
-    elif "single" in sizes:
-        yield f"split = {variable} * {_SPLITTER}"
-        yield f"{variable} = split - (split - {variable})"
-
-
-def outside(variable: str, value: Value) -> str:
-    """A DML expression for the count of numbers out of range for the type of an input."""
-    sizes = source_of(value).sizes
-    if "lowest" not in sizes:
-        return "0"
-    limits = (syntax.literal(float(sizes[name])) for name in ("lowest", "highest"))
-    return "sum({0} < {1}) + sum({0} > {2})".format(variable, *limits)

@@ -51,8 +51,8 @@ class Solver:
         sources = [name for name in NETS if message.HasField(name)]
         if len(sources) != 1:
             reason = (
-                f"{self.path} has {' and '.join(sources) or 'no net'}: give it one network, as net:"
-                ' "network.prototxt".'
+                f"{self.path} has {' and '.join(sources) or 'no net'}: give a solver's file with"
+                ' one network, as net: "network.prototxt".'
             )
             raise InvalidData(reason)
         name, net, complaints = self._net(sources[0])

@@ -137,9 +137,12 @@ def numbers(data: object, name: str) -> np.ndarray:
     except InvalidData:
         raise
     except (TypeError, ValueError) as error:
+        missing = int(np.sum(np.asarray(data.isna()))) if hasattr(data, "isna") else 0
         message = (
             f"{name} is not an array of numbers ({error}): give numpy arrays or lists of numbers."
         )
+        if missing:
+            message = f"{name} has {missing} values that are missing (NA): clean or drop them."
         raise InvalidData(message) from error
     if array.ndim == 0 or len(array) == 0:
         message = f"{name} is empty: give at least one row."

@@ -20,7 +20,7 @@ from keras2dml import input_types
 from keras2dml.data.labels import Targets
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Value
-from keras2dml.rendering.forward import Script
+from keras2dml.scripts import columns as scripts
 from keras2dml.systemds.context import SystemDS
 from keras2dml.systemds.matrices import Matrix
 
@@ -50,8 +50,7 @@ class Rows:
 
     def __getitem__(self, part: slice) -> Rows:
         begin, end, _ = part.indices(self.rows)
-        script = Script(f"part = all[{begin + 1}:{end},]", ("all",), ("part",))
-        matrix = self.systemds.run(script, {"all": self.matrix})["part"]
+        matrix = self.systemds.run(scripts.rows(begin, end), {"all": self.matrix})["part"]
         return Rows(self.systemds, matrix, end - begin)
 
 
@@ -163,20 +162,10 @@ def _split(
     """The parts of a column of vectors as matrices, with features in DML's order; raises
     InvalidData for anything but numbers.
     """
-    lines, begin = [], 1
-    for name, width in parts.items():
-        lines.append(f"{name} = all[,{begin}:{begin + width - 1}]")
-        begin += width
-    lines.append("broken = as.matrix(sum(is.nan(all)) + sum(is.infinite(all)))")
-    variables = {"all": systemds.of_frame(frame, rows, begin - 1)}
+    variables = {"all": systemds.of_frame(frame, rows, sum(parts.values()))}
     if order is not None:
         variables["order"] = systemds.matrix(order.reshape(-1, 1) + 1.0)
-        lines.append(
-            "features = features %*% table(order, seq(1, nrow(order)), nrow(order), nrow(order))"
-        )
-    lines += input_types.statements("features", value)
-    lines.append(f"outside = as.matrix({input_types.outside('features', value)})")
-    script = Script("\n".join(lines), tuple(variables), (*parts, "broken", "outside"))
+    script = scripts.render(parts, value, ordered=order is not None)
     try:
         matrices = systemds.run(script, variables)
     finally:

@@ -118,9 +118,11 @@ def call(name: str, results: Sequence[str], arguments: Mapping[str, str]) -> str
     return f"{left} = {name}({bound})"
 
 
-def script(header: Sequence[str], used: Iterable[str], body: Sequence[str]) -> str:
-    """The text of a script: comments, the library functions that it uses, and its statements."""
-    texts = [function(name).text for name in with_called(used)]
+def script(header: Sequence[str], statements: Iterable[str], body: Sequence[str]) -> str:
+    """A script: comments, the library functions that `statements` call, and its body, which has
+    these statements.
+    """
+    texts = [function(name).text for name in with_called(called(statements))]
     return "\n\n".join([comments(header), *texts, "\n".join(body)]) + "\n"
 
 
@@ -129,6 +131,13 @@ def comments(lines: Iterable[str]) -> str:
     line.
     """
     return "\n".join(f"# {printable(line)}".rstrip() for line in lines)
+
+
+def called(statements: Iterable[str]) -> list[str]:
+    """The library functions that statements call, in their order."""
+    present = library()
+    names = (name for statement in statements for name in _CALLED.findall(statement))
+    return [name for name in names if name in present]
 
 
 def with_called(names: Iterable[str]) -> list[str]:

@@ -5,22 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
-import numpy as np
 from rich.console import Console
 
 from keras2dml.errors import InvalidData, writing
-from keras2dml.estimators.systemml import SystemMLNames
+from keras2dml.estimators.estimator import Estimator
 from keras2dml.export import onnx
 from keras2dml.training import reporting
 from keras2dml.training.trained_copies import keras_model
 
 
-class Exporting(SystemMLNames):
+class Exporting(Estimator):
     """The model with its current weights in other forms."""
-
-    _state: dict[str, np.ndarray] | None
-    _steps: int
-    _rate: float | None
 
     def summary(self, console: Console | None = None) -> None:
         """Print the compiled model, with a row for each step."""

@@ -9,23 +9,22 @@ from pathlib import Path
 from typing import Any, Self
 
 import keras
-import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from keras2dml.compilation import Compilation, fresh
 from keras2dml.data import datasets
-from keras2dml.data.features import Names, columns
-from keras2dml.data.frames import Columns
-from keras2dml.data.labels import classes_of, read_labels
+from keras2dml.data.features import columns
 from keras2dml.data.sources import draws_batches
-from keras2dml.errors import InvalidData, positive
+from keras2dml.errors import positive
 from keras2dml.estimators.arguments import check_kinds, is_shuffled
+from keras2dml.estimators.exporting import Exporting
 from keras2dml.estimators.predicting import Predicting
 from keras2dml.estimators.scikit_learn import ScikitLearn
-from keras2dml.estimators.scorer import Scorer
+from keras2dml.estimators.systemml import SystemMLNames
+from keras2dml.export import weights as folder
 from keras2dml.input_shapes import InputShape
-from keras2dml.scripts.algorithms import Algorithm
-from keras2dml.systemds.context import SystemDS
+from keras2dml.notebook import PlainText
+from keras2dml.systemds.explain import readable
 from keras2dml.training import reporting
 from keras2dml.training.callbacks import Callbacks
 from keras2dml.training.checkpoint import Checkpoint
@@ -34,10 +33,10 @@ from keras2dml.training.passes import Passes
 from keras2dml.training.plan import Plan
 from keras2dml.training.rates import Policy
 from keras2dml.training.run import Report, Run, Validation
-from keras2dml.training.steps import Iteration, Training
+from keras2dml.training.steps import Training
 
 
-class Keras2DML(Predicting, ScikitLearn):
+class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
     """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a
     SparkSession.
 
@@ -92,8 +91,6 @@ class Keras2DML(Predicting, ScikitLearn):
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
         check_kinds(locals())
-        self.spark = spark
-        self.keras_model = keras_model
         self.input_shape = input_shape
         self.transferUsingDF = transferUsingDF
         self.load_keras_weights = load_keras_weights
@@ -105,31 +102,11 @@ class Keras2DML(Predicting, ScikitLearn):
         self.lr_policy, self.lr_policy_parameters = lr_policy, lr_policy_parameters
         self.weight_decay, self.regularization_type = weight_decay, regularization_type
         self._policy = Policy.of(lr_policy, lr_policy_parameters)
-        model = keras_model if load_keras_weights else fresh(keras_model)
         self.epochs, self.optimizer = epochs, optimizer
+        model = keras_model if load_keras_weights else fresh(keras_model)
         compilation = Compilation.of(model, optimizer or {}, input_shape)
-        self._compilation = compilation.decayed(weight_decay, regularization_type)
-        self._graph = self._compilation.graph
-        self._systemds = SystemDS(spark)
-        self._matrices = self._compilation.weights()
-        self._state: dict[str, np.ndarray] | None = None
-        self._steps = self._compilation.steps
-        if self._steps:
-            with suppress(InvalidData):  # scoring needs no optimizer: fit() tells
-                self._state = self._compilation.state(self._matrices)
-        self._rate: float | None = None
-        self._scorer: Scorer | None = None
-        goals = self._compilation.goals
-        self._file_classes = read_labels(labels, goals) if labels else None
-        self._classes = self._file_classes or [classes_of(goal) for goal in goals]
-        self._algorithm = Algorithm()
-        self._debug = False
-        self._columns = Columns()
-        self._tables: list[Names | None] = [None] * len(self._graph.inputs)
-        self._activations: Path | None = None
-        self.history: dict[str, list[Any]] = {}
-        self.epoch: list[int] = []
-        self.iterations: list[Iteration] = []
+        compilation = compilation.decayed(weight_decay, regularization_type)
+        super().__init__(spark, keras_model, compilation, labels)
 
     def fit(  # noqa: PLR0913, PLR0917  (Keras' arguments)
         self,
@@ -298,3 +275,23 @@ class Keras2DML(Predicting, ScikitLearn):
         first, done = run.plan.first_epoch, len(self.history.get("loss", ()))
         self.epoch = list(range(first, first + done))
         self._validated = run.validated(self.epoch)
+
+    def explain(self, rows: int, *, training: bool = False, full: bool = False) -> str:
+        """How SystemDS would train on so many rows, or score them: each operator, and whether it
+        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory. A `full`
+        plan is SystemDS' own text, with the types of operands and the life of each variable.
+        """
+        positive("rows", rows)
+        script, shapes = (
+            self._compilation.training_plan(rows, self.batch_size, self._algorithm)
+            if training
+            else self.compiled().plan(rows)
+        )
+        plan = self._systemds.plan(script, shapes)
+        return PlainText(plan if full else readable(plan))
+
+    def close(self) -> None:
+        """Give up what is in the JVM, and remove the folder of weights that `fit` wrote."""
+        self._forget()
+        if self.weights is not None:
+            folder.remove(Path(self.weights))

@@ -15,10 +15,7 @@ from keras2dml.data.labels import Classes
 from keras2dml.data.sources import draws_batches
 from keras2dml.errors import InvalidData, positive
 from keras2dml.estimators import plots
-from keras2dml.estimators.exporting import Exporting
-from keras2dml.estimators.layer_outputs import Activations
-from keras2dml.estimators.scorer import Scorer
-from keras2dml.graph import Graph
+from keras2dml.estimators.estimator import Estimator
 from keras2dml.objectives.losses import HINGES
 from keras2dml.objectives.objective import Goal
 from keras2dml.objectives.sums import Measure
@@ -32,16 +29,8 @@ EVALUATED = 32
 """The default batch size of `evaluate`, as in Keras."""
 
 
-class Predicting(Exporting):
-    """Scores with the current weights; the model stays in the JVM until they change."""
-
-    history: dict[str, list[float]]
-    epoch: list[int]
-    _validated: Sequence[float] = ()
-    _graph: Graph
-    _classes: Classes
-    _tables: Sequence[features.Names | None]
-    _scorer: Scorer | None
+class Predicting(Estimator):
+    """Classes, probabilities and measures of rows."""
 
     @property
     def feature_names_in_(self) -> np.ndarray:
@@ -84,19 +73,9 @@ class Predicting(Exporting):
         parts = zip(self._compilation.goals, self.outputs(X), strict=True)
         return self._compilation.graph.gives.packed([_probabilities(*part) for part in parts])
 
-    def outputs(self, X: object) -> list[np.ndarray]:
-        """All outputs of the model for each row, in Keras' order; an X that yields batches is
-        scored piece by piece.
-        """
-        if draws_batches(X) and self._activations is None:
-            return datasets.score_batches(X, self.outputs)
-        if draws_batches(X):
-            X, _, _ = datasets.draw_all(X)
-        X = self._in_columns(X, self._tables)
-        if self._activations is not None:
-            layers = Activations(self._compilation, self._activations)
-            layers.write(self.spark, self._systemds, self._matrices, X)
-        return self._open_scorer().outputs(X)
+    def transform(self, X: Any) -> Any:
+        """What `predict` says."""
+        return self.predict(X)
 
     def score(self, X: object, y: object = None, sample_weight: object = None) -> float:
         """The share of rows whose predicted class is the label in `y`, over all outputs; for a
@@ -192,11 +171,6 @@ class Predicting(Exporting):
         """Whether the model's first output predicts classes."""
         return self._compilation.goals[0].classifies
 
-    def _in_columns(self, X: object, tables: Sequence[features.Names | None]) -> object:
-        """X with the columns of its tables in the order of these."""
-        takes = self._compilation.graph.takes
-        return X if isinstance(X, DataFrame) else features.in_columns(X, takes, tables)
-
     def _check_sums(
         self, batch_size: int, examples: int, validation: Validation | None = None
     ) -> None:
@@ -231,17 +205,6 @@ class Predicting(Exporting):
             return Validation(source.first, source.size, frequency, source.next)
         rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
         return Validation.of(rows, size, steps, frequency)
-
-    def _open_scorer(self) -> Scorer:
-        if self._scorer is None:
-            self._scorer = Scorer(self.spark, self.compiled(), self._systemds)
-            self._print_script(self._scorer.model.script)
-        return self._scorer
-
-    def _forget(self) -> None:
-        if self._scorer is not None:
-            self._scorer.close()
-            self._scorer = None
 
 
 def _predicted(goal: Goal, output: np.ndarray, classes: np.ndarray | None) -> np.ndarray:

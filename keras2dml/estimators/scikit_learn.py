@@ -11,13 +11,11 @@ import numpy as np
 
 from keras2dml import notebook
 from keras2dml.errors import InvalidData, InvalidSession
+from keras2dml.estimators.estimator import Estimator
 from keras2dml.printable import printable
 
 if TYPE_CHECKING:
     from sklearn.utils import Tags
-
-    from keras2dml.compilation import Compilation
-    from keras2dml.systemds.context import SystemDS
 
 # Parameters that only `fit` uses; any other one resets the estimator.
 _OF_FIT = frozenset(
@@ -31,18 +29,13 @@ _OPTIMIZER = "optimizer__"
 _SETTINGS = ("_algorithm", "_columns", "_debug", "_activations")
 
 
-class ScikitLearn:
-    """Parameters, clones and tags. A clone shares the session and the Keras model, and starts with
-    the model's weights. A model with a loss of classes is a classifier.
+class ScikitLearn(Estimator):
+    """Parameters, clones and tags. A clone shares the session and the Keras model, and begins with
+    the model's weights. A classifier is what has a loss of classes.
 
     Parameters are the arguments of the constructor, and those of the model's optimizer as
     `optimizer__NAME`.
     """
-
-    keras_model: keras.Model
-    history: dict[str, list[float]]
-    _compilation: Compilation
-    _systemds: SystemDS
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The arguments of the constructor by name; with `deep` also those of the optimizer."""
@@ -98,14 +91,6 @@ class ScikitLearn:
             return np.asarray(self.outputs(X)[0][..., 0] - goal.loss.threshold)
 
         return decision_function
-
-    def _forget(self) -> None:
-        """Free the model in the JVM."""
-        raise NotImplementedError
-
-    def outputs(self, X: object) -> list[np.ndarray]:
-        """All outputs of the model for each row."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters

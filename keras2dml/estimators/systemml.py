@@ -9,40 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from pyspark.sql import DataFrame, SparkSession
-from rich.console import Console
-
-from keras2dml.compilation import Compilation
-from keras2dml.data.frames import Columns
-from keras2dml.data.labels import Classes
-from keras2dml.errors import positive
-from keras2dml.estimators.scorer import CompiledModel
+from keras2dml.estimators.estimator import Estimator
 from keras2dml.export import weights as folder
-from keras2dml.graph import Graph
-from keras2dml.notebook import PlainText
-from keras2dml.rendering.forward import Script
 from keras2dml.scripts.algorithms import Algorithm
-from keras2dml.systemds.context import SystemDS
-from keras2dml.systemds.explain import readable
-from keras2dml.training import examples
-from keras2dml.training.examples import Data
 
 
-class SystemMLNames:
+class SystemMLNames(Estimator):
     """The setters of SystemML's `mllearn`; each changes the estimator and returns it."""
-
-    spark: SparkSession
-    weights: Path | str | None
-    _algorithm: Algorithm
-    _systemds: SystemDS
-    _debug: bool
-    batch_size: int
-    _activations: Path | None
-    _columns: Columns
-    _compilation: Compilation
-    _graph: Graph
-    _matrices: dict[str, np.ndarray]
 
     def set(
         self,
@@ -161,71 +134,3 @@ class SystemMLNames:
         """Set the name of the label column of DataFrames, by default `label`."""
         self._columns = replace(self._columns, label=colName)
         return self
-
-    def explain(self, rows: int, *, training: bool = False, full: bool = False) -> str:
-        """SystemDS' plan for training on, or scoring, this many rows: each operator, and whether it
-        runs on the driver (CP), on Spark or on a GPU, which depends on sizes and memory. A `full`
-        plan is SystemDS' unabridged text, with types of operands and lifetimes of variables.
-        """
-        positive("rows", rows)
-        script, shapes = (
-            self._compilation.training_plan(rows, self.batch_size, self._algorithm)
-            if training
-            else self.compiled().plan(rows)
-        )
-        plan = self._systemds.plan(script, shapes)
-        return PlainText(plan if full else readable(plan))
-
-    def close(self) -> None:
-        """Free the model in the JVM, and remove the folder of weights that `fit` wrote."""
-        self._forget()
-        if self.weights is not None:
-            folder.remove(Path(self.weights))
-
-    def transform(self, X: Any) -> Any:
-        """The same as `predict`."""
-        return self.predict(X)
-
-    def predict(self, X: Any) -> Any:
-        """The class of each row."""
-        raise NotImplementedError
-
-    def _examples(
-        self,
-        X: object,
-        y: object,
-        classes: Classes | None,
-        sample_weight: object = None,
-        class_weight: Mapping[Any, float] | None = None,
-    ) -> Data:
-        """X and y, checked: arrays, or a DataFrame with column names."""
-        if not isinstance(X, DataFrame):
-            return examples.examples(self._compilation, X, y, classes, sample_weight, class_weight)
-        columns = self._columns
-        if y is not None:
-            columns = replace(columns, label=str(y))
-        if sample_weight is not None:
-            columns = replace(columns, weight=str(sample_weight))
-        return examples.of_frame(
-            self._compilation, self._systemds, X, columns, classes, class_weight
-        )
-
-    def _print_script(self, script: Script) -> None:
-        if self._debug:
-            Console(soft_wrap=True).print(script.text, markup=False, highlight=False)
-
-    def compiled(self) -> CompiledModel:
-        """The scoring script with the current weights. Raises UnsupportedModel for a model class
-        that overrides how Keras predicts.
-        """
-        self._compilation.check_scorable()
-        return CompiledModel.of(self._graph, self._matrices, self._algorithm)
-
-    def _replace_weights(self, matrices: dict[str, np.ndarray]) -> None:
-        """Replace the weights; frees the model with the old ones in the JVM."""
-        self._matrices = {**self._matrices, **matrices}
-        self._forget()
-
-    def _forget(self) -> None:
-        """Free the model in the JVM."""
-        raise NotImplementedError

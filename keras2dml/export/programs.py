@@ -14,19 +14,19 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml import input_types
 from keras2dml.compilation import Compilation
 from keras2dml.dml import syntax
 from keras2dml.export.weights import file_names
 from keras2dml.objectives.objective import Objective
 from keras2dml.rendering.forward import Script
 from keras2dml.scripts import score as scoring
-from keras2dml.scripts.updates import AVERAGE
+from keras2dml.scripts import standalone
 
 COMMAND = (
     "java --add-modules=jdk.incubator.vector -cp {} org.apache.sysds.api.DMLScript -exec singlenode"
 )
 FORMAT = "format: csv (as it is without) or binary, SystemDS' own; of X, Y and of what is written"
+_SCHEDULE = "schedule.mtx"
 WEIGHTS = "weights: the folder of weights, read in the format that each file's .mtd tells"
 
 
@@ -80,14 +80,14 @@ class Programs:
 
 
 class _Writing:
-    """The programs of one model while they are written."""
+    """The programs of one model, and what they have in common."""
 
     def __init__(self, compilation: Compilation, iterations: int) -> None:
         self.compilation, self.iterations = compilation, iterations
         graph, optimizer = compilation.graph, compilation.configuration.optimizer
-        self.files = file_names(graph)
-        self.files |= {name: f"{name}.mtx" for name, _ in graph.constants()}
+        self.weights = file_names(graph)
         self.constants = {name: constant.matrix for name, constant in graph.constants()}
+        self.files = {**self.weights, **{name: f"{name}.mtx" for name in self.constants}}
         rate: Any = optimizer._learning_rate
         changes = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
         self.scheduled = changes or compilation.optimizer.factors is not None
@@ -95,14 +95,20 @@ class _Writing:
             replace(goal, of_classes=goal.loss.kind == "sparse") for goal in compilation.goals
         )
         self.objective = Objective(graph, goals, compilation.regularizers)
-        self.matrices: dict[str, np.ndarray] = {}
+        self.state = compilation.state()
+        # Matrices of one number need no file.
+        self.read = {name: matrix for name, matrix in self.state.items() if np.ptp(matrix)}
 
     def programs(self) -> Programs:
-        """Both programs; fills `matrices`."""
-        for name, matrix in {**self.compilation.weights(), **self.constants}.items():
-            self.matrices[self.files[name]] = matrix
-        scored, trained = self._scoring(), self._training()
-        return Programs(scored, trained, self.matrices)
+        """Both programs, with the matrices that they read."""
+        compilation = self.compilation
+        weights = {**compilation.weights(), **self.constants}
+        matrices = {self.files[name]: matrix for name, matrix in weights.items()}
+        if self.scheduled:
+            rates = compilation.optimizer.scheduled(compilation.steps, self.iterations)
+            matrices[_SCHEDULE] = rates
+        matrices |= {f"{name}.mtx": matrix for name, matrix in self.read.items()}
+        return Programs(self._scoring(), self._training(), matrices)
 
     def _scoring(self) -> Program:
         script = scoring.render(self.compilation.graph)
@@ -120,11 +126,13 @@ class _Writing:
             FORMAT,
         ]
         names = [*self._inputs, "weights", *written.values()]
-        after = [f"write({name}, ${out}, format=format)" for name, out in written.items()]
-        return _program("score.dml", "Scores rows", names, about, self._reads(), script, after)
+        before = standalone.reads(self.compilation.graph, self.files)
+        after = [standalone.write_scores(*item) for item in written.items()]
+        return _program("score.dml", "Scores rows", names, about, before, script, after)
 
     def _training(self) -> Program:
-        script = self.compilation.training_script(self.objective)
+        compilation = self.compilation
+        script = compilation.training_script(self.objective)
         about = [
             *self._about_inputs(),
             *self._about_targets(),
@@ -142,13 +150,38 @@ class _Writing:
             ),
             FORMAT,
         ]
-        # Constants before the script prepares them under the same name.
-        constants = [_write(name, self.files[name]) for name in self.constants]
-        before = [*self._reads(), *constants, *self._target_reads(), *self._run(), *self._state()]
+        before = [
+            *standalone.reads(compilation.graph, self.files),
+            # Constants before the script prepares them under the same name.
+            *(standalone.write(name, self.files[name]) for name in self.constants),
+            *standalone.reads_of_targets(self.objective),
+            *standalone.settings(self._inputs[0], compilation.steps),
+            *(
+                standalone.rates_of(_SCHEDULE, self.iterations)
+                if self.scheduled
+                else standalone.one_rate(self._rate)
+            ),
+            *(
+                standalone.read(name, f"{name}.mtx")
+                if name in self.read
+                else standalone.filled(name, matrix)
+                for name, matrix in self.state.items()
+            ),
+        ]
+        averages = compilation.optimizer.average is not None
+        after = [
+            *standalone.averaged(compilation.graph.parameters if averages else ()),
+            *standalone.epochs(self.objective),
+            *(standalone.write(name, file) for name, file in self.weights.items()),
+            standalone.write("history", "history.mtx"),
+        ]
         names = [*self._inputs, *self.objective.targets, "weights", "out"]
-        return _program(
-            "train.dml", "Trains", names, about, before, script, [*self._averaged(), *self._ends()]
-        )
+        return _program("train.dml", "Trains", names, about, before, script, after)
+
+    @property
+    def _rate(self) -> str:
+        compilation = self.compilation
+        return syntax.literal(float(compilation.optimizer.scheduled(compilation.steps, 1)[0, 0]))
 
     @property
     def _inputs(self) -> list[str]:
@@ -169,91 +202,6 @@ class _Writing:
                 else f"numbers as Keras takes them (N x {goal.width})"
             )
             yield f"{name}: {kind}; the loss is {goal.loss.name}"
-
-    def _reads(self) -> list[str]:
-        lines = ['format = ifdef($format, "csv")', 'weights = ifdef($weights, "weights")']
-        for name, value in zip(self._inputs, self.compilation.graph.inputs, strict=True):
-            lines += [f"{name} = read(${name}, format=format)", _checked(name, value.size)]
-            lines += input_types.statements(name, value)
-        return [*lines, *(_read(name, file) for name, file in self.files.items())]
-
-    def _target_reads(self) -> Iterator[str]:
-        for name, goal in zip(self.objective.targets, self.objective.goals, strict=True):
-            yield f"{name} = read(${name}, format=format)"
-            yield _checked(name, goal.width)
-            if goal.of_classes:
-                classes = goal.value.shape[-1]
-                wrong = f"{name} has class numbers out of range: give 0 to {classes - 1}."
-                yield f"if (min({name}) < 0 | max({name}) > {classes - 1}) {{"
-                yield f"  stop({syntax.quoted(wrong)})"
-                yield "}"
-                yield f"{name} = {name} + 1"
-
-    def _run(self) -> list[str]:
-        steps = self.compilation.steps
-        lines = [
-            "epochs = ifdef($epochs, 1)",
-            "batch_size = ifdef($batch_size, 32)",
-            "seed = ifdef($seed, 42)",
-            f"iterations = as.integer(epochs * ceil(nrow({self._inputs[0]}) / batch_size))",
-            f"iteration_before = {steps}",
-            "batch_before = 0",
-        ]
-        if not self.scheduled:
-            return [
-                *lines,
-                f"learning_rate = ifdef($learning_rate, {self._rate})",
-                "schedule = matrix(learning_rate, rows=iterations, cols=1)",
-            ]
-        optimizer = self.compilation.optimizer
-        self.matrices["schedule.mtx"] = optimizer.scheduled(steps, self.iterations)
-        many = (
-            f"There are learning rates for {self.iterations} steps: compile with more --iterations."
-        )
-        return [
-            *lines,
-            _read("schedule", "schedule.mtx"),
-            f"if (iterations > {self.iterations}) {{",
-            f"  stop({syntax.quoted(many)})",
-            "}",
-        ]
-
-    @property
-    def _rate(self) -> str:
-        compilation = self.compilation
-        return syntax.literal(float(compilation.optimizer.scheduled(compilation.steps, 1)[0, 0]))
-
-    def _state(self) -> Iterator[str]:
-        """The optimizer's matrices: filled with a number initially, or read from files."""
-        for name, matrix in self.compilation.state().items():
-            rows, columns = matrix.shape
-            if np.ptp(matrix) == 0:
-                number = syntax.literal(float(matrix[0, 0]))
-                yield f"{name} = matrix({number}, rows={rows}, cols={columns})"
-            else:
-                self.matrices[f"{name}.mtx"] = matrix
-                yield _read(name, f"{name}.mtx")
-
-    def _averaged(self) -> Iterator[str]:
-        """The statements that replace the weights by Keras' averages when training ends."""
-        if self.compilation.optimizer.average is not None:
-            for parameter in self.compilation.graph.parameters:
-                if parameter.trainable:
-                    yield f"{parameter.name} = {parameter.name}_{AVERAGE}"
-
-    def _ends(self) -> list[str]:
-        last = sum(count for _, count, _ in self.objective.columns())
-        trained = [name for name in self.files if name not in self.constants]
-        lines = [
-            "last = min(epoch * batches, iterations)",
-            "part = history[((epoch - 1) * batches + 1):last,]",
-            f'print("Epoch " + epoch + ": loss " + sum(part[,1]) / sum(part[,{last}]))',
-        ]
-        return [
-            *syntax.block("for (epoch in 1:epochs)", lines),
-            *(_write(name, self.files[name]) for name in trained),
-            _write("history", "history.mtx"),
-        ]
 
 
 def _program(
@@ -284,17 +232,3 @@ def _program(
     ]
     parts = [syntax.comments(head), "\n".join(before), script.text.rstrip(), "\n".join(after)]
     return Program(name, "\n\n".join(parts) + "\n", called)
-
-
-def _read(variable: str, file: str) -> str:
-    return f'{variable} = read(weights + "/{file}")'
-
-
-def _write(variable: str, file: str) -> str:
-    return f'write({variable}, $out + "/{file}", format=format)'
-
-
-def _checked(name: str, columns: int) -> str:
-    """A statement that stops the script if a matrix has another number of columns."""
-    wrong = f"{name} must have {columns} columns, one row for each example; it has "
-    return f"if (ncol({name}) != {columns}) {{ stop({syntax.quoted(wrong)} + ncol({name})) }}"

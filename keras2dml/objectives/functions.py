@@ -16,7 +16,7 @@ from typing import Any
 
 from keras2dml.dml import syntax
 from keras2dml.graph import INPUT, Call, Graph, Named, Value, calls_of, source_of
-from keras2dml.rendering.backward import Backward
+from keras2dml.rendering.backward import Backward, Summand, gradient_name
 from keras2dml.rendering.forward import Forward
 from keras2dml.rules import Refusal, call
 from keras2dml.rules.layouts import in_keras_order, of_vectors, squashed_by, vectors
@@ -176,11 +176,12 @@ class _Layout:
 def _loss(graph: Graph, layout: _Layout) -> list[str]:
     """Statements for the losses of the rows, and for the gradient of their sum."""
     forward = Forward.of(graph, training=True)
-    backward = Backward(forward, inputs=graph.inputs[:1])
-    variable, gradient = forward[layout.value], backward.add(layout.value)
+    predictions = graph.inputs[0]
+    variable = forward[layout.value]
+    gradient = gradient_name(variable, "loss", ())
+    backward = Backward.of(forward, [Summand(variable, gradient)], inputs=[predictions])
     repeats = 1 if layout.whole else layout.vectors // layout.parts
     seed = 1.0 if layout.summed else repeats / layout.numbers
-    backward.run()
     ones = f"matrix({syntax.literal(seed)}, rows=nrow({variable}), cols=ncol({variable}))"
     losses = _means(variable, layout)
     if repeats > 1:
@@ -193,7 +194,7 @@ def _loss(graph: Graph, layout: _Layout) -> list[str]:
         f"losses = {losses}",
         f"{gradient} = {ones}",
         *backward.lines,
-        f"gradient = matrix({backward.of(graph.inputs[0])}, rows=nrow(P), cols=ncol(P))",
+        f"gradient = matrix({backward.gradient(forward[predictions])}, rows=nrow(P), cols=ncol(P))",
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -100,16 +100,19 @@ def _named(parameter: Parameter) -> str:
     return f"Layer {parameter.layer!r}: its {parameter.role}"
 
 
-def enter_penalties(
-    parameter: Parameter,
-    regularizers: dict[str, Regularizer],
-    constraints: dict[str, Constraint],
-) -> list[str]:
-    """Enter a parameter's regularizer and constraint by name; returns complaints about them."""
-    regularizer, about_regularizer = regularizer_of(parameter)
-    constraint, about_constraint = constraint_of(parameter)
-    if regularizer:
-        regularizers[parameter.name] = regularizer
-    if constraint:
-        constraints[parameter.name] = constraint
-    return [*about_regularizer, *about_constraint]
+def penalties_of(
+    parameters: Iterable[Parameter],
+) -> tuple[dict[str, Regularizer], dict[str, Constraint], list[str]]:
+    """The regularizers and constraints of parameters by their names, and complaints about them."""
+    regularizers: dict[str, Regularizer] = {}
+    constraints: dict[str, Constraint] = {}
+    complaints: list[str] = []
+    for parameter in parameters:
+        regularizer, about_regularizer = regularizer_of(parameter)
+        constraint, about_constraint = constraint_of(parameter)
+        if regularizer:
+            regularizers[parameter.name] = regularizer
+        if constraint:
+            constraints[parameter.name] = constraint
+        complaints += [*about_regularizer, *about_constraint]
+    return regularizers, constraints, complaints

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from keras2dml.dml import syntax
 from keras2dml.graph import IDENTITY, PENALTY, Call, Graph, Parameter, Value, source_of
@@ -11,63 +12,80 @@ from keras2dml.rendering.forward import Forward
 from keras2dml.rendering.slices import Slices
 
 
-class Backward:
-    """The statements that propagate gradients back to all trainable weights and to `inputs`, and no
-    further.
-
-    `add` enters a known gradient; `run` then writes the statements. The gradient of the parameter W
-    is in the variable `d_W`, and `of` returns the variable for that of an input.
+@dataclass(frozen=True)
+class Summand:
+    """What a loss adds to the gradient of a variable of the script: a variable that is bound when
+    the backward pass begins, or an expression.
     """
 
-    def __init__(
-        self, forward: Forward, slices: Slices | None = None, inputs: Iterable[Value] = ()
-    ) -> None:
+    variable: str
+    gradient: str
+
+
+@dataclass(frozen=True, eq=False)
+class Backward:
+    """The statements that take gradients back to every trainable weight and to chosen inputs, and
+    no further. The gradient of the parameter W is in the variable `d_W`.
+    """
+
+    lines: tuple[str, ...]
+    trained: tuple[Parameter, ...]
+    """The parameters that get a gradient."""
+    sums: Mapping[str, str]
+    """The gradient of each variable of the forward pass that has one, an expression."""
+
+    @classmethod
+    def of(
+        cls,
+        forward: Forward,
+        summands: Iterable[Summand],
+        slices: Slices | None = None,
+        *,
+        penalized: Collection[str] = (),
+        inputs: Iterable[Value] = (),
+    ) -> Backward:
+        """The pass back from these `summands`. The weights of `penalized` parameters cost
+        something, whatever they have an influence on.
+        """
+        walk = _Pass(forward, slices, inputs)
+        for summand in summands:
+            walk.summands[summand.variable].append(summand.gradient)
+        walk.run(penalized)
+        parameters = forward.graph.parameters
+        trained = tuple(parameter for parameter in parameters if walk.summands[parameter.name])
+        sums = {variable: walk.sum(variable) for variable, added in walk.summands.items() if added}
+        return cls(tuple(walk.lines), trained, sums)
+
+    def gradient(self, variable: str) -> str:
+        """The gradient of a variable, zeros where it has none."""
+        return self.sums.get(variable, zeros(variable))
+
+
+class _Pass:
+    """The statements so far, and what has been added to each gradient."""
+
+    def __init__(self, forward: Forward, slices: Slices | None, inputs: Iterable[Value]) -> None:
         self.forward, self.slices = forward, slices
-        self.used: list[str] = []
         self.lines: list[str] = []
-        self._summands: dict[str, list[str]] = defaultdict(list)
+        self.summands: dict[str, list[str]] = defaultdict(list)
         self._needed = needed(forward.graph, inputs)
-        self.penalized: set[str] = set()
-        """The parameters whose weights have a penalty, whatever they influence."""
 
-    @property
-    def trained(self) -> list[Parameter]:
-        """The parameters that get a gradient."""
-        parameters = self.forward.graph.parameters
-        return [parameter for parameter in parameters if self._summands[parameter.name]]
-
-    def add(self, value: Value) -> str:
-        """A variable for another gradient of `value`, which the caller assigns."""
-        return self.variable(self.forward[value])
-
-    def variable(self, variable: str) -> str:
-        """A variable for another gradient of a variable of the script."""
-        return self._gradient(variable, "loss")
-
-    def of(self, value: Value) -> str:
-        """The variable with the gradient of an input, after `run`."""
-        variable = self.forward[value]
-        return self._sum(variable) or _zeros(variable)
-
-    def add_share(self, variable: str, share: str) -> None:
-        """Add `share` to the gradient of `variable`: the loss contains `variable` times `share`."""
-        self._summands[variable].append(share)
-
-    def run(self) -> None:
+    def run(self, penalized: Collection[str]) -> None:
         """Write the statements for all calls that have a gradient."""
-        for call in reversed(self.forward.graph.calls):
+        graph = self.forward.graph
+        for call in reversed(graph.calls):
             if self.forward.function(call) != IDENTITY and not call.constant:
                 self._append(call)
-        for parameter in self.forward.graph.parameters:
-            if parameter.name in self.penalized and not self._summands[parameter.name]:
-                zeros = _zeros(parameter.name)
-                self.lines.append(f"{self._gradient(parameter.name, 'loss')} = {zeros}")
-        for parameter in self.trained:
-            moments = self.slices.moments if self.slices else ()
+        for parameter in graph.parameters:
+            if parameter.name in penalized and not self.summands[parameter.name]:
+                gradient = self._add(parameter.name, "loss")
+                self.lines.append(f"{gradient} = {zeros(parameter.name)}")
+        moments = self.slices.moments if self.slices else ()
+        for parameter in graph.parameters:
             for name in ("", *(f"_{moment}" for moment in moments)):
                 variable = f"{parameter.name}{name}"
-                if len(self._summands[variable]) > 1:
-                    self.lines.append(f"d_{variable} = {self._sum(variable)}")
+                if self.summands[parameter.name] and len(self.summands[variable]) > 1:
+                    self.lines.append(f"d_{variable} = {self.sum(variable)}")
 
     def _append(self, call: Call) -> None:
         forward, function = self.forward, self.forward.function(call)
@@ -82,10 +100,10 @@ class Backward:
             for weight in call.weights
             if forward.graph.names[weight] in forward.graph.trained
         }
-        if not (inputs or trained) or not any(self._summands[result] for result in results):
+        if not (inputs or trained) or not any(self.summands[result] for result in results):
             return
         gradients = {
-            f"d{result}": self._sum(name) if self._summands[name] else _zeros(name)
+            f"d{result}": self.sum(name) if self.summands[name] else zeros(name)
             for result, name in zip(forward.target(call).results, results, strict=True)
         }
         gradients["dout"] = gradients[f"d{forward.target(call).results[0]}"]
@@ -114,27 +132,32 @@ class Backward:
     ) -> None:
         name = self.forward.graph.names[call]
         results = [
-            self._gradient(targets[result], name) if result in targets else f"unused_{result}"
+            self._add(targets[result], name) if result in targets else f"unused_{result}"
             for result in syntax.function(function).results
         ]
-        self.used.append(function)
         arguments = {**self.forward.arguments(call), **gradients}
         self.lines.append(syntax.call(function, results, arguments))
 
-    def _gradient(self, variable: str, by: str) -> str:
+    def _add(self, variable: str, by: str) -> str:
         """A variable for another gradient of `variable`."""
-        summands = self._summands[variable]
-        name = f"d_{variable}_by_{by}" if summands else f"d_{variable}"
-        if name in summands:  # a call, or several losses, may take a value more than once
-            name = f"{name}_{len(summands)}"
-        summands.append(name)
+        name = gradient_name(variable, by, self.summands[variable])
+        self.summands[variable].append(name)
         return name
 
-    def _sum(self, variable: str) -> str:
-        return " + ".join(self._summands[variable])
+    def sum(self, variable: str) -> str:
+        """The gradient of a variable so far."""
+        return " + ".join(self.summands[variable])
 
 
-def _zeros(variable: str) -> str:
+def gradient_name(variable: str, by: str, names: Collection[str]) -> str:
+    """The variable for one more gradient of `variable`, beside those of these names."""
+    name = f"d_{variable}_by_{by}" if names else f"d_{variable}"
+    # a call, or several losses, may take a value more than once
+    return f"{name}_{len(names)}" if name in names else name
+
+
+def zeros(variable: str) -> str:
+    """Zeros of the size of a variable."""
     return f"matrix(0, rows=nrow({variable}), cols=ncol({variable}))"
 
 

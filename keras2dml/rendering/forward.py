@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, replace
 
 from keras2dml.dml import syntax
 from keras2dml.graph import IDENTITY, INPUT, PENALTY, Call, Graph, Value, source_of
@@ -20,12 +21,20 @@ class Script:
     single: bool = False
 
 
-@dataclass
-class Forward:
-    """The forward pass of a graph as DML statements.
+@dataclass(frozen=True)
+class Statement:
+    """A statement of a batch, or one that runs `once` a script."""
 
-    `setup` has the statements that run once in a script, `lines` those of a batch, and `used` the
-    functions of both. `forward[value]` is the variable of a value.
+    text: str
+    once: bool = False
+
+
+@dataclass(frozen=True)
+class Forward:
+    """The forward pass of a graph as DML statements, each call's in turn.
+
+    `setup` are those that run once a script, `lines` those of a batch. `forward[value]` names what
+    they bind.
     """
 
     graph: Graph
@@ -34,10 +43,7 @@ class Forward:
     """Whether losses are measured without training."""
     split: bool = False
     """Whether the rows are one `part` of a batch that has several."""
-    used: list[str] = field(default_factory=list)
-    setup: list[str] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    bounded: set[str] = field(default_factory=set)
+    statements: tuple[Statement, ...] = ()
 
     @classmethod
     def of(
@@ -46,13 +52,30 @@ class Forward:
         """The statements from the rows of each `batch(input)` to the model's outputs."""
         forward = cls(graph, training, measuring, split)
         calls = [call for call in graph.calls if forward.function(call) != IDENTITY]
-        forward.bounded = forward._bounded(calls)
+        bounded = forward._bounded(calls)
         drawing = [call for call in calls if "seed" in forward.target(call).arguments]
         step = "(iteration * parts + part)" if split else "iteration"
+        statements: list[Statement] = []
         for call in calls:
             place = drawing.index(call) if call in drawing else 0
-            forward._append(call, f"seed + {step} * {len(drawing)} + {place}")
-        return forward
+            seed = f"seed + {step} * {len(drawing)} + {place}"
+            statements += [*forward._prepared(call), *forward._called(call, seed, bounded)]
+        return replace(forward, statements=tuple(statements))
+
+    @property
+    def calls(self) -> list[str]:
+        """All statements, in the order of the calls that they belong to."""
+        return [statement.text for statement in self.statements]
+
+    @property
+    def setup(self) -> list[str]:
+        """The statements that run once a script."""
+        return [statement.text for statement in self.statements if statement.once]
+
+    @property
+    def lines(self) -> list[str]:
+        """The statements of a batch."""
+        return [statement.text for statement in self.statements if not statement.once]
 
     def function(self, call: Call) -> str:
         """The name of the function that a call runs here."""
@@ -99,20 +122,21 @@ class Forward:
         name = self.graph.names[source]
         return name if value.result == "out" else f"{name}_{value.result}"
 
-    def _append(self, call: Call, seed: str) -> None:
+    def _prepared(self, call: Call) -> Iterator[Statement]:
+        """What makes of a call's constants what the call takes."""
         for constant in call.constants:
             if constant.prepared is not None:
                 name = self.graph.names[constant]
                 sizes = {size: syntax.literal(value) for size, value in constant.sizes.items()}
-                self.used.append(constant.prepared)
-                self.setup.append(syntax.call(constant.prepared, [name], {"cells": name, **sizes}))
-        function = self.target(call)
-        self.used.append(function.name)
+                text = syntax.call(constant.prepared, [name], {"cells": name, **sizes})
+                yield Statement(text, once=True)
+
+    def _called(self, call: Call, seed: str, bounded: Container[str]) -> Iterator[Statement]:
         arguments = {**self.arguments(call), "seed": seed}
         results = self.results(call)
-        self.lines.append(syntax.call(function.name, results, arguments))
-        if results[0] in self.bounded:
-            self.lines.append(f"{results[0]} = {results[0]} + 0")
+        yield Statement(syntax.call(self.target(call).name, results, arguments))
+        if results[0] in bounded:
+            yield Statement(f"{results[0]} = {results[0]} + 0")
 
     def _bounded(self, calls: list[Call]) -> set[str]:
         """The results of functions with a maximum or minimum that another such function, or a

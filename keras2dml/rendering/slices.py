@@ -8,6 +8,7 @@ batch. On its other backends Keras has a single gradient of the whole table.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras2dml.dml import syntax
@@ -20,14 +21,23 @@ MOMENTS = {"squares": "{} ^ 2", "sizes": "abs({})"}
 """The moments of slices that optimizers use, with their expressions for a dense gradient."""
 
 
+@dataclass(frozen=True)
 class Slices:
     """Which weights of a graph have gradients in slices, and which moments of them are needed.
 
-    A gradient is dense if another one is added to it: that of a penalty, of another layer that uses
-    the weight, or of earlier iterations. `limit` applies to the numbers of each slice.
+    A gradient is whole where something else is added to it: that of a penalty, of another layer
+    that uses the weight, of the iterations before. `limit` is for the numbers of each slice, and
+    `by_all` says that gradients are clipped by the norm of all of them.
     """
 
-    def __init__(self, graph: Graph, optimizer: Optimizer, penalized: Container[str]) -> None:
+    weights: frozenset[str]
+    moments: tuple[str, ...]
+    limit: float | None
+    by_all: bool
+
+    @classmethod
+    def of(cls, graph: Graph, optimizer: Optimizer, penalized: Container[str]) -> Slices:
+        """Those of an optimizer's gradients; the weights that are `penalized` have whole ones."""
         whole = {
             graph.names[weight]
             for call in graph.calls
@@ -35,20 +45,20 @@ class Slices:
             if not has_slices(call.training or call.function)
         }
         has_any = optimizer.slices and optimizer.accumulated == 1
-        self.weights = frozenset(
+        weights = frozenset(
             name for name in graph.trained - whole if has_any and name not in penalized
         )
         updates = (
             syntax.function(f"{optimizer.step(parameter.weight).function}_update")
             for parameter in graph.parameters
-            if parameter.name in self.weights
+            if parameter.name in weights
         )
         takes = {argument for update in updates for argument in update.arguments}
-        self._joined = bool(optimizer.global_clipnorm and not optimizer.clipnorm)
+        by_all = bool(optimizer.global_clipnorm and not optimizer.clipnorm)
         for_norm = ("squares",) if optimizer.clipnorm or optimizer.global_clipnorm else ()
-        for_step = () if self._joined else (name for name in MOMENTS if name in takes)
-        self.moments = [*dict.fromkeys([*for_norm, *for_step])]
-        self.limit = None if for_norm else optimizer.clipvalue
+        for_step = () if by_all else (name for name in MOMENTS if name in takes)
+        moments = tuple(dict.fromkeys([*for_norm, *for_step]))
+        return cls(weights, moments, None if for_norm else optimizer.clipvalue, by_all)
 
     def clipped(self, gradient: str) -> str:
         """A gradient whose slices are clipped to the limit."""
@@ -82,7 +92,7 @@ class Slices:
 
         Clipping by the global norm makes gradients in slices dense.
         """
-        if weight in self.weights and not self._joined:
+        if weight in self.weights and not self.by_all:
             return {name: moment_of(weight, name) for name in self.moments}
         return {name: text.format(f"d_{weight}") for name, text in MOMENTS.items()}
 

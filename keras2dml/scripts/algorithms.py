@@ -148,7 +148,7 @@ class Algorithm:
                 for call in objective.graph.calls
                 if (call.training or IDENTITY).startswith("batch_norm")
             ]
-        slices = Slices(objective.graph, optimizer, objective.regularizers)
+        slices = Slices.of(objective.graph, optimizer, objective.regularizers)
         if self.server and slices.limit and slices.weights:
             tables = ", ".join(sorted(slices.weights))
             complaints.append(

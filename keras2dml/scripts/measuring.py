@@ -2,56 +2,89 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from keras2dml.dml import syntax
 from keras2dml.graph import PENALTY
 from keras2dml.objectives.objective import Goal, Objective
 from keras2dml.objectives.sums import Metric
-from keras2dml.rendering.backward import Backward
+from keras2dml.rendering.backward import Summand, gradient_name
 from keras2dml.rendering.forward import Forward
 from keras2dml.scripts.score import IN_ORDER
 
 
-class Measuring:
-    """The statements from the model's outputs and its targets to losses, sums and gradients.
+@dataclass(frozen=True)
+class Measures:
+    """The statements from the model's outputs and its targets to losses and sums.
 
-    `labels` read the targets of a batch; `lines` compute the losses, and pass the gradients of the
-    outputs to `backward`, if given; `penalties` come after the backward pass; and `sums` is an
-    expression for a row of sums. If a batch is `split`, the losses are the shares of the parts in
-    the loss of the whole batch of `group` rows.
+    `labels` take the targets of a batch, `lines` leave the losses and their first gradients, which
+    `summands` lists, and `penalties` come after the backward pass.
     """
 
-    def __init__(
-        self,
+    labels: tuple[str, ...]
+    lines: tuple[str, ...]
+    penalties: tuple[str, ...]
+    sums: str
+    """What is counted of a batch, (1, `columns`): an expression."""
+    columns: int
+    summands: tuple[Summand, ...]
+    penalized: tuple[str, ...]
+    """The weights that cost something."""
+
+    @classmethod
+    def of(
+        cls,
         objective: Objective,
         forward: Forward,
-        backward: Backward | None,
         rows: str = IN_ORDER,
         *,
+        learning: bool = False,
         split: bool = False,
+    ) -> Measures:
+        """The measures of an objective; with first gradients where the model is `learning`. Where a
+        batch is `split`, the losses are the parts' shares in that of the whole, which has `group`
+        rows. `rows` picks those of a batch.
+        """
+        writer = _Writer(objective, forward, rows, learning=learning, split=split)
+        return cls(
+            tuple(writer.labels),
+            tuple(writer.lines),
+            tuple(writer.penalties),
+            f"cbind({', '.join(writer.sums)})",
+            sum(count for _, count, _ in objective.columns()),
+            tuple(writer.summands),
+            tuple(objective.regularizers),
+        )
+
+    def penalized_sum(self, place: str) -> list[str]:
+        """The statement that adds the penalties of weights to a sum over parts."""
+        return [f"{place} = {place} + penalty * group"] if self.penalized else []
+
+
+class _Writer:
+    """The statements of the measures of an objective, as they are written."""
+
+    def __init__(
+        self, objective: Objective, forward: Forward, rows: str, *, learning: bool, split: bool
     ) -> None:
-        self.objective, self.forward, self.backward = objective, forward, backward
+        self.objective, self.forward, self.learning = objective, forward, learning
         self._picked = rows
         self._rows = "group" if split else "rows"
         self.labels: list[str] = []
         self.lines: list[str] = []
         self.penalties: list[str] = []
-        self.used: list[str] = []
-        self._sums: list[str] = []
+        self.sums: list[str] = []
+        self.summands: list[Summand] = []
         self._losses: list[str] = []
         places = objective.targets, objective.names("sample_weight"), objective.goals
         for target, weights, goal in zip(*places, strict=True):
             self._goal(goal, target, f"{weights}_batch" if goal.weighted else "")
         self._activities(split=split)
         self.lines.append(f"loss = {' + '.join(self._losses)}")
-        added = self._weights_penalties()
-        total = "(loss + penalty)" if added and not split else "loss"
-        self._sums.insert(0, f"as.matrix({total} * {self._rows})")
-        self._sums.append("as.matrix(rows)")
-
-    @property
-    def sums(self) -> str:
-        """The expression for the sums of this batch, (1, columns)."""
-        return f"cbind({', '.join(self._sums)})"
+        self._weights_penalties()
+        total = "(loss + penalty)" if objective.regularizers and not split else "loss"
+        self.sums.insert(0, f"as.matrix({total} * {self._rows})")
+        self.sums.append("as.matrix(rows)")
 
     def _goal(self, goal: Goal, target: str, weights: str) -> None:
         self._targets(goal, target)
@@ -63,7 +96,7 @@ class Measuring:
             name = f"{target}_sums_{number}"
             factors = weights if metric.weighted else "", mask if metric.masked else ""
             self._metric(goal, metric, name, target, _product(*factors))
-            self._sums.append(name)
+            self.sums.append(name)
 
     def _targets(self, goal: Goal, target: str) -> None:
         vectors, classes = goal.vectors, goal.value.shape[-1]
@@ -102,7 +135,6 @@ class Measuring:
             "Y": smoothed if offset else f"{target}_batch",
             **{name: syntax.literal(value) for name, value in loss.constants.items()},
         }
-        self.used.append(loss.function)
         self.lines.append(syntax.call(loss.function, ["losses", "gradient"], arguments))
         losses = f"({self._rows} * {goal.vectors})" if goal.vectors > 1 else self._rows
         divisor = losses if self._rows == "group" and not loss.whole else "nrow(losses)"
@@ -123,9 +155,9 @@ class Measuring:
         self.lines.append(f"{target}_loss = {total}")
         self._losses.append(f"{target}_loss{share}")
         if self.objective.several:
-            self._sums.append(f"as.matrix({target}_loss * {self._rows})")
-        if self.backward:
-            gradient = self.backward.add(loss.takes)
+            self.sums.append(f"as.matrix({target}_loss * {self._rows})")
+        if self.learning:
+            gradient = self._gradient(variable)
             back = f"matrix(gradient{weighted}, rows=nrow({variable}), cols=ncol({variable}))"
             derivative = back if folds else f"gradient{weighted}"
             self.lines.append(f"{gradient} = {derivative}{divided}{share}")
@@ -143,7 +175,6 @@ class Measuring:
             **{name: syntax.literal(value) for name, value in metric.constants.items()},
         }
         results = syntax.function(metric.function).results
-        self.used.append(metric.function)
         if results == ("counts",):
             self.lines.append(syntax.call(metric.function, [name], arguments))
             return
@@ -157,9 +188,12 @@ class Measuring:
             total, count = f"values * {weights}", f"sum({weights})"
         self.lines.append(f"{name} = cbind(as.matrix(sum({total})), as.matrix({count}))")
 
-    def penalized(self, place: str) -> list[str]:
-        """The statement that adds the penalties of weights to a sum over parts."""
-        return [f"{place} = {place} + penalty * group"] if self.objective.regularizers else []
+    def _gradient(self, variable: str) -> str:
+        """The variable for one more gradient of a variable."""
+        names = [summand.gradient for summand in self.summands if summand.variable == variable]
+        name = gradient_name(variable, "loss", names)
+        self.summands.append(Summand(variable, name))
+        return name
 
     def _activities(self, *, split: bool) -> None:
         """Add the penalties of layers' outputs to the loss."""
@@ -168,29 +202,25 @@ class Measuring:
             if self.forward.function(call) == PENALTY:
                 penalty = self.forward.results(call)[1]
                 self._losses.append(f"as.scalar({penalty}) * ({share})")
-                if self.backward:
-                    self.backward.add_share(penalty, share)
+                self.summands.append(Summand(penalty, share))
 
-    def _weights_penalties(self) -> bool:
-        """Write the penalties of weights, with their gradients; returns whether there are any."""
+    def _weights_penalties(self) -> None:
+        """Write the penalties of weights, with their gradients."""
         regularizers = self.objective.regularizers
         for name, regularizer in regularizers.items():
             constants = {
                 argument: syntax.literal(value) for argument, value in regularizer.constants.items()
             }
             results = [f"{name}_penalty", f"{name}_gradient"]
-            self.used.append(regularizer.function)
             self.penalties.append(
                 syntax.call(regularizer.function, results, {"W": name, **constants})
             )
-            if self.backward:
-                self.backward.penalized.add(name)
+            if self.learning:
                 self.penalties.append(f"d_{name} = d_{name} + {name}_gradient")
         if regularizers:
             self.penalties.append(
                 f"penalty = {' + '.join(f'{weight}_penalty' for weight in regularizers)}"
             )
-        return bool(regularizers)
 
 
 def _product(*factors: str) -> str:

@@ -8,13 +8,11 @@ from keras2dml.dml import syntax
 from keras2dml.objectives.objective import Objective
 from keras2dml.objectives.optimizers import Optimizer
 from keras2dml.objectives.regularizers import Constraint
-from keras2dml.rendering.backward import Backward
-from keras2dml.rendering.forward import Forward, Script, described
-from keras2dml.rendering.slices import Slices, moment_of
+from keras2dml.rendering.forward import Script
+from keras2dml.rendering.slices import moment_of
 from keras2dml.scripts.algorithms import Server
-from keras2dml.scripts.measuring import Measuring
-from keras2dml.scripts.score import inputs
-from keras2dml.scripts.updates import Updates
+from keras2dml.scripts.columns import apart
+from keras2dml.scripts.learning import LearningStep
 
 HYPERPARAMETERS = ("iteration_before", "seed", "examples")
 SCALARS = ("part_size", "workers", "iterations", "iteration_before", "seed")
@@ -44,15 +42,10 @@ def render(
     would be freed by the first worker that is done. Inputs and outputs are those of
     `train.render`.
     """
-    graph = objective.graph
-    forward = Forward.of(graph, training=True, split=True)
-    slices = Slices(graph, optimizer, objective.regularizers)
-    backward = Backward(forward, slices)
-    measuring = Measuring(objective, forward, backward, "{}", split=True)
-    backward.run()
-    updates = Updates(optimizer, constraints, backward.trained, slices)
-    columns = sum(count for _, count, _ in objective.columns())
-    draws = any("seed" in forward.target(call).arguments for call in graph.calls)
+    learning = LearningStep.of(objective, optimizer, constraints, "{}", split=True)
+    graph, forward = objective.graph, learning.forward
+    measures, updates = learning.measures, learning.updates
+    columns, draws = measures.columns, learning.draws
     features = {graph.input_name(value): value.size for value in graph.inputs}
     labels = {
         **{
@@ -64,7 +57,7 @@ def render(
     for name, goal in zip(objective.names("sample_weight"), objective.goals, strict=True):
         if goal.weighted:
             labels[name] = goal.vectors
-    state = tuple(updates.state())
+    state = updates.state
     frozen = [
         parameter.name for parameter in graph.parameters if parameter.name not in updates.weights
     ]
@@ -74,17 +67,12 @@ def render(
         *_unpacked("model", updates.weights, model),
         *_unpacked("model", constants[1:], model),
         *(_numbers(model) if draws else []),
-        *_columns("features", {f"{name}_batch": size for name, size in features.items()}),
-        *_columns("labels", labels),
+        *apart("features", {f"{name}_batch": size for name, size in features.items()}),
+        *apart("labels", labels),
         "rows = nrow(features)",
         "group = 1",
-        *measuring.labels,
-        "",
-        *forward.lines,
-        "",
-        *measuring.lines,
-        *backward.lines,
-        f"gradients = list({', '.join(updates.gradients)}, {measuring.sums})",
+        *learning.gradients,
+        f"gradients = list({', '.join(updates.gradients)}, {measures.sums})",
     ]
     squares = {moment_of(weight, "squares") for weight in updates.weights}
     results = (*updates.gradients, "sums")
@@ -95,11 +83,11 @@ def render(
         'iteration = as.integer(as.scalar(hyperparams["iteration_before"])) + i',
         f"group = as.scalar(sums[1, {columns}])",
         *(f"{name} = {name} / group{' ^ 2' * (name in squares)}" for name in updates.gradients),
-        *measuring.penalties,
-        *updates.lines(),
+        *measures.penalties,
+        *updates.lines,
         "done = done + 1",
         "history[i,] = sums",
-        *measuring.penalized("history[i, 1]"),
+        *measures.penalized_sum("history[i, 1]"),
         f"updated = list({', '.join(model)})",
     ]
     first = next(iter(features))
@@ -124,20 +112,9 @@ def render(
         ' batchsize=part_size, k=workers, scheme="DISJOINT_CONTIGUOUS", hyperparams=hyperparams)',
         *_unpacked("trained", (*updates.weights, *state, "history"), model),
     ]
-    scalars = SCALARS
-    header = [
-        f"Trains the Keras model {graph.name!r} on a parameter server; compiled by keras2dml.",
-        "",
-        *described(graph),
-        *objective.described(),
-        f"state of the optimizer, as its weights: {', '.join(state) or 'none'}",
-        f"scalars: {', '.join(scalars)}",
-    ]
-    used = [*forward.used, *measuring.used, *backward.used, *updates.used]
-    read = (*inputs(graph), *objective.targets, *objective.weights, *state, "schedule", *scalars)
-    read += ("order",) * shuffled
-    left = (*updates.weights, *state, "history")
-    return Script(syntax.script(header, used, body), read, left, graph.single)
+    title = f"Trains the Keras model {graph.name!r} on a parameter server"
+    notes = (f"scalars: {', '.join(SCALARS)}",)
+    return learning.script(title, body, SCALARS, notes, shuffled=shuffled)
 
 
 def _unpacked(entries: str, matrices: Iterable[str], names: Sequence[str]) -> list[str]:
@@ -154,15 +131,6 @@ def _numbers(model: Sequence[str]) -> list[str]:
         'parts = as.integer(as.scalar(hyperparams["examples"]))',
         "part = as.integer(as.scalar(features[1, ncol(features)]))",
     ]
-
-
-def _columns(matrix: str, widths: Mapping[str, int]) -> list[str]:
-    """The statements that split a matrix into its blocks of columns."""
-    lines, begin = [], 1
-    for name, width in widths.items():
-        lines.append(f"{name} = {matrix}[,{begin}:{begin + width - 1}]")
-        begin += width
-    return lines
 
 
 def _bound(matrices: Iterable[str]) -> str:

@@ -57,7 +57,7 @@ def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Scr
             for name, value in zip(results, graph.outputs, strict=True)
         ),
     ]
-    text = syntax.script(header, forward.used, body)
+    text = syntax.script(header, forward.calls, body)
     return Script(text, inputs(graph), results, graph.single)
 
 

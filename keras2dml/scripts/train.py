@@ -8,12 +8,10 @@ from keras2dml.dml import syntax
 from keras2dml.objectives.objective import Objective
 from keras2dml.objectives.optimizers import Optimizer
 from keras2dml.objectives.regularizers import Constraint
-from keras2dml.rendering.backward import Backward
-from keras2dml.rendering.forward import Forward, Script, described
-from keras2dml.rendering.slices import Slices
-from keras2dml.scripts.measuring import Measuring
+from keras2dml.rendering.forward import Forward, Script
+from keras2dml.scripts.learning import LearningStep
+from keras2dml.scripts.measuring import Measures
 from keras2dml.scripts.score import IN_ORDER, PICKED, batches, inputs
-from keras2dml.scripts.updates import Updates
 
 SCALARS = ("batch_size", "iterations", "iteration_before", "batch_before", "seed")
 
@@ -35,39 +33,28 @@ def render(
     With a `loop`, "for" or "parfor", a batch is processed in parts of `part_size` rows, whose
     gradients are added.
     """
-    graph = objective.graph
-    forward = Forward.of(graph, training=True, split=loop is not None)
-    slices = Slices(graph, optimizer, objective.regularizers)
-    backward = Backward(forward, slices)
     rows = PICKED if shuffled else IN_ORDER
-    measuring = Measuring(objective, forward, backward, rows, split=loop is not None)
-    backward.run()
-    updates = Updates(optimizer, constraints, backward.trained, slices)
+    learning = LearningStep.of(objective, optimizer, constraints, rows, split=loop is not None)
+    forward, measures, updates = learning.forward, learning.measures, learning.updates
+    graph, columns = objective.graph, measures.columns
     first = graph.input_name(graph.input)
-    changed = [name for name in _assigned(forward) if name not in updates.weights]
-    columns = sum(count for _, count, _ in objective.columns())
     batch = [
         *([f"picked = table(seq(1, rows), order[begin:end,], rows, nrow({first}))"] * shuffled),
         *batches(forward, rows),
-        *measuring.labels,
-        "",
-        *forward.lines,
-        "",
-        *measuring.lines,
-        *backward.lines,
+        *learning.gradients,
     ]
     step = [
         "iteration = iteration_before + i",
         "begin = ((batch_before + i - 1) %% batches) * batch_size + 1",
         f"end = min(begin + batch_size - 1, nrow({first}))",
         "rows = end - begin + 1",
-        *(batch if loop is None else _in_parts(batch, loop, updates.gradients, measuring, columns)),
-        *measuring.penalties,
+        *(batch if loop is None else _in_parts(batch, loop, learning)),
+        *measures.penalties,
         "",
-        *updates.lines(),
+        *updates.lines,
         "",
-        f"history[i,] = {measuring.sums if loop is None else 'colSums(sums)'}",
-        *(measuring.penalized("history[i, 1]") if loop else ()),
+        f"history[i,] = {measures.sums if loop is None else 'colSums(sums)'}",
+        *(measures.penalized_sum("history[i, 1]") if loop else ()),
     ]
     body = [
         f"batches = ceil(nrow({first}) / batch_size)",
@@ -75,35 +62,22 @@ def render(
         *forward.setup,
         *syntax.block("for (i in 1:iterations)", step),
     ]
-    state = tuple(updates.state())
     scalars = (*SCALARS, *(["part_size"] if loop else []))
-    header = [
-        f"Trains the Keras model {graph.name!r}; compiled by keras2dml.",
-        "",
-        *described(graph),
-        *objective.described(),
-        f"state of the optimizer, as its weights: {', '.join(state) or 'none'}",
+    notes = (
         f"schedule (iterations x {1 + (optimizer.factors is not None)}): learning rates first",
         *(["order (N x 1): the numbers of the rows in the order of an epoch"] * shuffled),
         f"scalars: {', '.join(scalars)}",
         f"history (iterations x {columns}): sums for "
         + ", ".join(name for name, *_ in objective.columns()),
-    ]
-    used = [*forward.used, *measuring.used, *backward.used, *updates.used]
-    read = (*inputs(graph), *objective.targets, *objective.weights, *state, "schedule", *scalars)
-    read += ("order",) * shuffled
-    left = (*updates.weights, *changed, *state, "history")
-    return Script(syntax.script(header, used, body), read, left, graph.single)
+    )
+    title = f"Trains the Keras model {graph.name!r}"
+    changed = tuple(learning.assigned)
+    return learning.script(title, body, scalars, notes, shuffled=shuffled, changed=changed)
 
 
-def _in_parts(
-    batch: list[str],
-    loop: str,
-    gradients: Mapping[str, tuple[int, int]],
-    measuring: Measuring,
-    columns: int,
-) -> list[str]:
+def _in_parts(batch: list[str], loop: str, learning: LearningStep) -> list[str]:
     """A batch in parts: the gradients and sums of each part are a row, and rows are added up."""
+    gradients, measures = learning.updates.gradients, learning.measures
     parts = [
         "begin = first + (part - 1) * part_size",
         "end = min(begin + part_size - 1, last)",
@@ -114,7 +88,7 @@ def _in_parts(
             f"parts_{name}[part,] = matrix({name}, rows=1, cols={shape[0] * shape[1]})"
             for name, shape in gradients.items()
         ),
-        f"sums[part,] = {measuring.sums}",
+        f"sums[part,] = {measures.sums}",
     ]
     return [
         "first = begin",
@@ -125,7 +99,7 @@ def _in_parts(
             f"parts_{name} = matrix(0, rows=parts, cols={shape[0] * shape[1]})"
             for name, shape in gradients.items()
         ),
-        f"sums = matrix(0, rows=parts, cols={columns})",
+        f"sums = matrix(0, rows=parts, cols={measures.columns})",
         *syntax.block(loop, parts),
         *(
             f"{name} = matrix(colSums(parts_{name}), rows={shape[0]}, cols={shape[1]})"
@@ -140,11 +114,10 @@ def evaluation(objective: Objective) -> Script:
     """
     graph = objective.graph
     forward = Forward.of(graph, training=False, measuring=True)
-    measuring = Measuring(objective, forward, None)
+    measures = Measures.of(objective, forward)
     first = graph.input_name(graph.input)
-    columns = sum(count for _, count, _ in objective.columns())
     body = [
-        f"measured = matrix(0, rows=ceil(nrow({first}) / batch_size), cols={columns})",
+        f"measured = matrix(0, rows=ceil(nrow({first}) / batch_size), cols={measures.columns})",
         *forward.setup,
         *syntax.block(
             f"for (begin in seq(1, nrow({first}), batch_size))",
@@ -152,27 +125,16 @@ def evaluation(objective: Objective) -> Script:
                 f"end = min(begin + batch_size - 1, nrow({first}))",
                 "rows = end - begin + 1",
                 *batches(forward),
-                *measuring.labels,
+                *measures.labels,
                 *forward.lines,
-                *measuring.lines,
-                *measuring.penalties,
-                f"measured[(begin - 1) / batch_size + 1,] = {measuring.sums}",
+                *measures.lines,
+                *measures.penalties,
+                f"measured[(begin - 1) / batch_size + 1,] = {measures.sums}",
             ],
         ),
     ]
     header = [f"Measures the Keras model {graph.name!r}; compiled by keras2dml."]
-    text = syntax.script(header, [*forward.used, *measuring.used], body)
+    statements = [*forward.calls, *measures.lines, *measures.penalties]
+    text = syntax.script(header, statements, body)
     read = (*inputs(graph), *objective.targets, *objective.weights, "batch_size")
     return Script(text, read, ("measured",), graph.single)
-
-
-def _assigned(forward: Forward) -> list[str]:
-    """The parameters that the forward pass updates in training."""
-    names = {parameter.name for parameter in forward.graph.parameters}
-    results = [
-        name
-        for call in forward.graph.calls
-        if forward.function(call) != "identity"
-        for name in forward.results(call)[1:]
-    ]
-    return list(dict.fromkeys(name for name in results if name in names))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from keras2dml.dml import syntax
 from keras2dml.graph import Parameter
@@ -13,44 +14,62 @@ from keras2dml.rendering.slices import Slices
 AVERAGE = "model_variables_moving_average"
 
 
+@dataclass(frozen=True)
 class Updates:
-    """The statements of an optimizer step on all trained weights."""
+    """The statements of one step on every weight that is trained: `lines`, which take `gradients`,
+    variables with their sizes, and change `weights` and the `state` of the optimizer.
+    """
+
+    lines: tuple[str, ...]
+    gradients: Mapping[str, tuple[int, int]]
+    weights: tuple[str, ...]
+    state: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        optimizer: Optimizer,
+        constraints: Mapping[str, Constraint],
+        trained: Sequence[Parameter],
+        slices: Slices,
+    ) -> Updates:
+        """The step of an optimizer on the `trained` parameters."""
+        weights = tuple(parameter.name for parameter in trained)
+        gradients = {
+            name: parameter.weight.matrix
+            for parameter in trained
+            for name in (f"d_{parameter.name}", *slices.variables(parameter.name))
+        }
+        state = tuple(
+            f"{parameter.name}_{matrix}"
+            for parameter in trained
+            for matrix in optimizer.state(parameter.weight)
+        )
+        lines = _Lines(optimizer, constraints, trained, slices).all()
+        return cls(tuple(lines), gradients, weights, state)
+
+
+class _Lines:
+    """How the statements of a step are written."""
 
     def __init__(
         self,
         optimizer: Optimizer,
         constraints: Mapping[str, Constraint],
-        trained: list[Parameter],
+        trained: Sequence[Parameter],
         slices: Slices,
     ) -> None:
         self.optimizer, self.constraints, self.slices = optimizer, constraints, slices
-        self._shapes = {parameter.name: parameter.weight.matrix for parameter in trained}
         self.weights = [parameter.name for parameter in trained]
         self.steps = {parameter.name: optimizer.step(parameter.weight) for parameter in trained}
-        self._state = {parameter.name: optimizer.state(parameter.weight) for parameter in trained}
         self.decays = {
             parameter.name: optimizer.decay(parameter.weight.variable) for parameter in trained
         }
         self.factors = {
             parameter.name: optimizer.factor(parameter.weight.variable) for parameter in trained
         }
-        self.used: list[str] = []
 
-    @property
-    def gradients(self) -> dict[str, tuple[int, int]]:
-        """The variables that the step needs from the backward pass, and their shapes."""
-        return {
-            name: shape
-            for weight, shape in self._shapes.items()
-            for name in (f"d_{weight}", *self.slices.variables(weight))
-        }
-
-    def state(self) -> Iterator[str]:
-        """The names of the matrices of the optimizer's state."""
-        for weight in self.weights:
-            yield from (f"{weight}_{state}" for state in self._state[weight])
-
-    def lines(self) -> list[str]:
+    def all(self) -> list[str]:
         """The statements, in Keras' order: clip, decay, step, average, constrain."""
         optimizer = self.optimizer
         lines = ["learning_rate = as.scalar(schedule[i, 1])"]
@@ -80,7 +99,6 @@ class Updates:
         limit_of = {"clipped_by_norm": optimizer.clipnorm, "clipped_by_value": optimizer.clipvalue}
         function = next((name for name, limit in limit_of.items() if limit), None)
         if function:
-            self.used.append(function)
             limit = syntax.literal(limit_of[function] or 0.0)
             for weight in self.weights:
                 gradient = f"d_{weight}"
@@ -106,7 +124,6 @@ class Updates:
             **{name: syntax.literal(value) for name, value in step.constants.items()},
         }
         function = f"{step.function}_update"
-        self.used.append(function)
         yield syntax.call(
             function, [weight, *(f"{weight}_{state}" for state in step.state)], arguments
         )
@@ -159,8 +176,6 @@ class Updates:
             return
         arguments = {"W": weight, "norms": f"{weight}_norms"}
         if constraint.norms:
-            self.used.append(constraint.norms)
             yield syntax.call(constraint.norms, [arguments["norms"]], {"W": weight})
         constants = {name: syntax.literal(value) for name, value in constraint.constants.items()}
-        self.used.append(constraint.function)
         yield syntax.call(constraint.function, [weight], {**arguments, **constants})

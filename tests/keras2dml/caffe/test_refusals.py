@@ -177,7 +177,7 @@ def test_missing_and_malformed_files_are_refused(tmp_path):
     with pytest.raises(InvalidData, match="cannot be read"):
         Caffe2DML(None, tmp_path / "solver.prototxt", SHAPE)
     (tmp_path / "solver.prototxt").write_text("base_lr: 0.1")
-    with pytest.raises(InvalidData, match="has no net: give it one network"):
+    with pytest.raises(InvalidData, match="has no net: give a solver"):
         Caffe2DML(None, tmp_path / "solver.prototxt", SHAPE)
     with pytest.raises(InvalidData, match="has net and net_param"):
         Caffe2DML(None, written(tmp_path, LENET, "net_param { }"), SHAPE)

@@ -1,0 +1,34 @@
+"""What Keras makes of X where an input has another type than X, as DML statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from keras2dml.dml import syntax
+from keras2dml.graph import Scalar, Value, source_of
+
+_SPLITTER = 2**29 + 1
+"""By Veltkamp's way of halving a number: what it leaves has the 24 bits of float32."""
+
+
+def statements(variable: str, value: Value) -> Iterator[str]:
+    """What makes of a matrix what `keras2dml.input_types.as_typed` makes of an array, without the
+    check.
+    """
+    sizes: Mapping[str, Scalar] = source_of(value).sizes
+    if "bits" in sizes:
+        yield f"{variable} = {variable} != 0"
+    elif "lowest" in sizes:
+        yield f"{variable} = sign({variable}) * floor(abs({variable}))"
+    elif "single" in sizes:
+        yield f"split = {variable} * {_SPLITTER}"
+        yield f"{variable} = split - (split - {variable})"
+
+
+def outside(variable: str, value: Value) -> str:
+    """An expression for the count of numbers that the type of an input does not hold."""
+    sizes = source_of(value).sizes
+    if "lowest" not in sizes:
+        return "0"
+    limits = (syntax.literal(float(sizes[name])) for name in ("lowest", "highest"))
+    return "sum({0} < {1}) + sum({0} > {2})".format(variable, *limits)
