@@ -46,8 +46,7 @@ __all__ = [
     "spark_session",
 ]
 
-# Loaded when first asked for: scoring a compiled model needs no Keras, compiling one needs no
-# Spark.
+# Imported lazily: scoring a compiled model needs no Keras, and compiling one needs no Spark.
 _HOMES = {
     "Caffe2DML": "keras2dml.caffe",
     "Keras2DML": "keras2dml.estimators.keras2dml",
@@ -63,7 +62,7 @@ _WITHOUT_KERAS = frozenset(("Scorer", "define", "spark_session"))
 
 
 def __dir__() -> list[str]:
-    """What is loaded when first asked for is listed, too, as for completion in a notebook."""
+    """Include lazily imported names, for example for completion in a notebook."""
     return sorted({*globals(), *__all__})
 
 

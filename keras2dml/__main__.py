@@ -19,7 +19,7 @@ from keras2dml.printable import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; what a user can mend is told in a sentence, with exit code 1."""
+    """Run a command; errors that a user can fix are printed as a sentence, with exit code 1."""
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
@@ -54,8 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         type=_count,
         default=10_000,
         metavar="STEPS",
-        help="the most training steps that train.dml can take, if the learning rate follows a"
-        " schedule: it is written out for each of them (default: 10000)",
+        help="maximum training steps of train.dml, if the learning rate follows a schedule, which"
+        " is written out for each step (default: 10000)",
     )
     compiling.add_argument(
         "--input-shape",
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="C,H,W",
         help="the input's sizes without the batch, if the model leaves some open: C,H,W of images,"
-        " T,D of sequences; repeat it for each input of several, in their order (default: the"
+        " T,D of sequences; repeat it for each of several inputs, in their order (default: the"
         " model's)",
     )
     compiling.set_defaults(command=compile_model)
@@ -77,13 +77,13 @@ def _sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(map(int, text.split(",")))
     except ValueError as error:
-        message = f"{text!r} is no list of sizes: give whole numbers with commas, as 3,28,28"
+        message = f"{text!r} is not a list of sizes: give whole numbers with commas, like 3,28,28"
         raise argparse.ArgumentTypeError(message) from error
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        message = f"{text!r} is no number of steps: give a whole number of 1 or more, as 10000"
+        message = f"{text!r} is not a number of steps: give a whole number of 1 or more, like 10000"
         raise argparse.ArgumentTypeError(message)
     return int(text)
 
@@ -132,16 +132,16 @@ def _load(path: Path) -> Any:
         message = f"There is no file {path}: give one that model.save() wrote."
         raise InvalidData(message)
     if path.suffix not in {".keras", ".h5", ".hdf5"}:
-        message = f"{path} is no .keras or .h5 file: give one that model.save() wrote."
+        message = f"{path} is not a .keras or .h5 file: give one that model.save() wrote."
         raise InvalidData(message)
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        message = f"{path} is damaged, or no Keras model: give a file that model.save() wrote."
+        message = f"{path} is damaged, or not a Keras model: give a file that model.save() wrote."
         raise InvalidData(message)
     import keras  # noqa: PLC0415
 
     try:
         with warnings.catch_warnings():
-            # Of an optimizer that has made no step yet: it has no state to load.
+            # For an optimizer without a step so far, which has no state to load.
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             return keras.models.load_model(path)
     except (ValueError, OSError, TypeError, KeyError) as error:

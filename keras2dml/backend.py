@@ -1,7 +1,7 @@
-"""Keras' backends: that Keras can be imported with one of them, and what it does otherwise on each.
+"""Keras' backends: whether Keras can be imported with one of them, and how they differ.
 
-TensorFlow is the oracle. On JAX and PyTorch Keras computes parts of a float64 model in float32;
-what differs by more than rounding is done as the backend does it.
+TensorFlow is the reference. On JAX and PyTorch Keras computes parts of a float64 model in float32;
+where backends differ by more than rounding, keras2dml follows the backend in use.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 from keras2dml.errors import NoBackend
 
 BACKENDS = ("tensorflow", "jax", "torch")
-"""The backends of Keras that train: their names, those of their packages, and of our extras."""
+"""Keras' backends that can train: their names, their packages, and our extras."""
 
 
 def check_backend() -> None:
-    """Import Keras; NoBackend with the remedy where its backend is missing, or trains nothing."""
+    """Import Keras; raises NoBackend with a remedy if its backend is missing or cannot train."""
     try:
         import_module("keras")
     except (AttributeError, ImportError, OSError, ValueError) as error:
@@ -41,8 +41,8 @@ def is_tensorflow() -> bool:
 
 
 def kind_of(optimizer: Any) -> type:
-    """The class of an optimizer as `keras.optimizers` has it: on PyTorch Keras makes objects of
-    classes beneath.
+    """The class of an optimizer in `keras.optimizers`: on PyTorch Keras creates objects of
+    subclasses.
     """
     kind = type(optimizer)
     if not kind.__module__.startswith("keras.src.backend.torch."):

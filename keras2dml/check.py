@@ -1,6 +1,4 @@
-"""The check between the passes: a graph that renders is one whose rules do not contradict
-themselves.
-"""
+"""The check of a graph between lowering and rendering, which finds contradictory rules."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from keras2dml.graph import IDENTITY, Call, Graph, Value, source_of
 
 
 def check(graph: Graph) -> Graph:
-    """The same graph; InvalidGraph where a value, a weight or an order does not fit."""
+    """The same graph; raises InvalidGraph if a value, a weight or an order does not fit."""
     makers = {source_of(value) for value in graph.inputs}
     for value in graph.inputs:
         _check_value(value, graph.input_name(value))
@@ -46,7 +44,7 @@ def check(graph: Graph) -> Graph:
 
 
 def _check_function(call: Call) -> None:
-    """InvalidGraph for a function that the library lacks."""
+    """Raise InvalidGraph for a function that the library lacks."""
     for function in {call.function, call.training or call.function} - {IDENTITY}:
         syntax.function(f"{function}_forward")
 

@@ -1,4 +1,4 @@
-"""A Keras model compiled: its graph, losses and optimizer, and its weights both ways."""
+"""A compiled Keras model: its graph, losses and optimizer, and the transfer of weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from keras2dml.objectives import kinks
 from keras2dml.objectives.configuration import Configuration
 from keras2dml.objectives.goals import goals_of
 from keras2dml.objectives.objective import Goal, Objective
-from keras2dml.objectives.optimizer_state import Kept, begun, kept
+from keras2dml.objectives.optimizer_state import StateMatrix, initial_state, state_matrices
 from keras2dml.objectives.optimizers import Optimizer, optimizer_of
 from keras2dml.objectives.regularizers import Constraint, Regularizer, penalties_of
 from keras2dml.reader import read
@@ -34,7 +34,7 @@ from keras2dml.scripts.updates import AVERAGE
 
 @dataclass(frozen=True, eq=False)
 class Compilation:
-    """Everything that is known of a model once it is compiled; the Keras model is only read."""
+    """A compiled model; the Keras model is only read."""
 
     model: keras.Model
     configuration: Configuration
@@ -44,7 +44,7 @@ class Compilation:
     constraints: Mapping[str, Constraint]
     optimizer: Optimizer
     trainable: Trainable
-    """Which layers and weights were so when the model was compiled."""
+    """Which layers and weights were trainable when the model was compiled."""
 
     @classmethod
     def of(
@@ -53,9 +53,9 @@ class Compilation:
         tuned: Mapping[str, object] | None = None,
         input_shape: InputShape | None = None,
     ) -> Compilation:
-        """The model compiled; UnsupportedModel with all complaints about layers, losses, metrics,
-        regularizers, constraints and optimizer, and InvalidData for arguments that this one does
-        not have and for an `input_shape` that is not the model's.
+        """Compile a model. Raises UnsupportedModel with all complaints about layers, losses,
+        metrics, regularizers, constraints and the optimizer, and InvalidData for arguments that the
+        optimizer does not have and for an `input_shape` that does not fit the model.
         """
         shapes = fixed_shapes(model, input_shape)
         configuration = Configuration.of(model)
@@ -90,8 +90,8 @@ class Compilation:
         )
 
     def decayed(self, factor: float, kind: str) -> Compilation:
-        """The same with SystemML's regularizer of all kernels, "L1" or "L2": its gradient is
-        `factor` times the kernel's signs, or the kernel.
+        """The same compilation with SystemML's regularizer for all kernels, "L1" or "L2": its
+        gradient is `factor` times the kernel's signs, or the kernel.
         """
         if kind not in ("L1", "L2") or factor < 0:
             message = (
@@ -107,8 +107,8 @@ class Compilation:
             if parameter.trainable and parameter.role.endswith("kernel")
         ]
         complaints = [
-            f"Layer {kernel.layer!r} has a kernel_regularizer of its own, beside weight_decay:"
-            " leave one of the two out."
+            f"Layer {kernel.layer!r} has its own kernel_regularizer besides weight_decay: leave one"
+            " of the two out."
             for kernel in kernels
             if kernel.name in self.regularizers
         ]
@@ -128,8 +128,8 @@ class Compilation:
         }
 
     def check_steps(self, **steps: int | None) -> None:
-        """Raise InvalidData for steps that are not whole executions of the model's, of which Keras
-        makes no parts.
+        """Raise InvalidData for steps that are not a multiple of the model's
+        steps_per_execution.
         """
         group = int(self.model.steps_per_execution) if self.model.compiled else 1
         for name, count in steps.items():
@@ -138,9 +138,9 @@ class Compilation:
                 raise InvalidData(message)
 
     def check_trainable(self) -> None:
-        """Raise UnsupportedModel for layers that are compiled for scoring alone and for `kinks`;
-        InvalidData if layers were frozen or thawed since Keras compiled the model, where what Keras
-        trains depends on what it did before, or since this compilation.
+        """Raise UnsupportedModel for layers that are compiled for scoring only and for `kinks`, and
+        InvalidData if layers were frozen or unfrozen since Keras compiled the model, where what
+        Keras trains depends on what it did before, or since this compilation.
         """
         self._check_layers()
         before = compiled_trainable_of(self.model)
@@ -158,13 +158,13 @@ class Compilation:
         if changed := self.trainable.changed(self.model):
             message = (
                 "trainable was changed after the estimator was made for"
-                f" {_listed(changed)}: make the estimator again."
+                f" {_listed(changed)}: create the estimator again."
             )
             raise InvalidData(message)
         if changed := self.configuration.changed_arguments:
             message = (
                 f"The optimizer of the Keras model has another {_listed(changed)} than when the"
-                " estimator was made, which trains with what it was then: make the estimator again,"
+                " estimator was made, which trains with the old value: create the estimator again,"
                 " or give it optimizer={...}."
             )
             raise InvalidData(message)
@@ -173,12 +173,12 @@ class Compilation:
             raise UnsupportedModel(self.model.name, complaints, "trained")
 
     def check_scorable(self) -> None:
-        """Raise UnsupportedModel where Keras' `predict` would not call the model as it is."""
+        """Raise UnsupportedModel if the model overrides how Keras' `predict` calls it."""
         if reasons := unpredicted(self.model):
             raise UnsupportedModel(self.model.name, reasons, "scored")
 
     def check_measurable(self) -> None:
-        """Raise UnsupportedModel where Keras' `evaluate` would not measure the compiled loss."""
+        """Raise UnsupportedModel if Keras' `evaluate` would not measure the compiled loss."""
         if reasons := unmeasured(self.model):
             raise UnsupportedModel(self.model.name, reasons, "evaluated")
 
@@ -192,8 +192,8 @@ class Compilation:
     def state(
         self, weights: Mapping[str, np.ndarray] | None = None, steps: int | None = None
     ) -> dict[str, np.ndarray]:
-        """The optimizer's matrices by name, of the Keras model's optimizer, or as they are before
-        its first of `steps`. Raises InvalidData if it was made for other variables.
+        """The optimizer's state by name: that of the Keras model's optimizer, or before the first
+        of its `steps`, the initial one. Raises InvalidData if it was made for other variables.
         """
         count = self.steps if steps is None else steps
         if self.configuration.optimizer.built and (count or not self.steps):
@@ -203,15 +203,15 @@ class Compilation:
                 }
             except KeyError as error:
                 message = (
-                    "The optimizer was made for other variables than this model has, as that of a"
-                    " clone or of an .h5 file: compile() the model with a new one to train it."
+                    "The optimizer was made for other variables than this model has, such as those"
+                    " of a clone or an .h5 file: compile() the model with a new one to train it."
                 )
                 raise InvalidData(message) from error
         eager = self.configuration.eager
-        return begun(self.graph, self.optimizer, weights or self.weights(), eager=eager)
+        return initial_state(self.graph, self.optimizer, weights or self.weights(), eager=eager)
 
     def averages(self, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The averages that Keras puts in the place of the weights when training ends."""
+        """The averages with which Keras replaces the weights when training ends."""
         if self.optimizer.average is None:
             return {}
         averages = {
@@ -221,16 +221,16 @@ class Compilation:
 
     @property
     def steps(self) -> int:
-        """The steps that the Keras model's optimizer has made."""
+        """The number of steps of the Keras model's optimizer so far."""
         optimizer: Any = self.configuration.optimizer
         return int(iterations_of(optimizer))
 
-    def optimizer_matrices(self, model: keras.Model) -> Iterator[Kept]:
-        """What the optimizer of a copy keeps."""
-        return kept(self.graph, self.optimizer, model)
+    def optimizer_matrices(self, model: keras.Model) -> Iterator[StateMatrix]:
+        """The optimizer state of a copy of the model."""
+        return state_matrices(self.graph, self.optimizer, model)
 
     def objective(self, targets: Sequence[Targets] | None = None) -> Objective:
-        """What training makes small, for targets like these; for class numbers without."""
+        """The objective of training, for targets of this form; by default class numbers."""
         goals = self.goals
         if targets is not None:
             goals = tuple(
@@ -257,7 +257,7 @@ class Compilation:
     def training_plan(
         self, rows: int, batch_size: int, algorithm: Algorithm
     ) -> tuple[Script, dict[str, tuple[int, int] | int]]:
-        """The training script, and the shapes of what it reads to train on so many rows."""
+        """The training script, and the shapes of its inputs for this many rows."""
         objective = self.objective()
         graph = self.graph
         shapes: dict[str, tuple[int, int] | int] = {
@@ -279,7 +279,7 @@ class Compilation:
 
 
 def fresh(model: keras.Model) -> keras.Model:
-    """The model compiled as it is, with new weights of its initializers."""
+    """A copy of the model, compiled in the same way, with new initial weights."""
     copy = copied(model)
     if model.compiled:
         Configuration.of(model).compile(copy, model)
@@ -287,6 +287,6 @@ def fresh(model: keras.Model) -> keras.Model:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
+    """The first few names, and the number of others, in words."""
     more = len(names) - 5
     return ", ".join(map(repr, names[:5])) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""What keras2dml refuses, and why."""
+"""The errors of keras2dml."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from keras2dml.notebook import user_traceback
 
 
 class Keras2DMLError(Exception):
-    """An error that its message explains: the fact, the rule and the remedy."""
+    """The base of all errors; messages state the fact, the rule and the remedy."""
 
     retriable = False
 
     def _render_traceback_(self) -> list[str]:
-        """What a notebook shows: where the user's code is, and the message."""
+        """The traceback for notebooks: the frames of the user's code, and the message."""
         return user_traceback(self)
 
 
 class UnsupportedModel(Keras2DMLError):
-    """A model that cannot be compiled faithfully, or not for training; `complaints` holds one
-    sentence each.
+    """A model that cannot be compiled exactly, or not for training; `complaints` has a sentence for
+    each reason.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class InvalidSession(Keras2DMLError):
 
 
 class NoBackend(Keras2DMLError, ImportError):
-    """Keras that cannot be imported here, or that computes with a backend which trains nothing."""
+    """Keras cannot be imported, or its backend cannot train."""
 
 
 class NotFitted(Keras2DMLError):
-    """A question that only a trained model can answer."""
+    """The model must be trained first."""
 
 
 @contextmanager
 def writing(path: Path | str) -> Iterator[None]:
-    """Raise InvalidData where the body cannot write to `path`."""
+    """Raise InvalidData if the body cannot write to `path`."""
     try:
         yield
     except OSError as error:
@@ -64,7 +64,7 @@ def writing(path: Path | str) -> Iterator[None]:
 
 
 def positive(name: str, value: int) -> int:
-    """The value; InvalidData if it is no count of 1 or more."""
+    """The value; raises InvalidData unless it is an integer of 1 or more."""
     if not isinstance(value, Integral) or value < 1:
         message = f"{name} is {value!r}: give a whole number of 1 or more."
         raise InvalidData(message)
@@ -72,7 +72,7 @@ def positive(name: str, value: int) -> int:
 
 
 def counted(name: str, value: int) -> int:
-    """The value; InvalidData if it is no count of 0 or more."""
+    """The value; raises InvalidData unless it is an integer of 0 or more."""
     if not isinstance(value, Integral) or value < 0:
         message = f"{name} is {value!r}: give a whole number of 0 or more."
         raise InvalidData(message)

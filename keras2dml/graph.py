@@ -1,8 +1,8 @@
 """The layer graph between Keras and DML: values, weights, constants and calls, all frozen.
 
-DML knows matrices only, and stores an image as one row in C,H,W order, while Keras flattens H,W,C.
-So every value and every weight carries which Keras element sits in which DML cell. Nobody else
-needs to know.
+DML only has matrices, and stores an image as a row in C,H,W order, while Keras flattens H,W,C. So
+every value and every weight knows which Keras element is in which DML cell. No other module needs
+to know.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Shape = tuple[int, ...]
 Scalar = int | float
 
 INPUTS = ("X", "Y", "Z")
-"""What the DML functions call the inputs of a call, unless it says otherwise."""
+"""The default names of a call's inputs in DML functions."""
 
 INPUT, IDENTITY, PENALTY = "input", "identity", "activity_penalty"
-"""The functions of a call that stands for an input of the model, of one that hands its input on,
-and of one that adds a penalty for it to the loss.
+"""The functions of calls that stand for an input of the model, that return their input unchanged,
+and that add a penalty for their input to the loss.
 """
 MAP, FOLD, UNFOLD = "linear", "fold", "unfold"
 """Those of calls that move elements or add them up, that make rows of axes, and that undo this."""
@@ -36,13 +36,13 @@ ADD, COLUMN_MEANS, SIGMOID, SOFTMAX = "add", "column_means", "sigmoid", "softmax
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """One tensor of the model, a DML matrix with `rows` rows for each example.
+    """A tensor of the model, in DML a matrix with `rows` rows for each example.
 
-    `shape` is Keras' shape of one row, `stored` the shape in which DML holds it, and `order[j]` the
-    position in Keras' flattened row of the element in DML column j. `source` is the call that makes
-    it, under the name `result`. `mask` tells by 1 and 0 which steps Keras regards, if it attaches a
-    mask to the tensor when the model runs, and `recorded` is the mask that Keras entered when the
-    model was made.
+    `shape` is Keras' shape of a row, `stored` the shape in DML, and `order[j]` the position in
+    Keras' flattened row of the element in DML column j. `source` is the call that computes it, with
+    the result name `result`. `mask` is 1 for the steps that Keras uses and 0 for others, if Keras
+    attaches a mask to the tensor when the model runs; `recorded` is the mask that Keras recorded
+    when the model was built.
     """
 
     shape: Shape
@@ -56,23 +56,23 @@ class Value:
 
     @classmethod
     def of(cls, shape: Shape, axes: Shape | None = None, rows: int = 1) -> Self:
-        """A value whose DML row is Keras' with its axes in the order `axes`, or as it is."""
+        """A value whose DML row is Keras' row with the axes in the order `axes`, or unchanged."""
         axes = tuple(range(len(shape))) if axes is None else axes
         stored = tuple(shape[axis] for axis in axes)
         return cls(shape, stored, _transposed(shape, axes), rows)
 
     def made_by(self, call: Call, result: str = "out") -> Value:
-        """The value like this one that `call` makes."""
+        """A value like this one that `call` computes."""
         return replace(self, source=call, result=result)
 
     def with_masks(self, mask: Value | None, recorded: Value | None) -> Value:
-        """The same value with these masks, or with none."""
+        """The same value with these masks, or without."""
         if self.mask is mask and self.recorded is recorded:
             return self
         return replace(self, mask=mask, recorded=recorded)
 
     def seen_as(self, shape: Shape, stored: Shape, order: np.ndarray | None = None) -> Value:
-        """The same cells under another shape: what flattening and reshaping do."""
+        """The same cells with another shape, as for flattening and reshaping."""
         order = self.order if order is None else order
         return replace(self, shape=shape, stored=stored, order=order)
 
@@ -86,7 +86,7 @@ class Value:
         return self.order is order or np.array_equal(self.order, order)
 
     def as_keras(self, matrix: np.ndarray) -> np.ndarray:
-        """Rows as DML stores them, (N, D), as Keras' tensor (N, *shape)."""
+        """Rows in DML's layout, (N, D), as Keras' tensor (N, *shape)."""
         return matrix[:, self.order.argsort()].reshape(len(matrix), *self.shape)
 
     def as_stored(self, tensor: np.ndarray) -> np.ndarray:
@@ -95,13 +95,13 @@ class Value:
 
     @property
     def size(self) -> int:
-        """The number of elements of one row, and of columns of the DML matrix."""
+        """The number of elements of a row, which is the number of columns in DML."""
         return math.prod(self.shape)
 
 
 @lru_cache(maxsize=256)
 def _transposed(shape: Shape, axes: Shape) -> np.ndarray:
-    """The order of elements of a tensor with its axes moved; shared, for models have many."""
+    """The order of elements of a tensor with its axes moved; cached, as models have many."""
     order = np.arange(math.prod(shape)).reshape(shape).transpose(axes).ravel()
     order.flags.writeable = False
     return order
@@ -109,10 +109,10 @@ def _transposed(shape: Shape, axes: Shape) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Weight:
-    """One variable of a layer, in DML a matrix of `matrix` cells.
+    """A variable of a layer, in DML a matrix of shape `matrix`.
 
-    The DML tensor is Keras' with its axes in the order `axes` and, where `rows` is given, its first
-    axis gathered by it. `argument` is what the DML functions of its call name it.
+    The DML tensor is Keras' with its axes in the order `axes` and, if `rows` is given, its first
+    axis gathered by it. `argument` is its name in the DML functions of its call.
     """
 
     argument: str
@@ -128,7 +128,7 @@ class Weight:
 
     @property
     def stored(self) -> Shape:
-        """The shape of the DML tensor, of which the matrix is a view."""
+        """The shape of the DML tensor, which is reshaped to the matrix."""
         return tuple(self.shape[axis] for axis in self._axes)
 
     @property
@@ -158,9 +158,9 @@ class Weight:
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A matrix that a call needs and that no training changes.
+    """A matrix that a call needs and that training does not change.
 
-    `prepared` names the library function that makes of it, once a script, what the call takes.
+    `prepared` names the library function that converts it, once per script, to what the call takes.
     """
 
     argument: str
@@ -171,10 +171,10 @@ class Constant:
 
 @dataclass(frozen=True)
 class Node:
-    """An ONNX operator on tensors stored as DML stores them.
+    """An ONNX operator on tensors in DML's layout.
 
-    `inputs` names inputs, weights and constants of the call as its DML function does, or outputs of
-    nodes before it; empty, it takes all inputs, then all weights. `constants` come after them.
+    `inputs` names inputs, weights and constants of the call as in its DML function, or outputs of
+    earlier nodes; if empty, it takes all inputs, then all weights. `constants` come after them.
     """
 
     operator: str
@@ -186,15 +186,15 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Call:
-    """One step of the model: the functions `<function>_forward`, `_backward` and `_gradients` of
-    the DML library.
+    """A step of the model: the functions `<function>_forward`, `_backward` and `_gradients` of the
+    DML library.
 
-    Their arguments are bound by name: `arguments` are the inputs, `weights`, `constants` and
-    `sizes` bring the rest. `results` has the stored shape of each result, the first of which is
-    `out`. `training` is the function in training, where it is another one, and `untrained` says why
-    no model with the call is trained, where it is so. `onnx` is the same step for prediction as
-    ONNX operators, of which some calls have none. A `constant` call has no backward function: to a
-    gradient its result is a constant. `traits` is what others ask of it.
+    Arguments are passed by name: `arguments` are the inputs; `weights`, `constants` and `sizes` are
+    the others. `results` has the stored shape of each result, the first of which is `out`.
+    `training` is the function for training, if it is another one, and `untrained` says why no model
+    with this call is trained, if that is so. `onnx` is the same step for prediction as ONNX
+    operators; some calls have none. A `constant` call has no backward function: its result is
+    constant for gradients. `traits` is what others ask of it.
     """
 
     function: str
@@ -214,8 +214,8 @@ class Call:
 
 @dataclass(frozen=True, eq=False)
 class Parameter:
-    """A variable of the model: its name in scripts, its layer, what Keras calls it there, and its
-    place in `model.weights`.
+    """A variable of the model: its name in scripts, its layer, its name in the layer, and its index
+    in `model.weights`.
     """
 
     name: str
@@ -231,11 +231,11 @@ Named = Call | Weight | Constant
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A model: its inputs, the calls in an order in which they can run, its outputs and parameters.
+    """A model: its inputs, its calls in execution order, its outputs and parameters.
 
-    `names` are those of calls, weights and constants in a script, and of the calls that stand for
-    inputs; a weight that two calls share has one. A `single` model computes in float32. Its users
-    know inputs and outputs by the names of `takes` and `gives`.
+    `names` has the names in scripts of calls, including those that stand for inputs, of weights and
+    of constants; a weight that two calls share has a single name. A `single` model computes in
+    float32. `takes` and `gives` have the users' names of inputs and outputs.
     """
 
     name: str
@@ -249,7 +249,7 @@ class Graph:
     gives: Structure
 
     def input_name(self, value: Value) -> str:
-        """What scripts call an input."""
+        """The name of an input in scripts."""
         return self.names[source_of(value)]
 
     @cached_property
@@ -258,24 +258,24 @@ class Graph:
         return frozenset(parameter.name for parameter in self.parameters if parameter.trainable)
 
     def constants(self) -> Iterator[tuple[str, Constant]]:
-        """Every constant with its name."""
+        """All constants with their names."""
         for call in self.calls:
             for constant in call.constants:
                 yield self.names[constant], constant
 
     @property
     def input(self) -> Value:
-        """The input of a model that has one."""
+        """The input of a model with a single one."""
         return self.inputs[0]
 
     @property
     def output(self) -> Value:
-        """The output of a model that has one."""
+        """The output of a model with a single one."""
         return self.outputs[0]
 
 
 def source_of(value: Value) -> Call:
-    """The call that makes a value of a graph."""
+    """The call that computes a value of a graph; raises InvalidGraph if there is none."""
     if value.source is None:
         message = f"A value of shape {value.shape} is made by no call: its rule gave none."
         raise InvalidGraph(message)
@@ -283,7 +283,7 @@ def source_of(value: Value) -> Call:
 
 
 def calls_of(outputs: tuple[Value, ...]) -> tuple[Call, ...]:
-    """The calls that make these values, each after those that it needs; without inputs."""
+    """The calls that compute these values in execution order, without inputs."""
     order: dict[Call, None] = {}
     for output in outputs:
         pending = [source_of(output)]

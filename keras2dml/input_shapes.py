@@ -1,4 +1,4 @@
-"""The estimator's `input_shape`: it fixes the sizes that a model leaves open, and is checked."""
+"""The estimator's `input_shape`, which fixes sizes that a model leaves open."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SOME_SIZES = (1, 16, 64)
 
 
 class Declared:
-    """An input as the model declares it: its shape without the batch, None where it is open, and
-    whether it is an image with its channels last.
+    """An input as the model declares it: its shape without the batch, with None for open sizes, and
+    whether it is an image with channels last.
     """
 
     def __init__(self, model: keras.Model, tensor: Any) -> None:
@@ -35,11 +35,11 @@ class Declared:
 
     @property
     def stored(self) -> tuple[int | None, ...]:
-        """The shape in the order of `input_shape`: of an image (C, H, W)."""
+        """The shape in the order of `input_shape`: (C, H, W) for an image."""
         return (self.shape[2], *self.shape[:2]) if self.moved else self.shape
 
     def fixed(self, sizes: Sizes) -> tuple[int, ...]:
-        """The shape with these sizes where it is open."""
+        """The shape with these sizes in place of open ones."""
         if None not in self.shape:
             return self.shape
         fitted = _fitted(sizes, self.stored)
@@ -49,10 +49,10 @@ class Declared:
 def fixed_shapes(
     model: keras.Model, input_shape: InputShape | None
 ) -> tuple[tuple[int, ...], ...] | None:
-    """The shape of each input, in the model's order and layout; None where the model leaves sizes
-    open that `input_shape` does not give.
+    """The shape of each input, in the model's order and layout; None if the model leaves sizes open
+    that `input_shape` does not fix.
 
-    Raises InvalidData where it is of other inputs than the model has.
+    Raises InvalidData if `input_shape` does not fit the model's inputs.
     """
     inputs = [Declared(model, tensor) for tensor in getattr(model, "inputs", None) or ()]
     if input_shape is None or not inputs:
@@ -82,8 +82,8 @@ def fixed_shapes(
 
 
 def example_shapes(model: keras.Model) -> tuple[tuple[int, ...], ...] | None:
-    """Shapes of the inputs that Keras can call the model with, some small size where they are open;
-    None where it cannot.
+    """Shapes of inputs with which Keras can call the model, with small sizes in place of open ones;
+    None if it cannot.
     """
     for size in SOME_SIZES:
         shapes = tuple(tuple(own or size for own in tensor.shape[1:]) for tensor in model.inputs)
@@ -112,7 +112,7 @@ def misfits(model: keras.Model, shapes: Sequence[tuple[int, ...]]) -> Iterator[s
 
 
 def _agree(sizes: Sizes, stored: tuple[int | None, ...]) -> bool:
-    """Whether an input takes such examples: also images for a model of vectors."""
+    """Whether an input takes examples of these sizes; a model of vectors also takes images."""
     if not all(isinstance(size, Integral) and size > 0 for size in sizes):
         return False
     fitted = _fitted(sizes, stored)
@@ -122,8 +122,8 @@ def _agree(sizes: Sizes, stored: tuple[int | None, ...]) -> bool:
 
 
 def _fitted(sizes: Sizes, stored: tuple[int | None, ...]) -> Sizes:
-    """As many sizes, without the last 1 by which SystemML made three of two; those of an image for
-    a model of vectors as their product.
+    """The sizes for an input: without a last 1 that SystemML added to two sizes; for a model of
+    vectors the product of an image's sizes.
     """
     count = len(stored)
     if count == 1:

@@ -1,6 +1,4 @@
-"""What Keras makes of X where an input has another type than X: numbers without what is behind the
-point, bits, or numbers rounded to float32.
-"""
+"""Casts of X to the type of an input, as Keras does: to integers, to booleans, or to float32."""
 
 from __future__ import annotations
 
@@ -11,11 +9,11 @@ from keras2dml.graph import Scalar, Value, source_of
 
 FLOATS = ("float32", "float64")
 _EXACT = 2**53
-"""The largest whole number up to which float64 has all."""
+"""The largest integer up to which float64 represents all integers."""
 
 
 def sizes_of(dtype: str) -> dict[str, Scalar]:
-    """What an input tells of its type: Keras' types but for float16 and the like, and for texts."""
+    """The parameters of an input's cast, for Keras' types other than float16 and strings."""
     if dtype == "bool":
         return {"bits": 1}
     if "int" in dtype:
@@ -25,7 +23,7 @@ def sizes_of(dtype: str) -> dict[str, Scalar]:
 
 
 def as_typed(features: np.ndarray, value: Value, name: str) -> np.ndarray:
-    """Numbers in float64 as an input takes them; InvalidData where its type does not hold them."""
+    """Float64 numbers cast to an input's type; raises InvalidData for numbers out of range."""
     sizes = source_of(value).sizes
     if "bits" in sizes:
         bits: np.ndarray = (features != 0).astype(np.float64)
@@ -41,11 +39,11 @@ def as_typed(features: np.ndarray, value: Value, name: str) -> np.ndarray:
 
 
 def check_limits(count: int, value: Value, name: str) -> None:
-    """InvalidData for so many numbers that the type of an input does not hold."""
+    """Raise InvalidData if `count` numbers are out of range for the type of an input."""
     if count:
         sizes = source_of(value).sizes
         message = (
-            f"{name} has {count} numbers that the type of the input does not hold: give numbers"
-            f" from {sizes['lowest']} to {sizes['highest']}, or the input another dtype."
+            f"{name} has {count} numbers out of range for the type of the input: give numbers"
+            f" from {sizes['lowest']} to {sizes['highest']}, or give the input another dtype."
         )
         raise InvalidData(message)

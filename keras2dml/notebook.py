@@ -1,4 +1,4 @@
-"""How a session, an estimator, its training and its errors look in a notebook."""
+"""The display of a session, an estimator, its training and its errors in a notebook."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 SECONDS_A_PICTURE = 0.25
-"""From one picture of a bar to the next."""
+"""Seconds between two updates of a bar."""
 
 _LIBRARIES = (str(Path(__file__).parent), *(sysconfig.get_path(k) for k in ("purelib", "stdlib")))
 
 
 class Bar:
-    """A progress bar of HTML alone, which needs no widgets."""
+    """A progress bar in plain HTML, without widgets."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0
@@ -35,13 +35,13 @@ class Bar:
         self._handle = import_module("IPython.display").display(self, display_id=True)
 
     def advance(self) -> None:
-        """One more is done."""
+        """Count another iteration."""
         self._done += 1
         if time.monotonic() - self._drawn > SECONDS_A_PICTURE:
             self._draw()
 
     def stop(self) -> None:
-        """Show how far it came."""
+        """Show the final state."""
         self._draw()
 
     def _draw(self) -> None:
@@ -59,7 +59,7 @@ class Bar:
 
 
 class PlainText(str):
-    """A text of several lines, which a notebook shows as it is."""
+    """A multi-line text that a notebook shows unchanged."""
 
     __slots__ = ()
 
@@ -68,15 +68,15 @@ class PlainText(str):
 
 
 def session_html(spark: SparkSession) -> str:
-    """A session without Spark's page, to which pyspark would link all the same."""
+    """A session without a link to Spark's UI, to which pyspark would link even if it is off."""
     conf = spark.sparkContext
     facts = {"Spark": spark.version, "master": conf.master, "application": conf.appName}
     return _table("SparkSession", facts)
 
 
 def estimator_html(title: str, model: str, history: Mapping[str, Sequence[Any]]) -> str:
-    """An estimator as a table: how it was made, its Keras model, and its last measures; of one that
-    is an array the mean, as Keras shows it.
+    """An estimator as a table: its arguments, its Keras model, and its last metrics; for a metric
+    that is an array its mean, as in Keras.
     """
     import numpy as np  # noqa: PLC0415  (errors show without it, and they are the first import)
 
@@ -100,9 +100,7 @@ def _escaped(text: str) -> str:
 
 
 def user_traceback(error: BaseException) -> list[str]:
-    """The lines of an error with those frames alone that are the user's: neither a library's nor
-    Python's.
-    """
+    """The lines of an error with only the user's frames, without those of libraries and Python."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,10 +1,10 @@
-"""Names from elsewhere, as a terminal, a page or a comment may show them."""
+"""Makes untrusted names safe to show in a terminal, a page or a comment."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """The text with what is no printable character escaped, line breaks among it."""
+    """The text with unprintable characters escaped, including line breaks."""
     return "".join(map(_escaped, text))
 
 

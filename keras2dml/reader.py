@@ -1,4 +1,4 @@
-"""From a Keras model to the layer graph: its inputs, its layers lowered, and all of it named."""
+"""Reads a Keras model into the layer graph: its inputs, its lowered layers, and their names."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ from keras2dml.rules.user_classes import is_users
 
 
 def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
-    """The graph of a built Sequential or functional model; `shapes` are those of its inputs, in its
-    own layout, where it leaves sizes open.
+    """The graph of a built Sequential or functional model; `shapes` are those of its inputs, in the
+    model's layout, if it leaves sizes open.
 
-    Raises UnsupportedModel with every complaint at once: unknown layers, arguments that would be
+    Raises UnsupportedModel with all complaints at once: unknown layers, arguments that would be
     ignored, shapes.
     """
     if is_users(model) and not getattr(model, "outputs", None):
@@ -90,7 +90,7 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
 
 
 def last_layer(model: keras.Model, output: int = 0) -> str:
-    """The name of the layer that makes an output; one that only hands it on is none."""
+    """The name of the layer that computes an output, not of one that only returns it."""
     tensor = model.outputs[output]
     while True:
         layer, _, place = origin_of(tensor)
@@ -107,8 +107,8 @@ def last_layer(model: keras.Model, output: int = 0) -> str:
 
 
 def _in_keras_order(value: Value) -> Value:
-    """An output with its elements in Keras' order, which losses count on; a sigmoid stays the last
-    call, since they look through it.
+    """An output with its elements in Keras' order, as losses expect; a sigmoid stays the last call,
+    since losses look through it.
     """
     last = source_of(value)
     if value.in_keras_order or last.function != SIGMOID:
@@ -119,7 +119,7 @@ def _in_keras_order(value: Value) -> Value:
 
 
 def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
-    """A value as DML wants it: images with their channels first, all else as Keras has it."""
+    """An input value in DML's layout: images with channels first, all else in Keras' layout."""
     value = Value.of(shape, (2, 0, 1) if declared.moved else None)
     name = f"X_{declared.name}" if len(model.inputs) > 1 else "X"
     sizes = input_types.sizes_of(declared.dtype)
@@ -127,7 +127,7 @@ def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
 
 
 def _dtypes(model: keras.Model) -> dict[str, keras.Layer]:
-    """The types that layers compute in, each with one that does."""
+    """The types in which layers compute, each with one such layer."""
     kinds = (keras.Model, keras.layers.InputLayer)
     layers = [layer for layer in layers_of(model) if not isinstance(layer, kinds)]
     return {layer.compute_dtype: layer for layer in layers}
@@ -144,13 +144,13 @@ def _of_types(model: keras.Model, inputs: list[Declared]) -> Iterator[str]:
     dtypes = _dtypes(model)
     if {*input_types.FLOATS} <= {*dtypes}:
         yield (
-            f"{named(dtypes['float32'])} computes in float32, and others in float64. SystemDS has"
-            " float64 alone: give all layers one dtype."
+            f"{named(dtypes['float32'])} computes in float32, and others in float64. SystemDS only"
+            " has float64: give all layers the same dtype."
         )
 
 
 class _Naming:
-    """Names for all that a script has variables for."""
+    """The names of all variables in scripts."""
 
     def __init__(
         self, model: keras.Model, inputs: tuple[Value, ...], outputs: tuple[Value, ...]
@@ -164,11 +164,11 @@ class _Naming:
         self.roles = dict(_roles(model))
 
     def graph(self) -> Graph:
-        """The graph; UnsupportedModel where one weight would need two layouts."""
+        """The graph; raises UnsupportedModel if a weight would need two layouts."""
         for value in self.inputs:
             source = source_of(value)
             self.names[source] = self._claim_name(source.layer)
-        # Losses regard the masks of outputs.
+        # Losses use the masks of outputs.
         masks = tuple(value.mask for value in self.outputs if value.mask)
         calls = calls_of((*self.outputs, *masks))
         for step in calls:
@@ -224,7 +224,7 @@ class _Naming:
         return parameter
 
     def _claim_name(self, name: str) -> str:
-        """`name` as a DML identifier that nothing else has."""
+        """`name` as a unique DML identifier."""
         identifier: str = syntax.identifier(name)
         if identifier.startswith("d_"):  # what gradients begin with
             identifier = f"layer_{identifier}"
@@ -246,7 +246,7 @@ def _title(call: Call) -> str:
 
 
 def _roles(model: keras.Model) -> Any:
-    """Each variable's layer, and what it is called there: the end of Keras' path."""
+    """Each variable's layer, and its name there: the end of Keras' path."""
     for layer in layers_of(model):
         for variable in variables_of(layer):
             yield id(variable), (layer.name, variable.name)

@@ -1,4 +1,4 @@
-"""Spark ML's estimator and transformer: a Keras model in a Pipeline or a CrossValidator."""
+"""A Keras model as Spark ML estimator and transformer, for a Pipeline or a CrossValidator."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KERAS, _DML = "model.keras", "dml"
 
 
 class _Columns(HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol, HasWeightCol):
-    """The names of the columns, as Spark ML's own classifiers have them."""
+    """The names of the columns, as in Spark ML's classifiers."""
 
     @property
     def _columns(self) -> Columns:
@@ -54,7 +54,7 @@ class _Columns(HasFeaturesCol, HasLabelCol, HasPredictionCol, HasProbabilityCol,
 class _Keras2DMLEstimator(
     Estimator["Keras2DMLModel"], _Columns, HasSeed, MLReadable[Any], MLWritable
 ):
-    """What classifier and regressor share."""
+    """The common base of classifier and regressor."""
 
     batchSize: Param[int] = Param(
         Params._dummy(), "batchSize", "rows of a step", TypeConverters.toInt
@@ -84,7 +84,7 @@ class _Keras2DMLEstimator(
         self.setParams(**params)
 
     def setParams(self, **params: Any) -> Self:
-        """Set params by name; AttributeError for one that there is not."""
+        """Set params by name; raises AttributeError for an unknown one."""
         return self._set(**params)
 
     def _fit(self, dataset: DataFrame) -> Keras2DMLModel:
@@ -107,7 +107,7 @@ class _Keras2DMLEstimator(
         return self._copyValues(model)
 
     def write(self) -> MLWriter:
-        """What saves it: the Keras model and the params."""
+        """A writer for the Keras model and the params."""
         return _Writer(self, {})
 
     @classmethod
@@ -117,16 +117,16 @@ class _Keras2DMLEstimator(
 
 
 class Keras2DMLClassifier(_Keras2DMLEstimator):
-    """Trains a Keras classifier on a DataFrame; the labels are numbers from 0, or names."""
+    """Trains a Keras classifier on a DataFrame; labels are numbers from 0, or names."""
 
 
 class Keras2DMLRegressor(_Keras2DMLEstimator):
-    """Trains a Keras model of one number on a DataFrame."""
+    """Trains a Keras model with a single number as its output on a DataFrame."""
 
 
 class Keras2DMLModel(Model, _Columns, MLReadable[Any], MLWritable):
     """A trained model: `transform` adds a column with the class or the number, and one with the
-    vector of the model's output. `history` is Keras'.
+    model's output vector. `history` is that of Keras.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class Keras2DMLModel(Model, _Columns, MLReadable[Any], MLWritable):
             scorer.close()
 
     def write(self) -> MLWriter:
-        """What saves it: the compiled model, the Keras model, the classes and the params."""
+        """A writer for the compiled model, the Keras model, the classes and the params."""
         about = {"classes": None if self.classes is None else self.classes.tolist()}
         return _Writer(self, about)
 
@@ -159,7 +159,7 @@ class Keras2DMLModel(Model, _Columns, MLReadable[Any], MLWritable):
 
 
 class _Writer(MLWriter):
-    """Params and metadata as Spark ML writes them, and the model's files beside."""
+    """Writes params and metadata like Spark ML, and the model's files beside them."""
 
     def __init__(self, instance: Any, about: dict[str, Any]) -> None:
         super().__init__()
@@ -207,8 +207,8 @@ class _ModelReader(_EstimatorReader):
 
 
 def _ready(model: keras.Model) -> keras.Model:
-    """The model, or a copy of it with its optimizer built: of one that is not Keras loads nothing,
-    and warns.
+    """The model, or a copy of it with a built optimizer: Keras loads no optimizer that is not
+    built, and warns.
     """
     if not model.compiled or model.optimizer.built:
         return model
@@ -219,7 +219,7 @@ def _ready(model: keras.Model) -> keras.Model:
 
 
 def _copy_folder(spark: SparkSession, source: str, target: str, *, outward: bool) -> None:
-    """Copy a folder between this machine and wherever a path of Hadoop's leads."""
+    """Copy a folder between this machine and a Hadoop path."""
     jvm: Any = spark._jvm
     paths = jvm.org.apache.hadoop.fs.Path(source), jvm.org.apache.hadoop.fs.Path(target)
     there = paths[1] if outward else paths[0]

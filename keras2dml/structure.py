@@ -1,4 +1,4 @@
-"""Which of a model's inputs or outputs is which: by Keras' names, in Keras' order."""
+"""Identifies a model's inputs and outputs by Keras' names, in Keras' order."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 class Structure:
     """The names of a model's inputs or outputs, in its order.
 
-    A model may be built of a dict of them: they are `keyed` then, several of them are taken as a
-    dict only, and all are handed out as one. Of others a dict is taken, and a list is handed out.
+    They are `keyed` if the model was built with a dict of them: then several must be passed as a
+    dict, and they are returned as a dict. Otherwise a dict is accepted, and a list is returned.
     """
 
     kind: Literal["inputs", "outputs"]
@@ -24,17 +24,17 @@ class Structure:
     keyed: bool = False
 
     def listed(self, values: object, argument: str) -> list[Any]:
-        """What a user gives for each: a dict by the names, a list, or for one alone as it is, or
-        its array in a list.
+        """The value for each, from a dict by name, a list, or for a single one the value itself or
+        a list with its array.
 
-        As with Keras, names besides are ignored in a dict of inputs that are not keyed. Raises
+        As in Keras, unknown names are ignored in a dict for inputs that are not keyed. Raises
         InvalidData.
         """
         if isinstance(values, Mapping) and not hasattr(values, "toarray"):  # as SciPy's dok
             missing, unknown = set(self.names) - set(values), set(values) - set(self.names)
             if missing or (unknown and (self.keyed or self.kind == "outputs")):
                 message = (
-                    f"{argument} is a dict of {', '.join(map(str, values))}, and the model's"
+                    f"{argument} is a dict of {', '.join(map(str, values))}, but the model's"
                     f" {self.kind} are {', '.join(self.names)}: give an array for each of these."
                 )
                 raise InvalidData(message)
@@ -50,13 +50,13 @@ class Structure:
         raise InvalidData(message)
 
     def _is_of_one(self, values: Any) -> TypeGuard[Sequence[Any]]:
-        """Whether this is a list with the one array, and no list of rows."""
+        """Whether this is a list with a single array, rather than a list of rows."""
         if not isinstance(values, (list, tuple)) or len(values) != 1:
             return False
         return getattr(values[0], "ndim", 0) >= (2 if self.kind == "inputs" else 1)
 
     def packed(self, values: Sequence[T]) -> T | list[T] | dict[str, T]:
-        """What is handed out of each: a dict, a list, or one alone, as Keras does."""
+        """The values in the form in which Keras returns them: a dict, a list, or a single value."""
         if self.keyed:
             return dict(zip(self.names, values, strict=True))
         return values[0] if len(values) == 1 else list(values)

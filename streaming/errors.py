@@ -1,4 +1,4 @@
-"""Errors that more than one wing of the stream knows."""
+"""Errors that several packages of the stream use."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LONGEST_FACT = 300
 
 
 class ModelFailed(ModelError):
-    """A model that cannot score; no reading is to blame, so the stream stops.
+    """A model cannot score, and no reading is to blame, so the stream stops.
 
-    `model` is its name and version, `fact` what it did.
+    `model` is its name and version, `fact` says what it did.
     """
 
     def __init__(self, model: str, fact: str) -> None:
@@ -20,17 +20,18 @@ class ModelFailed(ModelError):
         super().__init__(self.model, self.fact)
 
     def __str__(self) -> str:
-        """What the model did, that the stream stopped, and what brings it back."""
+        """What the model did, the rule, and the remedy."""
         return (
             f"Model {self.model} {self.fact}. A model must score every valid image, so scoring "
-            f"stopped and this micro-batch stays open. Promote a version that works (`digitstream "
-            f"models promote`) and start `digitstream score` again: it goes on where it stopped."
+            f"stopped and this micro-batch is not committed. Promote a version that works "
+            f"(`digitstream models promote`), then start `digitstream score` again: it continues "
+            f"where it stopped."
         )
 
 
 class ModelFailedInWorker(Exception):
-    """A ModelFailed on its way to the driver: of what a worker raises Spark brings the text alone,
-    so that this one's is a value.
+    """A ModelFailed on its way to the driver. Spark keeps only the text of an error in a worker, so
+    the text of this one is JSON.
     """
 
     def __init__(self, failure: ModelFailed) -> None:
@@ -38,5 +39,5 @@ class ModelFailedInWorker(Exception):
 
     @staticmethod
     def failure(text: str) -> ModelFailed:
-        """The ModelFailed that the text of one stands for."""
+        """The ModelFailed in the text of this error."""
         return ModelFailed(*json.loads(text))

@@ -1,10 +1,10 @@
-"""Shares as counts: a share of a thousand is so many, whatever floating point makes of it."""
+"""Shares as counts, without errors from floating-point rounding."""
 
 from __future__ import annotations
 
 import math
 
-# A product of a share of a few digits and a count is off by less.
+# The rounding error of a share with a few digits times a count is smaller than this.
 _ROUNDING = 1e-6
 
 

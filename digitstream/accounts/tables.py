@@ -71,7 +71,7 @@ def _partition(
 
 def _offsets(place: Place, table: Table, topic: str) -> dict[int, Offsets]:
     """By partition the offsets of the topic's readings in a table, unordered, one for each row."""
-    if table not in place.found:
+    if table not in place.tables:
         return {}
     rows = place.read(table).where(col("topic") == topic).select("partition", "offset")
     columns: Any = rows.toPandas()

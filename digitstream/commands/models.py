@@ -167,7 +167,7 @@ def dismiss(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
         version = registry.resolve(CHALLENGER).version
         registry.remove_alias(version, CHALLENGER, "dismissed by hand")
     value = {"model": registry.model, "version": version, "alias": CHALLENGER}
-    sentence = f"Version {version} of {registry.model} is challenger no longer."
+    sentence = f"Version {version} of {registry.model} is no longer challenger."
     terminal.report(value, lambda: sentence, as_json)
 
 

@@ -90,7 +90,7 @@ def _compare_pace(
             "micro-batches meanwhile",
         )
         if reports_silence:
-            ground.await_line(scorer, "It is asked until it answers.")
+            ground.await_line(scorer, "Retrying until it answers.")
     meanwhile = _silent_batches(ground, before)
     if reports_silence:
         ground.await_line(scorer, "The registry answers again.")

@@ -91,7 +91,7 @@ def _difference(new: Bundle, old: Bundle) -> str:
 
 def _count_right(model: Bundle, held_out: Dataset) -> int:
     """How many of the images a model has right."""
-    predict = onnx.loaded(model.read(ONNX))
+    predict = onnx.load(model.read(ONNX))
     scaling, images = model.manifest.scaling, held_out.images
     predicted = np.concatenate(
         [

@@ -67,7 +67,7 @@ class Vacuumed:
 
 def figures(place: Place) -> list[Figures]:
     """The figures of all tables, from Delta's logs alone. Raises NoTables."""
-    return [_figures(place, table) for table in place.found]
+    return [_figures(place, table) for table in place.tables]
 
 
 def _figures(place: Place, table: Table) -> Figures:
@@ -96,7 +96,7 @@ def compact(place: Place, *, force: bool = False) -> list[Compacted]:
         raise Unsafe(message)
     _configure(place)
     done = []
-    for table in place.found:
+    for table in place.tables:
         before = place.files(table).count()
         small = place.files(table).where(col("size") < SMALL_BYTES)
         for date, files in sorted(small.groupBy("date").count().collect()):
@@ -115,7 +115,7 @@ def vacuum(place: Place, retain: str, *, force: bool = False) -> list[Vacuumed]:
     """
     retention = _duration(retain)
     _configure(place)
-    tables = place.found
+    tables = place.tables
     if retention < _SAFE and not force:
         with place.archiving(seconds=0) as alone:
             if place.folder is None or not alone:

@@ -46,8 +46,8 @@ LEFT JOIN (
 
 def register_views(place: Place) -> tuple[str, ...]:
     """Register the tables as views of the session; returns the views' names. Raises NoTables."""
-    names = [table.name for table in place.found]
-    for table in place.found:
+    names = [table.name for table in place.tables]
+    for table in place.tables:
         place.read(table).createOrReplaceTempView(table.name)
     if len(names) == len(TABLES):
         place.spark.sql(ANSWERS).createOrReplaceTempView("answers")

@@ -1,4 +1,4 @@
-"""Caffe's solvers and networks, read as Keras models and compiled as these are."""
+"""Caffe solvers and networks, converted to Keras models and compiled like any Keras model."""
 
 from __future__ import annotations
 

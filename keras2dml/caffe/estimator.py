@@ -1,4 +1,4 @@
-"""Caffe2DML: a solver and a network of Caffe as an estimator."""
+"""Caffe2DML: a Caffe solver and its network as an estimator."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from keras2dml.training.examples import Data
 
 
 class Caffe2DML(Keras2DML):
-    """A network of Caffe, read as a Keras model with its channels first, with the optimizer of a
-    solver. Everything else is as with Keras2DML; `to_keras()` makes the Keras model.
+    """A Caffe network, converted to a Keras model with channels first, with a solver's optimizer.
+    Everything else works as in Keras2DML; `to_keras()` returns the Keras model.
 
-    X is what leaves the network's data layer: whoever calls `fit` and `predict` does to it what
-    that layer's transform_param says, of which a warning tells.
+    X is the output of the network's data layer: apply that layer's transform_param to the examples
+    before `fit` and `predict`; a warning lists what it does.
     """
 
     def __init__(
@@ -40,8 +40,7 @@ class Caffe2DML(Keras2DML):
         seed: int = 42,
     ) -> None:
         """`solver` is the solver's text file, `input_shape` the (C, H, W) of X, `caffemodel` a file
-        of learned weights, which takes the place of the solver's; `fit` writes its weights to the
-        folder `weights`.
+        with weights, which replaces the solver's; `fit` writes its weights to the folder `weights`.
 
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
@@ -66,14 +65,14 @@ class Caffe2DML(Keras2DML):
         self.solver, self.input_shape, self.caffemodel = solver, input_shape, caffemodel
 
     def fit(self, X: object, y: object = None, *args: Any, **arguments: Any) -> Self:
-        """Train as Keras2DML does. y is what the top of the data layer would be that the losses
-        learn from, (N,) or (N, D), a list of several such tops; nothing where a network learns its
-        own input. Raises InvalidData for a network without a loss, too.
+        """Train as Keras2DML does. y replaces the label top of the data layer, (N,) or (N, D), or
+        is a list of several such tops; leave it out if the network learns its input. Also raises
+        InvalidData for a network without a loss.
         """
         if not self._network.heads:
             message = (
-                f"The network {self._network.name!r} has no loss layer, by which to train it: add"
-                " one, such as SoftmaxWithLoss."
+                f"The network {self._network.name!r} has no loss layer, so it cannot be trained:"
+                " add one, such as SoftmaxWithLoss."
             )
             raise InvalidData(message)
         return super().fit(X, y, *args, **arguments)
@@ -86,7 +85,7 @@ class Caffe2DML(Keras2DML):
         sample_weight: object = None,
         class_weight: Mapping[Any, float] | None = None,
     ) -> Data:
-        """X and y, checked, with the labels of each loss."""
+        """X and y, checked, with labels for each loss."""
         labels = self._labels(X, y)
         return super()._examples(X, labels, classes, sample_weight, class_weight)
 
@@ -98,7 +97,7 @@ class Caffe2DML(Keras2DML):
         if isinstance(X, DataFrame) or not targets or isinstance(y, dict):
             return y
         if None in targets and (y is not None or len(targets) > 1):
-            message = f"The network {network.name!r} learns its own input: leave y out."
+            message = f"The network {network.name!r} learns its input: leave y out."
             raise InvalidData(message)
         if None in targets:
             return features.rows(X, self._graph.input)
@@ -112,7 +111,7 @@ class Caffe2DML(Keras2DML):
 
 
 def read(solver: Path, shape: Shape) -> tuple[Solver, Network]:
-    """A solver and its network, for examples of that shape. Raises UnsupportedModel with all
+    """Read a solver and its network, for examples of this shape. Raises UnsupportedModel with all
     complaints about both, and InvalidData.
     """
     described = Solver.read(solver)
@@ -124,7 +123,7 @@ def read(solver: Path, shape: Shape) -> tuple[Solver, Network]:
 
 
 def objective(network: Network) -> dict[str, Any]:
-    """What the Keras model is compiled with: losses and metrics of each output."""
+    """The arguments of Keras' compile: losses, their weights and metrics of each output."""
     if not network.heads:
         classes = {*map(id, network.classes)}
         losses = [
@@ -151,8 +150,8 @@ def _top(count: int) -> keras.metrics.Metric:
 
 
 def load_weights(network: Network, described: Solver, caffemodel: Path | str | None) -> None:
-    """Give the network the weights that it begins with: all of a file's, or what the solver's files
-    have, with a warning about layers that begin with their fillers. Raises InvalidData.
+    """Load the initial weights: all of them from a file, or those that the solver's files have,
+    with a warning about layers that keep their fillers. Raises InvalidData.
     """
     if caffemodel is not None:
         weights.load(network.learned, Path(caffemodel))
@@ -162,18 +161,18 @@ def load_weights(network: Network, described: Solver, caffemodel: Path | str | N
     fresh = set.intersection(*missing) if missing else set()
     if fresh:
         warnings.warn(
-            f"{', '.join(map(str, files))} has no blobs for {', '.join(sorted(fresh))}: they begin"
-            " with their fillers.",
+            f"{', '.join(map(str, files))} has no blobs for {', '.join(sorted(fresh))}: they start"
+            " from their fillers.",
             stacklevel=3,
         )
 
 
 def warn_of_transforms(network: Network) -> None:
-    """Say what the data layer does to examples, which X has behind it."""
+    """Warn about the data layer's transforms, which are not applied to X."""
     if network.source.transforms:
         warnings.warn(
             f"The data layer of {network.name} transforms its examples:"
-            f" {'; '.join(network.source.transforms)}. X is taken as it leaves that layer: do so"
-            " before fit and predict.",
+            f" {'; '.join(network.source.transforms)}. X must be the output of that layer: apply"
+            " these before fit and predict.",
             stacklevel=3,
         )

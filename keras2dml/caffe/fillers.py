@@ -1,4 +1,4 @@
-"""Caffe's fillers as Keras initializers."""
+"""Converts Caffe's fillers to Keras initializers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras2dml.rules import Refusal
 
 @keras.saving.register_keras_serializable("keras2dml.caffe")
 class SparseNormal(keras.initializers.RandomNormal):  # type: ignore[misc]
-    """Normal numbers, of which a share stays and the others are 0."""
+    """Normally distributed numbers, of which all but a random share are set to 0."""
 
     def __init__(
         self, mean: float = 0.0, stddev: float = 1.0, share: float = 1.0, seed: Any = None
@@ -25,7 +25,7 @@ class SparseNormal(keras.initializers.RandomNormal):  # type: ignore[misc]
         self.share = share
 
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
-        """Initial numbers of that shape."""
+        """Initial values of this shape."""
         numbers = super().__call__(shape, dtype)
         seed = self.seed + 1 if isinstance(self.seed, int) else self.seed
         drawn = keras.random.uniform(shape, seed=seed, dtype=numbers.dtype)
@@ -37,7 +37,7 @@ class SparseNormal(keras.initializers.RandomNormal):  # type: ignore[misc]
 
 
 def filled(layer: Any, filler: Any, shape: Shape) -> Any:
-    """Keras' initializer of a filler, for a blob of that shape. May raise Refusal."""
+    """The Keras initializer for a filler of a blob with this shape. Raises Refusal."""
     size = _averaged(filler, shape)
     limit, deviation = math.sqrt(3 / size), math.sqrt(2 / size)
     kinds: dict[str, Callable[[], Any]] = {
@@ -54,16 +54,16 @@ def filled(layer: Any, filler: Any, shape: Shape) -> Any:
 
 
 def _averaged(filler: Any, shape: Shape) -> float:
-    """The size by which a variance is divided: numbers of a blob for each output, for each input,
-    or their mean.
-    """
+    """The size by which the variance is divided: fan-in, fan-out, or their mean."""
     count = math.prod(shape)
     inputs, outputs = count / shape[0], count / (shape[1] if len(shape) > 1 else 1)
     return (inputs, outputs, (inputs + outputs) / 2)[filler.variance_norm]
 
 
 def _gaussian(filler: Any, outputs: int) -> Any:
-    """Caffe takes the number of inputs that an output has on average for a number of outputs."""
+    """A normal initializer. Caffe's `sparse` is the average number of non-zero inputs of an output,
+    which Caffe divides by the number of outputs.
+    """
     if filler.sparse < 0:
         return keras.initializers.RandomNormal(filler.mean, filler.std)
     return SparseNormal(filler.mean, filler.std, min(1.0, filler.sparse / outputs))

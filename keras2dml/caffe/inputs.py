@@ -1,4 +1,4 @@
-"""What data layers bring: the examples, their labels, and what was done to them before."""
+"""Data layers: the examples and labels that they provide, and their transforms."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from keras2dml.graph import Shape
 
 SIZES = tuple[int | None, ...]
 WATCHERS = ("Accuracy", "HDF5Output", "Silence")
-"""What takes labels beside losses, and makes nothing of them."""
+"""Layers other than losses that take labels; nothing is computed from them."""
 
 
 @dataclass(frozen=True)
 class Absent:
-    """Why a blob is no tensor: `what` it is; nothing where the layer that makes it is refused."""
+    """A blob that is not a tensor: `what` it is instead; empty if its layer was refused."""
 
     what: str
     is_label: bool = False
@@ -28,8 +28,8 @@ class Absent:
 class Source:
     """The input of a network, and the blobs of its data layers by name.
 
-    `names` are the tops that these are, of which `labels` are no examples; `transforms` are what
-    the data layer does to examples before.
+    `names` maps the blobs to tops of data layers, of which `labels` are not examples; `transforms`
+    describes what the data layer does to examples.
     """
 
     tensor: Any
@@ -42,10 +42,10 @@ class Source:
 
 
 def source_of(layers: Sequence[Any], shape: Shape, labels: Mapping[str, int]) -> Source:
-    """The input of layers, which is the top of a data layer that one of them takes as examples;
-    `labels` are how many of a type's last bottoms are labels.
+    """The input of layers: the top of a data layer that one of them takes as examples. `labels` has
+    the number of a layer type's last bottoms that are labels.
 
-    SystemML's own networks name a data layer where they mean its first top.
+    SystemML's networks use a data layer's name for its first top.
     """
     data = [layer for layer in layers if layer.type in DATA]
     makers = {top: layer for layer in data for top in layer.top}
@@ -56,8 +56,8 @@ def source_of(layers: Sequence[Any], shape: Shape, labels: Mapping[str, int]) ->
     complaints = []
     if len(tops) > 1:
         complaints.append(
-            f"The network takes {', '.join(tops)} from its data layers. Compiled are networks with"
-            " one input beside their labels: make it one, and Slice it."
+            f"The network takes {', '.join(tops)} from its data layers. Only networks with a single"
+            " input besides labels are compiled: combine them into one, and Slice it."
         )
     if example is None:
         return Source(keras.Input(shape, name="data"), complaints=complaints)
@@ -66,7 +66,7 @@ def source_of(layers: Sequence[Any], shape: Shape, labels: Mapping[str, int]) ->
     if sizes and not _agree(sizes, shape):
         listed = ", ".join("any" if size is None else str(size) for size in sizes)
         complaints.append(
-            f"{named(layer)} brings ({listed}); input_shape is {shape}: give one that agrees."
+            f"{named(layer)} provides ({listed}), but input_shape is {shape}: make them agree."
         )
         sizes = ()
     whole = tuple(size for size in sizes if size is not None)
@@ -88,7 +88,7 @@ def source_of(layers: Sequence[Any], shape: Shape, labels: Mapping[str, int]) ->
 def _example_tops(
     layers: Iterable[Any], names: Mapping[str, str], labels: Mapping[str, int]
 ) -> list[str]:
-    """The tops of data layers that are taken as examples."""
+    """The tops of data layers that other layers take as examples."""
     tops: dict[str, None] = {}
     rewritten: set[str] = set()
     for layer in layers:
@@ -103,7 +103,7 @@ def _example_tops(
 
 
 def _sizes(layer: Any, place: int) -> SIZES:
-    """The sizes of an example that a data layer gives, None for one that it leaves open."""
+    """The sizes of an example according to a data layer; None for a size that is left open."""
     dummy = layer.dummy_data_param
     if layer.type in ("Input", "DummyData"):
         shapes = (layer.input_param if layer.type == "Input" else dummy).shape
@@ -121,14 +121,14 @@ def _sizes(layer: Any, place: int) -> SIZES:
 
 
 def _agree(sizes: SIZES, shape: Shape) -> bool:
-    """Whether a shape has these sizes; axes of size 1 at the end may be left out."""
+    """Whether a shape has these sizes, up to trailing axes of size 1."""
     rank = max(len(sizes), len(shape))
     padded = [(*part, *[1] * (rank - len(part))) for part in (sizes, shape)]
     return all(size in (None, actual) for size, actual in zip(*padded, strict=True))
 
 
 def _batch_size(layer: Any) -> int:
-    """The examples of a batch, where a data layer says so."""
+    """The batch size of a data layer; 0 if it has none."""
     return max(
         int(about.batch_size) if layer.HasField(name) else 0
         for name, about in (
@@ -139,7 +139,7 @@ def _batch_size(layer: Any) -> int:
 
 
 def _transforms(layer: Any) -> Iterable[str]:
-    """What a data layer does to examples, as its file says it."""
+    """What a data layer does to examples, in the words of its file."""
     for setting, value in layer.transform_param.ListFields():
         if setting.is_repeated:
             yield f"{setting.name} {', '.join(f'{number:g}' for number in value)}"

@@ -1,12 +1,12 @@
-"""The messages of Caffe 1.0's files, as a table: what `schema` makes classes of."""
+"""The protobuf messages of Caffe 1.0's files, as a table that `schema` turns into classes."""
 
 from __future__ import annotations
 
-# A message a line: its name, then fields as `number:name:type`. `*` repeats a field, `+` packs it
-# besides, `=` gives its default. A `!` before a name marks a field that would change what is
-# computed and is not compiled: a file that sets it to something else than its default is refused.
-# Settings are doubles here, floats in Caffe, so that 0.01 in a text is 0.01; of a `.caffemodel`
-# only the blobs are looked at.
+# One message per line: its name, then fields as `number:name:type`. `*` is a repeated field, `+` a
+# repeated and packed one, `=` gives the default. A `!` before a name marks a field that would
+# change the computation and is not compiled: a file that sets it to a value other than its default
+# is refused. Settings are doubles here and floats in Caffe, so that 0.01 in a text is 0.01; only
+# the blobs of a `.caffemodel` are read.
 MESSAGES = """
 BlobShape 1:dim:int64+
 BlobProto 1:num:int32 2:channels:int32 3:height:int32 4:width:int32 5:data:float+ 7:shape:BlobShape 8:double_data:double+
@@ -71,7 +71,7 @@ V1Layer 1:layer:V0Layer 2:bottom:string* 3:top:string* 4:name:string 5:type:Laye
 Solver 1:train_net:string 2:test_net:string* 3:test_iter:int32* 4:test_interval:int32 5:base_lr:double 6:display:int32 7:max_iter:int32 8:lr_policy:string=fixed 9:gamma:double 10:power:double 11:momentum:double 12:weight_decay:double 13:stepsize:int32 14:snapshot:int32 15:snapshot_prefix:string 16:snapshot_diff:bool 17:solver_mode:SolverMode=GPU 18:device_id:int32 19:test_compute_loss:bool 20:random_seed:int64=-1 21:train_net_param:Net 22:test_net_param:Net* 23:debug_info:bool 24:net:string 25:net_param:Net 26:train_state:State 27:test_state:State* 28:snapshot_after_train:bool=true 29:regularization_type:string=L2 30:solver_type:SolverType 31:delta:double=0.00000001 32:test_initialization:bool=true 33:average_loss:int32=1 34:stepvalue:int32* 35:clip_gradients:double=-1 36:iter_size:int32=1 37:snapshot_format:SnapshotFormat=BINARYPROTO 38:rms_decay:double=0.99 39:momentum2:double=0.999 40:type:string=SGD 41:layer_wise_reduce:bool=true 42:weights:string*
 """  # noqa: E501
 
-# The values of each enumeration, counted from 0 where they have no number.
+# The values of each enumeration, numbered from 0 unless they have a number.
 ENUMS = {
     "Phase": "TRAIN TEST",
     "EngineKind": "DEFAULT CAFFE CUDNN",

@@ -1,4 +1,4 @@
-"""A network while it is read: its blobs, what is learned, and the registry of readers."""
+"""A network while it is converted: its blobs and variables, and the registry of readers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ IMAGE_RANK = 4
 
 
 class Reading(NamedTuple):
-    """How layers of a type are read; the last `labels` of their bottoms may be labels."""
+    """The reader of a layer type; the last `labels` of its bottoms may be labels."""
 
     reader: Reader
     labels: int
@@ -31,9 +31,9 @@ READERS: dict[str, Reading] = {}
 
 
 def reads(*kinds: str, labels: int = 0) -> Callable[[Reader], Reader]:
-    """Make the decorated function the reader of layers of these types: from a network, the layer's
-    message and the tensors that go in to the one that comes out, or to a list with one for each
-    top. It may raise Refusal.
+    """Register the decorated function as the reader of these layer types. It takes a network, the
+    layer's message and the input tensors, and returns the output tensor, or a list with one for
+    each top. It may raise Refusal.
     """
 
     def register(reader: Reader) -> Reader:
@@ -45,10 +45,10 @@ def reads(*kinds: str, labels: int = 0) -> Callable[[Reader], Reader]:
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A loss of a network: Keras' loss of an output, and how much it weighs.
+    """A loss of a network: the Keras loss of an output, and its weight.
 
-    `scores` is the blob that goes into Caffe's loss, `target` that of the labels; without, the
-    output learns to be the input.
+    `scores` is the blob that goes into Caffe's loss, `target` the blob of labels; None if the
+    output learns to equal the input.
     """
 
     output: Any
@@ -60,12 +60,12 @@ class Head:
 
 @dataclass
 class Network:
-    """A network while it is read, and what it became.
+    """A network while it is converted, and the result.
 
-    `blobs` are tensors by Caffe's names, or why there is none; `learned` the variables of each
-    layer in the order of its blobs; `factors` the learning rates of variables by path; `views` what
-    is the input in another shape; `probabilities` what a Softmax makes of channels, and `classes`
-    the outputs that are these; `accuracies` are measured of scores, by their blob.
+    `blobs` has tensors by Caffe's names, or Absent; `learned` the variables of each layer in the
+    order of its blobs; `factors` the learning rate multipliers of variables by path; `views` the
+    input in other shapes; `probabilities` the results of a Softmax over channels, and `classes`
+    those of them that are outputs; `accuracies` the top-k accuracies by the blob of their scores.
     """
 
     name: str
@@ -90,8 +90,8 @@ class Network:
         return keras.Model(self.source.tensor, outputs, name=name)
 
     def reserve_name(self, layer: Any, suffix: str = "") -> str:
-        """A name for a Keras layer that no other has: Caffe's, with `_` for what Keras' names
-        cannot have.
+        """A unique name for a Keras layer: Caffe's, with `_` for characters that Keras does not
+        allow.
         """
         base = re.sub(r"[^A-Za-z0-9_.\-]", "_", f"{layer.name or layer.type}{suffix}")
         base = base if base[0].isalnum() else f"layer_{base}"
@@ -103,9 +103,9 @@ class Network:
         return name
 
     def add_blobs(self, layer: Any, variables: list[Blob]) -> None:
-        """Add the variables that are the blobs of a layer, with their learning rates."""
+        """Add the variables of a layer's blobs, with their learning rate multipliers."""
         if layer.name in self.learned:
-            reason = f"{named(layer)} has the name of another layer with weights: rename it."
+            reason = f"{named(layer)} has the same name as another layer with weights: rename it."
             raise Refusal(reason)
         self.learned[layer.name] = variables
         for spec, blob in zip(layer.param, variables, strict=False):
@@ -113,12 +113,12 @@ class Network:
                 self.factors.setdefault(blob.variable.path, float(spec.lr_mult))
 
     def regularizers(self, layer: Any) -> list[Any]:
-        """Those of the weight and the bias of a layer, by their decay_mult."""
+        """The regularizers of a layer's weight and bias, by their decay_mult."""
         multipliers = [spec.decay_mult for spec in layer.param]
         return [self.decay(multiplier) for multiplier in [*multipliers, 1.0, 1.0][:2]]
 
     def target(self, layer: Any) -> str | None:
-        """The labels that a loss learns from; None for the input."""
+        """The top with the labels of a loss; None for the input."""
         name = layer.bottom[-1]
         blob = self.blobs[name]
         if isinstance(blob, Absent) and blob.is_label:
@@ -126,31 +126,33 @@ class Network:
         if any(blob is view for view in self.views):
             return None
         reason = (
-            f"{named(layer)} learns from {name!r}, which is computed. Compiled are losses that"
-            " learn from a top of the data layer: give it one."
+            f"{named(layer)} learns from {name!r}, which is computed. Only losses that learn from a"
+            " top of the data layer are compiled: give it one."
         )
         raise Refusal(reason)
 
 
 def axis_of(layer: Any, axis: int, tensor: Any) -> int:
-    """An axis of a blob counted from the beginning, from 1 on: 0 are the examples."""
+    """The non-negative index of a blob's axis, at least 1, as axis 0 is the examples. Raises
+    Refusal.
+    """
     rank = len(tensor.shape)
     place = axis + rank if axis < 0 else axis
     if not 1 <= place < rank:
         reason = (
-            f"{named(layer)} has axis: {axis}, and takes a blob of {rank} axes, of which the first"
-            f" are the examples: give an axis from 1 to {rank - 1}."
+            f"{named(layer)} has axis: {axis}, but takes a blob of {rank} axes, the first of which"
+            f" is the examples: give an axis from 1 to {rank - 1}."
         )
         raise Refusal(reason)
     return place
 
 
 def image_of(layer: Any, tensor: Any) -> Any:
-    """A tensor of images; Refusal for another one."""
+    """The tensor, if it holds images; raises Refusal otherwise."""
     if len(tensor.shape) != IMAGE_RANK:
         reason = (
-            f"{named(layer)} takes {tuple(tensor.shape[1:])}. Compiled are images (C, H, W): give"
-            " it these."
+            f"{named(layer)} takes {tuple(tensor.shape[1:])}. Only images (C, H, W) are compiled:"
+            " give it those."
         )
         raise Refusal(reason)
     return tensor

@@ -1,4 +1,4 @@
-"""Caffe's solvers as Keras optimizers: learning rates by iteration, multiplied for each blob."""
+"""Caffe's solvers as Keras optimizers: a learning rate per iteration, with a factor per blob."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ POLICIES = ("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid")
 
 @registered
 class Policy(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """The learning rate of an iteration, counted from 0, by Caffe's `lr_policy`."""
+    """The learning rate of an iteration, numbered from 0, by Caffe's `lr_policy`."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class Policy(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         last: int = 1,
         each: int = 1,
     ) -> None:
-        """`step` and `steps` are Caffe's stepsize and stepvalue, `last` is max_iter; `each` of the
-        optimizer's steps, which add up gradients, is an iteration.
+        """`step` and `steps` are Caffe's stepsize and stepvalue, `last` is max_iter. An iteration
+        is `each` steps of the optimizer, whose gradients are accumulated.
         """
         self.policy, self.base, self.gamma, self.power = policy, base, gamma, power
         self.step, self.steps, self.last, self.each = step, tuple(steps), last, each
 
     def __call__(self, step: Any) -> Any:
-        """The rate of the step after so many."""
+        """The rate after this many steps."""
         done = ops.floor(ops.cast(step, "float64") / self.each)
         gamma, base = (
             ops.convert_to_tensor(number, "float64") for number in (self.gamma, self.base)
@@ -59,22 +59,22 @@ class Policy(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
 
 
 class _Multiplied(keras.optimizers.Optimizer):  # type: ignore[misc]
-    """An optimizer with learning rates of its own for variables, by path."""
+    """An optimizer with learning rate factors for variables, by path."""
 
     def __init__(self, factors: Mapping[str, float], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.factors = dict(factors)
 
     def factor(self, variable: Any) -> float:
-        """What the learning rate of a variable is multiplied by."""
+        """The factor of a variable's learning rate."""
         return self.factors.get(variable.path, 1.0)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step, with the variable's own rate."""
+        """Update a variable with its own learning rate."""
         super().update_step(gradient, variable, self.rate(variable, learning_rate))
 
     def rate(self, variable: Any, learning_rate: Any) -> Any:
-        """The learning rate of a variable, which in training may be TensorFlow's own."""
+        """The learning rate of a variable, which may be a TensorFlow variable during training."""
         trainable = self._trainable_variables[self._get_variable_index(variable)]
         return ops.cast(learning_rate, variable.dtype) * self.factor(trainable)
 
@@ -85,25 +85,25 @@ class _Multiplied(keras.optimizers.Optimizer):  # type: ignore[misc]
 
 @registered
 class SGD(_Multiplied, keras.optimizers.SGD):  # type: ignore[misc]
-    """With momentum, or Nesterov's: both are Keras' own."""
+    """Keras' SGD, with momentum or Nesterov momentum."""
 
 
 @registered
 class Adam(_Multiplied, keras.optimizers.Adam):  # type: ignore[misc]
-    """Keras' own, too."""
+    """Keras' Adam."""
 
 
 @registered
 class AdaDelta(_Multiplied, keras.optimizers.Adadelta):  # type: ignore[misc]
-    """Keras' own, too."""
+    """Keras' Adadelta."""
 
 
 @registered
 class AdaGrad(_Multiplied, keras.optimizers.Adagrad):  # type: ignore[misc]
-    """With epsilon beside the root, where Keras has it under the root."""
+    """Adagrad with epsilon outside of the square root, which in Keras is inside."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step."""
+        """Update a variable."""
         rate = self.rate(variable, learning_rate)
         accumulator = self._accumulators[self._get_variable_index(variable)]
         accumulator.assign(accumulator + ops.square(gradient))
@@ -112,10 +112,10 @@ class AdaGrad(_Multiplied, keras.optimizers.Adagrad):  # type: ignore[misc]
 
 @registered
 class RMSProp(_Multiplied, keras.optimizers.RMSprop):  # type: ignore[misc]
-    """With epsilon beside the root, where Keras has it under the root."""
+    """RMSprop with epsilon outside of the square root, which in Keras is inside."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step."""
+        """Update a variable."""
         rate = self.rate(variable, learning_rate)
         average = self._velocities[self._get_variable_index(variable)]
         average.assign(self.rho * average + (1 - self.rho) * ops.square(gradient))

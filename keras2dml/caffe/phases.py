@@ -1,5 +1,5 @@
-"""Which layers of a file a network has, by phase, level and stages; and whether it scores in the
-TEST phase by what it has learned in the TRAIN phase.
+"""The layers of a network by phase, level and stages, and checks that it computes the same scores
+in the TEST phase as in the TRAIN phase.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from keras2dml.caffe import schema
 TRAIN, TEST = 0, 1
 DATA = ("Data", "DummyData", "HDF5Data", "ImageData", "Input", "MemoryData", "WindowData")
 ENDS = ("Accuracy", "ArgMax", "HDF5Output", "Silence", "Softmax")
-"""What may be in one phase alone: it measures, or comes after what is learned; so do losses."""
+"""Layers that may be in one phase only: they measure, or follow all that is learned; so may losses.
+"""
 
 
 @dataclass(frozen=True)
 class Networks:
-    """The layers of the TRAIN phase, and of the TEST phase of each network that is tested; with
-    complaints about their files.
+    """The layers of the TRAIN phase, those of the TEST phase of each test network, and complaints
+    about their files.
     """
 
     name: str
@@ -28,14 +29,12 @@ class Networks:
     complaints: list[str]
 
     def differences(self) -> list[str]:
-        """Complaints about what is not the same in the TEST phase, each once."""
+        """Complaints about differences between TRAIN and TEST phase, without duplicates."""
         complaints = (differences(self.train, test) for test in self.tests)
         return [*dict.fromkeys(complaint for test in complaints for complaint in test)]
 
     def accuracies(self) -> dict[str, set[int]]:
-        """Among how many of the largest scores an Accuracy looks for the label, by the scores'
-        blob.
-        """
+        """The `top_k` of the Accuracy layers, by the blob of their scores."""
         counts: dict[str, set[int]] = {}
         for layer in (layer for part in (self.train, *self.tests) for layer in part):
             if layer.type == "Accuracy" and layer.bottom:
@@ -44,7 +43,7 @@ class Networks:
 
 
 def state(phase: int, *parts: Any) -> Any:
-    """The state of a network of that phase: a file's own, then the solver's."""
+    """The state of a network in a phase: the network's own state, merged with the solver's."""
     merged = schema.message("State")()
     for part in parts:
         merged.MergeFrom(part)
@@ -58,7 +57,7 @@ def layers_in(net: Any, state: Any) -> list[Any]:
 
 
 def named(layer: Any) -> str:
-    """How a complaint names a layer."""
+    """A layer's name and type, for complaints."""
     return f"Layer {layer.name!r} ({layer.type})"
 
 
@@ -68,11 +67,10 @@ def is_loss(layer: Any) -> bool:
 
 
 def differences(train: Sequence[Any], test: Sequence[Any]) -> Iterator[str]:
-    """Complaints about layers of the TEST phase that compute something else than those of the TRAIN
-    phase.
+    """Complaints about layers of the TEST phase that compute something other than the TRAIN phase.
 
-    Dropout hands on in the TEST phase, and BatchNorm has its statistics, so that these may be
-    different. Layers without a data layer are no network, as where each stage has its own.
+    Dropout, which passes its input on in the TEST phase, and the statistics of BatchNorm may
+    differ. Layers without a data layer are not compared, as they are not a whole network.
     """
     if not any(layer.type in DATA for layer in test):
         return
@@ -83,24 +81,24 @@ def differences(train: Sequence[Any], test: Sequence[Any]) -> Iterator[str]:
         if number not in trained:
             if not strange.intersection(sources):
                 yield (
-                    f"{named(layer)} is not the same in the TEST phase as in the TRAIN phase."
-                    " Compiled are networks that score as they were trained: leave its include or"
+                    f"{named(layer)} is not the same in the TEST phase as in the TRAIN phase. Only"
+                    " networks that are the same in both are compiled: leave its include or"
                     " exclude out."
                 )
             strange.add(number)
         norm = layer.batch_norm_param
         if norm.HasField("use_global_stats") and not norm.use_global_stats:
             yield (
-                f"{named(layer)} has use_global_stats: false in the TEST phase, by which the score"
-                " of an example depends on the others of its batch: leave it out."
+                f"{named(layer)} has use_global_stats: false in the TEST phase, which makes the"
+                " score of an example depend on the rest of its batch: leave it out."
             )
 
 
 def _computing(
     layers: Iterable[Any], numbers: dict[tuple[Any, ...], int]
 ) -> Iterator[tuple[Any, int, list[int]]]:
-    """The layers that make scores, each with its number and those of its sources; `numbers` has one
-    for each computation, by what it does to which others.
+    """The layers that compute scores, each with its number and those of its sources. `numbers` has
+    a number for each computation, by its settings and its sources.
     """
     makers: dict[str, int] = {}
     for layer in layers:
@@ -117,7 +115,7 @@ def _computing(
 
 
 def _settings(layer: Any) -> bytes:
-    """A layer's name, type and parameters, but for what matters to its phase or to training."""
+    """A layer's name, type and parameters, without those for phases or training."""
     bare = schema.message("Layer")()
     bare.CopyFrom(layer)
     for name in ("bottom", "top", "include", "exclude", "phase", "param"):
@@ -133,7 +131,7 @@ def _is_in(layer: Any, state: Any) -> bool:
 
 
 def _meets(rule: Any, state: Any) -> bool:
-    """Whether a state meets all of a rule."""
+    """Whether a state meets all conditions of a rule."""
     return (
         (not rule.HasField("phase") or rule.phase == state.phase)
         and (not rule.HasField("min_level") or rule.min_level <= state.level)

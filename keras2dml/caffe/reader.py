@@ -1,4 +1,4 @@
-"""From a network's message to a Keras model with its channels first, with all complaints."""
+"""Converts a network's message to a Keras model with channels first, collecting all complaints."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ REMEDIES = {
     "RNN": "Caffe's unrolls over examples with a sequence marker; give a Keras SimpleRNN"
     " to Keras2DML",
     "LSTM": "Caffe's unrolls over examples with a sequence marker; give a Keras LSTM to Keras2DML",
-    "Python": "it computes what a class of yours does; give Keras2DML a model with a Keras layer of"
-    " your own",
+    "Python": "it runs a Python class of yours; give Keras2DML a model with a custom Keras layer",
 }
 REFUSED = Absent("")
-"""The blob of a layer about which something was said already."""
-MEASURE = Absent("a measure, one number for a batch")
+"""The blob of a layer about which there is a complaint already."""
+MEASURE = Absent("a metric, one number per batch")
 
 
 def read(networks: Networks, shape: Shape, decay: Decay) -> Network:
-    """The network of the TRAIN phase, for examples of that shape, with all complaints."""
+    """Convert the network of the TRAIN phase, for examples of this shape, with all complaints."""
     layers, labels = networks.train, {kind: reader.labels for kind, reader in READERS.items()}
     source = inputs.source_of(layers, shape, labels)
     complaints = [*networks.complaints, *source.complaints]
@@ -59,12 +58,12 @@ def read(networks: Networks, shape: Shape, decay: Decay) -> Network:
 
 
 def _tops(network: Network, layer: Any, consumed: set[int]) -> Sequence[Any]:
-    """What a layer makes of its bottoms."""
+    """The tops of a layer. Raises Refusal."""
     if layer.type == "Accuracy":
         scores = network.blobs.get(layer.bottom[0]) if layer.bottom else None
         axis = layer.accuracy_param.axis
         if keras.backend.is_keras_tensor(scores) and axis_of(layer, axis, scores) != 1:
-            reason = f"{named(layer)} has axis: {axis}. Classes are axis 1."
+            reason = f"{named(layer)} has axis: {axis}. Classes must be axis 1."
             raise Refusal(reason)
         return [MEASURE] * len(layer.top)
     if layer.type not in READERS:
@@ -74,7 +73,7 @@ def _tops(network: Network, layer: Any, consumed: set[int]) -> Sequence[Any]:
     reader, labels = READERS[layer.type]
     unknown = [name for name in layer.bottom if name not in network.blobs]
     if unknown:
-        reason = f"{named(layer)} takes {', '.join(unknown)}, which no layer before it makes."
+        reason = f"{named(layer)} takes {', '.join(unknown)}, which no layer before it produces."
         raise Refusal(reason)
     examples = layer.bottom[: len(layer.bottom) - labels]
     _check(layer, len(examples))
@@ -86,7 +85,7 @@ def _tops(network: Network, layer: Any, consumed: set[int]) -> Sequence[Any]:
     }
     strange = [f"{name!r}, which is {what}" for name, what in absent.items() if what]
     if strange:
-        reason = f"{named(layer)} takes {', '.join(strange)}: give it what examples are made to."
+        reason = f"{named(layer)} takes {', '.join(strange)}: give it a blob of examples."
         raise Refusal(reason)
     if absent:
         return []
@@ -94,39 +93,39 @@ def _tops(network: Network, layer: Any, consumed: set[int]) -> Sequence[Any]:
     try:
         tops = reader(network, layer, bottoms)
     except ValueError as error:
-        reason = f"{named(layer)} does not fit what goes in: {str(error).strip().splitlines()[0]}"
+        reason = f"{named(layer)} does not fit its input: {str(error).strip().splitlines()[0]}"
         raise Refusal(reason) from error
     return tops if isinstance(tops, list) else [tops]
 
 
 def _check(layer: Any, examples: int) -> None:
-    """Refuse what a layer of any type may have and what is not compiled."""
+    """Raise Refusal for settings of any layer type that are not compiled."""
     complaints = []
     if examples < 1:
-        complaints.append(f"{named(layer)} has too few bottoms: give it what it takes.")
+        complaints.append(f"{named(layer)} has too few bottoms: give it all that it takes.")
     if any(layer.loss_weight) and not phases.is_loss(layer):
         complaints.append(
-            f"{named(layer)} has a loss_weight. Only loss layers make a loss here: leave it out."
+            f"{named(layer)} has a loss_weight. Only loss layers may have one here: leave it out."
         )
     if False in layer.propagate_down[:examples]:
         complaints.append(
-            f"{named(layer)} has propagate_down: false. Gradients go wherever something is learned:"
-            " leave it out, or give the layers before lr_mult: 0."
+            f"{named(layer)} has propagate_down: false. Gradients reach every layer that learns:"
+            " leave it out, or give the layers before it lr_mult: 0."
         )
     if layer.HasField("phase") and layer.type in ("BatchNorm", "Dropout"):
         complaints.append(
-            f"{named(layer)} has a phase of its own. It follows the network's: leave it out."
+            f"{named(layer)} has a phase. It follows the network's phase: leave it out."
         )
     if complaints:
         raise Refusal(*complaints)
 
 
 def _outputs(network: Network, layers: Iterable[Any], consumed: set[int]) -> list[Any]:
-    """The outputs of a model: those of the losses, or what no layer takes."""
+    """The outputs of the model: those of the losses, or the blobs that no layer takes."""
     outputs = [head.output for head in network.heads]
     if outputs:
         if len({*map(id, outputs)}) < len(outputs):
-            network.complaints.append("The network has two losses of one blob: leave one out.")
+            network.complaints.append("The network has two losses of one blob: remove one of them.")
         return outputs
     makers = {top: layer for layer in layers for top in layer.top}
     ends = [
@@ -136,7 +135,7 @@ def _outputs(network: Network, layers: Iterable[Any], consumed: set[int]) -> lis
     ]
     ends = [*{id(blob): (maker, blob) for maker, blob in ends}.values()]
     if not ends or any(blob is network.source.tensor for _, blob in ends):
-        network.complaints.append("The network has no layers: give it some.")
+        network.complaints.append("The network has no layers: add some.")
     for place, (maker, blob) in enumerate(ends):
         outputs.append(blob)
         if any(blob is probability for probability in network.probabilities):

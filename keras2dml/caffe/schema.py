@@ -1,5 +1,5 @@
-"""Caffe's files as messages, and what in them is not compiled: unknown fields by their lines, and
-fields that would change what is computed by their names.
+"""Parses Caffe's files, and finds what is not compiled: unknown fields by their lines, and fields
+that would change the computation by their names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TOKEN = re.compile(
 
 
 class Parsed(NamedTuple):
-    """A message, with complaints about fields that are not Caffe's or not compiled."""
+    """A message, with complaints about unknown fields."""
 
     message: Any
     complaints: list[str]
@@ -33,37 +33,37 @@ class Parsed(NamedTuple):
 
 @cache
 def message(name: str) -> Any:
-    """The class of a message."""
+    """The class of a message by its name."""
     return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"caffe.{name}"))
 
 
 def parsed(path: Path, name: str) -> Parsed:
-    """The message in a text file. Raises InvalidData if it is no such file."""
+    """The message in a text file. Raises InvalidData if the file does not hold one."""
     text = _content(path).decode("utf-8", errors="replace")
     try:
         read = text_format.Parse(text, message(name)(), allow_unknown_field=True)
     except text_format.ParseError as error:
-        reason = f"{path} is not read: {error}. Correct that line."
+        reason = f"{path} cannot be parsed: {error}. Correct that line."
         raise InvalidData(reason) from error
     unknown = [
-        f"Line {line} of {path.name} has {field!r}, which is no field of Caffe's {kind}: leave it"
-        " out, or correct its name."
+        f"Line {line} of {path.name} has {field!r}, which is not a field of Caffe's {kind}: leave"
+        " it out, or correct its name."
         for line, field, kind in _unknown(text, name)
     ]
     return Parsed(read, unknown)
 
 
 def weights(path: Path) -> Any:
-    """The network in a `.caffemodel`. Raises InvalidData if it is no such file."""
+    """The network in a `.caffemodel`. Raises InvalidData if the file does not hold one."""
     try:
         return message("Net").FromString(_content(path))
     except DecodeError as error:
-        reason = f"{path} holds no weights of Caffe ({error}): give a .caffemodel."
+        reason = f"{path} holds no Caffe weights ({error}): give a .caffemodel."
         raise InvalidData(reason) from error
 
 
 def refused(parent: Any, prefix: str = "") -> Iterator[str]:
-    """The names of fields, with their messages', that are set to what is not compiled."""
+    """The qualified names of fields that are set to values that are not compiled."""
     for field, value in parent.ListFields():
         name = f"{prefix}{field.name}"
         if (parent.DESCRIPTOR.name, field.name) in _refused() and value != field.default_value:
@@ -77,13 +77,13 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = f"{path} cannot be read ({error.strerror}): give the path of a file of Caffe."
+        reason = f"{path} cannot be read ({error.strerror}): give the path of a Caffe file."
         raise InvalidData(reason) from error
 
 
 def _unknown(text: str, name: str) -> Iterator[tuple[int, str, str]]:
-    """The fields of a text that its message has not: line, name and message of each. What an
-    unknown field holds is not looked at, nor are the oldest layers of all.
+    """The fields of a text that its message does not have: line, name and message of each. Skips
+    what an unknown field holds, and Caffe's oldest form of layers.
     """
     stack = [message(name).DESCRIPTOR]
     field, expects = None, "name"
@@ -114,7 +114,7 @@ def _unknown(text: str, name: str) -> Iterator[tuple[int, str, str]]:
 
 @cache
 def _refused() -> frozenset[tuple[str, str]]:
-    """The fields that are marked in the table, by message and name."""
+    """The fields that are marked with `!` in the table, by message and name."""
     return frozenset(
         (line.split()[0], field.split(":")[1][1:])
         for line in MESSAGES.strip().splitlines()
@@ -134,7 +134,7 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
     """The description of all messages and enumerations."""
     file = descriptor_pb2.FileDescriptorProto(name="caffe.proto", package="caffe", syntax="proto2")
     for name, values in ENUMS.items():
-        # Inside a message, where its values may have the names of another one's.
+        # Inside a message, so that values of two enumerations may have the same name.
         kind = file.message_type.add(name=f"{name}Values").enum_type.add(name=name)
         for place, value in enumerate(values.split()):
             label, _, number = value.partition(":")

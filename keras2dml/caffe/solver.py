@@ -1,4 +1,4 @@
-"""A solver file: the networks and the optimizer that it describes, and how long it trains."""
+"""A solver file: the networks, the optimizer and the length of training that it describes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ KINDS = {
     "AdaDelta": optimizers.AdaDelta,
 }
 NETS = ("net", "net_param", "train_net", "train_net_param")
-"""Where a solver may have its network: in a file, or itself."""
+"""The fields for a solver's network: the name of a file, or the network itself."""
 
 
 @dataclass(frozen=True)
 class Solver:
-    """The message of a solver file, with complaints about what is not Caffe's in it."""
+    """The message of a solver file, with complaints about unknown fields."""
 
     path: Path
     message: Any
@@ -41,12 +41,12 @@ class Solver:
 
     @property
     def type(self) -> str:
-        """The kind of solver, by its name or the old number."""
+        """The name of the solver type, which may be given by its old number."""
         by_number = self.message.HasField("solver_type")
         return str(upgrades.SOLVERS[self.message.solver_type] if by_number else self.message.type)
 
     def networks(self) -> Networks:
-        """The networks. Raises InvalidData where there is none."""
+        """The networks. Raises InvalidData unless there is exactly one for training."""
         message = self.message
         sources = [name for name in NETS if message.HasField(name)]
         if len(sources) != 1:
@@ -71,13 +71,13 @@ class Solver:
 
     @property
     def weights(self) -> list[Path]:
-        """The files of weights that training begins with."""
+        """The files with initial weights."""
         names = (name for listed in self.message.weights for name in listed.split(","))
         return [self._beside(name.strip()) for name in names if name.strip()]
 
     @property
     def test_iter(self) -> int:
-        """The batches that are kept for tests: of several tests those of the smallest."""
+        """The number of test batches: the smallest number of several tests."""
         return min(self.message.test_iter, default=0)
 
     def _net(self, source: str) -> tuple[str, Any, list[str]]:
@@ -97,7 +97,7 @@ class Solver:
         return name, net, [*complaints, *older, *refused]
 
     def _test_nets(self) -> Iterator[Any]:
-        """The networks of their own that are tested, of files those that are there."""
+        """The separate test networks; skips files that do not exist."""
         for name in self.message.test_net:
             if self._beside(name).exists():
                 yield upgrades.upgraded(schema.parsed(self._beside(name), "Net").message)[0]
@@ -105,15 +105,17 @@ class Solver:
             yield upgrades.upgraded(net)[0]
 
     def _beside(self, name: str) -> Path:
-        """A file: relative to the solver's, or to the working directory as in Caffe."""
+        """The path of a file, relative to the solver's file or, as in Caffe, to the working
+        directory.
+        """
         beside = self.path.parent / name
         return beside if beside.exists() or not Path(name).exists() else Path(name)
 
     def refusals(self) -> list[str]:
-        """What cannot be done as Caffe does it."""
+        """Complaints about settings that cannot be reproduced exactly."""
         message, complaints = self.message, [*self.complaints]
         if message.HasField("solver_type") and message.HasField("type"):
-            complaints.append("The solver has a type and the old solver_type: leave one out.")
+            complaints.append("The solver has a type and the old solver_type: remove one of them.")
         if self.type not in KINDS:
             complaints.append(f"The solver's type is {self.type!r}: use one of {', '.join(KINDS)}.")
         if message.lr_policy not in optimizers.POLICIES:
@@ -128,8 +130,8 @@ class Solver:
             )
         if message.clip_gradients > 0 and message.weight_decay:
             complaints.append(
-                "The solver has clip_gradients and weight_decay. Caffe clips before it decays,"
-                " Keras after: leave one of them out."
+                "The solver has clip_gradients and weight_decay. Caffe clips before weight decay,"
+                " Keras after it: remove one of them."
             )
         if message.momentum and self.type in ("AdaGrad", "RMSProp"):
             complaints.append(
@@ -139,7 +141,7 @@ class Solver:
 
     @property
     def decay(self) -> Callable[[float], Any]:
-        """The regularizer of a blob with such a decay_mult."""
+        """Returns the regularizer of a blob by its decay_mult."""
         strength, kind = self.message.weight_decay, self.message.regularization_type
 
         def regularizer(multiplier: float) -> Any:
@@ -152,7 +154,7 @@ class Solver:
         return regularizer
 
     def optimizer(self, factors: Mapping[str, float]) -> Any:
-        """The optimizer, with the lr_mult of variables by path."""
+        """The optimizer, with the learning rate factors of variables by path."""
         message = self.message
         kind: Any = KINDS[self.type]
         rate = optimizers.Policy(

@@ -1,4 +1,4 @@
-"""Older forms of Caffe's files, brought to the one that is read: as Caffe itself upgrades them."""
+"""Upgrades older forms of Caffe's files, as Caffe itself does."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ TYPES = {
     "SOFTMAX_LOSS": "SoftmaxWithLoss",
     "TANH": "TanH",
 }
-"""The types of old layers whose names are not made of the enumeration's words."""
+"""New names of old layer types, where they are not simply the enumeration's words in camel case."""
 SOLVERS = ("SGD", "Nesterov", "AdaGrad", "RMSProp", "AdaDelta", "Adam")
-"""In the order of the old enumeration."""
+"""The solver types in the order of the old enumeration."""
 BLOBS = ("param", "blobs_lr", "weight_decay", "blob_share_mode")
-"""What old layers have a list of, with an entry for each blob."""
+"""Lists of an old layer with an entry for each blob."""
 TRANSFORMS = ("scale", "mean_file", "crop_size", "mirror")
 OLDEST = (
-    "The network has layers within 'layers', Caffe's oldest form. Read are 'layer' and 'layers':"
-    " upgrade it with Caffe's tools upgrade_net_proto_text or upgrade_net_proto_binary."
+    "The network has layers within 'layers', Caffe's oldest form, which is not read: upgrade it"
+    " with Caffe's tools upgrade_net_proto_text or upgrade_net_proto_binary."
 )
 
 
 def upgraded(net: Any) -> tuple[Any, list[str]]:
-    """A network of `layer` alone, its inputs an Input layer, and complaints about what is older
-    than that.
+    """The network in the form of `layer`, with its inputs as an Input layer, and complaints about
+    forms that are too old.
     """
     fresh = schema.message("Net")()
     fresh.CopyFrom(net)
@@ -50,7 +50,7 @@ def upgraded(net: Any) -> tuple[Any, list[str]]:
 
 
 def _input(net: Any) -> Any:
-    """The layer that the inputs of a network stand for."""
+    """The Input layer for the old `input` fields of a network."""
     layer = schema.message("Layer")(name="input", type="Input", top=net.input)
     if net.input_shape:
         layer.input_param.shape.extend(net.input_shape)
@@ -85,7 +85,7 @@ def _copy(layer: Any, field: Any, value: Any) -> None:
 
 
 def _move_transforms(data: Any, transforms: Any) -> None:
-    """Put what an old data layer does to images where it is looked for."""
+    """Move the transforms of an old data layer to its transform_param."""
     for name in TRANSFORMS:
         if data.HasField(name):
             setattr(transforms, name, getattr(data, name))

@@ -1,5 +1,5 @@
-"""The learned blobs of layers: which Keras variables they are, which layers share them, and their
-numbers in a `.caffemodel`.
+"""The learned blobs of layers: their Keras variables, which layers share them, and their values in
+a `.caffemodel`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from keras2dml.graph import Shape
 from keras2dml.rules import Refusal
 
 APART = ("_initializer", "_regularizer", "fillers", "decays", "name")
-"""How settings end that layers with the same blobs need not share."""
+"""Suffixes of the settings in which layers with shared blobs may differ."""
 
 
 class Blob(NamedTuple):
-    """A Keras variable, with the shape of its blob and the axes that take that to Keras' order."""
+    """A Keras variable, with its blob's shape and the transposition to Keras' order of axes."""
 
     variable: Any
     shape: Shape
@@ -31,7 +31,7 @@ class Blob(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """The layer of Keras and of Caffe that has a blob, and the blob's place there."""
+    """The first layer with a blob, in Keras and in Caffe, and the blob's index in it."""
 
     keras_layer: Any
     layer: Any
@@ -40,13 +40,13 @@ class Owner(NamedTuple):
 
 @dataclass
 class Sharing:
-    """Who has the blobs that have names: layers with blobs of the same names share them."""
+    """The owners of named blobs: layers whose blobs have the same names share them."""
 
     owners: dict[str, Owner] = field(default_factory=dict)
 
     def keras_layer(self, layer: Any, blobs: int, build: Callable[[], Any]) -> Any:
-        """The Keras layer of a layer with so many blobs: what `build` makes, or the one with whose
-        blobs it shares. May raise Refusal.
+        """The Keras layer for a layer with this many blobs: the result of `build`, or the layer
+        whose blobs it shares. Raises Refusal.
         """
         names = [spec.name for spec in layer.param[:blobs]]
         owners = [self.owners.get(name) for name in names]
@@ -63,24 +63,24 @@ class Sharing:
         ]
         if places != list(range(blobs)):
             reason = (
-                f"{named(layer)} shares some of its blobs with {named(owner.layer)}. Compiled are"
-                " layers that share all of them, each in its place: name all, or none."
+                f"{named(layer)} shares some of its blobs with {named(owner.layer)}. Only layers"
+                " that share all blobs in the same order are compiled: name all, or none."
             )
             raise Refusal(reason)
         if _settings(keras_layer) != _settings(owner.keras_layer) or _rates_differ(
             layer, owner.layer
         ):
             reason = (
-                f"{named(layer)} shares its blobs with {named(owner.layer)}, and is set otherwise:"
-                " give both the same parameters, lr_mult and decay_mult."
+                f"{named(layer)} shares its blobs with {named(owner.layer)}, but has other"
+                " settings: give both the same parameters, lr_mult and decay_mult."
             )
             raise Refusal(reason)
         return owner.keras_layer
 
 
 def load(learned: Mapping[str, Sequence[Blob]], path: Path, *, partly: bool = False) -> list[str]:
-    """Give Keras variables the blobs of a `.caffemodel`; the names of layers that it has not, which
-    must be none unless it is taken `partly`. Raises InvalidData.
+    """Load the blobs of a `.caffemodel` into Keras variables; returns the names of layers that it
+    lacks, of which there may be some only if `partly`. Raises InvalidData.
     """
     net, complaints = upgrades.upgraded(schema.weights(path))
     blobs = {layer.name: layer.blobs for layer in net.layer if len(layer.blobs)}
@@ -94,7 +94,7 @@ def load(learned: Mapping[str, Sequence[Blob]], path: Path, *, partly: bool = Fa
         needed = [math.prod(blob.shape) for blob in learned[name]]
         if sizes != needed:
             complaints.append(
-                f"{path} has blobs of {sizes} numbers for {name!r}, the network needs {needed}:"
+                f"{path} has blobs of {sizes} numbers for {name!r}, but the network needs {needed}:"
                 " give weights of this network."
             )
     if complaints:
@@ -118,7 +118,7 @@ def _settings(keras_layer: Any) -> dict[str, Any]:
 
 
 def _rates_differ(layer: Any, owner: Any) -> bool:
-    """Whether a layer asks for other learning rates or decays than the owner of its blobs."""
+    """Whether a layer has other learning rates or decays than the owner of its blobs."""
     return any(
         spec.HasField(name) and getattr(spec, name) != getattr(first, name)
         for spec, first in zip(layer.param, owner.param, strict=False)

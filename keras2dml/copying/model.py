@@ -1,4 +1,4 @@
-"""Copies of Keras models, with the functions of users that Keras' own copies lose."""
+"""Copies of Keras models, including the users' functions that Keras' copies lose."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ class Trainable:
 
 
 def copied(model: keras.Model) -> keras.Model:
-    """A copy with weights of its own, that is not compiled; of a user's class Keras' own model.
+    """A copy with separate weights, not compiled; for a user's class a plain Keras model.
 
-    Its layers and weights are in the order of the model's, and trainable as they are. Raises
-    UnsupportedModel where the copy has other layers or weights.
+    Its layers and weights have the order of the model's, and the same are trainable. Raises
+    UnsupportedModel if the copy has other layers or weights.
     """
     copy = _duplicate(model)
     try:
@@ -83,8 +83,9 @@ def copied(model: keras.Model) -> keras.Model:
 
 
 def _twins(layer: Any, twin: Any) -> Iterator[tuple[Any, Any]]:
-    """A layer and its copy, and those in them. The layers of a copied functional model are put into
-    the order of the model's: a user's class may have attributes in another order than it calls.
+    """A layer and its copy, and the pairs of layers within them. Layers of a copied functional
+    model are reordered like the model's: a user's class may call layers in another order than it
+    has attributes.
     """
     yield layer, twin
     parts, copies = layer_list_of(layer), layer_list_of(twin)
@@ -109,7 +110,7 @@ def _shapes(weights: list[Any]) -> list[tuple[int, ...]]:
 
 
 def _duplicate(model: keras.Model) -> keras.Model:
-    """A copy as Keras makes it, with the functions that it would lose."""
+    """Keras' copy, with the functions that it would lose."""
     compiled = model.compiled
     model.compiled = False  # or Keras looks for the loss' and the metrics' functions by their names
     try:
@@ -125,8 +126,8 @@ def _duplicate(model: keras.Model) -> keras.Model:
 
 
 def layer_like(layer: Any) -> Any:
-    """A layer made anew. Keras writes functions down by name or as code, without what they refer
-    to; a copy has the same function.
+    """A new layer like this one. Keras serializes functions by name or as code, without what they
+    refer to; this copy has the same functions.
     """
     kind = type(layer)
     if not isinstance(layer, keras.Layer) or not has_code(layer):
@@ -144,8 +145,8 @@ def layer_like(layer: Any) -> Any:
 
 
 def has_code(layer: Any) -> bool:
-    """Whether a layer, or one in it, has a function of a user's, or an initializer, regularizer or
-    constraint, or is a model of their class.
+    """Whether a layer, or one within it, has a user's function, initializer, regularizer or
+    constraint, or is a model of a user's class.
     """
     return any(
         isinstance(part, keras.layers.Lambda)
@@ -157,8 +158,8 @@ def has_code(layer: Any) -> bool:
 
 
 def metric_like(metric: keras.Metric) -> keras.Metric:
-    """A metric like this one, with a state of its own; of a user's class whose constructor has
-    other arguments than its config the metric itself.
+    """A metric like this one, with a separate state; the metric itself if it is of a user's class
+    whose constructor has other arguments than its config.
     """
     try:
         return type(metric).from_config(metric.get_config())

@@ -1,4 +1,4 @@
-"""Layers that are no longer what their arguments say: a twin made of these has other settings."""
+"""Finds layers that no longer match their arguments: a twin created from these differs."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from keras2dml.rules import LOWERINGS, named
 
 _PLAIN = (bool, int, float, str)
 _PASSING = BOOKKEEPING | {"name", "trainable", "built", "build", "quantize"}
-"""What says nothing of what a layer computes, or is looked at elsewhere: its name, whether it is
-trained, what Keras notes of its calls and of its parts, and methods in whose place it puts others.
+"""Attributes that do not affect what a layer computes, or that are checked elsewhere: its name,
+whether it is trained, Keras' records of its calls and parts, and methods that Keras replaces.
 """
 _GLOBALS = ("object_name_uids", "uninitialized_variables")
-"""What Keras counts and collects when it makes layers."""
+"""What Keras counts and collects when it creates layers."""
 
 
 def complaints(model: keras.Model) -> Iterator[str]:
-    """A sentence for each layer of Keras' in the model that was changed once it was made, so that
-    a copy of it computes something else, and parts of it contradict each other.
+    """A sentence for each Keras layer in the model that was changed after it was created, so that a
+    copy of it computes something else, and parts of it contradict each other.
     """
     for layer in direct_layers_of(model):
         if isinstance(layer, keras.Model):
@@ -39,19 +39,19 @@ def _complaints(layer: Any) -> Iterator[str]:
     parts = layers_of(layer)
     if nameless := [part for part in parts if not callable(getattr(part, "activation", id))]:
         yield (
-            f"{named(nameless[0])} was changed once it was made: its activation is"
-            f" {nameless[0].activation!r}, and no function. Give it to the constructor."
+            f"{named(nameless[0])} was changed after it was created: its activation is"
+            f" {nameless[0].activation!r}, not a function. Give it to the constructor."
         )
         return
     try:
         twin = _twin(layer)
-    except NotImplementedError:  # a regularizer or the like without a config, which is told
+    except NotImplementedError:  # a part without a config, which is reported elsewhere
         return
     except NO_CONFIG as error:
         if not has_code(layer) and all(_is_of_keras(part) for part in parts):
             yield (
-                f"{named(layer)} was changed once it was made: Keras makes no layer of its"
-                f" arguments ({error}). Give them to the constructor."
+                f"{named(layer)} was changed after it was created: Keras cannot create a layer from"
+                f" its arguments ({error}). Give them to the constructor."
             )
         return
     if layer.built and not twin.built:  # Keras has not noted by which shapes
@@ -59,8 +59,8 @@ def _complaints(layer: Any) -> Iterator[str]:
     for part, its_twin in zip(layers_of(layer), layers_of(twin), strict=False):
         if names := sorted(_differences(part, its_twin)):
             yield (
-                f"{named(part)} was changed once it was made: a layer of its arguments has another"
-                f" {', '.join(names)}. Give them to the constructor."
+                f"{named(part)} was changed after it was created: a layer with its arguments has"
+                f" another {', '.join(names)}. Give them to the constructor."
             )
 
 
@@ -69,8 +69,8 @@ def _is_of_keras(layer: Any) -> bool:
 
 
 def _twin(layer: Any) -> Any:
-    """A layer made of the arguments that this one has now. It has no values of weights, and neither
-    Keras' names nor random numbers go on by it.
+    """A layer created from the current arguments of this one. It has no weight values, and creating
+    it does not advance Keras' names or random numbers.
     """
     state, before = (
         random.getstate(),

@@ -1,1 +1,1 @@
-"""X and y as users bring them."""
+"""X and y as users pass them."""

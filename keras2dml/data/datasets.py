@@ -1,4 +1,4 @@
-"""Batches of X that draws its own, as Keras takes it, put together as the matrices of an epoch."""
+"""Batches of an X that yields batches, such as a dataset, joined to the matrices of an epoch."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from keras2dml.errors import InvalidData, positive
 from keras2dml.scripts.algorithms import Algorithm
 
 EPOCH_BYTES = 1 << 33
-"""How much an epoch may be, in float64: it is held as a whole."""
+"""Maximum bytes of an epoch, in float64: it is held in memory as a whole."""
 PIECE_BYTES = 1 << 28
-"""How much is scored at once."""
+"""Bytes that are scored at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Batches one after another, and how many rows each of them has."""
+    """Joined batches, and the number of rows of each."""
 
     X: Any
     y: Any
@@ -32,18 +32,20 @@ class Drawn:
 
     @property
     def listed(self) -> str:
-        """The different sizes, for a message."""
+        """The different batch sizes, for a message."""
         sizes = sorted({*self.sizes})
         return ", ".join(map(str, sizes[:5])) + (", ..." if len(sizes) > 5 else "")
 
 
 class Batches(EpochIterator):  # type: ignore[misc]
-    """Keras' iterator over epochs, with arrays of NumPy: it begins a pass over the data where Keras
-    does, so that data which shuffles itself has the same order.
+    """Keras' iterator over epochs, with NumPy arrays: it begins a pass over the data when Keras
+    does, so that data that shuffles itself has the same order.
     """
 
     def __init__(self, X: Any, steps: int | None, argument: str, *, shuffle: bool = False) -> None:
-        """`argument` is what `steps` are called. Raises InvalidData for what Keras cannot draw."""
+        """`argument` is the name of the argument `steps`. Raises InvalidData for an X from which
+        Keras gets no batches.
+        """
         self.argument, self._drawn = argument, X
         if steps is not None:
             positive(argument, steps)
@@ -51,12 +53,12 @@ class Batches(EpochIterator):  # type: ignore[misc]
         try:
             super().__init__(X, steps_per_epoch=steps, shuffle=shuffled)
         except ValueError as error:
-            message = f"Keras draws no batches of X ({error}): give one that it takes."
+            message = f"Keras gets no batches from X ({error}): give one that it accepts."
             raise InvalidData(message) from error
 
     @property
     def is_endless(self) -> bool:
-        """Whether X is told to have no end."""
+        """Whether X declares that it has no end."""
         if isinstance(self.data_adapter, data_adapters.TFDatasetAdapter):
             dataset = self.data_adapter.get_tf_dataset()
             return int(dataset.cardinality()) == -1
@@ -64,18 +66,18 @@ class Batches(EpochIterator):  # type: ignore[misc]
         return is_py_dataset and self._num_batches is None
 
     def check_end(self, *, repeats: bool = False) -> None:
-        """InvalidData where X has no end, and no steps are given; also of a generator that is drawn
-        again, of which nothing is left then.
+        """Raise InvalidData if X has no end and no steps are given; also if a generator is used
+        again, of which nothing is left.
         """
         if repeats and isinstance(self._drawn, GeneratorType) and not self.steps_per_epoch:
             message = f"X is a generator, which has no length: give {self.argument}."
             raise InvalidData(message)
         if self.is_endless and not self.steps_per_epoch:
-            message = f"X draws batches without an end: give {self.argument}."
+            message = f"X yields batches without an end: give {self.argument}."
             raise InvalidData(message)
 
     def pieces(self, most: int) -> Iterator[Drawn]:
-        """The batches of an epoch in pieces of about so many bytes; none where nothing is left."""
+        """The batches of an epoch in pieces of about `most` bytes; none if nothing is left."""
         batches: list[tuple[Any, Any, Any]] = []
         values = 0
         for _, _, buffer in self:
@@ -89,7 +91,7 @@ class Batches(EpochIterator):  # type: ignore[misc]
             yield _joined(batches)
 
     def epoch(self) -> Drawn:
-        """The batches of an epoch. Raises InvalidData where there is none, or too much."""
+        """The batches of an epoch. Raises InvalidData if there are none, or too many bytes."""
         pieces = self.pieces(EPOCH_BYTES)
         drawn = next(pieces, None)
         if drawn is None:
@@ -97,38 +99,38 @@ class Batches(EpochIterator):  # type: ignore[misc]
             raise InvalidData(message)
         if next(pieces, None) is not None:
             message = (
-                f"X draws more than {EPOCH_BYTES >> 30} GiB in an epoch, which is held as a whole:"
-                f" give {self.argument}, or a part of it."
+                f"X yields more than {EPOCH_BYTES >> 30} GiB in an epoch, which is held in memory:"
+                f" give {self.argument}, or a part of X."
             )
             raise InvalidData(message)
         return drawn
 
     def _get_iterator(self) -> Any:
-        # TensorFlow begins a pass when it makes an iterator, others with the first batch.
+        # TensorFlow begins a pass when it creates an iterator, others with the first batch.
         of_tensorflow = keras.backend.backend() == "tensorflow"
         if of_tensorflow and isinstance(self.data_adapter, data_adapters.TFDatasetAdapter):
             return self.data_adapter.get_tf_dataset()
         return self.data_adapter.get_numpy_iterator()
 
     def _interrupted_warning(self) -> None:
-        """Whoever draws tells it."""
+        """Do nothing: the caller reports it."""
 
 
 def check_alone(algorithm: Algorithm | None = None, **arguments: object) -> None:
-    """InvalidData for arguments beside X that draws its own batches, and for a `train_algo` that
-    makes others of them.
+    """Raise InvalidData for arguments that an X that yields batches excludes, and for a
+    `train_algo` that would change its batches.
     """
     if algorithm is not None and algorithm.train not in ("minibatch", "allreduce"):
         message = (
-            f"X draws its own batches, of which train_algo={algorithm.train!r} makes others: set"
-            " 'minibatch' or 'allreduce', or give arrays."
+            f"X yields batches, which train_algo={algorithm.train!r} would change: set 'minibatch'"
+            " or 'allreduce', or give arrays."
         )
         raise InvalidData(message)
     named = [name for name, value in arguments.items() if value is not None and value is not False]
     if named:
         message = (
-            f"X draws its own batches, of (X, y) or (X, y, sample_weight), beside which"
-            f" {', '.join(named)} cannot be given: leave it out."
+            f"X yields batches of (X, y) or (X, y, sample_weight), so {', '.join(named)} cannot be"
+            f" given: leave it out."
         )
         raise InvalidData(message)
 
@@ -142,12 +144,12 @@ def draw_all(X: Any) -> tuple[Any, Any, Any]:
 
 
 def score_batches(X: Any, score: Callable[[Any], list[np.ndarray]]) -> list[np.ndarray]:
-    """What `score` makes of the batches of X: an array for each output, piece by piece."""
+    """The results of `score` for the batches of X, joined: an array for each output."""
     batches = Batches(X, None, "a part of it, as by .take(n)")
     batches.check_end()
     pieces = [score(piece.X) for piece in batches.pieces(PIECE_BYTES)]
     if not pieces:
-        message = "X draws no batches: give at least one row."
+        message = "X yields no batches: give at least one row."
         raise InvalidData(message)
     return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
@@ -159,9 +161,11 @@ def _arrays(part: Any) -> Any:
 
 
 def _joined(batches: list[tuple[Any, Any, Any]]) -> Drawn:
-    """Batches one after another; InvalidData where they do not fit each other."""
+    """Batches joined together; raises InvalidData if they do not fit."""
     if any(np.ndim(part) == 0 for part in keras.tree.flatten(batches[0]) if part is not None):
-        message = "X draws single examples: let it draw batches of them, as dataset.batch(32) does."
+        message = (
+            "X yields single examples: let it yield batches, for example by dataset.batch(32)."
+        )
         raise InvalidData(message)
     sizes = tuple(len(keras.tree.flatten(features)[0]) for features, _, _ in batches)
     try:
@@ -171,7 +175,7 @@ def _joined(batches: list[tuple[Any, Any, Any]]) -> Drawn:
         )
     except (ValueError, TypeError) as error:
         message = (
-            f"The batches of X do not fit each other ({error}): give all rows one shape, for"
+            f"The batches of X do not fit each other ({error}): give all rows the same shape, for"
             " example by padding."
         )
         raise InvalidData(message) from error

@@ -1,4 +1,4 @@
-"""The weights of examples, by their classes or as users give them, checked."""
+"""Sample weights, by class or as users pass them, checked."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def by_class(target: Targets, goal: Goal, class_weight: Mapping[Any, float]) -> np.ndarray:
-    """The weight of each example's class; 1 for a class that is not named."""
+    """The weight of each example by its class; 1 for a class without a weight."""
     classes = target.classes
     if classes is None or goal.vectors > 1:
-        message = "class_weight is for one class for each example: give sample_weight instead."
+        message = "class_weight needs one class per example: give sample_weight instead."
         raise InvalidData(message)
     names = [name.item() if isinstance(name, np.generic) else name for name in classes]
     unknown = set(class_weight) - set(names)
     if unknown:
         message = (
-            f"class_weight has the classes {', '.join(sorted(map(str, unknown)))}, and y has"
-            f" {some(classes)}: use these as keys."
+            f"class_weight has the classes {', '.join(sorted(map(str, unknown)))}, but y has"
+            f" {some(classes)}: use those as keys."
         )
         raise InvalidData(message)
     weights = np.array([float(class_weight.get(name, 1.0)) for name in names])
@@ -37,8 +37,8 @@ def by_class(target: Targets, goal: Goal, class_weight: Mapping[Any, float]) -> 
 
 
 def places(target: Targets, goal: Goal) -> np.ndarray:
-    """The place of each vector's class among the classes, (N, T); of shares that of the largest,
-    or between two classes the one to which Keras rounds, the half one to the first.
+    """The index of each vector's class, (N, T); of probabilities that of the largest, and of a
+    single probability of two classes the one to which Keras rounds, with 0.5 as the first.
     """
     if target.of_classes:
         return np.asarray(target.matrix, int) - 1
@@ -49,7 +49,7 @@ def places(target: Targets, goal: Goal) -> np.ndarray:
 
 
 def of_vectors(weights: object, goal: Goal, examples: int) -> np.ndarray:
-    """The weight of each example, or of each vector of it."""
+    """The weight of each example, or of each of its vectors."""
     array: np.ndarray = numbers(weights, "sample_weight")
     leading = goal.value.shape[:-1]
     allowed = [(examples, *leading)] if leading else [(examples,), (examples, 1)]
@@ -66,20 +66,20 @@ def of_vectors(weights: object, goal: Goal, examples: int) -> np.ndarray:
         raise InvalidData(message)
     if not goal.loss.weighable:
         message = (
-            f"The loss {goal.loss.name!r} gives no single number for each of these weights:"
-            " leave sample_weight out."
+            f"The loss {goal.loss.name!r} does not return a single number for each of these"
+            " weights: leave sample_weight out."
         )
         raise InvalidData(message)
     return array.reshape(examples, -1)
 
 
 def _check_spread(array: np.ndarray, goal: Goal) -> None:
-    """Raise InvalidData where it matters that a weight is for several vectors of an example."""
+    """Raise InvalidData if it matters that a weight is for several vectors of an example."""
     divides = goal.loss.reduction == "mean_with_sample_weight"
     if divides or any(metric.weighted and not metric.masked for metric in goal.metrics):
         message = (
-            f"sample_weight has shape {array.shape}, and a weight for several losses counts in"
-            " another way in the reduction 'mean_with_sample_weight' and in metrics that are no"
+            f"sample_weight has shape {array.shape}, but a weight for several losses counts"
+            " differently in the reduction 'mean_with_sample_weight' and in metrics that are not"
             f" means: give {goal.value.shape[:-1]} weights for each example."
         )
         raise InvalidData(message)

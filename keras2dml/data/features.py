@@ -1,4 +1,4 @@
-"""X as users give it, checked, as the matrices that the scripts read."""
+"""X as users pass it, checked and converted to the matrices that scripts read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from keras2dml.input_types import as_typed
 from keras2dml.structure import Structure
 
 Names = tuple[str, ...]
-"""Of the columns of a table."""
+"""The names of a table's columns."""
 
 
 def inputs(data: object, graph: Graph) -> dict[str, np.ndarray]:
-    """X for each input of a model by what scripts call it: `rows` of the one, or of a list or dict
-    of several.
+    """X for each input of a model, by its name in scripts: `rows` of a single input, or of a list
+    or dict of several.
 
-    Raises InvalidData where one is missing, or has another number of rows than the first.
+    Raises InvalidData if an input is missing, or has another number of rows than the first.
     """
     arrays = graph.takes.listed(data, "X")
     names = {graph.input_name(value): value for value in graph.inputs}
@@ -45,9 +45,8 @@ def inputs(data: object, graph: Graph) -> dict[str, np.ndarray]:
 def columns(
     X: object, takes: Structure, trained_names: Sequence[Names | None]
 ) -> list[Names | None]:
-    """The names of each input's columns: its `trained_names` where these are the same in any order,
-    else those that it has; None for what is no pandas table, or has names that are no texts or not
-    unique.
+    """The names of each input's columns: its `trained_names` if it has the same in any order, else
+    its own; None if it is not a pandas table, or its names are not strings or not unique.
     """
     tables = zip(map(_names, takes.listed(X, "X")), trained_names, strict=True)
     return [
@@ -58,7 +57,7 @@ def columns(
 def in_columns(X: object, takes: Structure, trained_names: Sequence[Names | None]) -> object:
     """X with the columns of its tables in the order of their `trained_names`.
 
-    Raises InvalidData where a table has others.
+    Raises InvalidData if a table has others.
     """
     tables = zip(takes.listed(X, "X"), trained_names, strict=True)
     return takes.packed([_in_columns(table, names) for table, names in tables])
@@ -85,7 +84,7 @@ def _in_columns(table: Any, trained_names: Names | None) -> Any:
 
 
 def _differences(names: Names, trained_names: Names) -> str:
-    """The first few columns that are missing, and those that are new."""
+    """The first few columns that are missing, and those that are new, in words."""
     sides = ("missing", {*trained_names} - {*names}), ("new", {*names} - {*trained_names})
     return "; ".join(f"{side} {', '.join(sorted(some)[:5])}" for side, some in sides if some)
 
@@ -93,10 +92,10 @@ def _differences(names: Names, trained_names: Names) -> str:
 def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
     """X as a matrix (N, D) in DML's order of columns, float64.
 
-    `data` is (N, *shape) in the model's own layout, or rows (N, D) as SystemML stored them: an
-    image in C,H,W order. As with Keras, a last axis of 1 may be missing, or too many; but rows of
-    one number are (N, 1), as scikit-learn has them. Raises InvalidData for another width, for what
-    is no number, for NaN or infinity, and for what the type of the input does not hold.
+    `data` is (N, *shape) in the model's layout, or rows (N, D) as SystemML stored them: images in
+    C,H,W order. As in Keras, a last axis of 1 may be missing or added; but rows of one number are
+    (N, 1), as in scikit-learn. Raises InvalidData for another width, for anything but numbers, for
+    NaN or infinity, and for numbers out of range for the input's type.
     """
     array = numbers(data, name)
     if array.ndim == 2 and array.shape[1] == value.size:
@@ -124,13 +123,13 @@ def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
 
 
 def _with_one(shape: Shape, other: Shape) -> bool:
-    """Whether one shape is the other with a last axis of 1."""
+    """Whether the shapes differ only by a last axis of 1."""
     return (*shape, 1) == other or shape == (*other, 1)
 
 
 def numbers(data: object, name: str) -> np.ndarray:
-    """An array of float64 numbers, of at least one row, from an array, lists, pandas, or a sparse
-    matrix of SciPy; InvalidData for anything else.
+    """A float64 array with at least one row, from an array, lists, pandas, or a SciPy sparse
+    matrix; raises InvalidData for anything else.
     """
     dense = data.toarray() if hasattr(data, "toarray") else data
     try:
@@ -152,19 +151,19 @@ def numbers(data: object, name: str) -> np.ndarray:
 
 
 def unmasked(data: object, name: str) -> np.ndarray:
-    """The data as an array; InvalidData for rows of different lengths, and for a masked array and
-    complex numbers, of which a part would be dropped.
+    """The data as an array; raises InvalidData for rows of different lengths, and for masked arrays
+    and complex numbers, of which a part would be dropped.
     """
     try:
         array = np.asarray(data)
     except ValueError as error:
-        message = f"{name} has rows of different lengths: give an array, with as many in each."
+        message = f"{name} has rows of different lengths: give an array with rows of equal length."
         raise InvalidData(message) from error
     if np.ma.is_masked(data) or array.dtype.kind == "c":
         kind = "complex numbers" if array.dtype.kind == "c" else "numbers that are masked"
-        message = f"{name} has {kind}: give plain numbers, without those that are missing."
+        message = f"{name} has {kind}: give real numbers, without missing values."
         if array.dtype.kind == "c":
-            message = f"Complex data not supported. {message}"  # the words of scikit-learn
+            message = f"Complex data not supported. {message}"  # scikit-learn's wording
         raise InvalidData(message)
     return array
 

@@ -1,5 +1,5 @@
-"""Spark DataFrames as matrices of SystemDS, and back; rows go to the driver only where a plan says
-so.
+"""Converts Spark DataFrames to SystemDS matrices and back; rows are only moved to the driver if
+SystemDS' plan does so.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ INDEX = "__INDEX"
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A matrix (N, D) in the JVM with the rows of a DataFrame, or some of them."""
+    """A matrix (N, D) in the JVM with all or some rows of a DataFrame."""
 
     systemds: SystemDS
     matrix: Matrix
@@ -40,7 +40,7 @@ class Rows:
     frame: DataFrame | None = None
 
     def close(self) -> None:
-        """Give the matrix up, and what is kept of the DataFrame."""
+        """Free the matrix, and the cached DataFrame."""
         self.systemds.free(self.matrix)
         if self.frame is not None:
             self.frame.unpersist()
@@ -56,8 +56,8 @@ class Rows:
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of a DataFrame's columns: features, labels, the weights of examples if there are
-    some, and what a model makes of them.
+    """The names of a DataFrame's columns: features, labels, sample weights if any, and the model's
+    results.
     """
 
     features: str = "features"
@@ -75,14 +75,14 @@ def examples(
     goal: Goal,
     classes: np.ndarray | None = None,
 ) -> tuple[Rows, Targets]:
-    """The features of a DataFrame, and its labels.
+    """The features and labels of a DataFrame.
 
-    Features are vectors of SystemML's order (C, H, W), or arrays, nested as the model's input is;
+    Features are vectors in SystemML's order (C, H, W), or arrays nested like the model's input;
     labels are numbers, strings, or for an output of several numbers vectors or arrays. Raises
     InvalidData for other columns, and for numbers that are missing, NaN or infinite.
     """
     if goal.vectors > 1:
-        message = "The model's output has several vectors for each row: give arrays of numpy."
+        message = "The model's output has several vectors for each row: give numpy arrays."
         raise InvalidData(message)
     label, width, about = _labels(frame, columns.label, goal, classes)
     listed, order = _features(frame, columns.features, value)
@@ -105,8 +105,8 @@ def examples(
 def features(
     systemds: SystemDS, frame: DataFrame, column: str, value: Value
 ) -> tuple[Matrix, DataFrame]:
-    """The features of a DataFrame as a matrix, and the DataFrame with the numbers of its rows,
-    which is kept until it is unpersisted.
+    """The features of a DataFrame as a matrix, and the DataFrame with row numbers, which stays
+    cached until it is unpersisted.
     """
     with _persisted(systemds.numbered(frame, INDEX)) as numbered:
         listed, order = _features(numbered, column, value)
@@ -120,8 +120,8 @@ def features(
 def with_predictions(
     scores: DataFrame, numbered: DataFrame, columns: Columns, classes: np.ndarray | None
 ) -> DataFrame:
-    """The rows with what a model makes of them: a column with the vector, and one with the class it
-    says, or of no classifier the number.
+    """The rows with the model's results: a column with the output vector, and one with the
+    predicted class, or for a regressor the number.
     """
     prediction, probability = columns.prediction, columns.probability
     vector, array = F.col("C1"), vector_to_array(F.col("C1"))
@@ -142,7 +142,7 @@ def with_predictions(
 
 @contextmanager
 def _persisted(frame: DataFrame) -> Iterator[DataFrame]:
-    """A DataFrame that is kept from now on, unless the body fails."""
+    """Cache a DataFrame; it is unpersisted if the body fails."""
     frame.persist()
     try:
         yield frame
@@ -159,8 +159,8 @@ def _split(
     order: np.ndarray | None,
     value: Value,
 ) -> dict[str, Matrix]:
-    """The parts of a column of vectors as matrices, the features in DML's order; InvalidData for
-    what is no number.
+    """The parts of a column of vectors as matrices, with features in DML's order; raises
+    InvalidData for anything but numbers.
     """
     variables = {"all": systemds.of_frame(frame, rows, sum(parts.values()))}
     if order is not None:
@@ -187,7 +187,7 @@ def _split(
 
 
 def _features(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.ndarray | None]:
-    """The features as an array of numbers, and the order in which DML wants them, if another."""
+    """The features as an array column, and DML's order if it is another."""
     column, kind = _column(frame, name), frame.schema[name].dataType
     if isinstance(kind, VectorUDT):
         return vector_to_array(column), None
@@ -196,8 +196,8 @@ def _features(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.nda
         kind, depth = kind.elementType, depth + 1
     if depth == 0 or not isinstance(kind, NumericType):
         message = (
-            f"Column {name!r} is {frame.schema[name].dataType.simpleString()}: give vectors, or"
-            " arrays of numbers."
+            f"Column {name!r} has type {frame.schema[name].dataType.simpleString()}: give vectors,"
+            " or arrays of numbers."
         )
         raise InvalidData(message)
     for _ in range(depth - 1):
@@ -209,13 +209,15 @@ def _features(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.nda
 def _labels(
     frame: DataFrame, name: str, goal: Goal, classes: np.ndarray | None
 ) -> tuple[Column, int, Targets]:
-    """The labels as an array of numbers, their count, and what they are."""
+    """The labels as an array column, their number, and their classes."""
     column, kind = _column(frame, name), frame.schema[name].dataType
     size = goal.value.size
     nothing = np.empty((0, 1))
     if isinstance(kind, (VectorUDT, ArrayType)):
         if goal.loss.kind == "sparse":
-            message = f"Column {name!r} has several numbers, the loss is of one class: give that."
+            message = (
+                f"Column {name!r} has several numbers, but the loss needs one class: give that."
+            )
             raise InvalidData(message)
         array = vector_to_array(column) if isinstance(kind, VectorUDT) else column
         classes = np.arange(size) if goal.loss.kind == "classes" else None
@@ -248,8 +250,8 @@ def _classes(labels: Sequence[Any], count: int, named: bool) -> np.ndarray:
     if wrong:
         listed = ", ".join(map(str, wrong[:5]))
         message = (
-            f"The labels {listed} are not those of a model of {count} classes: give numbers from 0"
-            f" to {count - 1}, or {count} names."
+            f"The labels {listed} do not fit a model with {count} classes: give numbers from 0 to"
+            f" {count - 1}, or {count} names."
         )
         raise InvalidData(message)
     return np.arange(count)
@@ -258,7 +260,7 @@ def _classes(labels: Sequence[Any], count: int, named: bool) -> np.ndarray:
 def _column(frame: DataFrame, name: str) -> Column:
     if name not in frame.columns:
         message = (
-            f"The DataFrame has no column {name!r}; it has {', '.join(frame.columns)}: name one of"
+            f"The DataFrame has no column {name!r}. It has {', '.join(frame.columns)}: use one of"
             " these."
         )
         raise InvalidData(message)

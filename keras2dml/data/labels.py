@@ -1,4 +1,4 @@
-"""y and the weights of examples as users give them, checked, as the matrices that scripts read."""
+"""y and sample weights as users pass them, checked and converted to matrices for scripts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from keras2dml.structure import Structure
 
 Classes = Sequence[np.ndarray | None]
-"""The labels of the classes of each output; None of an output that has no classes."""
+"""The class labels of each output; None for an output without classes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """What to learn of one output: class numbers from 1, (N, T), or (N, T * K) numbers.
+    """The targets of an output: class numbers from 1, (N, T), or numbers (N, T * K).
 
-    `classes` names the classes where it has some, and `weights` are (N, T). Both matrices are
-    arrays, or of a DataFrame Rows.
+    `classes` has the names of the classes, if any, and `weights` are (N, T). Both matrices are
+    arrays, or Rows of a DataFrame.
     """
 
     matrix: Any
@@ -56,8 +56,8 @@ def of_outputs(
     sample_weight: object = None,
     class_weight: Mapping[Any, float] | None = None,
 ) -> tuple[Targets, ...]:
-    """y for each output of a model, of the one, or of a list or dict of several; `classes` are
-    those of each, where they are fixed.
+    """The targets of each output of a model, from y for a single output, or a list or dict for
+    several; `classes` are fixed classes of each output.
 
     Raises InvalidData for labels out of range, another length, and weights that do not fit.
     """
@@ -67,7 +67,7 @@ def of_outputs(
         if sample_weight is not None or len(goals) > 1:
             message = (
                 "class_weight is given together with sample_weight, or for several outputs: give"
-                " sample_weight alone, a weight for each example."
+                " only sample_weight, with a weight for each example."
             )
             raise InvalidData(message)
         return (replace(all_targets[0], weights=by_class(all_targets[0], goals[0], class_weight)),)
@@ -88,11 +88,11 @@ def of_outputs(
 def targets(
     labels: object, goal: Goal, examples: int, classes: np.ndarray | None = None
 ) -> Targets:
-    """y for one output of shape (..., K) for each of N = `examples`: numbers (N, ..., K), or for a
+    """The targets of an output of shape (..., K) for N = `examples`: numbers (N, ..., K), or for a
     loss of classes labels (N, ...).
 
-    Whole numbers are classes as Keras counts them, 0..K-1; other labels are sorted, as scikit-learn
-    does, and there must be K of them, or `classes` names them; for two classes one output will do.
+    Integers are classes numbered as in Keras, 0..K-1; other labels are sorted, as in scikit-learn,
+    and there must be K of them, or `classes` names them; a single output is enough for two classes.
     """
     shape, kind = goal.value.shape, goal.loss.kind
     if kind == "labels":
@@ -129,14 +129,14 @@ def targets(
 
 
 def read_labels(file: Path | str, goals: Sequence[Goal]) -> Classes:
-    """The labels of the classes of a model's one output, from a file with lines `number,label`,
-    from 1.
+    """The class labels of a model with a single output, from a file with lines `number,label`, from
+    1.
 
-    Raises InvalidData for a file that cannot be read, or that does not number all classes, and for
+    Raises InvalidData for a file that cannot be read or does not number all classes, and for
     several outputs.
     """
     if len(goals) > 1:
-        message = f"labels are of one output, the model has {len(goals)}: leave them out."
+        message = f"labels are for a single output, the model has {len(goals)}: leave them out."
         raise InvalidData(message)
     classes = goals[0].value.shape[-1]
     try:
@@ -148,15 +148,15 @@ def read_labels(file: Path | str, goals: Sequence[Goal]) -> Classes:
         raise InvalidData(message) from error
     if sorted(numbered) != list(range(1, classes + 1)):
         message = (
-            f"{file} has {len(numbered)} labels, the model {classes} classes: number all of them"
-            f" from 1 to {classes}."
+            f"{file} has {len(numbered)} labels, but the model has {classes} classes: number all of"
+            f" them from 1 to {classes}."
         )
         raise InvalidData(message)
     return [np.array([numbered[number] for number in range(1, classes + 1)])]
 
 
 def classes_of(goal: Goal) -> np.ndarray | None:
-    """The classes of an output before anything was learned, if it has some."""
+    """The classes of an output before training, if it has classes."""
     size = goal.value.shape[-1]
     if goal.loss.kind in ("sparse", "classes"):
         return np.arange(size)
@@ -164,16 +164,16 @@ def classes_of(goal: Goal) -> np.ndarray | None:
 
 
 def _binary(array: np.ndarray, class_names: np.ndarray | None) -> Targets:
-    """Two classes of one output, or numbers as they are."""
+    """The targets of a single output: two classes, or numbers."""
     if array.dtype.kind in "iufb":
         matrix = _finite(array).reshape(len(array), -1)
         signed = bool((matrix == -1).any()) or -1 in _numbers_among(class_names)
         fits = np.isin(matrix, (-1, 1)) if signed else (matrix >= 0) & (matrix <= 1)
         if not fits.all():
             message = (
-                f"y has the labels {some(np.unique(array))}. A loss of two classes in one output"
-                " takes 0 and 1 or shares between, or -1 and 1: number the classes so, or name"
-                " them with words."
+                f"y has the labels {some(np.unique(array))}. A loss for two classes with a single"
+                " output takes numbers from 0 to 1, or -1 and 1: number the classes like this, or"
+                " use words."
             )
             raise InvalidData(message)
         classes = np.array([-1, 1]) if signed else np.arange(2)
@@ -191,7 +191,7 @@ def _numbers_among(class_names: np.ndarray | None) -> list[Any]:
 
 
 def _places(array: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """The place of each label among the names."""
+    """The index of each label among the names."""
     order = np.argsort(names)
     return np.asarray(order[np.searchsorted(names, array, sorter=order)])
 
@@ -201,15 +201,15 @@ def _names(array: np.ndarray, classes: int, class_names: np.ndarray | None) -> n
     names = np.unique(array) if class_names is None else class_names
     if len(names) != classes or not np.isin(array, names).all():
         message = (
-            f"y has the labels {some(np.unique(array))}, and the model has {classes} outputs: give"
-            f" it rows of {classes} different labels."
+            f"y has the labels {some(np.unique(array))}, but the model has {classes} outputs: give"
+            f" it rows with {classes} different labels."
         )
         raise InvalidData(message)
     return names
 
 
 def _check_alike(array: np.ndarray) -> None:
-    """Raise InvalidData for labels of which some are missing, or which have no common order."""
+    """Raise InvalidData if labels are missing, or have no common order."""
     if array.dtype.kind not in "OMm":
         return
     kinds = {*map(type, array.ravel().tolist())}
@@ -222,8 +222,8 @@ def _check_alike(array: np.ndarray) -> None:
     if not alike:
         named = ", ".join(sorted(kind.__name__ for kind in kinds))
         message = (
-            f"y has labels of the types {named}, or some are missing: give each row a label, all of"
-            " them words or all of them numbers."
+            f"y has labels of the types {named}, or some are missing: give each row a label, either"
+            " all words or all numbers."
         )
         raise InvalidData(message)
 
@@ -232,9 +232,9 @@ def _numbered(array: np.ndarray, classes: int) -> Targets:
     wrong = array[(array != np.floor(array)) | (array < 0) | (array >= classes)]
     if len(wrong):
         message = (
-            f"y has labels out of range: {some(np.unique(wrong))}. A model of {classes}"
+            f"y has labels out of range: {some(np.unique(wrong))}. A model with {classes}"
             f" outputs takes 0 to {classes - 1}:"
-            " number the classes so, or give the model more outputs."
+            " number the classes like this, or give the model more outputs."
         )
         raise InvalidData(message)
     return Targets(array.reshape(len(array), -1) + 1.0, np.arange(classes), of_classes=True)
@@ -243,13 +243,13 @@ def _numbered(array: np.ndarray, classes: int) -> Targets:
 def _probabilities(array: np.ndarray, classes: int, *, sparse: bool) -> Targets:
     if array.shape[-1] != classes:
         message = (
-            f"y has {array.shape[-1]} columns, the model {classes} outputs: give a column for"
-            " each output."
+            f"y has {array.shape[-1]} columns, but the model has {classes} outputs: give a column"
+            " for each output."
         )
         raise InvalidData(message)
     if sparse:
         message = (
-            "y has a column for each class, and the loss is sparse: give class numbers, or"
+            "y has a column for each class, but the loss is sparse: give class numbers, or"
             " use 'categorical_crossentropy'."
         )
         raise InvalidData(message)
@@ -258,26 +258,28 @@ def _probabilities(array: np.ndarray, classes: int, *, sparse: bool) -> Targets:
 
 
 def _like(array: np.ndarray, goal: Goal, examples: int) -> np.ndarray:
-    """Numbers for every element of an output; a last axis of 1 may be left out, if nobody sees."""
+    """Numbers for all elements of an output; a last axis of 1 may be missing, unless a user's
+    function gets the targets.
+    """
     shape = goal.value.shape
     exact = goal.literal or shape[-1] != 1
     allowed = [(examples, *shape), *([] if exact else [(examples, *shape[:-1])])]
     if array.shape not in allowed:
         message = (
-            f"y has shape {array.shape}, the model's output {(examples, *shape)}: give a number for"
-            " each of its elements."
+            f"y has shape {array.shape}, but the model's output has {(examples, *shape)}: give a"
+            " number for each of its elements."
         )
         raise InvalidData(message)
     return array.reshape(examples, math.prod(shape))
 
 
 def _whole(labels: object, examples: int) -> np.ndarray:
-    """A whole number for each example, (N, 1)."""
+    """An integer for each example, (N, 1)."""
     array = _finite(labels)
     if array.size != examples or len(array) != examples or (array != np.floor(array)).any():
         message = (
             f"y has shape {array.shape}, X has {examples} rows: give one whole number for each row,"
-            " the same for those that belong together."
+            " the same for rows that belong together."
         )
         raise InvalidData(message)
     return array.reshape(examples, 1)

@@ -1,4 +1,4 @@
-"""What X may be beside arrays and tables: something that draws its own batches."""
+"""Recognizes an X that yields batches, such as a dataset or generator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LIBRARIES = frozenset(("keras", "tensorflow", "torch", "grain"))
 
 
 def draws_batches(X: object) -> bool:
-    """Whether Keras would take X for something that draws its own batches."""
+    """Whether Keras would treat X as something that yields batches."""
     if isinstance(X, GeneratorType):
         return True
     if _LIBRARIES.isdisjoint(kind.__module__.partition(".")[0] for kind in type(X).__mro__):

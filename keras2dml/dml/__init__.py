@@ -1,1 +1,1 @@
-"""The DML library, one or a few functions in a file, and the module that knows its syntax."""
+"""The DML function library, with one or a few functions per file, and DML's syntax."""

@@ -1,6 +1,4 @@
-"""DML as text: the only module that knows its syntax, and the home of the function library in
-`dml/`.
-"""
+"""DML's syntax, which only this module knows, and access to the function library in `dml/`."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the library: its parameters and results by name, and its text."""
+    """A library function: the names of its parameters and results, and its text."""
 
     name: str
     arguments: tuple[str, ...]
@@ -43,7 +41,7 @@ _DEFINED: dict[str, Function] = {}
 
 @cache
 def library() -> Mapping[str, Function]:
-    """All functions by name: those that were defined, and those that ship with this package."""
+    """All functions by name: those of this package, and those added by `define`."""
     return ChainMap(_DEFINED, dict(_shipped()))
 
 
@@ -58,11 +56,10 @@ def _shipped() -> Mapping[str, Function]:
 
 
 def define(source: str | Path) -> None:
-    """Add the functions of DML text, or of the file at a Path, to those that rules may call; a
-    function defined before is replaced.
+    """Add the functions in DML text, or in the file at a Path, to those that rules may call;
+    replaces functions that were defined before.
 
-    Raises InvalidGraph where one has the name of a function of this package, or is written in
-    another way than these are.
+    Raises InvalidGraph for a function with the name of one of this package, or in another form.
     """
     text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
     definitions = {definition.name: definition for definition in functions(text)}
@@ -71,7 +68,7 @@ def define(source: str | Path) -> None:
         message = (
             f"{', '.join(unread) or 'No function'} could be read. Write each as 'name ="
             " function(matrix[double] X, integer C) return (matrix[double] out) {', with the types"
-            " matrix[double], double, integer and boolean, and its last '}' alone on a line."
+            " matrix[double], double, integer and boolean, and its last '}' on a separate line."
         )
         raise InvalidGraph(message)
     clashes = sorted(definitions.keys() & _shipped().keys())
@@ -82,7 +79,7 @@ def define(source: str | Path) -> None:
 
 
 def functions(text: str) -> Iterable[Function]:
-    """The functions defined in DML source that is written as the library's is."""
+    """The functions defined in DML source in the library's form."""
     for match in _FUNCTION.finditer(text):
         arguments, results = (
             tuple(name for _, name in _PARAMETER.findall(match[part]))
@@ -98,7 +95,7 @@ def _fully(declared: str, names: Sequence[str]) -> bool:
 
 
 def function(name: str) -> Function:
-    """The library's function of that name; InvalidGraph if there is none."""
+    """The library function of this name; raises InvalidGraph if there is none."""
     try:
         return library()[name]
     except KeyError:
@@ -110,7 +107,7 @@ def function(name: str) -> Function:
 
 
 def call(name: str, results: Sequence[str], arguments: Mapping[str, str]) -> str:
-    """A statement that calls a library function with its arguments bound by name."""
+    """A statement that calls a library function with arguments by name."""
     target = function(name)
     missing = [argument for argument in target.arguments if argument not in arguments]
     if missing:
@@ -130,8 +127,8 @@ def script(header: Sequence[str], statements: Iterable[str], body: Sequence[str]
 
 
 def comments(lines: Iterable[str]) -> str:
-    """Lines of comments, whatever names are in them: what is no printable character is escaped, so
-    that none of them ends its line.
+    """Lines of comments. Unprintable characters are escaped, so that no name in them can end its
+    line.
     """
     return "\n".join(f"# {printable(line)}".rstrip() for line in lines)
 
@@ -144,7 +141,9 @@ def called(statements: Iterable[str]) -> list[str]:
 
 
 def with_called(names: Iterable[str]) -> list[str]:
-    """These functions and the library functions that they call, each once, before its callers."""
+    """These functions and the library functions that they call, each once and before its
+    callers.
+    """
     ordered: dict[str, None] = {}
     for name in names:
         called = set(_CALLED.findall(function(name).text)) & library().keys() - {name}
@@ -153,13 +152,13 @@ def with_called(names: Iterable[str]) -> list[str]:
 
 
 def makes_extremes(name: str) -> bool:
-    """Whether a function, or one that it calls, takes a maximum or a minimum."""
+    """Whether a function, or one that it calls, computes a maximum or a minimum."""
     return any(_EXTREME.search(function(called).text) for called in with_called([name]))
 
 
 def takes_extremes(name: str) -> bool:
-    """Whether SystemDS fuses something in the function, or in its gradient, with a maximum or
-    minimum before it.
+    """Whether SystemDS fuses part of the function, or of its gradient, with a preceding maximum or
+    minimum.
     """
     return any(_FUSED.search(function(called).text) for called in with_called([name]))
 
@@ -170,13 +169,13 @@ def block(head: str, body: Iterable[str]) -> list[str]:
 
 
 def identifier(name: str) -> str:
-    """`name` with what DML does not allow in an identifier replaced."""
+    """`name` with characters replaced that DML does not allow in an identifier."""
     cleaned = re.sub(r"\W", "_", name, flags=re.ASCII).strip("_")
     return cleaned if cleaned[:1].isalpha() else f"layer_{cleaned}"
 
 
 def literal(value: Scalar | tuple[float, ...]) -> str:
-    """A number as DML writes it, exact to the last bit; several as a row."""
+    """A number as a DML literal, exact to the last bit; several numbers as a row."""
     if isinstance(value, tuple):
         return f"matrix({quoted(' '.join(map(repr, value)))}, rows=1, cols={len(value)})"
     return str(value).upper() if isinstance(value, bool) else repr(value)
@@ -198,6 +197,6 @@ def read(variable: str, file: Path) -> str:
 
 
 def quoted(value: str) -> str:
-    """A string as DML writes it."""
+    """A string as a DML literal."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -1,1 +1,1 @@
-"""The estimators, and what they show and leave."""
+"""The estimators, and their reports and exports."""

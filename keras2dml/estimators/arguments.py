@@ -1,4 +1,4 @@
-"""The kinds of arguments that an estimator takes, checked before anything is done with them."""
+"""Checks the types of an estimator's arguments before they are used."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
 
 
 def check_kinds(arguments: Mapping[str, object]) -> None:
-    """Raise InvalidSession if `spark` is no session, and InvalidData for the first argument that is
-    of another kind than it shall be.
+    """Raise InvalidSession if `spark` is not a session, and InvalidData for the first argument of a
+    wrong type.
     """
     session = arguments["spark"]
     if not isinstance(session, SparkSession):
@@ -46,8 +46,8 @@ def check_kinds(arguments: Mapping[str, object]) -> None:
 
 
 def is_shuffled(shuffle: object, default: bool) -> bool:
-    """Whether the rows of an epoch take new places. Keras' "batch" mixes those of each batch alone,
-    which changes a step by its rounding. Raises InvalidData.
+    """Whether the rows of an epoch are shuffled. Keras' "batch" shuffles only within batches, which
+    changes a step only by rounding. Raises InvalidData.
     """
     if shuffle is None:
         return default

@@ -1,4 +1,4 @@
-"""What an estimator leaves for others: a Keras model, ONNX, a folder for scoring, and its steps."""
+"""The exports of an estimator: a Keras model, ONNX, a folder for scoring, and a summary."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from keras2dml.training.trained_copies import keras_model
 
 
 class Exporting(Estimator):
-    """The model with the weights as they are, in other forms."""
+    """The model with its current weights in other forms."""
 
     def summary(self, console: Console | None = None) -> None:
-        """Print the compiled model: a row for each step."""
+        """Print the compiled model, with a row for each step."""
         (console or Console()).print(reporting.summary(self._graph))
 
     def to_keras(self) -> keras.Model:
-        """A new Keras model with the weights and the optimizer's state as they are now. Of a class
-        of the user's it is a functional or Sequential model without that class.
+        """A new Keras model with the current weights and optimizer state. For a user's model class
+        it is a functional or Sequential model without that class.
         """
         try:
             state = self._state or self._compilation.state(self._matrices, self._steps)

@@ -1,4 +1,4 @@
-"""Keras2DML: a Keras classifier as an estimator that SystemDS trains and scores."""
+"""Keras2DML: a Keras model as an estimator that SystemDS trains and scores."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
     """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a
     SparkSession.
 
-    `keras_model` is a Sequential or functional model with an input shape. Where it is not compiled,
-    it gets what SystemML gave it: cross-entropy, and SGD with learning rate 0.01, momentum 0.95 and
-    Nesterov's step. The Keras model itself is never changed: `to_keras()` makes one with the
-    trained weights. After `fit`, `history` has loss and accuracy by epoch, as Keras' History has,
+    `keras_model` is a Sequential or functional model with an input shape. If it is not compiled, it
+    gets SystemML's defaults: cross-entropy, and SGD with learning rate 0.01, momentum 0.95 and
+    Nesterov momentum. The Keras model itself is never changed: `to_keras()` returns one with the
+    trained weights. After `fit`, `history` has loss and accuracy by epoch, as in Keras' History,
     and `iterations` by mini-batch.
     """
 
@@ -69,23 +69,24 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
         epochs: int | None = None,
         optimizer: Mapping[str, object] | None = None,
     ) -> None:
-        """`input_shape` is (C, H, W), of sequences (T, D) or (T, D, 1): it is checked against the
-        model's, and has the sizes that it leaves open; of several inputs it is a list or a dict.
-        `fit` writes its weights to the folder `weights`. Without `load_keras_weights` the weights
-        are new ones of the model's initializers. `labels` is a file with a line `number,label` for
-        each class, from 1; `predict` then gives labels.
+        """`input_shape` is (C, H, W), or (T, D) or (T, D, 1) for sequences: it is checked against
+        the model's shape, and fixes the sizes that the model leaves open; for several inputs it is
+        a list or a dict. `fit` writes its weights to the folder `weights`. Without
+        `load_keras_weights` the weights are drawn from the model's initializers. `labels` is a file
+        with a line `number,label` for each class, from 1; `predict` then returns labels.
 
-        `max_iter` counts mini-batches of `batch_size`. Every `test_interval` of them the loss and
-        accuracy of the first `test_iter` mini-batches are measured, which are kept from training; 0
-        leaves that out. `display` is how often training reports, 0 for never; `seed` is dropout's.
+        `max_iter` counts mini-batches of `batch_size`. Every `test_interval` mini-batches the loss
+        and accuracy of the first `test_iter` mini-batches are measured, which are excluded from
+        training; 0 turns this off. `display` is the number of iterations between reports of the
+        training, 0 for none; `seed` seeds dropout and shuffling.
 
-        The learning rate falls with the finished epochs by `lr_policy`: fixed, step, exp, inv, poly
-        or sigmoid, with gamma, step and power from `lr_policy_parameters`. `weight_decay` is the
-        factor of `regularization_type`, L1 or L2, on all kernels; the gradient of L2 is it times
-        the kernel. `transferUsingDF` needs no setting any more: arrays go by a mapped file.
+        The learning rate decreases with the finished epochs by `lr_policy`: fixed, step, exp, inv,
+        poly or sigmoid, with gamma, step and power from `lr_policy_parameters`. `weight_decay` is
+        the factor of `regularization_type`, L1 or L2, on all kernels; the gradient of L2 is the
+        factor times the kernel. `transferUsingDF` has no effect.
 
-        `epochs` are those of `fit` where it is given none. `optimizer` has arguments that take the
-        place of those of the model's optimizer, which begins anew then.
+        `epochs` is the default of `fit`. `optimizer` has arguments that replace those of the
+        model's optimizer, whose state is then reset.
 
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
@@ -128,26 +129,25 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
         report: Report | None = None,
         checkpoint: Path | str | None = None,
     ) -> Self:
-        """Train from the current weights and the current state of the optimizer on.
+        """Train from the current weights and the current state of the optimizer.
 
-        X is (N, *shape) in the model's own layout, or rows (N, D) in SystemML's order C,H,W; y is
-        (N,) of class labels, (N, K) of probabilities, or numbers. The other arguments are Keras';
-        `epochs` take the place of `max_iter`, and then the rows are shuffled unless `shuffle` is
-        False; without they are taken in their order, as SystemML did. Of a DataFrame y and
-        `sample_weight` are names of columns; it goes to the driver only where it fits. `report` is
-        called with the iterations done since its last call, instead of showing a progress bar. An
-        epoch of `steps_per_epoch` batches is the next ones of a pass over the rows that are left,
-        as Keras' is. With a folder `checkpoint`, the same call goes on where a killed run was.
-        X may draw its own batches, as a `tf.data.Dataset`: y is among them, and each epoch is drawn
-        when it begins.
+        X is (N, *shape) in the model's layout, or rows (N, D) in SystemML's order C,H,W; y is (N,)
+        class labels, (N, K) probabilities, or numbers. The other arguments are Keras'. `epochs`
+        replaces `max_iter`, and then rows are shuffled unless `shuffle` is False; without `epochs`
+        they keep their order, as in SystemML. For a DataFrame, y and `sample_weight` are column
+        names; it is moved to the driver only if it fits. `report` is called with the iterations
+        since its last call, instead of showing a progress bar. As in Keras, an epoch of
+        `steps_per_epoch` batches is the next ones of a pass over the rows. With a folder
+        `checkpoint`, the same call resumes a killed run. X may yield batches, such as a
+        `tf.data.Dataset`, which then include y; each epoch is read when it begins.
         Raises InvalidData, and InvalidSession on a GPU, before anything runs.
 
-        Returns this estimator, which has what Keras' History has: `history` and `epoch`.
+        Returns this estimator, which has the attributes of Keras' History: `history` and `epoch`.
         """
         epochs = self.epochs if epochs is None else epochs
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
         algorithm = self._algorithm
-        algorithm.runs_on(self.spark)
+        algorithm.check_session(self.spark)
         self._systemds.options.check_trainable()
         self._compilation.check_trainable()
         if validation_data is not None or validation_split:
@@ -189,7 +189,7 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
                 validation = Validation.of(rest, *measured)
             elif self.test_interval and self.test_iter:
                 data, tested = split_test(data, self.test_iter, size, by_class=by_class)
-            algorithm.fits(self._compilation, size, data.rows)
+            algorithm.check_split(self._compilation, size, data.rows)
             self._check_sums(size, data.rows, validation)
             plan = Plan.of(
                 algorithm,
@@ -248,7 +248,7 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
             )
 
     def _carry_out(self, run: Run, verbose: int | str | None) -> None:
-        """Carry the run out, and keep what it leaves; what it has done if it is interrupted."""
+        """Carry out the run, and keep its results, also if it is interrupted."""
         quiet = verbose == 0 if verbose is not None else not self.display
         try:
             with ExitStack() as stack:
@@ -266,7 +266,7 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
         self._keep(run)
 
     def _keep(self, run: Run) -> None:
-        """Take over what a run has done so far."""
+        """Take over the results of a run so far."""
         matrices = run.training.matrices()
         self._state = {name: own for name, own in matrices.items() if name not in self._matrices}
         self._replace_weights({name: matrices[name] for name in self._matrices})

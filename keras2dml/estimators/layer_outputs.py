@@ -1,4 +1,4 @@
-"""What every layer makes of the rows that are scored, a file for each."""
+"""Writes the outputs of all layers for scored rows, each to a file."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from keras2dml.systemds.context import SystemDS
 
 
 class Activations:
-    """A model of which every layer is an output. `write` leaves `<layer>.csv` in a folder: a row
-    for each example, with the layer's output as Keras flattens it.
+    """A model in which every layer is an output. `write` writes `<layer>.csv` to a folder: a row
+    for each example, with the layer's output in the order in which Keras flattens it.
 
-    A layer that is called several times has `<layer>_2.csv` and so on for the later ones, with
-    numbers that no other layer is called by.
+    A layer that is called several times also has `<layer>_2.csv` and so on, with numbers that do
+    not clash with other layers' names.
     """
 
     def __init__(self, compilation: Compilation, folder: Path) -> None:
@@ -49,7 +49,7 @@ class Activations:
         weights: Mapping[str, np.ndarray],
         features: object,
     ) -> None:
-        """Score these features, and write what the layers make of them."""
+        """Score these features, and write the outputs of the layers."""
         matrices = {name: weights[source] for name, source in self._names.items()}
         scorer = Scorer(spark, CompiledModel.of(self._graph, matrices), systemds)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class Activations:
 
 
 def _layer_outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """The tensors that a model's layers make, in the order in which they run."""
+    """The tensors that a model's layers compute, in execution order."""
     calls: Counter[str] = Counter()
     names = {operation.name for operation in operations_of(model)}
     for node in nodes_of(model):

@@ -1,4 +1,4 @@
-"""Pictures of a training and of what a model confuses; Matplotlib draws them."""
+"""Plots of the training history and of confusion matrices, with Matplotlib."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def plot_history(
     epochs: Sequence[float] = (),
     validated: Sequence[float] = (),
 ) -> Any:
-    """Draw each measure over the epochs, with that of the validation beside it: an array of
-    Matplotlib's Axes, one for each measure. `epochs` are those that were trained, counted from 1,
-    and `validated` those after which the validation was measured; else they are the first ones.
+    """Plot each metric over the epochs, with the validation metric: returns an array of Matplotlib
+    Axes, one for each metric. `epochs` are the trained epochs, from 1, and `validated` those after
+    which the validation was measured; by default the first ones.
 
-    Raises NotFitted where there is nothing to draw.
+    Raises NotFitted if there is nothing to plot.
     """
     if not history:
         message = "There is no history to draw: call fit() first."
@@ -43,7 +43,7 @@ def plot_history(
 
 
 def plot_confusion(labels: Any, predictions: Any, classes: Any) -> Any:
-    """Draw how often each class (rows) was predicted as each (columns): scikit-learn's
+    """Plot how often each class (rows) was predicted as each class (columns): scikit-learn's
     ConfusionMatrixDisplay, whose `confusion_matrix` has the counts.
     """
     _import("matplotlib.pyplot")

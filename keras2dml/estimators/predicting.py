@@ -1,4 +1,4 @@
-"""What a trained estimator says of rows: outputs, classes and scores."""
+"""Predictions of an estimator: outputs, classes and scores."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from keras2dml.training.run import Validation
 from keras2dml.training.steps import measure
 
 EVALUATED = 32
-"""The rows of a batch of `evaluate` where no size is given, as in Keras."""
+"""The default batch size of `evaluate`, as in Keras."""
 
 
 class Predicting(Estimator):
@@ -33,8 +33,9 @@ class Predicting(Estimator):
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """The names of the columns (D,) of the table of pandas that the model was trained on, by
-        which tables are taken from then on; AttributeError if it was none, as scikit-learn wants.
+        """The column names (D,) of the pandas table on which the model was trained, by which
+        columns of other tables are selected; raises AttributeError if there are none, as in
+        scikit-learn.
         """
         if len(self._tables) > 1 or self._tables[0] is None:
             message = "The model was not trained on a table with names of columns."
@@ -43,18 +44,18 @@ class Predicting(Estimator):
 
     @property
     def classes_(self) -> Any:
-        """The classes, (K,), or None of an output that has none; of several outputs as `predict`
-        has them.
+        """The classes, (K,), or None for an output without classes; for several outputs in the form
+        of `predict`.
         """
         return self._compilation.graph.gives.packed(self._classes)
 
     def predict(self, X: Any) -> Any:
-        """The class label of each row, (N,); of an output that is no classifier its numbers, (N,)
-        where it has one.
+        """The class label of each row, (N,); for an output that is not a classifier its numbers,
+        (N,) if there is one per row.
 
-        Of several outputs a list, or a dict where the model was built of one. Of a DataFrame its
-        rows with columns `prediction` and `probability`: the label, or of no classifier the number,
-        and the vector of the model's output.
+        For several outputs a list, or a dict if the model was built with one. For a DataFrame its
+        rows with columns `prediction` and `probability`: the label, or the number if the model is
+        not a classifier, and the vector of the model's output.
         """
         if isinstance(X, DataFrame):
             classes = self._classes[0] if self.classifies else None
@@ -63,9 +64,10 @@ class Predicting(Estimator):
         return self._compilation.graph.gives.packed([_predicted(*part) for part in parts])
 
     def predict_proba(self, X: object) -> Any:
-        """The probability of each class for each row, (N, K) in the order of `classes_`, two of a
-        single sigmoid; the output as it is of no classifier, and where it is neither probability
-        nor logit. Of several outputs a list, or a dict where the model was built of one.
+        """The probability of each class for each row, (N, K) in the order of `classes_`, with two
+        columns for a single sigmoid; the raw output if the model is not a classifier, or if the
+        output is neither probability nor logit. For several outputs a list, or a dict if the model
+        was built with one.
         """
         parts = zip(self._compilation.goals, self.outputs(X), strict=True)
         return self._compilation.graph.gives.packed([_probabilities(*part) for part in parts])
@@ -75,9 +77,9 @@ class Predicting(Estimator):
         return self.predict(X)
 
     def score(self, X: object, y: object = None, sample_weight: object = None) -> float:
-        """The share of rows whose predicted class is the label in `y`, over all outputs; of a model
-        whose loss is no classification the coefficient of determination, R^2, of several numbers
-        on average, as in scikit-learn. Rows count by `sample_weight`, (N,).
+        """The share of rows whose predicted class is the label in `y`, over all outputs; for a
+        model without a classification loss the coefficient of determination, R^2, averaged over
+        several numbers, as in scikit-learn. Rows are weighted by `sample_weight`, (N,).
         """
         if isinstance(X, DataFrame):
             names = [self._columns.label if y is None else str(y), self._columns.prediction]
@@ -102,14 +104,14 @@ class Predicting(Estimator):
         return_dict: bool = False,
         verbose: int | str = 0,
     ) -> Measure | list[Measure] | dict[str, Measure]:
-        """Losses and metrics as Keras' `evaluate` has them: the loss, a list, or a dict.
+        """Losses and metrics as from Keras' `evaluate`: the loss, a list, or a dict.
 
-        `steps` are the batches to look at. Their size is Keras' 32 unless it is given, and matters
-        to losses of whole batches and to those of several outputs alone. `verbose` is taken, and
+        `steps` is the number of batches. The batch size is 32 by default, as in Keras, and only
+        matters for losses of whole batches and for several outputs. `verbose` is accepted, but
         nothing is shown.
 
-        Raises InvalidData as `fit` does, and UnsupportedModel for a class of models that measures
-        otherwise.
+        Raises InvalidData as `fit` does, and UnsupportedModel for a model class that overrides how
+        Keras evaluates.
         """
         size = positive("batch_size", EVALUATED if batch_size is None else batch_size)
         self._compilation.check_measurable()
@@ -133,18 +135,19 @@ class Predicting(Estimator):
         return listed if len(listed) > 1 else listed[0]
 
     def plot_history(self) -> Any:
-        """Draw the loss and the metrics of `history` over the epochs: an array of Matplotlib's
-        Axes. Raises NotFitted before `fit`, and InvalidData without Matplotlib.
+        """Plot the loss and the metrics of `history` over the epochs: returns an array of
+        Matplotlib Axes. Raises NotFitted before `fit`, and InvalidData without Matplotlib.
         """
         epochs = [number + 1 for number in self.epoch]
         return plots.plot_history(self.history, epochs, self._validated)
 
     def plot_confusion(self, X: object, y: object = None) -> Any:
-        """Draw how often each class of `y` (rows) is predicted as each (columns), of a model with
-        one output: scikit-learn's ConfusionMatrixDisplay, whose `confusion_matrix` has the counts.
-        `y` is what `score` takes, for each vector of an output of several.
+        """Plot how often each class of `y` (rows) is predicted as each class (columns), for a model
+        with a single output: returns scikit-learn's ConfusionMatrixDisplay, whose
+        `confusion_matrix` has the counts. `y` is as for `score`, with a label for each vector of
+        the output.
 
-        Raises InvalidData where the model says no classes, for a DataFrame, for labels that do not
+        Raises InvalidData if the model predicts no classes, for a DataFrame, for labels that do not
         fit, or without Matplotlib and scikit-learn.
         """
         if not self.classifies or len(self._classes) > 1:
@@ -164,13 +167,13 @@ class Predicting(Estimator):
 
     @property
     def classifies(self) -> bool:
-        """Whether the model, by its first output, says classes."""
+        """Whether the model's first output predicts classes."""
         return self._compilation.goals[0].classifies
 
     def _check_sums(
         self, batch_size: int, examples: int, validation: Validation | None = None
     ) -> None:
-        """InvalidData where Keras would add along another axis in batches of this size."""
+        """Raise InvalidData if Keras would add along the wrong axis in batches of this size."""
         sizes = {"batch_size": (batch_size, examples)}
         if validation:
             sizes["validation_batch_size"] = validation.batch_size, validation.data.rows
@@ -188,8 +191,8 @@ class Predicting(Estimator):
         frequency: int | Collection[int] = 1,
         argument: str = "steps",
     ) -> Validation:
-        """X, y and weights to measure in batches of this size, so many `steps` of them, which the
-        user knows as `argument`. Raises InvalidData.
+        """X, y and weights to measure in `steps` batches of this size; `argument` is the user's
+        name of `steps`. Raises InvalidData.
         """
         X, y, sample_weight = examples
         if draws_batches(X):
@@ -204,7 +207,7 @@ class Predicting(Estimator):
 
 
 def _predicted(goal: Goal, output: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    """The classes of an output's rows, or of no classifier its numbers."""
+    """The classes of an output's rows, or its numbers if it is not a classifier."""
     if not goal.classifies or classes is None:
         return output[:, 0] if output.shape[1:] == (1,) else output
     if goal.loss.kind == "binary":
@@ -213,7 +216,7 @@ def _predicted(goal: Goal, output: np.ndarray, classes: np.ndarray | None) -> np
 
 
 def _probabilities(goal: Goal, output: np.ndarray) -> np.ndarray:
-    """The probability of each class, where an output says some."""
+    """The probability of each class, if the output has probabilities."""
     if not goal.classifies or goal.loss.is_margin:
         return output
     logits = not goal.loss.reads_probabilities

@@ -1,4 +1,4 @@
-"""What scikit-learn asks of an estimator, so that pipelines and searches take it."""
+"""scikit-learn's interface of an estimator, for pipelines and searches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras2dml.printable import printable
 if TYPE_CHECKING:
     from sklearn.utils import Tags
 
-# What `fit` alone looks at; of any other parameter an estimator is made anew.
+# Parameters that only `fit` uses; any other one resets the estimator.
 _OF_FIT = frozenset(
     (
         *("weights", "batch_size", "epochs", "max_iter", "test_iter", "test_interval"),
@@ -33,12 +33,12 @@ class ScikitLearn(Estimator):
     """Parameters, clones and tags. A clone shares the session and the Keras model, and begins with
     the model's weights. A classifier is what has a loss of classes.
 
-    Parameters are the arguments of the constructor, and as `optimizer__NAME` those of the model's
-    optimizer.
+    Parameters are the arguments of the constructor, and those of the model's optimizer as
+    `optimizer__NAME`.
     """
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The arguments of the constructor, by name; `deep` with those of the optimizer."""
+        """The arguments of the constructor by name; with `deep` also those of the optimizer."""
         own = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
         tuned = deep and "optimizer" in own
         config = self._compilation.configuration.arguments if tuned else {}
@@ -50,7 +50,7 @@ class ScikitLearn(Estimator):
         }
 
     def set_params(self, **params: Any) -> Self:
-        """Change parameters; but for those that `fit` alone looks at, the estimator begins anew.
+        """Change parameters. The estimator is reset, unless only `fit` uses them.
 
         Raises InvalidData.
         """
@@ -76,12 +76,12 @@ class ScikitLearn(Estimator):
 
     @property
     def n_features_in_(self) -> int:
-        """The elements of an example."""
+        """The number of elements of an example."""
         return self._compilation.graph.input.size
 
     @property
     def decision_function(self) -> Callable[[object], np.ndarray]:
-        """For two classes in one output: how far each row is on the second one's side, (N,)."""
+        """For two classes in a single output: the signed score of the second class, (N,)."""
         goal = self._compilation.goals[0]
         if goal.loss.kind != "binary" or not goal.classifies:
             message = "Only a model of two classes in one output has a decision_function."

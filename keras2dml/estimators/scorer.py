@@ -1,4 +1,4 @@
-"""A compiled model: a script and its weights, in memory or in a folder; scored without Keras."""
+"""A compiled model, a script and its weights, in memory or in a folder, and its scorer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WORD = re.compile(r"\w{1,100}", re.ASCII)
 
 @dataclass(frozen=True, eq=False)
 class CompiledModel:
-    """A scoring script with its weights, as DML matrices by name, and the input that it takes."""
+    """A scoring script with its weights, as DML matrices by name, and its input."""
 
     graph: Graph
     weights: Mapping[str, np.ndarray]
@@ -67,7 +67,7 @@ class CompiledModel:
         return cls(graph, weights, algorithm, script, inputs, outputs)
 
     def plan(self, rows: int) -> tuple[Script, dict[str, tuple[int, int]]]:
-        """The script, and the shapes of what it reads to score so many rows."""
+        """The script, and the shapes of its inputs for this many rows."""
         shapes = {name: (rows, value.size) for name, value in self.inputs.items()}
         return self.script, {
             **shapes,
@@ -75,11 +75,11 @@ class CompiledModel:
         }
 
     def save(self, folder: Path | str) -> Path:
-        """Write the model into `folder`, which is made.
+        """Write the model to `folder`, which is created.
 
         `model.json` describes its layers, `weights.bin` has its matrices one after another as
-        float64, row by row. `score.dml` is the script, for whoever wants to read it: it is made
-        anew when the model is loaded.
+        float64, row by row. `score.dml` is the script, only for reading: it is generated again when
+        the model is loaded.
         """
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
@@ -108,12 +108,12 @@ class CompiledModel:
 
     @classmethod
     def of_files(cls, files: Mapping[str, bytes], source: Path | str = "The file") -> CompiledModel:
-        """The model of the files FILES by their names, which `save` wrote; `source` is what errors
-        call their place.
+        """The model in the files FILES, by name, that `save` wrote; `source` is their place in
+        errors.
 
-        The script is rendered from the description of the layers and calls functions of the DML
-        library alone, whoever wrote the files. Raises InvalidData where they are broken, or where
-        the library lacks a function: one of a layer of a user's own is told to it by `define`.
+        The script is rendered from the description of the layers and only calls functions of the
+        DML library, even if the files are malicious. Raises InvalidData if they are damaged, or if
+        the library lacks a function: `define` adds that of a user's layer.
         """
         try:
             about = json.loads(files[_ABOUT])
@@ -137,7 +137,7 @@ def _no_model(source: Path | str, error: Exception) -> InvalidData:
 
 
 def _content(file: Path, limit: int) -> bytes:
-    """A file's content; a pipe is not opened, for that would wait for somebody to write."""
+    """A file's content; a pipe is not opened, since that would block until something is written."""
     if not file.is_file() or file.stat().st_size > limit:
         message = f"{file.name} is missing, too large or no regular file"
         raise ValueError(message)
@@ -145,7 +145,7 @@ def _content(file: Path, limit: int) -> bytes:
 
 
 def _matrices(content: bytes, graph: Graph) -> dict[str, np.ndarray]:
-    """The matrices of a graph by name, which lie one after another."""
+    """The matrices of a graph by name, which are stored one after another."""
     shapes: dict[str, tuple[int, ...]] = {
         parameter.name: parameter.weight.matrix for parameter in graph.parameters
     }
@@ -162,7 +162,7 @@ def _matrices(content: bytes, graph: Graph) -> dict[str, np.ndarray]:
 
 
 def _parameters(parfor: Mapping[str, Any]) -> dict[str, object]:
-    """The parameters of DML's parallel loop, each a word or a number."""
+    """The parameters of DML's parfor, each a word or a number."""
     for name, value in parfor.items():
         if not (_WORD.fullmatch(name) and _WORD.fullmatch(str(value))):
             message = f"{name!r:.40} is {value!r:.40}, no parameter of a loop"
@@ -189,16 +189,16 @@ class Scorer:
         self._release.atexit = False  # the JVM ends, too
 
     def predict_proba(self, features: object) -> Any:
-        """What the model makes of features (N, *shape), or rows (N, D) in C,H,W order: (N, K)
-        float64; of several outputs a list, or a dict where the model was built of one.
+        """The model's output for features (N, *shape), or rows (N, D) in C,H,W order: (N, K)
+        float64; for several outputs a list, or a dict if the model was built with one.
 
         Raises InvalidData for features of another shape, and for NaN.
         """
         return self.model.graph.gives.packed(self.outputs(features))
 
     def outputs(self, features: object) -> list[np.ndarray]:
-        """Every output of the model, in Keras' order; `features` of several inputs are a list, or a
-        dict by Keras' names.
+        """All outputs of the model, in Keras' order; for several inputs `features` is a list, or a
+        dict with Keras' names.
         """
         matrices = data.inputs(features, self.model.graph)
         with self._systemds.holding(matrices) as rows:
@@ -206,8 +206,8 @@ class Scorer:
         return [value.as_keras(computed[name]) for name, value in self.model.outputs.items()]
 
     def frame(self, frame: DataFrame, columns: Columns, classes: np.ndarray | None) -> DataFrame:
-        """The rows of a DataFrame with what the model makes of them, which Spark keeps as long as
-        the result lives.
+        """The rows of a DataFrame with the model's results, which Spark caches as long as the
+        returned DataFrame exists.
 
         Raises InvalidData for features that the model does not take.
         """
@@ -225,7 +225,7 @@ class Scorer:
             self._systemds.free(rows)
 
     def close(self) -> None:
-        """Give the weights in the JVM up, as happens when nobody has the scorer any more."""
+        """Free the weights in the JVM, as also happens when the scorer is garbage collected."""
         self._release()
 
 

@@ -1,5 +1,5 @@
-"""What SystemML's estimators had beside fit and predict: settings, scripts and folders, under
-their names.
+"""SystemML's methods besides fit and predict, under their old names: settings, scripts and folders
+of weights.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class SystemMLNames(Estimator):
         use_builtin_lstm_fn: bool | None = None,
         paramserv_parameters: Mapping[str, str] | None = None,
     ) -> Self:
-        """Change what is given; None leaves a setting as it is.
+        """Change settings; None leaves a setting unchanged.
 
         `train_algo` is minibatch, batch, looped_minibatch, allreduce, allreduce_parallel_batches or
         paramserv, `test_algo` minibatch, batch, allreduce or allreduce_parallel_batches.
-        `parallel_batches` are the parts of a step, or workers of the parameter server, by default
-        as many as the session has cores; `paramserv_parameters` are its `mode`, LOCAL or
-        REMOTE_SPARK, and `utype`, BSP or ASP. `debug` prints the scripts, and `output_activations`
-        is a folder for what every layer makes of the rows that are scored.
-        The others need no setting any more: labels of both kinds are taken as they are, and a
-        script has its library in it. Raises InvalidData.
+        `parallel_batches` is the number of parts of a step, or of workers of the parameter server,
+        by default the number of the session's cores; `paramserv_parameters` are its `mode`, LOCAL
+        or REMOTE_SPARK, and `utype`, BSP or ASP. `debug` prints the scripts, and
+        `output_activations` is a folder for the outputs of all layers for scored rows.
+        The other settings have no effect: labels of both kinds are accepted, and a script includes
+        its library. Raises InvalidData.
         """
         settings: dict[str, Any] = {
             "train": train_algo,
@@ -59,14 +59,14 @@ class SystemMLNames(Estimator):
         return self
 
     def setGPU(self, enable: bool) -> Self:
-        """Let SystemDS score on a GPU where that is faster. Raises InvalidSession if there is none;
-        so does `fit` while it is set.
+        """Let SystemDS score on a GPU where that is faster. Raises InvalidSession if there is no
+        GPU; while this is set, so does `fit`.
         """
         return self._set_option(gpu=enable, force_gpu=False)
 
     def setForceGPU(self, enable: bool) -> Self:
-        """Have SystemDS score on a GPU whatever it can. Raises InvalidSession if there is none; so
-        does `fit` while it is set.
+        """Let SystemDS score on a GPU wherever possible. Raises InvalidSession if there is no GPU;
+        while this is set, so does `fit`.
         """
         return self._set_option(gpu=enable, force_gpu=enable)
 
@@ -75,7 +75,7 @@ class SystemMLNames(Estimator):
         return self._set_option(explained=explain)
 
     def setExplainLevel(self, explainLevel: str) -> Self:
-        """How the plan is printed: hops, runtime, recompile_hops or recompile_runtime."""
+        """Set the form of the printed plan: hops, runtime, recompile_hops or recompile_runtime."""
         return self._set_option(level=explainLevel)
 
     def setStatistics(self, statistics: bool) -> Self:
@@ -83,15 +83,15 @@ class SystemMLNames(Estimator):
         return self._set_option(statistics=statistics)
 
     def setStatisticsMaxHeavyHitters(self, maxHeavyHitters: int) -> Self:
-        """How many of the slowest instructions the statistics have."""
+        """Set the number of slowest instructions in the statistics."""
         return self._set_option(heavy_hitters=maxHeavyHitters)
 
     def setExecutionType(self, place: str) -> Self:
-        """Where operators run: DRIVER, SPARK, or, chosen by sizes and memory, DRIVER_AND_SPARK."""
+        """Set where operators run: DRIVER, SPARK, or DRIVER_AND_SPARK, by sizes and memory."""
         return self._set_option(place=place)
 
     def setConfigProperty(self, propertyName: str, propertyValue: str) -> Self:
-        """Set one of SystemDS' own properties, such as `sysds.native.blas`."""
+        """Set a SystemDS property, such as `sysds.native.blas`."""
         properties = {**self._systemds.options.properties, propertyName: str(propertyValue)}
         return self._set_option(properties=properties)
 
@@ -111,13 +111,13 @@ class SystemMLNames(Estimator):
         return self.compiled().script.text
 
     def save(self, folder_path: Path | str, format: str = "binary") -> None:
-        """Write the weights to a folder as SystemML did, a matrix each: `format` is binary, csv or
+        """Write the weights to a folder as in SystemML, one file each: `format` is binary, csv or
         text.
         """
         folder.save(self._systemds, self._graph, self._matrices, Path(folder_path), format)
 
     def load(self, weights: Path | str, ignore_weights: Collection[str] = ()) -> Self:
-        """Read the weights that `save` wrote, but for the layers in `ignore_weights`. Raises
+        """Read the weights that `save` wrote, except for the layers in `ignore_weights`. Raises
         InvalidData.
         """
         self._replace_weights(
@@ -126,11 +126,11 @@ class SystemMLNames(Estimator):
         return self
 
     def set_features_col(self, colName: str) -> Self:
-        """Name the column of features of DataFrames, by default `features`."""
+        """Set the name of the feature column of DataFrames, by default `features`."""
         self._columns = replace(self._columns, features=colName)
         return self
 
     def set_label_col(self, colName: str) -> Self:
-        """Name the column of labels of DataFrames, by default `label`."""
+        """Set the name of the label column of DataFrames, by default `label`."""
         self._columns = replace(self._columns, label=colName)
         return self

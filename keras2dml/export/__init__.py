@@ -1,3 +1,1 @@
-"""What is written for others: ONNX, programs for SystemDS' command line, folders of weights,
-the support page.
-"""
+"""Exports: ONNX, programs for SystemDS' command line, folders of weights, and the support page."""

@@ -1,4 +1,4 @@
-"""ONNX from the layer graph: the same calls and the same weights, without TensorFlow."""
+"""Exports the layer graph to ONNX, with the same calls and weights, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ INPUT, OUTPUT = "X", "probabilities"
 
 
 def exported(graph: Graph, weights: Mapping[str, np.ndarray]) -> ModelProto:
-    """The model in float32, checked: "X" (N, *shape) in Keras' layout to "probabilities" (N,
-    *shape); of several outputs the others are "probabilities_2" and so on.
+    """The model in float32, checked: from "X" (N, *shape) in Keras' layout to "probabilities" (N,
+    *shape); further outputs are "probabilities_2" and so on.
 
-    Tensors inside are stored as DML stores them, images as N,C,H,W, so that a weight is the DML
-    matrix in another shape.
+    Internal tensors have DML's layout, images N,C,H,W, so that a weight is the DML matrix in
+    another shape.
     """
     return _Export(graph, weights).model()
 
@@ -55,7 +55,7 @@ class _Export:
         return model
 
     def _add_input(self, value: Value) -> object:
-        """An input in the order in which DML stores it."""
+        """An input in DML's storage order."""
         name = self.graph.input_name(value)
         tensor = name
         if not value.in_keras_order:
@@ -103,8 +103,8 @@ class _Export:
             return
         if not call.onnx:
             message = (
-                f"Layer {call.layer!r} computes {call.function!r}, which is not written as ONNX:"
-                " score the model with SystemDS."
+                f"Layer {call.layer!r} computes {call.function!r}, which cannot be exported to"
+                " ONNX: score the model with SystemDS."
             )
             raise UnsupportedModel(self.graph.name, [message], "written as ONNX")
         name = self.graph.names[call]

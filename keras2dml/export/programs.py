@@ -1,5 +1,5 @@
-"""The scripts as programs of their own: they read files and run with SystemDS' command line, on one
-machine and without Spark.
+"""The scripts as standalone programs, which read files and run with SystemDS' command line on a
+single machine, without Spark.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ WEIGHTS = "weights: the folder of weights, read in the format that each file's .
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """A script that reads what it needs from files, which its `arguments` name."""
+    """A script that reads its inputs from files, which its `arguments` name."""
 
     name: str
     text: str
     arguments: str
 
     def command(self, jar: Path) -> str:
-        """What runs it in its folder, with the rows in files such as X.csv there."""
+        """The command that runs it in its folder, with rows in files such as X.csv there."""
         return f"{COMMAND.format(quote(str(jar)))} {self.arguments}"
 
 
 @dataclass(frozen=True, eq=False)
 class Programs:
-    """A model's two programs, and the matrices by the names of the files that they read."""
+    """A model's two programs, and the matrices that they read, by file name."""
 
     scoring: Program
     training: Program
@@ -53,13 +53,13 @@ class Programs:
 
     @classmethod
     def of(cls, compilation: Compilation, iterations: int) -> Programs:
-        """The programs of a compiled model. Where the learning rate changes from step to step, the
-        rates of so many `iterations` are written down.
+        """The programs of a compiled model. If the learning rate follows a schedule, the rates of
+        this many `iterations` are written to a file.
         """
         return _Writing(compilation, iterations).programs()
 
     def save(self, folder: Path) -> None:
-        """Write `score.dml`, `train.dml` and the folder `weights`, all of which are made."""
+        """Write `score.dml`, `train.dml` and the folder `weights`; creates the folders."""
         weights = folder / "weights"
         weights.mkdir(parents=True, exist_ok=True)
         for program in (self.scoring, self.training):
@@ -213,7 +213,7 @@ def _program(
     script: Script,
     after: list[str],
 ) -> Program:
-    """A script between what reads for it and what writes after it."""
+    """A script with statements that read its inputs and write its outputs."""
     settings = [
         f"{argument}={argument if argument in ('weights', 'out') else f'{argument}.csv'}"
         for argument in arguments

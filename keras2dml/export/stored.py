@@ -1,7 +1,7 @@
-"""A layer graph as JSON: all that its scoring script is made of, and nothing of Keras.
+"""A layer graph as JSON: everything that its scoring script needs, without Keras.
 
-Whoever wrote the JSON may have meant harm. What is made of it calls functions of the DML library
-alone, on variables with plain names and on numbers, so that no script does anything but compute.
+The JSON may be malicious. Scripts generated from it only call functions of the DML library, on
+variables with plain names and on numbers, so that they can do nothing but compute.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _NO_ORDER = np.empty(0, np.int64)
 
 
 def to_json(graph: Graph) -> dict[str, Any]:
-    """What `of_json` makes a graph of that renders to the same scoring script."""
+    """The description from which `of_json` creates a graph with the same scoring script."""
     makers = [*(source_of(value) for value in graph.inputs), *graph.calls]
     numbers = {call: number for number, call in enumerate(makers)}
 
     def place(value: Value) -> list[object]:
-        """Which input or call makes a value, and under which name."""
+        """The input or call that a value comes from, and the name of the result."""
         return [numbers[source_of(value)], value.result]
 
     return {
@@ -73,10 +73,10 @@ def to_json(graph: Graph) -> dict[str, Any]:
 
 
 def of_json(about: Mapping[str, Any]) -> Graph:
-    """The graph of a description, without layers, Keras' variables and constants' numbers.
+    """The graph of a description, without layers, Keras' variables and the numbers of constants.
 
-    Raises ValueError that says what is wrong, or KeyError or TypeError, for what `to_json` does not
-    write; what it calls is known when it is rendered.
+    Raises ValueError, KeyError or TypeError for a description that `to_json` would not write;
+    unknown functions are only found when the graph is rendered.
     """
     names: dict[Named, str] = {}
     makers: list[Call] = []
@@ -121,7 +121,7 @@ def _structure(structure: Structure) -> dict[str, object]:
 
 
 def _named(about: Mapping[str, Any], kind: Literal["inputs", "outputs"], key: str) -> Structure:
-    """The names of the inputs or outputs; numbers from 1 where a version before wrote none."""
+    """The names of the inputs or outputs; numbers from 1 if an older version wrote none."""
     count = len(about[kind])
     numbers = {"names": [str(number) for number in range(1, count + 1)], "keyed": False}
     structure = about.get(key, numbers)
@@ -137,7 +137,7 @@ def _end(value: Value) -> dict[str, object]:
 
 
 def _type(value: Value) -> dict[str, object]:
-    """What is told of an input's type, if anything."""
+    """The type of an input, if it has one."""
     sizes = source_of(value).sizes
     return {"sizes": dict(sizes)} if sizes else {}
 

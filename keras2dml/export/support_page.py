@@ -1,4 +1,4 @@
-"""What of Keras is compiled, as a page: written from the rules and tables that do it."""
+"""The page of what is compiled of Keras, generated from the rules and tables."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ Section = tuple[str, list[bool], list[str]]
 
 
 def _layers() -> Section:
-    """Every layer, with the arguments that its rule honours and those it leaves at their default.
+    """Every layer, with the arguments that its rule honours and those that must have the default.
 
-    Arguments that no rule needs are left out: names, types, initializers; regularizers and
-    constraints, which variables carry.
+    Omits arguments that no rule needs: names, types, initializers, and regularizers and
+    constraints, which are attached to variables.
     """
     kinds = classes_of(keras.layers, keras.Layer)
     rows = []
@@ -126,7 +126,7 @@ def _layers() -> Section:
 
 
 def _masked(kinds: Iterable[type]) -> Iterator[str]:
-    """The layers whose rules take masks of a call, with the names of these."""
+    """The layers whose rules take masks as arguments of a call, with the arguments' names."""
     for kind in kinds:
         rule = LOWERINGS[kind].rule if kind in LOWERINGS else None
         parameters = inspect.signature(rule).parameters if rule else ()
@@ -208,7 +208,7 @@ def _activations() -> Section:
 
 
 def _operations() -> Section:
-    """Every function of keras.ops that is one operation."""
+    """Every function of keras.ops that is a single operation."""
     kinds = {kind.__name__.lower(): kind for kind in _below(keras.Operation)}
     operations = {
         name: kinds[name.replace("_", "")]
@@ -238,7 +238,7 @@ def _operations() -> Section:
 
 
 def _below(kind: type) -> Iterator[type]:
-    """The operations that are no layers."""
+    """The operations that are not layers."""
     subclasses: list[type] = kind.__subclasses__()
     for subclass in subclasses:
         if not issubclass(subclass, keras.Layer):
@@ -255,7 +255,7 @@ def _is_loss(kind: type) -> bool:
 
 
 def classes_of(module: ModuleType, base: type) -> list[type]:
-    """The classes of a module of Keras by name, each once, whatever else it is called."""
+    """The classes of a Keras module by name, each once, without aliases."""
     classes = {
         value
         for value in vars(module).values()

@@ -1,4 +1,4 @@
-"""The folder of weights, as SystemML wrote it: `<layer>_weight.mtx` and `<layer>_bias.mtx`."""
+"""The folder of weights in SystemML's form: `<layer>_weight.mtx` and `<layer>_bias.mtx`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from keras2dml.graph import Graph, Parameter
 from keras2dml.rendering.forward import Script
 from keras2dml.systemds.context import SystemDS
 
-# What SystemML called the variables that Keras calls otherwise.
+# SystemML's names of variables, where they differ from Keras'.
 _ROLES = {"kernel": "weight"}
-# A matrix, what SystemDS notes of it, and Hadoop's checksums.
+# A matrix, SystemDS' metadata, and Hadoop's checksums.
 _WRITTEN = re.compile(r".+\.mtx(\.mtd)?(\.crc)?$")
 _BYTES_OF_A_NAME = 180
 FORMATS = ("binary", "csv", "text")
@@ -30,8 +30,8 @@ FORMATS = ("binary", "csv", "text")
 def save(
     systemds: SystemDS, graph: Graph, matrices: Mapping[str, np.ndarray], target: Path, kind: str
 ) -> None:
-    """Write every weight into `target`; the folder is replaced as a whole, so that it is never half
-    written. Raises InvalidData where it has anything but weights, or cannot be written.
+    """Write all weights to `target`; the folder is replaced as a whole, so that it is never half
+    written. Raises InvalidData if it has anything but weights, or cannot be written.
     """
     if kind not in FORMATS:
         message = f"format is {kind!r}: give one of {', '.join(map(repr, FORMATS))}."
@@ -58,23 +58,23 @@ def save(
 
 
 def remove(target: Path) -> None:
-    """Remove a folder of weights; one that has anything else stays as it is."""
+    """Remove a folder of weights, unless it has anything else."""
     if target.is_dir() and not _others(target):
         shutil.rmtree(target, ignore_errors=True)
 
 
 def _others(folder: Path) -> list[str]:
-    """What is in a folder beside weights."""
+    """The files in a folder that are not weights."""
     return sorted(file.name for file in folder.iterdir() if not _WRITTEN.match(file.name))
 
 
 def _check_replaceable(target: Path) -> None:
-    """InvalidData where something else than a folder of weights is at `target`."""
+    """Raise InvalidData if `target` is anything other than a folder of weights."""
     if target.is_dir():
         if others := _others(target):
             message = (
-                f"The folder {target} has {others[0]!r}, which is no weight, and would be replaced:"
-                " give a folder of its own."
+                f"The folder {target} has {others[0]!r}, which is not a weight, and would be"
+                " replaced: give a separate folder."
             )
             raise InvalidData(message)
     elif target.exists():
@@ -87,9 +87,9 @@ def load(
 ) -> dict[str, np.ndarray]:
     """The weights in `source` by name, without those of the layers `ignored`.
 
-    Where layers have names that Keras gave them, and these have other numbers in the folder, their
-    order decides, which a warning says. Raises InvalidData if the folder or a weight is missing, or
-    a weight has another size.
+    If layers have automatic names with other numbers in the folder, they are matched by order, with
+    a warning. Raises InvalidData if the folder or a weight is missing, or a weight has another
+    size.
     """
     layers = {
         parameter.name: {parameter.layer, *_path(parameter)} for parameter in graph.parameters
@@ -131,7 +131,7 @@ def load(
                 syntax.shape(parameter.weight.matrix),
             )
             message = (
-                f"{files[parameter.name]} is {stored}, and the model's {parameter.name} is"
+                f"{files[parameter.name]} is {stored}, but the model's {parameter.name} is"
                 f" {expected}: give weights of this model."
             )
             raise InvalidData(message)
@@ -139,7 +139,7 @@ def load(
 
 
 def file_names(graph: Graph) -> dict[str, str]:
-    """What the file of each parameter is called, by its name."""
+    """The file name of each parameter, by its name."""
     layers = _layers(graph)
     return {
         parameter.name: _file_name(layers[parameter.name], parameter.role)
@@ -148,8 +148,8 @@ def file_names(graph: Graph) -> dict[str, str]:
 
 
 def _layers(graph: Graph) -> dict[str, str]:
-    """What files call the layer of each parameter: as Keras does; where several parts of the model
-    have a layer of that name, with the names of the layers around it.
+    """The layer name of each parameter in file names: Keras' name; if several parts of the model
+    have a layer with that name, preceded by the names of the layers around it.
     """
     parts = defaultdict(set)
     for parameter in graph.parameters:
@@ -173,12 +173,12 @@ def _layers(graph: Graph) -> dict[str, str]:
 
 
 def _path(parameter: Parameter) -> tuple[str, ...]:
-    """The layers in which a parameter is, from the outermost on."""
+    """The layers around a parameter, from the outermost."""
     return tuple(parameter.weight.variable.path.split("/")[:-1])
 
 
 def _renumbered(source: Path, graph: Graph, parameters: Collection[str]) -> dict[str, Path]:
-    """The files of the same layers under other numbers, `conv2d_4` for `conv2d_8`; none where the
+    """The files of the same layers with other numbers, `conv2d_4` for `conv2d_8`; none if the
     folder has other layers. A warning names the layers of these `parameters`.
     """
     own = {name: stem(layer) for name, layer in _layers(graph).items()}
@@ -202,7 +202,7 @@ def _renumbered(source: Path, graph: Graph, parameters: Collection[str]) -> dict
     if not changed:
         return {}
     warnings.warn(
-        f"The folder {source} has the weights of layers with other numbers. They are taken in their"
+        f"The folder {source} has the weights of layers with other numbers. They are matched by"
         f" order: {', '.join(f'{layers[layer]} for {layer}' for layer in changed)}.",
         stacklevel=4,
     )
@@ -213,7 +213,7 @@ def _renumbered(source: Path, graph: Graph, parameters: Collection[str]) -> dict
 
 
 def _numbered(layer: str) -> tuple[str, tuple[int, ...]]:
-    """A layer's name without the numbers that Keras gave, and these; it leaves 0 out."""
+    """A layer's name without Keras' automatic numbers, and these numbers, in which 0 is omitted."""
     number = r"_(\d+)(?=_|$)"
     return re.sub(number, "", layer), tuple(map(int, re.findall(number, layer)))
 
@@ -223,8 +223,8 @@ def _file_name(layer: str, role: str) -> str:
 
 
 def stem(name: str) -> str:
-    """The name of a file for something that is called `name`, without its ending: with no slash,
-    and with a digest in the place of what file systems have no room for.
+    """A file name without extension for `name`: without slashes, and with a digest in place of what
+    is too long for file systems.
     """
     plain = re.sub(r"[/\0]", "_", name)
     if len(plain.encode()) <= _BYTES_OF_A_NAME:

@@ -1,1 +1,1 @@
-"""What `compile()` configures: losses, metrics, regularizers and the optimizer."""
+"""Losses, metrics, regularizers and the optimizer, as configured with `compile()`."""

@@ -20,10 +20,10 @@ from keras2dml.structure import Structure
 @dataclass(frozen=True)
 class Configuration:
     """The losses and metrics of each output, in the model's order, and the optimizer. The loss is
-    None for a user's class that trains in its own way.
+    None for a user's class that overrides training.
 
-    A model that is not compiled gets SystemML's defaults: cross-entropy (binary for one output),
-    accuracy, and SGD with learning rate 0.01, momentum 0.95 and Nesterov's step.
+    A model that was not compiled gets SystemML's defaults: cross-entropy (binary for a single
+    output), accuracy, and SGD with learning rate 0.01, momentum 0.95 and Nesterov momentum.
     """
 
     losses: tuple[Any, ...]
@@ -35,13 +35,13 @@ class Configuration:
     complaints: tuple[str, ...] = ()
     given_loss: Any = None
     eager: bool = False
-    """Whether Keras runs it step by step, and knows the size of each batch."""
+    """Whether Keras runs the model eagerly, and so knows the size of each batch."""
     recorded: Mapping[str, Any] | None = None
-    """The optimizer's arguments when the model was compiled to DML; before that None."""
+    """The optimizer's arguments when the model was compiled to DML; None before."""
 
     @classmethod
     def of(cls, model: keras.Model) -> Configuration:
-        """The configuration of a model, with complaints about what does not fit its outputs."""
+        """The configuration of a model, with complaints about misfitting settings."""
         outputs = gives_of(model)
         names = outputs.names
         if not model.compiled:
@@ -56,7 +56,7 @@ class Configuration:
                 outputs,
             )
         arguments = _arguments(model)
-        # Of a list of metrics Keras gives each to the key that is like a layer's name.
+        # Keras assigns metrics in a list to outputs by keys that equal a layer's name.
         layers = tuple(getattr(model, "output_names", None) or names)
         order = layers if outputs.keyed and {*layers} == {*names} else names
         by_output = {
@@ -65,18 +65,18 @@ class Configuration:
         }
         complaints = [
             f"{name} is {_shown(arguments[name])}. The model has the outputs {', '.join(names)}:"
-            " give a list with an entry for each, or a dict by their names."
+            " give a list with an entry for each, or a dict with their names as keys."
             for name, values in by_output.items()
             if values is None
         ]
         weights, losses = arguments["loss_weights"], arguments["loss"]
-        # Keras would match them by their places in the order of the dict's names.
+        # Keras would match them by position, in the order of the dict's keys.
         mixed = isinstance(weights, Mapping) is not isinstance(losses, Mapping)
         if weights is not None and len(keras.tree.flatten(weights)) != len(names):
             complaints.append(f"loss_weights are {_shown(weights)}. Give one for each output.")
         elif weights is not None and len(names) > 1 and mixed:
             complaints.append(
-                f"loss_weights are {_shown(weights)}, the losses {_shown(losses)}. Give both as"
+                f"loss_weights are {_shown(weights)}, but losses are {_shown(losses)}. Give both as"
                 " lists, or both as dicts."
             )
         settings = {name: values or (None,) * len(names) for name, values in by_output.items()}
@@ -99,20 +99,18 @@ class Configuration:
 
     @property
     def loss_order(self) -> tuple[str, ...]:
-        """The outputs in the order in which Keras lists their losses: that of the dict, if there is
-        one.
-        """
+        """The outputs in the order in which Keras lists their losses: that of the dict, if any."""
         by_key = self.outputs.keyed and isinstance(self.given_loss, Mapping)
         return tuple(self.given_loss) if by_key else self.outputs.names
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        """The optimizer's arguments by name; the learning rate is a number or a schedule."""
+        """The optimizer's arguments by name; the learning rate may be a schedule."""
         return arguments_of(self.optimizer) if self.recorded is None else self.recorded
 
     @property
     def changed_arguments(self) -> list[str]:
-        """The optimizer's arguments whose numbers are others than when they were recorded."""
+        """The optimizer's arguments that have changed since they were recorded."""
         now = arguments_of(self.optimizer)
         return [
             name
@@ -121,7 +119,7 @@ class Configuration:
         ]
 
     def tuned(self, changes: Mapping[str, object]) -> Configuration:
-        """The same configuration with a new optimizer of the same kind and other arguments."""
+        """The same configuration with a new optimizer of the same class with changed arguments."""
         config, kind = self.arguments, type(self.optimizer)
         try:
             if unknown := changes.keys() - config.keys():
@@ -136,10 +134,10 @@ class Configuration:
             raise InvalidData(message) from error
 
     def compile(self, copy: keras.Model, model: keras.Model) -> None:
-        """Compile a copy of the model with this configuration and an optimizer of its own."""
+        """Compile a copy of the model with this configuration and a separate optimizer."""
         twins = zip(model.weights, copy.weights, strict=True)
         optimizer = optimizer_like(self.optimizer, self.arguments, twins)
-        keras.Model.compile(  # a user's class may take other arguments
+        keras.Model.compile(  # a user's class may have other arguments
             copy,
             optimizer=optimizer,
             loss=self.outputs.packed(self.losses),
@@ -153,7 +151,7 @@ MATCHED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 
 def _arguments(model: keras.Model) -> dict[str, Any]:
-    """The arguments of compile(), as the user's own objects: Keras' config leaves some out."""
+    """The arguments of compile() as the user's objects, as Keras' config omits some."""
     metrics, weighted_metrics = users_metrics_of(model)
     return {
         "loss": model.loss,
@@ -164,7 +162,7 @@ def _arguments(model: keras.Model) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    """A setting as text, without the wrappers that Keras puts around it."""
+    """A setting as text, without Keras' wrappers."""
     if isinstance(value, Mapping):
         return repr(dict(value))
     return repr(list(value) if isinstance(value, (list, tuple)) else value)
@@ -173,8 +171,8 @@ def _shown(value: Any) -> str:
 def _for_each(
     setting: Any, names: tuple[str, ...], order: tuple[str, ...]
 ) -> tuple[Any, ...] | None:
-    """A setting for each output, from a dict by their names or a list in an order; None where it
-    does not fit them.
+    """A setting for each output, from a dict by names or a list in an order; None if it does not
+    fit the outputs.
     """
     if setting is None:
         return (None,) * len(names)

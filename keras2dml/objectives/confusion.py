@@ -1,6 +1,6 @@
-"""Metrics of counts: of hits and misses at thresholds, of classes taken for others, of outputs.
+"""Metrics of counts: confusion at thresholds, confusion of classes, and overlap.
 
-Each has the variables of Keras' metric counted in DML; what it makes of them is Keras' own.
+DML counts the variables of Keras' metric; Keras computes the result from them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Variables = Mapping[str, np.ndarray]
 def _valued(
     metric: Any, variables: Callable[[np.ndarray], Variables]
 ) -> Callable[[np.ndarray], Measure]:
-    """What Keras makes of its variables, which are made of sums."""
+    """The result of Keras' metric after its variables are set from sums."""
 
     def value(sums: np.ndarray) -> Measure:
         for name, array in variables(sums).items():
@@ -39,12 +39,12 @@ OUTCOMES = ("true_positives", "false_positives", "true_negatives", "false_negati
 
 
 def _of_thresholds(metric: Any, output: Value, *outcomes: str, into: str = "") -> Metric:
-    """Counts of these outcomes at each threshold, in the variables of their names or `into` one."""
+    """Counts of these outcomes at each threshold, in variables of the same names or in `into`."""
     keeper, thresholds = metric_like(metric), tuple(map(float, metric.thresholds))
     count = len(thresholds)
     column, best = getattr(metric, "class_id", None), getattr(metric, "top_k", None)
     if column is not None and not 0 <= column < output.shape[-1]:
-        message = f"has class_id={column}. The output has {output.shape[-1]} columns from 0 on."
+        message = f"has class_id={column}. The output has {output.shape[-1]} columns, from 0."
         raise Refusal(message)
     constants = {
         "column": 0 if column is None else column + 1,
@@ -59,7 +59,7 @@ def _of_thresholds(metric: Any, output: Value, *outcomes: str, into: str = "") -
 
         value = _valued(keeper, compared)
         return Metric("confusion_counts", value, {"thresholds": thresholds, **constants}, 4 * count)
-    # Keras puts what is at the lowest threshold above it if that is a little below 0.
+    # Keras counts values at the lowest threshold as above it if that is a little below 0.
     lowest = thresholds[0] < 0
 
     def bucketed(sums: np.ndarray) -> Variables:
@@ -74,7 +74,7 @@ def _of_thresholds(metric: Any, output: Value, *outcomes: str, into: str = "") -
 
 
 def _above(counts: np.ndarray, *, lowest: bool) -> np.ndarray:
-    """How many are above each threshold, of those in each bucket."""
+    """The counts above each threshold, from the counts in each bucket."""
     totals = counts[::-1].cumsum()[::-1]
     above = np.append(totals[1:], 0.0)
     if lowest:
@@ -92,13 +92,13 @@ def _outcomes(*names: str) -> Callable[[Any, Value], Metric]:
 
 def _auc(metric: Any, output: Value) -> Metric:
     if metric.multi_label or metric.label_weights is not None:
-        message = "has multi_label or label_weights. It is compiled without: leave them out."
+        message = "has multi_label or label_weights. It is only compiled without: leave them out."
         raise Refusal(message)
     return _of_thresholds(metric, output, *OUTCOMES)
 
 
 def _f_score(metric: Any, output: Value) -> Metric:
-    """Of each class; Keras' variables are numbers for all of them where it averages "micro"."""
+    """The F-score of each class; with average="micro" Keras' variables are single numbers."""
     keeper, classes = metric_like(metric), _columns(output)
     build_metric(keeper, classes)
     names = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
@@ -131,7 +131,7 @@ def _r2_score(metric: Any, output: Value) -> Metric:
 
 
 def _columns(output: Value) -> int:
-    """The numbers of an output that is one vector for each example."""
+    """The size of an output with one vector for each example; raises Refusal for others."""
     if len(output.shape) != 1:
         shape = ", ".join(map(str, output.shape))
         message = f"takes one vector for each example. The output is (N, {shape}): flatten it."
@@ -140,9 +140,9 @@ def _columns(output: Value) -> int:
 
 
 def _overlap(metric: Any, output: Value) -> Metric:
-    """Targets and predictions are class numbers both, or the largest elements of vectors."""
+    """Targets and predictions are class numbers, or the largest elements of vectors."""
     if metric.axis not in (-1, len(output.shape)):
-        message = f"has axis={metric.axis!r}. It is compiled along the last axis: give axis=-1."
+        message = f"has axis={metric.axis!r}. Only the last axis is compiled: give axis=-1."
         raise Refusal(message)
     if metric.sparse_y_pred and not metric.sparse_y_true and output.shape[-1] > 1:
         message = (

@@ -1,7 +1,7 @@
-"""A user's loss and metric functions, made of Keras' operations, as functions in DML.
+"""A user's loss and metric functions of Keras operations, as DML functions.
 
-Such a function takes rows of predictions P and of targets Y, one for each vector along the last
-axis of an output, as the library's do.
+As the library's loss functions, they take rows of predictions P and of targets Y, one for each
+vector along the last axis of an output.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ NUMBERS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class DmlFunction:
-    """A function of the library, and the value that it takes: `takes` is the output, or the input
-    of the softmax or sigmoid that makes the output.
+    """A DML function and its input: `takes` is the output, or the input of the softmax or sigmoid
+    that computes the output.
 
-    A `scalar` function gives one number for a batch; that of a `whole` one is not the mean over its
-    parts. Any other function gives numbers for each vector: exactly one if it is `single`.
+    A `scalar` function returns one number for a batch, which for a `whole` one is not the mean over
+    parts of the batch. Other functions return numbers for each vector, exactly one if `single`.
     """
 
     name: str
@@ -68,11 +68,11 @@ def define_function(
     as_loss: bool = False,
     summed: bool = False,
 ) -> DmlFunction:
-    """Add the DML function of a function of targets and predictions to the library. `logits` are
-    the input of the softmax or sigmoid that makes the predictions, if there is one.
+    """Add a DML function for a function of targets and predictions to the library. `logits` is the
+    input of the softmax or sigmoid that computes the predictions, if there is one.
 
-    A loss, `summed` or a mean, has its gradient. Raises Refusal for what is not compiled; `subject`
-    begins the message.
+    A loss, `summed` or a mean, also gets its gradient. Raises Refusal for functions that are not
+    compiled, with a message that begins with `subject`.
     """
     graph = _graph(function, output, None, subject, dtype)
     if logits is None or not _takes_probabilities(graph):
@@ -96,7 +96,7 @@ def define_function(
 def _graph(
     function: Callable[..., Any], output: Value, logits: Value | None, subject: str, dtype: str
 ) -> Graph:
-    """The function as a graph with the inputs P and Y."""
+    """The function as a graph with inputs P and Y."""
     predictions, targets = (
         Value.of(output.shape).made_by(Call(INPUT, (), name, {"out": output.shape}))
         for name in ("P", "Y")
@@ -105,7 +105,7 @@ def _graph(
     with whole_batches():
         results = traced(function, targets, outputs, subject=subject, name="step", dtype=dtype)
         if len(results) != 1:
-            message = f"{subject}, which gives {len(results)} tensors. Let it give one."
+            message = f"{subject}, which returns {len(results)} tensors. It must return one."
             raise Refusal(message)
         (result,) = results
         if not is_whole(result):
@@ -121,8 +121,8 @@ def _graph(
     numbers = sum(constant.matrix.size for step in calls for constant in step.constants)
     if numbers > NUMBERS:
         message = (
-            f"{subject}, which has {numbers} numbers of its own or puts as many elements elsewhere."
-            f" Compiled are {NUMBERS}: let the model do that."
+            f"{subject}, which contains {numbers} numbers, or moves as many elements. At most"
+            f" {NUMBERS} are compiled: do that in the model."
         )
         raise Refusal(message)
     nameless = Structure("inputs", ()), Structure("outputs", ())
@@ -139,7 +139,7 @@ def _squashed(output: Value, logits: Value) -> Value:
 
 
 def _takes_probabilities(graph: Graph) -> bool:
-    """Whether an operation takes the predictions for probabilities."""
+    """Whether an operation treats the predictions as probabilities."""
     predictions = source_of(graph.inputs[0])
     return any(
         Trait.TAKES_PROBABILITIES in step.traits
@@ -149,15 +149,15 @@ def _takes_probabilities(graph: Graph) -> bool:
 
 
 def _origins(value: Value) -> set[Call]:
-    """The call that makes a value, or that which makes the rows of which it is folded."""
+    """The calls that compute a value, or the rows from which it is folded."""
     source = source_of(value)
     return {source} | ({source_of(source.inputs[0])} if source.function == FOLD else set())
 
 
 @dataclass(frozen=True, eq=False)
 class _Layout:
-    """How the result of a function is made up: `parts` for each example, one for each vector or
-    one for all, of so many `numbers`. A `whole` one is one for all examples.
+    """The layout of a function's result: `parts` for each example, one for each vector or a single
+    one, of `numbers` numbers each. A `whole` result is a single one for all examples.
     """
 
     value: Value
@@ -170,7 +170,7 @@ class _Layout:
 
     @classmethod
     def of(cls, result: Value, output: Value, *, summed: bool) -> _Layout:
-        """The layout of a result; the mean of all examples' is that of each of them."""
+        """The layout of a result; a mean over all examples has the layout of each example."""
         scalar, value = is_whole(result), result
         if scalar and source_of(result).function == COLUMN_MEANS and result.size == 1:
             value = source_of(result).inputs[0]
@@ -209,7 +209,7 @@ def _loss(graph: Graph, layout: _Layout) -> list[str]:
 
 
 def _metric(graph: Graph, layout: _Layout) -> list[str]:
-    """Statements for the values of the rows, or for that of a batch, and that it is one."""
+    """Statements for the values of the rows, or for the value and count of a batch."""
     forward = Forward.of(graph, training=True)
     lines = [*_inputs(graph, layout.vectors), *_forward_lines(graph, forward)]
     if layout.scalar:
@@ -219,7 +219,7 @@ def _metric(graph: Graph, layout: _Layout) -> list[str]:
 
 
 def _means(variable: str, layout: _Layout) -> str:
-    """The numbers of each part in one."""
+    """The sum or mean of the numbers of each part."""
     if layout.whole:
         return f"as.matrix({'sum' if layout.summed else 'mean'}({variable}))"
     rows = "nrow(P)" if layout.parts == layout.vectors else f"nrow(P) / {layout.vectors}"
@@ -230,7 +230,7 @@ def _means(variable: str, layout: _Layout) -> str:
 
 
 def _inputs(graph: Graph, vectors: int) -> list[str]:
-    """Each example as a row."""
+    """The statements that reshape each example to a row."""
     return [
         f"{graph.names[source_of(value)]}_batch = matrix({name}, rows=nrow({name}) / {vectors},"
         f" cols=ncol({name}) * {vectors})"
@@ -239,7 +239,7 @@ def _inputs(graph: Graph, vectors: int) -> list[str]:
 
 
 def _forward_lines(graph: Graph, forward: Forward) -> list[str]:
-    """The constants, and the steps."""
+    """The constants, and the statements of the forward pass."""
     constants = []
     for name, constant in graph.constants():
         rows, columns = constant.matrix.shape
@@ -249,7 +249,7 @@ def _forward_lines(graph: Graph, forward: Forward) -> list[str]:
 
 
 def _define(name: str, results: tuple[str, ...], body: list[str]) -> str:
-    """Add a function with this body to the library, and return the name that it has there."""
+    """Add a function with this body to the library, and return its name."""
     returned = ", ".join(f"matrix[double] {result}" for result in results)
     for number in count(1):
         unused = syntax.identifier(f"{name}_{number}" if number > 1 else name)

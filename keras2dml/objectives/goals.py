@@ -1,4 +1,4 @@
-"""The goals of a Keras model: what the loss and the metrics of each output are in DML."""
+"""The goals of a Keras model: the loss and metrics of each output in DML."""
 
 from __future__ import annotations
 
@@ -50,16 +50,16 @@ def goals_of(
             measured += [metric] if metric else []
             if metric and output.mask and metric.literal and not metric.masked:
                 complaints.append(
-                    f"The output {name!r} has a mask, and the metric {metric.name!r} gives no"
-                    " single number for each step: take the mean over the last axis, or leave"
-                    " Masking or mask_zero out."
+                    f"The output {name!r} has a mask, and the metric {metric.name!r} does not"
+                    " return a single number for each step: take the mean over the last axis, or"
+                    " leave Masking or mask_zero out."
                 )
         mask = output.mask
         by_step = mask is None or mask.size * output.shape[-1] == output.size
         if loss is not None and mask and not (loss.weighable and by_step):
             complaints.append(
                 f"The output {name!r} has a mask of shape {mask.shape}, and the loss {loss.name!r}"
-                " has no number for each of its elements: take another loss, or leave Masking or"
+                " has no number for each of its elements: use another loss, or leave Masking or"
                 " mask_zero out."
             )
         if loss is not None:

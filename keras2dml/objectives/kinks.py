@@ -1,5 +1,5 @@
-"""What Keras on JAX or PyTorch gives another derivative than on TensorFlow, at a point where the
-function has none: there keras2dml has TensorFlow's, and so it scores, but does not train.
+"""Functions for which Keras on JAX or PyTorch takes another derivative than on TensorFlow, at a
+point where there is none: keras2dml has TensorFlow's, so it scores but does not train there.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ KINKS = {"jax": Trait.KINK_ON_JAX, "torch": Trait.KINK_ON_TORCH}
 def complaints(
     graph: Graph, losses: Iterable[Loss], regularizers: Mapping[str, Regularizer]
 ) -> Iterator[str]:
-    """A sentence for each layer, loss and regularizer that the current backend trains otherwise."""
+    """A sentence for each layer, loss and regularizer that the current backend trains
+    differently.
+    """
     name = backend.backend()
     kink = KINKS.get(name)
     rule = (
-        f"Keras on {name} takes another derivative than on TensorFlow where that has none, so it is"
-        " compiled for scoring only: set KERAS_BACKEND=tensorflow to train it."
+        f"Keras on {name} takes another derivative than on TensorFlow where that does not exist, so"
+        " it is compiled for scoring only: set KERAS_BACKEND=tensorflow to train it."
     )
     for call in graph.calls:
         if kink in call.traits:

@@ -1,4 +1,4 @@
-"""Losses: which DML function is a Keras loss on an output of this model."""
+"""Losses: the DML function for a Keras loss on an output of a model."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from keras2dml.traits import Trait
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """A DML loss function with its constants, and the value that it takes.
+    """A DML loss function with its constants and its input value.
 
     The function takes rows of predictions P and of targets Y, and returns the loss of each row and
-    its gradient at P. Targets are scaled and moved by `smoothing`. `kind` says what they are:
+    its gradient at P. Targets are scaled and shifted by `smoothing`. `kind` is the kind of targets:
     "sparse" class numbers, "classes" as numbers or probabilities, "binary", "numbers", or "labels"
-    that only say which rows belong together.
+    that only group rows.
     """
 
     name: str
@@ -54,13 +54,13 @@ class Loss:
     reduction: str = "sum_over_batch_size"
     weight: float = 1.0
     reads_probabilities: bool = True
-    """Whether the output is a probability, and no logit or signed number."""
+    """Whether the output is a probability rather than a logit or a signed number."""
     whole: bool = False
-    """Whether it is one number for a batch, and no mean of those of its parts."""
+    """Whether it is a single number for a batch, rather than a mean over parts."""
     weighable: bool = True
-    """Whether each row has a loss of its own, which may have a weight."""
+    """Whether each row has a loss, which may have a weight."""
     literal: bool = False
-    """Whether it sees the targets in the shape in which users give them."""
+    """Whether it gets the targets in their original shape."""
     traits: frozenset[Trait] = frozenset()
 
     @property
@@ -75,7 +75,7 @@ class Loss:
 
     @property
     def threshold(self) -> float:
-        """The number from which on one output means the second of two classes."""
+        """The number from which a single output means the second of two classes."""
         return 0.5 if self.reads_probabilities else 0.0
 
     @property
@@ -89,7 +89,7 @@ def loss_of(
 ) -> tuple[Loss | None, list[str]]:
     """The Loss for an argument of `model.compile(loss=...)`, or the complaints about it.
 
-    `layer` is the one that makes the output: Keras looks through it if it is an activation.
+    `layer` computes the output: Keras looks through it if it is an activation.
     """
     loss: Any = resolved(configured, output)
     if type(loss) not in COMPILED:
@@ -106,8 +106,8 @@ def loss_of(
     softmax = _is_softmax(output, layer) and logits_of_last(output, layer) is None
     if backend.is_tensorflow() and _looks(loss) and softmax:
         complaints.append(
-            f"The loss {loss.name!r} is one of a softmax over another axis than the last, whose"
-            " input Keras takes for logits along the last axis: put Permute before the softmax."
+            f"The loss {loss.name!r} follows a softmax over another axis than the last, whose input"
+            " Keras uses as logits along the last axis: put Permute before the softmax."
         )
     focal = type(loss) is keras.losses.BinaryFocalCrossentropy
     if focal and of_logits and not backend.is_tensorflow():
@@ -117,8 +117,8 @@ def loss_of(
         )
     if loss.reduction not in REDUCTIONS:
         complaints.append(
-            f"The loss {loss.name!r} has reduction={loss.reduction!r}. Training needs one number:"
-            f" use one of {', '.join(map(repr, REDUCTIONS))}."
+            f"The loss {loss.name!r} has reduction={loss.reduction!r}. Training needs a single"
+            f" number: use one of {', '.join(map(repr, REDUCTIONS))}."
         )
     if type(loss) is keras.losses.Circle and len(output.shape) > 1:
         complaints.append(
@@ -142,7 +142,7 @@ def loss_of(
 
 
 def is_function(configured: object) -> bool:
-    """Whether a loss or a metric is a function of a user's, or a loss of a user's class."""
+    """Whether a loss or a metric is a user's function, or a loss of a user's class."""
     if isinstance(configured, keras.losses.Loss):
         kind = type(configured)
         return kind is LossFunctionWrapper or not kind.__module__.startswith("keras.")
@@ -153,7 +153,7 @@ def is_function(configured: object) -> bool:
 def _of_function(
     configured: Any, output: Value, weight: float, layer: str
 ) -> tuple[Loss | None, list[str]]:
-    """The Loss of a function, or of the call() of a class, made of Keras' operations."""
+    """The Loss of a function, or of the call() of a class, of Keras operations."""
     name = get_object_name(configured)
     is_object = isinstance(configured, keras.losses.Loss)
     loss = configured if is_object else LossFunctionWrapper(configured, name=name)
@@ -161,8 +161,8 @@ def _of_function(
     reductions = REDUCTIONS[:3]
     if loss.reduction not in reductions or type(loss).__call__ is not keras.losses.Loss.__call__:
         return None, [
-            f"{subject}, with reduction={loss.reduction!r}, or a __call__ of its own. Compiled is"
-            f" what call() gives, with one of {', '.join(map(repr, reductions))}: use one of these."
+            f"{subject}, with reduction={loss.reduction!r}, or its own __call__. Only call() is"
+            f" compiled, with one of {', '.join(map(repr, reductions))}: use one of these."
         ]
     summed = loss.reduction == "sum"
     logits = logits_of_last(output, layer)
@@ -193,7 +193,7 @@ def _of_function(
 
 
 def resolved(configured: Any, output: Value) -> object:
-    """The loss object of a name, a function or an object, as Keras finds it."""
+    """The loss object for a name, a function or an object, as in Keras."""
     if str(configured).lower() in ("crossentropy", "ce"):
         if output.shape[-1] == 1:
             return keras.losses.BinaryCrossentropy()
@@ -213,8 +213,8 @@ def _kind(loss: object) -> str:
 
 
 def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value, bool]:
-    """The DML function, the value that it takes, and whether that are logits: on TensorFlow Keras
-    looks through a final softmax or sigmoid at them, and clips probabilities only where the output
+    """The DML function, its input value, and whether that are logits: on TensorFlow Keras looks
+    through a final softmax or sigmoid at them, and clips probabilities only if the output
     is neither.
     """
     if type(loss) in PLAIN:
@@ -231,7 +231,7 @@ def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value, bool]:
 
 
 def _looks(loss: Any) -> bool:
-    """Whether a loss takes what went into a final softmax or sigmoid."""
+    """Whether a loss uses the input of a final softmax or sigmoid."""
     kind = type(loss)
     if kind is keras.losses.BinaryFocalCrossentropy and keywords_of_loss(loss)["from_logits"]:
         return False
@@ -239,14 +239,14 @@ def _looks(loss: Any) -> bool:
 
 
 def logits_of_last(output: Value, layer: str) -> Value | None:
-    """The input of the softmax or sigmoid that makes the output, if that is its last layer."""
+    """The input of the softmax or sigmoid that computes the output, if that is its last layer."""
     while source_of(output).training == PENALTY:
         output = source_of(output).inputs[0]
     return logits_of(output) if source_of(output).layer == layer else None
 
 
 def _is_softmax(output: Value, layer: str) -> bool:
-    """Whether a softmax makes the output, along whatever axis."""
+    """Whether a softmax computes the output, along any axis."""
     last = source_of(output)
     while last.layer == layer and last.function in (MAP, FOLD, UNFOLD):
         last = source_of(last.inputs[0])
@@ -254,7 +254,7 @@ def _is_softmax(output: Value, layer: str) -> bool:
 
 
 def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
-    """The loss' arguments that the DML function takes, and complaints about the others."""
+    """The loss's arguments that the DML function takes, and complaints about the others."""
     defaults = signature(type(loss).__init__).parameters
     names = syntax.function(function).arguments
     constants: dict[str, Scalar] = {"total": loss.reduction == "sum"} if "total" in names else {}
@@ -265,6 +265,6 @@ def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
         elif name not in TREATED and (name in names or value != defaults[name].default):
             needs = "a number" if name in names else f"{name}={defaults[name].default!r}"
             complaints.append(
-                f"The loss {loss.name!r} has {name}={value!r}. It is compiled with {needs} only."
+                f"The loss {loss.name!r} has {name}={value!r}. It is only compiled with {needs}."
             )
     return constants, complaints

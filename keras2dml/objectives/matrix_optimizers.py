@@ -1,4 +1,4 @@
-"""Steps that depend on the shape of a variable: Muon's and Adafactor's."""
+"""Optimizer steps that depend on the shape of a variable: Muon and Adafactor."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from keras2dml.rules.arguments import rounded
 
 
 def adafactor(optimizer: Any, weight: Weight) -> Step:
-    """The squares of gradients as the product of their means along the last axis and along the one
-    before it; of a vector as they are.
+    """Adafactor: the squares of gradients are factored into means along the last two axes; those of
+    a vector are not factored.
     """
     constants = {
         "beta_2_decay": float(optimizer.beta_2_decay),
@@ -35,15 +35,15 @@ def adafactor(optimizer: Any, weight: Weight) -> Step:
 
 
 def _extent(weight: Weight, axis: int) -> tuple[int, int]:
-    """The size of an axis of Keras' variable, and how far apart its neighbours are in DML."""
+    """The size of an axis of Keras' variable, and the stride of its elements in DML."""
     axes = weight.axes or tuple(range(len(weight.shape)))
     place = axes.index(axis % len(axes))
     return weight.stored[place], math.prod(weight.stored[place + 1 :])
 
 
 def muon(optimizer: Any, weight: Weight) -> Step:
-    """Of matrices, the momentum made nearly orthogonal, which the order of rows and columns does
-    not change; of all else, and of what the user excludes, a step of Adam.
+    """Muon: the momentum of matrices is orthogonalized, which does not depend on the order of rows
+    and columns; other variables, and those that the user excludes, use Adam.
     """
     if is_trained_by_adam(optimizer, weight.variable):
         betas = {f"beta_{n}": float(getattr(optimizer, f"adam_beta_{n}")) for n in (1, 2)}
@@ -71,6 +71,6 @@ def muon(optimizer: Any, weight: Weight) -> Step:
 
 
 def muon_decay(optimizer: Any, variable: Any) -> float:
-    """The weight decay of a variable, which Muon has two of."""
+    """The weight decay of a variable; Muon has two."""
     by_adam = is_trained_by_adam(optimizer, variable)
     return optimizer.adam_weight_decay if by_adam else optimizer.weight_decay or 0.0

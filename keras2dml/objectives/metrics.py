@@ -1,4 +1,4 @@
-"""Metrics: what a Keras metric counts in each batch, and the value that it makes of the counts."""
+"""Metrics: what a Keras metric counts in each batch, and its value for the counts."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def metric_of(
     configured: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
 ) -> tuple[Metric | None, list[str]]:
     """The Metric for an argument of `model.compile(metrics=...)`, or the complaints about it;
-    `kind` is that of the loss' targets, if the loss is compiled.
+    `kind` is the kind of the loss's targets, if the loss is compiled.
     """
     try:
         resolved = _resolved(configured, output, kind)
     except (TypeError, ValueError):
         return None, [
-            f"The metric {configured!r} is none that Keras makes of this name alone: give an object"
-            " of keras.metrics."
+            f"The metric {configured!r} is not one that Keras can create from its name: give an"
+            " object of keras.metrics."
         ]
     name = configured if isinstance(configured, str) else resolved.name
     is_mean = type(resolved) is keras.metrics.MeanMetricWrapper
@@ -54,21 +54,21 @@ def metric_of(
 
 
 def _check_class(metric: Any) -> None:
-    """Raise Refusal for a metric that computes by code of a user's class."""
+    """Raise Refusal for a metric that runs code of a user's class."""
     if names := overridden(metric):
         message = (
-            f"has {', '.join(names)} of its own, which is not compiled. Give a function of"
-            " keras.ops as the metric, or Keras' own class."
+            f"overrides {', '.join(names)}, which is not compiled. Give a function of keras.ops as"
+            " the metric, or Keras' class."
         )
         raise Refusal(message)
 
 
 def _check_targets(metric: Metric, kind: str | None) -> None:
-    """Raise Refusal for a metric of other targets than the loss has."""
+    """Raise Refusal for a metric with other targets than the loss."""
     if kind == "labels":
         message = (
-            "compares targets with predictions, and the loss takes labels that say which examples"
-            " belong together: leave the metric out."
+            "compares targets with predictions, but the loss takes labels that only group examples:"
+            " leave the metric out."
         )
         raise Refusal(message)
     if kind is not None and metric.by_number != (kind == "sparse"):
@@ -76,18 +76,18 @@ def _check_targets(metric: Metric, kind: str | None) -> None:
         if metric.by_number:
             takes, has = has, takes
         message = (
-            f"takes {takes} as targets, and the loss {has}. Keras gives both the same y: use the"
-            " other form of the metric ('sparse_' or not), or of the loss."
+            f"takes {takes} as targets, but the loss takes {has}. Keras passes both the same y: use"
+            " the other form of the metric ('sparse_' or not), or of the loss."
         )
         raise Refusal(message)
 
 
 def _check_weights(metric: Metric, output: Value, *, weighted: bool) -> None:
-    """Raise Refusal for weights of numbers where only vectors have weights."""
+    """Raise Refusal for a weighted metric of numbers, as only vectors have weights."""
     if weighted and metric.elementwise and output.shape[-1] > 1:
         message = (
-            "counts each number of an output, and a weight is for a vector of"
-            f" {output.shape[-1]}. Put it among the metrics that are not weighted."
+            "counts each number of an output, but a weight is for a vector of"
+            f" {output.shape[-1]}. Move it to the metrics that are not weighted."
         )
         raise Refusal(message)
 
@@ -109,11 +109,11 @@ def _resolved(configured: Any, output: Value, kind: str | None) -> Any:
 def _of_function(
     metric: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
 ) -> tuple[Metric | None, list[str]]:
-    """The Metric of a function that is made of Keras' operations."""
+    """The Metric of a function of Keras operations."""
     subject = f"A metric is {label(function_of_loss(metric))}"
     if kind == "sparse":
         return None, [
-            f"{subject}, and the targets are class numbers, of which it may see one axis or two."
+            f"{subject}, and the targets are class numbers, which it may get with one axis or two."
             " Train with 'categorical_crossentropy' and a column for each class."
         ]
 
@@ -129,8 +129,8 @@ def _of_function(
         return None, list(refusal.complaints)
     if weighted and not dml.by_vector:
         return None, [
-            f"{subject}, which gives no number for each vector of the output, and examples have"
-            " weights: put it among the metrics without."
+            f"{subject}, which does not return a number for each vector of the output, and examples"
+            " have weights: move it to the metrics that are not weighted."
         ]
     return Metric(
         dml.name,
@@ -152,15 +152,15 @@ def _compiled(metric: Any, output: Value, layer: str) -> Metric:
     if compiled is None:
         names = ", ".join(sorted(kind.__name__ for kind in KNOWN))
         message = (
-            f"is not compiled, or not with these arguments. Compiled are {names}, and the losses:"
-            " use one of these, or measure in a callback."
+            f"is not compiled, or not with these arguments. Only {names}, and the losses, are"
+            " compiled: use one of these, or measure in a callback."
         )
         raise Refusal(message)
     return compiled
 
 
 def _of_loss(metric: Any, output: Value, layer: str) -> Metric | None:
-    """The mean of a loss; None for a loss that rows do not have each by themselves."""
+    """The mean of a loss; None for a loss that is not computed row by row."""
     function = function_of_loss(metric)
     if function not in FUNCTIONS:
         return None
@@ -208,7 +208,7 @@ def _along_last(function: str, value: Callable[[np.ndarray], float] = mean) -> R
     def rule(metric: Any, output: Value) -> Metric:
         axis = keywords_of_loss(metric).get("axis", -1)
         if axis not in (-1, len(output.shape)):
-            message = f"has axis={axis!r}. It is compiled along the last axis: give axis=-1."
+            message = f"has axis={axis!r}. Only the last axis is compiled: give axis=-1."
             raise Refusal(message)
         return Metric(function, value)
 
@@ -241,4 +241,4 @@ NAMED: Mapping[Any, Rule] = {
     keras.metrics.sparse_top_k_categorical_accuracy: _by_number(_top_k),
     keras.metrics.top_k_categorical_accuracy: _top_k,
 }
-"""Keras' metric functions, which its MeanMetricWrapper takes."""
+"""Keras' metric functions, for its MeanMetricWrapper."""

@@ -1,4 +1,4 @@
-"""What training minimizes and what it reports: the loss and the metrics of each output."""
+"""The objective of training: the loss and the metrics of each output."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from keras2dml.objectives.sums import Measure, Metric
 
 @dataclass(frozen=True, eq=False)
 class Goal:
-    """One output of a model under Keras' name, with its loss and metrics.
+    """An output of a model under Keras' name, with its loss and metrics.
 
-    Its targets are class numbers from 1, (N, T), or (N, T * K) numbers, T the vectors along the
-    last axis. Each of them has a weight where the goal is `weighted`.
+    Its targets are class numbers from 1, (N, T), or numbers (N, T * K), where T is the number of
+    vectors along the last axis. Each vector has a weight if the goal is `weighted`.
     """
 
     name: str
@@ -38,17 +38,17 @@ class Goal:
 
     @property
     def literal(self) -> bool:
-        """Whether a user's function gets the targets in the shape in which they are given."""
+        """Whether a user's function gets the targets in their original shape."""
         return self.loss.literal or any(metric.literal for metric in self.metrics)
 
     @property
     def vectors(self) -> int:
-        """The vectors along the last axis of an example: each has a loss of its own."""
+        """The number of vectors along the last axis of an example, each of which has a loss."""
         return self.value.size // self.value.shape[-1]
 
     @property
     def masked(self) -> bool:
-        """Whether the output has a mask, so that the loss counts some vectors alone."""
+        """Whether the output has a mask, so that the loss only counts some vectors."""
         return self.value.mask is not None
 
     @property
@@ -58,7 +58,7 @@ class Goal:
 
     @property
     def width(self) -> int:
-        """The numbers in a row of targets."""
+        """The number of columns of the targets."""
         if self.loss.kind == "labels":
             return 1
         return self.vectors if self.of_classes else self.value.size
@@ -78,7 +78,7 @@ class Objective:
         return len(self.goals) > 1
 
     def names(self, prefix: str) -> tuple[str, ...]:
-        """The names in scripts of a matrix that each output has: `Y`, or `Y_1` and so on."""
+        """The names in scripts of a matrix for each output: `Y`, or `Y_1` and so on."""
         return tuple(
             f"{prefix}_{n}" if self.several else prefix for n, _ in enumerate(self.goals, 1)
         )
@@ -90,7 +90,7 @@ class Objective:
 
     @property
     def weights(self) -> tuple[str, ...]:
-        """The names in scripts of the weights of examples, for the outputs that have them."""
+        """The names in scripts of the sample weights, for outputs that have them."""
         named = zip(self.names("sample_weight"), self.goals, strict=True)
         return tuple(name for name, goal in named if goal.weighted)
 
@@ -103,10 +103,10 @@ class Objective:
         )
 
     def columns(self) -> Iterator[tuple[str, int, Metric | None]]:
-        """What is counted of each batch: Keras' name, the number of sums, and its metric.
+        """The sums of a batch: Keras' name, the number of columns, and the metric.
 
-        A loss has one sum: of the loss times the rows. The last column, without a metric too, has
-        the rows.
+        A loss has one column, the loss times the number of rows, and no metric. The last column is
+        the number of rows, also without a metric.
         """
         names = self._metric_names()
         yield "loss", 1, None
@@ -118,7 +118,7 @@ class Objective:
         yield "rows", 1, None
 
     def _metric_names(self) -> dict[tuple[Goal, Metric], str]:
-        """Keras' names: of two equal names the second is the weighted metric, further ones get
+        """Keras' names: of two equal names the second is the weighted metric; others get
         numbers.
         """
         names: dict[tuple[Goal, Metric], str] = {}
@@ -134,14 +134,14 @@ class Objective:
         return names
 
     def measures(self, sums: np.ndarray) -> dict[str, Measure]:
-        """What Keras reports, by its names, of the sums of a batch."""
+        """What Keras reports for the sums of a batch, by name."""
         return self.averages(sums.reshape(1, -1))
 
     def averages(self, batches: np.ndarray) -> dict[str, Measure]:
-        """What Keras reports of several batches with these sums, (batches, columns): the losses of
-        several outputs count by batches, as in its compiled steps, and all else by examples.
+        """What Keras reports for several batches with these sums, (batches, columns): the losses of
+        several outputs are averaged over batches, as in its compiled steps, all else over examples.
 
-        Of equal names the last counts: the loss is before metrics, weighted ones and the losses of
+        Of equal names the last one counts; the order is loss, metrics, weighted metrics, losses of
         outputs.
         """
         sums, begin = batches.sum(axis=0), 0
@@ -160,8 +160,8 @@ class Objective:
         return {name: last[name] for _, name, _ in values}
 
     def listed(self, measures: Mapping[str, Measure], losses: Sequence[str]) -> list[Measure]:
-        """Keras' results in the order of its list: the loss, metrics by their names without an
-        output's prefix, the losses of outputs in their order, and the rest by name.
+        """Keras' results in the order of its list: the loss, metrics by name without the output's
+        prefix, the losses of outputs in their order, and the rest by name.
         """
         metrics = [metric for goal in self.goals for metric in goal.metrics]
         names = [
@@ -184,5 +184,5 @@ class Objective:
             lines.append(f"{target}: {kind}; the loss is {goal.loss.name}")
         for name, goal in zip(self.names("sample_weight"), self.goals, strict=True):
             if goal.weighted:
-                lines.append(f"{name} (N x {goal.vectors}): how much each counts")
+                lines.append(f"{name} (N x {goal.vectors}): sample weights")
         return lines

@@ -1,4 +1,4 @@
-"""What an optimizer keeps for each weight: DML matrices, and the variables of Keras' optimizer."""
+"""The optimizer's state for each weight: DML matrices, and the variables of Keras' optimizer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from keras2dml.objectives.optimizers import Optimizer
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """A matrix kept for a weight, by its name in scripts, and the variable of Keras' optimizer.
+class StateMatrix:
+    """A matrix of the optimizer's state for a weight: its name in scripts, and Keras' variable.
 
-    That has one number along the `axis` of the weight, where it is not None.
+    The variable has a single number along `axis` of the weight, unless that is None.
     """
 
     name: str
@@ -28,40 +28,40 @@ class Kept:
     axis: int | None = None
 
     def to_dml(self) -> np.ndarray:
-        """The values of Keras' variable, as a DML matrix."""
+        """The values of Keras' variable as a DML matrix."""
         array = np.asarray(self.variable)
         if self.axis is not None:
             array = np.broadcast_to(np.expand_dims(array, self.axis), self.weight.shape)
         return self.weight.to_dml(array)
 
     def enter(self, matrix: np.ndarray) -> None:
-        """Assign the values of the DML matrix to Keras' variable."""
+        """Assign the values of a DML matrix to Keras' variable."""
         array = self.weight.to_keras(matrix)
         self.variable.assign(array if self.axis is None else array.take(0, self.axis))
 
 
-def kept(graph: Graph, optimizer: Optimizer, model: keras.Model) -> Iterator[Kept]:
-    """The state of the optimizer of a model that is like the graph's."""
-    keeper: Any = model.optimizer
+def state_matrices(graph: Graph, optimizer: Optimizer, model: keras.Model) -> Iterator[StateMatrix]:
+    """The state of a model's optimizer; the model is a copy of the graph's."""
+    keras_optimizer: Any = model.optimizer
     for parameter in graph.parameters:
         if not parameter.trainable:
             continue
-        place = place_of(keeper, model.weights[parameter.position])
+        place = place_of(keras_optimizer, model.weights[parameter.position])
         step = optimizer.step(parameter.weight)
         for state in optimizer.state(parameter.weight):
             attribute = step.attributes.get(state, state)
-            variables = state_of(keeper, attribute)
+            variables = state_of(keras_optimizer, attribute)
             name, axis = f"{parameter.name}_{state}", step.reduced.get(state)
-            yield Kept(name, parameter.weight, variables[place], axis)
+            yield StateMatrix(name, parameter.weight, variables[place], axis)
 
 
-def begun(
+def initial_state(
     graph: Graph, optimizer: Optimizer, weights: Mapping[str, np.ndarray], *, eager: bool
 ) -> dict[str, np.ndarray]:
     """The state of the optimizer before its first step, for these weights.
 
-    A copy of a weight is all 0 where Keras on TensorFlow makes it while it traces the first step,
-    of which nothing is run: in a model that is not `eager`.
+    A copy of a weight is 0 unless `eager` or on another backend: Keras on TensorFlow then creates
+    it while it traces the first step, without running the copy.
     """
     has_copies = eager or not is_tensorflow()
     return {

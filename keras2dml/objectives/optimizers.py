@@ -1,6 +1,4 @@
-"""Optimizers: the DML update of a variable, the state that it keeps, and its constants, from Keras'
-optimizer.
-"""
+"""Optimizers: the DML update of a variable, its state and its constants, from Keras' optimizer."""
 
 from __future__ import annotations
 
@@ -25,17 +23,17 @@ __all__ = ["STEPS", "Optimizer", "Step", "optimizer_of"]
 
 @dataclass(frozen=True, eq=False)
 class Optimizer:
-    """The step on each weight, and what Keras does around it."""
+    """The step on each weight, and Keras' settings around it."""
 
     step: Callable[[Weight], Step]
     rates: Callable[[int], float]
-    """The learning rate of the step after so many."""
+    """The learning rate by the number of previous steps."""
     factors: Callable[[np.ndarray], np.ndarray] | None = None
-    """Of Nadam: its momentum's schedule, of which the product over all steps so far is taken."""
+    """For Nadam: the schedule of its momentum, whose product over all steps so far is used."""
     decay: Callable[[Any], float] = lambda variable: 0.0
     """The weight decay of a Keras variable."""
     factor: Callable[[Any], float] = lambda variable: 1.0
-    """By which the learning rate is multiplied for a Keras variable."""
+    """The factor of the learning rate for a Keras variable."""
     clipnorm: float | None = None
     clipvalue: float | None = None
     global_clipnorm: float | None = None
@@ -43,9 +41,9 @@ class Optimizer:
     average: float | None = None
     """The momentum of the average of each weight, if there is one."""
     overwritten: int = 0
-    """How often the averages take the weights' place; 0 for only at the end."""
+    """Steps between replacements of weights by averages; 0 for only at the end."""
     slices: bool = True
-    """Whether Keras has an embedding's gradient in slices."""
+    """Whether Keras keeps an embedding's gradient in slices."""
 
     def scheduled(self, done: int, count: int, rate: float | None = None) -> np.ndarray:
         """What changes with the next `count` iterations, (count, 1 or 2): the learning rate, which
@@ -73,13 +71,13 @@ class Optimizer:
 
 
 def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
-    """The Optimizer for one of Keras', or the complaints about it."""
+    """The Optimizer for a Keras optimizer, or the complaints about it."""
     kind = backend.kind_of(optimizer)
     if kind not in STEPS:
         names = (kind.__name__ for kind in STEPS)
         choices = ", ".join(sorted(name for name in names if hasattr(keras.optimizers, name)))
         return None, [
-            f"The optimizer is {kind.__name__}. Compiled are {choices}: compile() the"
+            f"The optimizer is {kind.__name__}. Only {choices} are compiled: compile() the"
             " model with one of these."
         ]
     complaints = []
@@ -92,8 +90,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
     if callable(rate) and not isinstance(rate, plain):
         complaints.append(
             f"The optimizer {optimizer.name!r} has a function as its learning_rate, which Keras"
-            " calls when it traces a step, and neither copies nor saves: give a number or a"
-            " schedule."
+            " calls when it traces a step, and cannot copy or save: give a number or a schedule."
         )
         return None, complaints
     step = STEPS[kind](optimizer)
@@ -134,8 +131,8 @@ def _factor(optimizer: Any, variable: Any) -> float:
 
 
 def _rates(optimizer: Any) -> Callable[[int], float]:
-    """The learning rate by the number of steps done: the number that it is now, or one that Keras'
-    own schedule computes.
+    """The learning rate by the number of steps done: the current number, or that of Keras'
+    schedule.
     """
     rate = learning_rate_of(optimizer)
     if isinstance(rate, LearningRateSchedule):
@@ -228,7 +225,9 @@ def _lamb(optimizer: Any) -> Step:
 
 
 def _schedule_free(optimizer: Any) -> Step:
-    """Its `momentums` are the iterate of which the weight is a mean, and should begin as it."""
+    """Its `momentums` are the iterate of which the weight is a mean, and should begin equal to
+    it.
+    """
     constants = {name: rounded(getattr(optimizer, name)) for name in ("beta_2", "epsilon")}
     constants["beta_1"], warmup = rounded(optimizer.beta_1), float(optimizer.warmup_steps)
     state = {"momentums": None, "velocities": 0.0}

@@ -1,4 +1,4 @@
-"""Regularizers and constraints of variables: DML functions on the matrix that stores a variable."""
+"""Regularizers and constraints of variables: DML functions of the matrix that stores a variable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NORMS = (keras.constraints.MaxNorm, keras.constraints.MinMaxNorm, keras.constrai
 
 @dataclass(frozen=True)
 class Regularizer:
-    """The function that gives the penalty of a matrix W, and its gradient."""
+    """The function for the penalty of a matrix W, and its gradient."""
 
     function: str
     constants: Mapping[str, Scalar]
@@ -28,7 +28,7 @@ class Regularizer:
 
 @dataclass(frozen=True)
 class Constraint:
-    """The function that changes W after each step, and the one that gives it the norms of W."""
+    """The function that constrains W after each step, and the function for the norms of W."""
 
     function: str
     norms: str | None = None
@@ -49,8 +49,8 @@ def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]
         factor = {"factor": float(regularizer.factor)}
         return Regularizer(f"orthogonal_{regularizer.mode}_penalty", factor), []
     return None, [
-        f"{_named(parameter)} has the regularizer {kind.__name__}. Compiled are L1, L2 and L1L2,"
-        " and OrthogonalRegularizer for kernels of Dense: use one of these."
+        f"{_named(parameter)} has the regularizer {kind.__name__}. Only L1, L2 and L1L2 are"
+        " compiled, and OrthogonalRegularizer for kernels of Dense: use one of these."
     ]
 
 
@@ -64,16 +64,16 @@ def constraint_of(parameter: Parameter) -> tuple[Constraint | None, list[str]]:
         return Constraint("non_negative"), []
     if kind not in NORMS:
         return None, [
-            f"{_named(parameter)} has the constraint {kind.__name__}. Compiled are MaxNorm,"
-            " MinMaxNorm, NonNeg and UnitNorm: use one of these."
+            f"{_named(parameter)} has the constraint {kind.__name__}. Only MaxNorm, MinMaxNorm,"
+            " NonNeg and UnitNorm are compiled: use one of these."
         ]
     norms = _norms(parameter.weight, constraint.axis)
     if norms is None:
         axes = list(range(len(parameter.weight.shape) - 1))
         return None, [
-            f"{_named(parameter)} has {kind.__name__}(axis={constraint.axis!r}). Of a variable of"
-            f" shape {parameter.weight.shape} the norms over some axes are those of no row or"
-            f" column: use axis={axes}."
+            f"{_named(parameter)} has {kind.__name__}(axis={constraint.axis!r}). For a variable of"
+            f" shape {parameter.weight.shape} the norms over these axes are not those of rows or"
+            f" columns: use axis={axes}."
         ]
     if kind is keras.constraints.UnitNorm:
         return Constraint("with_unit_norms", norms), []

@@ -1,4 +1,4 @@
-"""What a metric is here: sums over the rows of a batch, and the value that Keras makes of them."""
+"""A metric: sums over the rows of a batch, and the value that Keras computes from them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ threshold.
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """A DML function of predictions, targets and constants, and the value that its sums have.
+    """A DML function of predictions, targets and constants, and the metric's value for its sums.
 
-    A function that gives a number for each row has two sums: of these numbers, and of the weights
-    of the rows; others give their sums themselves. Of a metric that is a loss, `loss` says what it
-    takes. Targets `by_number` are those of a loss that takes class numbers.
+    A function that returns a number for each row has two sums: of these numbers, and of the row
+    weights; others return sums. If the metric is a loss, `loss` has its input. Targets `by_number`
+    are those of a loss that takes class numbers.
     """
 
     function: str
@@ -32,20 +32,20 @@ class Metric:
     loss: Loss | None = None
     name: str = ""
     weighted: bool = False
-    """Whether the weights of rows count: one of Keras' `weighted_metrics`."""
+    """Whether rows are weighted: one of Keras' `weighted_metrics`."""
     by_number: bool = False
     masked: bool = False
-    """Whether it regards the mask of an output, as Keras' means of functions do."""
+    """Whether it uses the mask of an output, as Keras' means of functions do."""
     elementwise: bool = False
-    """Whether each number of an output counts by itself, of which none has a weight of its own."""
+    """Whether each number of an output counts separately; numbers have no weights."""
     takes: Value | None = None
-    """What the function is taken of, where that is neither the output nor what a loss takes."""
+    """The function's input, if that is neither the output nor the input of a loss."""
     by_batch: bool = False
-    """Whether it is one number for a batch, and the mean of those of several."""
+    """Whether it is a single number for a batch, averaged over batches."""
     literal: bool = False
     """Whether it sees the targets in the shape in which users give them."""
 
 
 def mean(sums: np.ndarray) -> float:
-    """The sum of the values divided by that of the weights."""
+    """The sum of the values divided by the sum of the weights."""
     return float(sums[0] / sums[1]) if sums[1] else 0.0

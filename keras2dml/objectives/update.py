@@ -1,4 +1,4 @@
-"""A step of an optimizer on one variable: the DML update, what it keeps, and its constants."""
+"""An optimizer step on one variable: the DML update, its state and its constants."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Constants = Mapping[str, Scalar]
 class Step:
     """The library function `<function>_update` of one variable.
 
-    `state` names the matrices that it keeps, as the attributes of Keras' optimizer or those of
-    `attributes`, and says what is in them at first: a number, or for None the variable itself. Of
-    those of `reduced`, Keras has one number along that axis of the variable.
+    `state` has the names of its state matrices, which are attributes of Keras' optimizer unless
+    `attributes` names others, and their initial values: a number, or None for the variable itself.
+    For those in `reduced`, Keras has a single number along that axis of the variable.
     """
 
     function: str

@@ -1,1 +1,1 @@
-"""Graphs as DML: forward, backward, and embeddings in slices."""
+"""Renders graphs as DML: the forward pass, the backward pass, and gradients in slices."""

@@ -1,4 +1,4 @@
-"""The backward pass of a graph as DML statements: from gradients of values to those of weights."""
+"""The backward pass of a graph as DML statements: from gradients of outputs to those of weights."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class _Pass:
         self._needed = needed(forward.graph, inputs)
 
     def run(self, penalized: Collection[str]) -> None:
-        """Write the statements of every call that has a gradient."""
+        """Write the statements for all calls that have a gradient."""
         graph = self.forward.graph
         for call in reversed(graph.calls):
             if self.forward.function(call) != IDENTITY and not call.constant:
@@ -139,7 +139,7 @@ class _Pass:
         self.lines.append(syntax.call(function, results, arguments))
 
     def _add(self, variable: str, by: str) -> str:
-        """A variable for one more gradient of `variable`."""
+        """A variable for another gradient of `variable`."""
         name = gradient_name(variable, by, self.summands[variable])
         self.summands[variable].append(name)
         return name
@@ -152,7 +152,7 @@ class _Pass:
 def gradient_name(variable: str, by: str, names: Collection[str]) -> str:
     """The variable for one more gradient of `variable`, beside those of these names."""
     name = f"d_{variable}_by_{by}" if names else f"d_{variable}"
-    # one call, or several losses, may take a value more than once
+    # a call, or several losses, may take a value more than once
     return f"{name}_{len(names)}" if name in names else name
 
 
@@ -162,8 +162,8 @@ def zeros(variable: str) -> str:
 
 
 def needed(graph: Graph, inputs: Iterable[Value]) -> set[Call]:
-    """The calls on whose results a trainable weight, or one of `inputs`, has an influence:
-    only they need a gradient.
+    """The calls whose results depend on a trainable weight or on one of `inputs`: only they need a
+    gradient.
     """
     calls = {source_of(value) for value in inputs}
     for call in graph.calls:
@@ -175,7 +175,7 @@ def needed(graph: Graph, inputs: Iterable[Value]) -> set[Call]:
 
 
 def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
-    """The reason why Keras trains no weight of a model, where that is so."""
+    """The reason why Keras trains no weight of a model, if that is so."""
     calls = needed(graph, ())
     behind = any(source_of(value) in calls for value in losses)
     costs = any(
@@ -186,6 +186,7 @@ def unlearned(graph: Graph, losses: Iterable[Value]) -> Iterator[str]:
     costs = costs or any(call.training == PENALTY and call in calls for call in graph.calls)
     if not (behind or costs) and graph.trained:
         yield (
-            "No loss has a gradient at any weight, since an operation without one, such as round or"
-            " stop_gradient, lies between. Keras trains no such model: put it elsewhere."
+            "No loss has a gradient for any weight, because of an operation without a gradient,"
+            " such as round or stop_gradient, in between. Keras trains no such model: put it"
+            " elsewhere."
         )

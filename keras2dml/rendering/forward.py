@@ -1,4 +1,4 @@
-"""The forward pass as statements, which the scoring and the training script share."""
+"""The forward pass as DML statements, for scoring and training scripts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from keras2dml.graph import IDENTITY, INPUT, PENALTY, Call, Graph, Value, source
 
 @dataclass(frozen=True)
 class Script:
-    """A DML script with the names of what it reads and of what it leaves behind; `single` if
-    products in float32 will do for it.
+    """A DML script with the names of its inputs and outputs; `single` if it may compute products in
+    float32.
     """
 
     text: str
@@ -40,7 +40,7 @@ class Forward:
     graph: Graph
     training: bool
     measuring: bool = False
-    """Whether losses are measured, although it is no training."""
+    """Whether losses are measured without training."""
     split: bool = False
     """Whether the rows are one `part` of a batch that has several."""
     statements: tuple[Statement, ...] = ()
@@ -49,7 +49,7 @@ class Forward:
     def of(
         cls, graph: Graph, *, training: bool, measuring: bool = False, split: bool = False
     ) -> Forward:
-        """The statements that take the rows of each `batch(input)` to the model's outputs."""
+        """The statements from the rows of each `batch(input)` to the model's outputs."""
         forward = cls(graph, training, measuring, split)
         calls = [call for call in graph.calls if forward.function(call) != IDENTITY]
         bounded = forward._bounded(calls)
@@ -78,13 +78,13 @@ class Forward:
         return [statement.text for statement in self.statements if not statement.once]
 
     def function(self, call: Call) -> str:
-        """The function that a call runs here."""
+        """The name of the function that a call runs here."""
         if self.training or (self.measuring and call.training == PENALTY):
             return call.training or call.function
         return call.function
 
     def target(self, call: Call) -> syntax.Function:
-        """The library's forward function of a call."""
+        """The library function of a call's forward pass."""
         return syntax.function(f"{self.function(call)}_forward")
 
     def batch(self, value: Value) -> str:
@@ -92,8 +92,8 @@ class Forward:
         return f"{self.graph.input_name(value)}_batch"
 
     def results(self, call: Call) -> list[str]:
-        """The variables that take the forward function's results; those of a weight's name are its
-        new value.
+        """The variables for the forward function's results; a result with the name of a weight is
+        its new value.
         """
         weights = {weight.argument: self.graph.names[weight] for weight in call.weights}
         name = self.graph.names[call]
@@ -101,7 +101,7 @@ class Forward:
         return [name, *(weights.get(other, f"{name}_{other}") for other in others)]
 
     def arguments(self, call: Call) -> dict[str, str]:
-        """What the functions of a call may take, by the names that the library gives it."""
+        """All possible arguments for the functions of a call, by parameter name."""
         names, results = self.graph.names, self.target(call).results
         return {
             **dict(zip(call.arguments, (self[value] for value in call.inputs), strict=False)),
@@ -139,10 +139,11 @@ class Forward:
             yield Statement(f"{results[0]} = {results[0]} + 0")
 
     def _bounded(self, calls: list[Call]) -> set[str]:
-        """What a function with a maximum or minimum makes, and another one or a pooling takes.
+        """The results of functions with a maximum or minimum that another such function, or a
+        pooling, takes.
 
-        SystemDS folds two into one of several matrices, and does that wrongly for sparse ones; and
-        it fuses one with the gradient of a max-pooling, whose rows are then not sorted.
+        SystemDS folds two of them into one over several matrices, which is wrong for sparse ones;
+        and it fuses one with the gradient of a max-pooling, whose rows are then not sorted.
         """
         names = {call: self.target(call).name for call in calls}
         makes, takes = (
@@ -151,13 +152,13 @@ class Forward:
         )
         bounds = [call for call in calls if names[call] in makes]
         operands = {self[value] for call in calls if names[call] in takes for value in call.inputs}
-        if self.training or self.measuring:  # losses and metrics have some
+        if self.training or self.measuring:  # losses and metrics have extremes
             operands |= {self[value] for value in self.graph.outputs}
         return operands & {self.graph.names[call] for call in bounds}
 
 
 def described(graph: Graph) -> list[str]:
-    """The comment that describes the inputs, weights and constants of a script."""
+    """Comment lines that describe the inputs, weights and constants of a script."""
     lines = []
     for value in graph.inputs:
         stored = value.stored

@@ -1,8 +1,8 @@
-"""Gradients that TensorFlow has in slices: one for each number that an embedding is given.
+"""Gradients that TensorFlow keeps in slices: one slice for each number that an Embedding looks up.
 
-Keras' optimizers take the squares, or the absolute values, of the slices and add them up, where
-for all other gradients they take those of the sum: a number that is given twice in a batch makes a
-difference. Keras on its other backends has one gradient of the whole table.
+For these Keras' optimizers add up the squares, or absolute values, of the slices; for all other
+gradients they use those of the sum. The results differ for a number that is looked up twice in a
+batch. On its other backends Keras has a single gradient of the whole table.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:  # scoring needs no Keras
     from keras2dml.objectives.optimizers import Optimizer
 
 MOMENTS = {"squares": "{} ^ 2", "sizes": "abs({})"}
-"""What an optimizer takes of each slice, and the expression for that of a whole gradient."""
+"""The moments of slices that optimizers use, with their expressions for a dense gradient."""
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Which weights of a graph have their gradients in slices, and what is taken of these.
+    """Which weights of a graph have gradients in slices, and which moments of them are needed.
 
     A gradient is whole where something else is added to it: that of a penalty, of another layer
     that uses the weight, of the iterations before. `limit` is for the numbers of each slice, and
@@ -61,26 +61,26 @@ class Slices:
         return cls(weights, moments, None if for_norm else optimizer.clipvalue, by_all)
 
     def clipped(self, gradient: str) -> str:
-        """A gradient of which each slice is within the limit."""
+        """A gradient whose slices are clipped to the limit."""
         if self.limit is None:
             return gradient
         limit = syntax.literal(self.limit)
         return f"min(max({gradient}, -{limit}), {limit})"
 
     def variables(self, weight: str) -> list[str]:
-        """The variables of the script with sums over the slices of a weight's gradient."""
+        """The variables with moments summed over the slices of a weight's gradient."""
         if weight not in self.weights:
             return []
         return [moment_of(weight, name) for name in self.moments]
 
     def squares(self, weight: str) -> str:
-        """What is summed up for the norm of a weight's gradient before it is clipped."""
+        """The expression summed for the norm of a weight's gradient before clipping."""
         if weight in self.weights:
             return moment_of(weight, "squares")
         return MOMENTS["squares"].format(f"d_{weight}")
 
     def clipped_by_norm(self, weight: str, limit: str) -> Iterator[str]:
-        """The statements that bring the norm of all slices of a weight's gradient to a limit."""
+        """The statements that clip the norm of all slices of a weight's gradient."""
         yield f"share = {limit} / max(sqrt(sum({moment_of(weight, 'squares')})), {limit})"
         yield f"d_{weight} = d_{weight} * share"
         for name in self.moments:
@@ -88,9 +88,9 @@ class Slices:
             yield f"{variable} = {variable} * share{power}"
 
     def arguments(self, weight: str) -> dict[str, str]:
-        """What an update may take of the gradient of a weight, beside the gradient itself.
+        """The arguments of an update besides the gradient of a weight: its moments.
 
-        Clipping by the norm of all gradients leaves a whole one of those in slices.
+        Clipping by the global norm makes gradients in slices dense.
         """
         if weight in self.weights and not self.by_all:
             return {name: moment_of(weight, name) for name in self.moments}
@@ -98,7 +98,7 @@ class Slices:
 
 
 def moment_of(weight: str, moment: str) -> str:
-    """The variable with the sums of a moment over the slices of a weight's gradient."""
+    """The variable with a moment summed over the slices of a weight's gradient."""
     return f"d_{weight}_{moment}"
 
 

@@ -39,8 +39,8 @@ from keras2dml.traits import Trait
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
-# What every layer has and what changes nothing of what a built layer computes; so are initializers,
-# and the regularizers and constraints that its variables carry. `training` is what a model hands to
+# Arguments that every layer has and that do not change what a built layer computes, like
+# initializers, and the regularizers and constraints of its variables. A model passes `training` to
 # its layers, whatever they were called with.
 HARMLESS = frozenset(("name", "trainable", "dtype", "quantization_config"))
 PASSED_ON = frozenset(("training",))
@@ -73,10 +73,10 @@ class Lowering:
         defaults = defaults_of(type(layer))
         try:
             config = {} if isinstance(layer, keras.Model) else config_of(layer)
-        except NotImplementedError:  # Keras' own, where a class of a user's has arguments
+        except NotImplementedError:  # from Keras, for a user's class with arguments
             yield (
-                f"{without_config(layer)} has no get_config(), by which its arguments are known and"
-                " copies are made: give it one."
+                f"{without_config(layer)} has no get_config(), which is needed to know its"
+                " arguments and to copy it: add one."
             )
             return
         for argument, value in config.items():
@@ -106,7 +106,9 @@ class Lowering:
     def options(
         self, layer: Any, keywords: Mapping[str, object]
     ) -> tuple[dict[str, Any], list[str]]:
-        """The keywords of a layer's call that the rule takes, and complaints about the others."""
+        """The keyword arguments of a layer's call that the rule takes, and complaints about
+        others.
+        """
         parameters = inspect.signature(self.rule).parameters
         options = {
             name: value
@@ -115,7 +117,7 @@ class Lowering:
             and any(part is not None and part is not False for part in keras.tree.flatten(value))
         }
         refused = [
-            f"{named(layer)} is called with {name}. It is compiled without: leave {name} out."
+            f"{named(layer)} is called with {name}. It is only compiled without: leave {name} out."
             for name in options
             if name not in parameters
         ]
@@ -130,23 +132,23 @@ REMEDIES = dict.fromkeys(
         keras.layers.Hashing,
         keras.layers.HashedCrossing,
     ),
-    "Matrices hold numbers: let the layer make numbers of X first, and begin the model with these.",
+    "Matrices hold numbers: apply the layer to X first, and begin the model with its output.",
 )
-"""What to do about layers of texts, of which no other layer takes the place."""
+"""The remedy for text layers, which no other layer can replace."""
 
 
 def lowers(
     *layers: type, honours: str = "", partly: str = "", masks: bool = False
 ) -> Callable[[Rule], Rule]:
-    """Make the decorated function the rule of `layers`; `honours` lists the arguments that it takes
-    into account, `partly` those of them of which it refuses some values. A rule with `masks` gets
-    values with their masks, and returns them so; others are spared them, and what they return has
-    the masks that Keras attaches by default.
+    """Register the decorated function as the rule of `layers`; `honours` lists the arguments that
+    it takes into account, `partly` those of them of which it refuses some values. A rule with
+    `masks` takes and returns values with their masks; other rules get values without, and their
+    results have the masks that Keras attaches by default.
 
-    The rule is called with the Keras layer and the Values that go in, and with those keywords of
-    the layer's call that it names. It returns the Value that comes out, or a tuple of them; `call`
-    makes one. It may raise Refusal. An argument that it does not honour and that is not at Keras'
-    default is refused for it.
+    The rule is called with the Keras layer, the input Values, and those keyword arguments of the
+    layer's call that it names. It returns the output Value, or a tuple of them; `call` creates one.
+    It may raise Refusal. An argument that it does not honour is refused unless it has Keras'
+    default.
     """
 
     names, limited = frozenset(honours.split()), frozenset(partly.split())
@@ -163,7 +165,7 @@ def lowers(
 
 
 def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
-    """The outputs of a layer for these inputs. Raises Refusal with every complaint about it."""
+    """The outputs of a layer for these inputs. Raises Refusal with all complaints about it."""
     lowering = LOWERINGS.get(kind_of(layer))
     if lowering is None:
         raise Refusal(unknown(layer))
@@ -174,8 +176,8 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     plain: Sequence[Any] = inputs if lowering.masks else [_unmasked(value) for value in inputs]
     if not lowering.masks and _regards_masks(layer) and any(map(_is_masked, inputs)):
         complaints.append(
-            f"{named(layer)} gets a mask of a layer before it, and is compiled without. Leave"
-            " Masking or mask_zero out, or put it behind this layer."
+            f"{named(layer)} gets a mask from an earlier layer, and is only compiled without. Leave"
+            " Masking or mask_zero out, or put it after this layer."
         )
     try:
         results = lowering.rule(layer, *plain, **keywords)
@@ -184,8 +186,8 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     penalty = getattr(layer, "activity_regularizer", None)
     if penalty is not None and type(penalty) not in PENALTIES:
         complaints.append(
-            f"{named(layer)} has the activity_regularizer {type(penalty).__name__}. Compiled are"
-            " L1, L2 and L1L2: use one of these."
+            f"{named(layer)} has the activity_regularizer {type(penalty).__name__}. Only L1, L2 and"
+            " L1L2 are compiled: use one of these."
         )
     if complaints or refused:
         raise Refusal(*complaints, *refused)
@@ -216,7 +218,7 @@ def unknown(layer: Any) -> str:
     """The complaint about a layer or an operation that has no rule."""
     if is_users(layer):
         return (
-            f"{named(layer)} has a call of its own, whose code is not compiled. Call its layers on"
+            f"{named(layer)} has its own call(), whose code is not compiled. Call its layers on"
             " keras.Input, and give keras.Model(inputs, outputs)."
         )
     kind = "layers" if isinstance(layer, keras.Layer) else "operations"
@@ -226,7 +228,7 @@ def unknown(layer: Any) -> str:
 
 
 def _penalized(name: str, penalty: Any, x: Value) -> Value:
-    """The same value, which adds to the loss in training."""
+    """The same value, with a penalty that is added to the loss in training."""
     sizes = {**strengths(penalty), "parts": x.rows}
     traits = [Trait.KINK_ON_JAX] if sizes["l1"] else []
     return call(name, IDENTITY, x, sizes=sizes, training=PENALTY, traits=traits)
@@ -248,11 +250,11 @@ def call(
     constant: bool = False,
     traits: Iterable[Trait] = (),
 ) -> Value:
-    """The value that a call of a DML function returns, laid out like `to`, or like the first input.
+    """The value that a call of a DML function returns, with the layout of `to` or of the first
+    input.
     `name` is that of the layer.
 
-    Where the function has further results, `others` describes them by name, and `result` takes them
-    from the value.
+    `others` describes further results of the function by name; `result` gets them from the value.
     """
     nodes = (onnx,) if isinstance(onnx, Node) else onnx
     out = to or inputs[0]
@@ -277,5 +279,5 @@ def call(
 
 
 def result(value: Value, name: str, like: Value) -> Value:
-    """Another result, like `like`, of the call that made `value`."""
+    """Another result of the call that computes `value`, with the layout of `like`."""
     return like.made_by(source_of(value), name)

@@ -16,7 +16,7 @@ from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 from keras2dml.rules.tracing import traced
 from keras2dml.traits import KINK, Trait
 
-# TensorFlow rounds this constant of `gelu` to single precision, in double precision too.
+# TensorFlow rounds this constant of `gelu` to single precision, even in double precision.
 ROOT_OF_HALF = float(np.float32(math.sqrt(0.5)))
 
 # Keras' function: the DML function of that name, and the ONNX operators.
@@ -86,8 +86,8 @@ def activation(layer: keras.layers.Activation, x: Value) -> Value:
 
 
 def activated(layer: Any, x: Value, function: Any) -> Value:
-    """`x` after one of Keras' activation functions, with that function's own defaults, or after a
-    function that is made of Keras' operations.
+    """`x` after one of Keras' activation functions, with the function's default arguments, or after
+    a function of Keras operations.
     """
     if function is keras.activations.linear:
         return x
@@ -107,7 +107,7 @@ def is_of_keras(function: Any) -> bool:
 
 
 def label(function: Any) -> str:
-    """How complaints name a function."""
+    """A function's name in complaints."""
     return repr(getattr(function, "__name__", function))
 
 
@@ -126,7 +126,7 @@ def softmax(layer: keras.layers.Softmax, x: Value) -> Value:
 
 @lowers(keras.layers.ReLU, honours="max_value negative_slope threshold")
 def relu(layer: keras.layers.ReLU, x: Value) -> Value:
-    """Nothing below the threshold but a slope, and nothing above a ceiling."""
+    """0 or a slope below the threshold, and at most `max_value` above it."""
     ceiling = math.inf if layer.max_value is None else rounded(layer.max_value)
     slope, threshold = float(layer.negative_slope), rounded(layer.threshold)
     if (ceiling, threshold) == (math.inf, 0.0):
@@ -160,7 +160,7 @@ def elu(layer: keras.layers.ELU, x: Value) -> Value:
 
 @lowers(keras.layers.PReLU, honours="shared_axes")
 def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
-    """A slope below 0 that is learned, for each element or for all along the shared axes."""
+    """A learned slope below 0, for each element or shared along axes."""
     shape = tuple(layer.alpha.shape)
     places = np.arange(math.prod(shape)).reshape(shape)
     columns = np.broadcast_to(places, x.shape).ravel()[x.order]
@@ -184,7 +184,7 @@ def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
 
 def leaky(name: str, x: Value, slope: float) -> Value:
     """A slope below 0."""
-    sizes = {"slope": float(np.float32(slope))}  # TensorFlow's operator takes it so
+    sizes = {"slope": float(np.float32(slope))}  # as TensorFlow's operator does
     onnx = Node("LeakyRelu", ("X",), {"alpha": slope})
     return call(name, "leaky_relu", x, sizes=sizes, onnx=onnx, traits=[Trait.KINK_ON_JAX])
 
@@ -195,14 +195,14 @@ def elu_of(name: str, x: Value, alpha: float) -> Value:
 
 
 def celu(name: str, x: Value, alpha: float) -> Value:
-    """An exponential below 0 that is as steep there as the line above."""
+    """An exponential below 0, with the same slope at 0 as the line above."""
     onnx = Node("Celu", ("X",), {"alpha": alpha})
     return call(name, "celu", x, sizes={"alpha": alpha}, onnx=onnx, traits=KINK)
 
 
 def sparsemax(name: str, x: Value, axis: int = -1) -> Value:
-    """What is left of an axis over a threshold, which Keras takes from other sums than the
-    paper's: those up to each of the largest elements, added up.
+    """The part of each element above a threshold. Keras computes the threshold from other sums than
+    the paper: the cumulative sums of the sorted elements, added up.
     """
     rows = vectors(name, x, axis)
     numbers, last = np.arange(1, rows.size + 1, dtype=np.float32), np.array([-1])
@@ -221,7 +221,7 @@ def sparsemax(name: str, x: Value, axis: int = -1) -> Value:
     return of_vectors(name, result, x, axis)
 
 
-# Functions that are a layer with other defaults, or work along an axis.
+# Functions that are a layer with other defaults, or that work along an axis.
 OTHERS: dict[Any, Callable[[str, Value], Value]] = {
     keras.activations.softmax: lambda name, x: along(name, x, keras.activations.softmax, -1),
     keras.activations.log_softmax: lambda name, x: along(

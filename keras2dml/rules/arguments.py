@@ -19,12 +19,12 @@ NUMBERS = (
 )
 """The arguments of operations for which numbers are compiled."""
 PARTS = ("_initializer", "_regularizer", "_constraint")
-"""How the arguments of layers end that are objects, which their variables carry."""
+"""Suffixes of the arguments that are objects attached to a layer's variables."""
 
 
 def misfits(operation: Any) -> Iterator[str]:
-    """A complaint about each argument of an operation that is a tensor, or no number where it is
-    compiled with one.
+    """A complaint about each argument of an operation that is a tensor, or is not a number where
+    only a number is compiled.
     """
     for name, value in vars(operation).items():
         parts = keras.tree.flatten(value) if isinstance(value, (list, tuple, dict)) else [value]
@@ -39,13 +39,13 @@ def misfits(operation: Any) -> Iterator[str]:
 def _remedy(operation: Any, name: str) -> str:
     if isinstance(operation, Clip):
         return "Give it a number, or use maximum and minimum, which take arrays and tensors."
-    return f"It is compiled with a number as {name}: give it one."
+    return f"It is only compiled with a number as {name}: give it one."
 
 
 def config_of(layer: Any) -> dict[str, Any]:
-    """A layer's arguments. Initializers, regularizers and constraints of a user's are as they are,
-    since Keras finds their classes again only where they are registered; so is an activation that
-    has no name: Keras warns of it, and fails where its text cannot be found.
+    """A layer's arguments. A user's initializers, regularizers and constraints are left
+    unserialized, as Keras finds their classes only if they are registered; so is an activation
+    without a name, for which Keras warns, and fails if its source cannot be found.
     """
     nameless = {
         part: part.activation
@@ -64,7 +64,7 @@ def config_of(layer: Any) -> dict[str, Any]:
 
 
 def users_parts(layer: Any, arguments: Iterable[str]) -> dict[str, Any]:
-    """The initializers, regularizers and constraints of a user's among a layer's arguments."""
+    """The user's own initializers, regularizers and constraints among a layer's arguments."""
     names = (name for name in arguments if name.endswith(PARTS))
     parts = {name: attribute_of(layer, name) for name in names}
     return {name: part for name, part in parts.items() if callable(part) and not _is_keras(part)}
@@ -75,8 +75,8 @@ def _is_keras(part: Any) -> bool:
 
 
 def without_config(layer: keras.Layer) -> str:
-    """How a complaint names what has no `get_config`: the layer, or a regularizer, constraint or
-    initializer of it.
+    """The name, for a complaint, of what has no `get_config`: the layer, or one of its
+    regularizers, constraints or initializers.
     """
     kinds = (keras.Regularizer, keras.constraints.Constraint, keras.Initializer)
     for part in vars(layer).values():
@@ -87,19 +87,19 @@ def without_config(layer: keras.Layer) -> str:
 
 
 def named(layer: Any) -> str:
-    """How a complaint names a layer or an operation."""
+    """The name and type of a layer or an operation, for complaints."""
     kind = "Layer" if isinstance(layer, keras.Layer) else "Operation"
     return f"{kind} {layer.name!r} ({type(layer).__name__})"
 
 
 def defaults_of(layer: type) -> dict[str, object]:
-    """The arguments of a layer's class that have defaults, with these."""
+    """The default values of the arguments of a layer's class."""
     parameters = inspect.signature(layer.__init__).parameters  # type: ignore[misc]
     return {name: p.default for name, p in parameters.items() if p.default is not p.empty}
 
 
 def shown(value: object) -> str:
-    """A value for a complaint: objects of Keras by their class and constants."""
+    """A value for a complaint; Keras objects are shown with class and constants."""
     config = value.get_config() if hasattr(value, "get_config") else None
     if not isinstance(config, dict):
         return repr(value)
@@ -115,10 +115,10 @@ def is_default(value: object, default: object) -> bool:
 
 
 def strengths(regularizer: Any) -> dict[str, float]:
-    """The factors l1 and l2 of one of Keras' three, which it casts by way of float32."""
+    """The factors l1 and l2 of a Keras regularizer, which Keras rounds to float32."""
     return {name: float(np.float32(getattr(regularizer, name, 0.0))) for name in ("l1", "l2")}
 
 
 def rounded(number: float) -> float:
-    """A number as Keras' cast takes it, on TensorFlow by way of float32 for float64 models, too."""
+    """A number after Keras' cast, which on TensorFlow rounds to float32 even for float64 models."""
     return float(np.float32(number)) if is_tensorflow() else float(number)

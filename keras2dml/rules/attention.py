@@ -1,4 +1,4 @@
-"""Attention: each query gets a mean of values, weighed by how its key fits."""
+"""Attention: each query gets a mean of values, weighted by the scores of their keys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from keras2dml.rules.masks import selected, together, without
 from keras2dml.rules.merging import pairwise
 from keras2dml.rules.products import product
 
-# What is added to the score of a step that is not to be seen; its exponential is 0.
+# Added to the score of a masked step, so that its exponential is 0.
 UNSEEN = -1e9
 
 
@@ -42,7 +42,7 @@ def attention(
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
 ) -> tuple[Value, ...]:
-    """Scores by the product of query and key, or by the sum of the tanh of their sum."""
+    """Scores: the product of query and key, or the sum of the tanh of their sum."""
     masks = _masks(layer, query, value, mask)
     key = value if key is None else key
     leading = query.shape[:-2]
@@ -73,7 +73,7 @@ def additive_attention(
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
 ) -> tuple[Value, ...]:
-    """Scores by the sum, with learned factors, of the tanh of the sums of query and key."""
+    """Scores: the sum, with learned factors, of the tanh of the sum of query and key."""
     masks = _masks(layer, query, value, mask)
     key = value if key is None else key
     leading = query.shape[:-2]
@@ -92,8 +92,8 @@ SOFTMAX = keras.activations.softmax
 
 
 def _weights(layer: Any, scores: Value, mask: Value | None, *, causal: bool) -> Value:
-    """What each query gets of each value: nothing of those that the mask (S) of the values leaves
-    out, or that come after it.
+    """The weight of each value for each query: 0 for values that their mask (S) leaves out, and if
+    `causal` for later values.
     """
     steps, seen = scores.shape
     if mask is None:
@@ -110,7 +110,7 @@ def _weights(layer: Any, scores: Value, mask: Value | None, *, causal: bool) -> 
 
 
 def _lowered(name: str, scores: Value, regarded: Value) -> Value:
-    """Scores, lower by what takes them to 0 where they are not regarded."""
+    """Scores, lowered where `regarded` is 0 so that their weight becomes 0."""
     onnx = (
         Node("Sub", ("Y",), {}, (np.array(1, np.float32),), ("unseen",)),
         Node("Mul", ("unseen",), {}, (np.array(-UNSEEN, np.float32),), ("offsets",)),
@@ -150,7 +150,7 @@ def _attended(
 
 @dataclass(frozen=True)
 class _Masks:
-    """The masks of queries, as they are attached and as Keras recorded them, and of values."""
+    """The masks of queries, attached and recorded by Keras, and of values."""
 
     queries: Value | None
     recorded: Value | None
@@ -160,15 +160,13 @@ class _Masks:
 def _masks(layer: Any, query: Value, value: Value, masks: list[Value | None] | None) -> _Masks:
     attached, values = (query.mask, value.mask) if masks is None else masks[:2]
     if len(query.shape) > 2 and (attached is not None or values is not None):
-        message = (
-            f"{named(layer)} gets masks and {query.shape}. It takes them for one axis of steps."
-        )
+        message = f"{named(layer)} gets masks and {query.shape}. Masks need a single axis of steps."
         raise Refusal(message)
     return _Masks(attached, query.recorded if masks is None else attached, values)
 
 
 def _sums(layer: Any, query: Value, key: Value) -> Value:
-    """Every query (T, D) plus every key (S, D): (T, S, D)."""
+    """The sum of each query (T, D) and each key (S, D): (T, S, D)."""
     (steps, width), seen = query.shape, key.shape[0]
     shape = (steps, seen, width)
     queries = query.seen_as((steps, 1, width), query.stored)
@@ -183,7 +181,7 @@ def _tanh(layer: Any, x: Value) -> Value:
 
 
 def _scaled(name: str, x: Value, factor: Any) -> Value:
-    """Every element times one learned factor, if there is one."""
+    """All elements times a learned factor, if there is one."""
     if factor is None:
         return x
     scaled = learned(name, x.seen_as(x.shape, (1, x.size)), factor, None)
@@ -200,7 +198,7 @@ def _summed(name: str, x: Value) -> Value:
 
 
 def _factored(layer: Any, x: Value) -> Value:
-    """The sums along the last axis, of elements times learned factors."""
+    """The sums along the last axis of elements times learned factors."""
     rows = vectors(layer.name, x)
     onnx = (
         Node("Unsqueeze", ("W",), {}, (np.array([1]),), ("kernel",)),

@@ -1,7 +1,7 @@
-"""Layers that change images in training alone, most of them at random.
+"""Layers that change images only in training, most of them at random.
 
-They score as in Keras, which hands the images on. What they would draw is a random sequence of
-Keras, and so no model that has one of them is trained.
+They score as in Keras, where they return the images unchanged. In training they use Keras' random
+numbers, so a model with such a layer is not trained.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ ARGUMENTS = {name for layer in LAYERS for name in signature(layer.__init__).para
 
 @lowers(*LAYERS, honours=" ".join(ARGUMENTS))
 def augmentation(layer: Any, x: Value, *others: Value) -> Value:
-    """The images as they are."""
+    """The images, unchanged."""
     if others:
-        message = f"{named(layer)} takes labels or boxes beside images. Give it images alone."
+        message = f"{named(layer)} takes labels or boxes besides images. Give it only images."
         raise Refusal(message)
     reason = (
-        f"{named(layer)} changes images in training by Keras' random numbers, which are not"
+        f"{named(layer)} changes images in training with Keras' random numbers, which are not"
         " SystemDS'. The model scores; to train it, leave the layer out, and give fit() images that"
         " it has changed."
     )

@@ -1,4 +1,4 @@
-"""Biases that Keras on TensorFlow adds along another axis than theirs."""
+"""Biases that Keras on TensorFlow adds along the wrong axis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ FIRST = "channels_first"
 
 
 def check_added(layer: Any, shape: Shape, added: Shape, remedy: str) -> None:
-    """Refusal for numbers that TensorFlow adds to examples of a shape along another axis."""
+    """Raise Refusal for numbers that TensorFlow adds to examples of a shape along the wrong
+    axis.
+    """
     if axes := misplaced((0, *shape), added):
         message = (
             f"{named(layer)} adds {added} to {shape}. Keras on TensorFlow adds it along axis"
@@ -22,8 +24,8 @@ def check_added(layer: Any, shape: Shape, added: Shape, remedy: str) -> None:
 
 
 def check_channels(layer: Any, x: Value) -> None:
-    """Refusal for images `x` with their channels first, to which Keras' layer adds a bias along the
-    width. Subclasses add it as they say.
+    """Raise Refusal for images `x` with channels first to which Keras' layer adds a bias along the
+    width. Subclasses may add it correctly.
     """
     of_keras = type(layer).__module__.startswith("keras.")
     if of_keras and layer.use_bias and layer.data_format == FIRST:

@@ -1,4 +1,4 @@
-"""A recurrent layer that reads forwards, and one that reads backwards."""
+"""A pair of recurrent layers, one of which reads forwards and one backwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from keras2dml.rules.merging import joined, pairwise, rescaled
 def bidirectional(
     layer: keras.layers.Bidirectional, x: Value, initial_state: Any = None, mask: Any = None
 ) -> tuple[Value, ...]:
-    """What both make, as one."""
+    """The merged outputs of both layers."""
     masks = (mask, mask) if mask is not None else (x.mask, x.recorded)
     x = x.with_masks(mask if initial_state else masks[0], None)
     begin = list(initial_state or ())
@@ -43,7 +43,7 @@ def bidirectional(
 
 
 def _one_way(layer: Any, x: Value, states: list[Any]) -> tuple[Value, ...]:
-    """What a layer of one direction makes, with the mask that it is given."""
+    """The outputs of the layer of one direction, with the given mask."""
     if states:
         return lowered(layer, without(x), initial_state=states, mask=x.mask)
     return lowered(layer, x)

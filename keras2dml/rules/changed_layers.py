@@ -1,4 +1,4 @@
-"""Layers that were made into others after they were built."""
+"""Finds layers that were changed into others after they were built."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from keras2dml.rules.arguments import named
 
 
 def changes(layer: Any, *, deep: bool = True) -> Iterator[str]:
-    """What was done to a layer of Keras, or to one within it if `deep`, that its arguments do not
-    tell.
+    """Complaints about changes to a Keras layer, or with `deep` to one within it, that its
+    arguments do not show.
     """
     for part in layers_of(layer) if deep else [layer]:
         if getattr(part, "quantization_mode", None):
@@ -39,7 +39,7 @@ def changes(layer: Any, *, deep: bool = True) -> Iterator[str]:
 
 
 def _of_statistics(layer: keras.layers.Normalization) -> Iterator[str]:
-    """A complaint about arguments of a Normalization that are no longer what it scores with."""
+    """A complaint about arguments of a Normalization that differ from what it scores with."""
     scores_with = (layer.mean, layer.variance)
     for name, number in zip(("mean", "variance"), scores_with, strict=True):
         now, before = np.ravel(number), np.ravel(getattr(layer, f"input_{name}"))
@@ -51,8 +51,8 @@ def _of_statistics(layer: keras.layers.Normalization) -> Iterator[str]:
 
 
 def _of_bias(layer: Any) -> Iterator[str]:
-    """A complaint about a bias that is not as its layer says: some of Keras' look at the one, some
-    at the other.
+    """A complaint about a bias that contradicts `use_bias`: some Keras layers use the one, some the
+    other.
     """
     if bool(layer.use_bias) != (layer.bias is not None):
         has = "a" if layer.bias is not None else "no"

@@ -1,4 +1,4 @@
-"""ConvLSTM: an LSTM whose products with kernels are convolutions."""
+"""ConvLSTM: an LSTM with convolutions instead of matrix products."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from keras2dml.rules.windows import Window, image, image_axes, lined, same_paddi
     partly="activation recurrent_activation",
 )
 def conv_lstm(layer: Any, x: Value, initial_state: Any = None) -> tuple[Value, ...]:
-    """The convolution of the inputs of all steps at once, then one of the state at each step."""
+    """A convolution of the inputs of all steps at once, then one of the state at each step."""
     cell, steps, rank = layer.cell, x.shape[0], len(x.shape) - 1
     inputs = image(layer, folded(layer.name, x, 1))
     window = Window.of(layer, inputs, tuple(layer.kernel_size), layer.dilation_rate)
@@ -98,6 +98,6 @@ def _untrained(layer: Any, cell: Any) -> str:
     if not (cell.dropout or cell.recurrent_dropout):
         return ""
     return (
-        f"{named(layer)} has dropout or recurrent_dropout, and leaves other elements out for each"
-        " gate. It is compiled for scoring; to train it, leave both out."
+        f"{named(layer)} has dropout or recurrent_dropout, and drops other elements for each gate."
+        " It is compiled for scoring only; to train it, leave both out."
     )

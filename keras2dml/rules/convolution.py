@@ -1,4 +1,4 @@
-"""Convolutions over images and sequences: of all channels, of groups of them, of each alone."""
+"""Convolutions over images and sequences: full, grouped, depthwise and separable."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from keras2dml.rules.activations import activated
 from keras2dml.rules.biases import check_channels
 from keras2dml.rules.windows import Window, image, padded, sized
 
-# How many channels are taken at once for the gradient of a kernel in groups, of which all but the
-# own group's are computed in vain: more are slower, and so are more rounds.
+# Channels that are computed together for the gradient of a grouped kernel. Results across groups
+# are discarded, so more channels at once are slower, and so are more rounds.
 CHANNELS_AT_ONCE = 64
 
 
@@ -45,7 +45,7 @@ def convolution(layer: Any, x: Value) -> Value:
     " use_bias",
 )
 def depthwise_convolution(layer: Any, x: Value) -> Value:
-    """Each channel with kernels of its own."""
+    """A convolution of each channel with separate kernels."""
     out = _depthwise(layer, image(layer, x), layer.kernel, bias_of(layer))
     check_channels(layer, out)
     return activated(layer, out, layer.activation)
@@ -58,7 +58,7 @@ def depthwise_convolution(layer: Any, x: Value) -> Value:
     " activation use_bias",
 )
 def separable_convolution(layer: Any, x: Value) -> Value:
-    """Each channel with kernels of its own, then all channels at each place."""
+    """A depthwise convolution, then a pointwise one over all channels."""
     x = _depthwise(layer, image(layer, x), layer.depthwise_kernel, ())
     kernel = layer.pointwise_kernel
     weight = Weight("W", kernel, _matrix(kernel, layer.filters), kernel_axes(x))
@@ -75,10 +75,10 @@ def convolved(
     bias: tuple[Weight, ...],
     groups: int = 1,
 ) -> Value:
-    """The image `x` under a kernel stored as F, C / groups, height, width.
+    """The image `x` convolved with a kernel stored as F, C / groups, height, width.
 
-    A kernel of groups is a sparse one over all channels; a dilated one has zeros between its cells,
-    put there by a map of columns. Both get their bias in a step of its own.
+    A grouped kernel becomes a sparse one over all channels; a dilated kernel gets zeros between its
+    cells by a map of columns. Both add the bias in a separate step.
     """
     if not window.symmetric:
         window, x = padded(name, window, x, fill=0.0)
@@ -108,7 +108,7 @@ def convolved(
 
 
 def biased(name: str, x: Value, bias: tuple[Weight, ...]) -> Value:
-    """The image `x` with a number added to each channel, if there is a bias."""
+    """The image `x` with a bias added to each channel, if there is one."""
     if not bias:
         return x
     shape = np.array([1, -1, *(1 for _ in x.stored[1:])])
@@ -120,20 +120,20 @@ def biased(name: str, x: Value, bias: tuple[Weight, ...]) -> Value:
 
 
 def bias_of(layer: Any) -> tuple[Weight, ...]:
-    """The bias of a layer, or cell, that has one: a number for each filter."""
+    """The bias of a layer or cell, a number for each filter; empty if it has none."""
     return (Weight("b", layer.bias, (layer.bias.shape[0], 1)),) if layer.use_bias else ()
 
 
 def kernel_axes(x: Value) -> tuple[int, ...]:
-    """Keras' axes of a kernel over `x` in DML's order: the last two, turned round, come first."""
+    """Keras' axes of a kernel over `x` in DML's order: the last two come first, in reverse
+    order.
+    """
     rank = len(x.shape)
     return (rank, rank - 1, *range(rank - 1))
 
 
 def spaced(window: Window, channels: int) -> Constant:
-    """The map from the columns of a kernel over `channels` to those of the same with zeros
-    between.
-    """
+    """The map from the columns of a kernel over `channels` to those of the dilated kernel."""
     covered = np.arange(channels * math.prod(window.window))
     grid = covered.reshape(channels, *window.window)
     columns = grid[:, :: window.dilation[0], :: window.dilation[1]].ravel()
@@ -143,7 +143,7 @@ def spaced(window: Window, channels: int) -> Constant:
 
 
 def _depthwise(layer: Any, x: Value, kernel: Any, bias: tuple[Weight, ...]) -> Value:
-    """`x` under a kernel (Hf, Wf, C, M): its filters for each channel are a group."""
+    """`x` convolved with a kernel (Hf, Wf, C, M), in which the filters of a channel are a group."""
     rank, channels = len(x.shape), x.stored[0]
     window = Window.of(layer, x, tuple(layer.kernel_size), layer.dilation_rate)
     axes = (rank - 1, rank, *range(rank - 1))
@@ -154,9 +154,7 @@ def _depthwise(layer: Any, x: Value, kernel: Any, bias: tuple[Weight, ...]) -> V
 def _nodes(
     kernel: Weight, bias: tuple[Weight, ...], attributes: dict[str, object]
 ) -> tuple[Node, ...]:
-    """The convolution, of which ONNX wants the kernel's filters on one axis, and its channels on
-    another.
-    """
+    """The convolution in ONNX, where the kernel has one axis of filters and one of channels."""
     others = tuple(weight.argument for weight in bias)
     cells: Any = attributes["kernel_shape"]
     if kernel.stored[0] == kernel.matrix[0] and len(kernel.stored) == 2 + len(cells):
@@ -171,7 +169,7 @@ def _matrix(kernel: Any, filters: int) -> tuple[int, int]:
 
 
 def _parts(groups: int, channels: int) -> int:
-    """In how many rounds groups of so many channels are taken."""
+    """The number of rounds for groups with this many channels."""
     rounds = (count for count in range(1, groups + 1) if groups % count == 0)
     return next(
         (count for count in rounds if groups // count * channels <= CHANNELS_AT_ONCE), groups

@@ -1,4 +1,4 @@
-"""Dense, and the layers that change a shape or nothing at all."""
+"""Dense, Flatten and Dropout."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def dense(layer: keras.layers.Dense, x: Value) -> Value:
 
 @lowers(keras.layers.Flatten, honours="data_format")
 def flatten(layer: keras.layers.Flatten, x: Value) -> Value:
-    """A new name for the same row: the order of its elements goes along. Keras flattens
-    channels_first images as last.
+    """The same row with another shape; the value keeps track of the order of elements. Keras
+    flattens channels_first images as if their channels were last.
     """
     if layer.data_format == "channels_first" and len(x.shape) > 1:
         x = permuted(x, (*range(1, len(x.shape)), 0))
@@ -47,24 +47,24 @@ def flatten(layer: keras.layers.Flatten, x: Value) -> Value:
 
 @lowers(keras.layers.Dropout, honours="rate noise_shape seed", partly="noise_shape")
 def dropout(layer: keras.layers.Dropout, x: Value) -> Value:
-    """Inverted dropout: nothing at prediction. Its mask is SystemDS', by seed, and not Keras'
-    random sequence.
+    """Inverted dropout in training, nothing at prediction. The mask comes from SystemDS' random
+    numbers, by seed, not from Keras'.
     """
     if layer.noise_shape is None:
         return dropped(layer.name, x, layer.rate)
     examples, *shape = layer.noise_shape
     if examples is not None or len(shape) != len(x.shape):
         message = (
-            f"{named(layer)} has noise_shape={layer.noise_shape!r}. Masks are drawn for each"
-            f" example: begin it with None, and give {len(x.shape)} sizes more."
+            f"{named(layer)} has noise_shape={layer.noise_shape!r}. Each example has its own mask:"
+            f" begin it with None, and give {len(x.shape)} more sizes."
         )
         raise Refusal(message)
     return dropped(layer.name, x, layer.rate, tuple(shape))
 
 
 def dropped(name: str, x: Value, rate: float, shape: tuple[int | None, ...] | None = None) -> Value:
-    """`x`, of which training leaves out a share of the elements; those along an axis where `shape`
-    has 1 together.
+    """`x`, of which training drops a share of the elements; elements along an axis where `shape`
+    has 1 are dropped together.
     """
     if rate == 0:
         return x

@@ -23,15 +23,17 @@ from keras2dml.rules.layouts import arranged, folded, permuted, unfolded
     partly="equation",
 )
 def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
-    """The axes that the kernel sums over come last and are one, as are those that it makes."""
+    """A Dense layer: the axes that are summed over are merged into one at the end, and so are the
+    new ones.
+    """
     of_input, kernel, of_output = _labels(layer, len(x.shape) + 1)
     summed = [label for label in kernel if label not in of_output]
     new = [label for label in of_output if label not in of_input]
     shared = [label for label in of_input if label in of_output]
     if set(shared) & set(kernel) or len(shared) + len(summed) != len(of_input):
         message = (
-            f"{named(layer)} has the equation {layer.equation!r}. It is compiled where each axis is"
-            " either one that the kernel sums over or one that stays, and none is both or neither."
+            f"{named(layer)} has the equation {layer.equation!r}. It is only compiled if each axis"
+            " of the input is either summed over with the kernel, or is in the output."
         )
         raise Refusal(message)
     sizes = dict(zip(of_input, x.shape, strict=True))
@@ -85,8 +87,8 @@ def _labels(layer: Any, rank: int) -> tuple[list[str], list[str], list[str]]:
     of_input, of_output = (labels.replace("...", elided) for labels in (example, outputs))
     if of_input[:1] != of_output[:1] or of_input[0] in kernel or not of_output[1:]:
         message = (
-            f"{named(layer)} has the equation {layer.equation!r}. Its first axis, of the examples,"
-            " must stay the first, with others behind it."
+            f"{named(layer)} has the equation {layer.equation!r}. Its first axis, the examples,"
+            " must stay the first, with others after it."
         )
         raise Refusal(message)
     return list(of_input[1:]), list(kernel), list(of_output[1:])

@@ -1,4 +1,4 @@
-"""Layers that make categories of numbers: the places of numbers, and how often there are such."""
+"""Layers that turn numbers into categories: indices, one-hot rows, and counts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from keras2dml.keras_internals import first_token_place, first_unknown_place
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.layouts import in_keras_order
 
-# How far apart the lowest and the highest number of a vocabulary are at most: the table has a row
-# for each number between.
+# Maximum distance between the lowest and the highest number of a vocabulary: the table has a row
+# for each number in between.
 WIDEST = 1_000_000
 
 
@@ -23,10 +23,10 @@ def category_encoding(
 ) -> Value:
     """Whole numbers as rows of 0 and 1, or as counts."""
     if count_weights is not None:
-        message = f"{named(layer)} is called with count_weights. It is compiled without."
+        message = f"{named(layer)} is called with count_weights. It is only compiled without."
         raise Refusal(message)
     if layer.sparse:
-        message = f"{named(layer)} has sparse=True. Its numbers are the same without: leave it out."
+        message = f"{named(layer)} has sparse=True. Its values are the same without: leave it out."
         raise Refusal(message)
     return _encoded(layer, x, layer.output_mode, layer.num_tokens)
 
@@ -60,7 +60,7 @@ def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
     partly="vocabulary output_mode",
 )
 def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
-    """The place of each number in a vocabulary; those that are not there have places before it."""
+    """The index of each number in a vocabulary; unknown numbers have the indices before it."""
     tokens = np.asarray(layer.get_vocabulary(include_special_tokens=False), dtype=np.int64)
     if not tokens.size:
         message = f"{named(layer)} has no vocabulary yet: give it one, or call adapt()."
@@ -74,8 +74,8 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     lowest, highest = min(places), max(places)
     if highest - lowest >= WIDEST:
         message = (
-            f"{named(layer)} has a vocabulary from {lowest} to {highest}. Numbers may be"
-            f" {WIDEST:,} apart: number them anew."
+            f"{named(layer)} has a vocabulary from {lowest} to {highest}. Numbers may be at most"
+            f" {WIDEST:,} apart: renumber them."
         )
         raise Refusal(message)
     table = np.zeros((highest - lowest + 1, 1))
@@ -101,7 +101,7 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
 
 
 def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
-    """Numbers from 0 as they are, as rows of 0 and 1, or as counts of those of an example."""
+    """Indices from 0 unchanged, as one-hot rows, as multi-hot rows, or as counts in an example."""
     if mode == "int":
         return x
     x = in_keras_order(layer.name, x)
@@ -116,7 +116,7 @@ def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
     if len(x.shape) > 1:
         message = (
             f"{named(layer)} has output_mode={mode!r} and takes {x.shape}. Keras counts along"
-            " another axis there than it says: give it one axis."
+            " another axis there than documented: give it a single axis."
         )
         raise Refusal(message)
     binary = mode == "multi_hot"
@@ -137,7 +137,7 @@ def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
 
 
 def _hits(depth: int) -> tuple[Node, ...]:
-    """ONNX: for each number, a row of 0 and 1."""
+    """ONNX: a one-hot row for each number."""
     return (
         Node("Cast", ("X",), {"to": 7}, (), ("whole",)),
         Node("Unsqueeze", ("whole",), {}, (np.array([-1]),), ("column",)),
@@ -149,7 +149,9 @@ def _hits(depth: int) -> tuple[Node, ...]:
 def _lookup_nodes(
     numbers: np.ndarray, places: np.ndarray, others: int, start: int
 ) -> tuple[Node, ...]:
-    """ONNX: the places of numbers; of others the rest by their count, from `start` on."""
+    """ONNX: the indices of known numbers; for others their remainder modulo the number of indices
+    for unknown numbers, plus `start`.
+    """
     last = (np.array([-1]),)
     return (
         Node("Cast", ("X",), {"to": 7}, (), ("whole",)),

@@ -15,13 +15,13 @@ from keras2dml.rules.tracing import traced
 
 @lowers(keras.layers.Lambda, honours="function output_shape arguments", partly="function")
 def lambda_(layer: Any, *inputs: Value) -> tuple[Value, ...]:
-    """A Lambda layer, whose function consists of Keras' operations."""
+    """A Lambda layer whose function consists of Keras operations."""
     parameters = inspect.signature(layer.function).parameters
     unsupported = [name for name in ("mask", "training") if name in parameters]
     if unsupported:
         message = (
-            f"{named(layer)} has a function that takes {' and '.join(unsupported)}. It is compiled"
-            " without: leave the argument out."
+            f"{named(layer)} has a function that takes {' and '.join(unsupported)}. It is only"
+            " compiled without: leave the argument out."
         )
         raise Refusal(message)
     several = len(inputs) > 1

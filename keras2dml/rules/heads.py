@@ -1,6 +1,4 @@
-"""Attention by several heads, each with its own part of what queries, keys and values are made
-into.
-"""
+"""Multi-head attention: each head has its part of the projected queries, keys and values."""
 
 from __future__ import annotations
 
@@ -44,11 +42,11 @@ def multi_head_attention(
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
 ) -> tuple[Value, ...]:
-    """Each head has queries, keys and values of its own."""
+    """Attention in which each head has its own queries, keys and values."""
     if tuple(layer.attention_axes) != tuple(range(1, len(query.shape))):
         message = (
-            f"{named(layer)} has attention_axes={layer.attention_axes!r}. It is compiled with all"
-            " axes but the last: leave the argument out."
+            f"{named(layer)} has attention_axes={layer.attention_axes!r}. It is only compiled with"
+            " all axes but the last: leave the argument out."
         )
         raise Refusal(message)
     keyed = value if key is None else key
@@ -92,7 +90,7 @@ def grouped_query_attention(
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
 ) -> tuple[Value, ...]:
-    """Several heads of queries have the same keys and values."""
+    """Attention in which several heads of queries share keys and values."""
     keyed = value if key is None else key
     parts = [query_mask or query.mask, value_mask or value.mask]
     parts.append(key_mask or (key.mask if key else None))
@@ -117,13 +115,13 @@ def grouped_query_attention(
 
 
 class _Heads:
-    """`count` heads of one layer, with keys of a `width`. Masks are values of the shape (heads, T,
-    S), or constants.
+    """The `count` heads of a layer, with keys of a `width`. Masks are values of shape (heads, T, S)
+    or constants.
     """
 
     def __init__(self, layer: Any, count: int, width: int, window: int | None) -> None:
         self.layer, self.count, self.window = layer, count, window
-        # Keras casts it by way of float32.
+        # Keras rounds it to float32.
         self._factor = float(np.float32(1 / math.sqrt(width)))
 
     def mask(
@@ -135,8 +133,8 @@ class _Heads:
         *,
         causal: bool,
     ) -> Value | np.ndarray | None:
-        """What each query sees: by the masks of queries, values and keys, and by what the call
-        says.
+        """The values that each query attends to: by the masks of queries, values and keys, and by
+        the arguments of the call.
         """
         steps, seen = query.shape[0], key.shape[0]
         regarded = [part for part in parts if part is not None]
@@ -145,7 +143,7 @@ class _Heads:
                 steps, seen = math.prod(query.shape[:-1]), math.prod(key.shape[:-1])
                 return np.tri(steps, seen)[None]
             message = (
-                f"{named(self.layer)} gets masks and {query.shape}. It takes them for one axis of"
+                f"{named(self.layer)} gets masks and {query.shape}. Masks need a single axis of"
                 " steps."
             )
             raise Refusal(message)
@@ -168,8 +166,8 @@ class _Heads:
             array = np.asarray(limit) != 0
             if array.ndim > 2 and array.shape[0] != 1:
                 message = (
-                    f"{named(self.layer)} has an attention_mask of shape {array.shape}, the same"
-                    " for all examples: begin its shape with 1."
+                    f"{named(self.layer)} has an attention_mask of shape {array.shape}. An array is"
+                    " the same mask for all examples: begin its shape with 1."
                 )
                 raise Refusal(message)
             limits = array.reshape(array.shape[array.ndim > 2 :])
@@ -180,7 +178,7 @@ class _Heads:
         return together(self.layer.name, (count, steps, seen), constant, values)
 
     def repeated(self, x: Value, times: int) -> Value:
-        """(T, H * D) with each head several times, one after another."""
+        """(T, H * D) with each head repeated several times in a row."""
         layer = self.layer
         pairs = self.count // times
         steps, width = x.shape
@@ -191,10 +189,10 @@ class _Heads:
     def attended(
         self, queries: Value, keys: Value, values: Value, mask: Any, *, with_scores: bool
     ) -> tuple[Value, Value]:
-        """What each head finds, and by what weights; rows are those of heads.
+        """The results of the heads, and their weights, in rows of heads.
 
-        A query that sees nothing finds the mean of all values where Keras computes it in one step,
-        and nothing where it drops weights or returns them.
+        A query that attends to nothing gets the mean of all values where Keras computes attention
+        in one step, and 0 where it drops weights or returns them.
         """
         layer, dropout = self.layer, float(self.layer.dropout)
         scores = product(
@@ -220,7 +218,7 @@ class _Heads:
         *,
         with_scores: bool,
     ) -> tuple[Value, ...]:
-        """What another Dense makes of what the heads found, and the weights if they are wanted."""
+        """The projected results of the heads, and the weights if requested."""
         layer, (weighted, weights) = self.layer, attended
         steps, seen = query.shape[:-1], key.shape[:-1]
         heads = permuted(unfolded(layer.name, weighted, (self.count,)), (1, 0, 2))
@@ -237,7 +235,7 @@ class _Heads:
         return projected, scores.with_masks(weights.mask, weights.recorded)
 
     def _masked(self, rows: Value, mask: Any, value: float) -> Value:
-        """Rows of heads (T, S) where the mask is 1, and a number elsewhere."""
+        """Rows of heads (T, S) where the mask is 1, and `value` elsewhere."""
         layer = self.layer
         if mask is None:
             return rows
@@ -248,12 +246,13 @@ class _Heads:
             return selected(layer.name, rows, folded(layer.name, wide, 1), value)
         if mask.shape[0] > 1:
             message = (
-                f"{named(layer)} has an attention_mask that differs between heads. It is compiled"
-                " with one for all of them, or with one that is an input of the model."
+                f"{named(layer)} has an attention_mask that differs between heads. It is only"
+                " compiled with the same mask for all heads, or with a mask that is an input of the"
+                " model."
             )
             raise Refusal(message)
         bits = mask[0].astype(np.float64)
-        if bits.any(axis=-1).all():  # what is so low gets a weight of 0
+        if bits.any(axis=-1).all():  # such low scores get a weight of 0
             return shifted(layer.name, rows, value * (1 - bits)) if value else rows
         onnx = Node("Mul", ("X",), {}, (bits.astype(np.float32),))
         row = Constant("factors", bits.reshape(1, -1))
@@ -261,15 +260,15 @@ class _Heads:
         return shifted(layer.name, regarded, value * (1 - bits)) if value else regarded
 
     def _folded(self, x: Value) -> Value:
-        """(T, H * D) as rows (T, D), one for each head."""
+        """(T, H * D) as rows (T, D), one per head."""
         steps, width = x.shape
         shape = (steps, self.count, width // self.count)
         return folded(self.layer.name, permuted(x.seen_as(shape, shape), (1, 0, 2)), 1)
 
 
 def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
-    """Dense over the last axis: (T, D) to (T, M), whatever axes the kernel has; its first `axes`
-    ones are those of x.
+    """A Dense layer over the last axis, (T, D) to (T, M); the first `axes` axes of the kernel are
+    those of x.
     """
     shape = tuple(inner.kernel.shape)
     inputs, outputs = math.prod(shape[:axes]), math.prod(shape[axes:])

@@ -1,6 +1,6 @@
-"""Normalizations of an example by its own elements, so that training and prediction are the same.
+"""Normalizations of an example by its own elements, which are the same in training and prediction.
 
-Each is a step along vectors of elements, which become rows, and then what is learned of it.
+Each normalizes vectors of elements, which become rows, and then applies learned factors.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ from keras2dml.traits import KINK
     partly="axis rms_scaling",
 )
 def layer_normalization(layer: keras.layers.LayerNormalization, x: Value) -> Value:
-    """To a mean of 0 and a variance of 1 along one or several axes, with a gamma and a beta for
-    each of their elements.
-    """
+    """Normalizes to mean 0 and variance 1 along axes, with a gamma and a beta for each element."""
     if layer.rms_scaling:
         message = f"{named(layer)} has rms_scaling=True. Use RMSNormalization."
         raise Refusal(message)
@@ -36,12 +34,12 @@ def layer_normalization(layer: keras.layers.LayerNormalization, x: Value) -> Val
 
 @lowers(keras.layers.RMSNormalization, honours="axis epsilon", partly="axis")
 def rms_normalization(layer: keras.layers.RMSNormalization, x: Value) -> Value:
-    """To a mean square of 1, with a scale for each element."""
+    """Normalizes to a mean square of 1, with a scale for each element."""
     axes = axes_of(layer, x, layer.axis)
     if axes != _trailing(x, axes):
         message = (
-            f"{named(layer)} has axis={layer.axis!r}, but its scale goes along the last axes. Give"
-            " these, or put Permute before the layer."
+            f"{named(layer)} has axis={layer.axis!r}, but its scale applies to the last axes. Give"
+            " those, or put Permute before the layer."
         )
         raise Refusal(message)
     rows = _rms(layer, vectors(layer.name, x, axes))
@@ -50,18 +48,18 @@ def rms_normalization(layer: keras.layers.RMSNormalization, x: Value) -> Value:
 
 @lowers(keras.layers.UnitNormalization, honours="axis", partly="axis")
 def unit_normalization(layer: keras.layers.UnitNormalization, x: Value) -> Value:
-    """To a length of 1 along one or several axes."""
+    """Normalizes to length 1 along axes."""
     axes = axes_of(layer, x, layer.axis)
     return of_vectors(layer.name, unit(layer.name, vectors(layer.name, x, axes), 1e-12), x, axes)
 
 
 @lowers(keras.layers.GroupNormalization, honours="groups axis epsilon center scale", partly="axis")
 def group_normalization(layer: keras.layers.GroupNormalization, x: Value) -> Value:
-    """To a mean of 0 and a variance of 1 of each group of channels that follow one another, with a
-    gamma and a beta for each channel.
+    """Normalizes each group of consecutive channels to mean 0 and variance 1, with a gamma and a
+    beta for each channel.
     """
     (axis,) = axes_of(layer, x, layer.axis)
-    # The channel's axis comes first, so that a group is a part of a row.
+    # The axis of channels comes first, so that a group is a part of a row.
     axes = last(x, axis)
     first = arranged(layer.name, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
     channels, groups = first.stored[0], layer.groups
@@ -75,28 +73,28 @@ def group_normalization(layer: keras.layers.GroupNormalization, x: Value) -> Val
 
 
 def standardized(layer: Any, rows: Value) -> Value:
-    """Each row with a mean of 0 and a variance of 1, but for the layer's epsilon."""
+    """Each row with mean 0 and variance 1, up to the layer's epsilon."""
     onnx = nodes("ReduceMean X > mean", "Sub X mean")
     return _rms(layer, call(layer.name, "centered", rows, onnx=onnx))
 
 
 def unit(name: str, rows: Value, epsilon: float) -> Value:
-    """Each row with a length of 1, or divided by `epsilon` if it is shorter than that."""
+    """Each row divided by its length, or by `epsilon` if it is shorter."""
     onnx = nodes("ReduceL2 X > length", f"Max length {epsilon} > divisor", "Div X divisor")
     return call(name, "unit_length", rows, sizes={"epsilon": epsilon}, onnx=onnx, traits=KINK)
 
 
 @lowers(LayerScale, honours="init_values projection_dim")
 def layer_scale(layer: Any, x: Value) -> Value:
-    """Each channel times a number that is learned: ConvNeXt's."""
+    """Each channel times a learned factor; from ConvNeXt."""
     axes = (len(x.shape) - 1, *range(len(x.shape) - 1))
     moved = arranged(layer.name, x, Value.of(x.shape, axes))
     return learned(layer.name, moved, layer.gamma, None)
 
 
 def learned(name: str, x: Value, gamma: Any, beta: Any) -> Value:
-    """Each element times its channel's gamma, plus its beta, where there are such; the channels are
-    the first axis in which `x` is stored.
+    """Each element times its channel's gamma, plus its beta, if there are any; channels are the
+    first stored axis of `x`.
     """
     shape = (x.stored[0], *(1 for _ in x.stored[1:]))
     if gamma is not None:

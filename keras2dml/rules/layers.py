@@ -1,4 +1,4 @@
-"""All rules of this package, loaded, and how a layer is lowered by one of them."""
+"""Loads all rules of this package."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Where the elements of a value lie: turned, gathered, and made rows of their own.
+"""The layout of a value's elements: reordering, gathering, and folding into rows.
 
-A rule that needs its input in some order asks for it here; where it has that order nothing is done.
+A rule that needs its input in a certain order gets it here; if it has that order, nothing is done.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from keras2dml.rules import Refusal, call, named
 
 
 def arranged(name: str, x: Value, like: Value) -> Value:
-    """`x` with its elements where `like`, of the same shape, has them."""
+    """`x` with its elements in the layout of `like`, which has the same shape."""
     if x.has_order(like.order):
         return x.seen_as(like.shape, like.stored)
     before = _before(x)
@@ -41,7 +41,7 @@ def arranged(name: str, x: Value, like: Value) -> Value:
 
 
 def _before(x: Value) -> Value | None:
-    """What `x` was before its columns were gathered, if all of them were, each once."""
+    """The value from which `x` was gathered, if that only reordered columns; else None."""
     if x.source is None or x.source.function != MAP:
         return None
     before, cells = x.source.inputs[0], x.source.constants[0].matrix
@@ -54,7 +54,7 @@ def _before(x: Value) -> Value | None:
 
 
 def in_keras_order(name: str, x: Value) -> Value:
-    """`x` as Keras flattens it."""
+    """`x` with its elements in the order in which Keras flattens them."""
     return arranged(name, x, Value.of(x.shape))
 
 
@@ -66,12 +66,12 @@ def permuted(x: Value, axes: Shape) -> Value:
 
 
 def flipped(x: Value, axis: int) -> Value:
-    """Keras' tensor the other way round along an axis; no cell moves."""
+    """Keras' tensor reversed along an axis; no cell moves."""
     return x.seen_as(x.shape, x.stored, np.flip(places(x), axis).ravel()[x.order])
 
 
 def gathered(name: str, x: Value, columns: np.ndarray, to: Value) -> Value:
-    """A value like `to` whose column j is the column `columns[j]` of `x`, counted from 0."""
+    """A value with the layout of `to` whose column j is column `columns[j]` of `x`, from 0."""
     nodes = (
         Node("Reshape", ("X",), {}, (np.array([0, x.size]),), ("flat",)),
         Node("Gather", ("flat",), {"axis": 1}, (np.asarray(columns),), ("picked",)),
@@ -82,9 +82,9 @@ def gathered(name: str, x: Value, columns: np.ndarray, to: Value) -> Value:
 
 
 def mapped(name: str, x: Value, cells: np.ndarray, to: Value, onnx: tuple[Node, ...]) -> Value:
-    """A value like `to` whose columns are sums of columns of `x`.
+    """A value with the layout of `to` whose columns are weighted sums of columns of `x`.
 
-    Each row of `cells` is a column of `x`, one of the result, both counted from 0, and a factor.
+    Each row of `cells` has a column of `x`, a column of the result, both from 0, and a factor.
     """
     matrix = np.asarray(cells, np.float64) + np.array([1, 1, 0])
     sizes = {"inputs": x.size, "outputs": to.size}
@@ -93,7 +93,7 @@ def mapped(name: str, x: Value, cells: np.ndarray, to: Value, onnx: tuple[Node, 
 
 
 def folded(name: str, x: Value, axes: int) -> Value:
-    """`x` with its first `axes` axes made rows of their own: (N, T, D) as (N * T, D)."""
+    """`x` with its first `axes` axes folded into rows: (N, T, D) as (N * T, D)."""
     x = in_keras_order(name, x)
     shape, factor = x.shape[axes:], math.prod(x.shape[:axes])
     if factor == 1:
@@ -107,7 +107,7 @@ def folded(name: str, x: Value, axes: int) -> Value:
 
 
 def unfolded(name: str, x: Value, leading: Shape) -> Value:
-    """The inverse of `folded`, for the axes of the sizes `leading`."""
+    """The inverse of `folded`, for axes of sizes `leading`."""
     x = in_keras_order(name, x)
     shape, factor = (*leading, *x.shape), math.prod(leading)
     if factor == 1:
@@ -118,7 +118,7 @@ def unfolded(name: str, x: Value, leading: Shape) -> Value:
 
 
 def vectors(name: str, x: Value, axis: int | Shape = -1) -> Value:
-    """Each vector along `axis` as a row; of several axes all of their elements are one vector."""
+    """Each vector along `axis` as a row; the elements along several axes are one vector."""
     axes = last(x, axis)
     count = len(axes) - _count(axis)
     rows = folded(name, permuted(x, axes), count)
@@ -126,7 +126,7 @@ def vectors(name: str, x: Value, axis: int | Shape = -1) -> Value:
 
 
 def of_vectors(name: str, rows: Value, x: Value, axis: int | Shape = -1) -> Value:
-    """The inverse of `vectors(name, x, axis)`: its rows, or others of another size, as a value."""
+    """The inverse of `vectors(name, x, axis)`, for its rows or for rows of another size."""
     axes = last(x, axis)
     sizes = tuple(x.shape[place] for place in axes)
     value = unfolded(name, rows, sizes[: len(axes) - _count(axis)])
@@ -136,7 +136,7 @@ def of_vectors(name: str, rows: Value, x: Value, axis: int | Shape = -1) -> Valu
 
 
 def last(x: Value, axis: int | Shape) -> Shape:
-    """The axes of `x` with this axis, or these, moved to the end."""
+    """The axes of `x` with one axis or several moved to the end."""
     rank = len(x.shape)
     trailing = tuple(place % rank for place in ((axis,) if isinstance(axis, int) else axis))
     return (*(place for place in range(rank) if place not in trailing), *trailing)
@@ -147,25 +147,25 @@ def _count(axis: int | Shape) -> int:
 
 
 def axes_of(layer: Any, x: Value, axis: Any) -> Shape:
-    """Keras' `axis`, a number or several, as axes of an example in ascending order."""
+    """Keras' `axis`, one number or several, as axes of an example in ascending order."""
     axes = (axis,) if isinstance(axis, Integral) else tuple(axis)
     rank = len(x.shape) + 1
     if any(number % rank == 0 for number in axes):
-        message = f"{named(layer)} has axis={axis!r}, and 0 are the examples. Give other axes."
+        message = f"{named(layer)} has axis={axis!r}, but axis 0 is the examples. Give other axes."
         raise Refusal(message)
     return tuple(sorted(int(number) % rank - 1 for number in axes))
 
 
 def spread(name: str, x: Value, shape: Shape, like: Value | None = None) -> Value:
-    """`x` repeated to `shape` as numpy broadcasts it, with its elements where `like` has them."""
+    """`x` broadcast to `shape`, as in numpy, with the layout of `like`."""
     places = np.broadcast_to(np.arange(x.size).reshape(x.shape), shape)
     to = Value.of(shape) if like is None else like
     return gathered(name, x, x.order.argsort()[places.ravel()[to.order]], _alone(to, x.rows))
 
 
 def broadcast(name: str, *values: Value, shape: Shape) -> tuple[Value, ...]:
-    """Values of one rank repeated to `shape`, to which theirs broadcast, with their elements where
-    the first that has this shape has them.
+    """Values of the same rank broadcast to `shape`, with the layout of the first that has this
+    shape already.
     """
     like = next((value for value in values if value.shape == shape), None)
     if like is None:
@@ -178,7 +178,7 @@ def broadcast(name: str, *values: Value, shape: Shape) -> tuple[Value, ...]:
 
 
 def picked(name: str, x: Value, places: np.ndarray) -> Value:
-    """The elements of `x` at these places of Keras' flattened example, 0 for a place of -1."""
+    """The elements of `x` at these places of Keras' flattened example; 0 for place -1."""
     to = Value.of(places.shape, _axes(x) if places.ndim == len(x.shape) else None, x.rows)
     sources = places.ravel()[to.order]
     targets = np.flatnonzero(sources >= 0)
@@ -200,7 +200,7 @@ def places(x: Value) -> np.ndarray:
 
 
 def _axes(x: Value) -> Shape | None:
-    """The order of Keras' axes in which `x` lies, if it is one."""
+    """The order of Keras' axes in which `x` is stored, if it is a permutation of axes."""
     orders = permutations(range(len(x.shape)))
     return next((axes for axes in orders if x.has_order(Value.of(x.shape, axes).order)), None)
 
@@ -210,7 +210,7 @@ def _alone(value: Value, rows: int) -> Value:
 
 
 def squashed_by(output: Value) -> Call | None:
-    """The softmax or sigmoid whose elements a value has, in whatever order."""
+    """The call of softmax or sigmoid whose elements a value has, in any order; else None."""
     last = source_of(output)
     if last.function == UNFOLD:
         last = source_of(last.inputs[0])
@@ -218,8 +218,8 @@ def squashed_by(output: Value) -> Call | None:
 
 
 def logits_of(output: Value) -> Value | None:
-    """What went into the sigmoid, or the softmax along the last axis, that makes this very value:
-    Keras takes it for logits. Where each vector is a row it is these rows.
+    """The input of the sigmoid, or of the softmax along the last axis, that computes exactly this
+    value: Keras uses it as logits. If each vector is a row, the result has those rows.
     """
     activation = squashed_by(output)
     if activation is None:

@@ -1,8 +1,8 @@
-"""Masks: which steps Keras regards, where they come from, and where it takes them off.
+"""Masks: which steps Keras uses, where masks come from, and where Keras removes them.
 
-Keras attaches a mask to a tensor while the model runs, and enters it in the call of a layer with a
-`mask` argument when the model is made. MultiHeadAttention takes the masks off the tensors that it
-gets: layers that run later find none there.
+Keras attaches a mask to a tensor while the model runs, and records it in the call of a layer with a
+`mask` argument when the model is built. MultiHeadAttention removes the masks from its input
+tensors: layers that run later find none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layouts import arranged, in_keras_order, spread, unfolded, vectors
 
 TAKING = (keras.layers.MultiHeadAttention,)
-"""The layers that take masks off what they get."""
+"""The layers that remove the masks of their inputs."""
 
 PASSING = (
     keras.layers.ActivityRegularization,
@@ -32,19 +32,19 @@ PASSING = (
     keras.layers.SpatialDropout3D,
     keras.layers.Activation,
 )
-"""Layers that may hand on the very tensor that they get, with whatever happens to its mask."""
+"""Layers that may return their input tensor itself, and so share its mask."""
 
 UNFITTING = Value.of((1,))
-"""The mask that Keras attaches to the scores of attention: its axes are not theirs."""
+"""Stands for the mask that Keras attaches to attention scores, whose axes do not match theirs."""
 
 
 @lowers(keras.layers.Masking, honours="mask_value", partly="mask_value", masks=True)
 def masking(layer: keras.layers.Masking, x: Value) -> Value:
-    """The steps that are `mask_value` in all of their elements become 0, and are masked."""
+    """Steps whose elements all equal `mask_value` are masked and become 0."""
     if len(x.shape) < 2 or np.ndim(layer.mask_value) != 0:
         message = (
-            f"{named(layer)} is compiled for the steps of sequences and a number as mask_value:"
-            f" it has mask_value={layer.mask_value!r}, and takes {x.shape}."
+            f"{named(layer)} has mask_value={layer.mask_value!r}, and takes {x.shape}. It is only"
+            " compiled for sequences, with a number as mask_value."
         )
         raise Refusal(message)
     rows = vectors(layer.name, x.with_masks(None, None))
@@ -60,13 +60,13 @@ def masking(layer: keras.layers.Masking, x: Value) -> Value:
 
 
 def nonzero(name: str, x: Value) -> Value:
-    """The mask of the elements that are not 0."""
+    """A mask of the elements that are not 0."""
     onnx = (*_unequal(0.0), Node("Identity", ("differs",)))
     return call(name, "differs", x, sizes={"value": 0.0}, onnx=onnx, constant=True)
 
 
 def selected(name: str, x: Value, mask: Value, value: float = 0.0) -> Value:
-    """`x` where its mask, of its leading axes, is 1, and a number elsewhere."""
+    """`x` where a mask over its leading axes is 1, and `value` elsewhere."""
     shape = (*mask.shape, *(1 for _ in x.shape[len(mask.shape) :]))
     wide = mask.seen_as(shape, shape)
     along = arranged(name, wide, x) if shape == x.shape else spread(name, wide, x.shape, x)
@@ -78,7 +78,7 @@ def selected(name: str, x: Value, mask: Value, value: float = 0.0) -> Value:
 
 
 def either(name: str, masks: list[Value | None]) -> Value | None:
-    """A mask of what any of several masks regards; None if one of them is none."""
+    """The union of masks; None if one of them is None."""
     together, *others = masks
     for mask in others:
         if together is None or mask is None:
@@ -91,7 +91,7 @@ def either(name: str, masks: list[Value | None]) -> Value | None:
 
 
 def together(name: str, shape: Shape, constant: np.ndarray, masks: list[Value]) -> Value:
-    """What all masks regard, each of a shape that is spread to this one, and a constant mask."""
+    """The intersection of a constant mask and of masks that broadcast to a shape."""
     wide = [
         in_keras_order(name, mask) if mask.shape == shape else spread(name, mask, shape)
         for mask in masks
@@ -109,8 +109,8 @@ def together(name: str, shape: Shape, constant: np.ndarray, masks: list[Value]) 
 
 
 def hands_on(node: Any) -> bool:
-    """Whether an operation of Keras gives the very tensor that it takes, and so its mask: found out
-    with zeros.
+    """Whether a Keras operation returns its input tensor itself, and so its mask; tested with
+    zeros.
     """
 
     def zeros(argument: Any) -> Any:
@@ -123,23 +123,23 @@ def hands_on(node: Any) -> bool:
     )
     try:
         results = keras.tree.flatten(node.operation(*arguments, **keywords))
-    except Exception:  # whatever an operation has against zeros, it has read them
+    except Exception:  # an operation that fails for zeros does not just return its input
         return False
     inputs = keras.tree.flatten((arguments, keywords))
     return any(result is argument for result in results for argument in inputs)
 
 
 def without(value: Value) -> Value:
-    """A value that has no mask."""
+    """The value without its mask."""
     return value.with_masks(None, None)
 
 
 class TakenOff:
-    """Where the tensors of a model have lost their masks, by the order in which Keras runs it.
+    """Where the tensors of a model lose their masks, in the order in which Keras runs its layers.
 
-    `lost` has the node and the tensor for which it is certain, `doubtful` those for which it
-    depends on whether another layer hands on the tensor itself; `gone` and `unclear` are the
-    tensors for which it is so at the end.
+    `lost` has nodes and tensors whose mask is certainly removed, `doubtful` those for which this
+    depends on whether another layer returns its input tensor itself; `gone` and `unclear` are the
+    tensors for which this is so at the end.
     """
 
     def __init__(self, model: keras.Model) -> None:
@@ -169,7 +169,7 @@ class TakenOff:
 
 
 def _takes_off(operation: Any) -> bool:
-    """Whether an operation takes masks off something, or a layer of a model does."""
+    """Whether an operation, or a layer within a model, removes masks."""
     layers = layers_of(operation) if isinstance(operation, keras.Model) else (operation,)
     return any(isinstance(layer, TAKING) for layer in layers)
 
@@ -181,7 +181,7 @@ def _is_handed_on(node: Any) -> bool:
 
 
 def _unequal(value: float) -> tuple[Node, ...]:
-    """ONNX: 1 where X is another number."""
+    """ONNX: 1 where X differs from `value`."""
     return (
         Node("Equal", ("X",), {}, (np.array(value, np.float32),), ("equal",)),
         Node("Not", ("equal",), {}, (), ("unequal",)),

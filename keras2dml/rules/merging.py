@@ -31,13 +31,13 @@ UNMASKED = (keras.layers.Multiply, *BOUNDS)
 
 @lowers(*ELEMENTWISE, masks=True)
 def merged(layer: Any, *inputs: Value) -> Value:
-    """The elements of all inputs, two by two; axes of size 1 are repeated. What is regarded of any
-    input is so of the result.
+    """An elementwise function of all inputs, pair by pair; axes of size 1 are broadcast. The mask
+    of the result is the union of the inputs' masks.
     """
     if any(value.mask for value in inputs) and isinstance(layer, UNMASKED):
         message = (
-            f"{named(layer)} gets masks, and leaves out what they do not regard. It is compiled"
-            " without: leave Masking or mask_zero out, or use Add."
+            f"{named(layer)} gets masks, and ignores masked steps. It is only compiled without:"
+            " leave Masking or mask_zero out, or use Add."
         )
         raise Refusal(message)
     masks = _either(layer.name, inputs)
@@ -55,7 +55,7 @@ def _merged(layer: Any, *inputs: Value) -> Value:
 
 
 def rescaled(name: str, x: Value, scale: float, offset: float) -> Value:
-    """Every element times `scale`, plus `offset`."""
+    """All elements times `scale`, plus `offset`."""
     onnx = (
         Node("Mul", ("X",), {}, (np.array(scale, np.float32),), ("scaled",)),
         Node("Add", ("scaled",), {}, (np.array(offset, np.float32),)),
@@ -64,7 +64,7 @@ def rescaled(name: str, x: Value, scale: float, offset: float) -> Value:
 
 
 def _either(name: str, inputs: tuple[Value, ...]) -> tuple[Value | None, Value | None]:
-    """What any input regards: by the masks that are attached, and by those that are recorded."""
+    """The unions of the inputs' attached masks and of their recorded masks."""
     attached, recorded = [value.mask for value in inputs], [value.recorded for value in inputs]
     together = either(name, attached)
     return together, together if attached == recorded else either(name, recorded)
@@ -72,8 +72,8 @@ def _either(name: str, inputs: tuple[Value, ...]) -> tuple[Value | None, Value |
 
 @lowers(keras.layers.Concatenate, honours="axis", partly="axis", masks=True)
 def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
-    """The columns of all inputs one after another: nothing moves, whatever the axis, since the
-    result carries where each of its elements is.
+    """The columns of all inputs side by side: no element moves, whatever the axis, since the result
+    knows the place of each of its elements.
     """
     if layer.axis % (len(inputs[0].shape) + 1) == 0:
         message = f"{named(layer)} has axis={layer.axis}, the examples. Give another axis."
@@ -81,8 +81,8 @@ def concatenated(layer: keras.layers.Concatenate, *inputs: Value) -> Value:
     axis = (layer.axis if layer.axis < 0 else layer.axis - 1) % len(inputs[0].shape)
     if any(value.mask for value in inputs) and axis != len(inputs[0].shape) - 1:
         message = (
-            f"{named(layer)} gets masks, and puts one behind the other along axis={layer.axis}. It"
-            " is compiled without: leave Masking or mask_zero out, or put it behind this layer."
+            f"{named(layer)} gets masks, and concatenates them along axis={layer.axis}. It is only"
+            " compiled without: leave Masking or mask_zero out, or put it after this layer."
         )
         raise Refusal(message)
     masks = _either(layer.name, inputs)
@@ -106,13 +106,13 @@ def joined(name: str, x: Value, y: Value, axis: int) -> Value:
 def pairwise(
     layer: Any, x: Value, y: Value, function: str, operator: str, traits: Iterable[Trait] = ()
 ) -> Value:
-    """An elementwise function of two values of one shape, or of shapes that broadcast to one."""
+    """An elementwise function of two values whose shapes are equal or broadcast."""
     try:
         shape = np.broadcast_shapes(x.shape, y.shape)
     except ValueError:
         shape = ()
     if len(x.shape) != len(y.shape) or not shape:
-        message = f"{named(layer)} gets the shapes {x.shape} and {y.shape}. Give it equal ones."
+        message = f"{named(layer)} gets the shapes {x.shape} and {y.shape}. They must be equal."
         raise Refusal(message)
     x, y = broadcast(layer.name, x, y, shape=shape)
     return call(layer.name, function, x, y, onnx=Node(operator), traits=traits)

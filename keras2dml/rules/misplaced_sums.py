@@ -1,7 +1,7 @@
-"""Where Keras on TensorFlow adds numbers along another axis than theirs.
+"""Where Keras on TensorFlow adds numbers along the wrong axis.
 
-Its `ops.add` takes a second operand with one axis above 1 for a bias: of the last axis of the first
-operand if that has its size, or else of the axis behind the examples.
+Its `ops.add` treats a second operand with a single axis above 1 as a bias: of the last axis of the
+first operand if that has the same size, otherwise of the axis after the examples.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from keras2dml.graph import ADD, MAP, Call, Graph, Shape, Value
 
 
 def misplaced(shape: Shape, added: Shape) -> tuple[int, int] | None:
-    """The axis along which TensorFlow adds numbers of the shape `added` to a tensor, and the one
-    where they belong, if these are two. Both shapes have an axis for the examples, if there is one.
+    """The axis along which TensorFlow adds numbers of shape `added` to a tensor, and the correct
+    axis, if they differ. Both shapes include the axis of examples, if there is one.
     """
     places = [place for place, size in enumerate(added) if size > 1]
     if len(places) != 1 or len(shape) < 2 or not is_tensorflow():
@@ -26,11 +26,11 @@ def misplaced(shape: Shape, added: Shape) -> tuple[int, int] | None:
 def check(
     graph: Graph, batch_size: int, examples: int, *, eager: bool, argument: str = "batch_size"
 ) -> None:
-    """InvalidData for sums that Keras takes for biases in such batches, whose size the user knows
-    as `argument`.
+    """Raise InvalidData for sums that Keras treats as biases in batches of this size, which the
+    user sets with `argument`.
 
-    Compiled, Keras knows the size of a batch where all have as many examples; `eager`, it knows
-    that of each.
+    In compiled mode Keras knows the batch size only if all batches have the same; in `eager` mode
+    it always does.
     """
     size = min(batch_size, examples)
     rest = examples % size
@@ -45,8 +45,8 @@ def check(
 
 
 def complaints(graph: Graph, examples: int) -> list[str]:
-    """A sentence for each sum of which an operand is one number for an example, or one along an
-    axis of a single example, and so a bias to TensorFlow in batches of so many `examples`.
+    """A sentence for each sum with an operand of one number per example, or of numbers along an
+    axis of a single example, which TensorFlow treats as a bias in batches of this many `examples`.
     """
     sums = [call for call in graph.calls if call.function == ADD and len(call.inputs) == 2]
     return [
@@ -59,7 +59,7 @@ def complaints(graph: Graph, examples: int) -> list[str]:
 
 
 def _narrow(call: Call, value: Value) -> Shape:
-    """The shape of an operand before a call repeated it to that of the other one."""
+    """The shape of an operand before a call broadcast it to the other operand's."""
     source = value.source
     if source and source.function == MAP and source.layer == call.layer:
         return source.inputs[0].shape

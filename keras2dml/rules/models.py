@@ -19,15 +19,15 @@ from keras2dml.rules.user_classes import additions, is_users, kind_of
 from keras2dml.structure import Structure
 
 HANDING_ON = (keras.layers.Identity, Cast, ConvertToTensor)
-"""What gives the tensor that it takes."""
+"""Operations that return their input tensor itself."""
 
 DOUBTFUL = (
-    "{} has or gets a tensor of which MultiHeadAttention takes the mask off, in Keras, or does not,"
-    " as layers between hand it on. Give both the same tensor, or leave the mask out."
+    "{} has or gets a tensor whose mask Keras' MultiHeadAttention may or may not remove, depending"
+    " on layers in between. Give both the same tensor, or leave the mask out."
 )
 SCORES = (
-    "{} has or gets attention scores with a mask that Keras applies along other axes than theirs."
-    " Put a Reshape behind the scores: it drops the mask."
+    "{} has or gets attention scores with a mask that Keras applies along the wrong axes. Put a"
+    " Reshape after the scores: it drops the mask."
 )
 
 
@@ -38,10 +38,10 @@ SCORES = (
     masks=True,
 )
 def model(layer: keras.Model, *inputs: Value) -> tuple[Value, ...]:
-    """Every layer on the way from the inputs to the outputs; all that are refused at once."""
+    """All layers from the inputs to the outputs; raises Refusal with all complaints at once."""
     if is_users(layer) and (beside := additions(layer)):
         message = (
-            f"{named(layer)} has {', '.join(beside)} beside the layers between its inputs and"
+            f"{named(layer)} has {', '.join(beside)} besides the layers between its inputs and"
             " outputs, which its copies lose: leave them out."
         )
         raise Refusal(message)
@@ -50,12 +50,12 @@ def model(layer: keras.Model, *inputs: Value) -> tuple[Value, ...]:
 
 
 def outputs_of(model: keras.Function, inputs: tuple[Value, ...]) -> tuple[Value, ...]:
-    """What a model, or a function of symbolic tensors, makes of its inputs."""
+    """The outputs of a model, or of a function of symbolic tensors, for these inputs."""
     return _Walk(model, inputs).outputs()
 
 
 class _Walk:
-    """One walk from a model's outputs to its inputs."""
+    """Lowers a model, from its outputs back to its inputs."""
 
     def __init__(self, model: keras.Function, inputs: tuple[Value, ...]) -> None:
         self.model = model
@@ -67,14 +67,14 @@ class _Walk:
         self.taken_off = TakenOff(model)
 
     def outputs(self) -> tuple[Value, ...]:
-        """What the model makes of its inputs, or all complaints."""
+        """The outputs of the model; raises Refusal with all complaints."""
         outputs = tuple(self._output(tensor) for tensor in self.model.outputs)
         if self.complaints:
             raise Refusal(*dict.fromkeys(self.complaints))
         return outputs
 
     def _output(self, tensor: Any) -> Value:
-        """The value of an output, with the mask that it has at the end."""
+        """The value of an output, with the mask that it has in the end."""
         value, place = self._value(tensor), origin_of(tensor)
         if value.mask and place in self.taken_off.unclear - self.taken_off.gone:
             self._complain(DOUBTFUL.format(named(place[0])))
@@ -84,7 +84,7 @@ class _Walk:
         return value.with_masks(None if lost else value.mask, value.recorded)
 
     def _value(self, tensor: Any) -> Value:
-        """The value of a Keras tensor; reads what it comes from first."""
+        """The value of a Keras tensor; lowers what it depends on first."""
         pending = [tensor]
         while pending:
             if origin_of(pending[-1]) in self.values:
@@ -100,7 +100,7 @@ class _Walk:
         return self.values[origin_of(tensor)]
 
     def _lower(self, layer: Any, node: Any) -> None:
-        """Enter what a layer makes; stand-ins where it is refused, so that the rest is checked."""
+        """Enter a layer's outputs, or stand-ins if it is refused, so that the rest is checked."""
         if not isinstance(layer, keras.Layer):
             self._complain(*types.complaints(layer, node))
             if isinstance(self.model, keras.Model):
@@ -119,13 +119,13 @@ class _Walk:
             self.values[origin_of(output)] = result.with_masks(mask, None) if mask else result
 
     def _handed_on(self, node: Any) -> Value | None:
-        """The mask of what an operation takes, if it gives the very tensor."""
+        """The mask of an operation's input, if it returns the input tensor itself."""
         masks = [self._read(tensor, node, recorded=False).mask for tensor in _sources(node)]
         return masks[0] if any(masks) and hands_on(node) else None
 
     def _anew(self, layer: Any, node: Any, value: Value) -> Value:
-        """A value that an operation puts into another shape as one of its own: Keras knows no
-        longer which softmax or sigmoid made it.
+        """A value that an operation has reshaped, as a new value: Keras no longer knows which
+        softmax or sigmoid computed it.
         """
         of_model = isinstance(layer, keras.Layer) and isinstance(self.model, keras.Model)
         sources = {source_of(self.values[origin_of(tensor)]) for tensor in _sources(node)}
@@ -148,7 +148,7 @@ class _Walk:
         elif len(arguments) == 1 and isinstance(arguments[0], (list, tuple)):
             arguments = arguments[0]
         values = [value for value in arguments if isinstance(value, Value)]
-        # A layer that is called again has one set of weights, and they one order.
+        # A layer that is called again has the same weights, in the same order.
         before = self.orders.setdefault(layer, tuple(values))
         again = iter(
             arranged(layer.name, value, like) if value.shape == like.shape else value
@@ -163,8 +163,8 @@ class _Walk:
         return lowered(layer, *arguments, **keywords)
 
     def _read(self, argument: Any, node: Any, *, recorded: bool) -> Any:
-        """The arguments of a call, with values in the place of tensors: with the masks that they
-        have then, or those that were entered when the model was made.
+        """The arguments of a call with values instead of tensors, with the masks that they have at
+        that time, or those that were recorded when the model was built.
         """
         if isinstance(argument, keras.KerasTensor):
             value = self.values[origin_of(argument)]
@@ -188,7 +188,7 @@ class _Walk:
 
 
 def _is_recorded(node: Any) -> bool:
-    """Whether Keras entered the mask of a call itself: it is that of the first argument."""
+    """Whether Keras itself recorded the mask of a call: it is that of the first argument."""
     if node.arguments.kwargs.get("mask") is None:
         return False
     masks = [recorded_mask_of(tensor) for tensor in keras.tree.flatten(node.arguments.args)]
@@ -199,20 +199,20 @@ def _is_recorded(node: Any) -> bool:
 
 
 def _sources(node: Any) -> list[Any]:
-    """The tensors that a call takes, without the mask that Keras entered itself."""
+    """The tensors that a call takes, without the mask that Keras itself recorded."""
     keyword_masks = keras.tree.flatten(node.arguments.kwargs["mask"]) if _is_recorded(node) else []
     masks = {id(tensor) for tensor in keyword_masks}
     return [tensor for tensor in node.input_tensors if id(tensor) not in masks]
 
 
 def _uses_masks(layer: Any) -> bool:
-    """Whether a layer that is no model computes something else where there are masks."""
+    """Whether a layer, other than a model, computes something else if there are masks."""
     lowering = LOWERINGS.get(kind_of(layer))
     return lowering is not None and lowering.masks and not isinstance(layer, keras.Model)
 
 
 def _looks_for_masks(node: Any) -> bool:
-    """Whether a layer does something about a mask that is attached to what it gets."""
+    """Whether a layer uses masks that are attached to its inputs."""
     layer = node.operation
     names = getattr(layer, "call_signature_parameters", ())
     return bool(
@@ -223,38 +223,38 @@ def _looks_for_masks(node: Any) -> bool:
 
 
 def _check_shape(layer: Any, tensor: Any, value: Value) -> None:
-    """Refusal for what has another shape than Keras told the layer that takes it."""
+    """Raise Refusal for a value with a shape other than the layer that takes it was built for."""
     shape = tuple(tensor.shape[1:])
     fits = len(shape) == len(value.shape) and all(
         size in (None, actual) for size, actual in zip(shape, value.shape, strict=True)
     )
     if not fits and value.rows == 1:
         message = (
-            f"{named(layer)} takes examples of {value.shape}, and was built for {shape}: a function"
-            " before it changes the shape. Put that function into operations of the model."
+            f"{named(layer)} takes examples of {value.shape}, but was built for {shape}: a function"
+            " before it changes the shape. Replace that function by operations of the model."
         )
         raise Refusal(message)
 
 
 def _check_count(layer: Any, node: Any, values: tuple[Value, ...]) -> None:
-    """Refusal for what makes more or fewer tensors than when the model was built."""
+    """Raise Refusal for a layer with another number of outputs than when the model was built."""
     built = len(node.output_tensors)
     if len(values) != built:
         message = (
-            f"{named(layer)} makes {len(values)} tensors, and made {built} when the model was"
+            f"{named(layer)} returns {len(values)} tensors, but returned {built} when the model was"
             " built: it was changed since. Give its arguments to the constructor."
         )
         raise Refusal(message)
 
 
 def takes_of(model: keras.Model) -> Structure:
-    """The names by which a model takes its inputs."""
+    """The names of a model's inputs, and how they are passed."""
     names = [tensor.name for tensor in getattr(model, "inputs", None) or ()]
     return _structure(model, "inputs", names)
 
 
 def gives_of(model: keras.Model) -> Structure:
-    """The names by which a model gives its outputs: those of a dict, or of their layers."""
+    """The names of a model's outputs, of a dict or of their layers, and how they are returned."""
     tensors = getattr(model, "outputs", None) or ()
     names = getattr(model, "output_names", None)
     return _structure(model, "outputs", names or [origin_of(tensor)[0].name for tensor in tensors])
@@ -270,17 +270,17 @@ def _structure(
 
 
 def nested(model: keras.Model) -> Iterator[str]:
-    """Complaints about inputs or outputs whose names lie in one another."""
+    """Complaints about nested inputs or outputs."""
     kinds: tuple[Literal["inputs", "outputs"], ...] = ("inputs", "outputs")
     for kind in kinds:
         paths = _paths(model, kind)
         has_names = any(isinstance(part, str) for path in paths for part in path)
         if has_names and any(len(path) > 1 or not isinstance(path[0], str) for path in paths):
-            yield f"The {kind} are lists or dicts in one another. Give one list, or one dict."
+            yield f"The {kind} are nested lists or dicts. Give one list, or one dict."
 
 
 def _paths(model: keras.Model, kind: Literal["inputs", "outputs"]) -> list[tuple[Any, ...]]:
-    """Where each input or output lies in the lists and dicts of which the model was built."""
+    """The path of each input or output in the lists and dicts with which the model was built."""
     structure = structure_of(model, kind)
     if structure is None:
         return []
@@ -288,6 +288,6 @@ def _paths(model: keras.Model, kind: Literal["inputs", "outputs"]) -> list[tuple
 
 
 def stand_in(tensor: Any) -> Value:
-    """A value of a tensor's shape; a size that is open is taken for 1."""
+    """A value with a tensor's shape, in which an open size is 1."""
     value = Value.of(tuple(size or 1 for size in tensor.shape[1:]))
     return value.made_by(Call("stand_in", (), tensor.name, {"out": value.stored}))

@@ -1,4 +1,4 @@
-"""Normalizations: by moving statistics, or by those of the values themselves."""
+"""BatchNormalization."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from keras2dml.traits import Trait
 def batch_normalization(
     layer: keras.layers.BatchNormalization, x: Value, mask: Value | None = None
 ) -> Value:
-    """By the moving mean and variance; in training by those of the batch, which the moving ones
-    follow. A layer that is not trainable keeps them, and uses them in training too.
+    """Normalizes by the moving mean and variance; in training by those of the batch, which update
+    the moving ones. A layer that is not trainable also uses moving statistics in training.
     """
     masks = (x.mask, x.recorded) if mask is None else (mask, mask)
     untrained = ""
     if masks[0] is not None and layer.trainable:
         untrained = (
-            f"{named(layer)} gets a mask of a layer before it, and in training has statistics of"
-            " what that regards. It is compiled for scoring; to train it, leave Masking or"
+            f"{named(layer)} gets a mask from an earlier layer, and in training its statistics"
+            " exclude masked steps. It is compiled for scoring only; to train it, leave Masking or"
             " mask_zero out."
         )
     x = without(x)
     axes = last(x, axes_of(layer, x, layer.axis))
-    # One row for each channel: the channel's axis comes first.
+    # One row per channel: the axis of channels comes first.
     x = arranged(layer.name, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
     channels = x.stored[0]
     variables = {

@@ -19,8 +19,8 @@ NODE_ATTRIBUTES: Mapping[str, Mapping[str, object]] = {
 
 
 def nodes(*steps: str) -> tuple[Node, ...]:
-    """ONNX operators, each written as `Operator inputs > output`; numbers are constants, and come
-    last. The last one's output is the call's.
+    """ONNX operators, each written as `Operator inputs > output`; numbers are constants and come
+    last. The output of the last operator is that of the call.
     """
     operators = []
     for step in steps:

@@ -1,4 +1,4 @@
-"""Pooling over windows of images and sequences, or over the whole of them."""
+"""Pooling over windows of images and sequences, and global pooling."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from keras2dml.rules.merging import rescaled
 from keras2dml.rules.windows import Window, image, padded, sized
 from keras2dml.traits import Trait
 
-# What pads the input of a max-pooling: the lowest float32, so that it is never the largest element
-# of a window.
+# Padding for max-pooling: the lowest float32, so that it is never the maximum of a window.
 LOWEST = float(np.finfo(np.float32).min)
 
 GLOBAL = {
@@ -34,13 +33,12 @@ GLOBAL = {
     honours="pool_size strides padding data_format",
 )
 def max_pooling(layer: Any, x: Value) -> Value:
-    """The largest element of each window; the gradient goes to the first one that is as large, as
-    in TensorFlow.
+    """The maximum of each window; of equal maxima the first gets the gradient, as in TensorFlow.
 
-    SystemDS' own backward is fast, and right where windows lie apart and a pooled row has not six
-    entries: its sorting network for six is wrong, and overlapping windows leave duplicate entries.
-    The others gather windows. A relu comes after the pooling that follows it: what is largest
-    stays so, and there are fewer elements to look at.
+    SystemDS' backward builtin is fast, and correct if windows do not overlap and a pooled row does
+    not have six entries: its sorting network for six is wrong, and overlapping windows leave
+    duplicate entries. Other cases gather windows. A relu before the pooling is moved after it: the
+    maxima are the same, and there are fewer elements.
     """
     x = image(layer, x)
     window, source = Window.of(layer, x, _pool(layer)), source_of(x)
@@ -52,7 +50,7 @@ def max_pooling(layer: Any, x: Value) -> Value:
 
 
 def largest(name: str, window: Window, x: Value) -> Value:
-    """The largest element of each window of an image."""
+    """The maximum of each window of an image."""
     if any(window.pads):
         window, x = padded(name, window, x, fill=LOWEST)
     gathers = window.overlaps or window.output[1] == 6
@@ -72,7 +70,7 @@ def largest(name: str, window: Window, x: Value) -> Value:
     honours="pool_size strides padding data_format",
 )
 def average_pooling(layer: Any, x: Value) -> Value:
-    """The mean of each window, of the elements that are no padding."""
+    """The mean of each window, without padding."""
     x = image(layer, x)
     window = Window.of(layer, x, _pool(layer))
     top, left, bottom, right = window.pads
@@ -81,7 +79,7 @@ def average_pooling(layer: Any, x: Value) -> Value:
 
 
 def averaged(name: str, window: Window, x: Value, inside: np.ndarray) -> Value:
-    """The sum of each window, divided by how many of its cells are 1 in the image `inside`."""
+    """The sum of each window, divided by the number of its cells that are 1 in `inside`."""
     if any(window.pads):
         window, x = padded(name, window, x, fill=0.0)
     out = call(
@@ -103,7 +101,7 @@ def averaged(name: str, window: Window, x: Value, inside: np.ndarray) -> Value:
 
 @lowers(keras.layers.GlobalAveragePooling1D, honours="data_format keepdims", masks=True)
 def average_of_steps(layer: keras.layers.GlobalAveragePooling1D, x: Value) -> Value:
-    """The mean of the steps of each channel, or of those that a mask regards."""
+    """The mean over steps of each channel, without masked steps."""
     mask, x = x.mask, without(x)
     if mask is None:
         return _of_channels(layer, x)
@@ -122,8 +120,8 @@ def average_of_steps(layer: keras.layers.GlobalAveragePooling1D, x: Value) -> Va
 
 @lowers(*GLOBAL, honours="data_format keepdims")
 def global_pooling(layer: Any, x: Value) -> Value:
-    """The mean or the largest element of each channel; of several that are as large, each gets its
-    share of the gradient, as in TensorFlow.
+    """The mean or the maximum of each channel; equal maxima share the gradient, as in
+    TensorFlow.
     """
     return _of_channels(layer, x)
 

@@ -1,4 +1,4 @@
-"""Layers that bring features to a scale."""
+"""Layers that scale features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from keras2dml.rules.merging import rescaled
 
 @lowers(keras.layers.Rescaling, honours="scale offset")
 def rescaling(layer: Any, x: Value) -> Value:
-    """Every element times `scale`, plus `offset`: numbers, or one for each channel."""
+    """All elements times `scale`, plus `offset`: numbers, or a number for each channel."""
     scale, offset = _cast(layer.scale), _cast(layer.offset)
     if scale.ndim == offset.ndim == 0:
         return rescaled(layer.name, x, float(scale), float(offset))
@@ -25,7 +25,7 @@ def rescaling(layer: Any, x: Value) -> Value:
 
 @lowers(keras.layers.Normalization, honours="axis mean variance invert")
 def normalization(layer: Any, x: Value) -> Value:
-    """Mean 0 and variance 1, by what was given or adapted; `invert` is the way back."""
+    """Normalizes by a given or adapted mean and variance; `invert` undoes it."""
     mean, variance = (
         np.asarray(statistic, dtype=np.float64)[0] for statistic in (layer.mean, layer.variance)
     )
@@ -37,7 +37,7 @@ def normalization(layer: Any, x: Value) -> Value:
 
 
 def _cast(numbers: Any) -> np.ndarray:
-    """Numbers as Keras casts them: those that are no array by way of float32."""
+    """Numbers as Keras casts them: other than arrays, they are rounded to float32."""
     array = numbers if isinstance(numbers, np.ndarray) else np.asarray(numbers, dtype=np.float32)
     return array.astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Products of two values: for each example, that of two matrices."""
+"""Products of two values: of two matrices for each example."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from keras2dml.rules.masks import without
 
 @lowers(keras.layers.Dot, honours="axes normalize", partly="axes", masks=True)
 def dot(layer: keras.layers.Dot, x: Value, y: Value) -> Value:
-    """Sums over an axis of each of two values: the other axes of the first, then those of the
-    second. It regards no masks, and has none.
+    """The products of two values summed over an axis of each; the result has the other axes of the
+    first, then those of the second. Ignores masks, and returns none.
     """
     x, y = without(x), without(y)
     numbers = (layer.axes, layer.axes) if isinstance(layer.axes, int) else tuple(layer.axes)
     axes = [axis % (len(value.shape) + 1) - 1 for axis, value in zip(numbers, (x, y), strict=True)]
     if min(axes) < 0:
-        message = f"{named(layer)} has axes={layer.axes!r}, and 0 are the examples. Give others."
+        message = f"{named(layer)} has axes={layer.axes!r}, but 0 is the examples. Give others."
         raise Refusal(message)
     if layer.normalize:
         epsilon = float(keras.config.epsilon())
@@ -67,6 +67,6 @@ def product(name: str, x: Value, y: Value) -> Value:
 
 
 def _matrix(x: Value) -> Value:
-    """All axes but the last as one."""
+    """The value with all axes but the last merged into one."""
     shape = (math.prod(x.shape[:-1]), x.shape[-1])
     return x.seen_as(shape, shape)

@@ -1,4 +1,4 @@
-"""Recurrent layers: SimpleRNN, LSTM, GRU, and RNN over their cells."""
+"""Recurrent layers: SimpleRNN, LSTM, GRU, and RNN with their cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras2dml.rules.layouts import flipped, gathered, in_keras_order
 from keras2dml.rules.masks import without
 from keras2dml.rules.recurrent_nodes import activations, recurrent_nodes
 
-# Keras' activation: its number in `gate` of recurrent.dml, and what ONNX calls it.
+# Keras' activation: its number in `gate` of recurrent.dml, and its name in ONNX.
 ACTIVATIONS: dict[Any, tuple[int, str]] = {
     keras.activations.linear: (0, "Affine"),
     keras.activations.tanh: (1, "Tanh"),
@@ -36,7 +36,7 @@ CELLS = (keras.layers.SimpleRNNCell, keras.layers.LSTMCell, keras.layers.GRUCell
 
 @dataclass(frozen=True)
 class Reading:
-    """How a layer reads a sequence, and what it shows of it."""
+    """How a layer reads a sequence, and what it returns."""
 
     layer: Any
     sequences: bool
@@ -45,7 +45,7 @@ class Reading:
 
     @classmethod
     def of(cls, layer: Any) -> Self:
-        """As a layer of Keras says it."""
+        """From a Keras layer."""
         zeroed = bool(layer.zero_output_for_mask)
         return cls(layer, layer.return_sequences, layer.go_backwards, zeroed)
 
@@ -62,8 +62,8 @@ class Reading:
 def recurrent(
     layer: keras.layers.RNN, x: Value, initial_state: Any = None, mask: Any = None
 ) -> tuple[Value, ...]:
-    """One cell after another at each step; the states of all of them if they are asked for. Steps
-    that a mask leaves out change no state: Keras looks for one by itself where no states are given.
+    """At each step one cell after another; also returns the states of all cells if requested.
+    Masked steps change no state; without initial states Keras uses an attached mask.
     """
     masks = (mask, mask) if mask is not None else (x.mask, x.recorded)
     x = x.with_masks(mask if initial_state else masks[0], None)
@@ -87,13 +87,13 @@ def recurrent(
 
 @lowers(*CELLS, keras.layers.StackedRNNCells)
 def cell(layer: Any, *inputs: Value) -> Value:
-    """What RNN takes; never a layer of a model by itself."""
-    message = f"{named(layer)} is a cell, which makes one step: put it into RNN."
+    """A cell outside of RNN, which is refused."""
+    message = f"{named(layer)} is a cell, which computes one step: put it into RNN."
     raise Refusal(message)
 
 
 def _simple_rnn(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple[Value, ...]:
-    """One state, which is also what comes out."""
+    """One state, which is also the output."""
     (activation, operator), bias = activation_of(way.layer, cell.activation), _bias(cell, 1)
     weights, kinds = _weights(cell, 1), {"activation": activation}
     onnx = "RNN", activations(operator)
@@ -101,8 +101,8 @@ def _simple_rnn(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) ->
 
 
 def _lstm(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple[Value, ...]:
-    """A state and a memory cell; Keras' gates input, forget, candidate and output are put in ONNX'
-    order.
+    """A state and a memory cell; Keras' gates input, forget, candidate and output are reordered for
+    ONNX.
     """
     order = np.arange(4 * cell.units).reshape(4, -1)[[0, 3, 1, 2]].ravel()
     activation, operator = activation_of(way.layer, cell.activation)
@@ -114,7 +114,7 @@ def _lstm(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple
 
 
 def _gru(way: Reading, cell: Any, x: Value, states: tuple[Value, ...]) -> tuple[Value, ...]:
-    """One state, which the gates update and reset; the reset before or after the kernel."""
+    """One state with gates update and reset; the reset is before or after the kernel."""
     activation, operator = activation_of(way.layer, cell.activation)
     opening, opener = activation_of(way.layer, cell.recurrent_activation)
     after = bool(cell.reset_after)
@@ -141,20 +141,20 @@ def _read(
     kinds: dict[str, int],
     onnx: tuple[str, dict[str, object]],
 ) -> tuple[Value, ...]:
-    """What comes out, and the last states; `onnx` is the operator and its attributes.
+    """The output and the last states; `onnx` is the operator with its attributes.
 
-    Masks, and what training leaves out of states, are for another function of the library.
+    Masks and recurrent_dropout use another function of the library.
     """
     layer, mask = way.layer, x.mask
     x = in_keras_order(layer.name, without(x))
-    # What is left out of an example is so at all of its steps.
+    # Dropout is the same for all steps of an example.
     x = dropped(layer.name, x.seen_as(x.shape, x.shape), cell.dropout, (1, None))
     steps, units = x.shape[0], cell.units
     names = ("hidden", "cell")[: _state_count(cell)]
     state = Value.of((units,), rows=x.rows)
     constants: tuple[Constant, ...] = () if isinstance(bias, Weight) else (bias,)
     inputs = {"X": x, **dict(zip("YZ", states, strict=False))}
-    if not states:  # one row of zeros is the state of all examples
+    if not states:  # a row of zeros is the state of all examples
         constants += tuple(Constant(name, np.zeros((1, units))) for name in "YZ"[: len(names)])
     sizes: dict[str, Scalar] = {"T": steps, "first": 1, "stride": 1, **kinds}
     if way.backwards:
@@ -190,7 +190,7 @@ def _read(
 
 
 def _last(way: Reading, out: Value, states: tuple[Value, ...], mask: Value | None) -> Value:
-    """What is shown after the last step: the state, but for a mask that shows something else."""
+    """The output after the last step: the state, unless a mask changes that."""
     if mask is None:
         return states[0]
     steps, units = out.shape
@@ -199,7 +199,7 @@ def _last(way: Reading, out: Value, states: tuple[Value, ...], mask: Value | Non
 
 
 def _left_over(cell: Any, name: str, x: Value) -> Value | None:
-    """What training leaves of each state, for each gate; all of it at prediction."""
+    """The mask of recurrent_dropout for each state and gate in training; None without it."""
     if not cell.recurrent_dropout:
         return None
     columns = cell.recurrent_kernel.shape[1]
@@ -216,42 +216,42 @@ def _left_over(cell: Any, name: str, x: Value) -> Value | None:
 
 
 def _untrained(layer: Any, cell: Any) -> str:
-    """Why a layer is not trained, if it leaves something else out for each gate."""
+    """Why a layer is not trained, if its dropout differs between gates."""
     if not (cell.dropout and getattr(cell, "implementation", 2) == 1):
         return ""
     return (
-        f"{named(layer)} has dropout beside recurrent_dropout, or implementation=1, and so leaves"
-        " other inputs out for each gate. It is compiled for scoring; to train it, leave one of the"
-        " two out."
+        f"{named(layer)} has dropout besides recurrent_dropout, or implementation=1, and so drops"
+        " other inputs for each gate. It is compiled for scoring only; to train it, leave one of"
+        " the two out."
     )
 
 
 def states_of(layer: Any, initial: Any, count: int) -> tuple[Value, ...]:
-    """The states before the first step, as they were given in the call."""
+    """The initial states that the call was given."""
     states = [initial] if isinstance(initial, Value) else keras.tree.flatten(initial or ())
     if not all(isinstance(state, Value) for state in states) or len(states) not in (0, count):
         message = (
             f"{named(layer)} has an initial_state that is not the output of layers: give {count}"
-            " of these, or leave it out."
+            " such outputs, or leave it out."
         )
         raise Refusal(message)
     return tuple(in_keras_order(layer.name, without(state)) for state in states)
 
 
 def _state_count(cell: Any) -> int:
-    """The states of a cell; Refusal for one that is not compiled."""
+    """The number of a cell's states; raises Refusal for a cell that is not compiled."""
     if type(cell) not in CELLS:
         compiled = ", ".join(kind.__name__ for kind in CELLS)
         message = (
-            f"The cell {cell.name!r} ({type(cell).__name__}) is not compiled. Compiled are"
-            f" {compiled}, and StackedRNNCells of these."
+            f"The cell {cell.name!r} ({type(cell).__name__}) is not compiled. Use one of"
+            f" {compiled}, or StackedRNNCells of these."
         )
         raise Refusal(message)
     return 2 if isinstance(cell, keras.layers.LSTMCell) else 1
 
 
 def _weights(cell: Any, gates: int, order: np.ndarray | None = None) -> tuple[Weight, ...]:
-    """The kernels with a row for each unit of each gate, as ONNX has them."""
+    """The kernels with a row for each unit of each gate, as in ONNX."""
     inputs, units = cell.kernel.shape[0], cell.units
     return (
         Weight("W", cell.kernel, (gates * units, inputs), (1, 0), order),
@@ -262,7 +262,7 @@ def _weights(cell: Any, gates: int, order: np.ndarray | None = None) -> tuple[We
 def _bias(
     cell: Any, gates: int, order: np.ndarray | None = None, *, several: bool = False
 ) -> Weight | Constant:
-    """The bias of the inputs, or zeros; where there are `several`, a column each for inputs and
+    """The bias of the inputs, or zeros; if there are `several`, one column each for inputs and
     states.
     """
     size = gates * cell.units
@@ -273,13 +273,13 @@ def _bias(
 
 
 def activation_of(layer: Any, function: Any) -> tuple[int, str]:
-    """The number of an activation in the DML library, and ONNX' name; Refusal for others."""
+    """An activation's number in the DML library and its ONNX name; raises Refusal for others."""
     if function not in ACTIVATIONS:
         names = ", ".join(repr(activation.__name__) for activation in ACTIVATIONS)
         name = getattr(function, "__name__", repr(function))
         message = (
-            f"{named(layer)} has activation {name!r}. Compiled for recurrent layers are {names}:"
-            " use one of these."
+            f"{named(layer)} has activation {name!r}, which is not compiled in recurrent layers:"
+            f" use one of {names}."
         )
         raise Refusal(message)
     return ACTIVATIONS[function]

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras2dml.graph import Node
 
-# The numbers that some of ONNX' activations take.
+# The parameters of some ONNX activations.
 ALPHA = {"Affine": 1.0, "HardSigmoid": 1 / 6, "Elu": 1.0}
 BETA = {"Affine": 0.0, "HardSigmoid": 0.5}
 
@@ -34,7 +34,7 @@ def recurrent_nodes(
     operator: str,
     attributes: dict[str, object],
 ) -> tuple[Node, ...]:
-    """The operator with `attributes`, and what puts its inputs and results into their order."""
+    """The operator with `attributes`, and nodes that reorder its inputs and results."""
     swap = {"perm": (1, 0, 2)}
     first, second = (np.array([0]),), (np.array([1]),)
     turned = (np.arange(steps)[::-1].copy(),)
@@ -71,7 +71,7 @@ def recurrent_nodes(
 
 
 def _bias_nodes(cell: Any) -> list[Node]:
-    """ONNX' bias: that of the inputs, then that of the states, which only GRU has."""
+    """ONNX' bias: that of the inputs, then that of the states, which only GRU uses."""
     if len(cell.bias.shape) > 1:
         flat = (np.array([1, -1]),)
         return [

@@ -1,6 +1,6 @@
-"""Images of another size: each pixel is a weighted sum of pixels, by Keras' own factors.
+"""Resizes images: each pixel is a weighted sum of pixels, with Keras' factors.
 
-Keras interpolates in float32, of a float64 model, too.
+Keras interpolates in float32 even in a float64 model.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from keras2dml.rules.windows import image, sized
     " fill_value antialias data_format",
 )
 def resizing(layer: keras.layers.Resizing, x: Value) -> Value:
-    """The whole image, the largest part of it with the new one's aspect ratio, or the image with
-    `fill_value` around it.
+    """Resizes the whole image, its largest part with the new aspect ratio, or the image padded with
+    `fill_value`.
     """
     x = image(layer, x)
     height, width = x.stored[1:]
@@ -40,7 +40,7 @@ def resizing(layer: keras.layers.Resizing, x: Value) -> Value:
     out = _weighed(layer, x, inside, outside)
     if not (down.pad or along.pad) or layer.fill_value == 0:
         return out
-    # What the padding gives to each pixel: all of it but what comes from the image.
+    # The share of the padding in each pixel: what does not come from the image.
     whole = np.outer(down.totals(*how), along.totals(*how))
     image_share = np.outer(inside.sum(axis=0), outside.sum(axis=0))
     plane = layer.fill_value * (whole - image_share)
@@ -49,7 +49,7 @@ def resizing(layer: keras.layers.Resizing, x: Value) -> Value:
 
 @lowers(keras.layers.CenterCrop, honours="height width data_format")
 def center_crop(layer: keras.layers.CenterCrop, x: Value) -> Value:
-    """The middle of an image, or of a smaller one the middle with that aspect ratio, resized."""
+    """The center of an image; of a smaller image the center with that aspect ratio, resized."""
     x = image(layer, x)
     height, width = x.stored[1:]
     if height >= layer.height and width >= layer.width:
@@ -68,7 +68,7 @@ def center_crop(layer: keras.layers.CenterCrop, x: Value) -> Value:
 
 
 def up_sampled(layer: Any, x: Value, sizes: tuple[int, ...]) -> Value:
-    """An image so many times as high and as wide."""
+    """An image enlarged by these factors in height and width."""
     down, along = (
         _Line(size, size * times).factors(layer.interpolation)
         for size, times in zip(x.stored[1:], sizes, strict=True)
@@ -78,8 +78,8 @@ def up_sampled(layer: Any, x: Value, sizes: tuple[int, ...]) -> Value:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of `size` pixels that becomes one of `target`: of a part of it, from `begin` on, or
-    with `pad` pixels on both sides.
+    """A line of `size` pixels that is resized to `target` pixels: a part of it from `begin`, or the
+    line with `pad` pixels on both sides.
     """
 
     size: int
@@ -89,16 +89,16 @@ class _Line:
     pad: int = 0
 
     def cropped(self, part: int) -> _Line:
-        """The middle `part` of the line, at least a pixel and at most all."""
+        """The middle `part` pixels of the line: at least one, at most all."""
         part = max(min(self.size, part), 1)
         return _Line(self.size, self.target, (self.size - part) // 2, part)
 
     def padded(self, whole: int) -> _Line:
-        """The line with as much around it as makes `whole` pixels, rounded down on both sides."""
+        """The line padded to `whole` pixels, rounded down on both sides."""
         return _Line(self.size, self.target, pad=max(whole - self.size, 0) // 2)
 
     def factors(self, interpolation: str, antialias: bool = False) -> np.ndarray:
-        """How much each pixel of the line adds to each of the `target` pixels, (size, target)."""
+        """The weight of each pixel of the line in each of the `target` pixels, (size, target)."""
         part = self.part or self.size + 2 * self.pad
         contributions = _contributions(interpolation, part, self.target, antialias=antialias)
         if not self.part:
@@ -117,7 +117,7 @@ class _Line:
 
 
 def _contributions(interpolation: str, size: int, target: int, *, antialias: bool) -> np.ndarray:
-    """How much each of `size` pixels of a line adds to each of `target` pixels, (size, target)."""
+    """The weight of each of `size` pixels of a line in each of `target` pixels, (size, target)."""
     lines = np.eye(size, dtype=np.float32).reshape(size, size, 1, 1)
     resized = keras.ops.image.resize(
         lines,
@@ -130,16 +130,16 @@ def _contributions(interpolation: str, size: int, target: int, *, antialias: boo
 
 
 def _shared(width: int, height: int, layer: Any, *, across: bool = False) -> int:
-    """The height that goes with a width in the new aspect ratio, as Keras rounds it; `across`, the
-    width that goes with a height.
+    """The height for a width in the new aspect ratio, rounded as in Keras; with `across` the width
+    for a height.
     """
     sizes = (layer.width, layer.height) if across else (layer.height, layer.width)
     return int(np.float32(width * sizes[0]) / np.float32(sizes[1]))
 
 
 def _weighed(layer: Any, x: Value, down: np.ndarray, along: np.ndarray) -> Value:
-    """An image (C, H, W) of which each pixel is a sum of pixels, by factors for lines and for
-    columns, (H, rows) and (W, columns).
+    """An image (C, H, W) in which each pixel is a weighted sum of pixels, with factors for rows and
+    for columns, (H, rows) and (W, columns).
     """
     channels, height, width = x.stored
     (row, new_row), (column, new_column) = np.nonzero(down), np.nonzero(along)

@@ -1,4 +1,4 @@
-"""Layers of sequences: tables of vectors, and a layer for each step."""
+"""Layers for sequences: Embedding and TimeDistributed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from keras2dml.rules.masks import nonzero, without
 
 @lowers(keras.layers.Embedding, honours="input_dim output_dim mask_zero", masks=True)
 def embedding(layer: keras.layers.Embedding, x: Value) -> Value:
-    """The row of a table for each number, as Keras takes it: cut to a whole one, and from the end
-    where it is negative. A number that is in no row stops the script.
+    """The row of a table for each number, as in Keras: truncated to an integer, and counted from
+    the end if negative. A number without a row stops the script.
 
-    Its gradient is in slices, as in Keras on TensorFlow (`keras2dml.rendering.slices`).
+    The gradient is in slices, as in Keras on TensorFlow (`keras2dml.rendering.slices`).
     """
     if bool(layer.mask_zero) != bool(layer.supports_masking):  # as it was built
         message = (
-            f"{named(layer)} got mask_zero={layer.mask_zero!r} once it was built, when the layers"
-            " behind it were connected already. Give it to the constructor."
+            f"{named(layer)} got mask_zero={layer.mask_zero!r} after it was built, when the layers"
+            " after it were connected already. Give it to the constructor."
         )
         raise Refusal(message)
     x = without(x)
@@ -44,8 +44,8 @@ def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
     """The inner layer, with the steps of all examples as its examples."""
     if x.mask is not None and takes_mask(layer.layer):
         message = (
-            f"{named(layer)} gets a mask of a layer before it, and hands it to its layer"
-            f" {layer.layer.name!r}. It is compiled without: leave Masking or mask_zero out."
+            f"{named(layer)} gets a mask from an earlier layer, and passes it to its layer"
+            f" {layer.layer.name!r}. It is only compiled without: leave Masking or mask_zero out."
         )
         raise Refusal(message)
     steps = folded(layer.name, without(x), 1)
@@ -53,8 +53,8 @@ def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
     inner_calls = set(calls_of((result,))) - set(calls_of((steps,)) if steps.source else ())
     if any(step.training and step.weights for step in inner_calls):
         message = (
-            f"{named(layer)} has a layer {layer.layer.name!r} that learns from each step by"
-            " itself. Put it after TimeDistributed, where it learns from all steps."
+            f"{named(layer)} has a layer {layer.layer.name!r} that learns from each step"
+            " separately. Put it after TimeDistributed, where it learns from all steps."
         )
         raise Refusal(message)
     return unfolded(layer.name, without(result), x.shape[:1]).with_masks(x.mask, x.recorded)

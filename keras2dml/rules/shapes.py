@@ -1,4 +1,4 @@
-"""Layers that put elements elsewhere, repeat them or leave them out."""
+"""Layers that move, repeat or drop elements."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def identity(layer: keras.layers.Identity, *inputs: Value) -> tuple[Value, ...]:
 
 @lowers(keras.layers.Reshape, honours="target_shape")
 def reshape(layer: keras.layers.Reshape, x: Value) -> Value:
-    """Keras' flattened example under another shape; no cell moves."""
+    """Keras' flattened example with another shape; no cell moves."""
     shape = tuple(layer.target_shape)
     rest = abs(int(np.prod(shape)))
     shape = tuple(x.size // rest if size == -1 else size for size in shape)
-    if np.prod(shape) != x.size:  # of a model whose input was open
+    if np.prod(shape) != x.size:  # in a model whose input had open sizes
         message = (
-            f"{named(layer)} takes {x.shape}, whose {x.size} elements do not fill"
+            f"{named(layer)} takes {x.shape}, whose {x.size} elements do not fit"
             f" {tuple(layer.target_shape)}: give an input_shape for which they do."
         )
         raise Refusal(message)
@@ -43,7 +43,7 @@ def permute(layer: keras.layers.Permute, x: Value) -> Value:
 
 @lowers(keras.layers.RepeatVector, honours="n")
 def repeat_vector(layer: keras.layers.RepeatVector, x: Value) -> Value:
-    """The vector `n` times, one under another."""
+    """The vector repeated `n` times, as rows."""
     return picked(layer.name, x, np.tile(places(x), (layer.n, 1)))
 
 
@@ -67,7 +67,7 @@ def zero_padding(layer: Any, x: Value) -> Value:
     honours="cropping data_format",
 )
 def cropping(layer: Any, x: Value) -> Value:
-    """The spatial axes without what is cut off."""
+    """The spatial axes without the cropped parts."""
     parts = tuple(
         slice(before, size - after)
         for (before, after), size in zip(_sides(layer, layer.cropping), x.shape, strict=True)
@@ -82,7 +82,7 @@ def cropping(layer: Any, x: Value) -> Value:
     honours="size data_format interpolation",
 )
 def up_sampling(layer: Any, x: Value) -> Value:
-    """Each element of the spatial axes several times, or what is between them."""
+    """The spatial axes with repeated or interpolated elements."""
     sizes = (layer.size,) if isinstance(layer.size, int) else tuple(layer.size)
     if getattr(layer, "interpolation", "nearest") != "nearest":
         return up_sampled(layer, image(layer, x), sizes)
@@ -100,7 +100,7 @@ def _spatial(layer: Any) -> tuple[int, ...]:
 
 
 def _sides(layer: Any, amounts: Any) -> list[tuple[int, int]]:
-    """The sizes added or cut off before and after each axis of an example."""
+    """The sizes added or removed before and after each axis of an example."""
     pairs = [amounts] if isinstance(amounts[0], int) else list(amounts)
     around = [(0, 0)] * (len(pairs) + 1)
     for axis, pair in zip(_spatial(layer), pairs, strict=True):

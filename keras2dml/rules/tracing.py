@@ -1,4 +1,6 @@
-"""A user's functions of Keras operations: run on symbolic tensors, and read as models."""
+"""Traces a user's functions of Keras operations: runs them on symbolic tensors, and lowers them as
+models.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,15 @@ def traced(
 ) -> tuple[Value, ...]:
     """The results of a function of Keras operations for these values.
 
-    `subject` begins complaints about the function, `name` is the name of its operations, and
-    `dtype` the type of the tensors that it takes. Raises Refusal for a function that does anything
-    but Keras' operations, or does not do the same each time.
+    `subject` is the beginning of complaints about the function, `name` the name of its operations,
+    and `dtype` the type of its input tensors. Raises Refusal for a function that does anything
+    other than Keras operations, or something else each time.
     """
     results, again = (_read(function, values, subject, name, dtype) for _ in range(2))
     if _numbers(results) != _numbers(again):
         message = (
-            f"{subject}, which takes other numbers each time that it is called. Put what is drawn"
-            " by chance into layers, as Dropout or GaussianNoise."
+            f"{subject}, which uses other numbers each time that it is called. Put random numbers"
+            " into layers, such as Dropout or GaussianNoise."
         )
         raise Refusal(message)
     return results
@@ -44,7 +46,7 @@ def _read(
         if isinstance(operation, keras.Layer) and operation.variables:
             message = (
                 f"{subject}, which calls the layer {operation.name!r} with variables that the model"
-                " has not: put the layer into the model."
+                " does not have: put the layer into the model."
             )
             raise Refusal(message)
         operation.name = name
@@ -64,14 +66,14 @@ def _symbolic(
         except Exception as error:
             reason = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
             message = (
-                f"{subject}, which could not be read ({type(error).__name__}: {reason}). Make it of"
-                " what keras.ops, operators and slices do to its arguments alone."
+                f"{subject}, which cannot be traced ({type(error).__name__}: {reason}). It may only"
+                " apply keras.ops, operators and slices to its arguments."
             )
             raise Refusal(message) from error
 
 
 def _numbers(values: tuple[Value, ...]) -> list[object]:
-    """What calls compute, and with which numbers."""
+    """The calls that compute these values, with their numbers."""
     return [
         (
             call.function,
@@ -84,7 +86,9 @@ def _numbers(values: tuple[Value, ...]) -> list[object]:
 
 @contextmanager
 def _names_anew() -> Iterator[None]:
-    """Number the names of layers and operations from the start, and restore the session's after."""
+    """Number the names of layers and operations from the start; restore the session's numbers at
+    the end.
+    """
     names = global_state.get_global_attribute(NAMES)
     global_state.set_global_attribute(NAMES, defaultdict(int))
     try:

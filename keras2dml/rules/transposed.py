@@ -1,4 +1,4 @@
-"""Transposed convolutions: a convolution's gradient of its image, taken as a layer."""
+"""Transposed convolutions: the gradient of a convolution with respect to its image, as a layer."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from keras2dml.rules.windows import Window, image, image_axes, lined, sized
     " activation use_bias",
 )
 def transposed_convolution(layer: Any, x: Value) -> Value:
-    """Of the convolution that makes of the result an image like `x`, with Keras' kernel (Hf, Wf, F,
-    C), in DML (C, F * Hf * Wf).
+    """The transpose of the convolution from the result to `x`, with Keras' kernel (Hf, Wf, F, C),
+    in DML (C, F * Hf * Wf).
     """
     x = image(layer, x)
     shape = tuple(layer.compute_output_shape((1, *x.shape))[1:])
@@ -40,7 +40,7 @@ def transposed_convolution(layer: Any, x: Value) -> Value:
 
 
 def spread_out(name: str, x: Value, window: Window, weight: Weight, filters: int) -> Value:
-    """The image of which a convolution with this window makes one like `x`."""
+    """The image that a convolution with this window maps to one of the size of `x`."""
     dilated = window.dilation != (1, 1)
     whole = window if window.symmetric else _around(window)
     sizes: dict[str, Scalar] = {**whole.sizes, "F": x.stored[0]}
@@ -66,13 +66,13 @@ def spread_out(name: str, x: Value, window: Window, weight: Weight, filters: int
 
 
 def _around(window: Window) -> Window:
-    """The window without padding, over the image that has it."""
+    """The window without padding, over the padded image."""
     height, width = window.padded
     return replace(window, height=height, width=width, pads=(0, 0, 0, 0))
 
 
 def _inside(name: str, window: Window, x: Value) -> Value:
-    """The image without the padding of a window, which is part of `x`."""
+    """The image `x` without the padding of a window."""
     top, left, _, _ = window.pads
     sources = places(x)
     first = window.data_format == "channels_first"
@@ -83,7 +83,7 @@ def _inside(name: str, window: Window, x: Value) -> Value:
 
 
 def _attributes(window: Window, x: Value) -> dict[str, object]:
-    """The window in ONNX's names; what the strides leave over comes at the end."""
+    """The window in ONNX's names; output padding for the remainder of the strides is at the end."""
     rank, strides = len(x.shape), window.strides
     covered = (
         stride * (size - 1) + cells - 2 * pad

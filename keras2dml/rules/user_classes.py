@@ -1,4 +1,4 @@
-"""Classes of models that users write: which are compiled, and what they do otherwise than Keras."""
+"""Users' subclasses of Keras models: which are compiled, and what they override."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ TRAINED = (
     *("fit", "train_step", "make_train_function"),
     *("trainable_weights", "trainable_variables"),
 )
-"""What `predict`, `evaluate` and `fit` of Keras use; both of the last use MEASURED."""
+"""The methods that Keras' `predict`, `evaluate` and `fit` use; the last two also use MEASURED."""
 MADE = (
     *("__init__", "get_config", "from_config", "__annotations__", "__annotate_func__"),
     *("__static_attributes__", "__firstlineno__"),
     *vars(type("Empty", (), {})),
     *vars(object),
 )
-"""What a class may have of its own that computes as Keras' class does, which it extends."""
+"""What a class may override and still compute as the Keras class that it extends."""
 
 
 def kind_of(layer: Any) -> type:
-    """The class by whose rule a layer is lowered: that of Keras which a user's class of models
-    extends, where it is called as that one is.
+    """The class whose rule lowers a layer: for a user's model class that does not override the
+    call, the Keras class that it extends.
     """
     kind = type(layer)
     if not is_users(layer) or replaced(layer, CALLED):
@@ -47,7 +47,7 @@ def kind_of(layer: Any) -> type:
 
 
 def is_users(layer: Any) -> bool:
-    """Whether a layer is a model of a class that Keras does not have."""
+    """Whether a layer is a model of a user's class."""
     return isinstance(layer, keras.Model) and not _is_of_keras(type(layer))
 
 
@@ -59,8 +59,8 @@ def replaced(model: Any, names: Iterable[str]) -> list[str]:
 
 
 def overridden(part: Any) -> list[str]:
-    """What a metric, or another part of Keras, computes by code of a user's class, or of its own:
-    the names that Keras' class has, too.
+    """The names of Keras' class that a user's subclass of a metric or another object, or the object
+    itself, overrides.
     """
     kind = next(base for base in type(part).__mro__ if _is_of_keras(base))
     users = takewhile(lambda base: not _is_of_keras(base), type(part).__mro__)
@@ -70,22 +70,22 @@ def overridden(part: Any) -> list[str]:
 
 
 def unpredicted(model: keras.Model) -> list[str]:
-    """Complaints about a model whose class predicts in another way than Keras."""
+    """Complaints about a model whose class overrides how Keras predicts."""
     return [_complaint(model, name) for name in replaced(model, PREDICTED)]
 
 
 def unmeasured(model: keras.Model) -> list[str]:
-    """Complaints about a model whose class has losses or metrics of its own, or evaluates."""
+    """Complaints about a model whose class overrides losses, metrics or how Keras evaluates."""
     return [_complaint(model, name) for name in (*_losses(model), *replaced(model, EVALUATED))]
 
 
 def untrained(model: keras.Model) -> list[str]:
-    """Complaints about a model whose class has losses or metrics of its own, or trains."""
+    """Complaints about a model whose class overrides losses, metrics or how Keras trains."""
     return [_complaint(model, name) for name in (*replaced(model, TRAINED), *_losses(model))]
 
 
 def additions(model: keras.Model) -> list[str]:
-    """The layers and weights that a model of a user's class has beside those of its graph."""
+    """The layers and weights that a model of a user's class has besides those of its graph."""
     operations = operations_of(model)
     return [layer.name for layer in direct_layers_of(model) if layer not in operations] + [
         weight.name for weight in variables_of(model)
@@ -99,8 +99,9 @@ def _losses(model: Any) -> list[str]:
 
 def _complaint(model: keras.Model, name: str) -> str:
     return (
-        f"Its class {type(model).__name__} has {name} of its own, which is not compiled. Give"
-        " keras.Model(model.inputs, model.outputs), compiled with a loss, if Keras' own will do."
+        f"Its class {type(model).__name__} overrides {name}, which is not compiled. Give"
+        " keras.Model(model.inputs, model.outputs), compiled with a loss, if Keras' version will"
+        " do."
     )
 
 

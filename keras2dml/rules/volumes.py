@@ -1,7 +1,7 @@
-"""Volumes: convolutions and poolings in three dimensions, made of those of images.
+"""Convolution and pooling of volumes, in terms of those of images.
 
-A volume is stored as D,C,H,W: the images of its depth one after another. A window over the depth is
-a slab of these, which is one image with more channels.
+A volume is stored as D,C,H,W: the slices of its depth are images one after another. A window over
+the depth is a slab of slices, which is an image with more channels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from keras2dml.rules.windows import Window, padded, same_padding, sized
 
 @dataclass(frozen=True)
 class Depth:
-    """Windows of `span` slices over `size` of them, with slices of padding around them."""
+    """Windows of `span` slices over `size` slices, with padding before and after."""
 
     size: int
     span: int
@@ -38,7 +38,7 @@ class Depth:
 
     @classmethod
     def of(cls, layer: Any, size: int, span: int, dilation: int = 1) -> Depth:
-        """The windows over the depth of a layer with `strides` and `padding`."""
+        """The windows over the depth for a layer with `strides` and `padding`."""
         stride = _triple(layer.strides)[0]
         sides = (0, 0)
         if layer.padding == "same":
@@ -47,23 +47,23 @@ class Depth:
 
     @property
     def padded(self) -> int:
-        """The slices with the padding."""
+        """The number of slices with padding."""
         return self.front + self.size + self.back
 
     @property
     def count(self) -> int:
-        """How many windows there are."""
+        """The number of windows."""
         return (self.padded - (self.span - 1) * self.dilation - 1) // self.stride + 1
 
     @property
     def slices(self) -> np.ndarray:
-        """The slices of each window, (count, span), counted from the first that is no padding."""
+        """The slices of each window, (count, span), numbered from the first after the padding."""
         first = np.arange(self.count)[:, None] * self.stride
         return first + np.arange(self.span) * self.dilation - self.front
 
     @property
     def sizes(self) -> dict[str, Scalar]:
-        """The windows in the names of the DML library."""
+        """The windows as arguments of the DML library."""
         return {
             "depth": self.size,
             "front": self.front,
@@ -81,8 +81,8 @@ class Depth:
     " use_bias",
 )
 def convolution(layer: Any, x: Value) -> Value:
-    """Keras' kernel (D, H, W, C / groups, F), in DML one of images with D * C channels; of groups,
-    each channel's slices lie together.
+    """A convolution with Keras' kernel (D, H, W, C / groups, F), in DML that of images with D * C
+    channels; with groups, the slices of a channel are adjacent.
     """
     x = volume(layer, x)
     size, channels, height, width = x.stored
@@ -110,7 +110,7 @@ def convolution(layer: Any, x: Value) -> Value:
     honours="filters kernel_size strides padding output_padding data_format activation use_bias",
 )
 def transposed_convolution(layer: Any, x: Value) -> Value:
-    """Each slice makes a slab, and these are added up where they overlap."""
+    """Each slice produces a slab; overlapping slabs are added up."""
     x = volume(layer, x)
     channels, kernel = x.stored[1], layer.kernel
     shape = tuple(layer.compute_output_shape((1, *x.shape))[1:])
@@ -132,7 +132,7 @@ def transposed_convolution(layer: Any, x: Value) -> Value:
 
 @lowers(keras.layers.MaxPooling3D, honours="pool_size strides padding data_format")
 def max_pooling(layer: Any, x: Value) -> Value:
-    """The largest element of each window, of each slice and then of slices."""
+    """The maximum of each window: first within slices, then across slices."""
     x = volume(layer, x)
     size, channels, _, _ = x.stored
     pool = _triple(layer.pool_size)
@@ -163,9 +163,7 @@ def max_pooling(layer: Any, x: Value) -> Value:
 
 @lowers(keras.layers.AveragePooling3D, honours="pool_size strides padding data_format")
 def average_pooling(layer: Any, x: Value) -> Value:
-    """The mean of each window, of the elements that are no padding: of each slice, then of
-    slices.
-    """
+    """The mean of each window without padding: first within slices, then across slices."""
     x = volume(layer, x)
     size, channels, _, _ = x.stored
     pool = _triple(layer.pool_size)
@@ -185,7 +183,7 @@ def average_pooling(layer: Any, x: Value) -> Value:
 
 @lowers(keras.layers.SpatialDropout3D, honours="rate data_format seed")
 def spatial_dropout(layer: Any, x: Value) -> Value:
-    """Whole channels of a volume left out."""
+    """Drops whole channels of a volume."""
     first = layer.data_format == "channels_first"
     return dropped(layer.name, x, layer.rate, (None, 1, 1, 1) if first else (1, 1, 1, None))
 
@@ -196,7 +194,9 @@ def volume(layer: Any, x: Value) -> Value:
 
 
 def slabs(name: str, x: Value, depth: Depth, fill: float = 0.0) -> Value:
-    """A volume as images, one for each window over its depth, of the slices' channels."""
+    """A volume as images, one for each window over its depth, with the channels of all its
+    slices.
+    """
     _, channels, height, width = x.stored
     places = depth.slices + depth.front
     sides = np.array([0, depth.front, 0, 0, 0, 0, depth.back, 0, 0, 0])
@@ -233,7 +233,7 @@ def joined_slabs(name: str, slab: Value, depth: Depth) -> Value:
 
 
 def folded_slices(name: str, x: Value) -> Value:
-    """The slices of a volume as images of their own."""
+    """The slices of a volume as separate images."""
     depth, *shape = x.stored
     onnx = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
     to = Value.of(tuple(shape), rows=x.rows * depth)
@@ -241,7 +241,7 @@ def folded_slices(name: str, x: Value) -> Value:
 
 
 def _axes(layer: Any) -> Shape:
-    """Keras' axes of a volume in the order in which it is stored."""
+    """Keras' axes of a volume in storage order."""
     return (1, 0, 2, 3) if layer.data_format == "channels_first" else (0, 3, 1, 2)
 
 
@@ -262,7 +262,9 @@ def _of_slabs(layer: Any, x: Value, count: int) -> Value:
 
 
 def _mixed(layer: Any, x: Value, shares: np.ndarray) -> Value:
-    """A volume of which each slice is a sum of slices of `x`, by `shares` (slices, slices)."""
+    """A volume whose slices are weighted sums of the slices of `x`, by `shares` (slices,
+    slices).
+    """
     block = math.prod(x.stored[1:])
     source, target = np.nonzero(shares)
     cells = np.column_stack([source * block, target * block, shares[source, target]])
@@ -276,7 +278,7 @@ def _mixed(layer: Any, x: Value, shares: np.ndarray) -> Value:
 
 
 def _as_image(x: Value) -> Value:
-    """A volume as one image, with the channels of all slices."""
+    """A volume as a single image with the channels of all slices."""
     depth, channels, height, width = x.stored
     shape = (depth * channels, height, width)
     return x.seen_as(shape, shape, Value.of(shape).order)

@@ -1,4 +1,4 @@
-"""Windows that slide over images; a sequence (T, C) is an image of one line."""
+"""Windows that slide over images; a sequence (T, C) is an image with one row."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Pair = tuple[int, int]
 @dataclass(frozen=True)
 class Window:
     """A window sliding over an image of `channels` x `height` x `width`, with Keras' padding on
-    each side. Of its cells every `dilation`th is used. `data_format` is that of the image in Keras.
+    each side; it uses every `dilation`th cell. `data_format` is that of the image in Keras.
     """
 
     data_format: str
@@ -61,13 +61,13 @@ class Window:
 
     @classmethod
     def of_places(cls, x: Value, data_format: str) -> Window:
-        """A window of one cell over each place of `x`, stored as C,H,W or C,T."""
+        """A window of a single cell over each place of `x`, stored as C,H,W or C,T."""
         channels, *size = x.stored
         return cls(data_format, channels, *lined(size), (1, 1), (1, 1))
 
     @property
     def window(self) -> Pair:
-        """Height and width of what the window covers."""
+        """Height and width of the area that the window covers."""
         down, along = self.dilation
         return (self.cells[0] - 1) * down + 1, (self.cells[1] - 1) * along + 1
 
@@ -84,7 +84,7 @@ class Window:
         return (height - self.window[0]) // across + 1, (width - self.window[1]) // along + 1
 
     def shares(self, inside: np.ndarray) -> np.ndarray:
-        """The mean of each window over an image as large as the padded one."""
+        """The mean of each window over an image of the padded size."""
         windows = np.lib.stride_tricks.sliding_window_view(inside, self.window)
         means: np.ndarray = windows[:: self.strides[0], :: self.strides[1]].mean(axis=(2, 3))
         return means
@@ -96,12 +96,12 @@ class Window:
 
     @property
     def overlaps(self) -> bool:
-        """Whether one pixel is in more than one window."""
+        """Whether any pixel is in more than one window."""
         return self.strides[0] < self.window[0] or self.strides[1] < self.window[1]
 
     @property
     def sizes(self) -> dict[str, Scalar]:
-        """The window in the names of the DML library."""
+        """The window as arguments of the DML library."""
         return {
             "C": self.channels,
             "Hin": self.height,
@@ -117,7 +117,7 @@ class Window:
         }
 
     def attributes(self, rank: int) -> dict[str, object]:
-        """The window in the names of ONNX, over images of rank 3 or sequences of rank 2."""
+        """The window as ONNX attributes, for images of rank 3 or sequences of rank 2."""
         top, left, bottom, right = self.pads
         axes = slice(3 - rank, 2)
         return {
@@ -134,12 +134,12 @@ def image_axes(data_format: str, rank: int = 3) -> Shape:
 
 
 def image(layer: Any, x: Value) -> Value:
-    """`x` as an image of the layer's data format, with its channels first in DML."""
+    """`x` as an image in the layer's data format, with channels first in DML."""
     return arranged(layer.name, x, Value.of(x.shape, image_axes(layer.data_format, len(x.shape))))
 
 
 def sized(data_format: str, channels: int, size: Shape, x: Value) -> Value:
-    """An image value of that size, in Keras of this data format, and of the rank of `x`."""
+    """An image of this size, in Keras in this data format and with the rank of `x`."""
     rank = len(x.shape)
     axes = image_axes(data_format, rank)
     stored = (channels, *size[len(size) + 1 - rank :])
@@ -147,7 +147,7 @@ def sized(data_format: str, channels: int, size: Shape, x: Value) -> Value:
 
 
 def padded(name: str, window: Window, x: Value, fill: float) -> tuple[Window, Value]:
-    """`window` and `x` with the padding made part of `x`."""
+    """`window` without padding, and `x` with the padding added."""
     top, left, bottom, right = window.pads
     sizes = {"top": top, "left": left, "bottom": bottom, "right": right, "value": fill}
     sides = ((0, 0), (0, 0), (top, bottom), (left, right))
@@ -166,13 +166,13 @@ def padded(name: str, window: Window, x: Value, fill: float) -> tuple[Window, Va
 
 
 def same_padding(size: int, window: int, stride: int) -> Pair:
-    """Keras' padding before and after: the second gets what is odd."""
+    """Keras' padding before and after; an odd one is larger after."""
     total = max((math.ceil(size / stride) - 1) * stride + window - size, 0)
     return total // 2, total - total // 2
 
 
 def lined(sizes: Any) -> Pair:
-    """Sizes of a window or an image, those of a sequence as of an image of one line."""
+    """Sizes of a window or an image; those of a sequence as of an image with one row."""
     pair = (1, *sizes) if len(sizes) == 1 else tuple(sizes)
     return int(pair[0]), int(pair[1])
 

@@ -1,1 +1,1 @@
-"""The scripts that are run: scoring, training, measuring, updates and the parameter server."""
+"""The DML scripts: scoring, training, measuring, updates and the parameter server."""

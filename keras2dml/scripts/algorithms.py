@@ -1,4 +1,4 @@
-"""SystemML's `train_algo` and `test_algo`: which rows make a step, and what is done at once."""
+"""SystemML's `train_algo` and `test_algo`: the rows of a step, and what runs in parallel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ TRAIN = (
     PARAMSERV,
 )
 TEST = ("minibatch", "batch", "allreduce", "allreduce_parallel_batches")
-# What Spark's side of the parameter server answers with; a worker that waits keeps one of them.
+# Setting for the threads with which the parameter server answers workers on Spark; a worker that
+# waits occupies one of them.
 SERVER_THREADS = "spark.ps.io.serverThreads"
 MODES = ("LOCAL", "REMOTE_SPARK")
 UPDATES = ("BSP", "ASP")
@@ -34,8 +35,8 @@ UPDATES = ("BSP", "ASP")
 
 @dataclass(frozen=True)
 class Server:
-    """Where the workers run, `mode`, and when the model is updated, `utype`: when all of them have
-    a gradient (BSP), or for each gradient (ASP).
+    """A parameter server: `mode` is where its workers run, `utype` when the model is updated: when
+    all workers have a gradient (BSP), or for each gradient (ASP).
     """
 
     mode: str = "LOCAL"
@@ -44,8 +45,9 @@ class Server:
 
 @dataclass(frozen=True)
 class Algorithm:
-    """`parallel` is how many parts are done at once, or one after another if the batch is looped;
-    `parfor` are parameters of DML's loop, `paramserv` those of its parameter server.
+    """How batches are split and run. `parallel` is the number of parts, in parallel or, if the
+    batch is looped, in sequence; `parfor` are parameters of DML's parfor, `paramserv` those of its
+    parameter server.
     """
 
     train: str = "minibatch"
@@ -55,14 +57,14 @@ class Algorithm:
     paramserv: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self, batch_size: int, examples: int) -> int:
-        """The rows of one step."""
+        """The number of rows in a step."""
         if self.train == "batch":
             return examples
         several = self.train in ("looped_minibatch", "allreduce_parallel_batches", PARAMSERV)
         return min(examples, batch_size * self.parallel) if several else batch_size
 
     def part(self, batch_size: int) -> int:
-        """The rows of one part of a step."""
+        """The number of rows in a part of a step."""
         return math.ceil(batch_size / self.parallel) if self.train == "allreduce" else batch_size
 
     def steps(self, batch_size: int, examples: int) -> int:
@@ -73,7 +75,7 @@ class Algorithm:
 
     @property
     def loop(self) -> str | None:
-        """The loop over the parts of a batch, if it has some."""
+        """The loop over the parts of a batch, if it has parts."""
         if self.train in ("minibatch", "batch", PARAMSERV):
             return None
         return (
@@ -89,7 +91,7 @@ class Algorithm:
 
     @property
     def scoring(self) -> str | None:
-        """The loop over blocks of rows that are scored at once; None for one after another."""
+        """The loop over blocks of rows that are scored in parallel; None for a sequence."""
         parallel = self.test in ("allreduce", "allreduce_parallel_batches")
         return f"parfor (block in 1:blocks{self._parameters})" if parallel else None
 
@@ -99,13 +101,13 @@ class Algorithm:
         return f", check=0{options}" if "check" not in self.parfor else options
 
     def _batches(self, batch_size: int, examples: int) -> list[int]:
-        """How many batches each worker of a parameter server has."""
+        """The number of batches of each worker of a parameter server."""
         share = math.ceil(examples / self.parallel)
         shares = (min(share, examples - begin) for begin in range(0, examples, share))
         return [math.ceil(rows / batch_size) for rows in shares]
 
     def checked(self) -> Algorithm:
-        """The same algorithm. Raises InvalidData for a setting that does not exist."""
+        """The same algorithm; raises InvalidData for a setting that does not exist."""
         choices = (
             ("train_algo", self.train, TRAIN),
             ("test_algo", self.test, TEST),
@@ -124,25 +126,25 @@ class Algorithm:
             raise InvalidData(message)
         return self
 
-    def fits(self, compilation: Compilation, batch_size: int, examples: int) -> None:
-        """Raise InvalidData for a model or rows that would be trained differently in parts."""
+    def check_split(self, compilation: Compilation, batch_size: int, examples: int) -> None:
+        """Raise InvalidData for a model or rows with which training in parts would differ."""
         if self.loop is None and self.server is None:
             return
         objective, optimizer = compilation.objective(), compilation.optimizer
         complaints = [
-            f"The loss {goal.loss.name!r} of a batch is not the sum of those of its parts."
+            f"The loss {goal.loss.name!r} of a batch is not the sum of the losses of its parts."
             for goal in objective.goals
             if not goal.adds_up or (self.server and goal.loss.reduction == "sum")
         ]
         complaints += [
-            f"The metric {metric.name!r} is one number for a batch, and not made up of its parts'."
+            f"The metric {metric.name!r} of a batch does not follow from the metrics of its parts."
             for goal in objective.goals
             for metric in goal.metrics
             if metric.by_batch
         ]
         if self.train != "looped_minibatch":
             complaints += [
-                f"Layer {call.layer!r} takes statistics of the whole batch in training."
+                f"Layer {call.layer!r} uses statistics of the whole batch in training."
                 for call in objective.graph.calls
                 if Trait.BATCH_STATISTICS in call.traits
             ]
@@ -150,7 +152,7 @@ class Algorithm:
         if self.server and slices.limit and slices.weights:
             tables = ", ".join(sorted(slices.weights))
             complaints.append(
-                f"The optimizer's clipvalue is for each number that {tables} is given, in a step of"
+                f"The optimizer's clipvalue is for each number that {tables} looks up, in a step of"
                 " all workers."
             )
         if complaints:
@@ -165,13 +167,13 @@ class Algorithm:
             message = (
                 f"{examples} rows in batches of {batch_size} are {batches} batches for"
                 f" {self.parallel} workers, which wait for each other: choose a batch_size or"
-                " parallel_batches that gives each as many, or utype='ASP'."
+                " parallel_batches with as many for each, or utype='ASP'."
             )
             raise InvalidData(message)
 
-    def runs_on(self, spark: SparkSession) -> None:
-        """InvalidSession where workers on Spark would wait for each other for ever, or would go
-        round the session's authentication.
+    def check_session(self, spark: SparkSession) -> None:
+        """Raise InvalidSession if workers on Spark would wait for each other for ever, or would
+        bypass the session's authentication.
         """
         if self.server is None or self.server.mode != "REMOTE_SPARK":
             return
@@ -180,7 +182,7 @@ class Algorithm:
         if is_guarded(spark):
             message = (
                 "Connections of this session are authenticated, but SystemDS' parameter server on"
-                " Spark answers whoever connects: use paramserv_parameters={'mode': 'LOCAL'}."
+                " Spark accepts any connection: use paramserv_parameters={'mode': 'LOCAL'}."
             )
             raise InvalidSession(message)
         slots = spark.sparkContext.defaultParallelism
@@ -193,7 +195,7 @@ class Algorithm:
         threads = int(spark.sparkContext.getConf().get(SERVER_THREADS, "1"))
         if threads <= self.parallel:
             message = (
-                f"{self.parallel} workers on Spark need the setting {SERVER_THREADS} of"
-                f" {self.parallel + 1} or more, which is {threads}: make the session with it."
+                f"{self.parallel} workers on Spark need {SERVER_THREADS} of"
+                f" {self.parallel + 1} or more, but it is {threads}: create the session with it."
             )
             raise InvalidSession(message)

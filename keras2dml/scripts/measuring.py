@@ -1,4 +1,4 @@
-"""Losses and metrics of a batch as DML statements, with the first gradients to pass back."""
+"""Losses and metrics of a batch as DML statements, with the gradients of the outputs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Measures:
         )
 
     def penalized_sum(self, place: str) -> list[str]:
-        """The statement that adds what weights cost to a sum of parts."""
+        """The statement that adds the penalties of weights to a sum over parts."""
         return [f"{place} = {place} + penalty * group"] if self.penalized else []
 
 
@@ -117,7 +117,7 @@ class _Writer:
         self.labels.append(f"{weights} = {rows}")
 
     def _mask(self, goal: Goal, target: str) -> str:
-        """The variable with 1 for each vector of the output that is regarded, if it has a mask."""
+        """The variable with 1 for each unmasked vector of the output, if it has a mask."""
         if goal.value.mask is None:
             return ""
         mask = self.forward[goal.value.mask]
@@ -150,7 +150,7 @@ class _Writer:
         weighted = f" * {weights}" if weights else ""
         share = f" * {syntax.literal(loss.weight)}" if loss.weight != 1 else ""
         total = f"sum(losses{weighted}){divided}"
-        if empty:  # Keras makes 0 of whatever it divides by 0
+        if empty:  # in Keras a division by 0 is 0
             total = f"ifelse({empty}, 0, {total})"
         self.lines.append(f"{target}_loss = {total}")
         self._losses.append(f"{target}_loss{share}")
@@ -196,7 +196,7 @@ class _Writer:
         return name
 
     def _activities(self, *, split: bool) -> None:
-        """Add the penalties of the outputs of layers to the loss."""
+        """Add the penalties of layers' outputs to the loss."""
         share = "rows / group" if split else "1"
         for call in self.forward.graph.calls:
             if self.forward.function(call) == PENALTY:
@@ -224,7 +224,7 @@ class _Writer:
 
 
 def _product(*factors: str) -> str:
-    """The product of those factors that there are."""
+    """The product of the non-empty factors."""
     present = [factor for factor in factors if factor]
     return f"({' * '.join(present)})" if len(present) > 1 else "".join(present)
 

@@ -1,4 +1,4 @@
-"""The training script for SystemDS' parameter server: workers with rows of their own, one model."""
+"""The training script for SystemDS' parameter server, whose workers share a model."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def render(
     *,
     shuffled: bool = False,
 ) -> Script:
-    """The script that trains one epoch on `workers`, each with its share of the rows, one after
-    another, of which it takes `part_size` at a time.
+    """The script that trains one epoch on `workers`, each with a contiguous share of the rows, of
+    which it takes `part_size` at a time.
 
-    A worker returns sums over its rows, so that those of several add up; the step divides them by
-    the number of rows. All matrices are in the model: workers share hyperparameters, and a matrix
-    there would be given up by the first that is done with it. What it reads and leaves is what
-    `training.render` has.
+    A worker returns sums over its rows, which add up across workers; the step divides them by the
+    number of rows. All matrices are in the model: workers share hyperparameters, and a matrix there
+    would be freed by the first worker that is done. Inputs and outputs are those of
+    `train.render`.
     """
     learning = LearningStep.of(objective, optimizer, constraints, "{}", split=True)
     graph, forward = objective.graph, learning.forward
@@ -118,12 +118,12 @@ def render(
 
 
 def _unpacked(entries: str, matrices: Iterable[str], names: Sequence[str]) -> list[str]:
-    """The statements that take matrices from the list of all those of these `names`."""
+    """The statements that get matrices from a list of matrices with these `names`."""
     return [f"{name} = as.matrix({entries}[{names.index(name) + 1}])" for name in matrices]
 
 
 def _numbers(model: Sequence[str]) -> list[str]:
-    """What numbers are drawn by: the iteration, and the number of the first row."""
+    """The statements for the numbers that seed random numbers: iteration, and first row."""
     return [
         *_unpacked("model", ["done"], model),
         'iteration = as.integer(as.scalar(hyperparams["iteration_before"]) + sum(done)) + 1',

@@ -1,4 +1,4 @@
-"""The scoring script: all rows of X to the model's outputs, a block of rows at a time."""
+"""The scoring script: computes the model's outputs for all rows of X, block by block."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from keras2dml.dml import syntax
 from keras2dml.graph import Graph
 from keras2dml.rendering.forward import Forward, Script, described
 
-# Rows that are scored at once: enough to keep the kernels busy, few enough to stay in the cache and
-# in memory.
+# Rows per block: enough to keep kernels busy, few enough for cache and memory.
 ROWS_AT_ONCE = 250
 IN_ORDER, PICKED = "{}[begin:end,]", "picked %*% {}"
-"""The rows of a batch: one after another, or picked by a matrix with a 1 in each of its rows."""
+"""The rows of a batch: contiguous, or selected by a matrix with a single 1 in each row."""
 
 
 def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Script:
-    """The script that reads the inputs (N, D) and the weights, and leaves the model's outputs, each
-    (N, K), by the names of `outputs`.
+    """The script that reads the inputs (N, D) and the weights, and computes the model's outputs,
+    each (N, K), with the names of `outputs`.
 
-    Blocks of rows are scored one after another, or by a `loop` over the `block` in 1:blocks, or all
-    rows are as a `whole`.
+    Blocks of rows are scored in sequence, or by a `loop` over `block` in 1:blocks, or all rows as a
+    `whole`.
     """
     forward = Forward.of(graph, training=False)
     results = outputs(graph)
@@ -54,7 +53,7 @@ def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Scr
         "",
         *described(graph),
         *(
-            f"{name} (N x {value.size}): what the model makes of them"
+            f"{name} (N x {value.size}): output of the model"
             for name, value in zip(results, graph.outputs, strict=True)
         ),
     ]
@@ -63,7 +62,7 @@ def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Scr
 
 
 def inputs(graph: Graph) -> tuple[str, ...]:
-    """The matrices that each script of a model reads: its inputs, weights and constants."""
+    """The matrices that all scripts of a model read: its inputs, weights and constants."""
     rows = (graph.input_name(value) for value in graph.inputs)
     return (
         *rows,
@@ -79,7 +78,7 @@ def outputs(graph: Graph) -> tuple[str, ...]:
 
 
 def batches(forward: Forward, rows: str = IN_ORDER) -> list[str]:
-    """The statements that take the rows of a batch of each input, by the expression `rows`."""
+    """The statements that select the rows of a batch from each input, by the expression `rows`."""
     graph = forward.graph
     return [
         f"{forward.batch(value)} = {rows.format(graph.input_name(value))}" for value in graph.inputs

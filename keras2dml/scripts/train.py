@@ -1,4 +1,4 @@
-"""The training script: mini-batches in the order of the rows, each a step of the optimizer."""
+"""The training script: mini-batches in the order of the rows, with an optimizer step for each."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def render(
     shuffled: bool = False,
     loop: str | None = None,
 ) -> Script:
-    """The script that runs `iterations` steps from number `iteration_before` on, the first of them
-    on batch `batch_before` + 1, and leaves weights, state, `history`.
+    """The script that runs `iterations` steps after number `iteration_before`, the first of them on
+    batch `batch_before` + 1, and outputs weights, state and `history`.
 
-    An epoch is all rows, in the order of the row numbers `order` (N, 1) if it is `shuffled`; its
-    last batch may be smaller. `schedule` has a row for each step: the learning rate, and what else
-    the optimizer schedules. `history` has the sums of the objective's columns, as they are before
-    each update. With a `loop`, "for" or "parfor", a batch is done in parts of `part_size` rows, of
-    which the gradients are added.
+    An epoch is all rows, in the order of the row numbers `order` (N, 1) if `shuffled`; its last
+    batch may be smaller. `schedule` has a row for each step: the learning rate, and other scheduled
+    numbers of the optimizer. `history` has the sums of the objective's columns before each update.
+    With a `loop`, "for" or "parfor", a batch is processed in parts of `part_size` rows, whose
+    gradients are added.
     """
     rows = PICKED if shuffled else IN_ORDER
     learning = LearningStep.of(objective, optimizer, constraints, rows, split=loop is not None)
@@ -76,7 +76,7 @@ def render(
 
 
 def _in_parts(batch: list[str], loop: str, learning: LearningStep) -> list[str]:
-    """A batch done in parts: each leaves its gradients and its sums in a row, to be added."""
+    """A batch in parts: the gradients and sums of each part are a row, and rows are added up."""
     gradients, measures = learning.updates.gradients, learning.measures
     parts = [
         "begin = first + (part - 1) * part_size",
@@ -109,8 +109,8 @@ def _in_parts(batch: list[str], loop: str, learning: LearningStep) -> list[str]:
 
 
 def evaluation(objective: Objective) -> Script:
-    """The script that leaves the sums of the objective's columns for the model as it stands, over
-    `batch_size` rows at a time, as `measured` (batches, columns).
+    """The script that computes the sums of the objective's columns without training, for batches of
+    `batch_size` rows, as `measured` (batches, columns).
     """
     graph = objective.graph
     forward = Forward.of(graph, training=False, measuring=True)

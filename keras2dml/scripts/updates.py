@@ -1,4 +1,4 @@
-"""One step of the optimizer on every weight that is trained, as DML statements."""
+"""An optimizer step on all trained weights, as DML statements."""
 
 from __future__ import annotations
 
@@ -130,12 +130,14 @@ class _Lines:
 
     @property
     def _steps(self) -> str:
-        """The steps made, this one counted: of several iterations, where gradients add up."""
+        """The number of steps including this one; with gradient accumulation a step is several
+        iterations.
+        """
         count = self.optimizer.accumulated
         return f"(iteration + {count - 1}) %/% {count}" if count > 1 else "iteration"
 
     def _accumulated(self, steps: list[str]) -> list[str]:
-        """Steps that are made every so many iterations, with the mean of the gradients."""
+        """Steps after every few iterations, with the mean of the accumulated gradients."""
         count = self.optimizer.accumulated
         sums = [f"{weight}_accumulated_gradients" for weight in self.weights]
         added = [

@@ -1,1 +1,1 @@
-"""SystemDS on a Spark session: the JVM, its matrices, options and output."""
+"""SystemDS on a Spark session: its JVM, matrices, options and output."""

@@ -1,8 +1,8 @@
-"""OpenBLAS behind SystemDS' matrix products and convolutions, where the machine has it.
+"""OpenBLAS for SystemDS' matrix products and convolutions, if the machine has it.
 
-SystemDS computes in Java, in float64, unless it is told otherwise. For models of float32 it may use
-OpenBLAS in single precision, as Keras computes. Float64 is left to Java, which is as fast; and so
-is MKL's part: that library crashed the JVM.
+SystemDS computes in Java, in float64, by default. For float32 models it may use OpenBLAS in single
+precision, as Keras does. Java is as fast for float64, so OpenBLAS is not used there; MKL is not
+used because it crashed the JVM.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ BRIDGE = "lib/libsystemds_openblas-Linux-x86_64.so"
 REMEDY = "apt-get install libopenblas0-pthread libgomp1"
 LIBRARY, FOLDER = "sysds.native.blas", "sysds.native.blas.directory"
 PRECISION = "sysds.floating.point.precision"
-# X %*% t(X) and t(X) %*% X have an operator of their own, of which SystemDS leaves half unset
-# behind OpenBLAS. A product of a gradient and what is none, one of them transposed, never becomes
-# one.
+# X %*% t(X) and t(X) %*% X have a special operator, of whose result SystemDS with OpenBLAS leaves
+# half unset. A product of a gradient and a non-gradient, one of them transposed, never becomes one.
 _TRANSPOSED = re.compile(r"\bt\(")
 _GRADIENT = r"d(?:out|[A-Z]\w*)"
 _VALUE = rf"(?!{_GRADIENT}\b)\w+"
@@ -39,8 +38,8 @@ _OF_GRADIENT = re.compile(
         for left, right in ((_GRADIENT, _VALUE), (_VALUE, _GRADIENT))
     )
 )
-# What has to go well before it is used: OpenBLAS of a Debian can be older than the processor, and
-# wrong on it.
+# Test that must pass before OpenBLAS is used: Debian's version can be older than the processor, and
+# compute wrong results on it.
 _TRIED = """
 import ctypes, sys
 import numpy as np
@@ -59,13 +58,13 @@ for m, k, n in ((5, 7, 3), (32, 25, 784), (64, 800, 196), (100, 3136, 512)):
 
 @dataclass(frozen=True)
 class Blas:
-    """What was found: `folder` holds a `libopenblas.so` that loads, or there is none."""
+    """The usable OpenBLAS: a `folder` with a `libopenblas.so` that loads, or None."""
 
     folder: Path | None
     detail: str
 
     def use(self, jvm: Any, *, used: bool) -> None:
-        """Let the JVM use it for what comes next, or not."""
+        """Turn OpenBLAS on or off in the JVM."""
         if self.folder is None:
             return
         kind, precision = ("openblas", "single") if used else ("none", "double")
@@ -75,23 +74,23 @@ class Blas:
 
 
 def is_suited(script: str) -> bool:
-    """Whether a script may run with OpenBLAS: it transposes nothing but for products of gradients.
+    """Whether a script may run with OpenBLAS: it transposes only for products of gradients.
 
-    What SystemDS plans does not tell, since it plans again while a script runs.
+    SystemDS' plan would not show this, since SystemDS plans again while a script runs.
     """
     return len(_TRANSPOSED.findall(script)) == len(_OF_GRADIENT.findall(script))
 
 
 @cache
 def detect() -> Blas:
-    """The library that SystemDS can use here, tried once, in a process of its own: one that does
-    not load, or crashes, must not take the JVM with it.
+    """Find the library that SystemDS can use here. It is tested once, in a separate process, so
+    that a crash does not end the JVM.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        return Blas(None, "none: SystemDS has one for Linux on x86_64 only; this costs speed alone")
+        return Blas(None, "none: SystemDS has one only for Linux on x86_64; this only costs speed")
     name = find_library("openblas")
     if name is None or find_library("gomp") is None:
-        return Blas(None, f"none, which costs speed alone: {REMEDY}")
+        return Blas(None, f"none, which only costs speed: {REMEDY}")
     folder = Path(tempfile.mkdtemp(prefix="keras2dml-blas-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     with zipfile.ZipFile(systemds_jar()) as jar:
@@ -108,16 +107,17 @@ def detect() -> Blas:
         reason = (
             tried.stderr.strip().rpartition("\n")[2] or f"its trial ended with {tried.returncode}"
         )
-        return Blas(
-            None, f"none, which costs speed alone: {name} is of no use ({reason}); {REMEDY}"
-        )
-    for alias in ("libopenblas.so", "liblibopenblas.so"):  # the second is what it asks for first
+        return Blas(None, f"none, which only costs speed: {name} is unusable ({reason}); {REMEDY}")
+    for alias in (
+        "libopenblas.so",
+        "liblibopenblas.so",
+    ):  # SystemDS first looks for the second name
         (folder / alias).symlink_to(path)
     return Blas(folder, f"OpenBLAS, {path}, for models of float32")
 
 
 def _path(name: str) -> Path | None:
-    """Where the loader finds a library."""
+    """The path where the loader finds a library."""
     listed = subprocess.run(
         ["ldconfig", "-p"], capture_output=True, text=True, errors="surrogateescape", check=False
     )

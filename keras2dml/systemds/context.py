@@ -30,21 +30,20 @@ _PARALLEL = "parfor"
 
 
 class ExecutionFailed(Keras2DMLError):
-    """SystemDS stopped a script; the message has its own words."""
+    """SystemDS stopped a script; the message quotes it."""
 
 
 @dataclass(frozen=True)
 class _Program:
-    """A script as SystemDS compiled it for some sizes, and whether it may run with OpenBLAS."""
+    """A script compiled by SystemDS for some sizes, and whether it may run with OpenBLAS."""
 
     runtime: Any
     native: bool
 
 
 class _Shared:
-    """What all sessions of this process share, for a JVM has one MLContext: that it does one thing
-    at a time, what it was told last, whether OpenBLAS is in use, and the programs that it made of
-    scripts since.
+    """State that all sessions of this process share, as a JVM has a single MLContext: a lock, the
+    options that were set last, whether OpenBLAS is in use, and the compiled programs.
     """
 
     lock = threading.Lock()
@@ -54,7 +53,9 @@ class _Shared:
 
 
 class _Classes(NamedTuple):
-    """Classes and constants of SystemDS: by its name each would take some calls to the JVM."""
+    """Classes and constants of SystemDS, cached as a lookup by name takes several calls to the
+    JVM.
+    """
 
     api: Any
     variables: Any
@@ -102,26 +103,27 @@ class SystemDS(Matrices):
             self._context()
 
     def check_gpu(self) -> None:
-        """InvalidSession if there is no GPU that SystemDS can use."""
+        """Raise InvalidSession if there is no GPU that SystemDS can use."""
         check_gpu(self._jvm)
 
     def run(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, Matrix]:
-        """The script's outputs; `inputs` are matrices in the JVM, or numbers.
+        """Run a script and return its outputs; `inputs` are matrices in the JVM, or numbers.
 
-        Raises ExecutionFailed with SystemDS' own message.
+        Raises ExecutionFailed with SystemDS' message.
         """
         context = self._execute(script, inputs)
         return {name: Matrix(context.getVariable(name)) for name in script.outputs}
 
     def compute(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The script's outputs as arrays; nothing of them stays in the JVM."""
+        """Run a script and return its outputs as arrays; they are removed from the JVM."""
         results = self.run(script, inputs)
         arrays = {name: self.numpy(matrix) for name, matrix in results.items()}
         self.free(*results.values())
         return arrays
 
     def frame(self, script: Script, inputs: Mapping[str, Any], output: str) -> DataFrame:
-        """An output of a script as a DataFrame: the numbers of rows, and a column C1 of vectors.
+        """Run a script and return an output as a DataFrame: row numbers, and a column C1 of
+        vectors.
 
         Raises ExecutionFailed as `run` does.
         """
@@ -130,17 +132,15 @@ class SystemDS(Matrices):
         return DataFrame(vectors, self._spark)
 
     def plan(self, script: Script, shapes: Mapping[str, Shape | int]) -> str:
-        """The operators that SystemDS would run for inputs of these shapes, and where: CP is the
-        driver.
-        """
+        """SystemDS' operators for inputs of these shapes, and where they run; CP is the driver."""
         with _Shared.lock, Quiet(self._jvm, "out"):
             self._apply_options()
             program = self._compile(script, shapes)
             return str(self._jvm.org.apache.sysds.utils.Explain.explain(program))
 
     def of_frame(self, frame: DataFrame, rows: int, columns: int) -> Matrix:
-        """A column of vectors as a matrix, which stays where it is until a plan wants it: its rows
-        in the order of a first column with their numbers from 1, if there is one.
+        """A column of vectors as a matrix, which is only moved if a plan needs that. Rows are in
+        the order of a first column with row numbers from 1, if there is one.
         """
         kind = self._api.MatrixFormat
         layout = kind.DF_VECTOR_WITH_INDEX if len(frame.columns) > 1 else kind.DF_VECTOR
@@ -150,14 +150,14 @@ class SystemDS(Matrices):
             return Matrix(self._convert.dataFrameToMatrixObject(frame._jdf, sizes), (rows, columns))
 
     def numbered(self, frame: DataFrame, name: str) -> DataFrame:
-        """The frame with a column of the numbers of its rows, from 1."""
+        """The frame with a column of row numbers from 1."""
         spark = self._jvm.org.apache.sysds.runtime.instructions.spark
         jframe = spark.utils.RDDConverterUtilsExt.addIDToDataFrame(frame._jdf, self._session, name)
         return DataFrame(jframe, frame.sparkSession)
 
     def _context(self) -> Any:
-        """The MLContext of the session's Spark. There is one in a JVM: SystemDS takes the sizes of
-        a script's inputs from the one that was made last, whichever runs the script.
+        """The MLContext of the session. A JVM has a single one: SystemDS takes the sizes of a
+        script's inputs from the last one created, whichever runs the script.
         """
         active = self._api.MLContext.getActiveMLContext()
         own = self._session.sparkContext()
@@ -170,7 +170,7 @@ class SystemDS(Matrices):
         return context
 
     def _apply_options(self) -> None:
-        """Tell the context the options, if it knows others."""
+        """Set the options of the context, unless they are set already."""
         settings = self._application, self.options
         if _Shared.settings != settings:
             _Shared.programs.clear()
@@ -179,7 +179,7 @@ class SystemDS(Matrices):
 
     @answering()
     def _execute(self, script: Script, inputs: Mapping[str, Any]) -> Any:
-        """SystemDS' execution context, with the variables that a script leaves."""
+        """Execute a script; returns SystemDS' execution context with the script's variables."""
         values = {name: inputs[name] for name in script.inputs}
         try:
             with _Shared.lock:
@@ -239,13 +239,13 @@ class SystemDS(Matrices):
         return _make_reusable(executor.getRuntimeProgram())
 
     def _unread(self, rows: int, columns: int) -> Any:
-        """A matrix of which only the size is known."""
+        """A matrix without data, of a known size."""
         classes = self._classes
         meta = classes.format(classes.sizes(rows, columns, BLOCK, -1), classes.binary)
         return self._api.Matrix(classes.matrix(classes.double, "unread", meta), None)
 
     def _variables(self, script: Script, values: Mapping[str, Any]) -> Any:
-        """The variables with which a script begins."""
+        """The initial variables of a script."""
         variables = self._classes.variables()
         for name, value in values.items():
             if isinstance(value, Matrix):
@@ -260,9 +260,9 @@ class SystemDS(Matrices):
 
 
 def _make_reusable(program: Any) -> Any:
-    """The same program, without what its next run would be wrong by: SystemDS compiles loops and
-    functions anew where they begin, in place, and a sum of two matrices that were empty once stays
-    empty. What has unknown sizes is compiled by itself, on a copy.
+    """Make a program safe to run again. SystemDS recompiles loops and functions in place when they
+    begin, and a sum of two matrices that were empty once would stay empty. Blocks with unknown
+    sizes are compiled separately, on a copy.
     """
     functions = program.getFunctionProgramBlocks()
     names = functions.keySet().toArray()

@@ -12,8 +12,8 @@ _INDENTATION = re.compile(r"^-+")
 
 
 def readable(plan: str) -> str:
-    """A plan without what only keeps the books: each operator, where it runs (CP is the driver),
-    its operands and its result.
+    """A plan without bookkeeping: each operator, where it runs (CP is the driver), its operands and
+    its result.
     """
     lines = (line for line in plan.splitlines() if line and not _BOOKKEEPING.match(line))
     indented = (_INDENTATION.sub(lambda dashes: " " * len(dashes[0]), line) for line in lines)

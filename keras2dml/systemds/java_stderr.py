@@ -46,6 +46,6 @@ def _forward(source: int, target: int) -> None:
 
 
 def _write(target: int, text: bytes) -> None:
-    with suppress(OSError):  # nobody reads it any more, but the JVM must not wait for that
+    with suppress(OSError):  # it is no longer read, but the JVM must not wait for that
         while text:
             text = text[os.write(target, text) :]

@@ -1,4 +1,4 @@
-"""The JVM of a session: why it did not start, and that it is gone."""
+"""Complaints about a session's JVM that did not start, or does not answer."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Raise InvalidSession where the JVM ends, or is gone, in the body."""
+    """Raise InvalidSession if the JVM has ended, or ends in the body."""
     try:
         yield
     except (Py4JError, ConnectionError) as error:
         if isinstance(error, Py4JJavaError) or _is_alive():
             raise
         message = (
-            "The JVM of this SparkSession does not answer any more: it ended, or the system killed"
-            " it for want of memory. Start Python anew, and give it less with"
-            " spark_session(conf={'spark.driver.memory': '2g'}) if the machine has too little."
+            "The JVM of this SparkSession no longer answers: it ended, or the system killed it for"
+            " lack of memory. Restart Python; if the machine has too little memory, give the JVM"
+            " less with spark_session(conf={'spark.driver.memory': '2g'})."
         )
         raise InvalidSession(message) from error
 
@@ -48,7 +48,7 @@ def _is_alive() -> bool:
 
 
 def start_complaint() -> str:
-    """Why Spark came up with no JVM, by the Java that it takes: that of JAVA_HOME, or of PATH."""
+    """Why Spark's JVM did not start, judged by its Java: that of JAVA_HOME, or on the PATH."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home, "bin")) if home else None)
     if java is None:
@@ -58,18 +58,18 @@ def start_complaint() -> str:
     if version not in (None, JAVA):
         return f"Spark's JVM did not start: {java} is Java {version}. {_REMEDY}"
     return (
-        f"Spark's JVM did not start with {java}. What it printed says why: correct the option or"
-        " the setting that it names, as in JAVA_TOOL_OPTIONS or spark.driver.memory."
+        f"Spark's JVM did not start with {java}. Its output says why: correct the option or setting"
+        " that it names, for example in JAVA_TOOL_OPTIONS or spark.driver.memory."
     )
 
 
 _REMEDY = (
-    f"SystemDS 3.4 and Spark 3.5 need Java {JAVA}: install it, and name its folder in JAVA_HOME."
+    f"SystemDS 3.4 and Spark 3.5 need Java {JAVA}: install it, and set JAVA_HOME to its folder."
 )
 
 
 def _version(java: str) -> int | None:
-    """The major version of a Java; None where it tells none."""
+    """The major version of a Java; None if unknown."""
     try:
         process = subprocess.run(
             [java, "-version"], capture_output=True, text=True, timeout=60, check=False

@@ -1,4 +1,4 @@
-"""Arrays as matrices in the JVM of a session, and back."""
+"""Transfers arrays to matrices in a session's JVM, and back."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pyspark.sql import SparkSession
 
 from keras2dml.systemds.jvm import answering
 
-# The rows and columns of a block of a matrix on Spark, SystemDS' own default.
+# Rows and columns of a matrix block on Spark: SystemDS' default.
 BLOCK = 1000
 
-# How many numbers are carried over at once.
+# Numbers per transfer.
 _CARRIED = 1 << 20
 
 
 class Matrix:
-    """A matrix in the JVM: SystemDS' own object `data`, which knows its size, and which a script
-    takes as it is.
+    """A matrix in the JVM: the SystemDS object `data`, which knows its size, and which a script can
+    use directly.
     """
 
     def __init__(self, data: Any, shape: tuple[int, int] | None = None) -> None:
-        data.enableCleanup(False)  # the end of a script does not give it up
+        data.enableCleanup(False)  # the end of a script does not free it
         self.data = data
         if shape is not None:
             self.shape = shape
@@ -45,10 +45,10 @@ class Matrix:
 
 
 class Matrices:
-    """The JVM of a session, as a place for matrices.
+    """Matrices in the JVM of a session.
 
-    Numbers go by way of a piece of memory that both processes map: py4j would take 40 ms for what
-    that does in less than one.
+    Numbers are transferred through memory that both processes map, in less than 1 ms where py4j
+    would take 40 ms.
     """
 
     def __init__(self, session: SparkSession) -> None:
@@ -64,9 +64,9 @@ class Matrices:
 
     @answering()
     def matrix(self, array: np.ndarray) -> Matrix:
-        """A matrix (N, D) of numbers in the JVM; `free` gives it up.
+        """A matrix (N, D) of numbers in the JVM, until `free`.
 
-        A plain block would be copied, twice for each script, and planned for as of unknown size.
+        A plain block would be copied twice for each script, and planned for as of unknown size.
         """
         rows, columns = array.shape
         values = self._gateway.new_array(self._double, rows * columns)
@@ -102,7 +102,7 @@ class Matrices:
 
     @contextmanager
     def holding(self, arrays: Mapping[str, Any]) -> Iterator[dict[str, Matrix]]:
-        """The arrays as matrices in the JVM, as long as the body runs."""
+        """The arrays as matrices in the JVM while the body runs."""
         matrices = {name: self.place(array) for name, array in arrays.items()}
         try:
             yield matrices
@@ -111,20 +111,20 @@ class Matrices:
             self.free(*(matrices[name] for name in names))
 
     def place(self, array: Any) -> Matrix:
-        """The matrix of an array, or of rows that are in the JVM already."""
+        """The matrix for an array, or of rows that are in the JVM already."""
         return self.matrix(array) if isinstance(array, np.ndarray) else array.matrix
 
     def free(self, *matrices: Matrix) -> None:
-        """Give matrices up. Until then SystemDS keeps them, on disk if they are large."""
+        """Free matrices, which SystemDS otherwise keeps, on disk if they are large."""
         for matrix in matrices:
-            # A script that failed holds what it was reading; and the JVM may be gone.
+            # A script that failed still holds its inputs; and the JVM may have ended.
             with suppress(Py4JError, ConnectionError):
                 matrix.data.enableCleanup(True)
                 matrix.data.clearData()
 
 
 def _share_memory(jvm: Any) -> tuple[np.ndarray, Any]:
-    """One piece of memory, as an array and as a DoubleBuffer of the JVM; its file is gone."""
+    """Shared memory as an array and as a DoubleBuffer of the JVM; its file is deleted."""
     with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
         path = Path(folder, "shared")
         ours = np.memmap(path, np.float64, "w+", shape=_CARRIED)

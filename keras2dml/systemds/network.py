@@ -1,5 +1,5 @@
-"""Who may speak to the processes of a Spark session: nobody from another machine where all of Spark
-is on this one, and on a cluster whoever knows its secret.
+"""Access to the processes of a Spark session: on a local master only from this machine, on a
+cluster for clients that know its secret.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keras2dml.errors import InvalidSession
 from keras2dml.systemds import java_stderr, jvm
 
 LOOPBACK = "127.0.0.1"
-"""The address that only this machine reaches."""
+"""The loopback address, which only this machine can reach."""
 
 PROTECTED = {
     "spark.authenticate": "true",
@@ -32,40 +32,40 @@ PROTECTED = {
     "spark.network.crypto.saslFallback": "false",
     "spark.io.encryption.enabled": "true",
 }
-"""Connections that are authenticated and encrypted, and encrypted files of shuffles and spills. A
-standalone cluster's master and workers need the same lines."""
+"""Settings for authenticated and encrypted connections, and encrypted shuffle and spill files. A
+standalone cluster's master and workers need the same settings."""
 
-# Spark demands the setting, but takes the secret of the environment, which shows nowhere.
+# Spark requires the setting, but uses the secret from the environment, which is not displayed.
 _SECRET_BYTES = 1 << 16
 _SECRET, _SECRET_VARIABLE = "spark.authenticate.secret", "_SPARK_AUTH_SECRET"
 
-# The signals that end a program. PySpark itself keeps Ctrl-C from its JVM.
+# Signals that end a program. PySpark itself shields its JVM from Ctrl-C.
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
-# What PySpark calls a JVM that ended before it answered.
+# PySpark's error for a JVM that ended before it answered.
 _NO_JVM = "JAVA_GATEWAY_EXITED"
 
-# Where Spark looks for an address of its own, whatever the name of this machine resolves to.
+# Environment variable with Spark's own address, whatever this machine's name resolves to.
 _ADDRESS_VARIABLE, _NAME_VARIABLE = "SPARK_LOCAL_IP", "SPARK_LOCAL_HOSTNAME"
 
 
 def is_local(master: str) -> bool:
-    """Whether all of Spark is on this machine."""
+    """Whether all of Spark runs on this machine."""
     return master.partition("[")[0] in ("local", "local-cluster")
 
 
 def is_guarded(spark: SparkSession) -> bool:
-    """Whether others can reach the session's processes and must know a secret."""
+    """Whether the session's processes can be reached by others, who must know a secret."""
     context = spark.sparkContext
     authenticates = context.getConf().get("spark.authenticate") == "true"
     return authenticates and not is_local(str(context.master))
 
 
 def connections(master: str, secret_file: Path | None = None) -> dict[str, str]:
-    """The Spark settings that say who may connect to a session on this master.
+    """Spark settings for who may connect to a session on this master.
 
-    A local one listens on the loopback address; in one process (`local`) Spark makes a secret by
-    itself. Others are PROTECTED if a file with the cluster's secret is named.
+    A local session listens on the loopback address; with a single process (`local`) Spark generates
+    a secret. Others are PROTECTED if a file with the cluster's secret is given.
     """
     loopback = {"spark.driver.host": LOOPBACK, "spark.driver.bindAddress": LOOPBACK}
     settings = loopback if is_local(master) else {}
@@ -79,10 +79,10 @@ def connections(master: str, secret_file: Path | None = None) -> dict[str, str]:
 def launch(
     app_name: str, master: str, conf: Mapping[str, str], secret_file: Path | None = None
 ) -> SparkSession:
-    """A SparkSession with this configuration, laid over that of its `connections`.
+    """A SparkSession with the settings of `connections`, overridden by this configuration.
 
-    Raises InvalidSession if the file of the cluster's secret cannot be read, this process has a JVM
-    that does not know the secret, the master does not let us in, or Java is not the one it must be.
+    Raises InvalidSession if the file with the cluster's secret cannot be read, this process already
+    has a JVM without the secret, the master refuses the connection, or Java has another version.
     """
     builder = SparkSession.builder.appName(app_name).master(master)
     for name, value in {**connections(master, secret_file), **conf}.items():
@@ -106,7 +106,9 @@ def launch(
 
 @contextmanager
 def _environment(master: str, secret_file: Path | None) -> Iterator[None]:
-    """Let a JVM that is started meanwhile find its address and the cluster's secret."""
+    """Set the environment with the address and the cluster's secret for a JVM that is started in
+    the body.
+    """
     variables: dict[str, str | None] = {}
     if is_local(master):
         variables = {_ADDRESS_VARIABLE: LOOPBACK, _NAME_VARIABLE: None}
@@ -123,9 +125,9 @@ def _environment(master: str, secret_file: Path | None) -> Iterator[None]:
 
 @contextmanager
 def _left_alone() -> Iterator[None]:
-    """Let a JVM that is started meanwhile leave the signals that end a program to Python, which
-    ends it: service managers send them to all processes of a service. One whose start is
-    interrupted is ended at once: nobody could speak to it any more.
+    """Let a JVM that is started in the body ignore signals that end a program, as service managers
+    send them to all processes of a service: Python ends the JVM. A JVM whose start is interrupted
+    is ended at once, as nothing could connect to it any more.
     """
     launcher: Any = java_gateway
     usual = launcher.Popen
@@ -157,8 +159,8 @@ def _left_alone() -> Iterator[None]:
 
 @contextmanager
 def _signals_deferred() -> Iterator[None]:
-    """Deliver the signals that come meanwhile at the end: a handler that raises while a process is
-    launched would lose the process, which runs by then.
+    """Defer signals to the end of the body: a handler that raises while a process is launched would
+    lose track of the running process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -186,7 +188,7 @@ def _set(variables: Mapping[str, str | None]) -> None:
 
 
 def _read_secret(file: Path) -> str:
-    """The one line of the file; it goes nowhere but into the JVM's environment."""
+    """The single line of the file, which is only passed to the JVM's environment."""
     try:
         if not file.is_file():
             raise FileNotFoundError
@@ -198,44 +200,46 @@ def _read_secret(file: Path) -> str:
     else:
         if text and text.isprintable():
             return text
-        reason = "holds no single line of text"
+        reason = "does not hold a single line of text"
     message = (
-        f"The file of the Spark cluster's secret, {file}, {reason}. It must hold the secret of"
-        " the cluster's master and workers in one line. Mend it or name another one."
+        f"The file with the Spark cluster's secret, {file}, {reason}. It must hold the secret of"
+        " the cluster's master and workers in a single line. Fix it, or name another file."
     )
     raise InvalidSession(message)
 
 
 def _check_launched(variables: Mapping[str, str | None]) -> None:
-    """Raise InvalidSession if a JVM runs already that does not know the secret."""
+    """Raise InvalidSession if this process already has a JVM without the secret."""
     gateway: Any = SparkContext._gateway
     if gateway is None:
         return
     if gateway.jvm.java.lang.System.getenv(_SECRET_VARIABLE) != variables[_SECRET_VARIABLE]:
         message = (
-            "The JVM of this process was started without the secret of the Spark cluster, and"
-            " cannot learn it any more. Make the session in a process of its own."
+            "The JVM of this process was started without the secret of the Spark cluster, which"
+            " cannot be set later. Create the session in a new process."
         )
         raise InvalidSession(message)
 
 
 def _refusal(master: str, reason: str) -> InvalidSession:
-    """The error of a session that Spark did not make."""
+    """The error for a session that Spark could not create."""
     first = " ".join(reason.splitlines()[0].split())[:200].rstrip(".:")
     remedy = (
-        "What it printed says why; if the machine was busy, try again."
+        "Its output says why; if the machine was busy, try again."
         if is_local(master)
-        else "The master must run, and where it demands a secret we must have the same one. Check"
-        " its address and the file of its secret."
+        else "The master must run, and if it requires a secret we must have the same one. Check its"
+        " address and the file with its secret."
     )
-    return InvalidSession(f"Spark made no session on the master {master} ({first}). {remedy}")
+    return InvalidSession(
+        f"Spark could not create a session on the master {master} ({first}). {remedy}"
+    )
 
 
 def _demand_token(spark: SparkSession) -> None:
-    """Let Python answer to nobody but the session's JVM, where it calls back.
+    """Let Python's callback server only accept connections from the session's JVM.
 
-    py4j asks whoever speaks to the JVM for a token, but not whoever speaks to Python, and its JVM
-    forgets the token when it is told Python's port.
+    py4j requires a token from clients of the JVM, but not from clients of Python, and its JVM drops
+    the token when Python's port is set.
     """
     gateway: Any = spark.sparkContext._gateway
     if not isinstance(gateway, ClientServer):

@@ -1,4 +1,4 @@
-"""SystemDS' options: plans and statistics that it prints, its properties, where it runs."""
+"""SystemDS' options: the plans and statistics that it prints, its properties, where it runs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ PLACES = ("DRIVER", "SPARK", "DRIVER_AND_SPARK")
 
 @dataclass(frozen=True)
 class Options:
-    """What the MLContext of a JVM is told before each script of an estimator.
+    """Options of the JVM's MLContext, which are set before each script of an estimator.
 
-    `place` is where operators run: on the driver, on Spark, or, as SystemDS chooses by their sizes,
-    on both.
+    `place` is where operators run: on the driver, on Spark, or on both, as SystemDS chooses by
+    their sizes.
     """
 
     explained: bool = False
@@ -35,7 +35,7 @@ class Options:
     properties: Mapping[str, str] = field(default_factory=dict)
 
     def checked(self) -> Options:
-        """The same options; InvalidData for a name that SystemDS does not know."""
+        """The same options; raises InvalidData for a name that SystemDS does not know."""
         if self.level not in LEVELS:
             message = f"The explain level is {self.level!r}: give one of {', '.join(LEVELS)}."
             raise InvalidData(message)
@@ -45,28 +45,28 @@ class Options:
         return self
 
     def check_trainable(self) -> None:
-        """Raise InvalidSession unless what is trained is what Keras trains."""
+        """Raise InvalidSession for options with which training would differ from Keras'."""
         if self.gpu:
             message = (
-                "fit is asked for a GPU, where SystemDS 3.4 trains other weights than Keras does "
-                "(docs/decisions/gpu-scores-only.md). Call setGPU(False) before fit; a GPU may "
-                "score."
+                "fit was requested on a GPU, where SystemDS 3.4 trains other weights than Keras "
+                "(docs/decisions/gpu-scores-only.md). Call setGPU(False) before fit; scoring may "
+                "use a GPU."
             )
             raise InvalidSession(message)
 
     def apply(self, context: Any, jvm: Any) -> None:
-        """Tell a context the properties; all others are as SystemDS has them."""
+        """Set the properties of a context; all others keep SystemDS' defaults."""
         context.resetConfig()
         if library := self.properties.get(blas.LIBRARY):
             folder = self.properties.get(blas.FOLDER, "none")
             jvm.org.apache.sysds.utils.NativeHelper.initialize(folder, library)
-        # A matrix becomes one file: parallel writers make a folder, which cannot be read back from
-        # a file: address.
+        # Matrices are written as single files: parallel writers create a folder, which cannot be
+        # read from a file: address.
         for name, value in {"sysds.cp.parallel.io": "false", **self.properties}.items():
             context.setConfigProperty(name, value)
 
     def compile(self, executor: Any, jvm: Any) -> None:
-        """Tell what compiles a script, and with it the JVM as a whole."""
+        """Set the options of the compiler, which apply to the JVM as a whole."""
         api = "org.apache.sysds.api.mlcontext.MLContext"
         executor.setExecutionType(getattr(jvm, f"{api}$ExecutionType").valueOf(self.place))
         executor.setExplain(self.explained)
@@ -77,7 +77,7 @@ class Options:
         executor.setForceGPU(self.force_gpu)
 
     def execute(self, program: Any, variables: Any, jvm: Any) -> Any:
-        """Run a program on these variables, and return its execution context."""
+        """Run a program with these variables, and return its execution context."""
         sysds = jvm.org.apache.sysds
         contexts = sysds.runtime.controlprogram.context.ExecutionContextFactory
         context = contexts.createContext(variables, program)
@@ -96,7 +96,7 @@ class Options:
 
 
 def check_gpu(jvm: Any) -> None:
-    """InvalidSession if SystemDS finds no GPU: it would stop in the middle of the first script."""
+    """Raise InvalidSession if SystemDS finds no GPU, with which it would stop during a script."""
     reason = "the classes of CUDA (jcuda) are not on the class path"
     if isinstance(jvm.jcuda.runtime.JCuda, JavaClass):
         pool = jvm.org.apache.sysds.runtime.instructions.gpu.context.GPUContextPool
@@ -108,7 +108,7 @@ def check_gpu(jvm: Any) -> None:
         except Py4JError as error:
             reason = str(error).splitlines()[0]
     message = (
-        f"A GPU is asked for, and SystemDS cannot use one here: {reason}. It needs an NVIDIA GPU,"
-        " its driver, and the jar systemds-extra: install these, or leave the GPU out."
+        f"A GPU was requested, but SystemDS cannot use one here: {reason}. It needs an NVIDIA GPU,"
+        " its driver, and the jar systemds-extra: install these, or do without the GPU."
     )
     raise InvalidSession(message)

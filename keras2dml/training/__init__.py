@@ -1,1 +1,1 @@
-"""A training run: its examples, its plan, its steps, callbacks and checkpoints."""
+"""Training runs: examples, plan, steps, callbacks and checkpoints."""

@@ -1,4 +1,4 @@
-"""Keras' callbacks in a training run, which see and change it by way of a Keras model."""
+"""Keras callbacks in a training run, which see and change it through a Keras model."""
 
 from __future__ import annotations
 
@@ -86,14 +86,16 @@ class Callbacks:
 
     @property
     def most(self) -> int | None:
-        """How many batches may be trained before a hook is called; None of as many as are quick.
+        """Maximum batches to train before the next hook; None for no limit.
 
-        Keras looks for a stop after batches: an epoch that begins stopped has one.
+        Keras checks for a stop after each batch: an epoch that begins stopped has one batch.
         """
         return self.batches or (1 if self.stopped else None)
 
     def begin(self) -> int | None:
-        """Training begins; the epoch to begin with, if a callback knows a better one."""
+        """Call the hooks for the beginning of training; returns the initial epoch, if a callback
+        sets one.
+        """
         self._call(self._all.on_train_begin)
         return initial_epoch_of(self.model) or None
 
@@ -141,13 +143,13 @@ class Callbacks:
         }
 
     def end(self) -> None:
-        """Training has ended."""
+        """Call the hooks for the end of training."""
         self._watch.eager = False  # no step follows
         self.enter()
         self._call(lambda: self._all.on_train_end(self._logs))
 
     def enter(self) -> None:
-        """Give the model what the training has now."""
+        """Update the model to the current state of the training."""
         self._seen = self._training.steps
         training = self._training
         enter(self._compilation, self.model, training.matrices(), self._seen, training.rate)
@@ -192,7 +194,7 @@ class Callbacks:
         training.rate = self._rate()
 
     def _matrices(self) -> Iterator[tuple[str, np.ndarray]]:
-        """The weights and the optimizer's state that the model has now, as DML matrices."""
+        """The model's current weights and optimizer state as DML matrices."""
         weights = self.model.get_weights()
         for parameter in self._compilation.graph.parameters:
             yield parameter.name, parameter.weight.to_dml(weights[parameter.position])
@@ -200,7 +202,7 @@ class Callbacks:
             yield state.name, state.to_dml()
 
     def _rate(self) -> float | None:
-        """The learning rate that the optimizer has now; None for one that has a schedule."""
+        """The optimizer's current learning rate; None if it has a schedule."""
         rate = learning_rate_of(self.model.optimizer)
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
             return None
@@ -208,7 +210,7 @@ class Callbacks:
 
 
 def _own(callback: keras.callbacks.Callback, hooks: Sequence[str]) -> list[str]:
-    """Those of the hooks that a callback has by itself."""
+    """The hooks that a callback overrides."""
     base = keras.callbacks.Callback
     return [
         name
@@ -269,7 +271,7 @@ def _check(
 
 
 def _example(model: keras.Model, training: Training) -> tuple[object, object]:
-    """An example of zeros, by which Keras finds out which metrics are meant."""
+    """An example of zeros, from which Keras infers the kinds of metrics."""
     objective = training.objective
     values = zip(model.inputs, objective.graph.inputs, strict=True)
     x = [np.zeros((1, *value.shape), tensor.dtype) for tensor, value in values]

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: enough to go on as if it had never stopped."""
+"""Checkpoints of a training run, from which it resumes as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _ABOUT = "about"
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """How far a run is: iterations done of its plan, steps of the optimizer, the sums that were
-    counted in each iteration, what was measured beside, and every matrix.
+    """The progress of a run: finished iterations, optimizer steps, the sums of each iteration,
+    other metrics, and all matrices.
     """
 
     done: int
@@ -31,12 +31,12 @@ class Progress:
     history: Mapping[str, Sequence[Measure]]
     matrices: Mapping[str, np.ndarray]
     rate: float | None = None
-    """The learning rate, where a callback gave one."""
+    """The learning rate, if a callback has set one."""
 
 
 class Checkpoint:
-    """One file in a folder, always a whole one: a new one takes the old one's place when it is
-    written. `run` describes the run that it belongs to.
+    """A file in a folder, which is replaced atomically. `run` describes the run to which it
+    belongs.
     """
 
     def __init__(self, folder: Path | str, run: Mapping[str, object]) -> None:
@@ -44,7 +44,7 @@ class Checkpoint:
         self._run = json.loads(json.dumps(run))
 
     def save(self, progress: Progress) -> None:
-        """Write how far the run is."""
+        """Write the progress of the run."""
         about = {
             "run": self._run,
             "done": progress.done,
@@ -66,7 +66,7 @@ class Checkpoint:
         written.replace(self._file)
 
     def load(self) -> Progress | None:
-        """How far the run was, if it was begun. Raises InvalidData for another run's checkpoint."""
+        """The progress of the run, if it was started. Raises InvalidData for another run's file."""
         if not self._file.exists():
             return None
         try:
@@ -94,5 +94,5 @@ class Checkpoint:
         return Progress(done, steps, sums, history, matrices, about.get("rate"))
 
     def remove(self) -> None:
-        """The run has ended: nothing is to go on from."""
+        """Remove the file, as the run has ended."""
         self._file.unlink(missing_ok=True)

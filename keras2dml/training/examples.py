@@ -1,4 +1,4 @@
-"""Examples: X and y together, and which of them are kept from training."""
+"""Examples: X and y, and how they are split for validation and tests."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Values = np.ndarray | Rows
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """The examples of a run, or those that are kept from it to measure it. What is held of
-    DataFrames is given up with the whole: that of its `parts`, too.
+    """The examples of a run, or those that are held back for validation. `close` frees what is
+    cached of DataFrames, including that of `parts`.
     """
 
     features: tuple[Values, ...]
@@ -39,7 +39,7 @@ class Data:
         return len(self.features[0])
 
     def part(self, rows: slice, *, measured: bool = False) -> Data:
-        """Some of the examples; those that are `measured` have no weights."""
+        """Some of the examples, without weights if `measured`."""
         targets = [replace(target, weights=None) if measured else target for target in self.targets]
         part = Data(
             tuple(matrix[rows] for matrix in self.features),
@@ -49,7 +49,7 @@ class Data:
         return part
 
     def close(self) -> None:
-        """Give up what is held of DataFrames."""
+        """Free what is cached of DataFrames."""
         for part in self.parts:
             part.close()
         targets = [target.matrix for target in self.targets]
@@ -59,7 +59,7 @@ class Data:
                 matrix.close()
 
     def matrices(self, objective: Objective) -> dict[str, Values]:
-        """Inputs, targets and weights by the names that the scripts give them."""
+        """Inputs, targets and weights by their names in scripts."""
         graph = objective.graph
         names = zip(objective.names("sample_weight"), self.targets, strict=True)
         return {
@@ -83,7 +83,7 @@ def examples(
     sample_weight: object = None,
     class_weight: Mapping[Any, float] | None = None,
 ) -> Data:
-    """X and y as users give them, checked; InvalidData for what does not fit the model."""
+    """X and y as users pass them, checked; raises InvalidData if they do not fit the model."""
     if y is None:
         message = "An array X requires y to be passed, but the target y is None: give it, too."
         raise InvalidData(message)
@@ -103,7 +103,7 @@ def of_frame(
     classes: Classes | None = None,
     class_weight: object = None,
 ) -> Data:
-    """The examples of a DataFrame; InvalidData for what does not fit the model."""
+    """The examples of a DataFrame; raises InvalidData if they do not fit the model."""
     graph = compilation.graph
     if len(graph.inputs) > 1 or len(compilation.goals) > 1:
         message = (
@@ -126,8 +126,8 @@ def of_frame(
 
 
 def parts(validation_data: Any) -> tuple[Any, Any, Any]:
-    """X, y and the weights of Keras' `validation_data`: of a DataFrame, and of what draws its own
-    batches, X alone.
+    """X, y and weights of Keras' `validation_data`; only X for a DataFrame, or an X that yields
+    batches.
     """
     alone = isinstance(validation_data, DataFrame) or draws_batches(validation_data)
     if not alone and not isinstance(validation_data, (tuple, list)):
@@ -143,9 +143,9 @@ def parts(validation_data: Any) -> tuple[Any, Any, Any]:
 
 
 def split(dataset: Data, share: float, *, by_class: bool = False) -> tuple[Data, Data]:
-    """The rows to train on, and the last ones, as Keras splits them for validation.
+    """The rows to train on, and the last ones for validation, split as in Keras.
 
-    Weights that are `by_class` are for training alone.
+    Weights that are `by_class` are for training only.
     """
     begin = int(dataset.rows * (1 - share))
     if not 0 < begin < dataset.rows:
@@ -160,9 +160,9 @@ def split(dataset: Data, share: float, *, by_class: bool = False) -> tuple[Data,
 def split_test(
     dataset: Data, batches: int, batch_size: int, *, by_class: bool = False
 ) -> tuple[Data, Data]:
-    """The rows to train on, and the first ones, which SystemML kept for its test.
+    """The rows to train on, and the first ones for testing, split as in SystemML.
 
-    Weights that are `by_class` are for training alone.
+    Weights that are `by_class` are for training only.
     """
     count = batches * batch_size
     if count >= dataset.rows:

@@ -1,4 +1,4 @@
-"""The epochs that X draws itself, as the training and the measuring of a model take them."""
+"""The epochs of an X that yields batches, for training and validation."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from keras2dml.training.examples import Data, examples
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Batches of an epoch that follow each other and have `size` rows, of which the last may be
-    smaller: so many of them, from the one of number `begin` on.
+    """Consecutive batches of an epoch with `size` rows, of which the last may be smaller: `count`
+    batches from number `begin`.
     """
 
     data: Data
@@ -28,8 +28,8 @@ class Segment:
 
 
 class Passes:
-    """The epochs of a training, each drawn when it begins; the first is drawn already. All have as
-    many batches.
+    """The epochs of a training, each read when it begins; the first has been read already. All have
+    the same number of batches.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Passes:
 
     @property
     def size(self) -> int:
-        """The rows of the first batch."""
+        """The number of rows of the first batch."""
         return self._segments[0].size
 
     def segment(self, iteration: int) -> Segment:
@@ -79,7 +79,7 @@ class Passes:
         return next(segment for segment in reversed(self._segments) if segment.begin <= place)
 
     def _in_segments(self, drawn: Drawn) -> tuple[Data, list[Segment]]:
-        """The examples of an epoch, whole and in segments."""
+        """The examples of an epoch, and its segments."""
         sizes = drawn.sizes
         if len(sizes) != self.count:
             message = (
@@ -107,7 +107,7 @@ class Passes:
 
 
 class ValidationBatches:
-    """Examples to measure, drawn anew each time; the `first` ones are drawn already."""
+    """Validation examples, read again each time; the `first` ones have been read already."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""How long a training run goes on, and where it stops to be looked at."""
+"""The length of a training run, and where it pauses for measurements."""
 
 from __future__ import annotations
 

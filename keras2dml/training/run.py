@@ -1,4 +1,4 @@
-"""A training run from epoch to epoch: what is measured, told and kept at their ends."""
+"""A training run, epoch by epoch: measurements, reports and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from keras2dml.training.steps import Iteration, Training, averages
 
 Report = Callable[[Sequence[Iteration]], None]
 SECONDS = 60.0
-"""How often a checkpoint is written at most, but for those at the ends of epochs."""
+"""Minimum seconds between checkpoints, other than those at the ends of epochs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Validation:
 
     @property
     def batches(self) -> int:
-        """In how many batches they are measured."""
+        """The number of batches in which they are measured."""
         return math.ceil(self.data.rows / self.batch_size)
 
     def is_due(self, epoch: int) -> bool:
@@ -143,7 +143,7 @@ class Run:
         return self.plan.ends_epoch(len(self.iterations))
 
     def _resume(self) -> None:
-        """Go on from the checkpoint, if there is one."""
+        """Resume from the checkpoint, if there is one."""
         progress = self.checkpoint.load() if self.checkpoint else None
         if progress is None:
             return
@@ -200,7 +200,7 @@ class Run:
             self.callbacks.end_batches(len(epoch) - count, epoch)
 
     def _most(self) -> int | None:
-        """How many iterations may be done at once; None of as many as are quick."""
+        """Maximum iterations in a single script run; None for no limit."""
         return self.callbacks.most if self.callbacks else None
 
     @property

@@ -1,4 +1,4 @@
-"""A training run: the training script run some iterations at a time, with weights and state kept in
+"""Training steps: runs the training script for some iterations at a time, with weights and state in
 the JVM.
 """
 
@@ -33,7 +33,7 @@ SECONDS_A_RUN = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Iteration:
-    """One training step: its number in this run from 1, and what was counted before the update."""
+    """A training step: its number in this run from 1, and the sums before the update."""
 
     number: int
     sums: np.ndarray
@@ -41,7 +41,7 @@ class Iteration:
 
     @property
     def rows(self) -> int:
-        """The rows of the batch."""
+        """The number of rows in the batch."""
         return int(self.sums[-1])
 
     @cached_property
@@ -120,7 +120,7 @@ class Training:
             piece = max(1, round(count * min(pace, 4.0)))
 
     def measure(self, data: Data, batch_size: int) -> dict[str, Measure]:
-        """Losses and metrics of the model as it is now on rows that it is not trained on."""
+        """Losses and metrics of the current model on rows that are not used for training."""
         return measure(self._systemds, self._compilation, self._variables, data, batch_size)
 
     def finish(self) -> None:
@@ -129,20 +129,20 @@ class Training:
             self.change(self._compilation.averages(self.matrices()))
 
     def close(self) -> None:
-        """Give all matrices in the JVM up."""
+        """Free all matrices in the JVM."""
         self._systemds.free(*self._variables.values())
 
     @property
     def fingerprint(self) -> str:
-        """What tells this training's script from another one."""
+        """A digest that identifies this training's script."""
         return hashlib.sha256(self.script.text.encode()).hexdigest()
 
     def matrices(self) -> dict[str, np.ndarray]:
-        """The weights and the optimizer's matrices as they are now, by name."""
+        """The current weights and optimizer state, by name."""
         return {name: self._systemds.numpy(self._variables[name]) for name in self._names}
 
     def change(self, matrices: Mapping[str, np.ndarray]) -> None:
-        """Go on with other matrices in the place of those of the same names."""
+        """Replace matrices by others with the same names."""
         before = [self._variables[name] for name in matrices]
         for name, matrix in matrices.items():
             self._variables[name] = self._systemds.matrix(matrix)
@@ -217,7 +217,7 @@ class Training:
 
 
 def averages(iterations: Sequence[Iteration]) -> dict[str, Measure]:
-    """What was measured over these iterations together, as Keras reports an epoch."""
+    """The averages over these iterations, as Keras reports them for an epoch."""
     return iterations[0].objective.averages(np.array([step.sums for step in iterations]))
 
 

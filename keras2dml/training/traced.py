@@ -22,7 +22,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 def settings(model: keras.Model) -> dict[str, Any]:
     """Arguments of layers, of the optimizer, and of regularizers and constraints, and what is
-    trainable, by names as a user would write them.
+    trainable, by the names that a user would write.
     """
     return dict(_settings(model))
 
@@ -90,7 +90,7 @@ def _settings(model: keras.Model) -> Iterator[tuple[str, Any]]:
 
 
 def _arguments(name: str, part: Any) -> Iterator[tuple[str, Any]]:
-    """What a part has as attributes of its own that are numbers, texts or functions."""
+    """The attributes of a part that are numbers, strings or functions."""
     for attribute, value in vars(part).items():
         public = not attribute.startswith("_") and attribute != "built"
         if public and (isinstance(value, _PLAIN) or callable(value)):

@@ -1,4 +1,4 @@
-"""Keras models with the weights and the optimizer's state that a training has."""
+"""Copies of Keras models with the weights and optimizer state of a training."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The history: Kafka's topics -> Delta tables, each record once."""
+"""The archive: Kafka topics -> Delta tables, each record exactly once."""

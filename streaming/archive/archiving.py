@@ -1,4 +1,4 @@
-"""`digitstream archive`: a session, four queries on it, and how they end."""
+"""`digitstream archive`: one Spark session with four queries, and how they stop."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from streaming.spark import source
 from streaming.spark.heartbeat import beating
 from streaming.spark.stopping import Batches, signals
 from streaming.spark.topic_ids import KnownTopics, TopicIds
-from streaming.spark.topic_watch import watched
+from streaming.spark.topic_watch import watch
 
 _GLANCE_SECONDS = 0.2
 _NEWS_SECONDS = 10.0
 
 
 class OtherTopic(UsageError):
-    """A table holds the records of another topic."""
+    """The table holds the records of another topic."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def run(
     tell: Callable[[str], object] = lambda sentence: None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> Summary:
-    """Archive the topics until `stop` is set or SIGINT or SIGTERM arrives; then the commits that
-    run are finished first. With `settings.available_now`, until all that is there is archived.
+    """Archive the topics until `stop` is set or SIGINT or SIGTERM arrives; commits in progress
+    finish first. With `settings.available_now`, stop once all existing records are archived.
 
-    `jars` are those of Spark's Kafka connector and Delta's. Raises TopicMissing, BrokerUnavailable
+    `jars` are those of Spark's Kafka connector and of Delta. Raises TopicMissing, BrokerUnavailable
     and RecordsLost for Kafka, TablesUnwritable, TableBusy and OtherTopic for the tables, and
-    ArchiveStopped; what is not archived yet is then archived when this is called again. `tell` is
-    called with a sentence when Kafka is away, and when it is back, `progress` now and then with the
-    rows that were added so far.
+    ArchiveStopped. The next call archives whatever is left. `tell` gets a sentence when Kafka stops
+    answering and when it answers again; `progress` gets the number of rows added so far every few
+    seconds.
     """
     ensure(settings.kafka, settings.topics, partitions=settings.partitions)
     spark = session(
@@ -97,7 +97,7 @@ def archive(
     tell: Callable[[str], object] = lambda sentence: None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> Summary:
-    """`run` on a session that is there, and stays."""
+    """`run` on an existing session, which stays open."""
     place = Place(spark, settings.address)
     try:
         if place.folder is not None:
@@ -130,7 +130,7 @@ def archive(
             for table in _until(stop):
                 with _explaining(settings, place, table):
                     running.append(_start(place, table, settings, stop))
-            with watched(settings.kafka, KnownTopics(ids), end, tell) as absence:
+            with watch(settings.kafka, KnownTopics(ids), end, tell) as absence:
                 _wait(running, stop, progress)
                 with ThreadPoolExecutor(len(TABLES)) as pool:
                     for query, archive in running:
@@ -149,7 +149,7 @@ def archive(
 
 
 def _until(stop: threading.Event) -> Iterator[Table]:
-    """The tables, until it is set."""
+    """The tables, until `stop` is set."""
     for table in TABLES:
         if stop.is_set():
             return
@@ -159,7 +159,7 @@ def _until(stop: threading.Event) -> Iterator[Table]:
 def _start(
     place: Place, table: Table, settings: Archiving, stop: threading.Event
 ) -> tuple[StreamingQuery, Archive]:
-    """The query of one table, and what it does."""
+    """Start the query of one table; returns it with its archive."""
     readings, topic = settings.topics.readings, table.topic(settings.topics)
     archive = Archive(table, place, Batches(stop), readings, place.readings_id(table))
     _check_checkpoint(place, table)
@@ -177,7 +177,7 @@ def _wait(
     stop: threading.Event,
     progress: Callable[[int], object],
 ) -> None:
-    """Return when all queries ended, or `stop` is set, which one that fails does for the others."""
+    """Return when all queries have ended or `stop` is set; a query that fails sets it."""
     reported, since = 0, monotonic()
     while any(query.isActive for query, _ in running) and not stop.wait(_GLANCE_SECONDS):
         rows = sum(archive.rows for _, archive in running)
@@ -189,8 +189,8 @@ def _wait(
 
 
 def _open(place: Place, table: Table, settings: Archiving, ids: TopicIds) -> None:
-    """Have the table there, made for its topic; raises OtherTopic if it was made for another, and
-    CheckpointDamaged.
+    """Create the table for its topic unless it exists; raises OtherTopic if it was created for
+    another topic.
     """
     topic = table.topic(settings.topics)
     expected = {
@@ -204,16 +204,18 @@ def _open(place: Place, table: Table, settings: Archiving, ids: TopicIds) -> Non
     actual = place.properties(table)
     if any(actual.get(name) != value for name, value in expected.items()):
         message = (
-            f"{place.of(table)} holds {actual.get(TOPIC)} as it was when its id was "
+            f"{place.of(table)} holds records of {actual.get(TOPIC)} from when its id was "
             f"{actual.get(TOPIC_ID)}, but {topic} at {settings.kafka} has the id "
-            f"{expected[TOPIC_ID]}. Rows of two topics must not mix. Choose another --tables for "
-            f"this one, or move the old ones away."
+            f"{expected[TOPIC_ID]}. Rows of two topics must not mix. Choose another --tables, or "
+            f"move the old tables away."
         )
         raise OtherTopic(message)
 
 
 def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
-    """Where a query without a checkpoint begins, as Spark takes it: after what the table holds."""
+    """Starting offsets in Spark's format for a query without a checkpoint: after the last row of
+    the table.
+    """
     partition, offset = table.position
     last_offsets = place.read(table).groupBy(partition).agg(highest(offset)).collect()
     if not last_offsets:
@@ -232,28 +234,30 @@ def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
 
 
 def _check_checkpoint(place: Place, table: Table) -> None:
-    """Raise CheckpointDamaged if Spark cannot go on with a table's checkpoint on this machine."""
+    """Raise CheckpointDamaged if Spark cannot continue from a table's checkpoint; only checks
+    checkpoints on this machine.
+    """
     if place.folder is None:
         return
     folder = place.folder / table.name / CHECKPOINT
     try:
         Checkpoint.read(folder)
     except CheckpointDamaged as damaged:
-        remedy = f"Remove {folder}: the archive then goes on after what the table holds."
+        remedy = f"Remove {folder}: the archive then continues after the last row of the table."
         raise CheckpointDamaged(damaged.file, damaged.fact, remedy) from damaged
 
 
 def _recreated(place: Place, changed: Mapping[str, str]) -> OtherTopic:
     return OtherTopic(
-        f"A topic was deleted and made anew while it was archived: {'; '.join(changed.values())}. "
-        f"{place.address} holds the old one, and rows of two topics must not mix. Choose another "
-        f"--tables for the new one, or move the old ones away."
+        f"A topic was deleted and recreated while it was archived: {'; '.join(changed.values())}. "
+        f"{place.address} holds the old topic, and rows of two topics must not mix. Choose another "
+        f"--tables for the new topic, or move the old tables away."
     )
 
 
 @contextmanager
 def _explaining(settings: Archiving, place: Place, table: Table) -> Iterator[None]:
-    """Raise what goes wrong with a table's query as one sentence."""
+    """Raise any error of a table's query as one that has a sentence for users."""
     try:
         yield
     except Exception as exc:

@@ -1,4 +1,4 @@
-"""Expressions of Spark's SQL that read the parts of a record as the contract's codecs do."""
+"""Spark SQL expressions that read the parts of a record exactly as the contract's codecs do."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contract.wire.values import times
 
 
 def once(value: str, name: str, then: str) -> str:
-    """An expression of `name`, which stands for a value that is computed once."""
+    """The expression `then`, in which `name` stands for `value`, which is computed once."""
     return f"transform(array({value}), {name} -> {then})[0]"
 
 
 def text(value: str) -> str:
-    """Bytes as text; null where they are no UTF-8, which other readers of the tables refuse."""
+    """Bytes as text; null where they are not UTF-8, which other readers of the tables reject."""
     whole = "if(encode(decode(b, 'UTF-8'), 'UTF-8') = b, decode(b, 'UTF-8'), null)"
     return once(value, "b", whole)
 
 
 def header(name: str) -> str:
-    """The value of the one header of this name as text; null unless there is exactly one."""
+    """The value of the header with this name as text; null unless there is exactly one."""
     same_name = f"filter(headers, h -> h.key = '{name}')"
     return text(once(same_name, "f", "if(size(f) = 1, f[0].value, null)"))
 
@@ -30,9 +30,9 @@ _RFC_3339 = (
 
 
 def time(text: str) -> str:
-    """The moment of an RFC 3339 text, as `contract.wire.values.times` reads it, else null."""
+    """The timestamp of an RFC 3339 text, as `contract.wire.values.times` reads it, else null."""
     zone = "if(endswith(t, 'Z'), 'Z', right(t, 6))"
-    # A leap second is the one after it; of a fraction six digits count.
+    # A leap second becomes the second after it; only six digits of a fraction count.
     leap, fraction = "substr(t, 18, 2) = '60'", "substr(t, 20, length(t) - 19 - length(zone))"
     seconds = f"if({leap}, '59', substr(t, 18, 2))"
     plain = f"concat(left(t, 17), {seconds}, left({fraction}, 7), 'Z')"
@@ -48,7 +48,7 @@ def time(text: str) -> str:
 
 
 def has_attributes() -> str:
-    """That an event of ours has its attributes, as `contract.wire.headers` reads them."""
+    """Whether an event has all its attributes, as `contract.wire.headers` reads them."""
     version = header(headers.SPECVERSION)
     no_version = f"NOT exists(headers, h -> h.key = '{headers.SPECVERSION}')"
     return " AND ".join(
@@ -61,7 +61,7 @@ def has_attributes() -> str:
 
 
 def readable(columns: dict[str, str]) -> tuple[str, ...]:
-    """The columns where `readable` is true, else the record in `unread`."""
+    """The columns where `readable` is true; elsewhere the record is in `unread`."""
     fields = (f"if(readable, {value}, null) AS {name}" for name, value in columns.items())
     raw = "if(readable, null, named_struct('key', key, 'value', value, 'headers', headers))"
     own = ("partition AS record_partition", "offset AS record_offset", "timestamp AS record_time")
@@ -73,21 +73,21 @@ def spelled(name: str, pattern: str) -> str:
     return once(header(name), "n", rf"if(n RLIKE '^{pattern}\\z', n, null)")
 
 
-# In PERMISSIVE mode a part of another type is null; without this option 'x' would be text, too.
+# In PERMISSIVE mode a member of another type is null; without this option 'x' would also be text.
 _STRICT = "map('allowSingleQuotes', 'false')"
 
 
 def parsed(value: str, schema: str) -> str:
-    """The JSON of a text, as the schema has it."""
+    """A JSON text parsed by a schema."""
     return f"from_json({value}, '{schema}', {_STRICT})"
 
 
 def class_of(value: str, name: str, as_text: str) -> str:
-    """The class in the member `name` of a JSON text, a number in its one spelling, as
+    """The class in the member `name` of a JSON text, a number in its canonical spelling, as
     `contract.wire.values.fields.label` reads it, else null. `as_text` is that member, read as text.
 
-    Most are digits or a word: only what may be a number in another spelling, or no class at all, is
-    parsed once more.
+    Most classes are digits or a word. Only what may be a number in another spelling, or not a class
+    at all, is parsed again.
     """
 
     def read_as(kind: str) -> str:

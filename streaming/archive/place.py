@@ -1,4 +1,4 @@
-"""Where the tables lie, how they are made, and who may write them."""
+"""The location of the tables: creating, reading and locking them."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from contract.errors import StateError
 from contract.wire.places import topic_id_of, uuid_of
 from streaming.archive.failures import TablesUnreadable
 from streaming.archive.tables import TABLES, Table
-from streaming.spark.locks import locked
+from streaming.spark.locks import hold_lock
 
 TOPIC, TOPIC_ID = "digitstream.topic", "digitstream.topic.id"
 READINGS_ID = "digitstream.readings.id"
-"""What a table was made for. Answers name readings by their place, so these have a topic, too."""
+"""Properties that say which topic a table was created for. Answers name the place of their reading,
+so a table of answers also has the id of the topic of readings."""
 
 CHECKPOINT = "_checkpoint"
-"""The folder in a table's own where its query keeps how far it got."""
+"""The folder inside a table's folder where its query keeps its progress."""
 
 _LOG = "_delta_log"
 _LOCK_SECONDS = 3600.0
 
 
 class TableBusy(StateError):
-    """Another process writes the table, or archives into it."""
+    """Another process writes to the table or archives into it."""
 
     retriable = True
 
@@ -41,18 +42,18 @@ class NoTables(StateError):
 
 
 def property_of(topic_id: str | None) -> str:
-    """A topic's id as a table's property has it."""
+    """A topic's id in the form of a table property."""
     return str(None if topic_id is None else uuid_of(topic_id))
 
 
 def local_folder(address: str) -> Path | None:
-    """The folder on this machine's disk that an address names; None if it is elsewhere."""
+    """The folder on this machine's disk that an address names; None for any other file system."""
     scheme, _, path = address.partition(":")
     return Path("/" + path.lstrip("/")) if scheme == "file" else None
 
 
 def check_local(address: str) -> None:
-    """Raise NoTables if the address is on this machine's disk and has no table; asks no Spark."""
+    """Raise NoTables if the address is on this machine's disk and has no table; needs no Spark."""
     folder = local_folder(address)
     if folder is not None and not any((folder / table.name / _LOG).is_dir() for table in TABLES):
         raise absent(address)
@@ -61,60 +62,60 @@ def check_local(address: str) -> None:
 def absent(address: str) -> NoTables:
     """The error for an address without tables."""
     return NoTables(
-        f"There are no tables at {address}. The archive makes them. Run `digitstream archive`, or "
-        f"say with --tables where they are."
+        f"There are no tables at {address}. The archive creates them. Run `digitstream archive`, "
+        f"or set --tables to where they are."
     )
 
 
 @dataclass(frozen=True)
 class Place:
-    """The folder of the tables, by the address that Hadoop knows it by."""
+    """The folder of the tables, by its Hadoop address."""
 
     spark: SparkSession
     address: str
 
     def of(self, table: Table) -> str:
-        """A table's own folder."""
+        """The folder of a table."""
         return f"{self.address}/{table.name}"
 
     def checkpoint(self, table: Table) -> str:
-        """How far the table's query got: inside the table, so that neither is there without the
-        other. Delta leaves names that begin so alone.
+        """The checkpoint of the table's query. It is inside the table's folder, so that neither
+        exists without the other; Delta ignores names that start with an underscore.
         """
         return f"{self.of(table)}/{CHECKPOINT}"
 
     def named(self, table: Table) -> str:
-        """The table as SQL names it."""
+        """The table's name in SQL."""
         return f"delta.`{self.of(table).replace('`', '``')}`"
 
     def read(self, table: Table) -> DataFrame:
-        """The table as it is now."""
+        """The current table."""
         return self.spark.read.format("delta").load(self.of(table))
 
     def existing(self, table: Table) -> DataFrame:
-        """The table as it is now; raises NoTables if it is not there."""
-        if table not in self.found:
+        """The current table; raises NoTables if it does not exist."""
+        if table not in self.tables:
             raise absent(self.address)
         return self.read(table)
 
     @property
-    def found(self) -> tuple[Table, ...]:
-        """The tables that are there; raises NoTables if none is."""
-        there = tuple(table for table in TABLES if self.has(table))
-        if not there:
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that exist; raises NoTables if none does."""
+        tables = tuple(table for table in TABLES if self.has(table))
+        if not tables:
             raise absent(self.address)
-        return there
+        return tables
 
     def has(self, table: Table) -> bool:
-        """Whether the table is there."""
+        """Whether the table exists."""
         return self._exists(f"{self.of(table)}/{_LOG}")
 
     def has_begun(self, table: Table) -> bool:
-        """Whether its query has begun."""
+        """Whether the table's query has ever been started."""
         return self._exists(f"{self.checkpoint(table)}/metadata")
 
     def make(self, table: Table, properties: Mapping[str, str]) -> None:
-        """Make the table with these properties, unless it is there."""
+        """Create the table with these properties unless it exists."""
         listed = ", ".join(f"'{name}' = '{value}'" for name, value in properties.items())
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.named(table)} ({table.schema}) USING delta "
@@ -122,13 +123,16 @@ class Place:
         )
 
     def properties(self, table: Table) -> dict[str, str]:
-        """What the table was made with."""
+        """The table's properties."""
         configuration = self._snapshot(table).metadata().configuration()
         pairs: Any = self.spark._jvm.scala.collection.JavaConverters  # type: ignore[union-attr]
         return dict(pairs.mapAsJavaMap(configuration))
 
     def readings_id(self, table: Table) -> str | None:
-        """The id of the topic of readings that a table was made for, as Kafka's tools print it."""
+        """The id of the topic of readings that a table was created for, as Kafka's tools print it.
+
+        Raises TablesUnreadable if the property is not a topic id.
+        """
         id = self.properties(table).get(READINGS_ID)
         if id in (None, property_of(None)):
             return None
@@ -137,19 +141,19 @@ class Place:
         except ValueError as exc:
             message = (
                 f"The table {self.of(table)} has {id!r:.80} for {READINGS_ID}, which must be the "
-                f"id of a topic. Only `digitstream archive` may set it. Find who else did."
+                f"id of a topic. Only `digitstream archive` may set it. Find out what else did."
             )
             raise TablesUnreadable(message) from exc
 
     def files(self, table: Table) -> DataFrame:
-        """The files of the table as it is now, as Delta's log has them: path, date, size, stats
-        (JSON), of which no data is read.
+        """The files of the current table from Delta's log: path, date, size, stats (JSON). Reads no
+        data.
         """
         files = DataFrame(self._snapshot(table).allFiles().toDF(), self.spark)
         return files.selectExpr("path", "partitionValues['date'] AS date", "size", "stats")
 
     def size(self, table: Table) -> tuple[int, int]:
-        """Files and bytes in the table's folder, those of older versions and the log included."""
+        """Files and bytes in the table's folder, including older versions and the log."""
         path, files = self._path(self.of(table))
         summary = files.getContentSummary(path)
         return int(summary.getFileCount()), int(summary.getLength())
@@ -159,7 +163,7 @@ class Place:
         return int(self._snapshot(table).version())
 
     def added(self, table: Table, since: int) -> int:
-        """The rows that the commits after that number added."""
+        """The number of rows added by the commits after number `since`."""
         log = self._snapshot(table).deltaLog()
         jvm: Any = self.spark._jvm
         rows = 0
@@ -173,37 +177,39 @@ class Place:
 
     @property
     def folder(self) -> Path | None:
-        """The folder on this machine's disk; None if it is elsewhere."""
+        """The folder on this machine's disk; None for any other file system."""
         return local_folder(self.address)
 
     @contextmanager
     def writing(self, table: Table) -> Iterator[None]:
-        """Be the only one who commits to the table while the body runs; waits for others.
+        """Hold the table's write lock while the body runs; waits for other writers.
 
-        On this machine's disk two commits of the same number may both succeed and one of them be
-        lost, for rename(2) replaces what is there. Hadoop's other file systems refuse the second.
+        On this machine's disk two commits with the same number could both succeed and one of them
+        be lost, because rename(2) replaces files. Hadoop's other file systems refuse the second.
+        Raises TableBusy after an hour.
         """
         if self.folder is None:
             yield
             return
-        with locked(self.spark, self.folder / f"{table.name}.lock", sleep, _LOCK_SECONDS) as got:
-            if not got:
+        file = self.folder / f"{table.name}.lock"
+        with hold_lock(self.spark, file, sleep, _LOCK_SECONDS) as is_held:
+            if not is_held:
                 message = (
-                    f"Another process has been writing {self.of(table)} for an hour. One at a time "
-                    f"may. Wait for it or stop it, then try again."
+                    f"Another process has been writing to {self.of(table)} for an hour. Only one "
+                    f"may write at a time. Wait for it or stop it, then try again."
                 )
                 raise TableBusy(message)
             yield
 
     @contextmanager
     def archiving(self, seconds: float | None = None) -> Iterator[bool]:
-        """Be the only one who archives here while the body runs; False if another one does."""
+        """Hold the archive's lock while the body runs; yields False if another process holds it."""
         if self.folder is None:
             yield True
             return
         waiting = {} if seconds is None else {"seconds": seconds}
-        with locked(self.spark, self.folder / "archive.lock", sleep, **waiting) as got:
-            yield got
+        with hold_lock(self.spark, self.folder / "archive.lock", sleep, **waiting) as is_held:
+            yield is_held
 
     def _snapshot(self, table: Table) -> Any:
         jvm: Any = self.spark._jvm
@@ -215,7 +221,7 @@ class Place:
         return bool(files.exists(path))
 
     def _path(self, address: str) -> tuple[Any, Any]:
-        """An address as Hadoop's, and the file system where it is."""
+        """An address as a Hadoop path, and its file system."""
         jvm: Any = self.spark._jvm
         java: Any = self.spark._jsparkSession
         path = jvm.org.apache.hadoop.fs.Path(address)

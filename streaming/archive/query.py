@@ -1,4 +1,4 @@
-"""One table's query: its topic's records, batch after batch, each a commit to the table."""
+"""The query of one table: each micro-batch of its topic's records is one commit to the table."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from streaming.spark.stopping import Batches
 
 _QUERY_ID = "sql.streaming.queryId"
 
-# Names of topics are a client's words; an expression of too many would be no help.
+# Clients choose the names of topics; an expression with too many of them would not be faster.
 _MOST_RANGES = 500
 
 
 @dataclass(eq=False)
 class Archive:
-    """What happens to each micro-batch of a topic: it is committed to the table as a whole.
+    """Commits each micro-batch of a topic to its table as a whole.
 
-    Exactly once: the commit bears the query's id and the batch's number, and Delta takes no such
-    commit twice, whoever repeats it. An event that came twice, as answers do after a crash of the
-    scorer, is kept once. `readings` and `readings_id` are the topic of the readings and its id.
-    `rows` were added so far.
+    Exactly once: the commit has the query's id and the batch's number, and Delta ignores a second
+    commit with the same two. An event that arrives twice, as answers do after a crash of the
+    scorer, is stored once. `readings` and `readings_id` are the topic of the readings and its id;
+    `rows` is the number of rows added so far.
     """
 
     table: Table
@@ -42,7 +42,8 @@ class Archive:
     rows: int = 0
 
     def start(self, records: DataFrame, *, every: float, available_now: bool) -> StreamingQuery:
-        """The query on these records; `available_now` ends it with the last that is there.
+        """Start the query on these records, with a micro-batch `every` so many seconds;
+        `available_now` ends it after the records that exist now.
 
         Raises CheckpointUnusable.
         """
@@ -57,12 +58,12 @@ class Archive:
         return writer.option("checkpointLocation", place).foreachBatch(self._batch).start()
 
     def _batch(self, records: DataFrame, batch: int) -> None:
-        with self.batches.one(batch), self.place.writing(self.table):
+        with self.batches.running(batch), self.place.writing(self.table):
             spark = records.sparkSession
             rows = self.table.rows(records, self.readings, self.readings_id)
             if self.table.key:
                 rows = novel(rows, self.place.read(self.table), self.table)
-            # As many files as cores, however many partitions the topic has.
+            # As many files as cores, whatever the topic's number of partitions.
             writer = rows.coalesce(spark.sparkContext.defaultParallelism).write.format("delta")
             writer = writer.option("txnAppId", spark.sparkContext.getLocalProperty(_QUERY_ID))
             before = self.place.version(self.table)
@@ -71,10 +72,10 @@ class Archive:
 
 
 def novel(rows: DataFrame, existing: DataFrame, table: Table) -> DataFrame:
-    """The rows whose key is neither in the table nor, once more, among themselves; rows that could
-    not be read have none, and are new.
+    """The rows whose key is not in the table, each key once. Rows that could not be read have no
+    key and are always new.
 
-    Only files of the table that may hold such partitions and offsets are looked at.
+    Reads only those files of the table that may hold these partitions and offsets.
     """
     where, offset, key = [col("topic"), col("partition")], col("offset"), list(table.key)
     event = struct(*(col(name) for name in key))
@@ -93,6 +94,6 @@ def novel(rows: DataFrame, existing: DataFrame, table: Table) -> DataFrame:
             for topic, partition, first, last, *_ in ranges
         ]
         keys = keys.where(reduce(or_, near, lit(False)))
-    # Computed here, so that the commit depends on no file that a compaction may replace meanwhile.
+    # Computed now, so that the commit depends on no file that a compaction may replace meanwhile.
     keys = keys.localCheckpoint()
     return rows if keys.isEmpty() else rows.join(keys, key, "left_anti")

@@ -1,4 +1,4 @@
-"""The Spark session that reads and writes Delta tables; neither SystemDS nor Python workers."""
+"""The Spark session that reads and writes Delta tables, without SystemDS and Python workers."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
 }
-"""What any session needs that reads Delta tables."""
+"""Settings of every session that reads Delta tables."""
 
 _CONF = {
     **DELTA,
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # What every reader of Parquet takes for a time, and a third smaller than Snappy.
+    # A timestamp type that every Parquet reader knows; zstd is a third smaller than Snappy.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     "spark.sql.parquet.compression.codec": "zstd",
-    # A device's clock may say any year: as it is, with the calendar that all readers take it by.
+    # A device's clock may show any year: written unchanged, in the calendar that readers expect.
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
-    # A log of some files needs no fifty tasks to be read.
+    # A log of a few files does not need fifty tasks.
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -42,14 +42,14 @@ _CONF = {
     "spark.driver.memory": "2g",
 }
 
-# Few tasks are less work than many where two cores do them all.
+# Fewer tasks have less overhead where a few cores run them all.
 _LOCAL = {
     "spark.sql.shuffle.partitions": "4",
     "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
 }
 
-# Compiled less, but at once: half the time until the first answer. Without memory it ends at
-# once: its own way to end is long, and may never get there.
+# Quick compilation only: half the time until the first answer. A JVM without memory exits at once,
+# since a regular shutdown takes long and may never finish.
 _QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError"
 
 
@@ -64,14 +64,14 @@ def session(
 ) -> SparkSession:
     """A SparkSession on `master` with these jars, Delta's among them.
 
-    `packages` are Maven coordinates, with commas, of what else is needed to reach the tables;
-    `secret_file` holds the secret of the master's cluster (`keras2dml.systemds.network`).
-    `quick` is for a program that asks once: it starts sooner and computes slower.
+    `packages` are comma-separated Maven coordinates of whatever else is needed to reach the tables;
+    `secret_file` holds the secret of the master's cluster (`keras2dml.systemds.network`). `quick`
+    is for a program that runs one query: it starts sooner and computes more slowly.
     """
     options = f"-Dlog4j2.configurationFile={_LOG.as_uri()}"
     conf = {**_CONF, "spark.driver.extraJavaOptions": f"{options} {_QUICK if quick else ''}"}
     if master.partition("[")[0] == "local":
-        # One JVM, so its class path is enough, and nothing is copied.
+        # A single JVM, so its class path is enough and nothing is copied.
         path = ":".join(str(jar) for jar in jars)
         conf |= {**_LOCAL, **local_files(jars), "spark.driver.extraClassPath": path}
     else:
@@ -86,9 +86,8 @@ def session(
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Let a JVM that is started meanwhile write nothing to stdout, which is for reports.
-
-    Delta tells there what it deletes.
+    """Close stdout, which is for reports, to a JVM that starts while the body runs: Delta lists
+    there what it deletes.
     """
     sys.stdout.flush()
     own, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)

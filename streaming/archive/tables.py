@@ -1,6 +1,6 @@
-"""The four tables: their columns, and the expressions that make them of Kafka's records.
+"""The four tables: their columns, and the expressions that compute them from Kafka records.
 
-Expressions are Spark's own, so that no row passes through Python.
+They are Spark SQL expressions, so that no row passes through Python.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ Select = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Table:
-    """One table, which holds the records of the topic of the same name.
+    """A table, which holds the records of the topic of the same name.
 
-    `selects` lead from records as Kafka has them to rows. `position` tells where a row's own record
-    lies, by partition and offset. Rows of the same `key` are the same event that came twice; a
-    table without one has a row for each record.
+    `selects` turn Kafka records into rows, one after another. `position` names the columns with the
+    partition and offset of a row's record. Rows with the same `key` are the same event that arrived
+    twice; a table without a key has a row for each record.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Table:
     key: tuple[str, ...] = ()
 
     def topic(self, topics: Topics) -> str:
-        """The topic whose records it holds."""
+        """The topic whose records the table holds."""
         return str(getattr(topics, self.name))
 
     def rows(self, records: DataFrame, readings: str, readings_id: str | None) -> DataFrame:
-        """The rows of these records, one each, in the order of the schema's columns.
+        """One row for each record, with columns in the order of the schema.
 
         `readings` is the topic of the readings, `readings_id` its id: answers to the readings of an
-        earlier topic of that name keep the id of that one in the column `topic`.
+        earlier topic with that name keep the earlier id in the column `topic`.
         """
         for select in self.selects:
             records = records.selectExpr(*select)
@@ -66,7 +66,7 @@ class Table:
 
 
 def _topic(readings: str, readings_id: str | None) -> str:
-    """The topic in the column `topic`, without its id unless that of the readings is another."""
+    """The topic in the column `topic`, without its id unless the topic of readings has another."""
     return (
         f"CASE WHEN topic = '{topic_label(readings, readings_id)}' THEN '{readings}' "
         f"WHEN startswith(topic, '{readings}.id-') THEN topic "
@@ -139,7 +139,7 @@ LABELS = Table(
 )
 
 _LABEL = rf"^{LABEL.pattern}\\z"
-# Decimals in the one spelling that a place has.
+# Decimals in the canonical spelling of a place.
 _PARTITION, _OFFSET = (rf"(0|[1-9][0-9]{{0,{most}}})" for most in (8, 17))
 _PLACE = f"{LABEL.pattern}/{_PARTITION}/{_OFFSET}"
 _ENGINES = ", ".join(f"'{engine}'" for engine in ENGINES)
@@ -270,4 +270,4 @@ DEAD_LETTERS = Table(
 )
 
 TABLES = (READINGS, LABELS, SCORES, DEAD_LETTERS)
-"""All of them; a table is named as its topic's field of `Topics` is."""
+"""All tables; the name of each is the name of its topic's field in `Topics`."""

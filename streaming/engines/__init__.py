@@ -1,4 +1,4 @@
-"""The programs that run a bundle's model, each with the same answers."""
+"""The engines that run a bundle's model, all with the same answers."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from streaming.steps.score import Scorer
 
 
 class Trial(NamedTuple):
-    """What an engine made of some images: probabilities (N, K), and its pace."""
+    """An engine's probabilities (N, K) for some images, and its speed."""
 
     probabilities: Probabilities
     images_per_s: float
-    """With all cores at work, once it is warm."""
+    """On all cores, after a warm-up."""
 
 
 class Engine(ABC):
-    """A program with a bundle's model loaded."""
+    """A runtime with a bundle's model loaded."""
 
     @abstractmethod
     def run_trial(self, features: Features) -> Trial:
-        """What it makes of these images (N, H, W, C), and how fast; raises what the model does."""
+        """Score these images (N, H, W, C) and measure the speed; raises whatever the model does."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what the model holds on the executors."""
+        """Release whatever the model holds on the executors."""
 
 
 class WorkerEngine(Engine):
-    """An engine that scores in the workers, where the readings are: itself a Scorer."""
+    """An engine that scores in the workers, where the readings are; it is a Scorer."""
 
     @abstractmethod
     def ready(self) -> None:
@@ -50,13 +50,14 @@ class WorkerEngine(Engine):
 
 
 class DriverEngine(Engine):
-    """An engine that scores a micro-batch as a whole on the driver, before its workers answer."""
+    """An engine that scores a whole micro-batch on the driver, before the workers answer."""
 
     @abstractmethod
     def score(self, records: DataFrame, steps: Mapping[str, Step], metrics: Metrics) -> Scorer:
-        """What the records score that the steps find good, which its workers look up.
+        """Score the records that pass the steps; returns a scorer that looks the results up in the
+        workers.
 
-        What it does is added to the metrics; raises ModelFailed.
+        Adds to the metrics; raises ModelFailed.
         """
 
 

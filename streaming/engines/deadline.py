@@ -1,4 +1,4 @@
-"""Spark jobs that end, one way or the other."""
+"""Deadlines and cancellation for Spark jobs."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pyspark import SparkContext
 from contract.errors import ModelError
 from streaming.spark.stopping import Stopping
 
-# From one look whether a job is to end to the next.
+# Seconds between two checks whether to cancel a job.
 _GLANCE_SECONDS = 0.2
 
 
 class TookTooLong(ModelError):
-    """A job did not end in its time, and was cancelled."""
+    """A job did not end in time and was cancelled."""
 
 
 @contextmanager
 def deadline(context: SparkContext, seconds: float, what: str) -> Iterator[None]:
-    """Cancel the jobs that this thread starts within, if they last longer than this together, and
-    the workers that run them.
+    """Cancel the jobs that this thread starts in the body, and the workers that run them, if they
+    take longer than `seconds` in all.
 
-    Raises TookTooLong then, with `what` it was that took so long.
+    Raises TookTooLong in that case, which names `what` took so long.
     """
     tag, late = f"deadline-{uuid.uuid4().hex}", threading.Event()
 
@@ -57,9 +57,9 @@ def check(stop: threading.Event) -> None:
 
 @contextmanager
 def until(context: SparkContext, stop: threading.Event) -> Iterator[None]:
-    """Cancel the jobs that this thread starts within, as soon as `stop` is set.
+    """Cancel the jobs that this thread starts in the body as soon as `stop` is set.
 
-    Raises Stopping then, whatever else came of the body.
+    Raises Stopping in that case, whatever the body raised.
     """
     tag, over = f"until-{uuid.uuid4().hex}", threading.Event()
 

@@ -1,4 +1,4 @@
-"""Engines in the executors, where the readings are: each Python worker loads a model once."""
+"""Engines that run in the executors, where the readings are: a Python worker loads a model once."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Predict = Callable[[Features], Probabilities]
 Load = Callable[[bytes], Predict]
 """Loads the bytes of an ONNX file, for one thread; a function of a module, which workers import."""
 
-# Images in one call: few enough that a convolution's output stays in the processor's cache.
+# Images per call: few enough that a convolution's output stays in the processor's cache.
 _ROWS = 64
 
-# Before an engine is timed, and how often: the best time is the one that nothing else disturbed.
+# Images before an engine is timed, and timed runs: the best one was disturbed the least.
 _WARM_UP, _TRIALS = 2 * _ROWS, 3
 
 TRIAL_SECONDS = 600.0
-"""What a model may take for its trial, in one worker first, then in all at a time: as long as a
-busy machine needs to start workers and load a sound one. One that nobody has tried may never end.
+"""Time limit for a model's trial, first in one worker, then in all workers at once: enough for a
+busy machine to start workers and load a model. An untested model may never end.
 """
 
 
@@ -42,26 +42,27 @@ class InWorkers(WorkerEngine):
 
     load: Load
     digest: str
-    """Of the model's bytes: a bundle has more than one."""
+    """SHA-256 of the model's bytes, as a bundle has several models."""
     model: Broadcast[bytes] = field(compare=False)
     spark: SparkSession | None = field(compare=False)
-    """The driver's; a worker has none."""
+    """The driver's session; None in a worker."""
 
     @classmethod
     def of(cls, spark: SparkSession, load: Load, model: bytes) -> InWorkers:
-        """The engine for a model, the bytes of an ONNX file, which go to each executor once.
+        """The engine for a model, the bytes of an ONNX file; each executor is sent them once.
 
-        Raises ValueError if they are no ONNX model, and ReachesOutside if it wants more than them.
+        Raises ValueError if they are not an ONNX model, and ReachesOutside if the model needs
+        anything else.
         """
         check_self_contained(model)
         digest = hashlib.sha256(model).hexdigest()
         return cls(load, digest, spark.sparkContext.broadcast(model), spark)
 
     def run_trial(self, features: Features) -> Trial:
-        """What the workers make of these images, all of them at work at a time.
+        """Score these images in all workers at once.
 
-        Raises TookTooLong for a model that does not end, after TRIAL_SECONDS with one worker. One
-        that ends there, but not beside its like, keeps all of them for as long.
+        Raises TookTooLong for a model that takes longer than TRIAL_SECONDS in a single worker, or,
+        if it ends there, in all workers.
         """
         if self.spark is None:
             message = "an engine is tried by the driver"
@@ -95,7 +96,7 @@ class InWorkers(WorkerEngine):
         return Trial(probabilities, cores * len(features) / slowest)
 
     def close(self) -> None:
-        """Take the model off the executors; a worker forgets it when it has loaded a few others."""
+        """Remove the model from the executors; a worker drops it after loading a few others."""
         self.model.unpersist()
 
     def ready(self) -> None:
@@ -111,18 +112,18 @@ class InWorkers(WorkerEngine):
         return predict(self, features)
 
     def __getstate__(self) -> dict[str, object]:
-        """What goes to the workers."""
+        """The state that is sent to the workers."""
         return {**vars(self), "spark": None}
 
 
 def predict(engine: InWorkers, features: Features) -> Probabilities:
-    """Probabilities (M, K) of images (M, H, W, C), some at a time."""
+    """Probabilities (M, K) of images (M, H, W, C), block by block."""
     loaded = _loaded(engine)
     blocks = [features[at : at + _ROWS] for at in range(0, len(features), _ROWS)]
     return np.concatenate([loaded(block) for block in blocks])
 
 
-# A champion, a challenger, and each one's successor.
+# A champion, a challenger, and the successor of each.
 @lru_cache(maxsize=4)
 def _loaded(engine: InWorkers) -> Predict:
     """The model of an engine, loaded in this worker."""

@@ -7,19 +7,17 @@ from streaming.engines.in_workers import Predict
 from streaming.steps.frame import Features, Probabilities
 
 _FATAL = 4
-"""Of ONNX Runtime's levels the highest. What goes wrong comes as an exception all the same."""
+"""ONNX Runtime's highest log level. Errors still raise exceptions."""
 
 
-def loaded(model: bytes) -> Predict:
-    """The bytes of an ONNX file as a session of one thread."""
+def load(model: bytes) -> Predict:
+    """Load the bytes of an ONNX file into a session with one thread."""
     telemetry.disable()
     from onnxruntime import InferenceSession, SessionOptions  # noqa: PLC0415  (workers only)
 
     options = SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = (
-        _FATAL  # what it says of a bundle has names from there, as they are
-    )
+    options.log_severity_level = _FATAL  # its log lines contain unescaped names from the bundle
     session = InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def predict(features: Features) -> Probabilities:

@@ -1,4 +1,4 @@
-"""OpenVINO, which knows more of a processor's instructions than others do."""
+"""OpenVINO, which uses more of a processor's instructions than other runtimes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from streaming.steps.frame import Features, Probabilities
 _OPTIONS = {
     "INFERENCE_NUM_THREADS": 1,
     "NUM_STREAMS": 1,
-    # Each worker would keep itself to the first core, all of them to the same one.
+    # Otherwise every worker pins itself to the first core.
     "ENABLE_CPU_PINNING": False,
-    # No 16-bit numbers where a model has 32-bit ones.
+    # Keep 32-bit floats; the default may use 16 bits.
     "INFERENCE_PRECISION_HINT": "f32",
 }
 
 
-def loaded(model: bytes) -> Predict:
-    """The bytes of an ONNX file, fp32 or with eight-bit weights, as a request of one thread."""
-    # Without this package OpenVINO cannot tell its makers of each time that it is imported.
+def load(model: bytes) -> Predict:
+    """Load the bytes of an ONNX file, fp32 or int8, into a request with one thread."""
+    # Without this package OpenVINO cannot report each import to its vendor.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     from openvino import Core  # noqa: PLC0415  (workers only)
 
@@ -32,7 +32,7 @@ def loaded(model: bytes) -> Predict:
     request = compiled.create_infer_request()
 
     def predict(features: Features) -> Probabilities:
-        # Both ends are shared with the request, whose output the next call overwrites.
+        # Input and output are shared with the request; the next call overwrites the output.
         outputs = request.infer([features], share_inputs=True, share_outputs=True)
         return np.array(outputs["probabilities"])
 

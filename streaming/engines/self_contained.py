@@ -1,8 +1,7 @@
-"""That an ONNX model is all in its own bytes, made of ONNX's own operators, and comes to an end.
+"""Checks that an ONNX model needs no other file, uses only ONNX's own operators, and terminates.
 
-A tensor may name a file beside the model instead of having values, an operator of another domain
-may be whatever a program was taught, one that reads a file among them, and a Loop goes on for as
-long as the images that come to it say.
+A tensor may name a file instead of having values, an operator of another domain may be any
+extension, including one that reads files, and a Loop runs for as long as its input says.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ _ENDLESS = "Loop"
 
 
 class ReachesOutside(ValueError):
-    """A model that wants more than its own bytes, or may go on for ever."""
+    """A model that needs more than its own bytes, or may never terminate."""
 
 
 def check_self_contained(model: bytes) -> None:
-    """Return if these bytes are an ONNX model that needs nothing else.
+    """Check that these bytes are an ONNX model that needs nothing else and terminates.
 
-    Raises ReachesOutside, which says what it names, and ValueError if they are no ONNX model.
+    Raises ReachesOutside, which names the offending part, and ValueError if the bytes are not an
+    ONNX model.
     """
     from onnx import (  # noqa: PLC0415  (the driver, when it loads a model)
         FunctionProto,
@@ -34,7 +34,7 @@ def check_self_contained(model: bytes) -> None:
     try:
         parsed = ModelProto.FromString(model)
     except DecodeError as exc:
-        message = "its file is no ONNX model"
+        message = "its file is not an ONNX model"
         raise ValueError(message) from exc
     for part in _messages(parsed):
         if isinstance(part, TensorProto) and (
@@ -47,12 +47,12 @@ def check_self_contained(model: bytes) -> None:
             message = f"has the operator {operator!r:.80} of the domain {part.domain!r:.80}"
             raise ReachesOutside(message)
         if isinstance(part, NodeProto) and part.op_type == _ENDLESS:
-            message = f"has a {_ENDLESS}, which need not end"
+            message = f"has a {_ENDLESS}, which may never end"
             raise ReachesOutside(message)
 
 
 def _messages(whole: Message) -> Iterator[Message]:
-    """A message and all that are in it, however deep: graphs, functions, attributes, tensors."""
+    """A message and all nested messages: graphs, functions, attributes, tensors."""
     pending = [whole]
     while pending:
         message = pending.pop()

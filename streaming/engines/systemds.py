@@ -1,4 +1,4 @@
-"""The compiled DML on the driver's SystemDS: the workers check, the driver scores."""
+"""The compiled DML on the driver's SystemDS: workers check the readings, the driver scores."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLUMNS = "source string, features binary"
 
 @dataclass(frozen=True, eq=False)
 class Systemds(DriverEngine):
-    """Scores on the driver, where SystemDS plans each micro-batch as a whole."""
+    """Scores on the driver, where SystemDS plans for a whole micro-batch."""
 
     compiled: keras2dml.Scorer
     model: str
@@ -43,7 +43,7 @@ class Systemds(DriverEngine):
     def of(cls, spark: SparkSession, bundle: Bundle, model: str) -> Systemds:
         """The engine for a bundle's model, whose weights stay in the driver's JVM.
 
-        Its script is made anew from the description of its layers: none is read from the bundle.
+        The script is generated from the description of the layers; the bundle's own is never read.
         """
         golden = bundle.manifest.scaling.apply(bundle.golden.inputs[:1])
         compiled = CompiledModel.of_files(
@@ -53,7 +53,7 @@ class Systemds(DriverEngine):
         return cls(scorer, model, golden, len(bundle.manifest.classes))
 
     def score(self, records: DataFrame, steps: Mapping[str, Step], metrics: Metrics) -> Scored:
-        """What the good readings of a micro-batch score, here and now; raises ModelFailed."""
+        """Score the good readings of a micro-batch at once; raises ModelFailed."""
         pipeline = Pipeline(steps, CollectFeatures(), metrics)
         rows: Any = records.mapInArrow(pipeline.run, _COLUMNS).toPandas()
         values = np.frombuffer(b"".join(rows["features"]), np.float32)
@@ -62,7 +62,7 @@ class Systemds(DriverEngine):
             return self.scores(images, places)
 
     def scores(self, images: Features, places: pa.StringArray) -> Scored:
-        """What images (M, H, W, C) score, which lie at these places (M); raises ModelFailed."""
+        """The scores of images (M, H, W, C) from these places (M); raises ModelFailed."""
         try:
             return Scored(places, self._predicted(images), self.model)
         except ModelFailed:
@@ -75,7 +75,7 @@ class Systemds(DriverEngine):
         return checked(lambda: self.compiled.predict_proba(images), self.model, shape)
 
     def _sifted(self, images: Features, places: pa.StringArray) -> Scored:
-        """What single images score, and what SystemDS did for those that it cannot score."""
+        """The scores of single images, and the errors of those that SystemDS cannot score."""
         golden = self._predicted(self.golden)
         rows, faults = bisected(
             len(images), lambda span: self._predicted(images[span.begin : span.end])
@@ -87,22 +87,22 @@ class Systemds(DriverEngine):
         return Scored(places.filter(pa.array(able)), probabilities, self.model, golden, facts)
 
     def run_trial(self, features: Features) -> Trial:
-        """What SystemDS makes of these images; the first time of two compiles its plan."""
+        """Score these images twice: the first run compiles the plan, the second is timed."""
         self.compiled.predict_proba(features)
         began = perf_counter()
         probabilities = self.compiled.predict_proba(features)
         return Trial(probabilities.astype(np.float32), len(features) / (perf_counter() - began))
 
     def close(self) -> None:
-        """Nothing to free: the weights go with the last reference."""
+        """Nothing to release: the weights are freed with the last reference."""
 
 
 @dataclass(frozen=True)
 class CollectFeatures:
-    """The last step of what the driver scores: the features of the good readings."""
+    """The last step before the driver scores: the features of the good readings."""
 
     def __call__(self, frame: Frame) -> pa.RecordBatch:
-        """Features, and where their readings lie in Kafka."""
+        """The features, with the place of each reading in Kafka."""
         columns = {
             "source": sources(frame.records.filter(frame.good)),
             "features": blocks(frame.features),
@@ -110,15 +110,15 @@ class CollectFeatures:
         return pa.RecordBatch.from_pydict(columns)
 
     def refuse(self, record: pa.RecordBatch, fault: BadReading) -> None:
-        """Nothing: whoever answers the record refuses it."""
+        """Do nothing: the step that answers the record refuses it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What the driver scored of a micro-batch: probabilities (M, K) beside their sources (M).
+    """The driver's scores of a micro-batch: probabilities (M, K) and their sources (M).
 
-    Where SystemDS could not score some, `facts` say by source what it did, and `golden` (1, K) is
-    what it made of a golden image alone.
+    Where SystemDS could not score some readings, `facts` has its error for each of their sources,
+    and `golden` has the probabilities (1, K) of a golden image that was scored alone.
     """
 
     sources: pa.StringArray
@@ -128,11 +128,11 @@ class Scored:
     facts: Mapping[str, str] = field(default_factory=dict)
 
     def ready(self) -> None:
-        """Nothing to load: the driver scored already."""
+        """Nothing to load: the driver has scored already."""
 
     def __call__(self, frame: Frame) -> Probabilities:
-        """Probabilities (M, K) of a frame's good readings; raises LookupError for any other, and
-        ModelFailed for one that SystemDS could not score.
+        """Probabilities (M, K) of a frame's good readings; raises LookupError for a reading that
+        the driver did not see, and ModelFailed for one that SystemDS could not score.
         """
         places_of = sources(frame.records.filter(frame.good))
         for place in places_of.to_pylist() if self.facts else ():
@@ -145,8 +145,8 @@ class Scored:
         return np.asarray(self.probabilities[places.to_numpy()])
 
     def sample(self, features: Features) -> Probabilities:
-        """What the driver made of the golden image; raises LookupError if it asked for none."""
+        """Probabilities of the golden image; raises LookupError if the driver did not score it."""
         if self.golden is None:
-            message = "SystemDS scored all readings, but not these"
+            message = "SystemDS scored all readings, so no golden image"
             raise LookupError(message)
         return self.golden

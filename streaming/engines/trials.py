@@ -1,4 +1,4 @@
-"""Which engine runs a bundle's model: each is held to the golden set, and the fastest is taken."""
+"""Chooses the engine for a bundle's model: the fastest that reproduces the golden set."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from streaming.spark.failures import RAISED
 
 @dataclass(frozen=True)
 class Bounds:
-    """How far an engine may be off the golden set."""
+    """How far an engine may deviate from the golden set."""
 
     agreement: float
-    """Share of the images that must get their golden class."""
+    """Minimum share of the images that get their golden class."""
     accuracy: float
-    """Share of the images by which its accuracy may be below that of the golden classes."""
+    """Maximum loss of accuracy against the golden classes, as a share of the images."""
 
 
 EXACT, ROUNDED = Bounds(1.0, 0.0), Bounds(0.999, 0.001)
 
 
 Make = Callable[[SparkSession, Bundle, str], AnyEngine | None]
-"""What makes an engine of a bundle and the name that errors give its model; None where the bundle
+"""Creates an engine for a bundle; the string is the model's name in errors. None where the bundle
 has no model of that kind."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What makes an engine, and how exact it must be."""
+    """How to create an engine, and how exact it must be."""
 
     make: Make
     bounds: Bounds = EXACT
@@ -60,17 +60,17 @@ def _in_workers(load: Load, file: str) -> Make:
 
 
 ENGINES: Mapping[str, Kind] = {
-    "onnx": Kind(_in_workers(onnx.loaded, ONNX)),
-    "openvino": Kind(_in_workers(openvino.loaded, ONNX)),
-    "openvino-int8": Kind(_in_workers(openvino.loaded, INT8), ROUNDED),
+    "onnx": Kind(_in_workers(onnx.load, ONNX)),
+    "openvino": Kind(_in_workers(openvino.load, ONNX)),
+    "openvino-int8": Kind(_in_workers(openvino.load, INT8), ROUNDED),
     "systemds": Kind(Systemds.of),
 }
-"""Every engine by its name on the wire."""
+"""All engines, by their names on the wire."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How an engine does on the golden set; `fault` says why it may not score, None if it may."""
+    """An engine's result on the golden set; `fault` says why it may not score, None if it may."""
 
     engine: str
     images_per_s: float
@@ -82,7 +82,7 @@ class Verdict:
 
 
 class Choice(NamedTuple):
-    """An engine that may score, its name, and how each one did that was tried."""
+    """An engine that may score, its name, and the verdicts on all engines that were tried."""
 
     name: str
     engine: AnyEngine
@@ -92,15 +92,15 @@ class Choice(NamedTuple):
 def choose(
     spark: SparkSession, bundle: Bundle, title: str, engine: str, stop: threading.Event
 ) -> Choice:
-    """The engine of this name, or with AUTO the fastest, of those that keep to the golden set.
+    """The engine of this name, or with AUTO the fastest of those that reproduce the golden set.
 
-    `title` is what errors call the model. Raises SettingsError for a name that is no engine's,
-    BundleError if no engine is left, and Stopping where `stop` is set before all were tried.
+    `title` is the model's name in errors. Raises SettingsError for an unknown engine, BundleError
+    if no engine passes, and Stopping if `stop` is set before all were tried.
     """
     if engine != AUTO and engine not in ENGINES:
         message = (
             f"There is no engine {engine!r}. The engines are {', '.join(ENGINES)}, and {AUTO} for "
-            f"the fastest of them. Choose one with --engine."
+            f"the fastest. Choose one with --engine."
         )
         raise SettingsError(message)
     golden, engines = bundle.golden, {}
@@ -117,8 +117,8 @@ def choose(
     fastest = None if best is None else engines[best.engine]
     if best is None or fastest is None:
         message = (
-            f"Model {title} fails its golden set: {'; '.join(map(str, verdicts))}. It scores only "
-            f"if it answers as it did when it was trained. Train again, or choose another --engine."
+            f"Model {title} fails its golden set: {'; '.join(map(str, verdicts))}. A model must "
+            f"answer as it did when it was trained. Train again, or choose another --engine."
         )
         raise BundleError(message)
     return Choice(best.engine, fastest, verdicts)
@@ -127,24 +127,22 @@ def choose(
 def _tried(
     spark: SparkSession, bundle: Bundle, title: str, name: str, golden: Golden
 ) -> tuple[AnyEngine | None, Verdict]:
-    """An engine, and how it does on the golden set; raises BundleError for a model that reaches
-    outside.
-    """
+    """An engine and its verdict; raises BundleError for a model that is not self-contained."""
     kind, engine = ENGINES[name], None
     try:
         engine = kind.make(spark, bundle, title)
         if engine is None:
             return None, Verdict(name, 0.0, "has no model in the bundle")
         trial = engine.run_trial(bundle.manifest.scaling.apply(golden.inputs))
-    except ReachesOutside as exc:  # nobody who made a sound bundle did that: none of it is used
+    except ReachesOutside as exc:  # no sound bundle has such a model: none of it is used
         message = (
-            f"Model {title} {exc}. A model must be all in its own file, and must come to an end. "
-            f"Train again, or export it so."
+            f"Model {title} {exc}. A model must need only its own file, and must terminate. Train "
+            f"again, or export the model accordingly."
         )
         raise BundleError(message) from exc
     except TookTooLong as exc:
         return engine, Verdict(name, 0.0, f"is too slow: {exc}")
-    except Exception as exc:  # whatever a model does is its fault, and told
+    except Exception as exc:  # whatever a model raises is reported as its fault
         return engine, Verdict(name, 0.0, f"raised {_last_line(exc)}")
     return engine, Verdict(name, trial.images_per_s, fault(trial, golden, kind.bounds))
 
@@ -155,7 +153,7 @@ def fault(trial: Trial, golden: Golden, bounds: Bounds) -> str | None:
     if shape != expected:
         return f"gave {shape} for {quantity(expected[0], 'image')} of {expected[1]} classes"
     if not np.isfinite(trial.probabilities).all():
-        return "gave probabilities that are no numbers"
+        return "gave probabilities that are not finite"
     classes, right = (array.argmax(axis=1) for array in (trial.probabilities, golden.probabilities))
     images = quantity(len(right), "image")
     same = int(np.count_nonzero(classes == right))
@@ -163,11 +161,11 @@ def fault(trial: Trial, golden: Golden, bounds: Bounds) -> str | None:
         return f"gave another class for {len(right) - same} of {images}"
     lost = int(np.sum(right == golden.labels)) - int(np.sum(classes == golden.labels))
     if lost > most(bounds.accuracy, len(right)):
-        return f"is right for {lost} of {images} less"
+        return f"is right for {lost} fewer of {images}"
     return None
 
 
 def _last_line(error: Exception) -> str:
-    """What an error of this process says, or the one of a worker that is in its text."""
+    """The last line of an error, or of the worker's error that its text contains."""
     raised = RAISED.findall(str(error)) or str(error).splitlines() or [type(error).__name__]
     return shorten(raised[-1], 200, placeholder=" ...").rstrip(".")

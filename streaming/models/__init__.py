@@ -1,1 +1,1 @@
-"""The models in service: which one answers which readings, and when another takes over."""
+"""The models in service: which model answers which readings, and when another takes over."""

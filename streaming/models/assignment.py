@@ -1,4 +1,4 @@
-"""Which model answers which readings of a micro-batch, and which others score them."""
+"""Which model answers which readings of a micro-batch, and which models also score them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from streaming.models.selections import Except, OfDevices, Sample, Selection, ev
 from streaming.models.service import Models
 
 Prepare = Callable[[Loaded, Selection, Topics], BatchScorer]
-"""Makes a model ready for these readings of a micro-batch; scores go to the topics' `scores`."""
+"""Prepares a model for the selected readings of a micro-batch; scores go to the topics' `scores`.
+"""
 
 
 def routes(models: Models, roles: Roles, topics: Topics, prepare: Prepare) -> tuple[Route, ...]:
     """The champion's route, and the challenger's if there is one.
 
-    A share of the devices gets its answers from the challenger (the canary); of the readings of all
-    others the challenger scores a share besides (the shadow).
+    The challenger answers the readings of a share of the devices (the canary); of all other
+    readings it also scores a share (the shadow).
     """
     champion, challenger = models.champion, models.challenger
     canary = OfDevices(roles.canary) if challenger and roles.canary else None

@@ -1,4 +1,4 @@
-"""Whether a model that is new does as well as the one before it, on its first readings."""
+"""Whether a new model does as well as the previous one, on its first readings."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from streaming.shares import least
 from streaming.steps.metrics import BatchMetrics
 
 ENOUGH = 100
-"""Readings from which on a share means something."""
+"""Readings before a share is meaningful."""
 
 BATCHES = 5
-"""Micro-batches from which on a time means something: the first ones of a query are slow."""
+"""Micro-batches before a duration is meaningful: the first ones of a query are slow."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a new model has to keep to while it is watched."""
+    """The limits for a new model while it is watched."""
 
     readings: int
-    """How many of its first readings the model before it scores too, in BATCHES micro-batches at
-    least; 0 watches none.
+    """How many of its first readings the previous model also scores, in at least BATCHES
+    micro-batches; 0 turns the watch off.
     """
     agreement: float
-    """Share of them that both must give one class."""
+    """Minimum share of these readings that get the same class from both models."""
     slowness: float
-    """How many times as long as the other it may take for the readings of a micro-batch: the
-    median of all.
-    """
+    """Maximum ratio of its time to the previous model's: the median over micro-batches."""
 
 
 @dataclass(frozen=True)
 class Watch:
-    """What is known of a new model so far: it scores in `step`, the model before it in `guard`."""
+    """The record of a new model so far: it scores in `step`, the previous model in `guard`."""
 
     bounds: Bounds
     step: str
@@ -44,7 +42,7 @@ class Watch:
     slowness: tuple[float, ...] = ()
 
     def after(self, metrics: BatchMetrics) -> Watch:
-        """The watch after one more micro-batch."""
+        """The watch after another micro-batch."""
         agreement = metrics.agreements.get(self.guard)
         if agreement is None or not agreement.readings:
             return self
@@ -64,18 +62,18 @@ class Watch:
         readings = quantity(self.readings, "reading")
         if self.same < least(self.bounds.agreement, self.readings):
             return (
-                f"gave the class of the one before it to {self.same / self.readings:.1%} of "
-                f"{readings}, not {self.bounds.agreement:.1%}"
+                f"gave the class of the previous version to {self.same / self.readings:.1%} of "
+                f"{readings}, not to {self.bounds.agreement:.1%}"
             )
         slowness = median(self.slowness)
         if slowness > self.bounds.slowness and len(self.slowness) >= BATCHES:
             return (
-                f"took {slowness:.1f} times as long as the one before it for {readings}, "
+                f"took {slowness:.1f} times as long as the previous version for {readings}, "
                 f"not {self.bounds.slowness:.1f} at most"
             )
         return None
 
     @property
     def is_over(self) -> bool:
-        """Whether the model was watched for as long as it should be."""
+        """Whether the model has been watched for long enough."""
         return self.readings >= self.bounds.readings and len(self.slowness) >= BATCHES

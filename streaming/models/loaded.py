@@ -19,12 +19,12 @@ from streaming.engines.deadline import until
 from streaming.engines.trials import choose
 
 Tell = Callable[[str], object]
-"""Takes a sentence for whoever runs the query; a `Notice` is one that they must read."""
+"""Reports a sentence to whoever runs the query; a `Notice` is one that they must read."""
 
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A registered model, checked and loaded: its name on the wire, its bundle, its engine, and one
+    """A registered model, checked and loaded: its name on the wire, its bundle, its engine, and an
     image (1, H, W, C) of its golden set.
     """
 
@@ -35,7 +35,7 @@ class Loaded:
 
     @property
     def title(self) -> str:
-        """What errors call the model."""
+        """The model's name in errors."""
         return f"{self.model.name} {self.model.version}"
 
 
@@ -47,7 +47,7 @@ def load_version(
     tell: Tell,
     stop: threading.Event,
 ) -> Loaded:
-    """A version with the engine of this name, or with the fastest; raises what `choose` does."""
+    """Load a version with the named engine, or with the fastest; raises what `choose` does."""
     title = f"{registered.name} {registered.version}"
     choice = choose(spark, bundle, title, engine, stop)
     if len(choice.verdicts) > 1:
@@ -58,8 +58,8 @@ def load_version(
 
 
 class Loader:
-    """Loads versions for one query until `stop` is set, each with the engine that was chosen first,
-    if it can.
+    """Loads versions for one query until `stop` is set, with the engine that was chosen first where
+    possible.
     """
 
     def __init__(self, spark: SparkSession, engine: str, tell: Tell, stop: threading.Event) -> None:
@@ -67,9 +67,9 @@ class Loader:
         self._named = self._engine = engine
 
     def load(self, registered: RegisteredVersion, bundle: Bundle) -> Loaded:
-        """A version, whose bundle was read, with an engine that keeps to its golden set.
+        """Load a version, whose bundle was read, with an engine that reproduces its golden set.
 
-        Raises BundleError, SettingsError for an engine that there is not, and Stopping.
+        Raises BundleError, SettingsError for an unknown engine, and Stopping.
         """
         with until(self._spark.sparkContext, self._stop):
             try:
@@ -89,7 +89,7 @@ def check_same_images(current: Bundle, new: Bundle) -> None:
     """Raise BundleError unless both models take the same images."""
     if current.manifest.input_shape != new.manifest.input_shape:
         message = (
-            f"It takes images of {new.manifest.input_shape}, and those that come have "
-            f"{current.manifest.input_shape}. One query has one shape: start another for it."
+            f"It takes images of {new.manifest.input_shape}, but this query's have "
+            f"{current.manifest.input_shape}. A query has one shape: start another query for it."
         )
         raise BundleError(message)

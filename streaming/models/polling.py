@@ -1,6 +1,6 @@
-"""The registry beside the stream: who has which alias is asked, loaded and written by a thread.
+"""Polls the registry: a thread asks for aliases, loads versions and writes results.
 
-An answer may take as long as the registry likes: no micro-batch waits for one.
+No micro-batch waits for the registry, however long it takes to answer.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from streaming.spark.stopping import Stopping
 T = TypeVar("T")
 
 PAUSE_SECONDS = 0.5
-"""From one answer of the registry to the next question."""
+"""Seconds between an answer of the registry and the next request."""
 
-# What a program that ends waits for an answer of the registry, or a model that is being loaded.
+# How long a stopping program waits for the registry's answer, or for a model that is being loaded.
 _PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Aliases:
-    """The versions with an alias, as the registry last said and could be loaded; a value."""
+    """The latest versions with an alias that could be loaded."""
 
     champion: Loaded
     challenger: Loaded | None = None
@@ -40,7 +40,7 @@ class Aliases:
 
 @dataclass(frozen=True)
 class _Note:
-    """What the registry has to be told, and what a person does where it cannot be."""
+    """A pending write to the registry, and what a person does if it fails."""
 
     fact: str
     remedy: str
@@ -48,11 +48,11 @@ class _Note:
 
 
 class Poller:
-    """Asks the registry again and again, once it was begun, and hands over who is ready to score.
+    """Polls the registry, after `begin`, and provides the versions that are ready to score.
 
-    A version that cannot be loaded, or fails its golden set, is never handed over. What the
-    registry is told is kept until it has it; what it does not have when this is closed is said by
-    `tell`. `previous` gives the champion before this one while that is loaded.
+    Never provides a version that cannot be loaded or fails its golden set. Writes to the registry
+    are retried until they succeed; `close` reports those that did not through `tell`. `previous`
+    returns the previous champion while that is loaded.
     """
 
     def __init__(
@@ -77,50 +77,50 @@ class Poller:
         self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
 
     def begin(self, *, watched: bool) -> Loaded | None:
-        """Load who scores, here and now, and go on asking beside.
+        """Load the models at once, then poll in a thread.
 
-        With `watched`, returns the champion before this one where this one is new or was not
-        watched to the end. Raises NoChampion, RegistryUnavailable, SettingsError and BundleError
-        while nobody can score.
+        With `watched`, returns the previous champion if the current one is new or its watch was not
+        finished. Raises NoChampion, RegistryUnavailable, SettingsError and BundleError if no model
+        can score.
         """
-        before = self._before() if watched else None
+        previous = self._load_previous() if watched else None
         registered = self._registry.resolve()
-        if before is None:
+        if previous is None:
             self._aliases = Aliases(self._loader.load(registered, bundle.load(registered.folder)))
         else:
-            self._aliases = Aliases(before)
-            self._settle(CHAMPION, registered)
+            self._aliases = Aliases(previous)
+            self._assign(CHAMPION, registered)
         if self._has_challenger:
             self._guarded(partial(self._look, CHALLENGER))
         self._thread.start()
-        return before
+        return previous
 
     @property
     def aliases(self) -> Aliases:
-        """Who scores as far as is known."""
+        """The versions that score now."""
         if self._aliases is None:
-            message = "No version is known before the registry was asked: call begin() first."
+            message = "The registry was not asked for a version yet: call begin() first."
             raise RuntimeError(message)
         return self._aliases
 
     @property
     def silent_s(self) -> float:
-        """Seconds for which the registry owes an answer; 0 where it owes none."""
+        """Seconds since a request that the registry has not answered; 0 if there is none."""
         asked_at = self._asked_at
         return 0.0 if asked_at is None else time.monotonic() - asked_at
 
     def confirm(self, champion: Loaded) -> None:
-        """Let the registry know that a version need not be watched any more."""
+        """Record in the registry that a version no longer needs to be watched."""
         version = champion.model.version
         self._note(
-            f"version {version} did as well as the one before it",
+            f"version {version} did as well as the previous one",
             "The next start watches it again.",
             partial(self._registry.mark_passed, version),
         )
 
     def remove(self, alias: str, loaded: Loaded, why: str, instead: Loaded | None) -> None:
-        """Take the alias from a version at once here, and in the registry as soon as it answers;
-        `instead` has it then.
+        """Remove the alias from a version: here at once, in the registry as soon as it answers;
+        `instead` gets it.
         """
         version = loaded.model.version
         successor = None if instead is None else instead.model.version
@@ -131,19 +131,19 @@ class Poller:
             else:
                 self._aliases = replace(self.aliases, challenger=None)
         self._note(
-            f"version {version} is {alias} no longer",
+            f"version {version} is no longer {alias}",
             f"Do it with `digitstream models {'dismiss' if instead is None else 'rollback'}`.",
             partial(self._registry.remove_alias, version, alias, why, instead=successor),
         )
 
     def close(self) -> None:
-        """End the thread, once it has written what is left, and tell what it could not write."""
+        """Stop the thread once it has written what is pending; report what it could not write."""
         self._closed.set()
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join(_PATIENCE_SECONDS)
         for note in self._notes:
-            self._warn(f"The registry could not be told that {note.fact}. {note.remedy}")
+            self._warn(f"The registry could not record that {note.fact}. {note.remedy}")
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -153,14 +153,14 @@ class Poller:
         self._guarded(self._write)
 
     def _ask(self) -> None:
-        """Write what is to be written, then look who has which alias."""
+        """Write what is pending, then ask for the aliases."""
         self._write()
         self._look(CHAMPION)
         if self._has_challenger:
             self._look(CHALLENGER)
 
     def _write(self) -> None:
-        """Tell the registry what it has to know; raises RegistryUnavailable, and keeps the rest."""
+        """Write what is pending; raises RegistryUnavailable and keeps what is left."""
         while self._notes:
             try:
                 self._answered(self._notes[0].write)
@@ -169,7 +169,7 @@ class Poller:
             self._notes.popleft()
 
     def _answered(self, question: Callable[[], T]) -> T:
-        """The registry's answer; how long one is owed is known meanwhile."""
+        """The registry's answer; `silent_s` counts while it is outstanding."""
         if self._asked_at is None:
             self._asked_at = time.monotonic()
         try:
@@ -181,20 +181,20 @@ class Poller:
         return answer
 
     def _guarded(self, ask: Callable[[], None]) -> None:
-        """Ask the registry; that it does not answer is told once, until it answers again."""
+        """Ask the registry; report once that it does not answer, and once that it does again."""
         try:
             ask()
-        except Exception as error:  # of whatever kind: those that score go on
+        except Exception as error:  # whatever it is, scoring continues
             if not self._is_away and not self._closed.is_set():
                 self._is_away = True
-                self._warn(f"{_reason(error)} {self._goes_on()} It is asked until it answers.")
+                self._warn(f"{_reason(error)} {self._continuation()} Retrying until it answers.")
         else:
             if self._is_away:
                 self._warn("The registry answers again.")
             self._is_away = False
 
     def _look(self, alias: str) -> None:
-        """Hand over the version that has the alias; raises RegistryUnavailable."""
+        """Ask who has the alias, and load that version; raises RegistryUnavailable."""
         try:
             registered = self._answered(partial(self._registry.resolve, alias))
         except NoChampion as error:
@@ -202,10 +202,12 @@ class Poller:
             return
         if alias == CHAMPION:
             self._vacancy = ""
-        self._settle(alias, registered)
+        self._assign(alias, registered)
 
     def _vacate(self, alias: str, error: NoChampion) -> None:
-        """Nobody has the alias: a challenger goes, a champion stays, and that is told once."""
+        """Handle an alias that no version has: a challenger is dropped; a champion stays, which is
+        reported once.
+        """
         with self._lock:
             self._refused.pop(alias, None)
             if alias == CHALLENGER:
@@ -214,10 +216,10 @@ class Poller:
             return
         if self._vacancy != str(error):
             self._vacancy = str(error)
-            self._warn(f"{error} {self._goes_on()}")
+            self._warn(f"{error} {self._continuation()}")
 
-    def _settle(self, alias: str, registered: RegisteredVersion) -> None:
-        """Hand over the version that has the alias, if it is another one than had it."""
+    def _assign(self, alias: str, registered: RegisteredVersion) -> None:
+        """Load the version that has the alias, and let it score, if that is a new one."""
         with self._lock:
             current = self.aliases.champion if alias == CHAMPION else self.aliases.challenger
             if registered.version == self._refused.get(alias):
@@ -225,7 +227,7 @@ class Poller:
             self._refused.pop(alias, None)
         if current is not None and current.model.version == registered.version:
             return
-        loaded = self._loaded(alias, registered)
+        loaded = self._load(alias, registered)
         if loaded is None or self._closed.is_set():
             return
         with self._lock:
@@ -233,8 +235,8 @@ class Poller:
         if alias == CHAMPION:
             self._tell(f"Version {registered.version} of {registered.name} scores from now on.")
 
-    def _loaded(self, alias: str, registered: RegisteredVersion) -> Loaded | None:
-        """The version, checked; None, and told, if it may not score."""
+    def _load(self, alias: str, registered: RegisteredVersion) -> Loaded | None:
+        """Check and load the version; None if it may not score, which is reported."""
         previous = self._previous() if alias == CHAMPION else None
         if previous is not None and previous.model.version == registered.version:
             return previous
@@ -244,28 +246,28 @@ class Poller:
             return self._loader.load(registered, checked)
         except Stopping:
             return None
-        except Exception as error:  # whatever is wrong with it, those that score go on
+        except Exception as error:  # whatever is wrong with it, scoring continues
             if not self._closed.is_set():
                 with self._lock:
                     self._refused[alias] = registered.version
                 fault = f"Version {registered.version} cannot be {alias}: {_reason(error)}"
-                self._warn(f"{fault} {self._goes_on()}")
+                self._warn(f"{fault} {self._continuation()}")
             return None
 
-    def _before(self) -> Loaded | None:
-        """The champion before this one, if this one is to be watched by it and it can score."""
+    def _load_previous(self) -> Loaded | None:
+        """Load the previous champion, if it is to watch the current one and can score."""
         registered = self._registry.baseline()
         if registered is None:
             return None
         try:
-            before = bundle.load(registered.folder)
+            previous = bundle.load(registered.folder)
             champion = _intact(self._registry.resolve())
             if champion is not None:
-                check_same_images(champion, before)
-            return self._loader.load(registered, before)
+                check_same_images(champion, previous)
+            return self._loader.load(registered, previous)
         except BundleError as error:
             self._warn(
-                f"Version {registered.version} does not watch the champion after it: {error}"
+                f"Version {registered.version} cannot be compared with the champion: {error}"
             )
             return None
 
@@ -276,12 +278,12 @@ class Poller:
     def _warn(self, sentence: str) -> None:
         self._tell(Notice(sentence))
 
-    def _goes_on(self) -> str:
-        return f"Version {self.aliases.champion.model.version} goes on as champion."
+    def _continuation(self) -> str:
+        return f"Version {self.aliases.champion.model.version} continues as champion."
 
 
 def _intact(registered: RegisteredVersion) -> Bundle | None:
-    """The version's bundle, if it can be read at all."""
+    """The version's bundle; None if it cannot be read."""
     try:
         return bundle.load(registered.folder)
     except BundleError:
@@ -289,5 +291,5 @@ def _intact(registered: RegisteredVersion) -> Bundle | None:
 
 
 def _reason(error: Exception) -> str:
-    """What a person should read of an error."""
+    """An error as text for users."""
     return str(error) if isinstance(error, DigitstreamError) else f"{type(error).__name__}: {error}"

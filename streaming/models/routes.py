@@ -1,4 +1,4 @@
-"""Routes: the answers that one model gives to readings, and what other models make of them."""
+"""Routes: readings that one model answers, and the models that also score them."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class BatchScorer:
     """An image (1, H, W, C) of its golden set."""
 
     def scored(self, frame: Frame, step: str, others: Sequence[BatchScorer] = ()) -> Frame:
-        """What the model makes of the good readings; its seconds are the step's.
+        """Score the good readings; the time is added to `step`.
 
-        Those that it cannot score fail, unless that is its own fault: then ModelFailed is raised,
-        as it is where one of the `others` can score one of them. See `score.sifted`.
+        Readings that the model cannot score fail. Raises ModelFailed where the model is to blame,
+        which includes that one of the `others` can score such a reading. See `score.sifted`.
         """
         metrics = self.publishing.metrics
         with timed(metrics, "scale"):
@@ -56,7 +56,7 @@ class BatchScorer:
                 return sifted(ready, self.title, self.scorer, golden, classes, seconds)
 
     def scored_whole(self, frame: Frame) -> Frame:
-        """What the model makes of all good readings; raises ModelFailed."""
+        """Score all good readings together; raises ModelFailed."""
         return self._scored(scaled(frame, self.shape, self.scaling))
 
     def classes(self, frame: Frame) -> NDArray[np.object_]:
@@ -70,10 +70,10 @@ class BatchScorer:
 
 @dataclass(frozen=True)
 class SecondScorer:
-    """A model that scores readings which another one answers.
+    """A model that scores readings which another model answers.
 
-    Of how many, and to how many both gave the same class, is counted under its step's name. Its
-    scores are published where its scorer says, if `is_published`.
+    How often both gave the same class is counted under the step's name. Its scores are published to
+    its scorer's topics if `is_published`.
     """
 
     step: str
@@ -82,8 +82,8 @@ class SecondScorer:
     is_published: bool
 
     def scores(self, frame: Frame, first: BatchScorer) -> pa.RecordBatch:
-        """What this model makes of a frame that the first one scored, as records to publish; there
-        are none of readings that this model cannot score.
+        """This model's scores, as records to publish, for a frame that the first model scored; none
+        for readings that this model cannot score.
         """
         ours = frame.where(self.selection(frame) & np.asarray(frame.good))
         second = self.scorer.scored(ours, self.step)
@@ -98,7 +98,7 @@ class SecondScorer:
 
 @dataclass(frozen=True)
 class Route:
-    """The readings that one model answers, and the models that score them besides."""
+    """The readings that one model answers, and the models that also score them."""
 
     step: str
     scorer: BatchScorer
@@ -106,13 +106,13 @@ class Route:
     seconds: tuple[SecondScorer, ...] = ()
 
     def answers(self, frame: Frame) -> list[pa.RecordBatch]:
-        """One answer to each reading of the route, after what second models publish."""
+        """The scores that second models publish, then one answer to each reading of the route."""
         ours = frame.where(self.selection(frame))
         guards = [second.scorer for second in self.seconds if not second.is_published]
-        done = self.scorer.scored(ours, self.step, guards)
-        besides = [second.scores(done, self.scorer) for second in self.seconds]
+        answered = self.scorer.scored(ours, self.step, guards)
+        seconds = [second.scores(answered, self.scorer) for second in self.seconds]
         with timed(self.scorer.publishing.metrics, "publish"):
-            return [*besides, published(done, self.scorer.publishing)]
+            return [*seconds, published(answered, self.scorer.publishing)]
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ class Answer:
 
 
 def latest(records: pa.RecordBatch) -> dict[tuple[str, int], float]:
-    """Partition -> when Kafka stored its last record, in seconds since 1970."""
+    """Partition -> when Kafka stored its last record, in seconds since the epoch."""
     table = pa.Table.from_batches([records.select(["topic", "partition", "timestamp"])])
     groups = table.group_by(["topic", "partition"]).aggregate([("timestamp", "max")])
-    # A time that a client set may be one that has no exact float.
+    # A client may set a time that has no exact float.
     stored = groups["timestamp_max"].cast(pa.int64()).cast(pa.float64(), safe=False)
     times = pc.divide(stored, 1e6)
     columns = (groups["topic"], groups["partition"], times)

@@ -1,4 +1,4 @@
-"""Selections of readings: a reading is always in the same ones, whatever its micro-batch."""
+"""Selections of readings, which do not depend on the micro-batch."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from streaming.steps.frame import Frame
 
 Selection = Callable[[Frame], NDArray[np.bool_]]
-"""Which of a frame's records (N) are selected; a value that Spark can send to its workers."""
+"""Which of a frame's records (N) are selected; Spark can send it to its workers."""
 
 
 def everything(frame: Frame) -> NDArray[np.bool_]:
-    """All of the readings."""
+    """All readings."""
     return np.ones(len(frame.records), bool)
 
 
 @dataclass(frozen=True)
 class OfDevices:
-    """The readings of a share of all devices; readings without a device count as those of one."""
+    """The readings of a share of all devices; those without a device count as a single device."""
 
     share: float
 
     def __call__(self, frame: Frame) -> NDArray[np.bool_]:
-        """By a hash of the device's name."""
+        """Selected by a hash of the device's name."""
         devices = frame.device.fill_null("").dictionary_encode()
         names = devices.dictionary.to_pylist()
         selected = [zlib.crc32(name.encode()) < self.share * 2**32 for name in names]
@@ -36,27 +36,27 @@ class OfDevices:
 
 @dataclass(frozen=True)
 class Except:
-    """The readings that another selection leaves."""
+    """The readings that are not in another selection."""
 
     selection: Selection
 
     def __call__(self, frame: Frame) -> NDArray[np.bool_]:
-        """All but those."""
+        """The complement of the other selection."""
         return ~self.selection(frame)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A share of the readings, wherever they come from."""
+    """A share of the readings, whatever their device."""
 
     share: float
 
     def __call__(self, frame: Frame) -> NDArray[np.bool_]:
-        """By a hash of where they lie in Kafka."""
+        """Selected by a hash of the place in Kafka."""
         partition, offset = (
             np.asarray(frame.records[name]).astype(np.uint64) for name in ("partition", "offset")
         )
-        # Fibonacci hashing: its upper bits are spread evenly over whatever offsets there are.
+        # Fibonacci hashing: its upper bits are evenly distributed for any offsets.
         mixed = (offset + (partition << np.uint64(40))) * np.uint64(0x9E3779B97F4A7C15)
         selected: NDArray[np.bool_] = (mixed >> np.uint64(32)) < np.uint64(
             round(self.share * 2**32)
@@ -66,10 +66,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Select:
-    """The step that leaves the readings of a selection alone in a frame."""
+    """The step that keeps only the readings of a selection."""
 
     selection: Selection
 
     def __call__(self, frame: Frame) -> Frame:
-        """The frame of these readings."""
+        """The frame with only these readings."""
         return frame.where(self.selection(frame))

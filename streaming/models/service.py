@@ -1,4 +1,4 @@
-"""The models in service: those that score one micro-batch after another."""
+"""The models in service, which score one micro-batch after another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from streaming.steps.metrics import BatchMetrics
 
 @dataclass(frozen=True, eq=False)
 class Models:
-    """The models of one micro-batch; `previous` is the champion before this one, while that is
+    """The models of one micro-batch; `previous` is the previous champion, while the current one is
     watched.
     """
 
@@ -39,12 +39,11 @@ class Models:
 
 
 class ModelService:
-    """Does what `streaming.models.state` decides.
+    """Carries out the decisions of `streaming.models.state`.
 
-    A version that does worse than the one before it on its first readings is rolled back; that is
-    told, and what scored before goes on. The registry is asked beside
-    (`streaming.models.polling`), so that nothing here waits for it, once the first champion is
-    there.
+    Rolls back a version that does worse than the previous one on its first readings, and reports
+    it; the previous version continues. A thread asks the registry (`streaming.models.polling`), so
+    that nothing here waits for it once the first champion is loaded.
     """
 
     def __init__(self, registry: Registry, loader: Loader, roles: Roles, tell: Tell) -> None:
@@ -56,14 +55,14 @@ class ModelService:
 
     @property
     def registry_silent_s(self) -> float:
-        """Seconds for which the registry owes an answer; 0 where it owes none."""
+        """Seconds since a request that the registry has not answered; 0 if there is none."""
         return self._poller.silent_s
 
     def current(self) -> Models:
-        """The models of now.
+        """The models that score now.
 
-        The first time it asks the registry and loads them: raises NoChampion, RegistryUnavailable,
-        SettingsError and BundleError while none can score.
+        The first call asks the registry and loads them: raises NoChampion, RegistryUnavailable,
+        SettingsError and BundleError if no model can score.
         """
         if not self._has_begun:
             watched = bool(self._state.roles.guard.readings)
@@ -81,17 +80,17 @@ class ModelService:
         )
 
     def observe(self, metrics: BatchMetrics) -> None:
-        """Take note of a micro-batch: a model that is watched may pass by it, or be removed."""
+        """Process the metrics of a micro-batch: a watched model may pass or be removed."""
         self._handle(Scored(metrics))
 
     def remove_failed(self, failure: ModelFailed) -> bool:
-        """Remove the model that failed a micro-batch, if it can be answered without it."""
+        """Remove the model that failed a micro-batch, if another can answer; returns whether."""
         before = self._state
         self._handle(Failed(failure.model, failure.fact))
         return self._state is not before
 
     def close(self) -> None:
-        """Ask the registry no more, and let go of every model that is loaded."""
+        """Stop asking the registry, and release every loaded model."""
         self._poller.close()
         self._handle(Ended())
 

@@ -1,7 +1,7 @@
-"""Which models score next: a pure function of what did so far and what happens now.
+"""Which models score next: a pure function of the state and an event.
 
-`after(state, event)` gives the next state and the actions that go with it. It asks, loads and tells
-nothing: that is `streaming.models.service`.
+`after(event, state)` returns the next state and the actions to take. It has no effects itself;
+`streaming.models.service` takes the actions.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from streaming.steps.metrics import BatchMetrics
 
 @dataclass(frozen=True)
 class State:
-    """The models that are loaded, and the watches of those that are new, by alias.
+    """The loaded models, and the watches of the new ones, by alias.
 
-    `previous` is the champion before this one while that is watched.
+    `previous` is the previous champion, while the current one is watched.
     """
 
     roles: Roles
@@ -48,7 +48,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Failed:
-    """A model, by its title, failed a micro-batch; `fact` is what it did."""
+    """A model, by its title, failed a micro-batch; `fact` says what it did."""
 
     model: str
     fact: str
@@ -64,28 +64,28 @@ Event = Assigned | Scored | Failed | Ended
 
 @dataclass(frozen=True)
 class Release:
-    """Let go of what a model holds."""
+    """Release whatever a model holds."""
 
     loaded: Loaded
 
 
 @dataclass(frozen=True)
 class Notify:
-    """Tell whoever runs the query."""
+    """Notify whoever runs the query."""
 
     sentence: str
 
 
 @dataclass(frozen=True)
 class Confirm:
-    """Let the registry know that the champion need not be watched any more."""
+    """Record in the registry that the champion no longer needs to be watched."""
 
     champion: Loaded
 
 
 @dataclass(frozen=True)
 class Remove:
-    """Take an alias from a version in the registry; `successor` has it then."""
+    """Remove an alias from a version in the registry; `successor` gets it."""
 
     alias: str
     loaded: Loaded
@@ -99,7 +99,7 @@ Step = tuple[State, tuple[Action, ...]]
 
 @singledispatch
 def after(event: Event, state: State) -> Step:
-    """The state after an event, and what is to be done."""
+    """The state after an event, and the actions to take."""
     raise TypeError(event)
 
 
@@ -133,7 +133,7 @@ def _(event: Scored, state: State) -> Step:
 
 @after.register
 def _(event: Failed, state: State) -> Step:
-    """Nothing changes where no other model can answer instead."""
+    """Nothing changes if no other model can answer instead."""
     fault = f"failed a micro-batch (Model {event.model} {event.fact})"
     if _is(state.challenger, event.model):
         return _removed(state, CHALLENGER, fault)
@@ -143,8 +143,8 @@ def _(event: Failed, state: State) -> Step:
         return _removed(state, CHAMPION, fault)
     if _is(state.previous, event.model):
         sentence = (
-            f"Version {state.previous.model.version} {fault}: it does not watch version "
-            f"{state.champion.model.version} any more."
+            f"Version {state.previous.model.version} {fault}: version "
+            f"{state.champion.model.version} is no longer compared with it."
         )
         state, released = _unwatched(state)
         return state, (*released, Notify(sentence))
@@ -157,7 +157,7 @@ def _(event: Ended, state: State) -> Step:
 
 
 def _with_champion(state: State, champion: Loaded) -> Step:
-    """The state in which this one is champion, watched by the last one that is known to be good."""
+    """The state with this champion, watched by the last champion that is known to be good."""
     current = state.champion
     if champion is current:
         return state, ()
@@ -175,7 +175,7 @@ def _with_champion(state: State, champion: Loaded) -> Step:
 
 
 def _confirmed(state: State, alias: str) -> Step:
-    """The state in which the version with this alias is not watched any more."""
+    """The state in which the version with this alias is no longer watched."""
     if alias != CHAMPION or state.champion is None:
         return _unwatching(state, alias), ()
     champion = state.champion
@@ -184,7 +184,7 @@ def _confirmed(state: State, alias: str) -> Step:
 
 
 def _removed(state: State, alias: str, fault: str) -> Step:
-    """The state in which the version with this alias does not score, and why."""
+    """The state in which the version with this alias no longer scores, because of a fault."""
     if alias == CHAMPION:
         loaded, successor = state.champion, state.previous
         state, released = _rolled_back(state)
@@ -194,21 +194,21 @@ def _removed(state: State, alias: str, fault: str) -> Step:
     if loaded is None or state.champion is None:
         return state, released
     sentence = (
-        f"Version {loaded.model.version} {fault}: it is {alias} no longer. Version "
-        f"{state.champion.model.version} goes on as champion."
+        f"Version {loaded.model.version} {fault}: it is no longer {alias}. Version "
+        f"{state.champion.model.version} continues as champion."
     )
     return state, (*released, Notify(sentence), Remove(alias, loaded, fault, successor))
 
 
 def _rolled_back(state: State) -> Step:
-    """The state in which the champion before this one is champion again."""
+    """The state in which the previous champion is champion again."""
     released = _released(state.champion)
     state = replace(state, champion=state.previous, previous=None)
     return _unwatching(state, CHAMPION), released
 
 
 def _unwatched(state: State) -> Step:
-    """The state without the champion before this one."""
+    """The state without the previous champion."""
     released = _released(state.previous)
     return _unwatching(replace(state, previous=None), CHAMPION), released
 

@@ -1,1 +1,1 @@
-"""The query that scores: its micro-batches, their pace, its reports, and what stops it."""
+"""The scoring query: its micro-batches, their pace, its reports and its failures."""

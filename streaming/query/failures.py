@@ -1,4 +1,4 @@
-"""What stopped the scoring, in one sentence."""
+"""The errors that stop scoring, with a sentence for users."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _MODEL_FAILED = re.compile(
 
 
 class ScoringStopped(ProgramError):
-    """The query ended by an error that nobody foresaw; its cause is in the message."""
+    """The query ended with an unexpected error; the message names its cause."""
 
 
 def scoring_failure(error: BaseException, kafka: Kafka) -> DigitstreamError:
-    """What a user must know of an exception that ended the query."""
+    """The error to raise for an exception that ended the query."""
     text = str(error)
     if isinstance(error, DigitstreamError):
         return error
@@ -29,22 +29,22 @@ def scoring_failure(error: BaseException, kafka: Kafka) -> DigitstreamError:
     if LOST.search(text):
         message = (
             f"Kafka at {kafka} no longer has readings that were not answered yet: its "
-            f"retention removed them, or the topic was made anew. Scoring never skips a reading in "
-            f"silence. Start it again: it tells which they are. Kafka said: {last_cause(text)}"
+            f"retention removed them, or the topic was recreated. Scoring never skips readings "
+            f"silently. Start it again for a list of them. Kafka reports: {last_cause(text)}"
         )
         return RecordsLost(message)
     if refusal := kafka_refusal(text, kafka):
         return refusal
     if NO_BROKER.search(text):
         message = (
-            f"Kafka at {kafka} stopped answering while readings were scored. Nothing "
-            f"is lost: scoring goes on where it stopped. Bring Kafka back and start `digitstream "
-            f"score` again."
+            f"Kafka at {kafka} stopped answering while readings were scored. Nothing is lost: "
+            f"scoring continues where it stopped. Restart Kafka, then start `digitstream score` "
+            f"again."
         )
         return BrokerUnavailable(message)
     fact = f"{type(error).__name__}: {last_cause(text)}"
     message = (
-        f"Scoring stopped at an error of its own, {fact}. Nothing is lost: the micro-batch stays "
-        f"open, and `digitstream score` starts with it again."
+        f"Scoring stopped with an unexpected {fact}. Nothing is lost: the micro-batch is not "
+        f"committed, and `digitstream score` starts with it again."
     )
     return ScoringStopped(message)

@@ -1,6 +1,6 @@
 """How far the query is behind its topics, and whether it will catch up in time.
 
-Spark commits no offsets to Kafka, so that no tool there sees how far a query is: we do both.
+Spark commits no offsets to Kafka, so Kafka's tools would not see the lag: this module commits them.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from contract.wire.progress import Lag
 from contract.wire.values.times import moment
 from streaming.steps.metrics import Partition
 
-# Kafka is asked and told at most this often, and of what seldom changes this often.
+# Minimum seconds between two requests to Kafka, and between requests for what seldom changes.
 _PAUSE_SECONDS, _SELDOM_SECONDS = 1.0, 60.0
 
 
 @dataclass(eq=False)
 class Follower:
-    """Keeps a group in Kafka where the query is, and says what that means.
+    """Commits the query's offsets to a group in Kafka, and computes the lag.
 
-    What Kafka does not answer is not known until it does: figures stop no query.
+    Errors of Kafka are ignored, and figures are unknown until it answers: they stop no query.
     """
 
     log: Log
     group: str
     latest: dict[Partition, float] = field(default_factory=dict)
-    """Partition -> when Kafka stored the last reading that was answered, in seconds since 1970."""
+    """Partition -> when Kafka stored the last answered reading, in seconds since the epoch."""
     _first: Offsets = field(default_factory=dict)
     _retention: float | None = None
     _asked: float = 0.0
@@ -41,8 +41,8 @@ class Follower:
     def after(
         self, report: Mapping[str, Any], times: Mapping[Partition, float], pace: float
     ) -> Lag:
-        """The lag after a micro-batch, from Spark's report, the times of its last readings by
-        partition, and readings a second.
+        """The lag after a micro-batch, from Spark's report, the time of the last reading of each
+        partition, and the pace in readings per second.
         """
         self.latest |= times
         latest, end = _merged(report, "latestOffset"), _merged(report, "endOffset")
@@ -71,8 +71,8 @@ class Follower:
             overtaken_s=None if left is None else round(left, 1),
         )
 
-    def settle(self) -> None:
-        """Tell Kafka how far the query is, if that is more than it was told."""
+    def commit(self) -> None:
+        """Commit the query's offsets to Kafka, if they are newer than the last commit."""
         if self._reached is not None:
             try:
                 self.log.commit(self.group, self._reached)
@@ -82,10 +82,10 @@ class Follower:
 
     def _ask(self, now: float, end: Offsets) -> None:
         self._reached = end
-        if 0 <= now - self._asked < _PAUSE_SECONDS:  # the clock may have been put back
+        if 0 <= now - self._asked < _PAUSE_SECONDS:  # the clock may have been set back
             return
         self._asked = now
-        self.settle()
+        self.commit()
         try:
             if not 0 <= now - self._asked_seldom <= _SELDOM_SECONDS:
                 self._retention = self.log.retention_s(list(end))
@@ -97,14 +97,16 @@ class Follower:
             return
 
     def _arriving(self, now: float, latest: Offsets) -> float:
-        """Readings a second that came since the last micro-batch."""
+        """Readings per second that arrived since the last micro-batch."""
         total = sum(sum(partitions.values()) for partitions in latest.values())
         then, before = self._before or (now, total)
         self._before = (now, total)
         return (total - before) / (now - then) if now > then else 0.0
 
     def _headroom(self, end: Offsets) -> int | None:
-        """Readings between the oldest that Kafka keeps, where it forgets some, and the query."""
+        """Readings between the oldest in Kafka and the query, in partitions where retention has
+        removed some; None if there is none.
+        """
         return min(
             (
                 end[topic][partition] - oldest

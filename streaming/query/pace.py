@@ -1,4 +1,4 @@
-"""How many readings a micro-batch takes, so that none waits for longer than it may."""
+"""The size of micro-batches that keeps latency within its limit."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
 LEAST = 50
-"""Readings that a micro-batch may always have: less costs more than it saves."""
+"""Smallest limit of a micro-batch, in readings: a smaller one costs more than it saves."""
 
 _FIRST = 500
 _GROWTH = 2.0
 
-# A limit is shared out among partitions, and rounded: a micro-batch is full a little before it.
+# The limit is divided among partitions and rounded, so a full micro-batch may be a little smaller.
 _FULL = 0.9
 
-# A micro-batch may take this many times what it costs without readings: a quarter of its time is
-# lost then. A smaller one would lose more, until the machine scores less than what comes.
+# Readings may take this many times the fixed cost of a micro-batch: then a quarter of its time is
+# overhead. A smaller limit would lose more, until the machine scores less than what arrives.
 _WORTH = 3.0
 
-# How much each micro-batch counts beside the next; how much sizes must differ to tell what a
-# reading costs (standard deviation over mean); and how what was told so goes stale without that.
+# Weight of a micro-batch relative to the next; how much sizes must differ to estimate the cost of a
+# reading (standard deviation over mean); growth of `even` per micro-batch without such a spread.
 _MEMORY, _SPREAD, _STALE = 0.93, 0.15, 1.02
 
 
 @dataclass(eq=False)
 class Costs:
-    """What micro-batches cost: a part that each has, and one for each reading in it.
+    """The cost of micro-batches: a fixed part, and a part for each reading.
 
-    `even` is the number of readings whose parts are as large as that of their micro-batch; it is
-    infinite while readings are not known to cost anything.
+    `even` is the number of readings that together cost as much as the fixed part; it is infinite
+    while the cost of a reading is unknown.
     """
 
     even: float = inf
     _sums: tuple[float, ...] = (0.0,) * 5
 
-    def saw(self, rows: int, seconds: float) -> None:
-        """Draw the line through the last micro-batches, of which one took so long, again."""
+    def add(self, rows: int, seconds: float) -> None:
+        """Add a micro-batch, and fit the line of seconds over rows again."""
         terms = (1.0, rows, seconds, rows * rows, rows * seconds)
         self._sums = tuple(
             _MEMORY * total + term for total, term in zip(self._sums, terms, strict=True)
@@ -55,11 +55,11 @@ class Costs:
 
 @dataclass(eq=False)
 class Pace:
-    """The limit of the next micro-batch, by how long the last ones took.
+    """The limit of the next micro-batch, from the durations of the last ones.
 
-    A reading waits for the micro-batch that runs when it comes, and for its own: each may take half
-    of `latency_s`, or longer where that would be too little for what a micro-batch costs by itself.
-    `most` is the highest limit.
+    A reading waits for the micro-batch that runs when it arrives, and for its own: each may take
+    half of `latency_s`, or longer where the fixed cost of a micro-batch needs more. `most` is the
+    highest limit.
     """
 
     most: int
@@ -71,9 +71,9 @@ class Pace:
         self.limit = min(self.most, _FIRST)
 
     def after(self, rows: int, seconds: float) -> int:
-        """The limit, now that a micro-batch of so many rows took so many seconds."""
+        """The limit after a micro-batch of so many rows that took so many seconds."""
         if rows:
-            self._costs.saw(rows, seconds)
+            self._costs.add(rows, seconds)
         share = self.latency_s / 2 / max(seconds, 1e-3)
         is_full = rows >= _FULL * self.limit
         if rows and share < 1:
@@ -86,11 +86,11 @@ class Pace:
         return self.limit
 
 
-def limited(spark: SparkSession, query: StreamingQuery, rows: int) -> None:
-    """Let the next micro-batches of a running query have that many rows at most, of each source.
+def set_limit(spark: SparkSession, query: StreamingQuery, rows: int) -> None:
+    """Limit the next micro-batches of a running query to this many rows from each source.
 
-    Spark asks a source for its limit once, when the query starts, and looks that up for each
-    micro-batch; so the table where it looks is replaced.
+    Spark asks a source for its limit once, when the query starts, and looks it up in a table for
+    each micro-batch; this replaces the table.
     """
     jvm: Any = spark._jvm
     rule = jvm.org.apache.spark.sql.connector.read.streaming.ReadLimit.maxRows(rows)

@@ -1,4 +1,4 @@
-"""`digitstream score`: a session, a query on it, and how both end."""
+"""`digitstream score`: a Spark session with a scoring query, and how both stop."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from streaming.query.pace import Pace
 from streaming.query.query import Answering, Query
 from streaming.query.reporter import Reporter
 from streaming.spark import source
-from streaming.spark.locks import claimed, writing
+from streaming.spark.locks import claim, writing
 from streaming.spark.session import prepared, session
 from streaming.spark.stopping import Batches, Stopping, signals
 from streaming.spark.topic_ids import KnownTopics, TopicRecreated
-from streaming.spark.topic_watch import watched
+from streaming.spark.topic_watch import watch
 from streaming.steps.metrics import accumulator
 
-# How long the last progress events may take: readings matter, figures do not.
+# How long the last progress events may take when the query has ended.
 _PATIENCE_SECONDS = 5
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run of the query answered; replayed readings count again."""
+    """How many readings a run of the query answered; replayed readings count again."""
 
     scored: int
     dead_letters: int
@@ -57,14 +57,14 @@ class Summary:
 def run(
     settings: Scoring, jars: Sequence[Path], tell: Tell, *, stop: threading.Event | None = None
 ) -> Summary:
-    """Score readings until `stop` is set or SIGINT or SIGTERM arrives; then the micro-batch that
-    runs is finished first. With `settings.available_now`, until all that is there is answered.
+    """Score readings until `stop` is set or SIGINT or SIGTERM arrives; the running micro-batch
+    finishes first. With `settings.available_now`, stop once all existing readings are answered.
 
-    `jars` are those of Spark's Kafka connector; `tell` takes what a person should know of models
-    that take over, or may not. Raises NoChampion, BundleError and ModelFailed for the model,
-    TopicMissing, TopicRecreated, AccessDenied, TlsFailed and BrokerUnavailable for Kafka,
+    `jars` are those of Spark's Kafka connector; `tell` gets sentences for the person who runs the
+    query, such as which model takes over. Raises NoChampion, BundleError and ModelFailed for the
+    model, TopicMissing, TopicRecreated, AccessDenied, TlsFailed and BrokerUnavailable for Kafka,
     CheckpointInUse, CheckpointUnusable, LockUnusable, CheckpointDamaged, RecordsLost, and
-    ScoringStopped; readings without an answer then get it when this is called again.
+    ScoringStopped. The next call answers the readings that have no answer yet.
     """
     _check_subscribed(settings)
     ensure(settings.kafka, settings.topics, partitions=settings.partitions, needs=_needs(settings))
@@ -79,19 +79,20 @@ def run(
 
 
 def _check_subscribed(settings: Scoring) -> None:
-    """Raise SettingsError if the query would read what it, or its like, writes."""
+    """Raise SettingsError if the query would read a topic that scoring queries write."""
     own = set(astuple(settings.topics)) - {settings.topics.readings}
     circular = [topic for topic in settings.input_topics if topic in own]
     if circular:
         message = (
-            f"Topics of readings are read, and {', '.join(circular)} is none: answers to what lies "
-            f"there would come to lie there again, without end. Name other topics with --subscribe."
+            f"{', '.join(circular)} cannot be subscribed to: it is a topic that scoring writes, so "
+            f"answers would be answered again, without end. Name topics of readings with "
+            f"--subscribe."
         )
         raise SettingsError(message)
 
 
 def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: Tell) -> Summary:
-    """`run` on a session that is there, and stays."""
+    """`run` on an existing session, which stays open."""
     spark = prepared(spark)
     bounds = Bounds(settings.guard_readings, settings.guard_agreement, settings.guard_slowness)
     roles = Roles(bounds, settings.canary, settings.shadow)
@@ -100,13 +101,13 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
     folder = settings.checkpoint
     with (
         signals(stop),
-        claimed(spark, folder, sleep) as checkpoint,
+        claim(spark, folder, sleep),
         _reporting(spark, settings) as reporter,
         closing(models),
     ):
-        stands = Checkpoint.read(checkpoint)
-        _check_begins(stands, settings)
-        starting, topic_ids = _begin(checkpoint, settings, stands, tell)
+        checkpoint = Checkpoint.read(folder)
+        _check_begins(checkpoint, settings)
+        starting, topic_ids = _begin(folder, settings, checkpoint, tell)
         try:
             champion = models.current().champion
         except Stopping:
@@ -115,7 +116,7 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         answering = Answering(
             settings.topics, topic_ids, roles, metrics, partial(datetime.now, UTC)
         )
-        query = Query(models, answering, settings.kafka, reporter, batches, checkpoint, tell)
+        query = Query(models, answering, settings.kafka, reporter, batches, folder, tell)
         most = settings.max_offsets_per_trigger
         if settings.max_latency is not None:
             query.pace = Pace(most, settings.max_latency)
@@ -134,11 +135,11 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         records = source.bounded(readings, shape, settings.topics)
         running = query.start(records, settings.name, every)
         tell(f"Ready: {champion.title} scores with {champion.model.engine}.")
-        with watched(
+        with watch(
             settings.kafka, topic_ids, lambda changed: batches.end(TopicRecreated.of(changed)), tell
         ) as absence:
             batches.follow(running, absence.ends_waiting)
-        reporter.drained(_PATIENCE_SECONDS)
+        reporter.drain(_PATIENCE_SECONDS)
         try:
             batches.check(running)
         except Exception as failure:
@@ -148,11 +149,11 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
 
 @contextmanager
 def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
-    """A reporter of progress to its topic, heard by the session's queries while the body runs."""
-    goes_on = file(settings.home, "score", settings.name)
-    clear(goes_on)  # a process that was killed left it
+    """A reporter that publishes the progress of the session's queries while the body runs."""
+    heartbeat = file(settings.home, "score", settings.name)
+    clear(heartbeat)  # a killed process may have left it
     with connecting(settings.kafka):
-        # Without numbered messages: a client that numbers them and loses one never sends again.
+        # Not idempotent: an idempotent client that loses a message never sends again.
         producer = KafkaProducer(
             **arguments(settings.kafka),
             enable_idempotence=False,
@@ -168,30 +169,30 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
                     producer.send(settings.topics.progress, key=key, value=value, headers=headers)
 
             with suppress(KafkaError):
-                log.committed(settings.group)  # a broker makes its topic of groups when first asked
+                log.committed(settings.group)  # makes the broker create its topic of groups
             reporter = Reporter(settings.name, publish, Follower(log, settings.group))
-            reporter.beat = partial(beat, goes_on)
+            reporter.beat = partial(beat, heartbeat)
             spark.streams.addListener(reporter)
             yield reporter
             spark.streams.removeListener(reporter)
     finally:
-        clear(goes_on)
+        clear(heartbeat)
         close_producer(producer, _PATIENCE_SECONDS)
 
 
-def _check_begins(stands: Checkpoint, settings: Scoring) -> None:
-    """Raise SettingsError if the query is told where to begin, but has begun already."""
-    if settings.from_timestamp is not None and stands.planned:
+def _check_begins(checkpoint: Checkpoint, settings: Scoring) -> None:
+    """Raise SettingsError if a query that has begun already is given a place to begin."""
+    if settings.from_timestamp is not None and checkpoint.planned:
         message = (
-            f"The query {settings.name} of {settings.home} has begun already, and goes on where it "
-            f"stopped. --from-timestamp is for one that begins. Leave it out, or give the new "
-            f"query a name of its own with --name."
+            f"The query {settings.name} of {settings.home} has begun already, and continues where "
+            f"it stopped. --from-timestamp is for a new query. Leave it out, or start a new query "
+            f"with another --name."
         )
         raise SettingsError(message)
 
 
 def _needs(settings: Scoring) -> dict[str, str]:
-    """What the query must be allowed on each of our topics."""
+    """The permission that the query needs on each of our topics."""
     topics = settings.topics
     written = [topics.scores, topics.dead_letters, topics.progress]
     written += [topics.shadow_scores] if settings.shadow else []
@@ -200,45 +201,45 @@ def _needs(settings: Scoring) -> dict[str, str]:
 
 
 def _begin(
-    folder: Path, settings: Scoring, stands: Checkpoint, tell: Tell
+    folder: Path, settings: Scoring, checkpoint: Checkpoint, tell: Tell
 ) -> tuple[str, KnownTopics]:
-    """Where the query begins if its checkpoint does not say, and the topics that it reads, which
-    are noted beside the checkpoint.
+    """Where the query begins if it has no checkpoint, and the topics that it reads, which are
+    written to a file beside the checkpoint.
 
-    Raises TopicRecreated and RecordsLost unless the settings say to go on without what is lost.
+    Raises TopicRecreated and RecordsLost unless the settings say to continue without lost readings.
     """
     topic_ids = KnownTopics.read(settings.topics_files)
     topics = (*settings.input_topics, settings.topics.replays)
     with open_log(settings.kafka) as log:
         ids = log.topic_ids(topics)
         recreated = topic_ids.changed(ids)
-        partitions = [*retention.partitions(log, stands.committed, topics, recreated)]
+        partitions = [*retention.partitions(log, checkpoint.committed, topics, recreated)]
         group = log.committed(settings.group)
     lost = [partition.lost for partition in partitions if partition.lost]
     starting = "earliest"
     if settings.skip_lost and (lost or recreated):
         skipped = [*lost, *recreated.values()]
-        tell(Notice(f"Skipped, since Kafka no longer has them: {'; '.join(skipped)}."))
+        tell(Notice(f"Skipped because Kafka no longer has them: {'; '.join(skipped)}."))
         with writing(folder):
             starting = retention.skip(partitions, folder)
     else:
         if recreated:
             raise TopicRecreated.of(recreated)
         retention.check_nothing_lost(partitions)
-        if again := _ahead(group, stands.planned):
+        if again := _ahead(group, checkpoint.planned):
             sentence = (
-                f"The checkpoint is behind Kafka's group {settings.group}, which is further in "
-                f"{', '.join(again)}: what lies between is answered again, under the same ids."
+                f"The checkpoint is behind Kafka's group {settings.group} in {', '.join(again)}: "
+                f"the readings in between are answered again, under the same ids."
             )
             tell(Notice(sentence))
-    topic_ids = topic_ids.joined(ids, stands.planned)
+    topic_ids = topic_ids.joined(ids, checkpoint.planned)
     with writing(folder):
         topic_ids.write(settings.topics_files)
     return starting, topic_ids
 
 
 def _ahead(group: TopicPositions, planned: TopicPositions) -> list[str]:
-    """The partitions of which a group has read more than the query has planned."""
+    """The partitions in which a group has read further than the query has planned."""
     return [
         f"{topic}/{partition}"
         for topic, partitions in planned.items()

@@ -1,7 +1,7 @@
-"""A micro-batch that something stops: answered in parts, until a single record is to blame.
+"""Answers a failing micro-batch in parts, until single records are to blame.
 
-What a step raises in a worker is settled there. This is for what ends a whole job of Spark's: a
-record that Kafka's client cannot read, a worker that dies, an answer that Kafka does not take.
+Workers handle what a step raises. This is for what ends a whole Spark job: a record that Kafka's
+client cannot read, a worker that dies, an answer that Kafka rejects.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ Spans = Mapping[str, Mapping[int, Span]]
 """Topic -> partition -> offsets."""
 
 Answer = Callable[[Spans], object]
-"""Reads the records of these spans, answers them, and returns when Kafka has the answers."""
+"""Reads and answers the records of these spans; returns when Kafka has the answers."""
 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """How the parts of a micro-batch are read and answered, and what answers a single record that
-    ends the job in which it is read.
+    """Answers the parts of a micro-batch, and writes a dead letter for each record that ends its
+    Spark job.
     """
 
     spark: SparkSession
@@ -46,10 +46,10 @@ class Quarantine:
     publishing: Publishing
 
     def answer(self, spans: Spans, answer: Answer) -> int:
-        """Answer the records of the spans by as few jobs as will do; returns of how many no job
-        could make anything, so that each became a dead letter.
+        """Answer the records of the spans in as few jobs as possible; returns the number of records
+        that ended their job and became dead letters.
 
-        Raises what is no record's fault: what Kafka, the model or the sink raise for any.
+        Raises errors of Kafka, the model or the sink, which are not the fault of a record.
         """
         count = sum(span.end - span.begin for parts in spans.values() for span in parts.values())
 
@@ -68,7 +68,7 @@ class Quarantine:
         return len(faults)
 
     def _refuse(self, spans: Spans, why: str) -> None:
-        """Answer the one record of these spans by a dead letter without its bytes."""
+        """Answer the single record of these spans with a dead letter without its bytes."""
         for topic, parts in spans.items():
             for partition, span in parts.items():
                 place = {"topic": topic, "partition": partition, "offset": span.begin}
@@ -80,7 +80,7 @@ class Quarantine:
 
 
 def failing(models: Models) -> ModelFailed | None:
-    """What one of the models does now to an image of its golden set, if not to score it."""
+    """The failure of the first model that cannot score an image of its golden set now, if any."""
     for loaded in (models.champion, models.previous, models.challenger):
         if loaded is not None:
             try:
@@ -91,25 +91,25 @@ def failing(models: Models) -> ModelFailed | None:
 
 
 def empty_record(spark: SparkSession) -> DataFrame:
-    """A record that holds nothing and lies nowhere, as `source.bounded` has them."""
+    """An empty record with no place in Kafka, with the columns of `source.bounded`."""
     row = tuple(NOWHERE.get(name) for name in RECORDS.names)
     return spark.createDataFrame([row], from_arrow_schema(RECORDS))
 
 
 def spans(folder: Path) -> dict[str, dict[int, Span]]:
-    """What the micro-batch reads that is not done yet, by the checkpoint in the folder."""
-    stands = Checkpoint.read(folder)
-    begin = stands.committed or stands.begun
+    """The offsets of the uncommitted micro-batch, by the checkpoint in the folder."""
+    checkpoint = Checkpoint.read(folder)
+    begin = checkpoint.committed or checkpoint.begun
     return {
         topic: {
             part: Span(begin.get(topic, {}).get(part, 0), offset) for part, offset in parts.items()
         }
-        for topic, parts in stands.planned.items()
+        for topic, parts in checkpoint.planned.items()
     }
 
 
 def cut(spans: Spans, part: Span) -> dict[str, dict[int, Span]]:
-    """The part of the spans whose records, counted in their order from 0, have these numbers."""
+    """The part of the spans with these records, numbered from 0 in the order of the spans."""
     parts: dict[str, dict[int, Span]] = {}
     first = 0
     for topic, partitions in spans.items():

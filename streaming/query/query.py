@@ -1,4 +1,4 @@
-"""The scoring query: each micro-batch through the steps, by one model, to its answers."""
+"""The scoring query: how each micro-batch is scored and answered."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from streaming.models.routes import Answer, BatchScorer
 from streaming.models.selections import Select, Selection
 from streaming.models.service import Models, ModelService
 from streaming.query.failures import ScoringStopped, scoring_failure
-from streaming.query.pace import Pace, limited
+from streaming.query.pace import Pace, set_limit
 from streaming.query.quarantine import Quarantine, empty_record, failing, spans
 from streaming.query.reporter import Reporter
 from streaming.spark import source
@@ -46,7 +46,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Answering:
-    """How the records of a micro-batch become answers, whichever models score it."""
+    """How the records of a micro-batch become answers, whichever models score them."""
 
     topics: Topics
     topic_ids: KnownTopics
@@ -55,8 +55,8 @@ class Answering:
     clock: Clock
 
     def pipeline(self, records: DataFrame, models: Models) -> Pipeline:
-        """What the workers do with the records, which are as `source.bounded` gives them: the one
-        answer to each, a score or a dead letter; and the shadow's scores.
+        """What the workers do with the records, which come from `source.bounded`: one answer to
+        each, a score or a dead letter, and the scores of the shadow.
         """
         manifest = models.champion.bundle.manifest
         checks = Checks(manifest.input_shape, self.topics, manifest.colour)
@@ -69,7 +69,7 @@ class Answering:
         return Pipeline(checks.steps, answer, self.metrics)
 
     def publishing(self, loaded: Loaded, topics: Topics) -> Publishing:
-        """What the answers of a model have in common."""
+        """What all answers of a model have in common."""
         classes = loaded.bundle.manifest.classes
         return Publishing(topics, self.topic_ids, loaded.model, classes, self.clock, self.metrics)
 
@@ -81,7 +81,7 @@ def batch_scorer(
     selection: Selection,
     publishing: Publishing,
 ) -> BatchScorer:
-    """A model made ready for these readings of a micro-batch's records; raises ModelFailed."""
+    """Prepare a model for the selected readings of a micro-batch; raises ModelFailed."""
     manifest, engine = loaded.bundle.manifest, loaded.engine
     shape, scaling = manifest.input_shape, manifest.scaling
     if isinstance(engine, DriverEngine):
@@ -98,10 +98,10 @@ def batch_scorer(
 
 @dataclass(eq=False)
 class Query:
-    """What happens to each micro-batch, and how far that is.
+    """Answers each micro-batch, and adds up the metrics.
 
-    A micro-batch is committed by Spark after its answers are in Kafka: at least once, with the same
-    ids if again. `answered` are the metrics of all micro-batches so far.
+    Spark commits a micro-batch after its answers are in Kafka: at least once, with the same ids
+    each time. `answered` has the metrics of all micro-batches so far.
     """
 
     models: ModelService
@@ -115,8 +115,8 @@ class Query:
     answered: BatchMetrics = field(default_factory=BatchMetrics)
 
     def start(self, records: DataFrame, name: str, every: float | None) -> StreamingQuery:
-        """The query on these records, a micro-batch `every` so many seconds; None ends it with the
-        last one that is there.
+        """Start the query on these records, with a micro-batch `every` so many seconds; with None
+        it ends after the records that exist now.
         """
         interval = {"processingTime": f"{round((every or 0) * 1000)} milliseconds"}
         trigger: dict[str, Any] = {"availableNow": True} if every is None else interval
@@ -126,18 +126,18 @@ class Query:
             .foreachBatch(self._batch)
             .start()
         )
-        self.reporter.paced = partial(self._paced, records.sparkSession, running)
+        self.reporter.adjust_pace = partial(self._adjust_pace, records.sparkSession, running)
         return running
 
-    def _paced(
+    def _adjust_pace(
         self, spark: SparkSession, running: StreamingQuery, rows: int, seconds: float
     ) -> None:
-        """Let the next micro-batch be as large as its time allows."""
+        """Make the next micro-batch as large as its time allows."""
         if self.pace is not None:
-            limited(spark, running, self.pace.after(rows, seconds))
+            set_limit(spark, running, self.pace.after(rows, seconds))
 
     def _batch(self, records: DataFrame, batch: int) -> None:
-        with self.batches.one(batch):
+        with self.batches.running(batch):
             champion, metrics = self._answer(records, batch)
             self.models.observe(metrics)
             silent_s = self.models.registry_silent_s
@@ -145,13 +145,15 @@ class Query:
             self.answered += replace(metrics, latest={})
 
     def _answer(self, records: DataFrame, batch: int) -> tuple[Loaded, BatchMetrics]:
-        """Answer the records by the models of now, without those that cannot; the champion."""
+        """Answer the records with the current models, without those that fail; returns the champion
+        and the metrics.
+        """
         while True:
             models = self.models.current()
             try:
                 return models.champion, self._send(records, models)
             except Exception as exc:
-                if self.batches.stop.is_set():  # whoever stops a service stops its workers, too
+                if self.batches.stop.is_set():  # stopping a service also stops its workers
                     raise Stopping from exc
                 cause = scoring_failure(exc, self.kafka)
                 failure = failing(models) or cause if isinstance(cause, ScoringStopped) else cause
@@ -163,7 +165,7 @@ class Query:
                 return models.champion, metrics
 
     def _send(self, records: DataFrame, models: Models) -> BatchMetrics:
-        """Answer the records; the metrics of that."""
+        """Publish the answers to the records; returns the metrics."""
         self.answering.metrics.value = BatchMetrics()
         publish(self._answers(records, models), self.kafka)
         return self.answering.metrics.value
@@ -174,8 +176,8 @@ class Query:
     def _send_in_parts(
         self, spark: SparkSession, models: Models, batch: int, exc: Exception
     ) -> BatchMetrics:
-        """Answer a micro-batch that cannot be answered as a whole, until single records are to
-        blame; raises what stopped it if nothing at all can be answered.
+        """Answer a micro-batch that cannot be answered as a whole in parts, until single records
+        are to blame; raises `exc` if even an empty record cannot be answered.
         """
         champion, topics, total = models.champion, self.answering.topics, BatchMetrics()
         try:
@@ -184,7 +186,7 @@ class Query:
             raise exc from None
         sentence = (
             f"Micro-batch {batch} could not be answered as a whole ({last_cause(str(exc))}), so "
-            f"it is answered in parts; that takes minutes where a reading ends a worker."
+            f"it is answered in parts; this takes minutes if a reading ends a worker."
         )
         self.tell(Notice(sentence))
 
@@ -199,8 +201,7 @@ class Query:
         refused = Quarantine(spark, self.kafka, publishing).answer(spans(self.checkpoint), answer)
         letters = quantity(refused, "dead letter")
         sentence = (
-            f"Micro-batch {batch} is answered, with {letters} for readings that cannot be read at "
-            f"all."
+            f"Micro-batch {batch} is answered, with {letters} for readings that cannot be read."
         )
         self.tell(Notice(sentence))
         return total + BatchMetrics(dead_letters=refused)

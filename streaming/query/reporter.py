@@ -1,4 +1,4 @@
-"""Each micro-batch's metrics as an event on the progress topic."""
+"""Publishes the metrics of each micro-batch as an event on the progress topic."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from streaming.steps.metrics import BatchMetrics
 
 
 class Reporter(StreamingQueryListener):
-    """Tells `publish` the metrics of each micro-batch, once it is committed.
+    """Passes the metrics of each micro-batch to `publish` once it is committed.
 
-    Spark calls it beside the query, so that it delays no batch. `note` says what only the batch
-    itself knows: the model that scored it and what its steps did.
+    Spark calls it in another thread, so that it delays no batch. `note` adds what Spark does not
+    know: the model that scored the batch and the metrics of its steps.
     """
 
     def __init__(
         self, query: str, publish: Callable[[Progress], object], follower: Follower
     ) -> None:
         self._query, self._publish, self._follower = query, publish, follower
-        self.paced: Callable[[int, float], object] = lambda rows, seconds: None
-        """Called with the rows of each micro-batch and the seconds that it took."""
+        self.adjust_pace: Callable[[int, float], object] = lambda rows, seconds: None
+        """Called with the number of rows and the seconds of each micro-batch."""
         self.beat: Callable[[], object] = lambda: None
-        """Called whenever the query goes on."""
+        """Called whenever the query makes progress."""
         self._notes: dict[int, tuple[Model, BatchMetrics, float]] = {}
         self._ended = threading.Event()
 
@@ -47,7 +47,7 @@ class Reporter(StreamingQueryListener):
         self._notes[batch] = (model, metrics, registry_silent_s)
 
     def onQueryProgress(self, event: QueryProgressEvent) -> None:
-        """A micro-batch was committed, or none came for a while."""
+        """Publish the progress of a micro-batch that was committed."""
         self.beat()
         report = json.loads(event.progress.json)
         if report["batchId"] not in self._notes:
@@ -56,24 +56,25 @@ class Reporter(StreamingQueryListener):
         pace = _once(report, metrics) * report.get("processedRowsPerSecond", 0.0)
         lag = self._follower.after(report, metrics.latest, pace)
         event_of_batch = progress(self._query, report, model, metrics, lag, silent_s)
-        self.paced(event_of_batch.rows, event_of_batch.durations_ms["triggerExecution"] / 1000)
+        seconds = event_of_batch.durations_ms["triggerExecution"] / 1000
+        self.adjust_pace(event_of_batch.rows, seconds)
         self._publish(event_of_batch)
 
     def onQueryStarted(self, event: QueryStartedEvent) -> None:
-        """Nothing to tell yet."""
+        """Nothing to report yet."""
 
     def onQueryIdle(self, event: QueryIdleEvent) -> None:
-        """No reading came for a second."""
+        """Commit offsets: no reading has arrived for a second."""
         self.beat()
-        self._follower.settle()
+        self._follower.commit()
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
-        """Everything was told."""
-        self._follower.settle()
+        """Commit offsets: all events of the query have been reported."""
+        self._follower.commit()
         self._ended.set()
 
-    def drained(self, seconds: float) -> bool:
-        """Wait until everything was told of a query that ended; False if that takes longer."""
+    def drain(self, seconds: float) -> bool:
+        """Wait until all events of a query that ended are reported; False after `seconds`."""
         return self._ended.wait(seconds)
 
 
@@ -85,9 +86,9 @@ def progress(
     lag: Lag,
     registry_silent_s: float = 0.0,
 ) -> Progress:
-    """The metrics of a micro-batch, from what Spark and its steps say of it.
+    """The progress event of a micro-batch, from Spark's report and the metrics of the steps.
 
-    Durations are those of the steps, summed over the workers, and Spark's own.
+    Durations are those of the steps, summed over the workers, and Spark's.
     """
     once = _once(report, metrics)
     steps = {name: seconds * 1000 for name, seconds in metrics.seconds.items()}
@@ -114,5 +115,5 @@ def progress(
 
 
 def _once(report: dict[str, Any], metrics: BatchMetrics) -> float:
-    """Readings answered for each row that Spark counts: an engine may read a reading twice."""
+    """Answered readings per row that Spark counts: an engine may read a reading twice."""
     return float(metrics.answered / max(report["numInputRows"], 1))

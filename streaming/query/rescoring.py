@@ -1,6 +1,4 @@
-"""`digitstream score --topic`: readings of the past once more, by another version, to a topic of
-their own.
-"""
+"""`digitstream score --topic`: scores past readings again, with a version, to another topic."""
 
 from __future__ import annotations
 
@@ -49,14 +47,14 @@ Span = Mapping[int, tuple[int, int]]
 def run(
     settings: Rescoring, jars: Sequence[Path], tell: Tell, tables: History | None = None
 ) -> Summary:
-    """Score again what Kafka stored from `settings.from_timestamp` (else the oldest that is there)
-    to `settings.to_timestamp` (else the end by now), and return when all scores are there.
+    """Score again what Kafka stored from `settings.from_timestamp` (default: the oldest reading) to
+    `settings.to_timestamp` (default: now); return when Kafka has all scores.
 
-    With `tables` the readings are those of the archive, which has them when Kafka no longer does;
-    `jars` are Delta's, too. A score has the id of its reading's first one; run again, it writes
-    all once more. What cannot be scored gets nothing: it has its dead letter already;
-    `dead_letters` counts it. Raises NoChampion and BundleError for the version, TopicMissing and
-    BrokerUnavailable for Kafka, NoTables and TablesUnreadable.
+    With `tables`, read from the archive, which also has readings that Kafka no longer has; `jars`
+    must then include Delta's. A score has the same id as its reading's first score; running again
+    writes all scores again. Readings that cannot be scored get no answer, as they have a dead
+    letter already; `dead_letters` counts them. Raises NoChampion and BundleError for the version,
+    TopicMissing and BrokerUnavailable for Kafka, NoTables and TablesUnreadable.
     """
     if tables is None:
         check_topics_exist(settings.kafka, settings.input_topics)
@@ -76,7 +74,7 @@ def run(
 def rescore(
     spark: SparkSession, settings: Rescoring, tell: Tell, place: Place | None = None
 ) -> Summary:
-    """`run` on a session that is there, and stays."""
+    """`run` on an existing session, which stays open."""
     spark, registry = prepared(spark), settings.registry
     version = registry.fetch(settings.version) if settings.version else registry.resolve()
     checked = bundle.load(version.folder)
@@ -109,7 +107,7 @@ class ScoreAgain:
     scorer: BatchScorer
 
     def __call__(self, frame: Frame) -> pa.RecordBatch:
-        """The scores; readings without one are counted as dead letters."""
+        """The scores; readings without a score are counted as dead letters."""
         publishing = self.scorer.publishing
         records = scores(self.scorer.scored(frame, SCORE), publishing)
         records = records.filter(pa.array(weight(records) <= LARGEST))
@@ -123,7 +121,7 @@ class ScoreAgain:
 
 
 def slices(span: Span, size: int) -> Iterator[Span]:
-    """The span in parts of `size` records at most, each partition's in order."""
+    """The span in parts of at most `size` records, in the order of each partition."""
     size_of_each = max(1, size // max(len(span), 1))
     at = {part: begin for part, (begin, _) in span.items()}
     while any(at[part] < end for part, (_, end) in span.items()):
@@ -133,7 +131,7 @@ def slices(span: Span, size: int) -> Iterator[Span]:
 
 
 def _topic_ids(settings: Rescoring, place: Place | None) -> KnownTopics:
-    """The topics whose readings are scored again, so that these keep their ids."""
+    """The topics whose readings are scored again, so that scores keep their ids."""
     if place is None:
         with open_log(settings.kafka) as log:
             ids = log.topic_ids(settings.input_topics)
@@ -145,14 +143,14 @@ def _topic_ids(settings: Rescoring, place: Place | None) -> KnownTopics:
 
 
 def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:
-    """The readings that Kafka has of the time, some at a time."""
+    """The readings in Kafka from that period, slice by slice."""
     for topic, span in _spans(settings):
         for part in slices(span, settings.max_offsets_per_trigger):
             yield source.stored(spark, settings.kafka, {topic: part})
 
 
 def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
-    """The readings that the archive has of the time, as Kafka had them; raises NoTables."""
+    """The archive's readings from that period, in Kafka's columns; raises NoTables."""
     rows = place.existing(READINGS).where(col("topic").isin(*settings.input_topics))
     begin, end = settings.from_timestamp, settings.to_timestamp
     if begin is not None:
@@ -165,7 +163,7 @@ def _of_tables(place: Place, settings: Rescoring) -> DataFrame:
 
 
 def _spans(settings: Rescoring) -> list[tuple[str, Span]]:
-    """What is to be scored of each topic, as it is now."""
+    """The offsets to score of each topic."""
     with open_log(settings.kafka) as log:
         first, end = log.first(settings.input_topics), log.readable(settings.input_topics)
         begin = log.at(end, settings.from_timestamp) if settings.from_timestamp else first

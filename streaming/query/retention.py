@@ -1,6 +1,4 @@
-"""Readings that Kafka no longer has, though they were not answered: listed by offset, and skipped
-only on request.
-"""
+"""Unanswered readings that Kafka no longer has: listed by offset, and skipped only on request."""
 
 from __future__ import annotations
 
@@ -17,57 +15,59 @@ from contract.kafka.offsets import Log
 
 @dataclass(frozen=True)
 class Partition:
-    """Where a query stands in a partition (None before it began), and what Kafka has of that."""
+    """A partition: the query's next offset (None if it has not begun), and Kafka's first and end
+    offsets.
+    """
 
     topic: str
     number: int
-    stands: int | None
+    next: int | None
     first: int
     end: int
 
     @property
     def lost(self) -> str | None:
-        """What Kafka no longer has, in words."""
-        if self.stands is None or self.first <= self.stands <= self.end:
+        """What Kafka no longer has, in words; None if nothing is lost."""
+        if self.next is None or self.first <= self.next <= self.end:
             return None
         where = f"{self.topic}/{self.number}"
-        if self.stands > self.end:
-            return f"{where} ends at {self.end}, but the query has answered it up to {self.stands}"
-        return f"{where} from {self.stands} to {self.first - 1} ({self.first - self.stands})"
+        if self.next > self.end:
+            return f"{where} ends at {self.end}, but the query has answered it up to {self.next}"
+        return f"{where} from {self.next} to {self.first - 1} ({self.first - self.next})"
 
     @property
     def begin(self) -> int:
-        """Where a query goes on that skips what was lost."""
-        return self.first if self.stands is None or self.lost else self.stands
+        """The offset where a query continues that skips lost readings."""
+        return self.first if self.next is None or self.lost else self.next
 
 
 def partitions(
-    log: Log, stands: TopicPositions, topics: Sequence[str], recreated: Collection[str]
+    log: Log, positions: TopicPositions, topics: Sequence[str], recreated: Collection[str]
 ) -> Iterator[Partition]:
-    """Every partition of the topics, for a query that stands there. In topics that were `recreated`
-    it stands nowhere.
+    """All partitions of the topics, for a query at these positions. Positions in topics that were
+    `recreated` are ignored.
     """
     end = log.end(topics)
     for topic, first in sorted(log.first(topics).items()):
-        offsets = {} if topic in recreated else stands.get(topic, {})
+        offsets = {} if topic in recreated else positions.get(topic, {})
         for number, oldest in sorted(first.items()):
             yield Partition(topic, number, offsets.get(number), oldest, end[topic][number])
 
 
 def check_nothing_lost(partitions: Sequence[Partition]) -> None:
-    """Raise RecordsLost that lists what was lost, if anything."""
+    """Raise RecordsLost with a list of what was lost, if anything."""
     lost = [partition.lost for partition in partitions if partition.lost]
     if lost:
         message = (
             f"Kafka no longer has readings that were not answered yet: {'; '.join(lost)}. Its "
-            f"retention was faster than the query, or it lost records of its own. Scoring never "
-            f"skips a reading in silence. Start it once with --skip-lost to go on without them."
+            f"retention removed them before they were read, or Kafka lost data. Scoring never "
+            f"skips readings silently. Start it once with --skip-lost to continue without them."
         )
         raise RecordsLost(message)
 
 
 def skip(partitions: Sequence[Partition], folder: Path) -> str:
-    """Put the checkpoint aside; returns where a new one begins, as Spark takes it."""
+    """Move the checkpoint away; returns the starting offsets of a new one in Spark's format."""
     begin: dict[str, dict[int, int]] = {}
     for partition in partitions:
         begin.setdefault(partition.topic, {})[partition.number] = partition.begin

@@ -1,1 +1,1 @@
-"""What any query of ours needs of Spark: session, Kafka as source and sink, locks, its end."""
+"""What our queries share: the Spark session, Kafka as source and sink, locks, stopping."""

@@ -1,4 +1,4 @@
-"""What stopped a query of Spark's, as its text tells."""
+"""Reads the cause of a Spark query's failure from the text of its error."""
 
 from __future__ import annotations
 
@@ -25,38 +25,36 @@ _DENIED = re.compile(
 _NO_TLS = re.compile(r"org\.apache\.kafka\.common\.errors\.SslAuthenticationException: (.*)")
 _CAUSE = re.compile(r"^(?:Caused by: |: )?((?:[\w$]+\.)+\w+(?:Exception|Error): .*)$", re.MULTILINE)
 RAISED = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)+(\S.*)")
-"""The line below a Python worker's traceback."""
+"""The last line of a Python worker's traceback."""
 
 
 def kafka_refusal(text: str, kafka: Kafka) -> DigitstreamError | None:
-    """That Kafka and Java's client do not trust each other any more, or that we have no right."""
+    """The error for a missing permission or failed TLS with Kafka; None for any other text."""
     if match := _DENIED.search(text):
         return AccessDenied(
-            f"{access_denied(kafka, match[1])} Nothing is lost: start it again once we may."
+            f"{access_denied(kafka, match[1])} Nothing is lost: start it again with access."
         )
     if match := _NO_TLS.search(text):
         certificate = kafka.security.certificate
         fault = certificate and invalidity(certificate.certfile, datetime.now(UTC))
         if certificate is not None and fault is not None:
             return TlsFailed(
-                f"Kafka at {kafka} does not accept our certificate any more: "
-                f"{certificate.certfile} {fault}. It must be valid now. Have it renewed and start "
-                f"again: nothing is lost."
+                f"Kafka at {kafka} no longer accepts our certificate: {certificate.certfile} "
+                f"{fault}. It must be valid now. Have it renewed and start again: nothing is lost."
             )
         return TlsFailed(
-            f"Java's TLS and that of Kafka at {kafka} do not come together: "
-            f"{match[1].rstrip('.')}. Each side must trust the other's certificate. Check the ssl- "
-            f"lines of the profile."
+            f"The TLS handshake with Kafka at {kafka} failed: {match[1].rstrip('.')}. Each side "
+            f"must trust the other's certificate. Check the ssl- lines of the profile."
         )
     return None
 
 
 def last_cause(text: str) -> str:
-    """The innermost cause that a Java or Python stack trace names."""
+    """The innermost cause in a Java or Python stack trace."""
     causes = (
         _CAUSE.findall(text)
         or RAISED.findall(text)
         or text.strip().splitlines()[:1]
-        or ["without a word"]
+        or ["no message"]
     )
     return str(causes[-1])[:300].rstrip(".")

@@ -1,4 +1,4 @@
-"""Spark's events of a session's queries as heartbeats."""
+"""Heartbeats from Spark's events of a session's queries."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from contract.home import heartbeat
 
 @contextmanager
 def beating(spark: SparkSession, home: Path, program: str) -> Iterator[None]:
-    """Let each named query that is started in the body have a heartbeat of its own."""
+    """Write a heartbeat for each named query that is started while the body runs."""
     listener = _Listener(home, program)
     spark.streams.addListener(listener)
     try:
         yield
     finally:
         spark.streams.removeListener(listener)
-        listener.rest()
+        listener.clear()
 
 
 class _Listener(StreamingQueryListener):
-    """Spark calls it beside the queries, so that it delays none."""
+    """Spark calls it in another thread, so that it delays no query."""
 
     def __init__(self, home: Path, program: str) -> None:
         self._home, self._program = home, program
@@ -48,10 +48,10 @@ class _Listener(StreamingQueryListener):
         self._beat(event.id)
 
     def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
-        """Its file goes with those of the others."""
+        """Nothing yet: `clear` removes all files."""
 
-    def rest(self) -> None:
-        """None of the queries goes on."""
+    def clear(self) -> None:
+        """Remove the heartbeats of all queries."""
         for file in self._files.values():
             heartbeat.clear(file)
 

@@ -1,4 +1,4 @@
-"""A connection to Kafka as Spark's source and sink take it: no secret that Spark could show."""
+"""Kafka options for Spark's source and sink, without secrets that Spark may print."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _PROVIDER = {
 }
 
 COMMITTED = {"kafka.isolation.level": "read_committed"}
-"""What Spark's source takes besides: it reads only what is committed, never an aborted record."""
+"""Another option of Spark's source: read only committed records, never aborted ones."""
 
 
 def options(spark: SparkSession, kafka: Kafka) -> dict[str, str]:
-    """What `format("kafka")` takes.
+    """The options for `format("kafka")`.
 
-    Plans, exceptions and Spark's page print options. So, where all of Spark is on this machine,
-    secrets are put into a file that only its owner may read, which goes when Spark does, and
-    options name it. Nothing else reaches executors elsewhere: there options hold the secrets, and
-    Spark hides them but in a plan that was not optimized.
+    Plans, exceptions and Spark's UI print options. If Spark runs on this machine alone, secrets are
+    therefore written to a file that only its owner may read, which is deleted with the session, and
+    options refer to it. Remote executors cannot read that file: for them options hold the secrets,
+    which Spark redacts except in unoptimized plans.
     """
     properties = kafka.properties
     secret = {name: value for name, value in properties.items() if name in Kafka.SECRET}
     if secret and str(spark.sparkContext.master).startswith("local"):
-        file = _kept(Path(SparkFiles.getRootDirectory()).parent, kafka)
+        file = _write_secrets(Path(SparkFiles.getRootDirectory()).parent, kafka)
         named = {name: f"${{file:{file.as_posix()}:{name}}}" for name in secret}
         properties = {**properties, **named, **_PROVIDER}
     return {f"kafka.{name}": value for name, value in properties.items()}
 
 
 @lru_cache
-def _kept(folder: Path, kafka: Kafka) -> Path:
-    """A file in `folder` that has the secrets of this connection."""
+def _write_secrets(folder: Path, kafka: Kafka) -> Path:
+    """Write the secrets of a connection to a file in `folder`, once; returns the file."""
     file = folder / f"kafka-{zlib.crc32(repr(kafka).encode()):08x}.properties"
     properties = kafka.properties
     lines = [f"{name}={_escaped(properties[name])}\n" for name in Kafka.SECRET & properties.keys()]
@@ -50,7 +50,7 @@ def _kept(folder: Path, kafka: Kafka) -> Path:
 
 
 def _escaped(text: str) -> str:
-    """A value of Java's properties: everything but plain ASCII by the number of its code unit."""
+    """A value for a Java properties file: everything but plain ASCII as Unicode escapes."""
     units = memoryview(text.encode("utf-16-le")).cast("H")
     return "".join(
         chr(unit) if 0x20 < unit < 0x7F and unit != 0x5C else f"\\u{unit:04x}" for unit in units

@@ -1,4 +1,4 @@
-"""Files on this machine's disk, for which Hadoop forks no shell."""
+"""Access to files on this machine's disk without the shell commands that Hadoop runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _CONF = {
 
 
 def local_files(jars: Sequence[Path]) -> dict[str, str]:
-    """Settings of a session on this machine, if the file system that they name is in the jars.
+    """Settings for a session on this machine; none if the file system's jar is not among the jars.
 
-    It has to be on the class path before the session starts.
+    The jar must be on the class path before the session starts.
     """
     bare = next((str(jar) for jar in jars if jar.name.startswith(_BARE_FILE_SYSTEM)), None)
     return {**_CONF, "spark.driver.extraClassPath": bare} if bare else {}

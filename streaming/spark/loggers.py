@@ -1,4 +1,4 @@
-"""Loggers of Spark, Kafka and Delta that write nothing, since what they tell is told otherwise."""
+"""Silences loggers of Spark, Kafka and Delta whose messages are reported otherwise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 _QUIET = (
-    # What they log on the way to an exception is in the exception, which is told once, at the end.
+    # They log what is in an exception, which is reported once, at the end.
     "org.apache.spark.TaskContextImpl",
     "org.apache.spark.api.python.PythonRunner",
     "org.apache.spark.executor.Executor",
@@ -21,17 +21,17 @@ _QUIET = (
     "org.apache.spark.sql.execution.streaming.MicroBatchExecution",
     "org.apache.spark.sql.kafka010.consumer.FetchedDataPool",
     "org.apache.spark.util.Utils",
-    # `status` tells how far a query is behind.
+    # `digitstream status` shows how far a query is behind.
     "org.apache.spark.sql.execution.streaming.ProcessingTimeExecutor",
-    # No micro-batch is planned anew while it runs.
+    # It warns that adaptive planning is off, which is intended.
     "org.apache.spark.sql.execution.streaming.ResolveWriteToStream",
-    # It is read by the thread that feeds a Python worker, and says so for every task.
+    # It warns in every task that another thread reads, the one that feeds a Python worker.
     "org.apache.spark.sql.kafka010.consumer.KafkaDataConsumer",
-    # They do not know that what finds secrets is used, too.
+    # They call the settings of the secrets' file provider unknown.
     "org.apache.kafka.clients.admin.AdminClientConfig",
     "org.apache.kafka.clients.consumer.ConsumerConfig",
     "org.apache.kafka.clients.producer.ProducerConfig",
-    # That Kafka is away is told in a sentence.
+    # `topic_watch` reports that Kafka does not answer.
     "org.apache.kafka.clients.NetworkClient",
     "org.apache.spark.sql.kafka010.KafkaOffsetReaderAdmin",
     "org.apache.spark.sql.kafka010.KafkaOffsetReaderConsumer",
@@ -39,7 +39,7 @@ _QUIET = (
 
 
 def quieten(spark: SparkSession) -> None:
-    """Let the JVM of this session write none of it; its log level says what else it writes."""
+    """Turn these loggers off in the session's JVM; all others keep their level."""
     log4j: Any = spark._jvm.org.apache.logging.log4j  # type: ignore[union-attr]
     for name in _QUIET:
         log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)

@@ -1,4 +1,4 @@
-"""The Spark session that scores: SystemDS', with Kafka, and set up for short micro-batches."""
+"""The Spark session that scores: with SystemDS and Kafka, tuned for short micro-batches."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _PACKAGES = ("contract", "keras2dml", "streaming")
 _PLANS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    # How long no reading has to come until the query says that it is idle, in milliseconds.
+    # Milliseconds without a reading until the query reports that it is idle.
     "spark.sql.streaming.noDataProgressEventInterval": "1000",
     # A plan without a shuffle has nothing to adapt.
     "spark.sql.adaptive.enabled": "false",
 }
 
-# Of Spark's options for Kafka, what its plans and its page must not show.
+# Options for Kafka that Spark's plans and its UI must not show.
 _SECRET = "(?i)secret|password|token|access[.]key|jaas|keystore"
 
 
@@ -35,14 +35,14 @@ def session(
     more: Mapping[str, str] | None = None,
     secret_file: Path | None = None,
 ) -> SparkSession:
-    """A SparkSession on `master` with these jars, Spark's Kafka connector's among them, and with
-    what else its configuration is to have; `secret_file` holds the secret of the master's cluster
+    """A SparkSession on `master` with these jars, which include Spark's Kafka connector, and `more`
+    configuration; `secret_file` holds the secret of the master's cluster
     (`keras2dml.systemds.network`).
 
-    Workers find our packages by themselves on this machine; to any other they are sent.
+    Workers on this machine import our packages from the checkout; other machines are sent a copy.
     """
     local = master.partition("[")[0] == "local"
-    # No task has a better place to wait for; Kafka's is as near from everywhere.
+    # Kafka is equally near from everywhere, so no task needs to wait for a better place.
     conf = {
         "spark.driver.memory": "2g",
         "spark.locality.wait": "0",
@@ -51,7 +51,7 @@ def session(
         **(more or {}),
     }
     if local:
-        # Workers find our packages there; no shell is forked for the files of a checkpoint.
+        # Where workers find our packages; and checkpoint files without shell commands.
         conf |= {"spark.executorEnv.PYTHONPATH": str(_ROOT), **local_files(jars)}
     spark = spark_session("digitstream-score", master, jars, conf, secret_file)
     quieten(spark)
@@ -61,7 +61,7 @@ def session(
 
 
 def prepared(spark: SparkSession) -> SparkSession:
-    """A session of its own for the query, on the same context, that plans for short batches."""
+    """A new session for the query, on the same context, that plans for short batches."""
     own = spark.newSession()
     for name, value in _PLANS.items():
         own.conf.set(name, value)
@@ -69,7 +69,7 @@ def prepared(spark: SparkSession) -> SparkSession:
 
 
 def _ship(spark: SparkSession) -> None:
-    """Send our packages to the executors, as one archive, which goes when the session does."""
+    """Send our packages to the executors in one archive, which is deleted with the session."""
     archive = Path(SparkFiles.getRootDirectory()).parent / "digitstream.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for package in _PACKAGES:

@@ -1,4 +1,4 @@
-"""Answers to Kafka."""
+"""Writes answers to Kafka."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contract.wire.topics import ANSWER_BYTES
 from streaming.spark.kafka import options
 
 LARGEST = ANSWER_BYTES - (1 << 16)
-"""Bytes that an answer may have: compression makes some a little larger than they were."""
+"""Maximum bytes of an answer: compression makes some a little larger."""
 
 _OPTIONS = {
     "kafka.acks": "all",
     "kafka.enable.idempotence": "true",
-    # The one compression that every client can undo without another library.
+    # The only compression that every client can decompress without another library.
     "kafka.compression.type": "gzip",
     "kafka.max.request.size": str(ANSWER_BYTES),
     "kafka.buffer.memory": str(8 * ANSWER_BYTES),
@@ -24,9 +24,9 @@ _OPTIONS = {
 
 
 def publish(answers: DataFrame, kafka: Kafka) -> None:
-    """Write the answers, each to the topic that it names, and return when Kafka has them all.
+    """Write each answer to the topic that it names; returns when Kafka has all of them.
 
-    At least once: a micro-batch that is run again writes its answers again, with the same ids.
+    At least once: a micro-batch that is repeated writes its answers again, with the same ids.
     """
     sink_options = {**options(answers.sparkSession, kafka), **_OPTIONS}
     answers.write.format("kafka").options(**sink_options).save()

@@ -1,4 +1,4 @@
-"""The readings of some topics as they arrive."""
+"""Reads the records of topics, with limits on their size."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from streaming.spark.sink import LARGEST
 Spans = Mapping[str, Mapping[int, tuple[int, int]]]
 """Topic -> partition -> the first offset, and the one after the last."""
 
-# Records arrive decompressed, some of them at a time in each task: a few bytes may have become
-# CUT_BYTES. All tasks together hold no more than this of them.
+# Each task polls several records at a time, and a few compressed bytes may become CUT_BYTES each.
+# All tasks together hold at most this many bytes.
 _POLLED_BYTES, _MOST_POLLED = 1 << 30, 50
 
 _ROWS, _BATCH_BYTES = 256, 1 << 29
 
-# Bytes of the headers, of everything around the value, of all.
+# Bytes of the headers; of key and headers; of the whole record.
 _HEADERS = """aggregate(
     coalesce(headers, array()),
     0L,
@@ -44,9 +44,9 @@ def readings(
     since: datetime | None = None,
     starting: str = "earliest",
 ) -> DataFrame:
-    """Every record of the topics from their beginnings, or from those that Kafka stored `since`, as
-    Kafka has it: key, value, topic, partition, offset, timestamp (when Kafka stored it), headers.
-    `starting` is where a query begins that has no checkpoint.
+    """All records of the topics, from the beginning or from those that Kafka stored `since`: key,
+    value, topic, partition, offset, timestamp (when Kafka stored it), headers. `starting` is where
+    a query without a checkpoint begins.
 
     Records that retention removed before they were read stop the query.
     """
@@ -55,7 +55,7 @@ def readings(
     else:
         begin = {
             "startingTimestamp": str(milliseconds(since)),
-            "startingOffsetsByTimestampStrategy": "latest",  # where nothing is as late
+            "startingOffsetsByTimestampStrategy": "latest",  # if there is no later record
         }
     source_options = {
         **_options(spark, kafka),
@@ -67,7 +67,7 @@ def readings(
 
 
 def stored(spark: SparkSession, kafka: Kafka, spans: Spans) -> DataFrame:
-    """The records that Kafka has in these spans; an error if it has forgotten some."""
+    """The records of these spans; their query fails if Kafka no longer has some of them."""
     first, last = (
         {topic: {part: span[at] for part, span in parts.items()} for topic, parts in spans.items()}
         for at in (0, 1)
@@ -82,7 +82,7 @@ def stored(spark: SparkSession, kafka: Kafka, spans: Spans) -> DataFrame:
 
 
 def _options(spark: SparkSession, kafka: Kafka) -> dict[str, str]:
-    """What Spark is told of every topic that it reads."""
+    """Options for all sources."""
     cores = spark.sparkContext.defaultParallelism
     polled = max(1, min(_MOST_POLLED, _POLLED_BYTES // (CUT_BYTES * cores)))
     return {
@@ -91,19 +91,19 @@ def _options(spark: SparkSession, kafka: Kafka) -> dict[str, str]:
         "includeHeaders": "true",
         **COMMITTED,
         "kafka.max.poll.records": str(polled),
-        # One core should not wait for another that has the longer partition.
+        # Long partitions are split, so that no core waits for another.
         "minPartitions": str(cores),
     }
 
 
 def bounded(readings: DataFrame, shape: Shape, topics: Topics) -> DataFrame:
-    """The readings with a `size`: null, or the bytes of one that is too large to be carried along;
-    and with `many_headers`, which is true for one that has too many.
+    """The readings with two more columns: `size` is the number of bytes of a reading that is too
+    large, else null; `many_headers` is true for one with too many headers.
 
-    What came uncompressed, and what may be an image of this shape, is never too large. Of anything
-    else Python sees the size alone, so that no client can fill its memory: `value` is null, `key`
-    and `headers` too if these by themselves are too large. `headers` are null if there are too
-    many; those of a replay do not count that we have put before its device's.
+    Uncompressed readings, and those that may be an image of this shape, are never too large. Of a
+    reading that is too large Python only sees the size, so that no client can fill its memory:
+    `value` is null, and so are `key` and `headers` if they are too large by themselves. `headers`
+    is null if there are too many; the headers that we add to a replay do not count.
     """
     most = _most_bytes(shape)
     many = f"size(headers) > if(topic = '{topics.replays}', {len(OURS)}, 0) + {MOST_HEADERS}"
@@ -121,16 +121,15 @@ def bounded(readings: DataFrame, shape: Shape, topics: Topics) -> DataFrame:
 
 
 def size_batches(spark: SparkSession, shape: Shape) -> None:
-    """Let this session hand readings of the shape to Python in Arrow batches of so many: enough to
-    make columns worth while, few enough that the largest ones have room in memory, and in Arrow's
-    2 GiB.
+    """Set the session's number of readings per Arrow batch for this shape: enough for columns to
+    pay off, few enough that the largest readings fit into memory and into Arrow's 2 GiB.
     """
     rows = max(1, min(_ROWS, _BATCH_BYTES // _most_bytes(shape)))
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", str(rows))
 
 
 def within_bounds(records: DataFrame) -> DataFrame:
-    """The records, null where a reader of ours has cut them: key, value or headers."""
+    """The records, with null for keys, values and headers that exceed our readers' limits."""
     around = f"{_AROUND} > {CUT_BYTES} OR size(headers) > {CUT_HEADERS}"
     return records.selectExpr(
         f"if({_AROUND} > {CUT_BYTES}, null, key) as key",
@@ -144,5 +143,5 @@ def within_bounds(records: DataFrame) -> DataFrame:
 
 
 def _most_bytes(shape: Shape) -> int:
-    """What a reading that may be an image of this shape has at most."""
+    """Maximum bytes of a reading that may be an image of this shape."""
     return min(LARGEST, max(2 * READING_BYTES, largest(shape)))

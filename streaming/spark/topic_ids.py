@@ -1,7 +1,7 @@
-"""Which topics a query reads: one that was deleted and made anew has another id in Kafka.
+"""The ids of the topics that a query reads: a topic that was deleted and recreated has a new id.
 
-Offsets of both are the same numbers, so a query must not go on in the new one as if it were the old
-one, and their readings must not have the same ids.
+Both have the same offsets, so a query must not continue in the new topic as if it were the old one,
+and their readings must not have the same ids.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ TopicIds = Mapping[str, str | None]
 """Topic -> the id that Kafka gave it; None from a Kafka without ids."""
 
 
-# A line for each topic.
+# Bytes of the file at most: it has a line for each topic.
 _LARGEST_NOTE = 1 << 20
-# What goes wrong where a file holds something else.
+# What reading a damaged file raises.
 _NO_NOTE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class TopicRecreated(BrokerError):
-    """A topic was deleted and made anew since the query last read it."""
+    """A topic was deleted and recreated since the query last read it."""
 
     @classmethod
     def of(cls, changed: Mapping[str, str]) -> TopicRecreated:
-        """The error of a scoring query, for the topics that have `changed`."""
+        """The error of a scoring query for the topics that have `changed`."""
         return cls(
-            f"A topic was deleted and made anew: {'; '.join(changed.values())}. Its offsets say "
-            f"nothing of the readings that are there now, and what was not answered before is "
-            f"gone. Start `digitstream score` once with --skip-lost to answer the new topic from "
-            f"its beginning."
+            f"A topic was deleted and recreated: {'; '.join(changed.values())}. The query's "
+            f"offsets do not apply to the new topic, and readings without an answer are lost. "
+            f"Start `digitstream score` once with --skip-lost to answer the new topic from its "
+            f"beginning."
         )
 
 
 @dataclass(frozen=True)
 class KnownTopics:
-    """The topics that a query reads, as they were when it first read them.
+    """The topics that a query reads, with their ids when it first read them.
 
-    `plain` are those whose readings' ids do not name the topic's id: the query answered some of
-    them before ids did so, and a reading keeps its id.
+    `plain` are topics whose readings' ids do not contain the topic's id: the query answered some of
+    their readings before it knew topic ids, and a reading keeps its id.
     """
 
     ids: TopicIds
@@ -54,9 +54,9 @@ class KnownTopics:
 
     @classmethod
     def read(cls, notes: Sequence[Path]) -> KnownTopics:
-        """What is noted in the first of the files that is whole; nothing if there is none of them.
+        """The topics in the first intact file; none if no file exists.
 
-        Raises CheckpointDamaged if none of those that are there is whole.
+        Raises CheckpointDamaged if files exist, but none is intact.
         """
         damage: CheckpointDamaged | None = None
         for file in notes:
@@ -67,8 +67,8 @@ class KnownTopics:
             except _NO_NOTE as exc:
                 fact = "it does not say which topics the query has read"
                 remedy = (
-                    f"Restore it, or a copy of it: {' and '.join(map(str, notes))} are to be the "
-                    f"same. Without it nobody knows the ids of the answers that were given."
+                    f"Restore it from a copy: {' and '.join(map(str, notes))} have the same "
+                    f"content. Without it the ids of earlier answers are unknown."
                 )
                 damage = CheckpointDamaged(file, fact, remedy)
                 damage.__cause__ = exc
@@ -83,7 +83,7 @@ class KnownTopics:
         return cls(ids, frozenset(topic for topic, note in noted.items() if _flag(note["plain"])))
 
     def write(self, notes: Sequence[Path]) -> None:
-        """Note the topics in each of the files, all at once."""
+        """Write the topics to each of the files; each is replaced atomically."""
         noted = {topic: {"id": id, "plain": topic in self.plain} for topic, id in self.ids.items()}
         for file in notes:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -92,8 +92,8 @@ class KnownTopics:
             os.replace(draft, file)
 
     def joined(self, now: TopicIds, begun: Collection[str]) -> KnownTopics:
-        """The topics as they are `now`. What was plain stays so while it is the same topic; where
-        nothing was known, the topics are plain that the query has `begun` to read.
+        """The topics with their ids `now`. A plain topic stays plain while its id is the same; if
+        no topic was known, those that the query has `begun` to read are plain.
         """
         plain = {topic for topic, id in self.ids.items() if topic in self.plain or id is None}
         if not self.ids:
@@ -101,7 +101,7 @@ class KnownTopics:
         return KnownTopics(now, frozenset(plain & now.keys() - self.changed(now).keys()))
 
     def changed(self, now: TopicIds) -> dict[str, str]:
-        """The topics that are others `now`, each with words that say so."""
+        """The topics that have another id `now`, each with a description of the change."""
         return {
             topic: f"{topic} had the id {self.ids[topic]} and has the id {id}"
             for topic, id in now.items()
@@ -109,24 +109,24 @@ class KnownTopics:
         }
 
     def id_of(self, topic: str) -> str | None:
-        """The topic's id, if the ids of its readings name it."""
+        """The topic's id, if the ids of its readings contain it."""
         return None if topic in self.plain else self.ids.get(topic)
 
     def label(self, topic: str) -> str:
-        """The topic as the ids of its readings name it."""
+        """The topic's part of its readings' ids."""
         return topic_label(topic, self.id_of(topic))
 
 
 def _id(value: object) -> str | None:
-    """A topic's id as it was noted; raises ValueError for what is none."""
+    """A topic's id from the file; raises ValueError for anything else."""
     if value is None or (isinstance(value, str) and TOPIC_ID.fullmatch(value)):
         return value
-    message = f"{str(value)[:40]!r} is no topic's id"
+    message = f"{str(value)[:40]!r} is not a topic id"
     raise ValueError(message)
 
 
 def _flag(value: object) -> bool:
-    """A flag as it was noted; raises ValueError for what is none."""
+    """A flag from the file; raises ValueError for anything else."""
     if isinstance(value, bool):
         return value
     message = f"{str(value)[:40]!r} is neither true nor false"

@@ -1,1 +1,1 @@
-"""The steps of a micro-batch, from records to their answers; they run in Spark's workers."""
+"""The steps of a micro-batch, from records to answers; they run in Spark's workers."""

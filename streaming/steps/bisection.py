@@ -1,4 +1,4 @@
-"""Finds the records for which something raises, among those for which it does not."""
+"""Finds the records for which a function raises, by bisection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 
 class Span(NamedTuple):
-    """Records by their numbers: the first, and the one after the last."""
+    """A range of records by number: the first, and one past the last."""
 
     begin: int
     end: int
@@ -20,11 +20,11 @@ def bisected(
     attempt: Callable[[Span], Result],
     fatal: type[Exception] | tuple[type[Exception], ...] = (),
 ) -> tuple[list[Result], dict[int, Exception]]:
-    """What the attempt makes of `count` records, span by span in their order, and what it raises
-    for single ones, by their numbers.
+    """The results of `attempt` for `count` records, span by span in their order, and the errors for
+    single records, by number.
 
-    For all of them it has raised already; it is asked for halves of what it raises for. What is
-    `fatal` ends that at once.
+    `attempt` has already raised for all records; a span for which it raises is tried again in two
+    halves. Errors of the types in `fatal` are raised at once.
     """
     results: list[Result] = []
     faults: dict[int, Exception] = {}
@@ -44,7 +44,7 @@ def bisected(
 
 
 def _halves(span: Span) -> list[Span]:
-    """What is not empty of the second half, and of the first."""
+    """The second half and the first half, without empty ones."""
     middle = (span.begin + span.end) // 2
     both = Span(middle, span.end), Span(span.begin, middle)
     return [half for half in both if half.begin < half.end]

@@ -1,4 +1,4 @@
-"""The first steps: which records hold an image of the shape that the model takes."""
+"""The first steps, which fail records without an image of the model's shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from streaming.steps.validate import validated
 
 @dataclass(frozen=True)
 class Checks:
-    """The checks of readings for images of a shape (H, W, C)."""
+    """Checks that readings hold an image of a shape (H, W, C)."""
 
     shape: Shape
     topics: Topics
@@ -22,13 +22,13 @@ class Checks:
 
     @property
     def steps(self) -> dict[str, Step]:
-        """The steps by their names, in their order."""
+        """The steps by name, in order."""
         return {"decode": self.decode, "validate": self.validate}
 
     def decode(self, frame: Frame) -> Frame:
-        """Read the records' headers and payloads."""
+        """Decode the headers and payloads of the records."""
         return decoded(frame, self.shape, self.topics, self.colour)
 
     def validate(self, frame: Frame) -> Frame:
-        """Fail the images of another shape."""
+        """Fail images of another shape."""
         return validated(frame, self.shape)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from contract.wire.values.times import FIRST_MS, LAST_MS
 
 HEADERS = pa.list_(pa.struct([("key", pa.string()), ("value", pa.binary())]))
-"""Kafka's headers as Spark hands them over and takes them."""
+"""Kafka's headers in Spark's format."""
 
 RECORDS = pa.schema(
     [
@@ -30,7 +30,7 @@ RECORDS = pa.schema(
         ("many_headers", pa.bool_()),
     ]
 )
-"""Records as `source.bounded` gives them."""
+"""The columns of `source.bounded`."""
 
 NOWHERE: Mapping[str, object] = {
     "topic": "",
@@ -38,15 +38,15 @@ NOWHERE: Mapping[str, object] = {
     "offset": -1,
     "timestamp": datetime(1970, 1, 1, tzinfo=UTC),
 }
-"""What a record says of itself that lies nowhere; all else is null."""
+"""The non-null values of an empty record, which has no place in Kafka."""
 
-# What JSON writes as it stands between quotes; everything else goes through json.dumps.
+# Texts that need no escapes in JSON; all others go through json.dumps.
 _PLAIN = r"^[ !#-\[\]-~]*$"
 
-# Of these years and this form a calendar needs no second opinion; other times are read singly.
+# Times of these years and this form, Arrow reads exactly; others are read one by one.
 _TIME = r"^[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$"
 
-# From these lengths on Kafka needs another byte to say a length.
+# Lengths from which Kafka needs another byte to encode the length.
 _VARINTS = (1 << 6, 1 << 13, 1 << 20, 1 << 27)
 
 
@@ -66,7 +66,7 @@ def _text(value: bytes | None) -> str | None:
 
 
 def quoted(values: pa.StringArray) -> pa.StringArray:
-    """The texts as JSON: strings in quotes, and `null`."""
+    """The texts as JSON strings, and `null`."""
     plain = pc.match_substring_regex(values, _PLAIN)
     written = joined('"', values, '"').fill_null("null")
     odd = pc.invert(plain).fill_null(False)
@@ -77,13 +77,13 @@ def quoted(values: pa.StringArray) -> pa.StringArray:
 
 
 def joined(*parts: pa.Array | str) -> pa.StringArray:
-    """The parts of each row in one text; null where one of them is."""
+    """The parts of each row joined into a text; null where one of them is null."""
     columns = [part if isinstance(part, str) else part.cast(pa.string()) for part in parts]
     return pc.binary_join_element_wise(*columns, "")
 
 
 def mapped(texts: pa.StringArray, function: Callable[[str], str | None]) -> pa.StringArray:
-    """What a function makes of each text; it is called once for texts that are the same."""
+    """The function's result for each text; it is called once per distinct text."""
     encoded = texts.dictionary_encode()
     values = [function(text) for text in encoded.dictionary.to_pylist()]
     return pa.array(values, pa.string()).take(encoded.indices)
@@ -92,7 +92,7 @@ def mapped(texts: pa.StringArray, function: Callable[[str], str | None]) -> pa.S
 def sources(
     records: pa.RecordBatch, label: Callable[[str], str] = lambda topic: topic
 ) -> pa.StringArray:
-    """Where each record lies in Kafka, `topic/partition/offset`, with the topic's `label`: the
+    """The place of each record in Kafka, `topic/partition/offset`, with the topic's `label`: the
     ce_id of its answer.
     """
     topics = mapped(records["topic"], label)
@@ -112,14 +112,14 @@ def true(column: pa.BooleanArray) -> NDArray[np.bool_]:
 
 
 def wire_size(column: pa.Array) -> NDArray[np.int64]:
-    """Bytes of each text or binary value in a Kafka record, with its length before it."""
+    """Bytes of each text or binary value in a Kafka record, including its length prefix."""
     size = np.asarray(pc.binary_length(column).fill_null(0)).astype(np.int64)
     return np.asarray(size + 1 + np.searchsorted(_VARINTS, size, side="right"))
 
 
 def stamps(times: pa.TimestampArray) -> pa.StringArray:
-    """Times of microseconds in UTC as the wire has them, `2026-01-31T09:15:00.123456Z`; one outside
-    of Kafka's times as the nearest that is one.
+    """Times in microseconds UTC in the wire format, `2026-01-31T09:15:00.123456Z`; times outside
+    Kafka's range are moved to the nearest end of it.
     """
     microseconds = pc.max_element_wise(times.cast(pa.int64()), FIRST_MS * 1000, skip_nulls=False)
     microseconds = pc.min_element_wise(microseconds, LAST_MS * 1000, skip_nulls=False)
@@ -132,7 +132,7 @@ def _written(times: pa.TimestampArray) -> pa.StringArray:
 
 
 def restamped(values: pa.StringArray) -> pa.StringArray:
-    """RFC 3339 texts in UTC as the wire has them; null where they are null or of a rarer form."""
+    """RFC 3339 texts in UTC in the wire format; null where they are null or of a rarer form."""
     usual = pc.if_else(pc.match_substring_regex(values, _TIME), values, None)
     try:
         return _written(usual.cast(pa.timestamp("us", "UTC")))
@@ -142,7 +142,7 @@ def restamped(values: pa.StringArray) -> pa.StringArray:
 
 @dataclass(frozen=True, eq=False)
 class Named:
-    """The headers of one name: how often each record has it (N), and its last value (N) or null."""
+    """The headers of one name: how many each record has (N), and the last value (N) or null."""
 
     count: NDArray[np.int64]
     value: pa.BinaryArray
@@ -159,12 +159,12 @@ class Headers:
 
     @classmethod
     def of(cls, column: pa.ListArray) -> Headers:
-        """The headers in a column of Kafka's; null is a record without headers."""
+        """The headers in a Kafka column; null is a record without headers."""
         key, value = pc.list_flatten(column).flatten()
         return cls(len(column), pc.list_parent_indices(column).to_numpy(), key, value)
 
     def named(self, name: str) -> Named:
-        """The headers of this name, exactly so written."""
+        """The headers with exactly this name."""
         at = np.flatnonzero(pc.equal(self.key, name).to_numpy(zero_copy_only=False))
         last = np.full(self.records, -1)
         last[self.record[at]] = at
@@ -172,11 +172,11 @@ class Headers:
         return Named(count, self.value.take(pa.array(last, pa.int64(), mask=last < 0)))
 
     def prefixed(self, prefix: str) -> Headers:
-        """The same headers under longer names."""
+        """The same headers, with the prefix before their names."""
         return replace(self, key=joined(prefix, self.key))
 
     def beside(self, some: Mapping[str, pa.StringArray]) -> Headers:
-        """The same after these columns (N), of which a record has those that are not null there."""
+        """The same headers after those in `some` columns (N), where null is no header."""
         rows = [np.flatnonzero(true(column.is_valid())) for column in some.values()]
         names = pa.array(some, pa.string()).take(
             pa.array(np.repeat(np.arange(len(rows)), [len(row) for row in rows]))
@@ -190,7 +190,7 @@ class Headers:
         )
 
     def after(self, first: Mapping[str, pa.Array]) -> pa.ListArray:
-        """A column of Kafka's: in each record these columns (N), then its headers as they are."""
+        """A Kafka column: for each record the values of `first` (N), then these headers."""
         kinds = len(first)
         names = pa.array(first, pa.string()).take(
             pa.array(np.repeat(np.arange(kinds), self.records))
@@ -200,7 +200,7 @@ class Headers:
             [pa.concat_arrays([names, self.key]), pa.concat_arrays([*columns, self.value])],
             fields=list(HEADERS.value_type),
         )
-        # Column k of record r lies at k * N + r there, the headers follow; sorted by record.
+        # Column k of record r is at k * N + r, the headers follow; then sorted by record.
         record = np.concatenate([np.tile(np.arange(self.records), kinds), self.record])
         offsets = np.searchsorted(np.sort(record), np.arange(self.records + 1)).astype(np.int32)
         order = pa.array(np.argsort(record, kind="stable"))

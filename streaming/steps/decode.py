@@ -1,4 +1,4 @@
-"""The first step: which reading a record is, and its image as raw bytes."""
+"""The first step: decodes a record's headers, and its image to raw bytes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from streaming.steps.replays import unpacked
 
 
 def decoded(frame: Frame, shape: images.Shape, topics: Topics, colour: Colour = "refuse") -> Frame:
-    """Read headers and payloads. Raw images with headers as we send them are read as columns, any
-    other record by the contract's own rule.
+    """Decode headers and payloads: raw images with the headers that we send as whole columns, all
+    other records one by one, by the contract's codec.
     """
     frame = unpacked(frame, topics)
     all_headers = Headers.of(frame.records["headers"])
@@ -52,7 +52,7 @@ def decoded(frame: Frame, shape: images.Shape, topics: Topics, colour: Colour = 
 
 
 def _singly(frame: Frame, rows: list[int], shape: images.Shape, colour: Colour) -> Frame:
-    """The frame with these rows read one by one."""
+    """The frame with these rows decoded one by one."""
     readings: list[tuple[str | None, str | None, str | None, bytes | None]] = []
     faults: dict[int, BadReading] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""What a step takes and gives: a batch of readings with what is known of them so far."""
+"""The batch of readings that a step takes and returns."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ Probabilities = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Readings on their way from one step to the next, in the order in which Kafka has them.
+    """Readings between two steps, in Kafka's order.
 
-    Columns have an entry for each of the N records; arrays, for each of the M that are good.
+    Columns have an entry for each of the N records, arrays for each of the M good ones.
     """
 
     records: pa.RecordBatch
-    """key, value, size, topic, partition, offset, timestamp, headers, many_headers: as `source`
-    gives them; of a replay the headers that its device sent."""
+    """key, value, size, topic, partition, offset, timestamp, headers, many_headers, from `source`;
+    a replay has the headers that its device sent."""
     first: pa.StringArray
-    """Where a replay's reading lay when it came from its device; null where the record is none."""
+    """The first place of a replay's reading, when its device sent it; null if not a replay."""
     attempt: pa.StringArray
-    """How often that was sent by now; null where the record is no replay."""
+    """How often a replay's reading has been sent; null if not a replay."""
     id: pa.StringArray
     device: pa.StringArray
     time: pa.StringArray
-    """By the device's clock, as the wire has it; null if the reading says none."""
+    """By the device's clock, in the wire format; null if the reading has none."""
     pixels: pa.BinaryArray
     """The image as raw bytes; null where it could not be read."""
     stage: pa.StringArray
-    """Where the reading failed; null while it is good."""
+    """The step in which the reading failed; null while it is good."""
     reason: pa.StringArray
     features: Features
     """(M, H, W, C)"""
@@ -46,7 +46,7 @@ class Frame:
 
     @classmethod
     def of(cls, records: pa.RecordBatch) -> Frame:
-        """Records of which nothing is known yet."""
+        """The frame of records before the first step."""
         text, none = pa.nulls(len(records), pa.string()), np.empty((0, 0), np.float32)
         return cls(
             records=records,
@@ -68,7 +68,7 @@ class Frame:
         return pc.is_null(self.stage)
 
     def where(self, rows: NDArray[np.bool_]) -> Frame:
-        """The frame of these records alone (N)."""
+        """The frame with only these records (N)."""
         if rows.all():
             return self
         mask, good = pa.array(rows), np.asarray(self.good)
@@ -83,7 +83,7 @@ class Frame:
         return Frame(**columns, features=features, probabilities=probabilities)
 
     def failed(self, faults: Mapping[int, BadReading]) -> Frame:
-        """The frame in which these records, by row, have failed."""
+        """The frame with these faults, by row."""
         rows = list(faults)
         return replace(
             self,
@@ -95,11 +95,11 @@ class Frame:
 _COLUMNS = ("records", "first", "attempt", "id", "device", "time", "pixels")
 
 Step = Callable[[Frame], Frame]
-"""A step of the query; its name is the function's own."""
+"""A step of the query."""
 
 
 def patched(column: pa.Array, rows: Sequence[int], values: Sequence[object]) -> pa.Array:
-    """The column with these values in these rows, which ascend."""
+    """The column with these values in these rows, in ascending order."""
     if not rows:
         return column
     mask = np.zeros(len(column), bool)

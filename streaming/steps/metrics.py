@@ -1,4 +1,4 @@
-"""What the steps of a micro-batch did and how long they took, summed over all workers."""
+"""Metrics of a micro-batch's steps: counts and durations, summed over all workers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 Partition = tuple[str, int]
-"""A topic, and the number of a partition of it."""
+"""A topic and a partition number."""
 
 
 class Agreement(NamedTuple):
-    """To how many readings two models gave one class, and of how many."""
+    """How many readings two models scored, and to how many both gave the same class."""
 
     readings: int = 0
     same: int = 0
@@ -35,9 +35,9 @@ class BatchMetrics:
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Step -> how long it took, summed over the workers."""
     latest: Mapping[Partition, float] = field(default_factory=dict)
-    """Partition -> when Kafka stored the last of its readings, in seconds since 1970."""
+    """Partition -> when Kafka stored the last of its readings, in seconds since the epoch."""
     agreements: Mapping[str, Agreement] = field(default_factory=dict)
-    """Step of a second model -> how often it agreed with the first."""
+    """Step of a second model -> its agreement with the first model."""
 
     @property
     def answered(self) -> int:
@@ -45,7 +45,7 @@ class BatchMetrics:
         return self.scored + self.dead_letters
 
     def __add__(self, other: BatchMetrics) -> BatchMetrics:
-        """Counts and seconds add up; of times the latest counts."""
+        """Add counts and seconds; keep the latest times."""
         return BatchMetrics(
             self.scored + other.scored,
             self.dead_letters + other.dead_letters,
@@ -56,30 +56,30 @@ class BatchMetrics:
 
 
 Metrics = Accumulator[BatchMetrics]
-"""Metrics that workers add to and the driver reads."""
+"""Metrics that workers add to and the driver reads (a Spark accumulator)."""
 
 
 class MetricsParam(AccumulatorParam[BatchMetrics]):
-    """How Spark adds the metrics of its tasks."""
+    """Lets Spark add up the metrics of its tasks."""
 
     def zero(self, value: BatchMetrics) -> BatchMetrics:
-        """Nothing yet."""
+        """Empty metrics."""
         return BatchMetrics()
 
     def addInPlace(self, value1: BatchMetrics, value2: BatchMetrics) -> BatchMetrics:
-        """The metrics of both."""
+        """The sum of both."""
         return value1 + value2
 
 
 def accumulator(context: SparkContext) -> Metrics:
-    """Metrics of nothing yet."""
+    """An accumulator with empty metrics."""
     return context.accumulator(BatchMetrics(), MetricsParam())
 
 
 @contextmanager
 def rolled_back(metrics: Metrics, *, always: bool = False) -> Iterator[None]:
-    """Undo what the body adds if it raises, or in any case; in a worker, where no accumulator may
-    be read.
+    """Undo what the body adds to the metrics if it raises, or `always`. Works in a worker, where an
+    accumulator's public value may not be read.
     """
     before = metrics._value
     try:
@@ -93,7 +93,7 @@ def rolled_back(metrics: Metrics, *, always: bool = False) -> Iterator[None]:
 
 @contextmanager
 def timed(metrics: Metrics, step: str) -> Iterator[None]:
-    """Add the seconds that the body takes to a step."""
+    """Add the seconds that the body takes to the metrics of a step."""
     begin = perf_counter()
     yield
     metrics.add(BatchMetrics(seconds={step: perf_counter() - begin}))

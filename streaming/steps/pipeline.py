@@ -1,4 +1,4 @@
-"""Steps in a row, as Spark runs them in a Python worker: Arrow batches in, Arrow batches out."""
+"""The pipeline of steps that Spark runs in a Python worker: Arrow batches in, Arrow batches out."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from streaming.steps.metrics import Metrics, rolled_back, timed
 
 
 class Finish(Protocol):
-    """The last step: what comes of a frame."""
+    """The last step, which turns a frame into records to send."""
 
     def __call__(self, frame: Frame) -> pa.RecordBatch:
-        """What is to be sent for a frame; counts its own seconds."""
+        """The records to send for a frame; adds its own seconds to the metrics."""
 
     def refuse(self, record: pa.RecordBatch, fault: BadReading) -> pa.RecordBatch | None:
-        """What is to be sent for a record for which a step raised, if anything is."""
+        """The records to send for a record for which a step raised, if any."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What a worker does with the records of a micro-batch: a value that Spark sends to it.
+    """What a worker does with the records of a micro-batch; Spark sends it to the workers.
 
-    Each batch of records goes through the steps, by their names, and then through the last one. A
-    record for which one of them raises, whatever that is, is refused; all others get their own
-    answer. Only ModelFailed is raised, in a form that crosses to the driver, and what a record
-    raises that holds nothing at all: then it is not the records' fault. The seconds of each step
-    are added to the metrics under its name.
+    Each batch of records goes through the steps in order, and then through `finish`. A record for
+    which one of them raises is refused, whatever the error; all others get their answers. Raises
+    ModelFailed, in a form that reaches the driver, and any error that also occurs for an empty
+    record: then no record is to blame. The seconds of each step are added to the metrics under its
+    name.
     """
 
     steps: Mapping[str, Step]
@@ -45,7 +45,7 @@ class Pipeline:
     metrics: Metrics
 
     def run(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The answers to batches of records, as `DataFrame.mapInArrow` asks for them."""
+        """The answers to batches of records; a function for `DataFrame.mapInArrow`."""
         workers.hasten()
         try:
             for records in batches:
@@ -63,7 +63,7 @@ class Pipeline:
             return self._answer_in_parts(records, exc)
 
     def _answer_whole(self, records: pa.RecordBatch) -> pa.RecordBatch:
-        """The answers to all records; what one of them raises undoes its metrics."""
+        """The answers to all records; undoes the metrics if a step raises."""
         with rolled_back(self.metrics):
             frame = Frame.of(records)
             for name, step in self.steps.items():
@@ -73,8 +73,8 @@ class Pipeline:
                 return self.finish(frame)
 
     def _answer_in_parts(self, records: pa.RecordBatch, exc: Exception) -> list[pa.RecordBatch]:
-        """The answers to records for which a step raised, in parts, until single ones are to
-        blame; raises `exc` if a record that holds nothing raises, too.
+        """The answers to records for which a step raised, in parts, until single records are to
+        blame; raises `exc` if an empty record raises as well.
         """
         with rolled_back(self.metrics, always=True):
             try:
@@ -94,7 +94,7 @@ class Pipeline:
 
 
 class _StepFailed(Exception):
-    """A step raised for some records; `slug` is the reason that each of them has to blame."""
+    """A step raised for some records; `slug` is the reason in their dead letters."""
 
     def __init__(self, slug: str, cause: BaseException) -> None:
         super().__init__(f"{type(cause).__name__}: {cause}")
@@ -103,12 +103,12 @@ class _StepFailed(Exception):
 
 @contextmanager
 def _blaming(slug: str) -> Iterator[None]:
-    """Raise _StepFailed with this reason for what the body raises, but ModelFailed."""
+    """Raise _StepFailed with this reason for any error of the body but ModelFailed."""
     try:
         yield
     except ModelFailed:
         raise
-    except BaseException as exc:  # a step that exits is a record's fault, too
+    except BaseException as exc:  # also for a step that exits, a record is to blame
         raise _StepFailed(slug, exc) from exc
 
 
@@ -118,6 +118,6 @@ def _reason(exc: Exception) -> BadReading:
 
 
 def _empty_record(schema: pa.Schema) -> pa.RecordBatch:
-    """A record that holds nothing."""
+    """A batch with a single empty record."""
     row = {name: NOWHERE.get(name) for name in schema.names}
     return pa.RecordBatch.from_pylist([row], schema)

@@ -1,4 +1,4 @@
-"""The last step: every reading of a frame as the one record that answers it."""
+"""The last step: turns each reading of a frame into the record that answers it."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ COLUMNS = (
     .add("topic", StringType())
     .add("headers", ArrayType(_HEADER))
 )
-"""Answers as Spark's Kafka sink takes them."""
+"""The columns of answers for Spark's Kafka sink."""
 
-# What a Kafka batch of one record has besides the record's key, value and headers, at most.
+# Maximum overhead of a Kafka batch with one record, besides the record's key, value and headers.
 _BATCH_BYTES = 96
 
-# What a dead letter goes without until it fits, in this order.
+# Columns that are removed from a dead letter until it fits, in this order.
 _CUTS = (("value",), ("key", "headers"))
 
-# Of a record that is no replay.
+# The attempt of a record that is not a replay.
 _FIRST_ATTEMPT = "1"
 
 
 @dataclass(frozen=True)
 class Publishing:
-    """What the answers to a micro-batch have in common."""
+    """What all answers to a micro-batch have in common."""
 
     topics: Topics
     topic_ids: KnownTopics
@@ -67,10 +67,10 @@ class Publishing:
 
 
 def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
-    """The scores of the good readings, then the dead letters of the others, one for each reading.
+    """The scores of the good readings, then the dead letters of the others: one record each.
 
-    What no topic takes gets smaller: a score becomes a dead letter, a dead letter loses the
-    original's value and, if that is not enough, its key and headers.
+    Answers that are too large for a topic are replaced: a score by a dead letter, and a dead letter
+    by one without the original's value or, if that is not enough, without key and headers as well.
     """
     records = scores(frame, publishing)
     light = weight(records) <= LARGEST
@@ -85,8 +85,8 @@ def published(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
 
 
 def refused(records: pa.RecordBatch, fault: BadReading, publishing: Publishing) -> pa.RecordBatch:
-    """The dead letters of records for which something raised: as they came, or, if that raises,
-    too, without key, value and headers.
+    """The dead letters of records for which a step raised: with key, value and headers, or without
+    if that raises as well.
     """
     frame = Frame.of(records)
     faults = dict.fromkeys(range(len(records)), fault)
@@ -100,7 +100,7 @@ def refused(records: pa.RecordBatch, fault: BadReading, publishing: Publishing) 
 
 
 def weight(answers: pa.RecordBatch) -> NDArray[np.int64]:
-    """Bytes of each answer (N) in a Kafka batch of its own, uncompressed; at most 80 too many."""
+    """Bytes of each answer (N) in a separate, uncompressed Kafka batch; at most 80 too many."""
     listed = Headers.of(answers["headers"])
     of_headers = np.bincount(
         listed.record, wire_size(listed.key) + wire_size(listed.value), len(answers)
@@ -109,7 +109,7 @@ def weight(answers: pa.RecordBatch) -> NDArray[np.int64]:
 
 
 def scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
-    """The score of each good reading, however large: what `events.Score` writes, by columns."""
+    """The score of each good reading, of any size: what `events.Score` writes, by columns."""
     records, now = frame.records.filter(frame.good), publishing.clock()
     topic, partition, offset = (records[name] for name in ("topic", "partition", "offset"))
     classes = pa.array([json.dumps(label) for label in publishing.classes])
@@ -149,7 +149,7 @@ def scores(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
 
 
 def _dead_letters(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
-    """The dead letter of each bad reading: what `events.DeadLetter` writes."""
+    """The dead letter of each bad reading: what `events.DeadLetter` writes, by columns."""
     bad = pc.invert(frame.good)
     letters = _letters(frame, bad, publishing)
     for columns in _CUTS:
@@ -163,7 +163,7 @@ def _dead_letters(frame: Frame, publishing: Publishing) -> pa.RecordBatch:
 
 
 def _without(frame: Frame, columns: tuple[str, ...], rows: NDArray[np.int64]) -> Frame:
-    """The frame whose records have nothing in these columns of these rows, and say so."""
+    """The frame with null in these columns of these rows, which fail as too large."""
     mask = np.zeros(len(frame.records), bool)
     mask[rows] = True
     records = frame.records
@@ -210,14 +210,14 @@ def _answers(
 
 
 def _object(members: Mapping[str, pa.Array | str]) -> pa.StringArray:
-    """JSON objects with these members, which are JSON already."""
+    """JSON objects with these members, whose values are JSON."""
     parts = [part for name, member in members.items() for part in (f',"{name}":', member)]
     parts[0] = "{" + parts[0].removeprefix(",")
     return joined(*parts, "}")
 
 
 def _numbers(values: NDArray[np.float32]) -> pa.StringArray:
-    """The shortest decimals that name these numbers."""
+    """The shortest decimals for these numbers."""
     return pa.array(values, pa.float32()).cast(pa.string())
 
 

@@ -1,4 +1,4 @@
-"""Readings that are sent again: who they were, before anything else is read of them."""
+"""Replays: restores the headers and the first place of readings that are sent again."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from streaming.steps.frame import Frame, patched
 
 
 def unpacked(frame: Frame, topics: Topics) -> Frame:
-    """The frame in which each replay is the record that its device sent, and has a `first` place
-    and an `attempt`.
+    """The frame in which each replay has the headers that its device sent, a `first` place and an
+    `attempt`.
 
-    Only records of the topic of replays can be any: on all other topics the same headers are a
-    device's own and mean nothing.
+    Only records of the topic of replays are replays: on other topics these headers are a device's
+    own and mean nothing.
     """
     is_replay = true(pc.equal(frame.records["topic"], topics.replays))
     if not is_replay.any():
         return frame
     column = frame.records["headers"]
-    # Of a record that is too large by its key and headers alone, or has too many, these did not
-    # come along.
+    # The source cuts the headers of a record that is too large without its value, or has too many.
     has_headers = true(frame.records["size"].is_null()) | true(column.is_valid())
     has_headers &= ~true(frame.records["many_headers"])
     replays: dict[int, Replay] = {}

@@ -1,4 +1,4 @@
-"""The third step: from pixels to what the model was trained on."""
+"""The third step: scales pixels to the features that the model was trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fourth step: what the model makes of the good readings."""
+"""The fourth step: scores the good readings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from streaming.errors import ModelFailed
 from streaming.steps.bisection import Span, bisected
 from streaming.steps.frame import Features, Frame, Probabilities
 
-# By how much a probability may miss the range from 0 to 1: an engine's rounding.
+# How far rounding in an engine may take a probability out of the range from 0 to 1.
 _ROUNDING = 1e-3
 
 
@@ -23,17 +23,17 @@ class Scorer(Protocol):
     """A model in a worker."""
 
     def ready(self) -> None:
-        """Load what it takes, so that the first frame takes as long as any other."""
+        """Load the model, so that the first frame is as fast as any other."""
 
     def __call__(self, frame: Frame) -> Probabilities:
         """Probabilities (M, K) of the frame's good readings (M)."""
 
     def sample(self, features: Features) -> Probabilities:
-        """Probabilities (1, K) of a golden image (1, H, W, C) that is scored alone, by now."""
+        """Probabilities (1, K) of a golden image (1, H, W, C) that is scored alone."""
 
 
 def load(model: str, scorer: Scorer) -> None:
-    """Make a model ready; raises ModelFailed, which names the `model`, if it cannot be loaded."""
+    """Load a model; raises ModelFailed, which names the `model`, if that fails."""
     try:
         scorer.ready()
     except Exception as exc:
@@ -43,8 +43,8 @@ def load(model: str, scorer: Scorer) -> None:
 def scored(
     frame: Frame, model: str, scorer: Callable[[Frame], Probabilities], classes: int
 ) -> Frame:
-    """Score the good readings; raises ModelFailed, which names the `model`, unless each gets one
-    probability a class, from 0 to 1 but for rounding.
+    """Score the good readings; raises ModelFailed, which names the `model`, unless each gets a
+    probability for each class, from 0 to 1 up to rounding.
     """
     rows = frame.good.true_count
     if rows == 0:
@@ -63,9 +63,10 @@ def sifted(
     """Score the good readings that the model can score, and fail the others; for a frame that it
     did not score as a whole.
 
-    A reading is to blame if the model raises for it alone, or gives no numbers, while it scores a
-    golden image (1, H, W, C) alone. It is the model's fault, so that ModelFailed is raised, if it
-    does not, or if one of the `others`, which score a frame or raise, scores such a reading.
+    A reading is to blame if the model raises or returns no finite numbers for it alone, but scores
+    a golden image (1, H, W, C) alone. The model is to blame, and ModelFailed is raised, if it does
+    not score the golden image, or if one of the `others`, which score a frame or raise, scores such
+    a reading.
     """
     checked(lambda: scorer.sample(golden), model, (1, classes))
     rows = np.flatnonzero(np.asarray(frame.good))
@@ -96,8 +97,8 @@ def sifted(
 def checked(
     score: Callable[[], Probabilities], model: str, shape: tuple[int, int]
 ) -> Probabilities:
-    """What a model makes of some images, by this shape (N, K); raises ModelFailed unless that is a
-    finite number from 0 to 1 each; an engine's rounding is cut off.
+    """A model's probabilities for some images, clipped to 0 and 1; raises ModelFailed unless they
+    have this shape (N, K) and are finite and from 0 to 1 up to rounding.
     """
     try:
         probabilities = np.asarray(score(), np.float32)
@@ -111,7 +112,7 @@ def checked(
         raise ModelFailed(model, fault)
     if not np.isfinite(probabilities).all():
         wrong = int(np.count_nonzero(~np.isfinite(probabilities).all(axis=1)))
-        fault = f"gave probabilities that are no numbers for {wrong} of {quantity(rows, 'image')}"
+        fault = f"gave probabilities that are not finite for {wrong} of {quantity(rows, 'image')}"
         raise ModelFailed(model, fault)
     lowest, highest = (probabilities.min(), probabilities.max()) if rows else (0, 0)
     if lowest < -_ROUNDING or highest > 1 + _ROUNDING:
@@ -130,5 +131,5 @@ def _scores(other: Callable[[Frame], object], frame: Frame) -> bool:
 
 
 def fact_of(fault: Exception) -> str:
-    """What a model did, or whoever raised this."""
+    """The fact of a ModelFailed, or the text of any other error."""
     return fault.fact if isinstance(fault, ModelFailed) else str(fault)

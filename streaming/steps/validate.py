@@ -1,4 +1,4 @@
-"""The second step: whether an image is one that the model takes."""
+"""The second step: fails images that the model does not take."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def test_a_champion_is_rolled_back_and_a_challenger_dismissed(run: Run, tmp_path
     assert "rolled back by hand" in run("models", "list", *flag)[1]
     run("models", "promote", second, "--alias", "challenger", *flag)
     assert run("models", "dismiss", *flag)[1].strip() == (
-        f"Version {second} of digits is challenger no longer."
+        f"Version {second} of digits is no longer challenger."
     )
     assert run("models", "dismiss", *flag)[0] == 1
 
@@ -155,8 +155,8 @@ def test_no_tables_is_one_sentence_without_spark(
     code, out, said = run(*words, "--tables", "tables")
     assert (code, out) == (1, "")
     assert said.splitlines()[-1] == (
-        f"There are no tables at file:{tmp_path}/tables. The archive makes them. Run `digitstream "
-        f"archive`, or say with --tables where they are."
+        f"There are no tables at file:{tmp_path}/tables. The archive creates them. Run "
+        f"`digitstream archive`, or set --tables to where they are."
     )
 
 
@@ -176,7 +176,7 @@ def test_doctor_says_what_is_missing_and_the_remedy(run: Run) -> None:
     assert code == 1
     well = {name for name, each in findings.items() if each["ok"]}
     assert well >= {"Python", "Java", "SystemDS", "BLAS", "jars"}
-    assert re.search("OpenBLAS, /|speed alone", findings["BLAS"]["detail"])
+    assert re.search("OpenBLAS, /|only costs speed", findings["BLAS"]["detail"])
     assert "digitstream broker start" in findings["Kafka"]["detail"]
     assert "digitstream train" in findings["champion"]["detail"]
     assert "digitstream train" in run("doctor")[1].replace("\n", " ")

@@ -83,7 +83,7 @@ def test_links_of_the_page_hold_where_there_is_no_repository():
     assert len(pages) >= 4 and all((ROOT / page).exists() for page in pages)
 
 
-def test_each_message_of_the_page_is_one_that_is_said():
+def test_each_message_of_the_page_exists_in_the_code():
     text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     ours, others = text.split("## Messages of other software")
     messages = [*_messages()]

@@ -62,7 +62,7 @@ def test_at_least_sixty_builders_are_compiled():
 
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.filterwarnings("ignore:Layer .* was passed an input with a mask:UserWarning")
-def test_what_is_refused_says_why(name):
+def test_refusals_state_their_reason(name):
     reasons = " ".join(complaints(BUILDERS[name]()))
     assert all(part in reasons for part in REFUSED[name]), reasons
 

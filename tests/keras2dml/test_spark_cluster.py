@@ -89,7 +89,7 @@ def test_a_cluster_takes_only_who_knows_its_secret(java_17: java.Java, tmp_path:
         assert listeners.elsewhere == []
         refused = _run(address, wrong)
     assert refused.returncode == 1
-    assert f"Spark made no session on the master {address} (" in refused.stderr
+    assert f"Spark could not create a session on the master {address} (" in refused.stderr
     assert "Traceback" not in refused.stderr and "\tat " not in refused.stderr
 
 

@@ -106,21 +106,21 @@ def filled(settings: Archiving, many: int) -> None:
 
 def is_as_on_the_topics(settings: Archiving) -> None:
     """Each record of readings and labels, and each answer, is in its table exactly once."""
-    for each in TABLES:
-        found, sent = rows(settings, each.name), messages_of(settings, each)
+    for entry in TABLES:
+        found, sent = rows(settings, entry.name), messages_of(settings, entry)
         unread = [row for row in found if row.get("unread")]
         strays = [message for message in sent if message.value == b"what?"]
         assert len(unread) == len(strays)
         assert all(row["unread"]["headers"] == [{"key": ID, "value": b"\xff"}] for row in unread)
         kept = [row for row in found if not row.get("unread")]
-        named = [tuple(row[name] for name in each.key or each.position) for row in kept]
+        named = [tuple(row[name] for name in entry.key or entry.position) for row in kept]
         assert len(set(named)) == len(named)
-        if each.key:
-            wanted = {identity(each, message) for message in sent if message not in strays}
+        if entry.key:
+            wanted = {identity(entry, message) for message in sent if message not in strays}
             assert set(named) == wanted
         else:
             assert len(kept) == len(sent) - len(strays)
-            assert sorted(row["id"] for row in kept) == sorted(ids(each, sent, strays))
+            assert sorted(row["id"] for row in kept) == sorted(ids(entry, sent, strays))
 
 
 def messages_of(settings: Archiving, each: Table) -> list[Message]:

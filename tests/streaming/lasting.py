@@ -18,18 +18,18 @@ from tests.streaming.wire import Sent, answers, send, until
 @contextmanager
 def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
     """The query, while the body runs; what it tells once it is ready comes into the list."""
-    said: list[str] = []
+    sentences: list[str] = []
 
     def tell(sentence: str) -> None:
         if not sentence.startswith("Ready: "):
-            said.append(sentence)
+            sentences.append(sentence)
 
     stop = threading.Event()
     going = replace(settings, available_now=False)
     thread = threading.Thread(target=score, args=(spark, going, stop, tell))
     thread.start()
     try:
-        yield said
+        yield sentences
     finally:
         stop.set()
         thread.join(60)
@@ -40,9 +40,9 @@ def answered(settings: Scoring, *sent: Sent) -> None:
     until(lambda: len(set(answers(settings).sources)) >= sum(map(len, sent)))
 
 
-def heard(said: list[str], words: str) -> None:
+def heard(sentences: list[str], words: str) -> None:
     """Wait until the query tells this: then it holds for every micro-batch that begins."""
-    until(lambda: any(sentence.startswith(words) for sentence in said))
+    until(lambda: any(sentence.startswith(words) for sentence in sentences))
 
 
 def some(settings: Scoring, first: int, count: int = 30) -> Sent:

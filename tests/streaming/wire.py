@@ -112,7 +112,9 @@ def answers(settings: Scoring) -> Answers:
     """The scores and dead letters so far."""
     scores = messages(settings, settings.topics.scores)
     letters = messages(settings, settings.topics.dead_letters)
-    return Answers([Score.of(*each) for each in scores], [DeadLetter.of(*each) for each in letters])
+    return Answers(
+        [Score.of(*score) for score in scores], [DeadLetter.of(*letter) for letter in letters]
+    )
 
 
 def until(condition: Callable[[], object], seconds: float = 60) -> None:

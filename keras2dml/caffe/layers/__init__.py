@@ -1,4 +1,4 @@
-"""How each layer of Caffe is read, and the Keras layers that it takes where Keras has none."""
+"""The readers of Caffe's layers, and Keras layers for what Keras itself lacks."""
 
 from __future__ import annotations
 

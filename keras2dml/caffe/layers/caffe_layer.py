@@ -1,4 +1,4 @@
-"""What Caffe computes otherwise than any Keras layer: small Keras layers, each with its rule."""
+"""The base of Keras layers that compute what only Caffe does; each has its rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ registered = keras.saving.register_keras_serializable("keras2dml.caffe")
 
 
 class CaffeLayer(keras.Layer):  # type: ignore[misc]
-    """A layer of blobs with their channels first, made of the arguments named in `config_names`."""
+    """A layer with channels first, whose arguments are named in `config_names`."""
 
     data_format = "channels_first"
     config_names: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""ContrastiveLoss: pairs of examples that are alike shall lie together, others apart."""
+"""ContrastiveLoss: pulls similar pairs of examples together and pushes other pairs apart."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from keras2dml.rules import Refusal
 
 
 def contrastive(y_true: Any, y_pred: Any, margin: float = 1.0, legacy: bool = False) -> Any:
-    """The loss of squared distances (N, 1) and of y (N,): half of a square where y is not 0, and
-    elsewhere half of the square of what the distance lacks to the margin; for `legacy` half of what
-    the square lacks to it.
+    """The loss for squared distances (N, 1) and y (N,). Where y is not 0, half of the squared
+    distance d²; elsewhere half of max(margin - d, 0)², or for `legacy` half of max(margin - d², 0).
 
-    The gradient is Caffe's, which divides by the distance and 0.0001 more.
+    The gradient is Caffe's, which divides by d + 0.0001.
     """
     squares = ops.convert_to_tensor(y_pred)
     y_true = ops.reshape(ops.cast(y_true, squares.dtype), ops.shape(squares))
@@ -37,7 +36,7 @@ def contrastive(y_true: Any, y_pred: Any, margin: float = 1.0, legacy: bool = Fa
 
 @registered
 class Contrastive(keras.losses.Loss):  # type: ignore[misc]
-    """Caffe's ContrastiveLoss of the squared distances of pairs."""
+    """Caffe's ContrastiveLoss, for the squared distances of pairs."""
 
     def __init__(
         self,
@@ -68,10 +67,10 @@ PLAIN[Contrastive] = "caffe_contrastive"
 
 @reads("ContrastiveLoss", labels=1)
 def read_contrastive(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """The model's output are the squared distances, (N, 1)."""
+    """The model's output is the squared distances, (N, 1)."""
     param = layer.contrastive_loss_param
     if len(inputs) != 3 or any(len(blob.shape) != 2 for blob in inputs[:2]):
-        reason = f"{named(layer)} compares no two rows of numbers: give it two blobs (N, D)."
+        reason = f"{named(layer)} must compare two rows of numbers: give it two blobs (N, D)."
         raise Refusal(reason)
     apart = keras.layers.Subtract(name=network.reserve_name(layer, "_difference"))(inputs[:2])
     squares = keras.layers.Dot(1, name=network.reserve_name(layer))([apart, apart])

@@ -1,4 +1,4 @@
-"""Convolution and Deconvolution, padded alike on all sides."""
+"""Convolution and Deconvolution, with the same padding on opposite sides."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LAST, FIRST_AGAIN = (0, 2, 3, 1), (0, 3, 1, 2)
 
 @registered
 class CaffeConvolution(keras.layers.Conv2D):  # type: ignore[misc]
-    """A Conv2D of images with their channels first that computes with them last. On a CPU
-    TensorFlow has no gradients of others; and where images come out as wide as there are filters
-    Keras 3.15 adds the bias along the width.
+    """A Conv2D of images with channels first that computes with channels last. On a CPU TensorFlow
+    has no gradients for channels first; and if the output is as wide as there are filters, Keras
+    3.15 adds the bias along the width.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -33,7 +33,7 @@ class CaffeConvolution(keras.layers.Conv2D):  # type: ignore[misc]
         last, kernel, convolved = ops.transpose(inputs, LAST), self.kernel, ops.conv
         channels = inputs.shape[1]
         if self.groups == channels > 1 and self.strides[0] == self.strides[1]:
-            # The same, of which TensorFlow makes one step on a CPU.
+            # The same result, which TensorFlow computes in a single step on a CPU.
             kernel = ops.reshape(kernel, (*kernel.shape[:2], channels, self.filters // channels))
             convolved = ops.depthwise_conv
         settings = (self.strides, self.padding, "channels_last", self.dilation_rate)
@@ -42,10 +42,10 @@ class CaffeConvolution(keras.layers.Conv2D):  # type: ignore[misc]
 
 @registered
 class CaffeDeconvolution(keras.layers.Conv2DTranspose):  # type: ignore[misc]
-    """A Conv2DTranspose of such images, for the same reasons."""
+    """A Conv2DTranspose that computes with channels last, for the same reasons."""
 
     def call(self, inputs: Any) -> Any:
-        """The larger images."""
+        """The upsampled images."""
         return _with_bias(
             self,
             ops.conv_transpose(
@@ -61,24 +61,24 @@ class CaffeDeconvolution(keras.layers.Conv2DTranspose):  # type: ignore[misc]
 
 
 def _with_bias(layer: Any, out: Any) -> Any:
-    """Images with their channels last plus a bias, with their channels first."""
+    """Images with channels last plus a bias, as images with channels first."""
     return ops.transpose(out + layer.bias if layer.use_bias else out, FIRST_AGAIN)
 
 
-# Their rules are those of the layers that they are.
+# They have the rules of their Keras base classes.
 LOWERINGS[CaffeConvolution] = LOWERINGS[keras.layers.Conv2D]
 LOWERINGS[CaffeDeconvolution] = LOWERINGS[keras.layers.Conv2DTranspose]
 
 
 @reads("Convolution")
 def convolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """A Conv2D of an image that is padded on all sides."""
+    """A Conv2D after a ZeroPadding2D."""
     param, x = layer.convolution_param, image_of(layer, inputs[0])
     pad, strides = _pair(param, "pad", 0), _pair(param, "stride", 1)
     channels, filters = x.shape[1], param.num_output
     if channels % param.group or filters % param.group:
         reason = (
-            f"{named(layer)} has group: {param.group} of {channels} channels and {filters} filters:"
+            f"{named(layer)} has group: {param.group}, {channels} channels and {filters} filters:"
             " give a group that divides both."
         )
         raise Refusal(reason)
@@ -104,10 +104,10 @@ def convolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("Deconvolution")
 def deconvolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """A Conv2DTranspose of which the padding is cut off."""
+    """A Conv2DTranspose before a Cropping2D that removes the padding."""
     param, x = layer.convolution_param, image_of(layer, inputs[0])
     if param.group != 1 or set(param.dilation) - {1}:
-        reason = f"{named(layer)} has group or dilation. Compiled is 1: leave them out."
+        reason = f"{named(layer)} has group or dilation. Only 1 is compiled: leave them out."
         raise Refusal(reason)
     shape = (x.shape[1], param.num_output, *_kernel(param))
     keras_layer = network.sharing.keras_layer(
@@ -128,7 +128,7 @@ def deconvolution(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 
 def _apply(network: Network, layer: Any, keras_layer: Any, x: Any, shape: Shape) -> Any:
-    """What a layer makes of a tensor; notes the blobs of the layer."""
+    """Apply a layer to a tensor, and register its blobs."""
     out = keras_layer(x)
     blobs = [Blob(keras_layer.kernel, shape, (2, 3, 1, 0))]
     if keras_layer.use_bias:
@@ -139,7 +139,7 @@ def _apply(network: Network, layer: Any, keras_layer: Any, x: Any, shape: Shape)
 
 
 def _filters(network: Network, layer: Any, shape: Shape) -> dict[str, Any]:
-    """The arguments that both convolutions have, for a blob of that shape."""
+    """The arguments of both convolutions, for a blob of this shape."""
     param = layer.convolution_param
     weight, bias = network.regularizers(layer)
     return {
@@ -160,7 +160,7 @@ def _kernel(param: Any) -> Pair:
 
 
 def _pair(param: Any, name: str, default: int, repeated: str = "") -> Pair:
-    """Height and width of what a convolution has once, twice, or by sides."""
+    """Height and width of a setting that is given once, twice, or as `_h` and `_w`."""
     if name != "dilation" and (param.HasField(f"{name}_h") or param.HasField(f"{name}_w")):
         return int(getattr(param, f"{name}_h")), int(getattr(param, f"{name}_w"))
     sizes = list(getattr(param, repeated or name)) or [default]

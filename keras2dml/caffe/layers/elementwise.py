@@ -1,4 +1,4 @@
-"""Layers that take each element by itself, and Eltwise, which takes those of several blobs."""
+"""Elementwise layers, and Eltwise, which combines the elements of several blobs."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from keras2dml.rules.layouts import arranged
 from keras2dml.rules.merging import rescaled
 
 ELTWISE = (keras.layers.Multiply, keras.layers.Add, keras.layers.Maximum)
-"""In the order of Caffe's enumeration."""
+"""The Keras layers in the order of Caffe's enumeration."""
 _, SUM, MAX = range(3)
 ACTIVATIONS = {
     "BNLL": "softplus",
     "Sigmoid": "sigmoid",
     "TanH": "tanh",
 }
-"""Caffe's layers that are a Keras activation."""
+"""Caffe's layers that are Keras activations."""
 
 
 @registered
 class CaffeThreshold(CaffeLayer):
-    """1 where an element is larger than the threshold, 0 elsewhere; no gradient goes through."""
+    """1 where an element is larger than the threshold, else 0; has no gradient."""
 
     config_names = ("threshold",)
 
@@ -89,8 +89,8 @@ def power(layer: CaffePower, x: Value) -> Value:
 
 @registered
 class CaffePReLU(CaffeLayer):
-    """A learned slope below zero and at it, for each channel or a `shared` one for all; that of
-    Keras' PReLU has no gradient at zero.
+    """PReLU with a learned slope at and below zero, for each channel or `shared` by all; Keras'
+    PReLU has no gradient at zero.
     """
 
     def __init__(self, shared: bool, filler: Any, decay: Any = None, **kwargs: Any) -> None:
@@ -100,7 +100,7 @@ class CaffePReLU(CaffeLayer):
         self.decay = keras.regularizers.get(decay)
 
     def build(self, shape: tuple[int, ...]) -> None:
-        """The blob."""
+        """Create the slopes."""
         size = (1 if self.shared else shape[1],)
         self.alpha = self.add_weight(size, self.filler, regularizer=self.decay, name="alpha")
 
@@ -114,14 +114,14 @@ class CaffePReLU(CaffeLayer):
         }
 
     def call(self, x: Any) -> Any:
-        """The elements above zero, and those below times their slope."""
+        """Positive elements, and others times their slope."""
         slope = ops.reshape(self.alpha, (1, -1, *(1 for _ in x.shape[2:])))
         return ops.where(x > 0, x, x * slope)
 
 
 @lowers(CaffePReLU, honours="shared filler decay")
 def prelu(layer: CaffePReLU, x: Value) -> Value:
-    """One row of a channel after another."""
+    """In the row layout of the value, channel after channel."""
     x = arranged(layer.name, x, Value.of(x.shape))
     size = int(layer.alpha.shape[0])
     shape = (size, *(1 for _ in x.stored[1:]))
@@ -135,10 +135,10 @@ def prelu(layer: CaffePReLU, x: Value) -> Value:
 
 @registered
 class CaffeAbs(CaffeLayer):
-    """The absolute value; its gradient at 0 is 0."""
+    """The absolute value, with gradient 0 at 0."""
 
     def call(self, x: Any) -> Any:
-        """Sizes without signs."""
+        """The absolute values."""
         return ops.abs(x)
 
 
@@ -150,7 +150,7 @@ def absolute(layer: CaffeAbs, x: Value) -> Value:
 
 @registered
 class CaffeLog(CaffeLayer):
-    """The logarithm of shift + scale * x, natural or to a base."""
+    """The logarithm of shift + scale * x: natural, or to `base` if that is positive."""
 
     config_names = ("base", "scale", "shift")
 
@@ -162,7 +162,7 @@ class CaffeLog(CaffeLayer):
 
     @property
     def unit(self) -> float:
-        """What the natural logarithm is divided by."""
+        """The divisor of the natural logarithm."""
         return math.log(self.base) if self.base > 0 else 1.0
 
     def call(self, x: Any) -> Any:
@@ -172,7 +172,7 @@ class CaffeLog(CaffeLayer):
 
 @lowers(CaffeLog, honours="base scale shift")
 def logarithm(layer: CaffeLog, x: Value) -> Value:
-    """A rescaling before and after."""
+    """A logarithm, with a rescaling before and after."""
     before = rescaled(layer.name, x, float(layer.scale), float(layer.shift))
     out = call(layer.name, "caffe_log", before, onnx=nodes("Log X"))
     return out if layer.unit == 1.0 else rescaled(layer.name, out, 1 / layer.unit, 0.0)
@@ -180,12 +180,12 @@ def logarithm(layer: CaffeLog, x: Value) -> Value:
 
 @reads("Eltwise")
 def eltwise(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """The sum, each blob times its coefficient, the product or the maximum."""
+    """The sum of blobs times their coefficients, the product, or the maximum."""
     param = layer.eltwise_param
     if param.coeff and (param.operation != SUM or len(param.coeff) != len(inputs)):
         reason = (
             f"{named(layer)} has {len(param.coeff)} coeff for {len(inputs)} blobs: give one for"
-            " each summand, or none."
+            " each summand of a SUM, or none."
         )
         raise Refusal(reason)
     scaled = [*inputs]
@@ -194,28 +194,28 @@ def eltwise(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
             name = network.reserve_name(layer, f"_coeff_{place + 1}")
             scaled[place] = CaffePower(scale=coefficient, name=name)(scaled[place])
     if param.operation == MAX:
-        # Where two are as large the gradient goes to Caffe's second, and Keras' first.
+        # Where two elements are equal, Caffe's gradient goes to the second, Keras' to the first.
         scaled[:2] = scaled[1::-1]
     return ELTWISE[param.operation](name=network.reserve_name(layer))(scaled)
 
 
 @reads("Dropout")
 def dropout(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """As Keras does it."""
+    """Keras' Dropout."""
     ratio = layer.dropout_param.dropout_ratio
     return keras.layers.Dropout(ratio, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("ReLU")
 def relu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """With a slope below zero, if it has one."""
+    """Keras' ReLU, with a slope below zero if there is one."""
     slope = layer.relu_param.negative_slope
     return keras.layers.ReLU(negative_slope=slope, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("PReLU")
 def read_prelu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """With a learned slope below zero, for each channel or for all."""
+    """A PReLU with a slope for each channel, or one for all."""
     param, x = layer.prelu_param, inputs[0]
     size = 1 if param.channel_shared else x.shape[1]
     slope = filled(layer, param.filler, (size,)) if param.HasField("filler") else None
@@ -236,13 +236,13 @@ def read_prelu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("ELU")
 def elu(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """An exponential below zero."""
+    """Keras' ELU."""
     return keras.layers.ELU(layer.elu_param.alpha, name=network.reserve_name(layer))(inputs[0])
 
 
 @reads(*ACTIVATIONS)
 def activation(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """As Keras does it."""
+    """Keras' Activation."""
     name = ACTIVATIONS[layer.type]
     return keras.layers.Activation(name, name=network.reserve_name(layer))(inputs[0])
 
@@ -265,13 +265,13 @@ def read_power(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("AbsVal")
 def absolute_value(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """Sizes without signs."""
+    """The absolute values."""
     return CaffeAbs(name=network.reserve_name(layer))(inputs[0])
 
 
 @reads("Exp")
 def exponential(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """A power of e, or of another base, whose exponents are rescaled elements."""
+    """A power of e, or of another base, with rescaled elements as exponents."""
     param = layer.exp_param
     unit = math.log(param.base) if param.base > 0 else 1.0
     name = network.reserve_name(layer, "_scaled")

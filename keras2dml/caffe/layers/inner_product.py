@@ -1,4 +1,4 @@
-"""InnerProduct: a Dense layer over an example, or over the axes from one on."""
+"""InnerProduct: a Dense layer over all axes from a given one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from keras2dml.caffe.weights import Blob
 
 @reads("InnerProduct")
 def inner_product(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """A Dense layer along the last axis, which all axes from `axis` on are made."""
+    """A Dense layer along the last axis, into which all axes from `axis` are flattened."""
     param, x = layer.inner_product_param, inputs[0]
     axis = axis_of(layer, param.axis, x)
     size, count = math.prod(x.shape[axis:]), param.num_output

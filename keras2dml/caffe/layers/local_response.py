@@ -1,4 +1,4 @@
-"""LRN: each element divided by a power of the squares around it."""
+"""LRN: each element divided by a power of the mean of squares around it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from keras2dml.rules.windows import image
 
 @registered
 class CaffeLRN(CaffeLayer):
-    """x / (k + alpha * m) ** beta, where m is the mean of the squares around x, zeros beyond the
-    edges included: of `size` channels, or `within` a channel of size x size places.
+    """x / (k + alpha * m) ** beta, where m is the mean of the squares around x, including zeros
+    beyond the edges: over `size` channels, or `within` a channel over size x size places.
     """
 
     config_names = ("size", "alpha", "beta", "k", "within")
@@ -34,8 +34,8 @@ class CaffeLRN(CaffeLayer):
         return x * (self.k + self.alpha * self._means(ops.square(x))) ** -self.beta
 
     def _means(self, squares: Any) -> Any:
-        """The mean of the window around each element. TensorFlow's CPU pools with the channels
-        last: places of one channel at a time, or channels and places as the sides of an image.
+        """The mean of the window around each element. On a CPU TensorFlow only pools with channels
+        last: so either each channel is an image, or channels and places are the sides of an image.
         """
         channels, height, width = squares.shape[1:]
         sides, kernel = ((channels, height * width), (self.size, 1))
@@ -96,7 +96,7 @@ def _within(size: int, alpha: float, beta: float, k: float) -> tuple[Node, ...]:
 
 @reads("LRN")
 def read_local_response(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """Across channels, or within each; there Caffe takes 1 for k, whatever it is."""
+    """Across channels, or within each; within a channel Caffe ignores k and uses 1."""
     param, x = layer.lrn_param, image_of(layer, inputs[0])
     if param.local_size % 2 == 0:
         reason = f"{named(layer)} has local_size: {param.local_size}. Give an odd number."

@@ -1,4 +1,4 @@
-"""How the last layers of a network are read: what it predicts, and its losses."""
+"""Readers of the last layers of a network: Softmax, and the losses."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from keras2dml.rules import Refusal
 
 FULL, VALID, BATCH_SIZE, NONE = range(4)
 """Caffe's normalizations of a loss."""
-LOSS = Absent("a loss, one number for a batch")
+LOSS = Absent("a loss, one number per batch")
 
 
 @reads("Softmax")
 def softmax(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """Along an axis, by default over the channels."""
+    """Keras' Softmax along an axis, by default over the channels."""
     axis = axis_of(layer, layer.softmax_param.axis, inputs[0])
     out = keras.layers.Softmax(axis=axis, name=network.reserve_name(layer))(inputs[0])
     if axis == 1:
@@ -31,10 +31,10 @@ def softmax(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("SoftmaxWithLoss", labels=1)
 def softmax_with_loss(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """The model's output are the probabilities; of images they lie along the last axis."""
+    """The model's output is the probabilities; for images they are along the last axis."""
     x = inputs[0]
     if axis_of(layer, layer.softmax_param.axis, x) != 1:
-        reason = f"{named(layer)} has axis: {layer.softmax_param.axis}. Classes are axis 1."
+        reason = f"{named(layer)} has axis: {layer.softmax_param.axis}. Classes must be axis 1."
         raise Refusal(reason)
     scores = classes_last(network, layer, x)
     places = math.prod(scores.shape[1:-1])
@@ -46,10 +46,10 @@ def softmax_with_loss(network: Network, layer: Any, inputs: Sequence[Any]) -> An
 
 @reads("SigmoidCrossEntropyLoss", labels=1)
 def sigmoid_cross_entropy(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """The model's output are the probabilities, a number for each element."""
+    """The model's output is the probabilities, one for each element."""
     x = inputs[0]
     normalization = _normalization(layer, BATCH_SIZE)
-    # Keras takes the mean along the last axis, and reduces over all others.
+    # Keras averages along the last axis, and reduces over all others.
     factors = {BATCH_SIZE: math.prod(x.shape[1:]), NONE: x.shape[-1]}
     loss = keras.losses.BinaryCrossentropy(reduction=_reduction(normalization))
     out = keras.layers.Activation("sigmoid", name=network.reserve_name(layer))(x)
@@ -58,13 +58,13 @@ def sigmoid_cross_entropy(network: Network, layer: Any, inputs: Sequence[Any]) -
 
 @reads("EuclideanLoss", labels=1)
 def euclidean(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """Half of the squared distance, in the mean over the examples."""
+    """Half of the squared distance, averaged over the examples."""
     x = inputs[0]
     return add_loss(network, layer, x, keras.losses.MeanSquaredError(), math.prod(x.shape[1:]) / 2)
 
 
 def classes_last(network: Network, layer: Any, x: Any) -> Any:
-    """Images with their channels along the last axis; of one pixel just that."""
+    """Images with channels last; images of a single pixel as rows of channels."""
     if len(x.shape) > 2 and math.prod(x.shape[2:]) == 1:
         return CaffeFlatten(name=network.reserve_name(layer, "_flat"))(x)
     if len(x.shape) > 2:
@@ -74,8 +74,8 @@ def classes_last(network: Network, layer: Any, x: Any) -> Any:
 
 
 def add_loss(network: Network, layer: Any, out: Any, loss: Any, factor: float = 1.0) -> list[Any]:
-    """Add a loss that weighs `factor` times its loss_weight, unless that is 0; its tops are no
-    blobs of examples.
+    """Add a loss with weight `factor` times its loss_weight, unless that is 0; returns its tops,
+    which are not blobs of examples.
     """
     target = network.target(layer)
     weight = factor * (layer.loss_weight[0] if len(layer.loss_weight) else 1.0)

@@ -1,4 +1,4 @@
-"""BatchNorm, which keeps sums and a count, and Scale, which learns a factor for each channel."""
+"""BatchNorm, which stores sums and a count, and Scale, which learns a factor for each channel."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from keras2dml.traits import Trait
 
 @registered
 class CaffeBatchNorm(CaffeLayer):
-    """By the mean and variance of each channel. Of moving statistics Caffe keeps sums, and the sum
-    of their weights, and takes the unbiased variance. With `global_stats` it goes by them in
-    training, too, and leaves them as they are.
+    """Standardizes by the mean and variance of each channel. Caffe stores weighted sums of the
+    moving statistics and the sum of the weights, and uses the unbiased variance. With
+    `global_stats` training also uses the stored statistics, and does not update them.
     """
 
     config_names = ("momentum", "epsilon", "global_stats")
@@ -41,14 +41,14 @@ class CaffeBatchNorm(CaffeLayer):
         self.momentum, self.epsilon, self.global_stats = momentum, epsilon, global_stats
 
     def build(self, shape: tuple[int, ...]) -> None:
-        """The three blobs."""
+        """Create the three blobs."""
         sizes = {"moving_mean": shape[1], "moving_variance": shape[1], "moving_count": 1}
         for name, size in sizes.items():
             variable = self.add_weight((size,), "zeros", trainable=False, name=name)
             setattr(self, name, variable)
 
     def call(self, x: Any, training: bool = False) -> Any:
-        """Standardized by channel."""
+        """Standardize by channel."""
         shape = (1, -1, *(1 for _ in x.shape[2:]))
         axes = (0, *range(2, len(x.shape)))
         if training and not self.global_stats:
@@ -67,7 +67,7 @@ class CaffeBatchNorm(CaffeLayer):
 
 @lowers(CaffeBatchNorm, honours="momentum epsilon global_stats")
 def batch_norm(layer: CaffeBatchNorm, x: Value) -> Value:
-    """One row of a channel after another."""
+    """In the row layout of the value, channel after channel."""
     x = arranged(layer.name, x, Value.of(x.shape))
     channels = x.stored[0]
     sizes = {"moving_mean": channels, "moving_variance": channels, "moving_count": 1}
@@ -98,10 +98,10 @@ def batch_norm(layer: CaffeBatchNorm, x: Value) -> Value:
 
 @reads("BatchNorm")
 def read_batch_norm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """By moving statistics, and in training by those of the batch unless these are global."""
+    """A CaffeBatchNorm: scores by moving statistics, trains by the batch's unless global."""
     param, x = layer.batch_norm_param, inputs[0]
     if any(spec.name for spec in layer.param):
-        reason = f"{named(layer)} has named blobs. Its statistics are not shared: leave names out."
+        reason = f"{named(layer)} has named blobs. Statistics cannot be shared: leave names out."
         raise Refusal(reason)
     keras_layer = CaffeBatchNorm(
         param.moving_average_fraction,
@@ -122,17 +122,17 @@ def read_batch_norm(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @registered
 class CaffeScale(CaffeLayer):
-    """Each channel times a learned number, plus another one."""
+    """Multiplies each channel by a learned factor, and adds a learned bias."""
 
     def __init__(self, bias: bool, fillers: Any, decays: Any, **kwargs: Any) -> None:
-        """`fillers` and `decays` are the initializers and regularizers of both."""
+        """`fillers` and `decays` are the initializers and regularizers of factor and bias."""
         super().__init__(**kwargs)
         self.bias = bias
         self.fillers = [keras.initializers.get(filler) for filler in fillers]
         self.decays = [keras.regularizers.get(decay) for decay in decays]
 
     def build(self, shape: tuple[int, ...]) -> None:
-        """The two blobs."""
+        """Create the two blobs."""
         size = (shape[1],)
         self.gamma = self.add_weight(
             size, self.fillers[0], regularizer=self.decays[0], name="gamma"
@@ -153,7 +153,7 @@ class CaffeScale(CaffeLayer):
         }
 
     def call(self, x: Any) -> Any:
-        """Scaled and shifted by channel."""
+        """Scale and shift by channel."""
         shape = (1, -1, *(1 for _ in x.shape[2:]))
         scaled = x * ops.reshape(self.gamma, shape)
         return scaled if self.beta is None else scaled + ops.reshape(self.beta, shape)
@@ -161,18 +161,18 @@ class CaffeScale(CaffeLayer):
 
 @lowers(CaffeScale, honours="bias fillers decays")
 def scale(layer: CaffeScale, x: Value) -> Value:
-    """One row of a channel after another."""
+    """In the row layout of the value, channel after channel."""
     return learned(layer.name, arranged(layer.name, x, Value.of(x.shape)), layer.gamma, layer.beta)
 
 
 @reads("Scale")
 def read_scale(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """A factor for each channel, and a bias."""
+    """A CaffeScale with a factor for each channel, and a bias."""
     param, x = layer.scale_param, inputs[0]
     spans = len(x.shape) - 1 if param.num_axes == -1 else param.num_axes
     if len(inputs) != 1 or axis_of(layer, param.axis, x) != 1 or spans != 1:
         reason = (
-            f"{named(layer)} scales by another input or axis. Compiled is axis: 1 of one input."
+            f"{named(layer)} scales by another input or axis. It must have one input and axis: 1."
         )
         raise Refusal(reason)
     size = (x.shape[1],)

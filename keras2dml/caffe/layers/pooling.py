@@ -1,4 +1,4 @@
-"""Pooling as Caffe does it: the last windows may reach over the edge."""
+"""Caffe's pooling, whose last windows may extend beyond the edge."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MAX, AVE = "MAX", "AVE"
 
 @registered
 class CaffePooling(CaffeLayer):
-    """Windows of which the last may reach over the edge, unless sizes are rounded down. A mean
-    counts the cells of the window that lie in the padded image, be they padding or not.
+    """Pooling whose last windows may extend beyond the edge, unless sizes are rounded down
+    (`floor`). A mean counts the cells of the window inside the padded image, including padding.
     """
 
     config_names = ("pool", "kernel", "strides", "pad", "floor")
@@ -36,7 +36,7 @@ class CaffePooling(CaffeLayer):
         self.strides, self.pad, self.floor = lined(strides), lined(pad), floor
 
     def window(self, channels: int, height: int, width: int) -> Window:
-        """The window, with padding up to where the last one ends."""
+        """The window, with padding up to the end of the last one."""
         bottom, right = (
             max(0, (count - 1) * stride + kernel - size - pad)
             for count, size, kernel, stride, pad in zip(
@@ -52,7 +52,7 @@ class CaffePooling(CaffeLayer):
         return Window(FIRST, channels, height, width, self.kernel, self.strides, pads)
 
     def counts(self, height: int, width: int) -> Pair:
-        """How many windows lie one under another and side by side."""
+        """The number of windows vertically and horizontally."""
         sides = zip((height, width), self.kernel, self.strides, self.pad, strict=True)
         down, along = (self._count(*side) for side in sides)
         return down, along
@@ -65,14 +65,14 @@ class CaffePooling(CaffeLayer):
         return count
 
     def inside(self, window: Window) -> np.ndarray:
-        """Where the padded image reaches: 1, and 0 beyond."""
+        """1 inside the padded image, 0 beyond."""
         full = np.zeros(window.padded)
         full[: window.height + 2 * self.pad[0], : window.width + 2 * self.pad[1]] = 1
         return full
 
     def call(self, x: Any) -> Any:
-        """The largest element of each window, or the mean. TensorFlow pools with the channels last:
-        a CPU can do no other.
+        """The maximum or the mean of each window. Computes with channels last, as TensorFlow
+        requires on a CPU.
         """
         window = self.window(*x.shape[1:])
         top, left, bottom, right = window.pads
@@ -92,7 +92,7 @@ class CaffePooling(CaffeLayer):
 
 @lowers(CaffePooling, honours="pool kernel strides pad floor")
 def pooling(layer: CaffePooling, x: Value) -> Value:
-    """Keras' own pooling, of an image that is padded for it."""
+    """Keras' pooling of the padded image."""
     x = image(layer, x)
     window = layer.window(*x.stored)
     if layer.pool == MAX:
@@ -102,20 +102,20 @@ def pooling(layer: CaffePooling, x: Value) -> Value:
 
 @reads("Pooling")
 def read_pooling(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """The largest or the mean of windows, or of all."""
+    """The maximum or the mean of windows, or of whole images."""
     param, x = layer.pooling_param, image_of(layer, inputs[0])
     if param.pool > 1:
-        reason = f"{named(layer)} has pool: STOCHASTIC. Compiled are MAX and AVE: use one of these."
+        reason = f"{named(layer)} has pool: STOCHASTIC, which is not compiled: use MAX or AVE."
         raise Refusal(reason)
     name, pool = network.reserve_name(layer), (MAX, AVE)[param.pool]
     if param.global_pooling and pool == AVE:
         return keras.layers.GlobalAveragePooling2D(data_format=FIRST, keepdims=True, name=name)(x)
     if param.global_pooling:
-        # Caffe's gradient goes to the first of the largest, Keras' global one to all of them.
+        # Caffe's gradient goes to the first of equal maxima, that of Keras' layer to all of them.
         return CaffePooling(pool, x.shape[2:], (1, 1), (0, 0), name=name)(x)
     kernel, pad = _sides(param, "kernel", "kernel_size"), _sides(param, "pad", "pad")
     if pad[0] >= kernel[0] or pad[1] >= kernel[1]:
-        reason = f"{named(layer)} has a pad as large as its kernel: make it smaller."
+        reason = f"{named(layer)} has a pad at least as large as its kernel: make it smaller."
         raise Refusal(reason)
     strides = _sides(param, "stride", "stride")
     keras_layer = CaffePooling(pool, kernel, strides, pad, bool(param.round_mode), name=name)
@@ -127,7 +127,7 @@ def read_pooling(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 
 def _sides(param: Any, name: str, repeated: str) -> Pair:
-    """Height and width of what a pooling has for both sides or for each."""
+    """Height and width of a setting that is given once or as `_h` and `_w`."""
     if param.HasField(f"{name}_h") or param.HasField(f"{name}_w"):
         return int(getattr(param, f"{name}_h")), int(getattr(param, f"{name}_w"))
     return int(getattr(param, repeated)), int(getattr(param, repeated))

@@ -1,4 +1,4 @@
-"""Layers that put elements elsewhere, put blobs together, or take them apart."""
+"""Layers that reshape, join, slice or pad blobs."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from keras2dml.rules.layouts import picked, places
 
 @registered
 class CaffeFlatten(CaffeLayer):
-    """(N, C, H, W) as (N, C * H * W) in that order; Keras' Flatten takes another one."""
+    """(N, C, H, W) as (N, C * H * W) in that order; Keras' Flatten uses another order."""
 
     def call(self, x: Any) -> Any:
-        """The same numbers."""
+        """The flattened blob."""
         return ops.reshape(x, (-1, int(np.prod(x.shape[1:]))))
 
 
 @lowers(CaffeFlatten)
 def flatten(layer: CaffeFlatten, x: Value) -> Value:
-    """A new name for the same row."""
+    """The same row with another shape."""
     return x.seen_as((x.size,), (x.size,))
 
 
 @registered
 class CaffeSlice(CaffeLayer):
-    """The elements from `begin` to before `end` along an axis."""
+    """The elements from `begin` up to `end`, exclusive, along an axis."""
 
     config_names = ("axis", "begin", "end")
 
@@ -57,7 +57,7 @@ def sliced(layer: CaffeSlice, x: Value) -> Value:
 
 @reads("Concat")
 def concat(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """One after another along an axis."""
+    """Keras' Concatenate along an axis."""
     param = layer.concat_param
     axis = param.concat_dim if param.HasField("concat_dim") else param.axis
     axis = axis_of(layer, axis, inputs[0])
@@ -68,7 +68,7 @@ def concat(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("Slice")
 def read_slice(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """A part for each top: equal ones, or between the points."""
+    """A part for each top: equal parts, or split at the points."""
     param, x = layer.slice_param, inputs[0]
     axis = axis_of(layer, param.slice_dim if param.HasField("slice_dim") else param.axis, x)
     size, parts = x.shape[axis], len(layer.top)
@@ -77,8 +77,8 @@ def read_slice(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
     equal = bool(param.slice_point) or size % parts == 0
     if not equal or len(ends) != parts + 1 or ends != sorted({*ends}):
         reason = (
-            f"{named(layer)} has {parts} tops and slice_point {[*param.slice_point]} of {size}:"
-            " give a rising point between each two of the tops, or none where they are equal."
+            f"{named(layer)} has {parts} tops and slice_point {[*param.slice_point]} for size"
+            f" {size}: give one increasing point between each two tops, or none for equal parts."
         )
         raise Refusal(reason)
     return [
@@ -95,13 +95,13 @@ def split(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("Silence", "HDF5Output")
 def silence(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """Nothing."""
+    """Nothing to compute."""
     return []
 
 
 @reads("Flatten")
 def read_flatten(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """Some axes as one, by default all of an example's."""
+    """Merges some axes into one, by default all axes of an example."""
     param, x = layer.flatten_param, inputs[0]
     axis, end = axis_of(layer, param.axis, x), axis_of(layer, param.end_axis, x)
     sizes = (*x.shape[1:axis], math.prod(x.shape[axis : end + 1]), *x.shape[end + 1 :])
@@ -117,7 +117,7 @@ def read_flatten(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("Reshape")
 def reshape(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """The same elements under other sizes: 0 keeps one, and -1 is what is left."""
+    """Keras' Reshape: a size of 0 keeps the input's, and -1 is inferred."""
     param, x = layer.reshape_param, inputs[0]
     shape = tuple(x.shape)
     rank = len(shape)
@@ -133,8 +133,8 @@ def reshape(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
         example[example.index(-1)] = rest // -math.prod(example)
     if examples not in (None, -1) or math.prod(example) != rest:
         reason = (
-            f"{named(layer)} reshapes {shape[1:]} to {[*param.shape.dim]}, by which examples would"
-            " not stay what they are: begin with dim: 0, and give as many elements."
+            f"{named(layer)} reshapes {shape[1:]} to {[*param.shape.dim]}, which does not keep"
+            " examples apart: begin with dim: 0, and keep the number of elements."
         )
         raise Refusal(reason)
     return keras.layers.Reshape(example, name=network.reserve_name(layer))(x)
@@ -142,7 +142,7 @@ def reshape(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("Upsample")
 def upsample(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """SystemML's: each element several times."""
+    """SystemML's Upsample: repeats each element."""
     param, x = layer.upsample_param, image_of(layer, inputs[0])
     size = (param.size_h, param.size_w)
     return keras.layers.UpSampling2D(size, data_format=FIRST, name=network.reserve_name(layer))(x)
@@ -150,7 +150,7 @@ def upsample(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
 
 @reads("Padding")
 def padding(network: Network, layer: Any, inputs: Sequence[Any]) -> Any:
-    """SystemML's: zeros around."""
+    """SystemML's Padding: adds zeros on all sides."""
     param, x = layer.padding_param, image_of(layer, inputs[0])
     edges = ((param.top_pad, param.bottom_pad), (param.left_pad, param.right_pad))
     return keras.layers.ZeroPadding2D(edges, data_format=FIRST, name=network.reserve_name(layer))(x)

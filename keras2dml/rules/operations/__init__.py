@@ -1,6 +1,6 @@
-"""The rules for Keras' operations, of which models, losses and functions are written: those of
-`keras.ops`, plain operators and slices.
+"""The rules for Keras operations in models, losses and functions: those of `keras.ops`, operators
+and slices.
 
-An operation sees the examples of a batch as its first axis. What it does to that axis is refused:
-an example's value depends on that example alone.
+The first axis of an operation's operands is the examples of a batch. Operations along that axis are
+refused, since an example's value may only depend on that example.
 """

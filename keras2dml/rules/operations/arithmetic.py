@@ -87,7 +87,7 @@ SCALED: dict[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
 
 @lowers(*PAIRED, *COMPARISONS)
 def paired(layer: Any, x1: Any, x2: Any) -> Value:
-    """An elementwise function of two operands, of one shape or of shapes that broadcast to one."""
+    """An elementwise function of two operands whose shapes are equal or broadcast."""
     if type(layer) in COMPARISONS:
         x1, x2 = _single(x1), _single(x2)
     x, y = operands(layer, x1, x2)
@@ -114,12 +114,12 @@ def paired(layer: Any, x1: Any, x2: Any) -> Value:
 
 
 def _single(operand: Any) -> Any:
-    """Python's numbers as Keras compares them: in float32, to which float32 may be equal."""
+    """Python numbers as Keras compares them: rounded to float32."""
     return np.float32(operand) if type(operand) is float else operand
 
 
 def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
-    """An elementwise function of a value and numbers, which are the same for every example."""
+    """An elementwise function of a value and of numbers that are the same for all examples."""
     kind = type(layer)
     if kind in (*RATIOS, operations.FloorDivide) and (y == 0).any():
         message = f"{named(layer)} divides by 0. Give it other numbers."
@@ -139,14 +139,14 @@ def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
 
 
 def _check_bias(layer: Any, x: Value, y: Operand) -> None:
-    """Refusal for numbers that Keras takes for a bias of another axis than theirs."""
+    """Raise Refusal for numbers that Keras treats as a bias of the wrong axis."""
     shape = x.shape[1:] if is_whole(x) else x.shape
     check_added(layer, shape, y.shape, "repeat it to the shape of an example")
 
 
 def bounded(layer: Any, function: str, x: Value, bound: np.ndarray, ties: float = 1.0) -> Value:
-    """The maximum or minimum of a value and numbers. Where they are equal the value has a share of
-    `ties` in the gradient: 1 or 0.
+    """The maximum or minimum of a value and numbers. Where they are equal, the value's share of the
+    gradient is `ties`: 1 or 0.
     """
     operator = {"maximum": "Max", "minimum": "Min"}[function]
     if bound.ndim == 0 and np.isfinite(bound):
@@ -171,7 +171,7 @@ def _with_row(
     constant: bool = False,
     traits: Iterable[Trait] = (),
 ) -> Value:
-    """A function of a value and of numbers that are the same for every example, a row Y."""
+    """A function of a value and of numbers that are the same for all examples, a row Y."""
     x, numbers = beside(layer, x, numbers)
     shaped = Node("Reshape", ("Y",), {}, (np.array([1, *x.stored]),), ("row",))
     later = (
@@ -190,7 +190,7 @@ def _with_row(
 
 
 def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
-    """Every element times `scale`, plus `offset`: numbers, or arrays that broadcast to examples."""
+    """All elements times `scale`, plus `offset`: numbers, or arrays that broadcast to examples."""
     if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
         message = f"{named(layer)} takes infinite numbers. Give it finite ones."
         raise Refusal(message)

@@ -1,6 +1,6 @@
-"""What is made of a whole batch: numbers that losses and metrics have, and models have not.
+"""Values of a whole batch, which losses and metrics may have, but models may not.
 
-Such a value has one row for all examples, which its shape has no axis for; its `rows` are -1.
+Such a value has one row for all examples, for which its shape has no axis; its `rows` are -1.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ OF_BATCHES = {
     operations.Min: "minima",
     operations.Amin: "minima",
 }
-"""Keras' operations that may go over the examples: what their functions are called."""
+"""Keras operations that may go over the examples: the names of their functions."""
 _ALLOWED: ContextVar[bool] = ContextVar("whole_batches", default=False)
 
 
 @contextmanager
 def whole_batches() -> Iterator[None]:
-    """Operations may go over the examples, as those of losses and metrics."""
+    """Allow operations over the examples while the body runs, as in losses and metrics."""
     token = _ALLOWED.set(True)
     try:
         yield
@@ -42,34 +42,34 @@ def whole_batches() -> Iterator[None]:
 
 
 def are_whole_batches() -> bool:
-    """Whether what is read is a loss or a metric."""
+    """Whether operations over the examples are allowed now."""
     return _ALLOWED.get()
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is one for a whole batch."""
+    """Whether a value is that of a whole batch."""
     return isinstance(value, Value) and value.rows < 0
 
 
 def check_examples(layer: Any, *values: Any) -> None:
-    """Refusal for what is not of single examples."""
+    """Raise Refusal for values of a whole batch."""
     if any(is_whole(value) for value in values):
         message = (
-            f"{named(layer)} takes what is made of a whole batch. Compiled of that are elementwise"
-            " operations and sums, means, maxima and minima: use these."
+            f"{named(layer)} takes a value of a whole batch. Only elementwise operations, sums,"
+            " means, maxima and minima of such values are compiled: use these."
         )
         raise Refusal(message)
 
 
 def spans(x: Value, axis: Any) -> bool:
-    """Whether an operation goes over the examples, and may."""
+    """Whether an operation goes over the examples, and is allowed to."""
     if is_whole(x) or not _ALLOWED.get():
         return False
     return axis is None or any(number % (len(x.shape) + 1) == 0 for number in _listed(axis))
 
 
 def axes_of_whole(x: Value, axis: Any) -> Shape:
-    """The axes of a value of a whole batch that an operation goes over."""
+    """The axes of a value of a whole batch along which an operation goes."""
     rank = len(x.shape)
     return (
         tuple(range(rank))
@@ -79,7 +79,7 @@ def axes_of_whole(x: Value, axis: Any) -> Shape:
 
 
 def inner_axes(x: Value, axis: Any) -> Shape:
-    """Of the axes that an operation goes over those of an example."""
+    """The axes of an example among the axes along which an operation goes."""
     rank = len(x.shape)
     if axis is None:
         return tuple(range(rank))
@@ -87,13 +87,13 @@ def inner_axes(x: Value, axis: Any) -> Shape:
 
 
 def over_examples(name: str, function: str, x: Value) -> Value:
-    """What a function makes of each column of all examples."""
+    """A function of each column over all examples."""
     return call(name, f"column_{function}", x, to=replace(x, rows=-1))
 
 
 def flattened(name: str, x: Value, shape: Shape) -> Value | None:
-    """A value with the first axes of an example among its examples; None for another shape, or
-    where that is not allowed.
+    """A value with the first axes of an example merged into the examples; None for another shape,
+    or if that is not allowed.
     """
     if not _ALLOWED.get() or is_whole(x) or shape[:1] != (-1,):
         return None
@@ -105,7 +105,7 @@ def flattened(name: str, x: Value, shape: Shape) -> Value | None:
 
 
 def repeated(name: str, x: Value, like: Value) -> Value:
-    """A value of a whole batch as one of each example of `like`, of its rank."""
+    """A value of a whole batch repeated for each example of `like`, with its rank."""
     shape = (*(1 for _ in like.shape[len(x.shape) :]), *x.shape)
     rows = call(name, "repeated_over_examples", x, like, to=replace(x, rows=like.rows))
     return rows.seen_as(shape, rows.stored)

@@ -1,4 +1,4 @@
-"""Operations on each element of one value by itself."""
+"""Elementwise operations on one value."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ELEMENTWISE: dict[Any, tuple[str, tuple[Node, ...]]] = {
 TRAITS = {
     kind: (Trait.KINK_ON_JAX,) for kind in (operations.Abs, operations.Absolute, operations.Fabs)
 }
-# What has steps, or answers yes or no, is a constant to gradients.
+# Step functions and predicates, which are constant for gradients.
 STEPS: dict[Any, tuple[str, tuple[Node, ...]]] = {
     operations.Floor: ("floor", nodes("Floor X")),
     operations.Ceil: ("ceiling", nodes("Ceil X")),
@@ -54,7 +54,7 @@ STEPS: dict[Any, tuple[str, tuple[Node, ...]]] = {
     operations.LogicalNot: ("logical_not", nodes("Equal X 0 > none", "Cast none")),
     core.StopGradient: ("stopped", nodes("Identity X")),
 }
-# Keras' operation: a number that each element is multiplied by, before or after another one.
+# Keras' operation: the factor of each element.
 LINEAR = {
     operations.Negative: -1.0,
     operations.Deg2rad: math.pi / 180,
@@ -93,7 +93,7 @@ def power_of_two(layer: Any, x: Value) -> Value:
 
 @lowers(operations.Round)
 def rounded(layer: Any, x: Value) -> Value:
-    """To so many decimals; halves go to the even number."""
+    """Rounds to a number of decimals, halves to even."""
     if not layer.decimals:
         return call(layer.name, "round", x, onnx=nodes("Round X"), constant=True)
     factor = _factor(layer)
@@ -106,11 +106,11 @@ def rounded(layer: Any, x: Value) -> Value:
 
 
 def _factor(layer: Any) -> float:
-    """What Keras multiplies by before it rounds: a number that went through float32."""
+    """The factor by which Keras multiplies before it rounds, which is a float32."""
     highest = 38
     if abs(layer.decimals) > highest:
         message = (
-            f"{named(layer)} has decimals={layer.decimals}. It is compiled with -{highest} to"
+            f"{named(layer)} has decimals={layer.decimals}. It is only compiled with -{highest} to"
             f" {highest}: give fewer."
         )
         raise Refusal(message)
@@ -119,7 +119,7 @@ def _factor(layer: Any) -> float:
 
 @lowers(operations.Clip)
 def clipped(layer: Any, x: Value) -> Value:
-    """No less than one number, and no more than another."""
+    """Limits elements to a minimum and a maximum."""
     lowest, highest = (array(layer, bound) for bound in (layer.x_min, layer.x_max))
     if lowest.ndim or highest.ndim:
         x = bounded(layer, "minimum", x, highest)
@@ -138,9 +138,9 @@ def clipped(layer: Any, x: Value) -> Value:
 
 @lowers(core.Cast, core.ConvertToTensor)
 def cast(layer: Any, x: Value) -> Value:
-    """Numbers of another type: 0 or 1, or whole numbers, without what is behind the point.
+    """Casts to another type: 0 or 1, or integers by truncation.
 
-    What these cannot hold becomes the lowest of them, as it does in TensorFlow on CPUs.
+    Numbers out of range become the lowest integer, as in TensorFlow on CPUs.
     """
     kind = layer.dtype and keras.backend.standardize_dtype(layer.dtype)
     if kind == "bool":
@@ -156,7 +156,7 @@ def cast(layer: Any, x: Value) -> Value:
         return call(layer.name, "whole_number", x, sizes={"end": end}, onnx=onnx, constant=True)
     if kind not in (None, "float32", "float64"):
         message = (
-            f"{named(layer)} is to make {kind}. SystemDS computes in float64: use one of 'bool',"
+            f"{named(layer)} casts to {kind}. SystemDS computes in float64: use one of 'bool',"
             " 'int32', 'int64', 'float32' and 'float64'."
         )
         raise Refusal(message)
@@ -165,7 +165,7 @@ def cast(layer: Any, x: Value) -> Value:
 
 @lowers(operations.Where)
 def where(layer: Any, condition: Any, x1: Any = None, x2: Any = None) -> Value:
-    """One operand where another is not 0, and a third elsewhere."""
+    """`x1` where the condition is not 0, and `x2` elsewhere."""
     if x1 is None or x2 is None:
         message = f"{named(layer)} has no x1 or no x2: give it both."
         raise Refusal(message)
@@ -176,7 +176,7 @@ def where(layer: Any, condition: Any, x1: Any = None, x2: Any = None) -> Value:
 
 @lowers(operations.ZerosLike, operations.OnesLike, operations.FullLike)
 def filled(layer: Any, x: Value, fill_value: Any = None) -> Value:
-    """One number in every element, or an array's."""
+    """A value filled with a number, or with the elements of an array."""
     if isinstance(layer, operations.FullLike):
         _, numbers = beside(layer, x, array(layer, fill_value))
     else:

@@ -1,5 +1,5 @@
-"""Cross-entropies as operations. As Keras does they look through a softmax or a sigmoid at what
-went in, and take that for logits.
+"""Cross-entropies as operations. As in Keras, if the output is that of a softmax or a sigmoid, the
+input of that is used as logits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SUMMED = Node("ReduceSum", ("products",), {"keepdims": 1}, (np.array([-1]),), ("
 
 @lowers(nn.BinaryCrossentropy)
 def binary(layer: Any, target: Any, output: Any) -> Value:
-    """Each number by itself: the logarithm of its probability to be the target, 0 or 1."""
+    """For each number the negative logarithm of the probability of its target, 0 or 1."""
     target, output = _arguments(layer, target, output)
     logits = _logits(layer.name, output)
     of_logits = logits is not None or layer.from_logits
@@ -72,10 +72,10 @@ def binary(layer: Any, target: Any, output: Any) -> Value:
 
 @lowers(nn.CategoricalCrossentropy)
 def categorical(layer: Any, target: Any, output: Any) -> Value:
-    """Of each vector along the last axis the logarithm of the target's probability."""
+    """For each vector along the last axis the negative logarithm of the target's probability."""
     target, output = _arguments(layer, target, output)
     if layer.axis not in (-1, len(output.shape)):
-        message = f"{named(layer)} has axis={layer.axis}. It is compiled with the last one: use -1."
+        message = f"{named(layer)} has axis={layer.axis}. Only the last one is compiled: use -1."
         raise Refusal(message)
     logits = _logits(layer.name, output)
     of_logits = logits is not None or layer.from_logits
@@ -119,13 +119,13 @@ def _arguments(layer: Any, target: Any, output: Any) -> tuple[Any, Value]:
     target, output = operands(layer, target, output)
     check_examples(layer, target, output)
     if not isinstance(output, Value):
-        message = f"{named(layer)} takes an array for the output. Give it what layers compute."
+        message = f"{named(layer)} takes an array as its output. Give it the output of layers."
         raise Refusal(message)
     return target, output
 
 
 def _logits(name: str, output: Value) -> Value | None:
-    """What went into the softmax or sigmoid that makes a value, in its shape."""
+    """The input of the softmax or sigmoid that computes a value, in the value's shape."""
     rows = logits_of(output)
     if rows is None or rows.rows == output.rows:
         return rows

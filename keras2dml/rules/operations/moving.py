@@ -1,6 +1,6 @@
-"""Operations that put elements elsewhere, repeat them or leave them out.
+"""Operations that move, repeat or drop elements.
 
-Where each element goes Keras itself tells: the operation is run on examples whose elements are the
+To find out where each element goes, the Keras operation is run on examples whose elements are the
 numbers of their places.
 """
 
@@ -59,12 +59,13 @@ ALONG = (
     core.Unstack,
 )
 COUNTS = (5, 7)
-"""How many examples the operation is run on: what it makes of one may not depend on that."""
+"""Numbers of examples on which an operation is run: its result for an example must not depend on
+that."""
 
 
 @lowers(*MOVING)
 def moved(layer: Any, x: Value, *arguments: Any, **keywords: Any) -> tuple[Value, ...]:
-    """The elements of an example, each once, several times or not at all."""
+    """The elements of an example, moved, repeated or dropped."""
     if isinstance(layer, operations.Reshape):
         among_examples = flattened(layer.name, x, _sizes(layer.newshape))
         if among_examples is not None:
@@ -74,7 +75,7 @@ def moved(layer: Any, x: Value, *arguments: Any, **keywords: Any) -> tuple[Value
 
 @lowers(operations.Ravel)
 def raveled(layer: Any, x: Value) -> Value:
-    """All elements of all examples."""
+    """All elements of all examples, in a batch of numbers."""
     among_examples = flattened(layer.name, x, (-1,))
     if among_examples is not None:
         return among_examples
@@ -85,7 +86,7 @@ def raveled(layer: Any, x: Value) -> Value:
 
 @lowers(operations.Pad)
 def padded(layer: Any, x: Value, constant_values: Any = None) -> Value:
-    """The elements with others around them: a number, or some of their own."""
+    """The elements with padding: a number, or some of the elements."""
     (part,) = _places(layer, x, (), {})
     out = moved_to(layer.name, x, part)
     if constant_values is None:
@@ -96,14 +97,14 @@ def padded(layer: Any, x: Value, constant_values: Any = None) -> Value:
 
 @lowers(operations.Concatenate, operations.Append)
 def concatenated(layer: Any, *inputs: Any) -> Value:
-    """The elements of all inputs one after another along an axis."""
+    """The inputs concatenated along an axis."""
     values = _values(layer, inputs)
     return _joined(layer.name, values, _axis(layer, layer.axis, len(values[0].shape)))
 
 
 @lowers(operations.Hstack)
 def side_by_side(layer: Any, *inputs: Any) -> Value:
-    """The elements of all inputs one after another along the first axis of an example."""
+    """The inputs concatenated along the first axis of an example."""
     values = _values(layer, inputs)
     return _joined(
         layer.name, values, _axis(layer, min(1, len(values[0].shape)), len(values[0].shape))
@@ -112,7 +113,7 @@ def side_by_side(layer: Any, *inputs: Any) -> Value:
 
 @lowers(operations.Stack)
 def stacked(layer: Any, *inputs: Any) -> Value:
-    """The inputs one after another along a new axis."""
+    """The inputs stacked along a new axis."""
     values = _values(layer, inputs)
     axis = _axis(layer, layer.axis, len(values[0].shape) + 1)
     shapes = ((*value.shape[:axis], 1, *value.shape[axis:]) for value in values)
@@ -123,8 +124,8 @@ def stacked(layer: Any, *inputs: Any) -> Value:
 
 
 def moved_to(name: str, x: Value, to: np.ndarray) -> Value:
-    """The elements of `x` at these places of Keras' flattened example, 0 for a place of -1; where
-    each is there once, no cell moves.
+    """The elements of `x` at these places of Keras' flattened example; 0 for place -1. If each
+    place occurs exactly once, no cell moves.
     """
     flat = to.ravel()
     if flat.size != x.size or not np.array_equal(np.sort(flat), np.arange(x.size)):
@@ -133,11 +134,11 @@ def moved_to(name: str, x: Value, to: np.ndarray) -> Value:
 
 
 def _places(layer: Any, x: Value, arguments: Any, keywords: Any) -> list[np.ndarray]:
-    """For each result of an operation the places in `x` that its elements come from, in the shape
-    of an example; -1 for an element of its own.
+    """For each result of an operation the places in `x` of its elements, in the shape of an
+    example; -1 for elements that are not from `x`.
     """
     if any(isinstance(part, Value) for part in keras.tree.flatten((arguments, keywords))):
-        message = f"{named(layer)} takes places that layers compute. Give it numbers."
+        message = f"{named(layer)} takes indices that layers compute. Give it numbers."
         raise Refusal(message)
     check_examples(layer, x)
     _check_axes(layer, x, *arguments)
@@ -151,8 +152,8 @@ def _places(layer: Any, x: Value, arguments: Any, keywords: Any) -> list[np.ndar
 def _of_examples(
     layer: Any, x: Value, count: int, arguments: Any, keywords: Any
 ) -> list[np.ndarray]:
-    """The places that an operation takes the elements of the first of `count` examples from, if it
-    does the same with the others.
+    """The places from which an operation takes the elements of the first of `count` examples, if it
+    treats all examples the same.
     """
     numbers = places(x) + 1 + x.size * np.arange(count).reshape(-1, *(1 for _ in x.shape))
     examples = keras.ops.convert_to_tensor(numbers, "float64")
@@ -165,7 +166,7 @@ def _of_examples(
         if part.shape[0] and not part.size:
             message = (
                 f"{named(layer)} leaves nothing of an example: its shape is {part.shape[1:]}. Give"
-                " it other places, of which there are some."
+                " it indices that select elements."
             )
             raise Refusal(message)
         if part.shape[:1] != (count,):
@@ -180,7 +181,7 @@ def _of_examples(
 
 
 def _check_axes(layer: Any, x: Value, *arguments: Any) -> None:
-    """Refusal for an operation along the axis of the examples."""
+    """Raise Refusal for an operation along the axis of the examples."""
     if isinstance(layer, operations.GetItem):
         key = arguments[0] if isinstance(arguments[0], tuple) else (arguments[0],)
         spans = {(None, None, None), (0, None, None), (None, None, 1), (0, None, 1)}
@@ -189,7 +190,7 @@ def _check_axes(layer: Any, x: Value, *arguments: Any) -> None:
         if not whole and first is not ...:
             raise Refusal(_changes_examples(layer))
     elif isinstance(layer, operations.Squeeze) and layer.axis is None:
-        message = f"{named(layer)} has no axis, and squeezes a batch of one, too. Give it axes."
+        message = f"{named(layer)} has no axis, so it also squeezes a batch of one. Give it axes."
         raise Refusal(message)
     elif isinstance(layer, ALONG):
         axes = layer.axis if isinstance(layer.axis, (list, tuple)) else (layer.axis,)
@@ -199,8 +200,8 @@ def _check_axes(layer: Any, x: Value, *arguments: Any) -> None:
 
 def _changes_examples(layer: Any) -> str:
     return (
-        f"{named(layer)} takes apart, moves or counts the examples, the first axis. Leave that as"
-        " it is: give ':' for it in a slice, -1 in a shape, and other axes."
+        f"{named(layer)} splits, moves or counts the examples, the first axis. Leave that axis"
+        " unchanged: give ':' for it in a slice, -1 in a shape, and other axes."
     )
 
 
@@ -208,7 +209,7 @@ def _values(layer: Any, inputs: Any) -> list[Value]:
     """The inputs, all of them values."""
     if not all(isinstance(part, Value) for part in inputs):
         message = (
-            f"{named(layer)} takes an array beside the outputs of layers. Give it these alone."
+            f"{named(layer)} takes an array besides the outputs of layers. Give it only outputs."
         )
         raise Refusal(message)
     check_examples(layer, *inputs)
@@ -216,7 +217,7 @@ def _values(layer: Any, inputs: Any) -> list[Value]:
 
 
 def _axis(layer: Any, axis: int | None, rank: int) -> int:
-    """An axis of an example, of Keras' axis among `rank` and that of the examples."""
+    """The axis of an example for Keras' axis, which counts `rank` axes and that of the examples."""
     if axis is None or axis % (rank + 1) == 0:
         raise Refusal(_changes_examples(layer))
     return axis % (rank + 1) - 1

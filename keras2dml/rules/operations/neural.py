@@ -1,4 +1,4 @@
-"""The activations among Keras' operations: those that layers have too, with other arguments."""
+"""The activations among Keras operations; layers have them too, with other arguments."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def elu(layer: Any, x: Value) -> Value:
 
 @lowers(nn.Celu)
 def celu_of(layer: Any, x: Value) -> Value:
-    """An exponential below 0 that is as steep there as the line above."""
+    """An exponential below 0, with the same slope at 0 as the line above."""
     return celu(layer.name, x, float(layer.alpha))
 
 
 @lowers(nn.Gelu)
 def gelu(layer: Any, x: Value) -> Value:
-    """Each element times the share of a normal distribution below it, or times what is near it."""
+    """Each element times the normal distribution's CDF at it, or times an approximation."""
     if not layer.approximate:
         return activated(layer, x, keras.activations.gelu)
     onnx = nodes(
@@ -100,7 +100,7 @@ def gelu(layer: Any, x: Value) -> Value:
 
 @lowers(nn.Threshold)
 def thresholded(layer: Any, x: Value) -> Value:
-    """A number in the place of what is not over the threshold."""
+    """Replaces elements that are not above the threshold by a number."""
     limit, value = float(layer.threshold), float(layer.default_value)
     onnx = (
         Node("Greater", ("X",), {}, (np.array(limit, np.float32),), ("over",)),
@@ -112,13 +112,13 @@ def thresholded(layer: Any, x: Value) -> Value:
 
 @lowers(nn.HardShrink)
 def hard_shrink(layer: Any, x: Value) -> Value:
-    """0 in the place of what is near it."""
+    """Replaces elements near 0 by 0."""
     return _shrunk(layer, x, "hard", 0.0)
 
 
 @lowers(nn.SoftShrink)
 def soft_shrink(layer: Any, x: Value) -> Value:
-    """Each element nearer to 0, and what is near it as 0."""
+    """Moves elements towards 0, and replaces those near 0 by 0."""
     return _shrunk(layer, x, "soft", float(layer.threshold))
 
 
@@ -130,7 +130,7 @@ def _shrunk(layer: Any, x: Value, kind: str, bias: float) -> Value:
 
 @lowers(nn.Squareplus)
 def squareplus(layer: Any, x: Value) -> Value:
-    """A smooth relu, the bend of which is as wide as the root of `b`."""
+    """A smooth relu, whose bend has the width of the root of `b`."""
     if layer.b == 4:
         return activated(layer, x, keras.activations.squareplus)
     width = float(layer.b)
@@ -168,11 +168,11 @@ def glu(layer: Any, x: Value) -> Value:
 
 
 def _axis(layer: Any, x: Value) -> int:
-    """The one axis of an example that an operation goes along."""
+    """The single axis of an example along which an operation goes."""
     if layer.axis is not None and not isinstance(layer.axis, Integral):
         message = (
-            f"{named(layer)} has axis={layer.axis!r}. It is compiled with one axis: give a number,"
-            " or reshape several axes to one before."
+            f"{named(layer)} has axis={layer.axis!r}. It is only compiled with a single axis: give"
+            " a number, or reshape several axes to one before."
         )
         raise Refusal(message)
     (axis,) = axes(layer, x)

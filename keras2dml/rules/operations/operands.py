@@ -1,4 +1,4 @@
-"""What operations take: values, and numbers and arrays that are the same for every example."""
+"""The operands of operations: values, and numbers and arrays that are the same for all examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Operand = Value | np.ndarray
 
 
 def operands(layer: Any, *arguments: Any) -> tuple[Operand, ...]:
-    """Values as they are, and all else as arrays in float64."""
+    """The arguments, with anything other than values as float64 arrays."""
     return tuple(
         argument if isinstance(argument, Value) else array(layer, argument)
         for argument in arguments
@@ -26,12 +26,12 @@ def operands(layer: Any, *arguments: Any) -> tuple[Operand, ...]:
 def array(layer: Any, numbers: Any) -> np.ndarray:
     """A number, an array or a tensor in float64."""
     if isinstance(numbers, Value):
-        message = f"{named(layer)} takes what layers compute where it needs numbers: give these."
+        message = f"{named(layer)} takes outputs of layers where it needs numbers: give numbers."
         raise Refusal(message)
     if isinstance(numbers, keras.Variable) or hasattr(numbers, "assign"):
         message = (
-            f"{named(layer)} takes a variable, which no layer of the model has. Give it an array,"
-            " or put the variable into a layer."
+            f"{named(layer)} takes a variable that no layer of the model has. Give it an array, or"
+            " put the variable into a layer."
         )
         raise Refusal(message)
     matrix = np.asarray(numbers)
@@ -42,9 +42,7 @@ def array(layer: Any, numbers: Any) -> np.ndarray:
 
 
 def together(layer: Any, *parts: Operand) -> tuple[Value, ...]:
-    """The operands as values of the one shape to which theirs broadcast, with their elements in the
-    same places.
-    """
+    """The operands as values of the shape to which they broadcast, with the same layout."""
     fitted, shape = _fitted(layer, parts)
     values = [part for part in fitted if isinstance(part, Value)]
     of_examples = [value for value in values if not is_whole(value)] or values
@@ -56,15 +54,15 @@ def together(layer: Any, *parts: Operand) -> tuple[Value, ...]:
 
 
 def _placed(name: str, x: Value, like: Value) -> Value:
-    """A value repeated to the shape of another one, and in its order."""
+    """A value broadcast to the shape of another one, with its layout."""
     if is_whole(x) and not is_whole(like):
         x = repeated(name, x, like)
     return broadcast(name, like, x, shape=like.shape)[1]
 
 
 def beside(layer: Any, x: Value, numbers: np.ndarray) -> tuple[Value, np.ndarray]:
-    """A value in the shape to which it and an array broadcast, and the array without an axis for
-    the examples.
+    """A value in the shape to which it and an array broadcast, and the array without the axis of
+    examples.
     """
     (x, numbers), shape = _fitted(layer, (x, numbers))
     (x,) = broadcast(layer.name, x, shape=shape)
@@ -72,13 +70,13 @@ def beside(layer: Any, x: Value, numbers: np.ndarray) -> tuple[Value, np.ndarray
 
 
 def row_of(numbers: np.ndarray, like: Value) -> np.ndarray:
-    """The numbers (1, D) of an array that broadcasts to the shape of `like`, in its order."""
+    """The numbers (1, D) of an array that broadcasts to the shape of `like`, in its layout."""
     row: np.ndarray = np.broadcast_to(numbers, like.shape).ravel()[like.order].reshape(1, -1)
     return row
 
 
 def rows(name: str, numbers: np.ndarray, like: Value) -> Value:
-    """An array as a value: the same row, of the shape and order of `like`, for every example."""
+    """An array as a value: the same row for all examples, with the shape and layout of `like`."""
     row = row_of(numbers, like)
     onnx = (
         Node("Reshape", ("X",), {}, (np.array([0, like.size]),), ("flat",)),
@@ -94,8 +92,8 @@ def rows(name: str, numbers: np.ndarray, like: Value) -> Value:
 
 
 def _fitted(layer: Any, parts: tuple[Operand, ...]) -> tuple[list[Any], Shape]:
-    """The operands, those that are the same for every example without an axis for these, and the
-    shape of an example to which all broadcast.
+    """The operands, arrays without the axis of examples, and the shape of an example to which all
+    broadcast.
     """
     of_examples = [part for part in parts if isinstance(part, Value) and not is_whole(part)]
     kinds = {(len(value.shape), value.rows) for value in of_examples}
@@ -113,14 +111,14 @@ def _fitted(layer: Any, parts: tuple[Operand, ...]) -> tuple[list[Any], Shape]:
     if len(kinds) > 1 or (rank is not None and len(shape) != rank):
         message = (
             f"{named(layer)} takes examples of the shapes {' and '.join(map(str, shapes))}. Give it"
-            " values of one rank, whose shapes broadcast to that of an example."
+            " values of the same rank whose shapes broadcast."
         )
         raise Refusal(message)
     return fitted, shape
 
 
 def _inner(part: Any, rank: int | None) -> Any:
-    """What is the same for every example, without an axis of size 1 for these."""
+    """An operand that is the same for all examples, without an axis of size 1 for them."""
     if rank is None or len(part.shape) != rank + 1 or part.shape[0] != 1:
         return part
     return part.seen_as(part.shape[1:], part.stored) if isinstance(part, Value) else part[0]

@@ -1,4 +1,4 @@
-"""Products of matrices and tensors, all of them sums of products over named axes."""
+"""Products of matrices and tensors, as sums of products over named axes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LETTERS = tuple(string.ascii_uppercase)
 
 @lowers(operations.Matmul)
 def matmul(layer: Any, x1: Any, x2: Any) -> Value:
-    """The product of matrices: of the last two axes, for each element along the axes before."""
+    """The matrix product over the last two axes, for each element along the axes before them."""
     x, y = operands(layer, x1, x2)
     ranks = [_rank(operand) for operand in (x, y)]
     leading = LETTERS[: max(*ranks, 2) - 2]
@@ -36,7 +36,7 @@ def matmul(layer: Any, x1: Any, x2: Any) -> Value:
 
 @lowers(operations.Dot)
 def dot(layer: Any, x1: Any, x2: Any) -> Value:
-    """The sums over the last axis of a value and the last but one of an array."""
+    """The product summed over the last axis of a value and the second to last axis of an array."""
     x, y = operands(layer, x1, x2)
     if isinstance(y, Value) and not x.shape:
         x, y = y, x
@@ -48,7 +48,7 @@ def dot(layer: Any, x1: Any, x2: Any) -> Value:
 
 @lowers(operations.Tensordot)
 def tensordot(layer: Any, x1: Any, x2: Any) -> Value:
-    """The sums over some axes of a value and of an array."""
+    """The product of a value and an array, summed over some of their axes."""
     x, y = operands(layer, x1, x2)
     axes = layer.axes
     if isinstance(axes, int):
@@ -59,7 +59,7 @@ def tensordot(layer: Any, x1: Any, x2: Any) -> Value:
 
 @lowers(operations.Einsum)
 def einsum(layer: Any, *inputs: Any) -> Value:
-    """The sums of products that the subscripts name."""
+    """The sums of products by Einstein notation."""
     values = operands(layer, *inputs)
     terms, arrow, out = layer.subscripts.replace(" ", "").partition("->")
     parts = terms.split(",")
@@ -83,7 +83,9 @@ def einsum(layer: Any, *inputs: Any) -> Value:
 def _of_tensors(
     layer: Any, x: Operand, y: Operand, axes: tuple[Sequence[int], Sequence[int]]
 ) -> Value:
-    """The sums over pairs of axes: the other axes of the first operand, then of the second."""
+    """The product summed over pairs of axes; the result has the other axes of the first operand,
+    then those of the second.
+    """
     mine = list(string.ascii_lowercase[: _rank(x)])
     theirs = list(string.ascii_uppercase[: _rank(y)])
     added = []
@@ -97,8 +99,8 @@ def _of_tensors(
 
 
 def _product(layer: Any, terms: Sequence[tuple[Axes, Operand]], out: Axes) -> Value:
-    """The sums of products over the axes that are not in `out`; the first axis of values, and no
-    other, is that of the examples.
+    """The products summed over the axes that are not in `out`; only the first axis of values is
+    that of the examples.
     """
     check_examples(layer, *(operand for _, operand in terms))
     examples = next(names[0] for names, operand in terms if isinstance(operand, Value))
@@ -114,7 +116,7 @@ def _product(layer: Any, terms: Sequence[tuple[Axes, Operand]], out: Axes) -> Va
 
 
 def _of_example(layer: Any, names: Axes, operand: Operand, examples: str) -> tuple[Axes, Operand]:
-    """An operand's axes without that of the examples."""
+    """An operand without the axis of examples."""
     if len({*names}) < len(names):
         raise Refusal(_across(layer))
     if isinstance(operand, Value):
@@ -130,7 +132,7 @@ def _of_example(layer: Any, names: Axes, operand: Operand, examples: str) -> tup
 
 
 def _without_ones(names: Axes, x: Any, sizes: dict[str, int]) -> tuple[Axes, Any]:
-    """An operand without the axes of size 1 along which it is repeated."""
+    """An operand without the axes of size 1 along which it is broadcast."""
     axes = tuple(axis for axis, name in enumerate(names) if x.shape[axis] == sizes[name])
     shape = tuple(x.shape[axis] for axis in axes)
     squeezed = x.seen_as(shape, x.stored) if isinstance(x, Value) else x.reshape(shape)
@@ -138,13 +140,13 @@ def _without_ones(names: Axes, x: Any, sizes: dict[str, int]) -> tuple[Axes, Any
 
 
 def _rank(operand: Operand) -> int:
-    """The number of axes, that of a value's examples among them."""
+    """The number of axes, including that of a value's examples."""
     return len(operand.shape) + isinstance(operand, Value)
 
 
 def _across(layer: Any) -> str:
     return (
-        f"{named(layer)} multiplies examples by one another, or has axes that do not fit. Let"
-        " values and the result begin with the examples, and no array have them; name each axis"
-        " once."
+        f"{named(layer)} multiplies examples with each other, or has axes that do not fit. The"
+        " first axis of values and of the result must be the examples, arrays must not have that"
+        " axis, and each axis must be named once."
     )

@@ -1,4 +1,4 @@
-"""Operations that make one number of all along some axes."""
+"""Operations that reduce axes to a single number."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ REDUCTIONS: dict[Any, tuple[str, tuple[Node, ...]]] = {
     ),
     more.Logsumexp: ("row_log_sums", _reduce("ReduceLogSumExp")),
 }
-# Those whose results are constants to gradients.
+# Reductions whose results are constant for gradients.
 COUNTS: dict[Any, tuple[str, tuple[Node, ...]]] = {
     operations.Any: ("row_any", (*SOME, *_reduce("ReduceMax", "some"))),
     operations.All: ("row_all", (*SOME, *_reduce("ReduceMin", "some"))),
@@ -68,25 +68,25 @@ COUNTS: dict[Any, tuple[str, tuple[Node, ...]]] = {
 
 
 def axes(layer: Any, x: Value) -> Shape:
-    """The axes of an example that an operation goes over."""
+    """The axes of an example along which an operation goes."""
     if is_whole(x):
         return axes_of_whole(x, layer.axis)
     if layer.axis is None:
         message = (
-            f"{named(layer)} goes over all axes, and so over the examples. Give it the axes of an"
+            f"{named(layer)} goes over all axes, including the examples. Give it the axes of an"
             " example."
         )
         raise Refusal(message)
     over = axes_of(layer, x, layer.axis)
     if not over or len({*over}) < len(over):
-        message = f"{named(layer)} has axis={layer.axis!r}. Give it axes, each of them once."
+        message = f"{named(layer)} has axis={layer.axis!r}. Give it axes, each only once."
         raise Refusal(message)
     return over
 
 
 @lowers(*REDUCTIONS)
 def reduced(layer: Any, x: Value) -> Value:
-    """One number of all along some axes."""
+    """The reduction along some axes."""
     function, onnx = REDUCTIONS[type(layer)]
     if type(layer) in OF_BATCHES and spans(x, layer.axis):
         result = _of_batch(layer, x, OF_BATCHES[type(layer)])
@@ -99,7 +99,7 @@ def reduced(layer: Any, x: Value) -> Value:
 
 
 def _of_batch(layer: Any, x: Value, kind: str) -> Value:
-    """One number of all along the axis of the examples, and along others."""
+    """The reduction along the axis of examples, and perhaps others."""
     inner = inner_axes(x, layer.axis)
     sizes = tuple(size for axis, size in enumerate(x.shape) if axis not in inner)
     shape = sizes
@@ -110,8 +110,8 @@ def _of_batch(layer: Any, x: Value, kind: str) -> Value:
         x = _along(layer, x, *reduction, keepdims=False, over=inner)
     elif inner and sizes:
         message = (
-            f"{named(layer)} goes over the examples and some of their axes. Compiled are the"
-            " examples alone, and all: take one axis after another."
+            f"{named(layer)} goes over the examples and some of their axes. Only the examples"
+            " alone, or all axes, are compiled: reduce one axis after another."
         )
         raise Refusal(message)
     elif inner:
@@ -121,7 +121,7 @@ def _of_batch(layer: Any, x: Value, kind: str) -> Value:
 
 @lowers(*COUNTS)
 def counted(layer: Any, x: Value) -> Value:
-    """Whether any element along some axes is not 0, whether all are, or how many."""
+    """Whether any or all elements along some axes are not 0, or how many."""
     function, onnx = COUNTS[type(layer)]
     keepdims = type(layer) is not operations.CountNonzero and layer.keepdims
     return _along(layer, x, function, onnx, keepdims=keepdims, constant=True)
@@ -129,7 +129,7 @@ def counted(layer: Any, x: Value) -> Value:
 
 @lowers(operations.Argmax, operations.Argmin)
 def place(layer: Any, x: Value) -> Value:
-    """The place of the largest or the smallest element along an axis; of equal ones the first."""
+    """The index of the largest or smallest element along an axis; the first of equal ones."""
     largest = isinstance(layer, operations.Argmax)
     operator = "ArgMax" if largest else "ArgMin"
     onnx = (
@@ -151,7 +151,7 @@ def average(layer: Any, x: Value, weights: Any = None) -> Value:
 
 @lowers(operations.Std)
 def deviation(layer: Any, x: Value) -> Value:
-    """The root of the variance."""
+    """The standard deviation."""
     onnx = (
         *REDUCTIONS[operations.Var][1][:-1],
         *nodes("ReduceMean square > variance", "Sqrt variance"),
@@ -161,7 +161,7 @@ def deviation(layer: Any, x: Value) -> Value:
 
 @lowers(operations.Ptp)
 def extent(layer: Any, x: Value) -> Value:
-    """The largest element less the smallest one."""
+    """The difference between the largest and the smallest element."""
     largest, smallest = (
         _along(layer, x, *REDUCTIONS[kind], keepdims=layer.keepdims)
         for kind in (operations.Max, operations.Min)
@@ -171,16 +171,14 @@ def extent(layer: Any, x: Value) -> Value:
 
 @lowers(linalg.Norm)
 def norm(layer: Any, x: Value) -> Value:
-    """The length of vectors, the sum or the largest of the sizes of their elements, or the root of
-    the sum of a matrix' squares.
-    """
+    """The 2-norm, 1-norm or maximum norm of vectors, or the Frobenius norm of matrices."""
     of_vectors = len(axes(layer, x)) == 1
     if layer.ord in ((None, 2) if of_vectors else (None, "fro")):
         return _along(layer, x, "row_norms", nodes("ReduceL2 X"), keepdims=layer.keepdims)
     if not of_vectors or layer.ord not in (1, math.inf):
         message = (
-            f"{named(layer)} has ord={layer.ord!r}. Compiled are 1, 2 and infinity of vectors, and"
-            " 'fro' of matrices: use one of these."
+            f"{named(layer)} has ord={layer.ord!r}. Only 1, 2 and infinity for vectors, and 'fro'"
+            " for matrices, are compiled: use one of these."
         )
         raise Refusal(message)
     kind = operations.Sum if layer.ord == 1 else operations.Max
@@ -190,9 +188,9 @@ def norm(layer: Any, x: Value) -> Value:
 
 @lowers(nn.Normalize)
 def normalized(layer: Any, x: Value) -> Value:
-    """To a length of 1 along some axes."""
+    """Normalizes to length 1 along some axes."""
     if layer.order != 2:
-        message = f"{named(layer)} has order={layer.order}. It is compiled with order=2: use that."
+        message = f"{named(layer)} has order={layer.order}. Only order=2 is compiled: use that."
         raise Refusal(message)
     epsilon = keras.config.epsilon() if layer.epsilon is None else layer.epsilon
     over = axes(layer, x)
@@ -216,9 +214,7 @@ def _along(
     constant: bool = False,
     over: Shape | None = None,
 ) -> Value:
-    """What a function makes of each vector along axes, the operation's own where no others are
-    given: (R, K) to (R, 1).
-    """
+    """A function (R, K) -> (R, 1) of each vector along axes, by default those of the operation."""
     over = axes(layer, x) if over is None else over
     rows = vectors(layer.name, x, over)
     to = Value.of((1,), rows=rows.rows)

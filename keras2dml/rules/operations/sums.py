@@ -1,5 +1,5 @@
-"""Sums of products over axes that have names, as einsum writes them: of examples, and of arrays
-that are the same for every example.
+"""Sums of products over named axes, as in einsum, of values and of arrays that are the same for all
+examples.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from keras2dml.rules.operations.reductions import total
 from keras2dml.rules.products import product
 
 Axes = tuple[str, ...]
-"""The names of an operand's axes, one letter each, without that of the examples."""
+"""The names of an operand's axes, one letter each, without the axis of examples."""
 
 
 def summed(layer: Any, terms: Sequence[tuple[Axes, Operand]], out: Axes) -> Value:
-    """The products of the operands' elements, summed over all axes but those of `out`; at least one
-    operand is a value.
+    """The product of the operands, summed over all axes that are not in `out`; at least one operand
+    is a value.
     """
     names, product_so_far = terms[0]
     for place, (others, operand) in enumerate(terms[1:], 2):
@@ -65,9 +65,7 @@ def _of_two(
 def _of_values(
     layer: str, first: tuple[Axes, Value], second: tuple[Axes, Value], added: Axes, out: Axes
 ) -> Value:
-    """Products of matrices, one for each element along the axes that both values and the result
-    have.
-    """
+    """A matrix product for each element along the axes that both values and the result have."""
     (names, x), (others, y) = first, second
     along = tuple(name for name in out if name in names and name in others)
     mine = tuple(name for name in names if name not in others)
@@ -83,7 +81,7 @@ def _of_values(
 
 
 def _by_matrix(layer: str, names: Axes, x: Value, others: Axes, y: np.ndarray, out: Axes) -> Value:
-    """Rows of a value times a matrix: no axis that both have is in the result."""
+    """Rows of a value times a matrix; the result has no axis that both have."""
     mine = tuple(name for name in names if name not in others)
     added = tuple(name for name in names if name in others)
     theirs = tuple(name for name in others if name not in names)
@@ -106,7 +104,7 @@ def _by_matrix(layer: str, names: Axes, x: Value, others: Axes, y: np.ndarray, o
 
 
 def _by_map(layer: str, names: Axes, x: Value, others: Axes, y: np.ndarray, out: Axes) -> Value:
-    """Sums of elements of a value, each times one of an array's."""
+    """Sums of elements of a value times elements of an array, as a map of columns."""
     x = in_keras_order(layer, x)
     x = x.seen_as(x.shape, x.shape)
     sizes = _sizes((names, x), (others, y))
@@ -125,7 +123,7 @@ def _by_map(layer: str, names: Axes, x: Value, others: Axes, y: np.ndarray, out:
 
 
 def _without(layer: Any, names: Axes, x: Operand, needed: set[str]) -> tuple[Axes, Operand]:
-    """An operand summed over all axes but those that are needed."""
+    """An operand summed over all axes that are not needed."""
     over = tuple(axis for axis, name in enumerate(names) if name not in needed)
     rest = tuple(name for name in names if name in needed)
     if not over:
@@ -140,7 +138,7 @@ def _ordered(names: Axes, x: Any, order: Axes) -> Any:
 
 
 def _broadcast(names: Axes, x: Value, out: Axes) -> Value:
-    """A value with the axes of `out`, those that it has not of size 1."""
+    """A value with the axes of `out`; those that it lacks have size 1."""
     x = _ordered(names, x, tuple(name for name in out if name in names))
     remaining = iter(x.shape)
     shape = tuple(next(remaining) if name in names else 1 for name in out)
@@ -148,7 +146,7 @@ def _broadcast(names: Axes, x: Value, out: Axes) -> Value:
 
 
 def _matrices(name: str, x: Value, along: int, added: int) -> Value:
-    """A matrix (A, K) for each of the elements along the first axes; K of the last ones."""
+    """A matrix (A, K) for each element along the first axes; K is the size of the last axes."""
     rows = folded(name, x, along)
     count = math.prod(rows.shape[len(rows.shape) - added :])
     shape = (rows.size // count, count)

@@ -1,4 +1,4 @@
-"""The types of numbers that operations compute in: SystemDS has float64 alone."""
+"""Checks the number types of operations, as SystemDS only computes in float64."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from keras2dml.rules.operations.moving import MOVING
 
 WHOLE = frozenset(("int32", "int64"))
 EXACT = frozenset(("bool", *WHOLE, "float32", "float64"))
-"""The types whose numbers are those of float64, as long as they fit or but for their rounding."""
+"""The types whose numbers equal those of float64, within their range and up to rounding."""
 KEEPING = (*MOVING, operations.Concatenate, operations.Append, operations.Hstack, operations.Stack)
-"""The operations that keep numbers as they are."""
+"""The operations that do not change numbers."""
 CASTING = (core.Cast, core.ConvertToTensor)
 PRODUCTS = (operations.Matmul, operations.Dot, operations.Tensordot, operations.Einsum)
 POWERS = (operations.Square, operations.Power, operations.Prod)
 OF_WHOLE = (nn.HardShrink, nn.Relu, nn.Relu6, nn.Threshold)
-"""The activations that whole numbers have, too; Keras fails with others, or rounds in them."""
+"""The activations that also accept integers; with others Keras fails or rounds."""
 OF_BITS = (
     *(operations.Add, operations.Subtract, operations.Multiply, operations.Maximum),
     *(operations.Minimum, operations.Sum, operations.Max, operations.Amax, operations.Min),
@@ -33,14 +33,15 @@ OF_BITS = (
     *(operations.Sign, operations.Square, operations.Where, operations.Clip, nn.Relu),
     *(operations.ZerosLike, operations.OnesLike, operations.FullLike, core.StopGradient),
 )
-"""The operations that make whole numbers of whole ones, which float32 has exactly, too."""
+"""The operations that map integers to integers, which are exact in float32 too."""
 OF_SINGLES = (
     *(operations.Equal, operations.NotEqual, operations.Greater, operations.GreaterEqual),
     *(operations.Less, operations.LessEqual, operations.Isclose, operations.Logaddexp),
     *(operations.Logaddexp2, operations.Mod, operations.Arctan2),
 )
-"""The operations for which Keras on TensorFlow makes float32 of Python's numbers, of whatever type
-its other operand is."""
+"""The operations for which Keras on TensorFlow converts Python numbers to float32, whatever the
+type of the other operand.
+"""
 
 
 def complaints(operation: Any, node: Any) -> Iterator[str]:
@@ -50,32 +51,32 @@ def complaints(operation: Any, node: Any) -> Iterator[str]:
     exact = keras.config.floatx() == "float64" and not are_whole_batches()
     if isinstance(operation, CASTING):
         if "float32" in kinds and ("float64" in input_kinds or (exact and input_kinds & WHOLE)):
-            kind = "float64" if "float64" in input_kinds else "whole numbers"
+            kind = "float64" if "float64" in input_kinds else "integers"
             yield (
                 f"{named(operation)} rounds {kind} to float32. SystemDS does not: leave it out, or"
-                " compute all in one type."
+                " use a single type for all."
             )
     elif not isinstance(operation, KEEPING):
         for kind in sorted(kinds - EXACT):
             yield (
-                f"{named(operation)} computes in {kind}, whose numbers end or are rounded early."
-                " SystemDS computes in float64: cast what goes in to 'float32' or 'float64'."
+                f"{named(operation)} computes in {kind}, which has less range or precision."
+                " SystemDS computes in float64: cast its input to 'float32' or 'float64'."
             )
         if exact and _makes_single(operation, input_kinds, kinds):
             yield (
-                f"{named(operation)} makes float32 of what it takes, where all else is float64:"
-                " cast that to 'float64' first, or give it arrays of float64."
+                f"{named(operation)} converts its input to float32, while all else is float64:"
+                " cast the input to 'float64' first, or give it float64 arrays."
             )
         elif exact and kinds == {"float32"} and _is_rounded(operation, node):
             yield (
-                f"{named(operation)} computes in float32, where all else is float64: cast what goes"
-                " in to 'float64' first."
+                f"{named(operation)} computes in float32, while all else is float64: cast its input"
+                " to 'float64' first."
             )
         elif exact and isinstance(operation, OF_SINGLES) and is_tensorflow():
             yield from _of_singles(operation, node)
         if isinstance(operation, operations.FullLike) and not kinds <= {"float32", "float64"}:
             yield (
-                f"{named(operation)} makes numbers of {kinds.pop()}. Give it"
+                f"{named(operation)} returns {kinds.pop()}. Give it"
                 f" dtype={keras.config.floatx()!r}."
             )
         elif kinds <= {"bool", *WHOLE}:
@@ -83,8 +84,8 @@ def complaints(operation: Any, node: Any) -> Iterator[str]:
 
 
 def _makes_single(operation: Any, input_kinds: set[str], kinds: set[str]) -> bool:
-    """Whether Keras computes in float32 what a model in float64 takes."""
-    if isinstance(operation, operations.Var):  # by way of float32, whatever its result
+    """Whether Keras converts the input of an operation to float32."""
+    if isinstance(operation, operations.Var):  # computes in float32, whatever its result
         return not any("float" in kind for kind in input_kinds)
     if isinstance(operation, (operations.ZerosLike, operations.OnesLike)):
         return False
@@ -92,24 +93,24 @@ def _makes_single(operation: Any, input_kinds: set[str], kinds: set[str]) -> boo
 
 
 def _of_singles(operation: Any, node: Any) -> Iterator[str]:
-    """Complaints about numbers of Python that float32 cannot represent."""
+    """Complaints about Python numbers that float32 cannot represent."""
     arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
     for number in arguments:
         if type(number) is float and float(np.float32(number)) != number:
             yield (
-                f"{named(operation)} rounds {number!r} to float32, where all else is float64."
+                f"{named(operation)} rounds {number!r} to float32, while all else is float64."
                 f" SystemDS does not: give it np.float64({number!r})."
             )
 
 
 def _is_rounded(operation: Any, node: Any) -> bool:
-    """Whether float32 makes other numbers of whole ones than float64."""
+    """Whether the operation's results for integers differ between float32 and float64."""
     return _is_stray(node) and not _is_of_bits(operation, node)
 
 
 def _is_stray(node: Any) -> bool:
-    """Whether the numbers that a call takes are float32 of casts of whole numbers: of no layer, nor
-    of what Keras takes for float32 and computes in float64.
+    """Whether the inputs of a call are float32 because of casts of integers, rather than from a
+    layer, or from what Keras declares as float32 and computes in float64.
     """
     pending, seen = [*node.input_tensors], set()
     if any(str(tensor.dtype) == "float64" for tensor in pending):
@@ -128,13 +129,13 @@ def _is_stray(node: Any) -> bool:
 
 
 def _origin(tensor: Any) -> tuple[Any, list[Any]]:
-    """The layer or operation that makes a tensor, and what it takes."""
+    """The layer or operation that computes a tensor, and its inputs."""
     node = node_of(tensor)
     return node.operation, node.input_tensors
 
 
 def _is_of_bits(operation: Any, node: Any) -> bool:
-    """Whether a call makes whole numbers of whole ones."""
+    """Whether a call maps integers to integers."""
     arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
     numbers = [
         *(part for part in arguments if not isinstance(part, keras.KerasTensor)),
@@ -146,35 +147,35 @@ def _is_of_bits(operation: Any, node: Any) -> bool:
 
 
 def _of_whole_numbers(operation: Any, node: Any) -> Iterator[str]:
-    """Complaints where an operation makes whole numbers, or bits, of whole numbers."""
+    """Complaints about operations that return integers or booleans."""
     kinds = {str(tensor.dtype) for tensor in node.output_tensors}
-    remedy = f"cast what goes in to {keras.config.floatx()!r}"
+    remedy = f"cast its input to {keras.config.floatx()!r}"
     several = [tensor for tensor in node.input_tensors if not _are_bits(tensor)]
     multiplied = isinstance(operation, (operations.Multiply, *PRODUCTS)) and len(several) > 1
     if multiplied or (isinstance(operation, POWERS) and several):
         yield (
-            f"{named(operation)} multiplies whole numbers, which wrap around in Keras beyond"
-            f" {kinds.pop()}. SystemDS computes in float64: {remedy}."
+            f"{named(operation)} multiplies integers, which in Keras wrap around beyond the range"
+            f" of {kinds.pop()}. SystemDS computes in float64: {remedy}."
         )
     elif isinstance(operation, PRODUCTS) and kinds == {"bool"}:
         yield (
-            f"{named(operation)} adds in Keras as bits, to 1 at most. SystemDS adds numbers:"
+            f"{named(operation)} adds booleans, in Keras to at most 1. SystemDS adds numbers:"
             f" {remedy}."
         )
     elif isinstance(operation, operations.Round) and operation.decimals:
         yield (
-            f"{named(operation)} has decimals={operation.decimals} and takes whole numbers: leave"
-            f" the argument out, or {remedy}."
+            f"{named(operation)} has decimals={operation.decimals} and takes integers: leave the"
+            f" argument out, or {remedy}."
         )
     elif type(operation).__module__ == nn.__name__ and not isinstance(operation, OF_WHOLE):
         yield (
-            f"{named(operation)} takes whole numbers, of which Keras makes whole numbers or an"
-            f" error: {remedy}."
+            f"{named(operation)} takes integers, for which Keras returns integers or fails:"
+            f" {remedy}."
         )
 
 
 def _are_bits(tensor: Any) -> bool:
-    """Whether numbers are 0 and 1 alone."""
+    """Whether numbers are only 0 and 1."""
     if str(tensor.dtype) == "bool":
         return True
     operation, before = _origin(tensor)
@@ -188,6 +189,6 @@ def uncopied(operation: Any) -> Iterator[str]:
         operation.get_config()
     except NotImplementedError:
         yield (
-            f"{named(operation)} was made with an array, and Keras copies no model with it. Give it"
-            " numbers or tuples, or use maximum, minimum or where, which take arrays."
+            f"{named(operation)} was created with an array, and Keras cannot copy a model with it."
+            " Give it numbers or tuples, or use maximum, minimum or where, which take arrays."
         )

@@ -107,7 +107,7 @@ class History(RuleBasedStateMachine):
         recreate(self.ground)
         self.sent, self.is_recreated = 0, self.ground.batches("offsets") >= 0
         if self.scorer is not None:
-            with pytest.raises(CommandFailed, match="made anew"):
+            with pytest.raises(CommandFailed, match="recreated"):
                 self.scorer.result()
             self.scorer = None
 
@@ -117,7 +117,7 @@ class History(RuleBasedStateMachine):
         if self.scorer is not None:
             self.scorer.stop()
         if self.is_recreated and self.sent:
-            with pytest.raises(CommandFailed, match="made anew"):
+            with pytest.raises(CommandFailed, match="recreated"):
                 self.ground.score("--available-now").result()
         self.ground.score("--available-now", *self.skipping()).result()
         self.ground.check_all_answered(self.sent)

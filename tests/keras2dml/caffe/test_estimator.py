@@ -164,7 +164,9 @@ def test_weights_come_from_a_caffemodel(spark, tmp_path):
     near(ours.predict_proba(x), scores / scores.sum(1, keepdims=True), 1e-7)
     message.layer[0].blobs.pop()
     (tmp_path / "lenet.caffemodel").write_bytes(message.SerializeToString())
-    with pytest.raises(InvalidData, match=r"blobs of .* numbers for 'conv1', the network needs"):
+    with pytest.raises(
+        InvalidData, match=r"blobs of .* numbers for 'conv1', but the network needs"
+    ):
         Caffe2DML(spark, tmp_path / "solver.prototxt", SHAPE, tmp_path / "lenet.caffemodel")
 
 

@@ -64,7 +64,7 @@ solver_type: NESTEROV momentum: 0.9 iter_size: 4 clip_gradients: 2 base_lr: 0.1
 """
 
 
-def test_fields_of_solvers_that_change_nothing_are_taken(tmp_path):
+def test_fields_of_solvers_that_change_nothing_are_accepted(tmp_path):
     described, made = read(written(tmp_path, LENET, HARMLESS), SHAPE)
     assert (described.type, described.test_iter) == ("Nesterov", 4)
     optimizer = described.optimizer(made.factors)
@@ -186,7 +186,7 @@ def test_a_warning_tells_what_the_data_layer_does_to_examples(tmp_path):
     transforms = "scale: 0.5 mirror: true crop_size: 0 mean_value: 104 mean_value: 117.5"
     data = DATA.replace("data_param", f"transform_param {{ {transforms} }} data_param")
     made = read(written(tmp_path, data + inner("ip", "data", 3)), SHAPE)[1]
-    with pytest.warns(UserWarning, match="scale 0.5; mirror; mean_value 104, 117.5. X is taken as"):
+    with pytest.warns(UserWarning, match="scale 0.5; mirror; mean_value 104, 117.5. X must be the"):
         warn_of_transforms(made)
     older = DATA.replace("batch_size: 4", "batch_size: 4 scale: 0.25 crop_size: 5")
     square = read(written(tmp_path, older + inner("ip", "data", 3)), (2, 5, 5))[1]
@@ -200,7 +200,7 @@ def test_a_solver_names_weights_to_begin_with(tmp_path):
     made.learned, fresh = kept, made.learned
     drawn = blobs_for(made, tmp_path / "old.caffemodel")
     made.learned = fresh
-    with pytest.warns(UserWarning, match="has no blobs for new: they begin with their fillers"):
+    with pytest.warns(UserWarning, match="has no blobs for new: they start from their fillers"):
         load_weights(made, described, None)
     near(np.asarray(fresh["old"][0].variable).T, drawn["old"][0], 1e-12)
     with pytest.raises(InvalidData, match="has no blobs for new: give weights of this network"):

@@ -116,7 +116,7 @@ def test_a_network_without_a_loss_scores_and_is_not_trained(tmp_path):
     net = inner("ip", "data", 3)
     ours = Caffe2DML.__new__(Caffe2DML)
     ours._network = network(tmp_path, net, SHAPE)
-    with pytest.raises(InvalidData, match=re.escape("has no loss layer, by which to train it")):
+    with pytest.raises(InvalidData, match=re.escape("has no loss layer, so it cannot be trained")):
         ours.fit(None)
     ends = network(tmp_path, net + inner("more", "data", 4) + layer("p", "Softmax", "more"), SHAPE)
     assert [output.shape for output in ends.outputs] == [(None, 3), (None, 4)]
@@ -134,7 +134,7 @@ def test_probabilities_of_images_lie_along_the_last_axis(tmp_path):
 def test_own_input_takes_no_y(tmp_path):
     ours = Caffe2DML.__new__(Caffe2DML)
     ours._network = network(tmp_path, OWN_INPUT, SHAPE)
-    with pytest.raises(InvalidData, match="learns its own input: leave y out"):
+    with pytest.raises(InvalidData, match="learns its input: leave y out"):
         ours._labels(np.zeros((2, *SHAPE)), np.zeros(2))
     assert isinstance(ours._network.heads[0].loss, keras.losses.BinaryCrossentropy)
     assert ours._network.heads[0].weight == 12

@@ -1,4 +1,4 @@
-"""What of Caffe is not compiled, and what is said of it: all of a file at once."""
+"""Caffe files that are not compiled are refused, with all complaints about a file at once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from keras2dml import Caffe2DML, InvalidData, UnsupportedModel
 REFUSED = {
     layer("a", "LSTM", "data"): "give a Keras LSTM to Keras2DML",
     layer("a", "Crop", "data"): "is not compiled: use one of AbsVal, BNLL",
-    layer("a", "Python", "data", "python_param { module: 'm' }"): "what a class of yours does",
-    layer("a", "ReLU", "nowhere"): "takes nowhere, which no layer before it makes",
+    layer("a", "Python", "data", "python_param { module: 'm' }"): "runs a Python class of yours",
+    layer("a", "ReLU", "nowhere"): "takes nowhere, which no layer before it produces",
     layer("a", "Eltwise", "data data", "eltwise_param { coeff: 1 }"): "1 coeff for 2 blobs",
     layer(
         "a", "Eltwise", "data data", "eltwise_param { operation: MAX coeff: 1 coeff: 1 }"
     ): "coeff",
     layer("a", "Pooling", "data", "pooling_param { pool: STOCHASTIC }"): "has pool: STOCHASTIC",
-    layer("a", "Pooling", "data", "pooling_param { kernel_size: 2 pad: 2 }"): "pad as large",
+    layer(
+        "a", "Pooling", "data", "pooling_param { kernel_size: 2 pad: 2 }"
+    ): "pad at least as large",
     layer(
         "a", "Pooling", "data", "pooling_param { kernel_size: 9 }"
     ): "larger than its images of 7",
@@ -27,20 +29,22 @@ REFUSED = {
     layer("a", "Scale", "data", "scale_param { axis: 2 }"): "scales by another input or axis",
     layer("a", "Concat", "data data", "concat_param { axis: 0 }"): "give an axis from 1 to 3",
     layer("a", "Flatten", "data", "flatten_param { axis: 4 }"): "has axis: 4",
-    layer("a", "Accuracy", "data", "accuracy_param { axis: 2 }"): "Classes are axis 1",
+    layer("a", "Accuracy", "data", "accuracy_param { axis: 2 }"): "Classes must be axis 1",
     layer("a", "Accuracy", "data", "accuracy_param { ignore_label: 1 }"): "accuracy_param.ignore",
     layer("a", "LRN", "data", "lrn_param { local_size: 4 }"): "has local_size: 4. Give an odd",
     layer("a", "Slice", "data", "slice_param { slice_point: 1 slice_point: 1 }"): "has 1 tops",
     layer(
         "a", "Reshape", "data", "reshape_param { shape { dim: 1 dim: -1 } }"
     ): "begin with dim: 0",
-    layer("a", "ReLU", "data", "loss_weight: 1"): "Only loss layers make a loss",
+    layer("a", "ReLU", "data", "loss_weight: 1"): "Only loss layers may have one",
     layer("a", "ReLU", "data", "propagate_down: false"): "has propagate_down: false",
-    layer("a", "Dropout", "data", "phase: TEST"): "has a phase of its own",
-    layer("a", "EuclideanLoss", "data b", "", "c"): "takes b, which no layer before it makes",
-    layer("a", "SoftmaxWithLoss", "data label", "softmax_param { axis: 2 }"): "Classes are axis 1",
+    layer("a", "Dropout", "data", "phase: TEST"): "has a phase. It follows",
+    layer("a", "EuclideanLoss", "data b", "", "c"): "takes b, which no layer before it produces",
+    layer(
+        "a", "SoftmaxWithLoss", "data label", "softmax_param { axis: 2 }"
+    ): "Classes must be axis 1",
     layer("a", "SoftmaxWithLoss", "data label", "loss_param { ignore_label: 3 }"): "ignore_label",
-    layer("a", "ContrastiveLoss", "data data label"): "compares no two rows",
+    layer("a", "ContrastiveLoss", "data data label"): "must compare two rows",
     layer("a", "Convolution", "data", "convolution_param { num_output: 3 kernel_size: 9 }"): "fit",
     layer("a", "Convolution", "data", "convolution_param { num_output: 3 group: 2 }"): "divides",
     layer(
@@ -52,7 +56,7 @@ REFUSED = {
 }
 
 
-def test_what_is_not_compiled_is_refused_together(tmp_path):
+def test_all_complaints_are_raised_together(tmp_path):
     renamed = [text.replace('"a"', f'"a{n}"') for n, text in enumerate(REFUSED)]
     with pytest.raises(UnsupportedModel) as refused:
         network(tmp_path, DATA + "".join(renamed))
@@ -63,7 +67,7 @@ def test_what_is_not_compiled_is_refused_together(tmp_path):
         assert said in about
 
 
-def test_fields_that_are_not_caffes_are_told_by_their_lines_with_all_else(tmp_path):
+def test_unknown_fields_are_reported_by_line_with_all_other_complaints(tmp_path):
     net = (
         layer("a", "ReLU", "data", "roi_param { size: 3 }")
         + layer("b", "Crop", "a")
@@ -107,9 +111,9 @@ SAID = (
     "Layer 'b' (ReLU) is not the same in the TEST phase",
     "use_global_stats: false in the TEST phase",
     "shares some of its blobs with Layer 'a'",
-    "and is set otherwise",
-    "and is set otherwise",
-    "has the name of another layer with weights",
+    "but has other settings",
+    "but has other settings",
+    "has the same name as another layer with weights",
     "learns from 'b', which is computed",
     "takes 'b', which is a loss",
     "two losses of one blob",
@@ -117,26 +121,26 @@ SAID = (
 
 
 @pytest.mark.parametrize(("net", "said"), list(zip(APART.values(), SAID, strict=True)), ids=APART)
-def test_what_goes_together_is_refused_where_it_does_not(tmp_path, net, said):
+def test_inconsistent_layers_are_refused(tmp_path, net, said):
     with pytest.raises(UnsupportedModel, match=re.escape(said)) as refused:
         network(tmp_path, net)
     assert len(refused.value.complaints) == 1
 
 
 SIZES = 'top: "data" top: "label" }\n'
-BROUGHT = {
+PROVIDED = {
     f'layer {{ name: "d" type: "Data" transform_param {{ crop_size: 6 }} {SIZES}': "(any, 6, 6)",
     f'layer {{ name: "d" type: "MemoryData" memory_data_param {{ width: 1 }} {SIZES}': "(0, 0, 1)",
-    'input: "data" input_dim: 1 input_dim: 2 input_dim: 7 input_dim: 6\n': "brings (2, 7, 6)",
+    'input: "data" input_dim: 1 input_dim: 2 input_dim: 7 input_dim: 6\n': "provides (2, 7, 6)",
     f'layer {{ name: "d" type: "Input" input_param {{ shape {{ dim: 1 dim: 3 }} }} {SIZES}': "(3)",
 }
 
 
-@pytest.mark.parametrize(("data", "said"), list(BROUGHT.items()))
-def test_data_layers_bring_the_shape_of_the_input(tmp_path, data, said):
+@pytest.mark.parametrize(("data", "said"), list(PROVIDED.items()))
+def test_input_shape_must_agree_with_the_data_layer(tmp_path, data, said):
     with pytest.raises(UnsupportedModel, match=re.escape(said)) as refused:
         network(tmp_path, data + layer("a", "ReLU", "data"))
-    assert "input_shape is (2, 7, 5): give one that agrees" in str(refused.value)
+    assert "input_shape is (2, 7, 5): make them agree" in str(refused.value)
 
 
 def test_a_network_has_one_input(tmp_path):
@@ -152,7 +156,7 @@ def test_a_network_has_one_input(tmp_path):
         ('type: "Adamax"', "type is 'Adamax': use one of SGD, Nesterov"),
         ("solver_type: ADAM type: 'Adam'", "a type and the old solver_type"),
         ('lr_policy: "cyclic"', "lr_policy is 'cyclic': use one of fixed, step"),
-        ("clip_gradients: 1 weight_decay: 0.1", "Caffe clips before it decays"),
+        ("clip_gradients: 1 weight_decay: 0.1", "Caffe clips before weight decay"),
         ('type: "RMSProp" momentum: 0.9', "momentum, which RMSProp does not use"),
         ('regularization_type: "L3"', "use L1 or L2"),
     ],
@@ -169,7 +173,7 @@ def test_the_oldest_layers_are_refused(tmp_path):
     assert "kernelsize" not in str(refused.value)
 
 
-def test_files_that_are_not_there_or_no_networks(tmp_path):
+def test_missing_and_malformed_files_are_refused(tmp_path):
     with pytest.raises(InvalidData, match="cannot be read"):
         Caffe2DML(None, tmp_path / "solver.prototxt", SHAPE)
     (tmp_path / "solver.prototxt").write_text("base_lr: 0.1")
@@ -177,5 +181,5 @@ def test_files_that_are_not_there_or_no_networks(tmp_path):
         Caffe2DML(None, tmp_path / "solver.prototxt", SHAPE)
     with pytest.raises(InvalidData, match="has net and net_param"):
         Caffe2DML(None, written(tmp_path, LENET, "net_param { }"), SHAPE)
-    with pytest.raises(InvalidData, match=r"net.prototxt is not read: 1:\d+ "):
+    with pytest.raises(InvalidData, match=r"net.prototxt cannot be parsed: 1:\d+ "):
         Caffe2DML(None, written(tmp_path, "layer { name: "), SHAPE)

@@ -94,7 +94,7 @@ def test_a_layer_both_in_a_nested_model_and_outside_of_it_is_not_copied():
         (layers.Dense, {"use_bias": False}, "has use_bias=False, but a bias"),
         (layers.Dense, {"bias": None}, "has use_bias=True, but no bias"),
         (layers.Dense, {"bias": np.zeros(4)}, "computes with something that is no weight"),
-        (layers.Embedding, {"mask_zero": True}, "got mask_zero=True once it was built"),
+        (layers.Embedding, {"mask_zero": True}, "got mask_zero=True after it was built"),
     ],
 )
 def test_a_layer_that_was_changed_once_it_was_built_is_refused(layer, change, message):
@@ -151,7 +151,7 @@ class Error(keras.metrics.MeanMetricWrapper):
         super().__init__(keras.losses.mean_squared_error, name=name, dtype=dtype)
 
 
-def test_what_has_no_config_of_its_own_is_in_copies():
+def test_parts_without_a_config_are_copied():
     model = deep()
     model.compile(keras.optimizers.SGD(Falling()), "mse", metrics=[Error()])
     compilation = Compilation.of(model, {"momentum": 0.5})

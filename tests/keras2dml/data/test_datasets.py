@@ -225,10 +225,10 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.parametrize(
     ("make", "arguments", "match"),
     [
-        (lambda: tensors().batch(5), {"y": Y}, r"X draws its own batches, of \(X, y\).* y cannot"),
-        (lambda: tensors().batch(5), {"sample_weight": WEIGHTS}, "beside which sample_weight"),
-        (lambda: tensors().batch(5), {"validation_split": 0.5}, "beside which validation_split"),
-        (lambda: tensors().batch(5), {"checkpoint": "folder"}, "beside which checkpoint cannot"),
+        (lambda: tensors().batch(5), {"y": Y}, r"X yields batches of \(X, y\).* y cannot"),
+        (lambda: tensors().batch(5), {"sample_weight": WEIGHTS}, "so sample_weight"),
+        (lambda: tensors().batch(5), {"validation_split": 0.5}, "so validation_split"),
+        (lambda: tensors().batch(5), {"checkpoint": "folder"}, "so checkpoint cannot"),
         (lambda: tensors().repeat().batch(5), {}, "batches without an end: give steps_per_epoch"),
         (Endless, {}, "batches without an end: give steps_per_epoch"),
         (generator, {}, "X is a generator, which has no length: give steps_per_epoch"),
@@ -237,13 +237,17 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (lambda: tensors().batch(5), {"steps_per_epoch": 9}, "X has 5 batches, which|in an epoch"),
         (lambda: tensors(X).batch(5), {}, "X draws batches without y: let it draw"),
         (lambda: tensors(X), {}, "without y|do not fit|shape"),
-        (tensors, {}, "X draws single examples: let it draw batches"),
+        (tensors, {}, "X yields single examples: let it yield batches"),
         (
             lambda: (part for part in [(X[:5], Y[:5]), (X[:5, :3], Y[:5])]),
             {"steps_per_epoch": 2},
-            "The batches of X do not fit each other .*: give all rows one shape",
+            "The batches of X do not fit each other .*: give all rows the same",
         ),
-        (no_rows, {"steps_per_epoch": 2}, "Keras draws no batches of X .*: give one that it takes"),
+        (
+            no_rows,
+            {"steps_per_epoch": 2},
+            "Keras gets no batches from X .*: give one that it accepts",
+        ),
         (
             lambda: tensors().batch(5),
             {"validation_data": tensors(*HELD).repeat().batch(5)},
@@ -263,7 +267,7 @@ def test_what_cannot_be_trained_so_is_refused(run, make, arguments, match):
     assert not ours.iterations
 
 
-def test_what_has_no_end_is_neither_scored_nor_measured(run):
+def test_endless_data_is_neither_scored_nor_measured(run):
     ours = run(model((7,), Dense(3, "softmax")))
     endless = tensors().repeat().batch(5)
     with pytest.raises(InvalidData, match=r"without an end: give a part of it, as by .take"):
@@ -271,14 +275,12 @@ def test_what_has_no_end_is_neither_scored_nor_measured(run):
     with pytest.raises(InvalidData, match="without an end: give steps"):
         ours.evaluate(endless)
     ours.set(train_algo="batch")
-    with pytest.raises(InvalidData, match="of which train_algo='batch' makes others"):
+    with pytest.raises(InvalidData, match="which train_algo='batch' would change"):
         ours.fit(tensors().batch(5), epochs=1)
 
 
 def test_an_epoch_that_is_too_large_is_refused(run, monkeypatch):
     monkeypatch.setattr("keras2dml.data.datasets.EPOCH_BYTES", 1 << 10)
     ours = run(model((7,), Dense(3, "softmax")))
-    with pytest.raises(
-        InvalidData, match="GiB in an epoch, which is held as a whole: give steps_p"
-    ):
+    with pytest.raises(InvalidData, match="GiB in an epoch, which is held in memory: give steps_p"):
         ours.fit(tensors().batch(5), epochs=1)

@@ -130,9 +130,9 @@ def test_two_classes_of_one_output(spark, frame, features):
     [
         ({}, "kind", "no column 'kind'; it has id, tensor"),
         ({"features": "'x'"}, "label", "'features' is string: give vectors, or arrays"),
-        ({"label": "id"}, "label", "labels .* are not those of a model of 3 classes"),
+        ({"label": "id"}, "label", "labels .* do not fit a model with 3 classes"),
         ({"name": "cast(null as string)"}, "name", "labels None are not"),
-        ({}, "one_hot", "'one_hot' has several numbers, the loss is of one class"),
+        ({}, "one_hot", "'one_hot' has several numbers, but the loss needs one class"),
     ],
 )
 def test_frame_is_refused(spark, frame, changed, label, match):
@@ -147,7 +147,7 @@ def test_broken_numbers_are_refused(spark, frame):
         fitted(spark, image_model(), broken, sample_weight="weight")
 
 
-def test_nothing_is_kept_of_frames(spark, frame, features, labels):
+def test_nothing_of_frames_stays_cached(spark, frame, features, labels):
     caches = spark._jsparkSession.sharedState().cacheManager()
     built, broken = image_model(), frame.withColumn("weight", F.lit(float("nan")))
     ours = fitted(spark, built, frame, epochs=1, validation_split=0.25)

@@ -24,7 +24,7 @@ def goal_of(shape: tuple[int, ...], units: int, activation: str, loss: str) -> G
 
 
 @pytest.mark.parametrize("label", [None, np.nan, pd.NA, pd.NaT, 7], ids=str)
-def test_labels_that_are_missing_or_of_other_kinds_are_told(label):
+def test_labels_that_are_missing_or_of_mixed_types_are_refused(label):
     goal = goal_of((5,), 3, "softmax", "sparse_categorical_crossentropy")
     with pytest.raises(InvalidData, match="y has labels of the types"):
         targets(np.array([*WORDS, label], object), goal, 5)
@@ -60,5 +60,5 @@ def test_steps_have_no_weights_of_classes(units, activation, loss):
     built.compile("sgd", loss)
     compilation = Compilation.of(built)
     y = np.zeros((2, 4), int) if "sparse" in loss else np.eye(units)[np.zeros((2, 4), int)]
-    with pytest.raises(InvalidData, match="class_weight is for one class for each example"):
+    with pytest.raises(InvalidData, match="class_weight needs one class per example"):
         of_outputs(y, compilation.graph.gives, compilation.goals, 2, class_weight={0: 2.0})

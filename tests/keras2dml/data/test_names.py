@@ -94,7 +94,7 @@ def test_a_saved_model_of_before_takes_inputs_by_their_places(spark, run, tmp_pa
     file.write_text(json.dumps(about))
     scorer = Scorer(spark, CompiledModel.load(tmp_path / "model"))
     near(scorer.predict_proba([B, A]), np.asarray(built([B, A])), 1e-9)
-    with pytest.raises(InvalidData, match="X is a dict of a, b, and the model's inputs are 1, 2"):
+    with pytest.raises(InvalidData, match="X is a dict of a, b, but the model's inputs are 1, 2"):
         scorer.predict_proba({"a": A, "b": B})
 
 
@@ -150,18 +150,20 @@ def test_losses_in_a_list_take_no_weights_by_names():
     built = crossed(keyed=False)
     built.compile("sgd", ["mse", "mae"], loss_weights={"p": 2.0, "q": 0.5})
     (complaint,) = complaints(built)
-    assert complaint.startswith("loss_weights are {'p': 2.0, 'q': 0.5}, the losses ['mse', 'mae']")
+    assert complaint.startswith(
+        "loss_weights are {'p': 2.0, 'q': 0.5}, but losses are ['mse', 'mae']"
+    )
 
 
 def test_dicts_within_dicts_are_refused():
     x = keras.Input((3,))
     nested = keras.Model(x, {"p": {"q": Dense(2)(x)}, "r": Dense(2)(x)})
     (complaint,) = complaints(nested)
-    assert complaint.startswith("The outputs are lists or dicts in one another.")
+    assert complaint.startswith("The outputs are nested lists or dicts.")
 
 
 @pytest.mark.parametrize("keyed", [True, False])
-def test_each_output_has_classes_of_its_own(run, keyed):
+def test_each_output_has_its_own_classes(run, keyed):
     x = keras.Input((3,))
     outputs = {"dish": Dense(3, "softmax", name="dish")(x)}
     outputs |= {"fresh": Dense(1, "sigmoid", name="fresh")(x), "price": Dense(1, name="price")(x)}
@@ -229,6 +231,6 @@ def test_columns_without_names_of_their_own_go_by_their_places(run, columns):
 @pytest.mark.parametrize(
     "X", [A.astype(complex), np.ma.masked_less(A, 0), csr_matrix(A.astype(complex)), [[1j] * 3]]
 )
-def test_what_numbers_would_lose_is_refused(run, X):
+def test_lossy_conversions_of_numbers_are_refused(run, X):
     with pytest.raises(InvalidData, match=r"X has (complex numbers|numbers that are masked)"):
         run(small()).predict(X)

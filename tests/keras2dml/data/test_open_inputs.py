@@ -173,7 +173,7 @@ def added() -> keras.Model:
         (sequences, (5, 7), r"the model takes \(None, 8\): give a number for each None"),
         (sequences, (0, 8), r"input_shape is \(0, 8\)"),
         (sequences, 5, r"input_shape is 5. Give a tuple of sizes for each .*: a list"),
-        (sequences, {"t": (5, 8)}, "input_shape is a dict of t, and the model's inputs are s"),
+        (sequences, {"t": (5, 8)}, "input_shape is a dict of t, but the model's inputs are s"),
         (images, (9, 8, 3), r"is \(9, 8, 3\), in the order C,H,W; the model takes \(3, None, None"),
         (images, (3, 4, 4), r"do not take examples of \(4, 4, 3\) \(Computed output size.*give an"),
         (added, [(5, 4), (6, 4)], r"do not take examples of \(5, 4\), \(6, 4\) \(Inputs have inc"),
@@ -242,7 +242,7 @@ def test_a_last_axis_of_one_may_be_missing_or_too_many_as_with_keras(spark, size
         near(ours.outputs(features)[0], np.asarray(built(features)), 1e-9)
 
 
-def test_inputs_of_different_lengths_are_told_by_their_names(spark):
+def test_inputs_of_different_lengths_are_named(spark):
     first, second = keras.Input((2,), name="first"), keras.Input((2,), name="second")
     ours = Keras2DML(spark, keras.Model([first, second], layers.Add()([first, second])))
     with pytest.raises(InvalidData, match=r"numbers of rows: first has 3, second has 4\. Give"):

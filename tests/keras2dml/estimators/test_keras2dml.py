@@ -46,7 +46,7 @@ def fitted(spark):
     return ours.fit(examples(built, 20), np.arange(20) % 4)
 
 
-def test_rows_are_taken_in_both_layouts(fitted):
+def test_rows_are_accepted_in_both_layouts(fitted):
     features = examples(small(), 7)
     rows = features.transpose(0, 3, 1, 2).reshape(7, -1)
     np.testing.assert_array_equal(fitted.predict_proba(features), fitted.predict_proba(rows))
@@ -61,7 +61,7 @@ def test_predictions_are_those_of_the_keras_model_with_its_weights(fitted):
     assert fitted.score(features, np.eye(4)[labels]) == fitted.score(features, labels)
 
 
-def test_the_keras_model_is_left_alone(spark):
+def test_the_keras_model_is_not_changed(spark):
     built = small()
     before = built.get_weights()
     ours = Keras2DML(spark, built, batch_size=5, max_iter=2, display=0)
@@ -78,7 +78,7 @@ def test_labels_may_have_names(spark):
     ours.fit(examples(built, 8), names[np.arange(8) % 4])
     assert set(ours.predict(examples(built, 8))) <= set(names)
     assert list(ours.classes_) == list(names)
-    with pytest.raises(InvalidData, match="y has the labels ash, elm, and the model has 4 outputs"):
+    with pytest.raises(InvalidData, match="y has the labels ash, elm, but the model has 4 outputs"):
         ours.fit(examples(built, 2), ["ash", "elm"])
 
 
@@ -96,7 +96,7 @@ def test_weights_are_saved_and_loaded_by_layer(spark, fitted, tmp_path, kind):
     )
 
 
-def test_save_and_close_leave_what_is_not_theirs(spark, fitted, tmp_path):
+def test_save_and_close_leave_other_files(spark, fitted, tmp_path):
     thesis = tmp_path / "thesis.txt"
     thesis.touch()
     for target, match in [(tmp_path, "has 'thesis.txt', which is no"), (thesis, "is a file")]:
@@ -128,7 +128,7 @@ def test_missing_and_foreign_weights_are_refused(spark, fitted, tmp_path):
     keras.utils.clear_session()
     wider = model(IMAGE, Conv2D(5, 3, name="first"), Flatten(), Dense(4, "softmax", name="last"))
     with pytest.raises(
-        InvalidData, match=r"first_weight\.mtx is 3 x 18, and the model's first_W is 5 x 18"
+        InvalidData, match=r"first_weight\.mtx is 3 x 18, but the model's first_W is 5 x 18"
     ):
         Keras2DML(spark, wider).load(tmp_path / "weights")
 
@@ -154,7 +154,7 @@ def test_a_compiled_model_is_scored_from_its_folder(spark, fitted, tmp_path):
         CompiledModel.load(folder)
 
 
-def test_a_scorer_that_nobody_has_gives_its_weights_up(spark, fitted, tmp_path):
+def test_a_collected_scorer_frees_its_weights(spark, fitted, tmp_path):
     scorer = Scorer(spark, fitted.save_compiled(tmp_path / "compiled"))
     weights = [matrix.data for matrix in scorer._weights.values()]
     assert not any(matrix.isCleanupEnabled() for matrix in weights)
@@ -199,11 +199,11 @@ def test_scripts_name_the_layers(fitted):
         (lambda X, y: (X.reshape(8, -1)[:, :95], y), "or rows of 96 elements"),
         (
             lambda X, y: (X, y + 1),
-            "y has labels out of range: 4. A model of 4 outputs takes 0 to 3",
+            "y has labels out of range: 4. A model with 4 outputs takes 0 to 3",
         ),
         (lambda X, y: (X, y - 0.5), "out of range: -0.5, 0.5"),
         (lambda X, y: (X, y[:5]), r"y has shape \(5,\), X has 8 rows"),
-        (lambda X, y: (X, np.ones((8, 3))), "y has 3 columns, the model 4 outputs"),
+        (lambda X, y: (X, np.ones((8, 3))), "y has 3 columns, but the model has 4 outputs"),
         (
             lambda X, y: (np.where(X > 1, np.nan, X), y),
             "values that are NaN or infinite, the first in row",
@@ -243,11 +243,11 @@ def numbered(begin: int, seed: int) -> keras.Model:
 
 
 @pytest.mark.parametrize("begin", [1, 3, 20])
-def test_weights_of_layers_with_other_numbers_are_taken_in_their_order(spark, tmp_path, begin):
+def test_weights_of_layers_with_other_numbers_are_matched_by_order(spark, tmp_path, begin):
     first = numbered(0, seed=1)
     Keras2DML(spark, first).save(tmp_path / "weights")
     other = Keras2DML(spark, numbered(begin, seed=2))
-    with pytest.warns(UserWarning, match=f"in their order: .*dense_9 for dense_{begin + 9}"):
+    with pytest.warns(UserWarning, match=f"matched by order: .*dense_9 for dense_{begin + 9}"):
         other.load(tmp_path / "weights")
     for found, wanted in zip(other.to_keras().get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
@@ -259,7 +259,7 @@ def test_weights_of_layers_with_other_numbers_are_taken_in_their_order(spark, tm
     # The second layer of one is called as the first of the other.
     shifted = [Dense(4, "tanh", name="dense_9"), Dense(4, "tanh", name="dense_11")]
     two = Keras2DML(spark, model((4,), *shifted, Dense(2, "softmax", name="dense_12"), seed=2))
-    with pytest.warns(UserWarning, match="in their order: dense for dense_9"):
+    with pytest.warns(UserWarning, match="matched by order: dense for dense_9"):
         two.load(tmp_path / "weights", ignore_weights=["dense_11", "dense_12"])
     np.testing.assert_array_equal(two.to_keras().get_weights()[0], first.get_weights()[0])
     fewer = Keras2DML(spark, model((4,), Dense(4, "tanh", name="dense_7"), Dense(2, "softmax")))
@@ -280,7 +280,7 @@ def repeated(seed: int) -> keras.Model:
     return seeded(keras.Model(begin, inner[1](inner[0](x))), seed)
 
 
-def test_each_weight_has_a_file_of_its_own(spark, tmp_path):
+def test_each_weight_has_its_own_file(spark, tmp_path):
     first = repeated(seed=1)
     Keras2DML(spark, first).save(tmp_path / "weights")
     assert len([*(tmp_path / "weights").glob("*.mtx")]) == len(first.weights)
@@ -288,7 +288,7 @@ def test_each_weight_has_a_file_of_its_own(spark, tmp_path):
     other = Keras2DML(spark, repeated(seed=2)).load(tmp_path / "weights")
     for found, wanted in zip(other.to_keras().get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
-    with pytest.warns(UserWarning, match="in their order: .*multi_head_attention"):
+    with pytest.warns(UserWarning, match="matched by order: .*multi_head_attention"):
         again = Keras2DML(spark, repeated(seed=2)).load(
             tmp_path / "weights", ignore_weights=["in2"]
         )

@@ -97,7 +97,7 @@ def test_names_are_no_markup():
     assert PlainText("a\nb") == "a\nb"
 
 
-def test_pictures_have_what_was_measured():
+def test_plots_show_the_history():
     axes = plot_history({"loss": [3.0, 2.0], "val_loss": [4.0, 3.0], "accuracy": [0.5, 0.6]})
     assert [area.get_title() for area in axes] == ["loss", "accuracy"]
     training, validation = axes[0].lines
@@ -109,7 +109,7 @@ def test_pictures_have_what_was_measured():
     np.testing.assert_array_equal(display.confusion_matrix, [[1, 0], [1, 1]])
 
 
-def test_what_draws_is_named_where_it_is_missing(monkeypatch):
+def test_a_missing_plotting_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(InvalidData, match=r"pip install 'keras2dml\[plots\]'"):
         plot_history({"loss": [1.0]})

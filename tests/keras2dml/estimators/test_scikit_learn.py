@@ -105,7 +105,7 @@ def test_clone_begins_with_the_models_weights(classifier, iris):
         np.testing.assert_array_equal(found, wanted)
 
 
-def test_other_parameters_begin_anew(classifier, iris):
+def test_other_parameters_reset_the_estimator(classifier, iris):
     ours = classifier(built(4, 3)).fit(*iris)
     trained = ours.to_keras().get_weights()
     assert ours.set_params(batch_size=7).batch_size == 7
@@ -123,7 +123,7 @@ def test_loss_tells_classifiers_from_regressors(classifier):
     assert is_regressor(classifier(model))
 
 
-def test_tables_and_sparse_matrices_are_taken(classifier, iris):
+def test_tables_and_sparse_matrices_are_accepted(classifier, iris):
     features, labels = iris
     ours = classifier(built(4, 3), max_iter=10)
     table = pd.DataFrame(features, columns=list("abcd"))

@@ -135,11 +135,13 @@ def test_argument_is_refused(spark, given, match):
 def test_labels_must_be_all(spark, tmp_path):
     file = tmp_path / "labels.csv"
     file.write_text("1,a\n2,b\n")
-    with pytest.raises(InvalidData, match="has 2 labels, the model 3 classes: number all of them"):
+    with pytest.raises(
+        InvalidData, match="has 2 labels, but the model has 3 classes: number all of them"
+    ):
         Keras2DML(spark, compiled(), labels=file)
 
 
 def test_two_regularizers_of_a_kernel_are_refused(spark):
     built = compiled(Dense(3, "softmax", kernel_regularizer="l2", name="last"))
-    with pytest.raises(UnsupportedModel, match="'last' has a kernel_regularizer of its own"):
+    with pytest.raises(UnsupportedModel, match="'last' has its own kernel_regularizer"):
         Keras2DML(spark, built, weight_decay=0.1)

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
 
 @pytest.mark.parametrize("export", ["save", "save_compiled", "to_onnx"])
-def test_a_path_that_cannot_be_written_is_told(run, tmp_path, export):
+def test_a_path_that_cannot_be_written_is_reported(run, tmp_path, export):
     (tmp_path / "text").write_text("")
     path = tmp_path / "text" / "under"
     sentence = rf"{path} cannot be written \(.+\): give a path that can be written\."

@@ -150,18 +150,18 @@ def test_a_program_says_what_is_wrong_with_its_data(java_17, tmp_path):
 @pytest.mark.parametrize(
     ("option", "value", "match"),
     [
-        ("--iterations", "0", "'0' is no number of steps: give a whole number of 1 or more"),
-        ("--iterations", "1e3", "'1e3' is no number of steps"),
-        ("--input-shape", "3,,", "'3,,' is no list of sizes: give whole numbers with commas"),
+        ("--iterations", "0", "'0' is not a number of steps: give a whole number of 1 or more"),
+        ("--iterations", "1e3", "'1e3' is not a number of steps"),
+        ("--input-shape", "3,,", "'3,,' is not a list of sizes: give whole numbers with commas"),
     ],
 )
-def test_an_option_that_is_no_number_is_told_with_its_rule(option, value, match, capsys):
+def test_an_option_that_is_not_a_number_is_reported_with_its_rule(option, value, match, capsys):
     with pytest.raises(SystemExit):
         main(["compile", "model.keras", "-o", "out", option, value])
     assert match in capsys.readouterr().err
 
 
-def test_what_cannot_be_compiled_is_told_in_a_sentence(tmp_path, capsys):
+def test_errors_of_compilation_are_one_sentence(tmp_path, capsys):
     def complaint(*arguments: object) -> str:
         assert main(["compile", *map(str, arguments)]) == 1
         return capsys.readouterr().err
@@ -169,11 +169,11 @@ def test_what_cannot_be_compiled_is_told_in_a_sentence(tmp_path, capsys):
     file, out = tmp_path / "model.keras", tmp_path / "out"
     assert f"There is no file {file}: give one" in complaint(file, "-o", out)
     file.write_text("no model")
-    assert "is damaged, or no Keras model" in complaint(file, "-o", out)
+    assert "is damaged, or not a Keras model" in complaint(file, "-o", out)
     text = tmp_path / "model\x1b[31m.txt"
     text.write_text("no model")
     said = complaint(text, "-o", out)
-    assert "model\\x1b[31m.txt is no .keras or .h5 file: give one" in said and "\x1b" not in said
+    assert "model\\x1b[31m.txt is not a .keras or .h5 file: give one" in said and "\x1b" not in said
     weights = tmp_path / "model.h5"
     weights.write_text("no model")
     assert "holds no Keras model" in complaint(weights, "-o", out)

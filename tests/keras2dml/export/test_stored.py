@@ -95,7 +95,7 @@ def test_a_model_comes_back_as_it_was_saved(
             np.testing.assert_array_equal(ours[name].order, value.order)
 
 
-def test_no_script_is_taken_from_the_folder(tmp_path: Path) -> None:
+def test_no_script_is_read_from_the_folder(tmp_path: Path) -> None:
     saved = compiled(convolutional())
     folder = saved.save(tmp_path / "model")
     (folder / "score.dml").write_text('write(matrix(1, 1, 1), "/tmp/owned")')

@@ -136,7 +136,7 @@ def test_metrics_of_two_classes_are_as_keras(spark):
 
 @pytest.mark.spark
 @pytest.mark.systemds
-def test_epochs_and_held_rows_are_measured_as_keras_does(spark):
+def test_epochs_and_validation_rows_are_measured_as_in_keras(spark):
     """What is counted over batches is not the mean of what they measure."""
     keras.utils.set_random_seed(1)
     features = examples(model((5,), Dense(1)), 40)
@@ -193,14 +193,14 @@ class Named(metrics.MeanAbsoluteError):
 
 
 REFUSED = [
-    (Inverse(), "(Inverse) has result of its own, which is not compiled"),
+    (Inverse(), "(Inverse) overrides result, which is not compiled"),
     (metrics.Mean(), "(Mean) is not compiled, or not with these arguments"),
     (metrics.Precision(class_id=7), "class_id=7. The output has 3 columns"),
     (metrics.PearsonCorrelation(axis=0), "has axis=0"),
     (metrics.AUC(multi_label=True, num_labels=3), "has multi_label or label_weights"),
     (metrics.IoU(3, [0], sparse_y_true=False), "has sparse_y_pred=True"),
-    ("sparse_categorical_accuracy", "takes class numbers as targets, and the loss vectors"),
-    ("MeanIoU", "is none that Keras makes of this name alone"),
+    ("sparse_categorical_accuracy", "takes class numbers as targets, but the loss takes vectors"),
+    ("MeanIoU", "is not one that Keras can create from its name"),
 ]
 
 
@@ -226,7 +226,9 @@ def test_metrics_of_vectors_are_refused_for_class_numbers():
     counted = ["mse", metrics.AUC(), metrics.MeanIoU(3), metrics.F1Score()]
     built.compile("sgd", "sparse_categorical_crossentropy", metrics=counted)
     about = complaints(built)
-    assert all("takes vectors as targets, and the loss class numbers" in one for one in about[:3])
+    assert all(
+        "takes vectors as targets, but the loss takes class numbers" in one for one in about[:3]
+    )
     assert "(F1Score) takes one vector for each example. The output is (N, 2, 3)" in about[3]
 
 

@@ -85,7 +85,7 @@ def test_optimizer_is_as_keras(spark, kind, arguments):
 @pytest.mark.spark
 @pytest.mark.systemds
 @pytest.mark.parametrize("kind", OF_SHAPES, ids=named)
-def test_state_of_every_shape_goes_on_as_in_keras(spark, kind):
+def test_state_of_every_shape_continues_as_in_keras(spark, kind):
     """In a second fit, and in one of the Keras model that the first leaves."""
     built = model(
         (8,),
@@ -168,7 +168,7 @@ def test_variables_may_be_left_out_of_the_decay(spark):
     [
         (
             optimizers.LossScaleOptimizer(optimizers.SGD()),
-            "The optimizer is LossScaleOptimizer. Compiled are Adadelta, Adafactor",
+            "The optimizer is LossScaleOptimizer. Only Adadelta, Adafactor",
         ),
         (optimizers.SGD(loss_scale_factor=2.0), "has loss_scale_factor=2.0"),
     ],

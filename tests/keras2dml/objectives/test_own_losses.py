@@ -174,7 +174,7 @@ def test_all_losses_are_as_keras(spark, shape, layer):
 
 @pytest.mark.spark
 @pytest.mark.systemds
-def test_epochs_weights_and_held_rows_are_as_keras(spark):
+def test_epochs_weights_and_validation_rows_are_as_in_keras(spark):
     built = model((5,), Dense(3))
     weights = np.random.default_rng(1).uniform(size=23)
     built.compile(
@@ -207,20 +207,23 @@ def in_tensorflow(y_true, y_pred):
 @pytest.mark.parametrize(
     ("loss", "match"),
     [
-        (drawn, "The loss is 'drawn', which takes other numbers each time"),
+        (drawn, "The loss is 'drawn', which uses other numbers each time"),
         (
             in_tensorflow,
-            "The loss is 'in_tensorflow', which could not be read (ValueError: A Keras",
+            "The loss is 'in_tensorflow', which cannot be traced (ValueError: A Keras",
         ),
         (
             lambda t, p: ops.sort(p),
             "The loss is '<lambda>': Operation 'step' (Sort) is not compiled",
         ),
-        (lambda t, p: [t, p], "which gives 2 tensors. Let it give one"),
-        (lambda t, p: ops.var(p), "goes over all axes, and so over the examples"),
-        (lambda t, p: p * ops.ones((1, 400)) @ ops.ones((400, 300)) / 9, "numbers of its own"),
+        (lambda t, p: [t, p], "which returns 2 tensors. It must return one"),
+        (lambda t, p: ops.var(p), "goes over all axes, including the examples"),
+        (
+            lambda t, p: p * ops.ones((1, 400)) @ ops.ones((400, 300)) / 9,
+            "or moves as many elements",
+        ),
         (Doubled(reduction=None), "with reduction=None"),
-        (losses.CTC(), "Compiled are BinaryCrossentropy"),
+        (losses.CTC(), "Only BinaryCrossentropy"),
     ],
 )
 def test_other_losses_are_refused(loss, match):
@@ -229,12 +232,12 @@ def test_other_losses_are_refused(loss, match):
     assert match in " ".join(complaints(built)), complaints(built)
 
 
-def test_metrics_that_are_not_told_what_they_see_are_refused(spark):
+def test_metrics_with_ambiguous_targets_are_refused(spark):
     built = model((5,), Dense(3, "softmax"))
     built.compile("sgd", "sparse_categorical_crossentropy", metrics=[agreement])
     assert "A metric is 'agreement', and the targets are class numbers" in complaints(built)[0]
     built.compile("sgd", "mse", weighted_metrics=[agreement])
-    assert "which gives no number for each vector of the output" in complaints(built)[0]
+    assert "which does not return a number for each vector" in complaints(built)[0]
 
 
 @pytest.mark.spark
@@ -244,7 +247,9 @@ def test_targets_and_weights_that_functions_would_see_otherwise_are_refused(spar
     built.compile("sgd", error_of_batch, metrics=[error_of_rows])
     ours = Keras2DML(spark, built, display=0)
     features = np.ones((4, 5))
-    with pytest.raises(InvalidData, match=r"y has shape \(4,\), the model's output \(4, 1\)"):
+    with pytest.raises(
+        InvalidData, match=r"y has shape \(4,\), but the model's output has \(4, 1\)"
+    ):
         ours.fit(features, np.ones(4))
-    with pytest.raises(InvalidData, match="gives no single number for each of these weights"):
+    with pytest.raises(InvalidData, match="does not return a single number for each of these"):
         ours.fit(features, np.ones((4, 1)), sample_weight=np.ones(4))

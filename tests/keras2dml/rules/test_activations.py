@@ -72,6 +72,6 @@ def test_functions_with_extremes_follow_each_other(spark, names):
     learns(spark, built)
 
 
-def test_losses_with_extremes_take_what_has_some(spark):
+def test_losses_with_extremes_take_outputs_with_extremes(spark):
     built = model((5,), Dense(4), Activation("relu"))
     learns(spark, built, loss="mean_squared_logarithmic_error", metrics=["mse"])

@@ -50,10 +50,10 @@ def test_states_go_in_and_come_out_as_in_keras(spark):
     scores_as_keras(spark, seeded(keras.Model(x, [last, state, cell, *again])))
 
 
-def test_what_draws_for_each_gate_and_onnx_are_refused(spark, tmp_path):
+def test_dropout_for_each_gate_and_onnx_are_refused(spark, tmp_path):
     x = keras.Input(LINES)
     ours = Keras2DML(spark, keras.Model(x, layers.ConvLSTM1D(2, 3, dropout=0.1)(x)), display=0)
-    with pytest.raises(UnsupportedModel, match="leaves other elements out for each gate"):
+    with pytest.raises(UnsupportedModel, match="drops other elements for each gate"):
         ours.get_training_script()
-    with pytest.raises(UnsupportedModel, match="'conv_lstm', which is not written as ONNX"):
+    with pytest.raises(UnsupportedModel, match="'conv_lstm', which cannot be exported to ONNX"):
         ours.to_onnx(tmp_path / "model.onnx")

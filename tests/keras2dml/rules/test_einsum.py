@@ -43,8 +43,8 @@ def test_equations_score_and_learn_as_keras(spark):
 @pytest.mark.parametrize(
     ("equation", "shape", "match"),
     [
-        ("abc,bcd->abd", (5, 4), "none is both or neither"),
-        ("abc,bd->ad", (4,), "none is both or neither"),
+        ("abc,bcd->abd", (5, 4), "only compiled if each axis"),
+        ("abc,bd->ad", (4,), "only compiled if each axis"),
     ],
 )
 def test_other_equations_are_refused(equation, shape, match):

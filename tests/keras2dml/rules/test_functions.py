@@ -97,20 +97,20 @@ def test_losses_look_through_operations_as_in_keras(spark):
 @pytest.mark.parametrize(
     ("layer", "match"),
     [
-        (Lambda(drawn), "has the function 'drawn', which takes other numbers each time"),
+        (Lambda(drawn), "has the function 'drawn', which uses other numbers each time"),
         (
             Lambda(in_tensorflow),
-            "which could not be read (ValueError: A KerasTensor cannot be used",
+            "which cannot be traced (ValueError: A KerasTensor cannot be used",
         ),
         (Lambda(Dense(3, name="inner")), "which calls the layer 'inner' with variables that"),
-        (Lambda(lambda x, training=None: x), "has a function that takes training. It is compiled"),
+        (Lambda(lambda x, training=None: x), "has a function that takes training. It is only"),
         (Lambda(ops.sort), "has the function 'sort': Operation 'lambda' (Sort) is not"),
         (
             Activation(lambda x: ops.mean(x, axis=0)),
             "'<lambda>': Operation 'activation' (Mean)",
         ),
-        (Activation(lambda x: 1.0), "has the activation '<lambda>', which could not be read"),
-        (Activation("threshold"), "has the activation 'threshold', which could not be read"),
+        (Activation(lambda x: 1.0), "has the activation '<lambda>', which cannot be traced"),
+        (Activation("threshold"), "has the activation 'threshold', which cannot be traced"),
     ],
 )
 def test_other_functions_are_refused_by_name(layer, match):
@@ -125,7 +125,7 @@ def test_other_functions_are_refused_by_name(layer, match):
 def test_what_follows_a_change_of_shape_is_refused():
     built = model(SEQUENCE, Dense(6), Activation("glu"), Dense(2, name="last"))
     assert (
-        "'last' (Dense) takes examples of (4, 3), and was built for (4, 6)" in complaints(built)[0]
+        "'last' (Dense) takes examples of (4, 3), but was built for (4, 6)" in complaints(built)[0]
     )
 
 

@@ -121,7 +121,7 @@ def test_pooling_learns_as_keras(spark, arguments, width):
 
 
 @pytest.mark.parametrize("width", [8, 14])
-def test_pooling_of_what_a_maximum_made_learns_as_keras(spark, width):
+def test_pooling_after_a_maximum_learns_as_keras(spark, width):
     """A maximum that others take, too, stays before the pooling, where SystemDS would fuse it."""
     image = keras.Input((8, width, 2))
     made = PReLU()(Conv2D(3, 3, padding="same")(image))

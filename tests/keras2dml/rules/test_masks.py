@@ -169,22 +169,22 @@ def test_what_regards_a_mask_and_is_not_compiled_so_is_refused():
     ]
     about = complaints(keras.Model(x, values))
     for part in (
-        "(Multiply) gets masks, and leaves out what they do not regard",
-        "(Softmax) gets a mask of a layer before it, and is compiled without",
-        "(Concatenate) gets masks, and puts one behind the other",
-        "(TimeDistributed) gets a mask of a layer before it, and hands it to its layer 'softmax_1'",
+        "(Multiply) gets masks, and ignores masked steps",
+        "(Softmax) gets a mask from an earlier layer, and is only compiled without",
+        "(Concatenate) gets masks, and concatenates them",
+        "(TimeDistributed) gets a mask from an earlier layer, and passes it to its layer 'softmax",
     ):
         assert sum(part in complaint for complaint in about) == 1, about
 
 
-def test_a_mask_that_may_be_taken_off_is_refused():
+def test_a_mask_that_may_be_removed_is_refused():
     """In training Dropout makes another tensor, which the mask of this one outlives."""
     x = keras.Input(SEQUENCE)
     steps = layers.Masking()(x)
     dropped = layers.Dropout(0.2)(steps)
     both = layers.Add()([steps, layers.MultiHeadAttention(2, 3)(dropped, dropped)])
     (about,) = complaints(keras.Model(x, both))
-    assert "'add' (Add) has or gets a tensor of which MultiHeadAttention takes the mask" in about
+    assert "'add' (Add) has or gets a tensor whose mask Keras' MultiHeadAttention may" in about
 
 
 @pytest.mark.spark
@@ -192,7 +192,7 @@ def test_a_mask_that_may_be_taken_off_is_refused():
 def test_normalization_of_masked_batches_is_for_scoring(spark):
     built = masked(layers.BatchNormalization())
     scores_as_keras(spark, built)
-    with pytest.raises(UnsupportedModel, match="has statistics of what that regards"):
+    with pytest.raises(UnsupportedModel, match="its statistics exclude masked steps"):
         Keras2DML(spark, built, display=0).fit(np.zeros((4, *SEQUENCE)), np.zeros((4, 5), int))
 
 

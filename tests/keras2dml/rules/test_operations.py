@@ -75,7 +75,7 @@ def refused(function, shape=(4, 3), dtype=None):
     return " ".join(complaints(keras.Model(x, function(x))))
 
 
-EXAMPLES = "takes apart, moves or counts the examples"
+EXAMPLES = "splits, moves or counts the examples"
 
 
 @pytest.mark.parametrize(
@@ -92,26 +92,26 @@ EXAMPLES = "takes apart, moves or counts the examples"
         (lambda x: ops.take(x, [0, 1], axis=0), EXAMPLES),
         (lambda x: ops.repeat(x, 2, axis=0), EXAMPLES),
         (lambda x: ops.pad(x, 1), EXAMPLES),
-        (lambda x: ops.squeeze(x[:, :1]), "squeezes a batch of one, too. Give it axes"),
-        (lambda x: x * ops.mean(x), "goes over all axes, and so over the examples"),
-        (lambda x: x * ops.max(x, axis=(0, 1)), "has axis=(0, 1), and 0 are the examples"),
-        (lambda x: ops.softmax(x, axis=0), "has axis=0, and 0 are the examples"),
-        (lambda x: ops.einsum("bij,ckj->bcik", x, x), "multiplies examples by one another"),
-        (lambda x: ops.dot(NUMBERS.T, x), "multiplies examples by one another"),
-        (lambda x: x + ops.ones((2, 4, 3)), "whose shapes broadcast to that of an example"),
+        (lambda x: ops.squeeze(x[:, :1]), "also squeezes a batch of one. Give it axes"),
+        (lambda x: x * ops.mean(x), "goes over all axes, including the examples"),
+        (lambda x: x * ops.max(x, axis=(0, 1)), "has axis=(0, 1), but axis 0 is the examples"),
+        (lambda x: ops.softmax(x, axis=0), "has axis=0, but axis 0 is the examples"),
+        (lambda x: ops.einsum("bij,ckj->bcik", x, x), "multiplies examples with each other"),
+        (lambda x: ops.dot(NUMBERS.T, x), "multiplies examples with each other"),
+        (lambda x: x + ops.ones((2, 4, 3)), "values of the same rank whose shapes broadcast"),
         (lambda x: x[:, :3] + NUMBERS[:3, :1], "Keras on TensorFlow adds it along axis 2"),
-        (lambda x: x * keras.Variable(np.ones(3)), "takes a variable, which no layer"),
+        (lambda x: x * keras.Variable(np.ones(3)), "takes a variable that no layer"),
         (lambda x: x / np.array([1, 0, 2]), "divides by 0"),
         (lambda x: x * np.inf, "takes infinite numbers"),
         (
             lambda x: ops.take(x, ops.cast(x[:, 0, 0], "int32"), axis=1),
-            "places that layers compute",
+            "indices that layers compute",
         ),
-        (lambda x: ops.cast(x, "float16"), "is to make float16"),
+        (lambda x: ops.cast(x, "float16"), "casts to float16"),
         (lambda x: ops.cast(x, "float32"), "rounds float64 to float32"),
-        (lambda x: ops.clip(x, np.zeros(3), 1), "was made with an array"),
+        (lambda x: ops.clip(x, np.zeros(3), 1), "was created with an array"),
         (ops.sort, "(Sort) is not compiled. `python -m keras2dml support` lists the operations"),
-        (lambda x: ops.norm(x, ord=3, axis=-1), "has ord=3. Compiled are 1, 2 and infinity"),
+        (lambda x: ops.norm(x, ord=3, axis=-1), "has ord=3. Only 1, 2 and infinity"),
         (lambda x: ops.mean(x, axis=(1, 2)), "Output 'mean' is one number for each example"),
     ],
 )
@@ -120,7 +120,7 @@ def test_other_operations_are_refused_by_name(function, match):
 
 
 def test_whole_numbers_that_end_early_are_refused():
-    assert "computes in uint8, whose numbers end" in refused(lambda x: x - 128, dtype="uint8")
+    assert "computes in uint8, which has less range" in refused(lambda x: x - 128, dtype="uint8")
     assert refused(lambda x: ops.cast(x, "float64") - 128, dtype="uint8") == ""
     assert refused(lambda x: x[:, ::-1] / 255, dtype="uint8") == ""
 

@@ -168,52 +168,52 @@ STEPS = ("check_trainable", "check_measurable", "check_scorable")
         (Compiles, "", set()),
     ],
 )
-def test_what_a_class_replaces_is_refused_for_that_step_alone(kind, name, refused):
+def test_a_method_that_a_class_overrides_is_refused_only_for_its_step(kind, name, refused):
     arguments = (0.1, "sparse_categorical_crossentropy") if kind is Compiles else ()
     made = compiled(kind(), *arguments)
     for step in STEPS:
         if step not in refused:
             getattr(made, step)()
             continue
-        with pytest.raises(UnsupportedModel, match=f"Its class {kind.__name__} has {name} of its"):
+        with pytest.raises(UnsupportedModel, match=f"Its class {kind.__name__} overrides {name}"):
             getattr(made, step)()
 
 
-def test_a_method_that_is_put_in_is_refused_too():
+def test_a_method_set_on_the_object_is_also_refused():
     built = Plain()
     built.train_step = lambda data: {}
-    with pytest.raises(UnsupportedModel, match="Its class Plain has train_step of its own"):
+    with pytest.raises(UnsupportedModel, match="Its class Plain overrides train_step"):
         compiled(built).check_trainable()
 
 
 @pytest.mark.parametrize(
     ("kind", "match"),
     [
-        (Called, r"\(Called\) has a call of its own, whose code is not compiled. Call its layers"),
-        (Written, r"\(Written\) has a call of its own"),
-        (Spare, r"\(Spare\) has head beside the layers between its inputs and outputs"),
+        (Called, r"\(Called\) has its own call\(\), whose code is not compiled. Call its layers"),
+        (Written, r"\(Written\) has its own call\(\)"),
+        (Spare, r"\(Spare\) has head besides the layers between its inputs and outputs"),
     ],
 )
-def test_code_of_its_own_is_refused(kind, match):
+def test_a_class_with_its_own_call_is_refused(kind, match):
     with pytest.raises(UnsupportedModel, match=match):
         Compilation.of(kind())
 
 
 @pytest.mark.slow
 @pytest.mark.systemds
-def test_one_that_trains_by_itself_is_scored(run):
+def test_a_class_that_overrides_training_is_scored(run):
     built = seeded(Steps())
     built.compile("adam")
     ours = run(built)
     near(ours.predict(X), built.predict(X, verbose=0), FORWARD["float64"])
-    with pytest.raises(UnsupportedModel, match=r"cannot be trained:\n.*train_step of its own"):
+    with pytest.raises(UnsupportedModel, match=r"cannot be trained:\n.*overrides train_step"):
         ours.fit(X, Y)
     tested, predicting = run(seeded(Checks())), run(seeded(Predictions()))
     tested.fit(X, Y, epochs=1)
-    with pytest.raises(UnsupportedModel, match=r"cannot be evaluated:\n.*test_step of its own"):
+    with pytest.raises(UnsupportedModel, match=r"cannot be evaluated:\n.*overrides test_step"):
         tested.fit(X, Y, epochs=1, validation_split=0.5)
     for scores in (predicting.predict, predicting.to_onnx):
-        with pytest.raises(UnsupportedModel, match=r"cannot be scored:\n.*predict_step of its own"):
+        with pytest.raises(UnsupportedModel, match=r"cannot be scored:\n.*overrides predict_step"):
             scores(X)
 
 

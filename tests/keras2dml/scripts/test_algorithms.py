@@ -111,7 +111,7 @@ def test_parts_drop_other_numbers(spark):
 def test_statistics_of_a_batch_are_not_taken_in_parallel(spark):
     built = compiled(model((4,), BatchNormalization(name="norm"), Dense(3, "softmax")))
     ours = Keras2DML(spark, built, display=0).set(train_algo="allreduce", parallel_batches=2)
-    with pytest.raises(InvalidData, match=r"'allreduce' splits.*'norm' takes statistics.*'minib"):
+    with pytest.raises(InvalidData, match=r"'allreduce' splits.*'norm' uses statistics.*'minib"):
         ours.fit(np.ones((8, 4)), np.zeros(8, int))
 
 
@@ -180,7 +180,7 @@ def test_scripts_plans_and_statistics_are_printed(spark, capfd):
 @pytest.mark.parametrize("asked", ["setGPU", "setForceGPU"])
 def test_gpu_is_refused_where_there_is_none(spark, asked):
     ours = Keras2DML(spark, model((4,), Dense(3, "softmax")))
-    with pytest.raises(InvalidSession, match=r"jcuda.*It needs an NVIDIA GPU.*leave the GPU out"):
+    with pytest.raises(InvalidSession, match=r"jcuda.*It needs an NVIDIA GPU.*do without the GPU"):
         getattr(ours, asked)(True)
     assert ours.predict_proba(np.ones((2, 4))).shape == (2, 3)
 

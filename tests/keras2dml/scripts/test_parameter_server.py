@@ -99,7 +99,7 @@ def test_workers_drop_different_numbers(spark):
     assert losses[1] != [first]
 
 
-def test_killed_run_goes_on_at_its_epoch(spark, tmp_path):
+def test_a_killed_run_resumes_at_its_epoch(spark, tmp_path):
     built = several()
     built.compile(
         optimizer=keras.optimizers.Adam(0.02), loss=["sparse_categorical_crossentropy", "mse"]
@@ -128,7 +128,7 @@ def test_killed_run_goes_on_at_its_epoch(spark, tmp_path):
 @pytest.mark.parametrize(
     ("layers", "loss", "rows", "match"),
     [
-        ((BatchNormalization(name="norm"),), "mse", 20, "'norm' takes statistics"),
+        ((BatchNormalization(name="norm"),), "mse", 20, "'norm' uses statistics"),
         ((), keras.losses.MeanSquaredError("sum"), 20, "loss 'mean_squared_error' of a batch"),
         ((), "mse", 11, r"11 rows in batches of 5 are \[2, 1\] batches for 2 workers"),
     ],

@@ -29,7 +29,7 @@ def linux(monkeypatch, fresh):
 def test_without_the_library_the_package_to_install_is_named(monkeypatch):
     monkeypatch.setattr(blas, "find_library", lambda name: None)
     assert blas.detect().folder is None
-    assert "costs speed alone: apt-get install libopenblas0-pthread" in blas.detect().detail
+    assert "only costs speed: apt-get install libopenblas0-pthread" in blas.detect().detail
 
 
 @pytest.mark.usefixtures("linux")
@@ -45,14 +45,14 @@ def test_a_library_that_fails_its_trial_is_not_used(monkeypatch, tried, told):
     monkeypatch.setattr(blas, "find_library", lambda name: f"lib{name}.so.0")
     monkeypatch.setattr(blas, "_TRIED", tried)
     assert blas.detect().folder is None
-    assert f"libopenblas.so.0 is of no use ({told})" in blas.detect().detail
+    assert f"libopenblas.so.0 is unusable ({told})" in blas.detect().detail
 
 
 @pytest.mark.usefixtures("fresh")
-def test_other_machines_do_without(monkeypatch):
+def test_other_machines_use_no_openblas(monkeypatch):
     monkeypatch.setattr(platform, "system", lambda: "Darwin")
     assert blas.detect().folder is None
-    assert "Linux on x86_64 only" in blas.detect().detail
+    assert "only for Linux on x86_64" in blas.detect().detail
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_script_is_compiled_once_for_each_size(systemds, compiled):
     assert compiled == [DOUBLED.text] * 2
 
 
-def test_other_options_compile_it_anew(spark, systemds, compiled):
+def test_other_options_recompile_it(spark, systemds, compiled):
     X = np.ones((4, 3))
     other = SystemDS(spark)
     other.options = type(other.options)(place="SPARK")
@@ -81,7 +81,7 @@ def test_other_options_compile_it_anew(spark, systemds, compiled):
 
 
 @pytest.mark.parametrize("empty", [{"X"}, {"g"}, {"W", "b"}, {"X", "W", "b"}])
-def test_what_was_empty_once_is_not_taken_for_empty_again(systemds, empty):
+def test_a_matrix_that_was_empty_once_is_not_empty_again(systemds, empty):
     generator = np.random.default_rng(1)
     full = {name: generator.normal(size=size) for name, size in SIZES.items()}
     v = np.array([[1.0], [2.0]])
@@ -93,7 +93,7 @@ def test_what_was_empty_once_is_not_taken_for_empty_again(systemds, empty):
         np.testing.assert_allclose(found, X @ W + b, rtol=1e-12, atol=1e-14)
 
 
-def test_a_script_that_reads_a_file_sees_what_is_there_now(systemds, tmp_path):
+def test_a_script_that_reads_a_file_sees_its_current_content(systemds, tmp_path):
     file = tmp_path / "matrix"
     for rows in (2, 4):
         X = np.arange(rows * 3.0).reshape(rows, 3)

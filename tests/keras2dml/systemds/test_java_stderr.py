@@ -18,7 +18,7 @@ from keras2dml.systemds.java_stderr import NOTE, launch
         (f"first\\n{NOTE.decode()}, more\\n", f"first\n{NOTE.decode()}, more\n"),
     ],
 )
-def test_the_note_on_the_vector_module_alone_is_left_out(
+def test_only_the_note_on_the_vector_module_is_removed(
     capfd: pytest.CaptureFixture[str], printed: str, passed: str
 ) -> None:
     before = {*threading.enumerate()}

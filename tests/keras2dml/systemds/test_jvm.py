@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[3]
         (None, "JAVA_HOME={home} has no bin/java. SystemDS 3.4 and Spark 3.5 need Java 17"),
         ('openjdk version "11.0.2" 2019-01-15', "{home}/bin/java is Java 11. SystemDS 3.4 and"),
         ('java version "1.8.0_392"', "{home}/bin/java is Java 8. SystemDS 3.4 and"),
-        ('openjdk version "17.0.15"', "did not start with {home}/bin/java. What it printed says"),
+        ('openjdk version "17.0.15"', "did not start with {home}/bin/java. Its output says"),
     ],
 )
-def test_the_java_that_did_not_start_spark_is_told(tmp_path, monkeypatch, printed, complaint):
+def test_a_java_that_did_not_start_spark_is_named(tmp_path, monkeypatch, printed, complaint):
     if printed is not None:
         _java(tmp_path, printed)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
@@ -48,7 +48,7 @@ def test_a_session_that_java_does_not_start_is_one_sentence(tmp_path: Path):
     assert told.startswith(f"Spark's JVM did not start: {tmp_path}/bin/java is Java 11.")
 
 
-def test_what_java_prints_of_itself_is_on_the_page(java_17):
+def test_javas_messages_are_on_the_page(java_17):
     text = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     ran = subprocess.run(
         [java_17.home / "bin" / "java", "--add-modules=jdk.incubator.vector", "-version"],
@@ -67,7 +67,7 @@ def test_what_java_prints_of_itself_is_on_the_page(java_17):
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.spark
-def test_a_session_that_is_stopped_and_a_jvm_that_is_killed_are_told():
+def test_a_stopped_session_and_a_killed_jvm_are_reported():
     code = """
 import os, signal, keras2dml
 from keras2dml.systemds.context import SystemDS
@@ -85,6 +85,6 @@ told(lambda: ours.matrix(np.ones((2, 2))))
 told(lambda: keras2dml.spark_session())
 """
     stopped, *gone = in_a_new_python(code).stdout.splitlines()
-    assert stopped.startswith("This SparkSession was stopped: make another one")
+    assert stopped.startswith("This SparkSession was stopped: create another")
     assert len(gone) == 2
-    assert all(line.startswith("The JVM of this SparkSession does not answer") for line in gone)
+    assert all(line.startswith("The JVM of this SparkSession no longer answers") for line in gone)

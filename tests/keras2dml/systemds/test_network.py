@@ -27,7 +27,7 @@ JAVA_OBJECT = bytes.fromhex("aced0005")
 
 
 @pytest.mark.parametrize("master", ["local", "local[*]", "local[2,4]", "local-cluster[1,1,1024]"])
-def test_a_local_master_listens_on_loopback_whatever_else_is_said(master: str) -> None:
+def test_a_local_master_always_listens_on_loopback(master: str) -> None:
     settings = connections(master)
     assert settings["spark.driver.host"] == settings["spark.driver.bindAddress"] == LOOPBACK
 
@@ -41,22 +41,26 @@ def test_a_cluster_is_protected_by_one_file(master: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"two\nlines", b"\xff"])
-def test_a_secret_that_is_none_is_told_with_its_file(content: bytes | None, tmp_path: Path) -> None:
+def test_an_invalid_secret_is_reported_with_its_file(content: bytes | None, tmp_path: Path) -> None:
     file, before = tmp_path / "secret", dict(os.environ)
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(InvalidSession, match=f"secret, {file}, .* in one line. Mend it or name"):
+    with pytest.raises(
+        InvalidSession, match=f"secret, {file}, .* in a single line. Fix it, or name"
+    ):
         launch("no", "spark://nowhere:7077", {}, file)
     assert dict(os.environ) == before
 
 
-def test_a_secret_that_has_no_end_is_told_with_its_file(tmp_path: Path) -> None:
+def test_an_endless_secret_is_reported_with_its_file(tmp_path: Path) -> None:
     pipe, endless, huge = (tmp_path / name for name in ("pipe", "endless", "huge"))
     os.mkfifo(pipe)
     endless.symlink_to("/dev/zero")
     huge.write_bytes(b"x" * (1 << 20))
     for file in (pipe, endless, huge):
-        with pytest.raises(InvalidSession, match=f"secret, {file}, .* in one line. Mend it or"):
+        with pytest.raises(
+            InvalidSession, match=f"secret, {file}, .* in a single line. Fix it, or"
+        ):
             launch("no", "spark://nowhere:7077", {}, file)
 
 

@@ -122,7 +122,7 @@ HOOKS = [
 
 
 @pytest.mark.parametrize("hook", HOOKS)
-def test_what_a_hook_changes_is_gone_on_with(run, hook):
+def test_training_continues_with_what_a_hook_changes(run, hook):
     ours, built = both(run, lambda _: [Meddling(hook)])
     theirs = [np.asarray(variable) for variable in built.optimizer.variables]
     same([np.asarray(one) for one in ours.to_keras().optimizer.variables[2:]], theirs[2:])
@@ -141,7 +141,7 @@ def test_a_stop_is_obeyed_where_keras_obeys_it(run, hook):
     assert len(ours.iterations) == int(built.optimizer.iterations)
 
 
-def test_training_goes_on_from_a_backup(run, tmp_path):
+def test_training_resumes_from_a_backup(run, tmp_path):
     class Killing(kc.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:
@@ -192,7 +192,7 @@ def test_what_was_trained_before_an_error_is_kept(run, error):
         (kc.CallbackList([]), "CallbackList is no callback of Keras"),
     ],
 )
-def test_what_is_no_callback_is_refused(run, callback, message):
+def test_objects_other_than_callbacks_are_refused(run, callback, message):
     with pytest.raises(InvalidData, match=message):
         run(small()).fit(X, Y, epochs=1, callbacks=[callback])
 

@@ -125,7 +125,7 @@ class Summary:
 
 
 @pytest.mark.parametrize("update_freq", ["epoch", pytest.param(2, marks=pytest.mark.long)])
-def test_tensorboard_is_told_what_keras_would_tell_it(run, tmp_path, update_freq):
+def test_tensorboard_gets_what_keras_would_log(run, tmp_path, update_freq):
     calls: dict[str, list[tuple[object, ...]]] = {"ours": [], "theirs": []}
 
     def make(name: str) -> kc.TensorBoard:

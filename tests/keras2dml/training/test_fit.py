@@ -26,7 +26,7 @@ def small(optimizer: object = "adam", **compiled: object) -> keras.Model:
     return built
 
 
-def test_fit_goes_on_with_the_state_of_the_optimizer(run):
+def test_fit_continues_with_the_state_of_the_optimizer(run):
     built = small(keras.optimizers.Nadam(0.01))
     ours = run(built)
     for begin, end in ((0, 1), (1, 3)):
@@ -80,7 +80,7 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_a_killed_run_goes_on_from_its_checkpoint(run, tmp_path, monkeypatch, shuffle):
+def test_a_killed_run_resumes_from_its_checkpoint(run, tmp_path, monkeypatch, shuffle):
     def built() -> keras.Model:
         made = model((7,), Dense(9, "tanh"), Dropout(0.4), Dense(3, "softmax"))
         made.compile(keras.optimizers.Adam(0.05), "sparse_categorical_crossentropy")
@@ -108,7 +108,7 @@ def test_a_killed_run_goes_on_from_its_checkpoint(run, tmp_path, monkeypatch, sh
     assert not (tmp_path / FILE).exists()
 
 
-def test_a_checkpoint_of_another_run_is_not_taken(run, tmp_path, monkeypatch):
+def test_a_checkpoint_of_another_run_is_refused(run, tmp_path, monkeypatch):
     def dying(self, *given):
         raise Killed
 

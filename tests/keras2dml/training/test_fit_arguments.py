@@ -74,7 +74,7 @@ def test_validation_has_batches_and_epochs(run, wrong):
 
 
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "hinge"])
-def test_evaluate_says_what_keras_says(run, loss):
+def test_evaluate_returns_what_keras_returns(run, loss):
     width, y = (1, (Y > 0).astype(float)) if loss == "hinge" else (3, Y)
     built = model((7,), Dense(width, "tanh" if width == 1 else "softmax"))
     metrics = ["mse", "mae"] if width == 1 else ["accuracy", loss]
@@ -171,7 +171,9 @@ def test_a_weight_for_all_steps_of_an_example_is_spread_as_in_keras(run):
 def test_labels_that_are_no_two_classes_are_refused(run, labels, loss):
     built = model((7,), Dense(1, "sigmoid"))
     built.compile("sgd", loss)
-    with pytest.raises(InvalidData, match=r"y has the labels .* in one output takes 0 and 1"):
+    with pytest.raises(
+        InvalidData, match=r"y has the labels .* single output takes numbers from 0 to 1"
+    ):
         run(built).fit(X, np.array(labels)[Y % 2], epochs=1)
 
 
@@ -189,7 +191,7 @@ def test_shares_between_two_classes_train_as_in_keras_and_are_neither(run):
 
 
 @pytest.mark.parametrize("y", [np.ma.masked_equal(Y, 1), Y + 1j, np.ma.masked_less(X[:, :1], 0)])
-def test_what_labels_would_lose_is_refused(run, y):
+def test_lossy_conversions_of_labels_are_refused(run, y):
     with pytest.raises(InvalidData, match=r"y has (complex numbers|numbers that are masked)"):
         run(model((7,), Dense(3, "softmax"))).fit(X, y, epochs=1)
 
@@ -207,12 +209,12 @@ def test_what_labels_would_lose_is_refused(run, y):
         ({"display": "x"}, "display is 'x': give a whole number"),
     ],
 )
-def test_arguments_of_another_kind_are_told(spark, arguments, match):
+def test_arguments_of_a_wrong_type_are_refused(spark, arguments, match):
     with pytest.raises(InvalidData, match=match):
         Keras2DML(**{"spark": spark, "keras_model": model((3,), Dense(2)), **arguments})
 
 
-def test_what_is_no_session_is_told(spark):
+def test_objects_other_than_sessions_are_refused(spark):
     for session in (None, model((3,), Dense(2))):
         with pytest.raises(InvalidSession, match="give a SparkSession"):
             Keras2DML(session, spark)

@@ -54,7 +54,7 @@ def test_a_function_as_rate_is_refused(run):
         run(plain(keras.optimizers.SGD(lambda: 0.5)))
 
 
-def test_the_next_fit_goes_on_at_the_rate_that_callbacks_left(run):
+def test_the_next_fit_continues_at_the_rate_set_by_callbacks(run):
     ours, theirs = run(plain()), plain()
     for callbacks in ([halving()], [], [halving()]):
         for trained in (ours, theirs):
@@ -96,7 +96,7 @@ def test_a_checkpoint_of_other_epochs_is_refused_and_leaves_the_history(run, tmp
     assert ours.history == before
 
 
-def test_history_has_what_each_epoch_had(run):
+def test_history_has_the_metrics_of_each_epoch(run):
     def noted(epoch: int, logs: dict[str, object]) -> None:
         if epoch % 2:
             logs["odd"] = "yes"
@@ -112,7 +112,7 @@ def test_history_has_what_each_epoch_had(run):
     same(ours.history["val_loss"], theirs.history["val_loss"], 1e-6)
 
 
-def test_what_one_callback_changed_before_another_failed_is_kept(run):
+def test_changes_of_a_callback_are_kept_if_another_fails(run):
     class Changing(kc.Callback):
         def on_epoch_end(self, epoch, logs=None):
             self.model.set_weights([weight / 2 for weight in self.model.get_weights()])

@@ -44,7 +44,7 @@ def learn_alike(spark, built: keras.Model, y: object) -> None:
 
 @pytest.mark.systemds
 @pytest.mark.spark
-def test_a_penalty_alone_is_learnt_from(spark):
+def test_a_penalty_alone_trains_weights(spark):
     built = seeded(stopped())
     # Compiled, TensorFlow's steps of this model vary in the third digit from run to run.
     built.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse", run_eagerly=True)
@@ -64,7 +64,7 @@ def test_a_model_of_which_nothing_learns_is_refused(operation):
     begin = keras.Input((3,))
     built = keras.Model(begin, operation(layers.Dense(1)(begin)))
     built.compile("sgd", "mse")
-    with pytest.raises(UnsupportedModel, match="No loss has a gradient at any weight"):
+    with pytest.raises(UnsupportedModel, match="No loss has a gradient for any weight"):
         Compilation.of(built).check_trainable()
     built = keras.Model(begin, operation(begin))
     built.compile("sgd", "mse")
@@ -73,7 +73,7 @@ def test_a_model_of_which_nothing_learns_is_refused(operation):
 
 @pytest.mark.systemds
 @pytest.mark.spark
-def test_training_begins_where_the_model_was_when_the_estimator_was_made(spark):
+def test_training_begins_from_the_model_as_it_was_at_construction(spark):
     def built() -> keras.Model:
         begin = keras.Input((3,), dtype="float64")
         model = seeded(keras.Model(begin, dense()(begin)))

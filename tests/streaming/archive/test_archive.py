@@ -96,18 +96,18 @@ def test_a_killed_archive_has_each_row_exactly_once(
     rest = replace(archiving, batch_records=1_000)  # what is left, in fewer commits
     archived(rest, delta_jars)
     is_as_on_the_topics(archiving)
-    assert archived(archiving, delta_jars) == dict.fromkeys((each.name for each in TABLES), 0)
+    assert archived(archiving, delta_jars) == dict.fromkeys((entry.name for entry in TABLES), 0)
 
 
 @pytest.mark.long
-def test_a_table_without_its_checkpoint_goes_on_after_what_it_holds(
+def test_a_table_without_its_checkpoint_continues_after_its_last_row(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:
     filled(archiving, 60)
     archived(archiving, delta_jars)
-    for each in TABLES:
-        checkpoint = archiving.home / "tables" / each.name / "_checkpoint"
-        checkpoint.rename(archiving.home / f"gone-{each.name}")
+    for entry in TABLES:
+        checkpoint = archiving.home / "tables" / entry.name / "_checkpoint"
+        checkpoint.rename(archiving.home / f"gone-{entry.name}")
     filled(archiving, 20)
     archived(archiving, delta_jars)
     is_as_on_the_topics(archiving)
@@ -117,11 +117,11 @@ def test_a_table_without_its_checkpoint_goes_on_after_what_it_holds(
 def test_pandas_and_duckdb_find_the_same_rows(archiving: Archiving, delta_jars: list[Path]) -> None:
     filled(archiving, 200)
     added = archived(archiving, delta_jars)
-    counts = {each.name: len(table(archiving, each.name).to_pandas()) for each in TABLES}
+    counts = {entry.name: len(table(archiving, entry.name).to_pandas()) for entry in TABLES}
     assert counts == added
     connection = duckdb.connect()
-    for each in TABLES:
-        connection.register(each.name, table(archiving, each.name).to_pyarrow_dataset())
+    for entry in TABLES:
+        connection.register(entry.name, table(archiving, entry.name).to_pyarrow_dataset())
     joined = """
         SELECT count(*), count(DISTINCT (partition, "offset")), sum(octet_length(value)),
                sum(CAST(prediction = label AS INT))
@@ -184,17 +184,17 @@ def test_a_signal_stops_after_the_commits_that_run(
             with suppress(psutil.NoSuchProcess):
                 member.send_signal(signal.SIGTERM)  # as a service manager does
         archive.send_signal(signal.SIGTERM)
-        said, _ = archive.communicate(timeout=PATIENCE)
+        output, _ = archive.communicate(timeout=PATIENCE)
     assert archive.returncode == 0, log(archiving)
-    counts = {each.name: len(rows(archiving, each.name)) for each in TABLES}
-    assert json.loads(said) == counts
+    counts = {entry.name: len(rows(archiving, entry.name)) for entry in TABLES}
+    assert json.loads(output) == counts
     assert counts["readings"] < 400
     archived(archiving, delta_jars)
     is_as_on_the_topics(archiving)
 
 
 @pytest.mark.long
-def test_a_folder_that_takes_no_files_is_one_sentence_and_nothing_is_lost(
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_nothing_is_lost(
     archiving: Archiving, delta_jars: list[Path]
 ) -> None:
     filled(archiving, 40)
@@ -203,9 +203,9 @@ def test_a_folder_that_takes_no_files_is_one_sentence_and_nothing_is_lost(
     blocked.write_text("no folder")
     with archive_process(archiving, delta_jars) as archive:
         assert archive.wait(PATIENCE) == 1
-    said = log(archiving)
-    assert f"The table file:{blocked} cannot be written" in said, said
-    assert "Traceback" not in said and "\tat " not in said
+    output = log(archiving)
+    assert f"The table file:{blocked} cannot be written" in output, output
+    assert "Traceback" not in output and "\tat " not in output
     blocked.unlink()
     archived(archiving, delta_jars)
     is_as_on_the_topics(archiving)
@@ -222,7 +222,7 @@ def test_tables_of_another_topic_are_refused(archiving: Archiving, delta_jars: l
 
 
 @pytest.mark.long
-def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
+def test_readings_that_kafka_no_longer_has_are_rescored_from_the_tables(
     archiving: Archiving, delta_jars: list[Path], registered: Path
 ) -> None:
     topics = archiving.topics
@@ -250,11 +250,11 @@ def test_what_kafka_no_longer_has_is_scored_once_more_from_the_tables(
         to_timestamp=end,
     )
     with process(RESCORING, settings, delta_jars) as rescoring:
-        said, _ = rescoring.communicate(timeout=PATIENCE)
+        output, _ = rescoring.communicate(timeout=PATIENCE)
     assert rescoring.returncode == 0, log(settings)
     found = {
-        Source(*each.source.place): each.times.broker
-        for each in (Score.of(*message) for message in messages(archiving, settings.topic))
+        Source(*score.source.place): score.times.broker
+        for score in (Score.of(*message) for message in messages(archiving, settings.topic))
     }
     assert found == {place: time for place, time in places.items() if begin <= time < end}
-    assert json.loads(said) == {"scored": len(found), "dead_letters": 0}
+    assert json.loads(output) == {"scored": len(found), "dead_letters": 0}

@@ -83,11 +83,11 @@ def test_rows_have_the_columns_of_the_schema(utc: SparkSession, table: Table) ->
     ]
 
 
-def test_a_reading_keeps_its_bytes_and_tells_its_attributes(utc: SparkSession) -> None:
+def test_a_reading_keeps_its_bytes_and_has_its_attributes(utc: SparkSession) -> None:
     sent = reading(3, time=TAKEN)
     (row,) = rows(utc, READINGS, sent)
     assert (row["key"], row["value"]) == (sent.key, sent.value)
-    assert [(each["key"], bytes(each["value"])) for each in row["headers"]] == sent.headers
+    assert [(header["key"], bytes(header["value"])) for header in row["headers"]] == sent.headers
     read = Reading.of(*sent)
     assert (row["id"], row["device"], row["source"], row["type"], row["content_type"]) == (
         read.id,
@@ -101,7 +101,7 @@ def test_a_reading_keeps_its_bytes_and_tells_its_attributes(utc: SparkSession) -
     assert str(row["date"]) == "2026-03-01"
 
 
-def test_a_reading_in_structured_mode_tells_its_attributes(utc: SparkSession) -> None:
+def test_a_reading_in_structured_mode_has_its_attributes(utc: SparkSession) -> None:
     event = {"id": "s-1", "source": "/s", "type": "t", "time": "2026-02-28T23:59:59.123456Z"}
     event |= {"specversion": "1.0", "datacontenttype": "application/json", "data": {"pixels": []}}
     header = [(CONTENT_TYPE, f"{structured.CONTENT_TYPE}; charset=utf-8".encode())]
@@ -182,7 +182,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_what_cannot_be_read_is_kept_as_it_came(utc: SparkSession, table: Table) -> None:
+def test_an_unreadable_record_is_kept_unchanged(utc: SparkSession, table: Table) -> None:
     for number, (sent, row) in enumerate(zip(ODD, rows(utc, table, *ODD), strict=True)):
         partition, offset = table.position
         assert (row[partition], row[offset]) == (1, number)
@@ -225,7 +225,7 @@ NO_SCORES: list[dict[str, Any]] = [
 ]
 
 
-def test_what_is_no_score_for_the_contract_is_none_in_the_table(utc: SparkSession) -> None:
+def test_a_score_that_the_contract_refuses_is_not_one_in_the_table(utc: SparkSession) -> None:
     key, value, headers = ASKED.message()
     sent = [
         Message(key, json.dumps(json.loads(value or b"") | wrong).encode(), headers)
@@ -258,7 +258,7 @@ def test_a_dead_letter_is_read_as_the_contract_reads_it(utc: SparkSession) -> No
     assert tuple(headers) == LETTER.headers
 
 
-def test_an_answer_that_came_twice_is_new_once(utc: SparkSession) -> None:
+def test_an_answer_that_arrives_twice_is_stored_once(utc: SparkSession) -> None:
     def score(offset: int, topic: str = TOPIC) -> Message:
         return replace(ASKED, source=Source(topic, 1, offset)).message()
 
@@ -272,7 +272,7 @@ def test_an_answer_that_came_twice_is_new_once(utc: SparkSession) -> None:
     assert [row.offset for row in alone] == [9]
 
 
-def test_answers_to_a_topic_of_the_same_name_are_told_apart(utc: SparkSession) -> None:
+def test_answers_to_a_topic_of_the_same_name_are_distinguished(utc: SparkSession) -> None:
     ids = (None, TOPIC_ID, TOPIC_ID[::-1])
     places = [Source(TOPIC, 1, 41, id) for id in ids]
     expected = [TOPIC, TOPIC, f"{TOPIC}.id-{ids[2]}"]

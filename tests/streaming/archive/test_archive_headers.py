@@ -55,7 +55,7 @@ NO_NUMBERS = [
     ],
     ids=["score", "label", "letter"],
 )
-def test_headers_that_the_contract_refuses_are_none_in_the_table(
+def test_headers_that_the_contract_refuses_are_null_in_the_table(
     utc: SparkSession,
     table: Table,
     event: Score | Label | DeadLetter,

@@ -62,7 +62,7 @@ def prediction_of(message: Message) -> str | None:
         return None
 
 
-def test_a_class_has_one_spelling(utc: SparkSession) -> None:
+def test_a_class_has_a_canonical_spelling(utc: SparkSession) -> None:
     labels, scores = [], []
     for value in CLASSES:
         labels.append(of_label(value))
@@ -92,7 +92,7 @@ MEMBERS: list[tuple[str, tuple[str, ...]]] = [
 ]
 
 
-def test_what_is_no_score_has_no_row_of_one(utc: SparkSession) -> None:
+def test_a_record_that_is_not_a_score_is_kept_unread(utc: SparkSession) -> None:
     messages = [of_score(value, *path) for value, path in MEMBERS]
     expected = [prediction_of(message) is not None for message in messages]
     found: list[dict[str, Any]] = rows(utc, SCORES, *messages)

@@ -22,17 +22,17 @@ FEATURES = np.random.default_rng(5).random((100, *SHAPE), np.float32)
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("load", [onnx.loaded, openvino.loaded])
+@pytest.mark.parametrize("load", [onnx.load, openvino.load])
 def test_two_models_of_one_program_are_not_mistaken(spark: SparkSession, load: object) -> None:
     engines = {seed: InWorkers.of(spark, load, linear(seed)) for seed in (1, 2)}
     for seed in (1, 2, 1):
-        wanted = onnx.loaded(linear(seed))(FEATURES)
+        wanted = onnx.load(linear(seed))(FEATURES)
         found = engines[seed].run_trial(FEATURES).probabilities
         np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
 @pytest.mark.spark
-def test_a_model_that_does_not_end_is_let_go(
+def test_a_model_that_does_not_end_is_cancelled(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(in_workers, "TRIAL_SECONDS", 2.0)
@@ -40,11 +40,11 @@ def test_a_model_that_does_not_end_is_let_go(
     with pytest.raises(TookTooLong, match=r"^100 images took longer than 2 s$"):
         engine.run_trial(FEATURES)
     monkeypatch.undo()
-    assert InWorkers.of(spark, onnx.loaded, linear()).run_trial(FEATURES).images_per_s > 0
+    assert InWorkers.of(spark, onnx.load, linear()).run_trial(FEATURES).images_per_s > 0
 
 
-def test_openvino_may_use_any_core_while_it_works() -> None:
-    predict, stop = openvino.loaded(linear()), threading.Event()
+def test_openvino_is_not_pinned_to_a_core() -> None:
+    predict, stop = openvino.load(linear()), threading.Event()
 
     def work() -> None:
         while not stop.is_set():

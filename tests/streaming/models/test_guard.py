@@ -28,24 +28,24 @@ def watch() -> Watch:
     return Watch(BOUNDS, SCORE, GUARD)
 
 
-def test_workers_that_begin_are_not_held_against_it(watch: Watch) -> None:
+def test_slow_first_micro_batches_do_not_count(watch: Watch) -> None:
     fast = metrics(ENOUGH, ENOUGH, new=0.05, old=0.05)
     watch = after(watch, metrics(ENOUGH, ENOUGH, new=1.5, old=0.05), *[fast] * BATCHES)
     assert watch.is_over and watch.fault is None
 
 
-def test_a_model_that_is_slow_again_and_again_is_told(watch: Watch) -> None:
+def test_a_model_that_is_slow_repeatedly_is_reported(watch: Watch) -> None:
     slow = metrics(ENOUGH, ENOUGH, new=0.2, old=0.05)
-    sentence = "took 4.0 times as long as the one before it for 500 readings, not 3.0 at most"
+    sentence = "took 4.0 times as long as the previous version for 500 readings, not 3.0 at most"
     assert after(watch, *[slow] * BATCHES).fault == sentence
 
 
-def test_a_model_that_disagrees_is_told_at_once(watch: Watch) -> None:
-    sentence = "gave the class of the one before it to 80.0% of 100 readings, not 90.0%"
+def test_a_model_that_disagrees_is_reported_at_once(watch: Watch) -> None:
+    sentence = "gave the class of the previous version to 80.0% of 100 readings, not to 90.0%"
     assert after(watch, metrics(ENOUGH, 80, new=0.05, old=0.05)).fault == sentence
 
 
-def test_few_readings_say_nothing(watch: Watch) -> None:
+def test_few_readings_are_not_enough(watch: Watch) -> None:
     watch = after(watch, metrics(ENOUGH - 1, 0, new=0.05, old=0.05), BatchMetrics())
     assert watch.readings == ENOUGH - 1 and watch.fault is None
 

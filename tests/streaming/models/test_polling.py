@@ -69,9 +69,9 @@ def impatient() -> Iterator[None]:
 
 
 @contextmanager
-def polling(spark: SparkSession, settings: Scoring, said: list[str]) -> Iterator[Poller]:
-    loader = Loader(spark, "onnx", said.append, threading.Event())
-    poller = Poller(settings.registry, loader, said.append, lambda: None, has_challenger=True)
+def polling(spark: SparkSession, settings: Scoring, sentences: list[str]) -> Iterator[Poller]:
+    loader = Loader(spark, "onnx", sentences.append, threading.Event())
+    poller = Poller(settings.registry, loader, sentences.append, lambda: None, has_challenger=True)
     with closing(poller):
         poller.begin(watched=True)
         yield poller
@@ -81,60 +81,62 @@ def polling(spark: SparkSession, settings: Scoring, said: list[str]) -> Iterator
 def test_no_micro_batch_waits_for_a_registry_that_is_locked(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
-    with running(spark, replace(scoring, guard_agreement=0.0, guard_slowness=1e9)) as said:
+    with running(spark, replace(scoring, guard_agreement=0.0, guard_slowness=1e9)) as sentences:
         sent = some(scoring, 0)
         answered(scoring, sent)
         scoring.registry.promote(registered_as(scoring, sealed, moody()))
-        heard(said, "Version 2 of digits scores from now on.")
-        said.clear()
+        heard(sentences, "Version 2 of digits scores from now on.")
+        sentences.clear()
         with locked(scoring):
             for first in (30, 60, 100):  # none of them upsets the model
                 sent |= some(scoring, first)
                 answered(scoring, sent)
-            waited = [*said]
+            waited = [*sentences]
             upset = [reading(999, payload=images.encode(upsetting()))]
             sent |= send(scoring, upset)
             answered(scoring, sent)
-            heard(said, "Version 2 failed a micro-batch")
+            heard(sentences, "Version 2 failed a micro-batch")
         until(lambda: scoring.registry.resolve().version == "1")
     assert sorted(set(answers(scoring).sources)) == sorted(sent)
-    told = [Progress.of(*each) for each in messages(scoring, scoring.topics.progress)]
-    under_lock = [each for each in told if each.registry_silent_s > 1]
-    quickest = min(each.durations_ms["triggerExecution"] for each in told[-len(under_lock) :])
+    told = [Progress.of(*message) for message in messages(scoring, scoring.topics.progress)]
+    under_lock = [event for event in told if event.registry_silent_s > 1]
+    quickest = min(event.durations_ms["triggerExecution"] for event in told[-len(under_lock) :])
     # Either the first question is still open, or micro-batches took less time than an answer.
     assert not waited or quickest < LOCK_MS
-    [removed] = [each for each in scoring.registry.versions() if each.version == "2"]
+    [removed] = [version for version in scoring.registry.versions() if version.version == "2"]
     assert removed.removed is not None and "failed a micro-batch" in removed.removed
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_registry_that_does_not_answer_is_told_once_and_when_it_is_back(
+def test_a_registry_that_does_not_answer_is_reported_once_and_when_it_is_back(
     spark: SparkSession, installed: Scoring
 ) -> None:
-    said: list[str] = []
-    with polling(spark, installed, said) as poller:
+    sentences: list[str] = []
+    with polling(spark, installed, sentences) as poller:
         aliases = poller.aliases
         with locked(installed):
-            heard(said, "The registry sqlite:")
+            heard(sentences, "The registry sqlite:")
             until(lambda: poller.silent_s > 2)  # some questions later
             assert poller.aliases is aliases
-            assert said[0].endswith("Version 1 goes on as champion. It is asked until it answers.")
-        heard(said, "The registry answers again.")
-        assert len(said) == 2
+            assert sentences[0].endswith(
+                "Version 1 continues as champion. Retrying until it answers."
+            )
+        heard(sentences, "The registry answers again.")
+        assert len(sentences) == 2
         assert poller.silent_s < 2
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_the_registry_has_to_know_is_kept_until_it_answers(
+def test_writes_to_the_registry_are_retried_until_it_answers(
     spark: SparkSession, installed: Scoring, sealed: Bundle
 ) -> None:
     installed.registry.promote(installed.registry.register(sealed, parameters={}), CHALLENGER)
-    said: list[str] = []
-    with polling(spark, installed, said) as poller:
+    sentences: list[str] = []
+    with polling(spark, installed, sentences) as poller:
         challenger = poller.aliases.challenger
         assert challenger is not None
         with locked(installed):
-            heard(said, "The registry sqlite:")
+            heard(sentences, "The registry sqlite:")
             poller.remove(CHALLENGER, challenger, "it was worse", None)
             assert poller.aliases.challenger is None
         until(lambda: is_free(installed, CHALLENGER))
@@ -155,20 +157,20 @@ def is_free(settings: Scoring, alias: str) -> bool:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_what_the_registry_could_not_be_told_is_said_at_the_end(
+def test_failed_writes_to_the_registry_are_reported_at_the_end(
     spark: SparkSession, installed: Scoring, sealed: Bundle
 ) -> None:
     installed.registry.promote(installed.registry.register(sealed, parameters={}))
-    said: list[str] = []
-    with polling(spark, installed, said) as poller, locked(installed):
+    sentences: list[str] = []
+    with polling(spark, installed, sentences) as poller, locked(installed):
         new = poller.aliases.champion
         poller.remove(CHAMPION, new, "it was worse", replace(new))
         poller.confirm(new)
         poller.close()
-    assert said[-2:] == [
-        "The registry could not be told that version 2 is champion no longer. Do it with "
+    assert sentences[-2:] == [
+        "The registry could not record that version 2 is no longer champion. Do it with "
         "`digitstream models rollback`.",
-        "The registry could not be told that version 2 did as well as the one before it. The next "
+        "The registry could not record that version 2 did as well as the previous one. The next "
         "start watches it again.",
     ]
 

@@ -60,40 +60,40 @@ def answered(**seconds_before: float) -> dict[Partition, float]:
 def test_a_query_that_keeps_up_has_no_lag_and_its_group_is_where_it_is() -> None:
     broker = Broker()
     follower = Follower(broker, "digits-scoring")
-    found = follower.after(report((10, 20), (10, 20)), answered(p0=1, p1=2), 100.0)
-    assert found == Lag(0, 0.0, 0.0, None, None)
+    lag = follower.after(report((10, 20), (10, 20)), answered(p0=1, p1=2), 100.0)
+    assert lag == Lag(0, 0.0, 0.0, None, None)
     assert broker.groups == {"digits-scoring": {TOPIC: {0: 10, 1: 20}}}
 
 
-def test_lag_is_the_age_of_the_oldest_that_waits() -> None:
+def test_lag_is_the_age_of_the_oldest_waiting_reading() -> None:
     follower = Follower(Broker(), "g")
-    found = follower.after(report((10, 20), (110, 20), 2.0), answered(p0=5, p1=60), 50.0)
-    assert (found.readings, found.seconds, found.drain_s) == (100, 7.0, 2.0)
+    lag = follower.after(report((10, 20), (110, 20), 2.0), answered(p0=5, p1=60), 50.0)
+    assert (lag.readings, lag.seconds, lag.drain_s) == (100, 7.0, 2.0)
 
 
-def test_the_time_of_a_partition_is_kept_while_it_has_no_turn() -> None:
+def test_the_time_of_a_partition_is_remembered_between_micro_batches() -> None:
     follower = Follower(Broker(), "g")
     follower.after(report((10, 20), (10, 20)), answered(p0=5, p1=60), 50.0)
-    found = follower.after(report((10, 25), (15, 25)), answered(p1=0), 50.0)
-    assert found.seconds == 5.0
+    lag = follower.after(report((10, 25), (15, 25)), answered(p1=0), 50.0)
+    assert lag.seconds == 5.0
 
 
-def test_what_comes_faster_than_it_goes_is_never_drained() -> None:
+def test_a_backlog_that_grows_is_never_drained() -> None:
     follower = Follower(Broker(), "g")
     follower.after(report((10, 0), (50, 0), 0.0), answered(p0=1), 30.0)
-    found = follower.after(report((40, 0), (110, 0), 2.0), answered(p0=1), 29.0)
-    assert (found.readings, found.drain_s) == (70, None)  # 30 a second came
-    found = follower.after(report((70, 0), (110, 0), 4.0), answered(p0=1), 40.0)
-    assert found.drain_s == 1.0
+    lag = follower.after(report((40, 0), (110, 0), 2.0), answered(p0=1), 29.0)
+    assert (lag.readings, lag.drain_s) == (70, None)  # 30 a second came
+    lag = follower.after(report((70, 0), (110, 0), 4.0), answered(p0=1), 40.0)
+    assert lag.drain_s == 1.0
 
 
-def test_retention_that_comes_near_is_told_in_time_and_readings() -> None:
+def test_approaching_retention_is_reported_in_time_and_readings() -> None:
     follower = Follower(Broker(retention=3600.0, oldest=8), "g")
-    found = follower.after(report((10, 20), (110, 20)), answered(p0=3000, p1=0), 1.0)
-    assert (found.headroom, found.overtaken_s) == (2, 600.0)
+    lag = follower.after(report((10, 20), (110, 20)), answered(p0=3000, p1=0), 1.0)
+    assert (lag.headroom, lag.overtaken_s) == (2, 600.0)
 
 
-def test_a_clock_that_was_put_back_holds_the_group_up_for_nothing() -> None:
+def test_a_clock_that_is_set_back_does_not_delay_commits() -> None:
     broker = Broker()
     follower = Follower(broker, "g")
     follower.after(report((10, 20), (10, 20)), answered(p0=1), 100.0)
@@ -102,12 +102,12 @@ def test_a_clock_that_was_put_back_holds_the_group_up_for_nothing() -> None:
     assert broker.groups["g"] == {TOPIC: {0: 30, 1: 40}}
 
 
-def test_a_broker_that_does_not_answer_stops_nothing() -> None:
+def test_a_broker_that_does_not_answer_does_not_stop_the_query() -> None:
     broker = Broker(retention=60.0)
     broker.away = True
     follower = Follower(broker, "g")
-    found = follower.after(report((1, 0), (2, 0)), answered(p0=1), 1.0)
-    assert (found.readings, found.overtaken_s) == (1, None)
+    lag = follower.after(report((1, 0), (2, 0)), answered(p0=1), 1.0)
+    assert (lag.readings, lag.overtaken_s) == (1, None)
     broker.away = False
     later = report((2, 0), (2, 0), 2.0)
     assert follower.after(later, answered(p0=1), 1.0).overtaken_s == 60.0

@@ -26,7 +26,7 @@ HOME = Path(__file__).parents[1] / "home-0.1.0.tar.xz"
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_home_of_an_earlier_release_goes_on(
+def test_a_home_of_an_earlier_release_still_works(
     spark: SparkSession, own_broker: OwnBroker, tmp_path: Path
 ) -> None:
     with tarfile.open(HOME) as packed:
@@ -38,8 +38,8 @@ def test_a_home_of_an_earlier_release_goes_on(
     assert score(spark, settings, threading.Event(), print) == Summary(20, 0)
     after = answers(settings).scores
     assert (len(before), len(after)) == (40, 60)
-    assert after[:40] == before and len({each.id for each in after}) == 60
-    versions = {each.version: each.aliases for each in settings.registry.versions()}
+    assert after[:40] == before and len({score.id for score in after}) == 60
+    versions = {version.version: version.aliases for version in settings.registry.versions()}
     assert [*versions] == ["2", "1"] and "champion" in versions["2"]
     with topic_reader.open_reader(settings.kafka) as reader:
         state = QueryState.of(settings)

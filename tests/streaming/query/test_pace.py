@@ -18,7 +18,7 @@ def settled(pace: Pace, readings_per_s: float, fixed_s: float, waiting: int = 10
 
 
 @pytest.mark.parametrize("readings_per_s", [1_000, 5_000, 20_000])
-def test_a_backlog_is_taken_in_micro_batches_of_half_the_latency(readings_per_s: float) -> None:
+def test_a_backlog_is_read_in_micro_batches_of_half_the_latency(readings_per_s: float) -> None:
     assert settled(Pace(100_000, 1.0), readings_per_s, 0.1) == pytest.approx(0.5, rel=0.1)
 
 
@@ -39,7 +39,7 @@ def test_no_limit_is_above_the_highest() -> None:
 @pytest.mark.parametrize("cold", [1.0, 5.0])
 @pytest.mark.parametrize("latency_s", [0.02, 0.5])
 @pytest.mark.parametrize("coming_per_s", [500, 1000, 2000])
-def test_a_machine_that_is_too_slow_for_the_latency_keeps_up_all_the_same(
+def test_a_machine_that_is_too_slow_for_the_latency_still_keeps_up(
     coming_per_s: int, latency_s: float, cold: float
 ) -> None:
     """4,000 readings/s in large micro-batches, which cost 0.4 s each; slower when it is cold."""

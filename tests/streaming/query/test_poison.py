@@ -47,10 +47,10 @@ def test_bombs_and_lies_get_one_answer_each(spark: SparkSession, scoring: Scorin
     large = put(scoring, raw_batches.record(b"d", bytes(500 << 20), reading().headers))
     good = send(scoring, [reading(number) for number in range(40)])
     scores(spark, scoring)
-    found = answers(scoring)
-    assert sorted(found.sources) == sorted([*sent, *lies, large, *good])
-    assert {each.source for each in found.scores} == {*lies, *good}
-    letters = {letter.source: letter for letter in found.letters}
+    published = answers(scoring)
+    assert sorted(published.sources) == sorted([*sent, *lies, large, *good])
+    assert {score.source for score in published.scores} == {*lies, *good}
+    letters = {letter.source: letter for letter in published.letters}
     assert letters.pop(large).slug == "too-large"
     for place, letter in letters.items():
         assert letter.reason == "too-many-headers: more than 1000; see its topic and offset"
@@ -65,9 +65,9 @@ def test_any_time_that_a_client_sets_gives_one_score(spark: SparkSession, scorin
         for number, (time, told) in enumerate(STAMPS.items())
     }
     scores(spark, scoring)
-    found = answers(scoring)
-    assert not found.letters
-    assert {each.source: each.times.broker for each in found.scores} == wanted
+    published = answers(scoring)
+    assert not published.letters
+    assert {score.source: score.times.broker for score in published.scores} == wanted
     for message in messages(scoring, scoring.topics.scores):
         keeps("score", message)
     for message in messages(scoring, scoring.topics.progress):
@@ -76,7 +76,7 @@ def test_any_time_that_a_client_sets_gives_one_score(spark: SparkSession, scorin
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_what_kafka_itself_cannot_give_any_more_is_a_dead_letter(
+def test_a_record_that_kafka_cannot_read_is_a_dead_letter(
     spark: SparkSession,
     scoring: Scoring,
     java_17: java.Java,
@@ -103,17 +103,17 @@ def test_what_kafka_itself_cannot_give_any_more_is_a_dead_letter(
     try:
         server.start(tmp_path / "own", java_17, path)
         [_, beginning, end] = scores(spark, settings)  # the first tells that it is ready
-        found = answers(settings)
+        published = answers(settings)
     finally:
         server.stop(tmp_path / "own")
     assert len(beats) > 8  # one for each part: whoever looks sees that it goes on
     assert beginning.startswith("Micro-batch 0 could not be answered as a whole (")
     assert end.startswith("Micro-batch 0 is answered, with 5 dead letters for readings that cannot")
     # One task of a part may have sent its answers when the other fails: they come again.
-    offsets = {each.source.offset for each in found.scores}
+    offsets = {score.source.offset for score in published.scores}
     assert offsets == {*range(5), *range(10, 15)}
-    assert len({each.event_id for each in found.scores}) == len(offsets)
-    assert sorted(each.source.offset for each in found.letters) == [*range(5, 10)]
-    assert {(each.slug, each.key, each.value) for each in found.letters} == {
+    assert len({score.event_id for score in published.scores}) == len(offsets)
+    assert sorted(letter.source.offset for letter in published.letters) == [*range(5, 10)]
+    assert {(letter.slug, letter.key, letter.value) for letter in published.letters} == {
         ("unreadable", None, None)
     }

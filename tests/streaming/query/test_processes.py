@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from contract.settings.programs import Scoring
 from contract.wire.events import Score, Source
 from streaming.query.program import score
-from streaming.spark.locks import CheckpointInUse, claimed
+from streaming.spark.locks import CheckpointInUse, claim
 from tests.listening import Listeners, overheard
 from tests.streaming.processes import log, process
 from tests.streaming.records import reading
@@ -76,7 +76,7 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
         until(lambda: scored(scoring) > 100)
         with (
             pytest.raises(CheckpointInUse, match="Another process scores"),
-            claimed(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
+            claim(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
         ):
             pass
         listeners = Listeners()
@@ -109,14 +109,14 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
     score(spark, scoring, threading.Event(), lambda sentence: None)
     found = answers(scoring)
     assert set(found.sources) == set(sent)
-    said: dict[Source, Score] = {}
-    for each in found.scores:
-        again = said.setdefault(each.source, each)
-        assert replace(again, times=each.times) == each
+    first_answers: dict[Source, Score] = {}
+    for answer in found.scores:
+        again = first_answers.setdefault(answer.source, answer)
+        assert replace(again, times=answer.times) == answer
 
 
 @pytest.mark.long
-def test_executors_elsewhere_get_the_packages_and_the_model(
+def test_remote_executors_get_the_packages_and_the_model(
     scoring: Scoring, spark_jars: list[Path]
 ) -> None:
     """Authenticated and encrypted, by a secret that nobody sees."""
@@ -125,12 +125,12 @@ def test_executors_elsewhere_get_the_packages_and_the_model(
     secret.write_text(f"{SECRET}\n")
     cluster = replace(scoring, master="local-cluster[1,1,1024]", spark_secret_file=secret)
     with process(CLUSTER, cluster, spark_jars) as scorer, overheard(scorer.pid) as listeners:
-        said, _ = scorer.communicate(timeout=500)
+        output, _ = scorer.communicate(timeout=500)
     assert scorer.returncode == 0, log(scoring)
     assert "digitstream.zip/streaming/decode.py" in log(scoring)
     assert f"of the secret [{len(SECRET)}]" in log(scoring)
     assert "('spark.network.crypto.enabled', 'true')" in log(scoring)
     assert listeners.of("CoarseGrainedExecutorBackend") and listeners.elsewhere == []
-    assert SECRET not in log(scoring) + said + str(listeners.seen)
+    assert SECRET not in log(scoring) + output + str(listeners.seen)
     assert sorted(answers(scoring).sources) == sorted(sent)
     assert not answers(scoring).letters

@@ -107,7 +107,9 @@ def test_all_engines_give_the_golden_answers(
     for engine in engines:
         scores(spark, replace(scoring, engine=engine, name=engine))
     found = {
-        engine: {each.id: each for each in answers(scoring).scores if each.model.engine == engine}
+        engine: {
+            score.id: score for score in answers(scoring).scores if score.model.engine == engine
+        }
         for engine in engines
     }
     for number, probabilities in enumerate(golden):
@@ -137,9 +139,7 @@ def test_workers_load_the_steps_and_no_more_than_they_need(
 
 
 @pytest.mark.usefixtures("new_workers")
-def test_openvino_is_loaded_without_the_module_that_tells_its_makers(
-    spark: SparkSession, scoring: Scoring
-) -> None:
+def test_openvino_is_loaded_without_its_telemetry(spark: SparkSession, scoring: Scoring) -> None:
     send(scoring, [reading(number) for number in range(10)])
     scores(spark, replace(scoring, engine="openvino"))
     found = spark.range(4).mapInArrow(modules, "module string").distinct().collect()
@@ -151,10 +151,10 @@ def test_openvino_is_loaded_without_the_module_that_tells_its_makers(
 @pytest.mark.parametrize(
     ("model", "says"),
     [
-        (moody(33), "gave probabilities that are no numbers"),
+        (moody(33), "gave probabilities that are not finite"),
         (linear(classes=9), r"gave \(20, 9\) for 20 images of 10 classes"),
         (linear(seed=3), "gave another class for [0-9]+ of 20 images"),
-        (b"no model at all", "raised its file is no ONNX model"),
+        (b"no model at all", "raised its file is not an ONNX model"),
     ],
     ids=["nan", "classes", "others", "not-onnx"],
 )
@@ -184,7 +184,7 @@ def test_a_broken_model_stops_the_stream_and_loses_nothing(
     scores(spark, scoring)  # the broken one watches, and its failure is nobody's loss
     assert answers(scoring).sources == list(sent)
     assert SAID[-1].startswith(f"Version {version} failed a micro-batch (Model digits {version} ")
-    assert SAID[-1].endswith("): it does not watch version 1 any more.")
+    assert SAID[-1].endswith("): version 1 is no longer compared with it.")
 
 
 def test_an_image_that_the_model_cannot_score_is_a_dead_letter(
@@ -224,7 +224,7 @@ def test_a_promoted_model_takes_over_at_the_next_start(
     scoring.registry.promote(version)
     send(scoring, [reading(2)])
     scores(spark, scoring)
-    assert [each.model.version for each in answers(scoring).scores] == ["1", version]
+    assert [score.model.version for score in answers(scoring).scores] == ["1", version]
 
 
 def test_every_micro_batch_reports_its_progress(spark: SparkSession, scoring: Scoring) -> None:
@@ -233,20 +233,22 @@ def test_every_micro_batch_reports_its_progress(spark: SparkSession, scoring: Sc
     found = messages(scoring, scoring.topics.progress)
     for message in found:
         keeps("progress", message)
-    told = [Progress.of(*each) for each in found]
-    assert [each.batch for each in told] == list(range(len(told)))
-    assert sum(each.scored for each in told) == 25
-    assert sum(each.dead_letters for each in told) == 5
-    assert [each.rows for each in told] == [each.scored + each.dead_letters for each in told]
-    assert [each.lag.readings for each in told][-1] == 0
-    assert told[0].lag.readings == 30 - told[0].rows
-    assert told[-1].lag.seconds == told[-1].lag.drain_s == 0.0
-    waited = told[0].lag.seconds
+    events = [Progress.of(*message) for message in found]
+    assert [event.batch for event in events] == list(range(len(events)))
+    assert sum(event.scored for event in events) == 25
+    assert sum(event.dead_letters for event in events) == 5
+    assert [event.rows for event in events] == [
+        event.scored + event.dead_letters for event in events
+    ]
+    assert [event.lag.readings for event in events][-1] == 0
+    assert events[0].lag.readings == 30 - events[0].rows
+    assert events[-1].lag.seconds == events[-1].lag.drain_s == 0.0
+    waited = events[0].lag.seconds
     assert waited is not None and 0 < waited < 600
-    assert {each.lag.overtaken_s for each in told} == {None}  # this broker keeps all
+    assert {event.lag.overtaken_s for event in events} == {None}  # this broker keeps all
     steps = {"decode", "validate", "scale", "score", "publish", "addBatch", "triggerExecution"}
-    assert all(steps <= each.durations_ms.keys() for each in told)
-    assert told[0].model is not None and told[0].model.engine == "onnx"
+    assert all(steps <= event.durations_ms.keys() for event in events)
+    assert events[0].model is not None and events[0].model.engine == "onnx"
 
 
 def test_stopping_finishes_the_micro_batch_that_runs(spark: SparkSession, scoring: Scoring) -> None:

@@ -30,10 +30,10 @@ def again(scoring: Scoring, version: str, **changes: object) -> Rescoring:
 
 
 def scored_to(settings: Rescoring) -> list[Score]:
-    return [Score.of(*each) for each in messages(settings, settings.topic)]
+    return [Score.of(*message) for message in messages(settings, settings.topic)]
 
 
-def test_another_version_scores_what_is_there_once_more(
+def test_another_version_scores_existing_readings_again(
     spark: SparkSession, scoring: Scoring, sealed: Bundle
 ) -> None:
     sent = send(scoring, [reading(n, device=f"device-{n % 30}") for n in range(300)])
@@ -44,12 +44,14 @@ def test_another_version_scores_what_is_there_once_more(
     settings = again(scoring, version, max_offsets_per_trigger=70)
     summary = rescore(spark, settings, print)
     found = scored_to(settings)
-    assert sorted(each.source for each in found) == sorted(each.source for each in before.scores)
-    assert {each.model.version for each in found} == {version}
+    assert sorted(score.source for score in found) == sorted(
+        score.source for score in before.scores
+    )
+    assert {score.model.version for score in found} == {version}
     assert (summary.scored, summary.dead_letters) == (len(found), len(sent) + len(odd) - len(found))
     assert answers(scoring) == before
 
-    truth = {each.id: each.prediction for each in before.scores[:100]}
+    truth = {score.id: score.prediction for score in before.scores[:100]}
     for id, label in truth.items():
         message = Label(id, label, STORED).message()
         _send_to(scoring, scoring.topics.labels, message)
@@ -57,8 +59,8 @@ def test_another_version_scores_what_is_there_once_more(
         comparison = compare(reader, scoring.topics, [settings.topic], ("1", version))
         with pytest.raises(NothingToCompare, match=r"1 \([0-9]+ readings\) and 9 \(0\)"):
             compare(reader, scoring.topics, [settings.topic], ("1", "9"))
-    said = {each.source.id: each.prediction for each in before.scores}
-    new = {each.source.id: each.prediction for each in found}
+    said = {score.source.id: score.prediction for score in before.scores}
+    new = {score.source.id: score.prediction for score in found}
     differing = {source for source in said if said[source] != new[source]}
     assert {source for source, _, _ in comparison.changed} == differing
     assert all((said[source], new[source]) == (a, b) for source, a, b in comparison.changed)
@@ -76,11 +78,11 @@ def test_only_what_kafka_stored_between_two_moments_is_scored(
     for first in (0, 10, 20):
         parts.append(send(scoring, [reading(n) for n in range(first, first + 10)]))
         scores(spark, scoring)
-        moments.append(max(each.times.broker for each in answers(scoring).scores))
+        moments.append(max(score.times.broker for score in answers(scoring).scores))
     begin, end, _ = (moment + timedelta(milliseconds=1) for moment in moments)
     settings = again(scoring, "", from_timestamp=begin, to_timestamp=end)
     rescore(spark, settings, print)
-    assert sorted(each.source for each in scored_to(settings)) == sorted(parts[1])
+    assert sorted(score.source for score in scored_to(settings)) == sorted(parts[1])
 
 
 @pytest.mark.parametrize(
@@ -89,9 +91,9 @@ def test_only_what_kafka_stored_between_two_moments_is_scored(
 )
 def test_slices_cover_a_span_once_and_in_order(span: dict[int, tuple[int, int]], size: int) -> None:
     seen: dict[int, list[int]] = {part: [] for part in span}
-    for each in slices(span, size):
-        assert sum(end - begin for begin, end in each.values()) <= max(size, len(span))
-        for part, (begin, end) in each.items():
+    for piece in slices(span, size):
+        assert sum(end - begin for begin, end in piece.values()) <= max(size, len(span))
+        for part, (begin, end) in piece.items():
             seen[part] += range(begin, end)
     assert seen == {part: list(range(*whole)) for part, whole in span.items()}
 

@@ -90,7 +90,7 @@ def test_committed_readings_are_scored_and_aborted_ones_are_not(
     transactions.begin(range(62, 70))
     settings = again(scoring, version, max_offsets_per_trigger=7)
     rescore(spark, settings, print)
-    assert sorted(each.source for each in scored_to(settings)) == sorted(sent)
+    assert sorted(score.source for score in scored_to(settings)) == sorted(sent)
 
 
 def test_readings_of_a_transaction_are_scored_when_it_is_committed(
@@ -115,7 +115,7 @@ def test_readings_of_a_transaction_are_scored_when_it_is_committed(
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_archive_has_committed_readings_alone(
+def test_the_archive_has_only_committed_readings(
     scoring: Scoring,
     transactions: Transactions,
     tmp_path: Path,

@@ -32,10 +32,10 @@ def scores(spark: SparkSession, settings: Scoring) -> None:
 
 
 def told(settings: Scoring) -> list[Progress]:
-    return [Progress.of(*each) for each in messages(settings, settings.topics.progress)]
+    return [Progress.of(*message) for message in messages(settings, settings.topics.progress)]
 
 
-def test_a_group_in_kafka_stands_where_the_query_does(
+def test_a_group_in_kafka_has_the_offsets_of_the_query(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     sent = send(scoring, [reading(number) for number in range(20)])
@@ -54,7 +54,7 @@ def test_a_micro_batch_takes_more_readings_where_it_takes_too_long_with_few(
     sent = send(scoring, [reading(number) for number in range(4000)])
     with running(spark, replace(scoring, max_latency=0.02, available_now=False)):
         answered(scoring, sent)
-    sizes = [each.rows for each in told(scoring)]
+    sizes = [event.rows for event in told(scoring)]
     assert sizes[0] == 500 < max(sizes)
     assert sorted(answers(scoring).sources) == sorted(sent)
 
@@ -73,14 +73,14 @@ def test_a_trigger_waits_between_micro_batches(spark: SparkSession, scoring: Sco
 def test_a_new_query_begins_where_it_is_told(spark: SparkSession, scoring: Scoring) -> None:
     early = send(scoring, [reading(number) for number in range(10)])
     scores(spark, replace(scoring, name="early"))
-    since_early = max(each.times.broker for each in answers(scoring).scores)
+    since_early = max(score.times.broker for score in answers(scoring).scores)
     late = send(scoring, [reading(number) for number in range(10, 15)])
     since = replace(scoring, from_timestamp=since_early + timedelta(milliseconds=1))
     scores(spark, since)
     assert sorted(answers(scoring).sources) == sorted([*early, *late])
     begun = Checkpoint.read(scoring.checkpoint).begun
     assert begun[scoring.topics.readings] == {
-        part: sum(each.partition == part for each in early) for part in (0, 1)
+        part: sum(source.partition == part for source in early) for part in (0, 1)
     }
     with pytest.raises(SettingsError, match=r"scoring of .* has begun already"):
         scores(spark, since)
@@ -129,7 +129,7 @@ def _partitions(settings: Scoring) -> dict[int, int]:
         return log.end([settings.topics.readings])[settings.topics.readings]
 
 
-def test_readings_that_kafka_forgot_are_told_and_only_skipped_when_asked(
+def test_lost_readings_are_reported_and_only_skipped_on_request(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     thirty = [reading(number, device=f"device-{number}") for number in range(30)]

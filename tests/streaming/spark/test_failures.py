@@ -39,20 +39,20 @@ def test_a_certificate_that_expired_while_the_query_ran_is_named(tmp_path: Path)
         assert "scorer.pem expired at 20" in str(failure) and "nothing is lost" in str(failure)
     pem.write_bytes(authority.issue("scorer", now()))
     for failure in told(NO_TLS, kafka):
-        assert "expired" not in str(failure) and "do not come together" in str(failure)
+        assert "expired" not in str(failure) and "TLS handshake" in str(failure)
 
 
 @pytest.mark.parametrize(
     ("text", "lacking"),
     [(NO_RIGHT, "Not authorized to access topics: [digits.scores]"), (NO_PASSWORD, "failed")],
 )
-def test_a_right_or_a_password_that_counts_no_more_is_named(text: str, lacking: str) -> None:
+def test_a_revoked_right_or_password_is_named(text: str, lacking: str) -> None:
     for failure in told(text, Kafka("localhost:1")):
         assert isinstance(failure, AccessDenied)
         assert lacking in str(failure) and "Nothing is lost" in str(failure)
 
 
-def test_of_a_workers_traceback_the_last_line_is_told() -> None:
+def test_the_last_line_of_a_workers_traceback_is_reported() -> None:
     text = (
         "An exception was thrown from the Python worker. Please see the stack trace below.\n"
         'Traceback (most recent call last):\n  File "worker.py", line 9, in main\n'

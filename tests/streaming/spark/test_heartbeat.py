@@ -75,7 +75,7 @@ ENDED = "score-a has not started, or has ended."
 
 
 @pytest.mark.parametrize("seconds", [-alive.LIMIT_SECONDS - 5, alive.LIMIT_SECONDS + 5])
-def test_whoever_looks_is_told_what_is_silent(tmp_path: Path, seconds: float) -> None:
+def test_alive_reports_silent_queries(tmp_path: Path, seconds: float) -> None:
     """Also where the clock was put back since."""
     environ = {"DIGITSTREAM_HOME": str(tmp_path)}
     assert alive.main(["score-a"], environ) == ENDED
@@ -94,13 +94,13 @@ def test_whoever_looks_is_told_what_is_silent(tmp_path: Path, seconds: float) ->
     assert "archive-b has made no progress" in done.stderr
 
 
-def test_looking_imports_next_to_nothing() -> None:
+def test_alive_imports_almost_nothing() -> None:
     heavy = "{'numpy', 'kafka', 'pyspark', 'typer'}"
     code = f"import sys, digitstream.alive; sys.exit(bool({heavy} & {{*sys.modules}}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_heartbeat_that_cannot_be_written_stops_nobody(tmp_path: Path) -> None:
+def test_a_heartbeat_that_cannot_be_written_stops_no_query(tmp_path: Path) -> None:
     (tmp_path / "heartbeats").write_text("no folder")
     heartbeat.beat(heartbeat.file(tmp_path, "score", "a"))
     assert alive.main(["score-a"], {"DIGITSTREAM_HOME": str(tmp_path)}) == ENDED

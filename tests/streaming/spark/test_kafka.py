@@ -19,7 +19,7 @@ WAY = Kafka("a:1", Security("SASL_SSL", Login("SCRAM-SHA-512", "scorer", Secret(
 
 
 @pytest.mark.spark
-def test_on_this_machine_spark_is_told_where_the_secrets_are(spark: SparkSession) -> None:
+def test_on_this_machine_secrets_are_in_a_file(spark: SparkSession) -> None:
     given = options(spark, WAY)
     assert "wo" not in given["kafka.sasl.jaas.config"]
     assert given["kafka.config.providers"] == "file"
@@ -33,7 +33,7 @@ def test_on_this_machine_spark_is_told_where_the_secrets_are(spark: SparkSession
     assert read.getProperty("sasl.jaas.config") == WAY.properties["sasl.jaas.config"]
 
 
-def test_executors_elsewhere_get_the_secrets_themselves() -> None:
+def test_remote_executors_get_the_secrets_as_options() -> None:
     elsewhere: Any = SimpleNamespace(sparkContext=SimpleNamespace(master="spark://host:7077"))
     given = options(elsewhere, WAY)
     assert given == {f"kafka.{name}": value for name, value in WAY.properties.items()}

@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from contract.home.checkpoint import lock_of
-from streaming.spark.locks import CheckpointUnusable, LockUnusable, check_regular, claimed, locked
+from streaming.spark.locks import CheckpointUnusable, LockUnusable, check_regular, claim, hold_lock
 
 
 def test_a_pipe_in_a_checkpoint_is_refused_and_not_waited_for(tmp_path: Path) -> None:
@@ -25,21 +25,21 @@ def test_a_pipe_in_a_checkpoint_is_refused_and_not_waited_for(tmp_path: Path) ->
     for place in (folder, linked):
         with (
             pytest.raises(CheckpointUnusable, match=r"metadata is a named pipe.*1 is a symbolic"),
-            claimed(None, place, time.sleep),  # type: ignore[arg-type]
+            claim(None, place, time.sleep),  # type: ignore[arg-type]
         ):
             pytest.fail("Spark would wait")
 
 
-def test_a_checkpoint_that_takes_no_files_is_one_sentence(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").touch()
     with (
         pytest.raises(CheckpointUnusable, match=r"cannot be written: Not a directory.* --home\."),
-        claimed(None, tmp_path / "checkpoints" / "scoring", time.sleep),  # type: ignore[arg-type]
+        claim(None, tmp_path / "checkpoints" / "scoring", time.sleep),  # type: ignore[arg-type]
     ):
         pytest.fail("nothing can be noted there")
 
 
-def test_each_query_has_a_lock_of_its_own() -> None:
+def test_each_query_has_its_own_lock() -> None:
     names = ("scoring", "digits.v1", "digits.v2")
     assert [lock_of(Path(name)).name for name in names] == [f"{name}.lock" for name in names]
 
@@ -48,6 +48,6 @@ def test_each_query_has_a_lock_of_its_own() -> None:
 def test_a_lock_that_cannot_be_opened_is_one_sentence(spark: SparkSession, tmp_path: Path) -> None:
     with (
         pytest.raises(LockUnusable, match=r"cannot be opened: .*Is a directory.* another place\."),
-        locked(spark, tmp_path, time.sleep),
+        hold_lock(spark, tmp_path, time.sleep),
     ):
         pytest.fail("nobody holds it")

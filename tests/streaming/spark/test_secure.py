@@ -167,7 +167,7 @@ def installation(locked_home: Path, registered: Path, tmp_path: Path) -> Install
 
 
 @pytest.mark.parametrize("kind", ["", pytest.param("-certificate", marks=pytest.mark.long)])
-def test_each_program_needs_its_own_rights_alone_and_shows_no_secret(
+def test_each_program_needs_only_its_own_rights_and_shows_no_secret(
     installation: Installation, kind: str
 ) -> None:
     words = ("--count", str(READINGS), "--rate", "max", "--label-delay", "0", "--faults", "5%")
@@ -191,7 +191,7 @@ def test_each_program_needs_its_own_rights_alone_and_shows_no_secret(
 
 
 @pytest.mark.long
-def test_java_and_spark_show_no_secret_however_much_they_say(
+def test_java_and_spark_show_no_secret_at_any_log_level(
     installation: Installation, spark_jars: list[Path]
 ) -> None:
     words = ("--count", str(READINGS), "--rate", "max", "--label-delay", "0")

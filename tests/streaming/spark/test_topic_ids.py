@@ -50,7 +50,7 @@ def test_readings_keep_the_ids_that_they_had_before_ids_named_topics() -> None:
     assert known.joined({TOPIC: B, OTHER: B}, [TOPIC, OTHER]).plain == set()
 
 
-def test_a_kafka_without_ids_tells_nothing_apart() -> None:
+def test_a_kafka_without_ids_cannot_tell_topics_apart() -> None:
     known = KnownTopics({}).joined({TOPIC: None}, begun=())
     assert (known.label(TOPIC), known.changed({TOPIC: A})) == (TOPIC, {})
     assert known.joined({TOPIC: A}, begun=[TOPIC]).label(TOPIC) == TOPIC
@@ -70,11 +70,11 @@ def test_a_kafka_without_ids_tells_nothing_apart() -> None:
     ],
     ids=lambda note: note[:40],
 )
-def test_a_damaged_note_is_told(tmp_path: Path, note: str) -> None:
+def test_a_damaged_file_of_topic_ids_is_reported(tmp_path: Path, note: str) -> None:
     file = tmp_path / "scoring.topics.json"
     file.write_text(note)
     copy = tmp_path / "scoring" / "topics.json"
-    with pytest.raises(CheckpointDamaged, match=r"scoring\.topics\.json .*Restore it, or a copy"):
+    with pytest.raises(CheckpointDamaged, match=r"scoring\.topics\.json .*Restore it from a copy"):
         KnownTopics.read([file, copy])
     known = KnownTopics({TOPIC: A})
     known.write([copy])
@@ -106,7 +106,7 @@ def accounts(settings: Scoring) -> Reconciliation:
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_topic_that_was_made_anew_is_answered_from_its_beginning_when_asked(
+def test_a_recreated_topic_is_answered_from_its_beginning_on_request(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     send(scoring, [reading(number, device=f"device-{number}") for number in range(30)])
@@ -121,7 +121,7 @@ def test_a_topic_that_was_made_anew_is_answered_from_its_beginning_when_asked(
     assert len(answers(scoring).scores) == 30
     scores(spark, replace(scoring, skip_lost=True))
     new = [score for score in answers(scoring).scores if score.event_id not in old]
-    assert sorted(score.source.place for score in new) == sorted(each.place for each in sent)
+    assert sorted(score.source.place for score in new) == sorted(source.place for source in sent)
     assert len({score.event_id for score in answers(scoring).scores}) == 80
     after = accounts(scoring)
     assert (after.total("scored"), after.total("in_flight"), after.earlier) == (50, 0, 30)
@@ -132,7 +132,7 @@ def test_a_topic_that_was_made_anew_is_answered_from_its_beginning_when_asked(
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_topic_that_is_made_anew_stops_the_query_that_reads_it(
+def test_a_recreated_topic_stops_the_query_that_reads_it(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     sent = send(scoring, [reading(number) for number in range(4)])
@@ -153,7 +153,7 @@ def test_a_topic_that_is_made_anew_stops_the_query_that_reads_it(
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_checkpoint_of_before_goes_on_with_the_ids_that_it_gave(
+def test_an_older_checkpoint_keeps_the_ids_of_its_answers(
     spark: SparkSession, scoring: Scoring
 ) -> None:
     send(scoring, [reading(1)])
@@ -162,7 +162,7 @@ def test_a_checkpoint_of_before_goes_on_with_the_ids_that_it_gave(
         note.unlink()
     send(scoring, [reading(2)])
     scores(spark, scoring)
-    first, second = (dict(each.headers) for each in messages(scoring, scoring.topics.scores))
+    first, second = (dict(message.headers) for message in messages(scoring, scoring.topics.scores))
     _, place = (Source(*score.source.place) for score in answers(scoring).scores)
     assert b".id-" in first["ce_id"]
     assert second["ce_id"] == place.id.encode()
@@ -170,9 +170,7 @@ def test_a_checkpoint_of_before_goes_on_with_the_ids_that_it_gave(
 
 @pytest.mark.kafka
 @pytest.mark.spark
-def test_a_checkpoint_that_is_behind_its_group_is_told(
-    spark: SparkSession, scoring: Scoring
-) -> None:
+def test_a_checkpoint_behind_its_group_is_reported(spark: SparkSession, scoring: Scoring) -> None:
     topic = scoring.topics.readings
     send(scoring, [reading(number) for number in range(3)])
     scores(spark, scoring)
@@ -184,8 +182,8 @@ def test_a_checkpoint_that_is_behind_its_group_is_told(
         last.with_name(f".{last.name}.crc").unlink()
     sentences: list[str] = []
     score(spark, scoring, threading.Event(), sentences.append)
-    assert any(f"behind Kafka's group {scoring.group}" in each for each in sentences)
-    ids = [each.event_id for each in answers(scoring).scores]
+    assert any(f"behind Kafka's group {scoring.group}" in sentence for sentence in sentences)
+    ids = [score.event_id for score in answers(scoring).scores]
     assert (len(ids), len({*ids})) == (5, 4)
     with open_log(scoring.kafka) as log:
         assert log.committed(scoring.group)[topic] == log.end([topic])[topic]

@@ -15,7 +15,7 @@ from streaming.spark import topic_watch
 from streaming.spark.topic_watch import Absence
 
 
-def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absence_and_its_end_are_each_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(topic_watch.time, "monotonic", lambda: now[0])
     told: list[str] = []
@@ -23,27 +23,27 @@ def test_an_absence_is_told_once_and_so_is_its_end(monkeypatch: pytest.MonkeyPat
 
     def asked_at(seconds: float) -> None:
         now[0] = seconds
-        with absence.noted():
+        with absence.note():
             raise BrokerUnavailable
 
     asked_at(0.0)
-    absence.over()  # a restart
+    absence.end()  # a restart
     asked_at(10.0)
     asked_at(14.0)
     assert told == []
     asked_at(15.0)
     asked_at(60.0)
-    absence.over()
-    absence.over()
+    absence.end()
+    absence.end()
     assert told == [
-        "Kafka at broker:9092 does not answer. Nothing is lost: it goes on by itself when Kafka is "
-        "back.",
+        "Kafka at broker:9092 does not answer. Nothing is lost: the query continues by itself when "
+        "Kafka is back.",
         "Kafka at broker:9092 answers again.",
     ]
     assert all(isinstance(sentence, Notice) for sentence in told)
 
 
-def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
+def test_a_micro_batch_that_waits_for_kafka_is_abandoned_after_some_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
@@ -54,13 +54,13 @@ def test_what_waits_for_a_kafka_that_is_away_is_let_go_after_some_seconds(
     now[0] = 60.0
     assert not absence.ends_waiting()  # Kafka is there: it is waited for
     for now[0] in (61.0, 70.0):
-        with absence.noted():
+        with absence.note():
             raise BrokerUnavailable
     assert absence.ends_waiting() and absence.ends_waiting()
-    assert [sentence[:20] for sentence in told] == ["Kafka at broker:9092", "Kafka is still away:"]
+    assert [sentence[:18] for sentence in told] == ["Kafka at broker:90", "Kafka still does n"]
 
 
-def test_what_kafka_refuses_us_is_left_to_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_access_are_left_to_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
     ended, sentences, refusals = threading.Event(), list[str](), list[str]()
 
     @contextmanager

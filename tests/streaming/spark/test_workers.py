@@ -43,7 +43,7 @@ def test_a_worker_is_hastened_for_all_its_tasks(
     ]
 
 
-def test_what_is_acknowledged_is_all_there() -> None:
+def test_acknowledged_bytes_are_complete() -> None:
     server = socket.create_server(("127.0.0.1", 0))
     with server, socket.create_connection(server.getsockname()) as sender:
         receiver, _ = server.accept()

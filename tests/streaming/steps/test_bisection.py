@@ -43,7 +43,7 @@ COUNT = 40
 
 
 @given(st.integers(0, 300).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(0, 300)))))
-def test_each_record_is_made_once_or_to_blame(case: tuple[int, set[int]]) -> None:
+def test_each_record_has_one_result_or_fault(case: tuple[int, set[int]]) -> None:
     count, bad = case
 
     def attempt(span: Span) -> list[int]:
@@ -56,7 +56,7 @@ def test_each_record_is_made_once_or_to_blame(case: tuple[int, set[int]]) -> Non
     assert faults.keys() == bad & {*range(count)}
 
 
-def test_what_is_fatal_is_raised_at_once() -> None:
+def test_fatal_errors_are_raised_at_once() -> None:
     asked: list[Span] = []
 
     def attempt(span: Span) -> None:
@@ -78,11 +78,11 @@ class Model:
         pass
 
     def __call__(self, frame: Frame) -> Probabilities:
-        found = brightness(frame.features)
+        result = brightness(frame.features)
         for row, features in enumerate(frame.features):
             if self.upset(round(float(features[0, 0, 0]) * 255)):
-                found[row] = np.nan
-        return found
+                result[row] = np.nan
+        return result
 
     def sample(self, features: np.ndarray) -> Probabilities:
         return brightness(features) if self.golden else np.full((1, 3), np.nan)
@@ -116,57 +116,61 @@ def answers(
     pipeline = Pipeline({**Checks(SHAPE, TOPICS).steps, "step": step}, answer, metrics)
     batch = records([first_pixel(number) for number in range(COUNT)])
     return [
-        Message(row["key"], row["value"], [tuple(each.values()) for each in row["headers"]])
-        for found in pipeline.run([batch])
-        for row in found.to_pylist()
+        Message(row["key"], row["value"], [tuple(header.values()) for header in row["headers"]])
+        for result in pipeline.run([batch])
+        for row in result.to_pylist()
     ]
 
 
-def letters(found: list[Message]) -> dict[int, DeadLetter]:
+def letters(result: list[Message]) -> dict[int, DeadLetter]:
     """The dead letters by their offsets; every other reading has its score."""
     bad = {
         letter.source.offset: letter
-        for message in found
+        for message in result
         if dict(message.headers).get("stage")
         for letter in (DeadLetter.of(*message),)
     }
-    good = [Score.of(*each).source.offset for each in found if "stage" not in dict(each.headers)]
+    good = [
+        Score.of(*message).source.offset
+        for message in result
+        if "stage" not in dict(message.headers)
+    ]
     assert sorted([*bad, *good]) == list(range(COUNT))
     return bad
 
 
 def test_an_image_that_a_model_cannot_score_becomes_a_dead_letter() -> None:
-    found = letters(answers(Model(lambda pixel: pixel in (7, 31))))
-    assert found.keys() == {7, 31}
-    assert {(each.stage, each.reason) for each in found.values()} == {
-        ("score", "model-failed: gave probabilities that are no numbers for 1 of 1 image")
+    result = letters(answers(Model(lambda pixel: pixel in (7, 31))))
+    assert result.keys() == {7, 31}
+    assert {(letter.stage, letter.reason) for letter in result.values()} == {
+        ("score", "model-failed: gave probabilities that are not finite for 1 of 1 image")
     }
     sent = first_pixel(7)
-    assert (found[7].key, found[7].value, list(found[7].headers)) == sent
+    assert (result[7].key, result[7].value, list(result[7].headers)) == sent
 
 
-def test_a_model_that_cannot_score_its_golden_set_is_to_blame_itself() -> None:
+def test_a_model_that_cannot_score_its_golden_set_is_to_blame() -> None:
     model = Model(lambda pixel: pixel == 7, golden=False)
     with pytest.raises(ModelFailedInWorker) as raised:
         answers(model)
     failure = ModelFailedInWorker.failure(str(raised.value))
     assert failure.model == "digits 3"
-    assert str(failure).startswith("Model digits 3 gave probabilities that are no numbers")
+    assert str(failure).startswith("Model digits 3 gave probabilities that are not finite")
 
 
-def test_a_model_is_to_blame_for_what_the_one_before_it_can_score() -> None:
+def test_a_model_is_to_blame_for_what_the_previous_one_can_score() -> None:
     new, before = Model(lambda pixel: pixel == 7), Model(lambda pixel: False)
     with pytest.raises(ModelFailedInWorker, match=r'^."digits 3", "gave'):
         answers(new, before)
 
 
-def test_no_model_is_to_blame_for_what_the_one_before_it_cannot_score_either() -> None:
+def test_no_model_is_to_blame_for_what_the_previous_one_cannot_score_either() -> None:
     new, before = Model(lambda pixel: pixel == 7), Model(lambda pixel: pixel < 10)
-    found = letters(answers(new, before))
-    assert found.keys() == {7}
+    result = letters(answers(new, before))
+    assert result.keys() == {7}
 
 
-def test_a_model_has_no_opinion_on_what_it_cannot_score() -> None:
+def test_agreement_excludes_readings_that_a_model_cannot_score() -> None:
     metrics = no_metrics()
     new, before = Model(lambda pixel: False), Model(lambda pixel: pixel < 10)
     assert not letters(answers(new, before, metrics=metrics))
@@ -184,15 +188,15 @@ def test_a_record_for_which_a_step_raises_becomes_a_dead_letter(
         return frame
 
     metrics = no_metrics()
-    found = letters(answers(Model(lambda pixel: False), metrics=metrics, step=step))
-    assert found.keys() == {7}
-    assert found[7].stage == "decode"
-    assert found[7].reason == f"unreadable: {raised.__name__}: of this\\nkind"
-    assert found[7].value == first_pixel(7).value
+    result = letters(answers(Model(lambda pixel: False), metrics=metrics, step=step))
+    assert result.keys() == {7}
+    assert result[7].stage == "decode"
+    assert result[7].reason == f"unreadable: {raised.__name__}: of this\\nkind"
+    assert result[7].value == first_pixel(7).value
     assert (metrics.value.scored, metrics.value.dead_letters) == (COUNT - 1, 1)
 
 
-def test_what_raises_for_nothing_at_all_is_no_records_fault() -> None:
+def test_an_error_for_an_empty_record_is_no_records_fault() -> None:
     def step(frame: Frame) -> Frame:
         message = "no room"
         raise OSError(message)
@@ -216,21 +220,21 @@ class Compiled:
         if (first == 9).any():
             message = "no plan for nine"
             raise ArithmeticError(message)
-        found = brightness(features).astype(np.float64)
-        found[first == 7] = np.inf
-        return found
+        result = brightness(features).astype(np.float64)
+        result[first == 7] = np.inf
+        return result
 
 
-def test_what_systemds_cannot_score_is_found_on_the_driver() -> None:
+def test_readings_that_systemds_cannot_score_are_isolated_on_the_driver() -> None:
     batch = records([first_pixel(number) for number in range(COUNT)])
     frame = scaled(validated(decoded(Frame.of(batch), SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
     golden = SCALING.apply(image()[None])
     engine = Systemds(Compiled(), "digits 3", golden, len(CLASSES))
     made = engine.scores(frame.features, sources(batch))
-    found = sifted(frame, "digits 3", made, golden, len(CLASSES))
-    assert dict(zip(range(COUNT), found.reason.to_pylist(), strict=True)) == {
+    result = sifted(frame, "digits 3", made, golden, len(CLASSES))
+    assert dict(zip(range(COUNT), result.reason.to_pylist(), strict=True)) == {
         **dict.fromkeys(range(COUNT)),
-        7: "model-failed: gave probabilities that are no numbers for 1 of 1 image",
+        7: "model-failed: gave probabilities that are not finite for 1 of 1 image",
         9: "model-failed: raised ArithmeticError: no plan for nine",
     }
-    np.testing.assert_allclose(found.probabilities, brightness(found.features), rtol=1e-6)
+    np.testing.assert_allclose(result.probabilities, brightness(result.features), rtol=1e-6)

@@ -128,7 +128,7 @@ def test_mutations_get_one_answer_each(payloads: int) -> None:
 
 
 @pytest.mark.parametrize("content_type", GIANTS)
-def test_a_giant_gets_one_answer_and_no_memory(content_type: str) -> None:
+def test_a_huge_record_gets_one_answer_and_little_memory(content_type: str) -> None:
     before = peak_mib()
     for payload in GIANTS[content_type]:
         agrees([reading(1), reading(2, content_type=content_type, payload=payload), reading(3)])

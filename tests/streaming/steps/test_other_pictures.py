@@ -70,8 +70,8 @@ def test_all_engines_score_inverted_digits_as_those_that_they_were(
         settings = replace(scoring, engine=engine, name=engine, guard_readings=0)
         score(spark, settings, threading.Event(), lambda sentence: None)
     found: dict[str, dict[str, Score]] = {}
-    for each in answers(scoring).scores:
-        found.setdefault(each.model.engine, {})[each.id] = each
+    for answer in answers(scoring).scores:
+        found.setdefault(answer.model.engine, {})[answer.id] = answer
     assert found.keys() == {"onnx", "openvino", "systemds"}
     for scores in found.values():
         assert len(scores) == 3 * len(DIGITS)

@@ -207,7 +207,7 @@ def test_a_batch_that_is_a_slice_of_another_is_read_at_its_place() -> None:
     assert answers(whole.slice(3, 4)) == answers(whole)[3:7]
 
 
-def test_what_weighs_too_much_is_answered_without_it() -> None:
+def test_an_answer_that_is_too_large_is_replaced_by_a_smaller_one() -> None:
     heavy = bytes(LARGEST)
     value, key = reading()._replace(value=heavy), reading()._replace(key=heavy)
     headers = reading()._replace(headers=[*reading().headers, ("x", heavy)], value=None)
@@ -249,7 +249,7 @@ def varint(number: int) -> bytes:
         (lambda frame: 1 / 0, "raised ZeroDivisionError"),
         (
             lambda frame: np.full((2, 3), np.nan),
-            "gave probabilities that are no numbers for 2 of 2",
+            "gave probabilities that are not finite for 2 of 2",
         ),
         (lambda frame: np.full((2, 3), 1.5), "gave probabilities from 1.5 to 1.5, not 0 to 1"),
         (lambda frame: np.full((2, 3), -0.5), "gave probabilities from -0.5 to -0.5, not"),
@@ -263,7 +263,7 @@ def test_a_model_that_cannot_score_stops_the_stream(scorer: object, says: str) -
         scored(frame, "digits 3", scorer, 3)
 
 
-def test_what_an_engine_rounds_up_to_more_than_one_is_one() -> None:
+def test_probabilities_that_an_engine_rounds_above_one_are_one() -> None:
     frame = Frame.of(records([reading(1)]))
     frame = scaled(validated(decoded(frame, SHAPE, TOPICS), SHAPE), SHAPE, SCALING)
     rounded = scored(frame, "digits 3", lambda frame: np.array([[1.0000002, -1e-9, 0]]), 3)

@@ -133,11 +133,11 @@ def test_dead_letters_become_scores_under_the_ids_of_their_readings(
     assert again(reader, scoring, reason="wrong-shape").sent == 3
     scores(spark, scoring)
     found = answers(scoring)
-    ids = Counter(each.event_id for each in found.scores)
+    ids = Counter(score.event_id for score in found.scores)
     assert ids == Counter(source.id for source in sent)
-    recovered = [each for each in found.scores if each.replay_of is not None]
-    assert {each.replay_of for each in recovered} == firsts
-    assert {each.source.topic for each in recovered} == {scoring.topics.replays}
+    recovered = [score for score in found.scores if score.replay_of is not None]
+    assert {score.replay_of for score in recovered} == firsts
+    assert {score.source.topic for score in recovered} == {scoring.topics.replays}
     for message in messages(scoring, scoring.topics.scores):
         keeps("score", message)
     for message in messages(scoring, scoring.topics.replays):
@@ -164,15 +164,15 @@ def test_a_reading_that_is_replayed_twice_has_one_id(
     (device,) = send_anything(spark, scoring, [forged])
     scores(spark, scoring)
     found = answers(scoring)
-    assert Counter(each.event_id for each in found.scores) == {first.id: 2, device.id: 1}
-    assert {each.source for each in found.scores} == {*places, device}
+    assert Counter(score.event_id for score in found.scores) == {first.id: 2, device.id: 1}
+    assert {score.source for score in found.scores} == {*places, device}
     assert [letter.attempt for letter in found.letters] == [1, 2]
     done = account(reader, scoring)
     assert done.complete
     assert (done.total("recovered"), done.total("duplicate_ids")) == (1, 1)
 
 
-def test_a_checkpoint_that_knows_no_replays_goes_on(
+def test_a_checkpoint_without_replays_still_works(
     spark: SparkSession, scoring: Scoring, reader: TopicReader
 ) -> None:
     """A query that only knew the readings takes the topic of replays in where it stands."""

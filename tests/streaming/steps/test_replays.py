@@ -83,7 +83,9 @@ def test_a_device_cannot_claim_the_id_of_another_reading(forged: list[Header]) -
         (ours(nulls=b"0,"), "bad-header: null-headers is '0,'"),
     ],
 )
-def test_what_is_no_replay_on_their_topic_is_a_dead_letter(own: list[Header], reason: str) -> None:
+def test_a_record_on_the_topic_of_replays_that_is_not_one_is_a_dead_letter(
+    own: list[Header], reason: str
+) -> None:
     sent = reading(1)._replace(headers=[*own, *reading(1).headers])
     agrees([replayed(reading(1)), sent], TOPICS.replays)
     (_, letter) = answers(records([sent], 0, TOPICS.replays))[0]
