@@ -28,9 +28,6 @@ from keras2dml.training.passes import ValidationBatches
 from keras2dml.training.run import Validation
 from keras2dml.training.steps import measure
 
-EVALUATED = 32
-"""The rows of a batch of `evaluate` where no size is given, as in Keras."""
-
 
 class Predicting(Exporting):
     """Scores with the weights as they are; the model stays in the JVM until they change."""
@@ -126,19 +123,20 @@ class Predicting(Exporting):
     ) -> Measure | list[Measure] | dict[str, Measure]:
         """Losses and metrics as Keras' `evaluate` has them: the loss, a list, or a dict.
 
-        `steps` are the batches to look at. Their size is Keras' 32 unless it is given, and matters
-        to losses of whole batches and to those of several outputs alone. `verbose` is taken, and
-        nothing is shown.
+        `steps` are the batches to look at. Their size is Keras' unless it is given: 32, or of an X
+        that is drawn in `steps` what makes as many of all rows. It matters to losses of whole
+        batches and to those of several outputs alone. `verbose` is taken, and nothing is shown.
 
         Raises InvalidData as `fit` does, and UnsupportedModel for a class of models that measures
         otherwise.
         """
-        size = positive("batch_size", EVALUATED if batch_size is None else batch_size)
         self._compilation.check_measurable()
         self._compilation.check_steps(steps=steps)
+        size = None if batch_size is None else positive("batch_size", batch_size)
         validation = self._validation(
             (X, y, sample_weight), self._classes, self._tables, size, steps
         )
+        size = validation.batch_size
         self._check_sums(size, validation.data.rows)
         constants = {
             name: constant.matrix for name, constant in self._compilation.graph.constants()
@@ -210,13 +208,13 @@ class Predicting(Exporting):
         examples: Sequence[Any],
         classes: Classes,
         tables: Sequence[features.Names | None],
-        size: int,
+        size: int | None,
         steps: int | None,
         frequency: int | Collection[int] = 1,
         argument: str = "steps",
     ) -> Validation:
-        """X, y and weights to measure in batches of this size, so many `steps` of them, which the
-        user knows as `argument`. Raises InvalidData.
+        """X, y and weights to measure in batches of this size, or Keras', so many `steps` of them,
+        which the user knows as `argument`. Raises InvalidData.
         """
         X, y, sample_weight = examples
         if draws_batches(X):

@@ -35,8 +35,9 @@ class DmlFunction:
     """A function of the library, and the value that it takes: `takes` is the output, or the input
     of the softmax or sigmoid that makes the output.
 
-    A `scalar` function gives one number for a batch; that of a `whole` one is not the mean over its
-    parts. Any other function gives numbers for each vector: exactly one if it is `single`.
+    A `scalar` function gives one number for a batch; what a `whole` one gives is not the mean over
+    the batch's parts, or the same in them. Any function that is no scalar one gives numbers for
+    each vector: exactly one if it is `single`.
     """
 
     name: str
@@ -77,7 +78,7 @@ def define_function(
         _define(name, results, body),
         takes,
         layout.scalar,
-        layout.whole,
+        layout.whole or _is_mixed(layout.value),
         vectors_of and not layout.scalar,
         vectors_of and not layout.scalar and layout.numbers == 1,
     )
@@ -136,6 +137,11 @@ def _takes_probabilities(graph: Graph) -> bool:
         and any(predictions in _origins(value) for value in step.inputs[:1])
         for step in graph.calls
     )
+
+
+def _is_mixed(value: Value) -> bool:
+    """Whether what it has for an example depends on the others of a batch."""
+    return any(is_whole(part) for step in calls_of((value,)) for part in step.inputs)
 
 
 def _origins(value: Value) -> set[Call]:

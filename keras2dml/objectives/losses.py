@@ -95,7 +95,7 @@ class Loss:
     reads_probabilities: bool = True
     """Whether the output is a probability, and no logit or signed number."""
     whole: bool = False
-    """Whether it is one number for a batch, and no mean of those of its parts."""
+    """Whether a batch's loss is no mean of those of its parts, whatever the reduction."""
     weighable: bool = True
     """Whether each row has a loss of its own, which may have a weight."""
     literal: bool = False
@@ -104,7 +104,7 @@ class Loss:
     @property
     def adds_up(self) -> bool:
         """Whether the loss of a batch is the sum of its parts' shares."""
-        return not (self.by_batch and self.reduction != "sum") and self.function not in HINGES
+        return self.reduction in REDUCTIONS[:3] and not (self.whole or self.function in HINGES)
 
     @property
     def threshold(self) -> float:

@@ -60,13 +60,14 @@ def begun(
     """The state of the optimizer before its first step, for these weights.
 
     A copy of a weight is all 0 where Keras on TensorFlow makes it while it traces the first step,
-    of which nothing is run: in a model that is not `eager`.
+    of which nothing is run: in a model that is not `eager`. Numbers begin there rounded to float32.
     """
     has_copies = eager or not is_tensorflow()
+    rounded = np.float32 if is_tensorflow() else float
     return {
         f"{parameter.name}_{state}": weights[parameter.name].copy()
         if value is None and has_copies
-        else np.full(parameter.weight.matrix, value or 0.0)
+        else np.full(parameter.weight.matrix, float(rounded(value or 0.0)))
         for parameter in graph.parameters
         for state, value in optimizer.state(parameter.weight).items()
         if parameter.trainable
