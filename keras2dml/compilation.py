@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras2dml.check import check
-from keras2dml.copies import Trainable, copied
+from keras2dml.copies import Trainable, copied, is_shared
 from keras2dml.data.labels import Targets
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.graph import Graph
@@ -138,9 +138,10 @@ class Compilation:
                 raise InvalidData(message)
 
     def check_trainable(self) -> None:
-        """Raise UnsupportedModel for layers that are compiled for scoring alone and for `kinks`;
-        InvalidData if layers were frozen or thawed since Keras compiled the model, where what Keras
-        trains depends on what it did before, or since this compilation.
+        """Raise UnsupportedModel for layers that are compiled for scoring alone, for `kinks`, and
+        for a model that cannot be copied; InvalidData if layers were frozen or thawed since Keras
+        compiled the model, where what Keras trains depends on what it did before, or since this
+        compilation.
         """
         self._check_layers()
         before = getattr(self.model, "_compiled_trainable_state", {})
@@ -168,6 +169,8 @@ class Compilation:
                 " or give it optimizer={...}."
             )
             raise InvalidData(message)
+        if is_shared(self.model):
+            copied(self.model)  # not only when it has been trained
         losses = [goal.loss for goal in self.goals]
         if complaints := [*kinks.complaints(self.graph, losses, self.regularizers)]:
             raise UnsupportedModel(self.model.name, complaints, "trained")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from keras2dml.copies import copied
+from keras2dml.copies import copied, parts_of
 
 if TYPE_CHECKING:
     from keras2dml.compilation import Compilation
@@ -50,7 +50,7 @@ def enter(
         weight = parameter.weight.to_keras(matrices[parameter.name])
         variables[parameter.position] = weight.astype(before.dtype)
     copy.set_weights(variables)
-    for layer, before in zip(copy._flatten_layers(), model._flatten_layers(), strict=True):
+    for layer, before in zip(parts_of(copy), parts_of(model), strict=True):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # what was adapted is among the weights
         if isinstance(layer, keras.layers.IntegerLookup) and not layer._has_input_vocabulary:
