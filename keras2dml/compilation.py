@@ -29,6 +29,7 @@ from keras2dml.rules.user_classes import unmeasured, unpredicted, untrained
 from keras2dml.scripts import parameter_server, train
 from keras2dml.scripts.algorithms import Algorithm
 from keras2dml.scripts.updates import AVERAGE
+from keras2dml.training import traced
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,7 @@ class Compilation:
     optimizer: Optimizer
     trainable: Trainable
     """Which layers and weights were so when the model was compiled."""
+    settings: Mapping[str, Any]
 
     @classmethod
     def of(
@@ -87,6 +89,7 @@ class Compilation:
             constraints,
             optimizer,
             Trainable.of(model),
+            traced.settings(model),
         )
 
     def decayed(self, factor: float, kind: str) -> Compilation:
@@ -169,6 +172,7 @@ class Compilation:
                 " or give it optimizer={...}."
             )
             raise InvalidData(message)
+        traced.check_unchanged(self.settings, self.model)
         if is_shared(self.model):
             copied(self.model)  # not only when it has been trained
         losses = [goal.loss for goal in self.goals]

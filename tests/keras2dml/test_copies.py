@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 from oracle import seeded
 
-from keras2dml import UnsupportedModel
+from keras2dml import InvalidData, UnsupportedModel
 from keras2dml.compilation import Compilation
 from keras2dml.training.trained_copies import keras_model
 
@@ -199,3 +199,33 @@ def test_what_has_no_config_of_its_own_is_in_copies():
     copy = copy_of(model, compilation)
     assert float(copy.optimizer.learning_rate) == 0.5
     assert "error" in copy.evaluate(X, X[:, :2], verbose=0, return_dict=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: setattr(model.optimizer, "clipnorm", 1.0), "has another 'clipnorm'"),
+        (
+            lambda model: setattr(model.optimizer, "_learning_rate", Falling()),
+            "has another 'learning_rate'",
+        ),
+        (lambda model: model.compile(model.optimizer, "mae"), "loss changed in the Keras model"),
+        (lambda model: model.compile("sgd", "mse"), "^optimizer, optimizer.name changed"),
+        (
+            lambda model: setattr(model.layers[1], "activation", keras.activations.relu),
+            "hidden.activation changed",
+        ),
+        (
+            lambda model: setattr(model.layers[1].kernel, "regularizer", keras.regularizers.L2()),
+            "hidden/kernel.regularizer changed",
+        ),
+    ],
+)
+def test_what_changes_once_the_model_was_compiled_is_refused_before_it_is_trained(change, message):
+    model = deep()
+    model.compile(keras.optimizers.SGD(Falling()), "mse")
+    compilation = Compilation.of(model)
+    compilation.check_trainable()
+    change(model)
+    with pytest.raises(InvalidData, match=message):
+        compilation.check_trainable()
