@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from keras2dml.check import check
-from keras2dml.copying.model import Trainable, copied
+from keras2dml.copying import traced
+from keras2dml.copying.model import Trainable, copied, is_shared
 from keras2dml.data.labels import Targets
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.graph import Graph
@@ -45,6 +46,7 @@ class Compilation:
     optimizer: Optimizer
     trainable: Trainable
     """Which layers and weights were trainable when the model was compiled."""
+    settings: Mapping[str, Any]
 
     @classmethod
     def of(
@@ -87,6 +89,7 @@ class Compilation:
             constraints,
             optimizer,
             Trainable.of(model),
+            traced.settings(model),
         )
 
     def decayed(self, factor: float, kind: str) -> Compilation:
@@ -138,9 +141,10 @@ class Compilation:
                 raise InvalidData(message)
 
     def check_trainable(self) -> None:
-        """Raise UnsupportedModel for layers that are compiled for scoring only and for `kinks`, and
-        InvalidData if layers were frozen or unfrozen since Keras compiled the model, where what
-        Keras trains depends on what it did before, or since this compilation.
+        """Raise UnsupportedModel for layers that are compiled for scoring only, for `kinks`, and
+        for a model that cannot be copied; InvalidData if layers were frozen or unfrozen since Keras
+        compiled the model, where what Keras trains depends on what it did before, or since this
+        compilation.
         """
         self._check_layers()
         before = compiled_trainable_of(self.model)
@@ -168,6 +172,9 @@ class Compilation:
                 " or give it optimizer={...}."
             )
             raise InvalidData(message)
+        traced.check_unchanged(self.settings, self.model)
+        if is_shared(self.model):
+            copied(self.model)  # not only when it has been trained
         losses = [goal.loss for goal in self.goals]
         if complaints := [*kinks.complaints(self.graph, losses, self.regularizers)]:
             raise UnsupportedModel(self.model.name, complaints, "trained")

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras2dml import input_types
 from keras2dml.copying.optimizer import NO_CONFIG
@@ -33,6 +34,7 @@ from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
+from keras2dml.rules.operations.types import of_single_inputs
 from keras2dml.rules.user_classes import is_users
 
 
@@ -69,7 +71,8 @@ def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
         _input(model, declared, shape) for declared, shape in zip(inputs, shapes, strict=True)
     )
     try:
-        outputs = lowered(model, *values)
+        with np.errstate(over="ignore"):  # ONNX has float32
+            outputs = lowered(model, *values)
     except Refusal as refusal:
         raise UnsupportedModel(model.name, [*complaints, *refusal.complaints]) from None
     except NO_CONFIG as error:  # of a layer whose parts contradict each other
@@ -147,6 +150,8 @@ def _of_types(model: keras.Model, inputs: list[Declared]) -> Iterator[str]:
             f"{named(dtypes['float32'])} computes in float32, and others in float64. SystemDS only"
             " has float64: give all layers the same dtype."
         )
+    if "float64" in dtypes:
+        yield from of_single_inputs(model)
 
 
 class _Naming:

@@ -35,12 +35,12 @@ class Trainable:
     @classmethod
     def of(cls, model: keras.Model) -> Self:
         """As they are now."""
-        layers = tuple(bool(layer.trainable) for layer in layers_of(model))
+        layers = tuple(bool(layer.trainable) for layer in parts_of(model))
         return cls(layers, tuple(bool(weight.trainable) for weight in model.weights))
 
     def enter(self, copy: keras.Model) -> None:
         """Freeze and thaw the layers and weights of a copy so."""
-        for layer, trainable in zip(layers_of(copy), self.layers, strict=True):
+        for layer, trainable in zip(parts_of(copy), self.layers, strict=True):
             set_trainable(layer, trainable=trainable)
         for weight, trainable in zip(copy.weights, self.weights, strict=True):
             weight.trainable = trainable
@@ -48,7 +48,7 @@ class Trainable:
     def changed(self, model: keras.Model) -> list[str]:
         """The names of the layers, and paths of the weights, that were frozen or thawed since."""
         now = Trainable.of(model)
-        layers = zip(layers_of(model), self.layers, now.layers, strict=True)
+        layers = zip(parts_of(model), self.layers, now.layers, strict=True)
         weights = zip(model.weights, self.weights, now.weights, strict=True)
         return [layer.name for layer, before, after in layers if before != after] or [
             weight.path for weight, before, after in weights if before != after
@@ -67,19 +67,24 @@ def copied(model: keras.Model) -> keras.Model:
         matching = all(
             _shapes(variables_of(layer)) == _shapes(variables_of(twin)) for layer, twin in twins
         )
-        counts = {len(layers_of(root)) for root in (model, copy)}
+        counts = {len(parts_of(root)) for root in (model, copy)}
     except (KeyError, ValueError):
         matching = False
     if not matching or len(counts) > 1 or _shapes(model.weights) != _shapes(copy.weights):
         message = (
             "A copy of it has other layers or weights than it has: layers were changed after they"
-            " were built, or are both in a nested model and outside of it. Make the model anew."
+            " were built, or are both in a wrapper and outside of it. Make the model anew."
         )
         raise UnsupportedModel(model.name, [message], "copied")
     Trainable.of(model).enter(copy)
     for weight, its_twin in zip(model.weights, copy.weights, strict=True):
         its_twin.regularizer, its_twin.constraint = weight.regularizer, weight.constraint
     return copy
+
+
+def parts_of(model: keras.Model) -> list[Any]:
+    """The model and all layers in it but inputs, of which models may share one, and copies not."""
+    return [layer for layer in layers_of(model) if not _is_input(layer)]
 
 
 def _twins(layer: Any, twin: Any) -> Iterator[tuple[Any, Any]]:
@@ -109,20 +114,56 @@ def _shapes(weights: list[Any]) -> list[tuple[int, ...]]:
     return [tuple(weight.shape) for weight in weights]
 
 
-def _duplicate(model: keras.Model) -> keras.Model:
-    """Keras' copy, with the functions that it would lose."""
+def _duplicate(model: keras.Model, again: _Again | None = None) -> keras.Model:
+    """A copy as Keras makes it, with the functions that it would lose, and with one copy of a layer
+    that is in several models.
+    """
     compiled = model.compiled
     model.compiled = False  # or Keras looks for the loss' and the metrics' functions by their names
     try:
-        if not has_code(model):
+        if again is None and is_shared(model):
+            again = _Again()
+        if again is None and not has_code(model):
             return keras.models.clone_model(model)
-        copy = keras.models.clone_model(model, clone_function=layer_like)
+        copy = keras.models.clone_model(model, clone_function=again or layer_like)
     finally:
         model.compiled = compiled
     if is_users(copy):  # of a class whose constructor is Keras' own
         inputs, outputs = structure_of(copy, "inputs"), structure_of(copy, "outputs")
         copy = keras.Model(inputs, outputs, name=copy.name)
     return copy
+
+
+class _Again:
+    """Makes layers anew, each once."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, Any] = {}
+
+    def __call__(self, layer: Any) -> Any:
+        """The one copy of a layer."""
+        if id(layer) not in self._copies:
+            self._copies[id(layer)] = self._of(layer)
+        return self._copies[id(layer)]
+
+    def _of(self, layer: Any) -> Any:
+        if isinstance(layer, keras.Model):
+            return _duplicate(layer, self)
+        if type(layer) is keras.layers.TimeDistributed:
+            return keras.layers.TimeDistributed(self(layer.layer), **_base(layer))
+        return layer_like(layer)
+
+
+def is_shared(model: keras.Model) -> bool:
+    """Whether a layer is in several of the models and wrappers that are in one another."""
+    pending, seen = [model], set()
+    while pending:
+        layer = pending.pop()
+        if id(layer) in seen:
+            return True
+        seen.add(id(layer))
+        pending += getattr(layer, "cells", None) or layer_list_of(layer)  # with cells twice
+    return False
 
 
 def layer_like(layer: Any) -> Any:
@@ -134,7 +175,7 @@ def layer_like(layer: Any) -> Any:
         return kind.from_config(config_of(layer))
     if isinstance(layer, keras.Model):
         return copied(layer)
-    base = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
+    base = _base(layer)
     if isinstance(layer, keras.layers.Lambda):
         shape, arguments = output_shape_of(layer), layer.arguments
         return kind(layer.function, output_shape=shape, arguments=arguments, **base)
@@ -142,6 +183,11 @@ def layer_like(layer: Any) -> Any:
         return kind(layer_like(layer.layer), **base)
     function = {"activation": layer.activation} if hasattr(layer, "activation") else {}
     return kind.from_config({**config_of(layer), **function})
+
+
+def _base(layer: Any) -> dict[str, Any]:
+    """The arguments that every layer has."""
+    return {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
 
 
 def has_code(layer: Any) -> bool:

@@ -24,9 +24,6 @@ from keras2dml.training.passes import ValidationBatches
 from keras2dml.training.run import Validation
 from keras2dml.training.steps import measure
 
-EVALUATED = 32
-"""The default batch size of `evaluate`, as in Keras."""
-
 
 class Predicting(Estimator):
     """Classes, probabilities and measures of rows."""
@@ -106,19 +103,20 @@ class Predicting(Estimator):
     ) -> Measure | list[Measure] | dict[str, Measure]:
         """Losses and metrics as from Keras' `evaluate`: the loss, a list, or a dict.
 
-        `steps` is the number of batches. The batch size is 32 by default, as in Keras, and only
-        matters for losses of whole batches and for several outputs. `verbose` is accepted, but
-        nothing is shown.
+        `steps` is the number of batches. The batch size is Keras' by default: 32, or for an X that
+        is split into `steps`, what makes that many batches of all rows. It only matters for losses
+        of whole batches and for several outputs. `verbose` is accepted, but nothing is shown.
 
         Raises InvalidData as `fit` does, and UnsupportedModel for a model class that overrides how
         Keras evaluates.
         """
-        size = positive("batch_size", EVALUATED if batch_size is None else batch_size)
         self._compilation.check_measurable()
         self._compilation.check_steps(steps=steps)
+        size = None if batch_size is None else positive("batch_size", batch_size)
         validation = self._validation(
             (X, y, sample_weight), self._classes, self._tables, size, steps
         )
+        size = validation.batch_size
         self._check_sums(size, validation.data.rows)
         constants = {
             name: constant.matrix for name, constant in self._compilation.graph.constants()
@@ -186,13 +184,13 @@ class Predicting(Estimator):
         examples: Sequence[Any],
         classes: Classes,
         tables: Sequence[features.Names | None],
-        size: int,
+        size: int | None,
         steps: int | None,
         frequency: int | Collection[int] = 1,
         argument: str = "steps",
     ) -> Validation:
-        """X, y and weights to measure in `steps` batches of this size; `argument` is the user's
-        name of `steps`. Raises InvalidData.
+        """X, y and weights to measure in `steps` batches of this size, or of Keras' size;
+        `argument` is the user's name of `steps`. Raises InvalidData.
         """
         X, y, sample_weight = examples
         if draws_batches(X):

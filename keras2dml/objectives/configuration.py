@@ -114,8 +114,8 @@ class Configuration:
         now = arguments_of(self.optimizer)
         return [
             name
-            for name, number in (self.recorded or {}).items()
-            if isinstance(number, int | float) and now.get(name) != number
+            for name, before in (self.recorded or {}).items()
+            if before is not now.get(name) and (before != now.get(name) or callable(before))
         ]
 
     def tuned(self, changes: Mapping[str, object]) -> Configuration:

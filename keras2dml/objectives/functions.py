@@ -46,7 +46,8 @@ class DmlFunction:
     that computes the output.
 
     A `scalar` function returns one number for a batch, which for a `whole` one is not the mean over
-    parts of the batch. Other functions return numbers for each vector, exactly one if `single`.
+    parts of the batch; so do rows of a `whole` one depend on the batch. Other functions return
+    numbers for each vector, exactly one if `single`.
     """
 
     name: str
@@ -87,7 +88,7 @@ def define_function(
         _define(name, results, body),
         takes,
         layout.scalar,
-        layout.whole,
+        layout.whole or _is_mixed(layout.value),
         vectors_of and not layout.scalar,
         vectors_of and not layout.scalar and layout.numbers == 1,
     )
@@ -146,6 +147,11 @@ def _takes_probabilities(graph: Graph) -> bool:
         and any(predictions in _origins(value) for value in step.inputs[:1])
         for step in graph.calls
     )
+
+
+def _is_mixed(value: Value) -> bool:
+    """Whether what it has for an example depends on the others of a batch."""
+    return any(is_whole(part) for step in calls_of((value,)) for part in step.inputs)
 
 
 def _origins(value: Value) -> set[Call]:

@@ -56,7 +56,7 @@ class Loss:
     reads_probabilities: bool = True
     """Whether the output is a probability rather than a logit or a signed number."""
     whole: bool = False
-    """Whether it is a single number for a batch, rather than a mean over parts."""
+    """Whether a batch's loss is not the mean over its parts, whatever the reduction."""
     weighable: bool = True
     """Whether each row has a loss, which may have a weight."""
     literal: bool = False
@@ -71,7 +71,7 @@ class Loss:
     @property
     def adds_up(self) -> bool:
         """Whether the loss of a batch is the sum of its parts' shares."""
-        return not (self.by_batch and self.reduction != "sum") and not self.is_margin
+        return self.reduction in REDUCTIONS[:3] and not (self.whole or self.is_margin)
 
     @property
     def threshold(self) -> float:

@@ -138,7 +138,7 @@ def _of_function(
         name=metric.name,
         weighted=weighted,
         takes=dml.takes,
-        by_batch=dml.scalar,
+        by_batch=dml.scalar or dml.whole,
         masked=dml.single,
         literal=True,
     ), []

@@ -61,13 +61,15 @@ def initial_state(
     """The state of the optimizer before its first step, for these weights.
 
     A copy of a weight is 0 unless `eager` or on another backend: Keras on TensorFlow then creates
-    it while it traces the first step, without running the copy.
+    it while it traces the first step, without running the copy. Other numbers begin there rounded
+    to float32.
     """
     has_copies = eager or not is_tensorflow()
+    rounded = np.float32 if is_tensorflow() else float
     return {
         f"{parameter.name}_{state}": weights[parameter.name].copy()
         if value is None and has_copies
-        else np.full(parameter.weight.matrix, value or 0.0)
+        else np.full(parameter.weight.matrix, float(rounded(value or 0.0)))
         for parameter in graph.parameters
         for state, value in optimizer.state(parameter.weight).items()
         if parameter.trainable

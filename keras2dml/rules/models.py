@@ -12,6 +12,7 @@ from keras.src.ops.core import Cast, ConvertToTensor
 from keras2dml.graph import IDENTITY, Call, Value, source_of
 from keras2dml.keras_internals import node_of, origin_of, recorded_mask_of, structure_of
 from keras2dml.rules import LOWERINGS, Refusal, call, lowered, lowers, named
+from keras2dml.rules.built_calls import check_count, check_shape, in_types
 from keras2dml.rules.layouts import arranged, squashed_by
 from keras2dml.rules.masks import UNFITTING, TakenOff, hands_on
 from keras2dml.rules.operations import types
@@ -107,9 +108,9 @@ class _Walk:
                 self._complain(*types.uncopied(layer))
         try:
             for tensor in _sources(node):
-                _check_shape(layer, tensor, self.values[origin_of(tensor)])
+                check_shape(layer, tensor, self.values[origin_of(tensor)])
             results = self._lowered(layer, node)
-            _check_count(layer, node, results)
+            check_count(layer, node, results)
         except Refusal as refusal:
             self._complain(*refusal.complaints)
             results = tuple(stand_in(output) for output in node.output_tensors)
@@ -141,12 +142,11 @@ class _Walk:
             del passed["mask"]
         arguments = self._read(node.arguments.args, node, recorded=recorded)
         keywords = self._read(passed, node, recorded=recorded)
-        if len(arguments) == 1 and isinstance(arguments[0], dict):
-            first = arguments[0]
-            of_model = isinstance(layer, keras.Model)
-            arguments = takes_of(layer).listed(first, "X") if of_model else [*first.values()]
-        elif len(arguments) == 1 and isinstance(arguments[0], (list, tuple)):
-            arguments = arguments[0]
+        arguments = _in_order(layer, arguments)
+        if isinstance(layer, keras.Model):
+            tensors = _in_order(layer, node.arguments.args)
+            kinds = [str(getattr(tensor, "dtype", None)) for tensor in tensors]
+            arguments = in_types(layer, arguments, kinds)
         values = [value for value in arguments if isinstance(value, Value)]
         # A layer that is called again has the same weights, in the same order.
         before = self.orders.setdefault(layer, tuple(values))
@@ -222,29 +222,15 @@ def _looks_for_masks(node: Any) -> bool:
     )
 
 
-def _check_shape(layer: Any, tensor: Any, value: Value) -> None:
-    """Raise Refusal for a value with a shape other than the layer that takes it was built for."""
-    shape = tuple(tensor.shape[1:])
-    fits = len(shape) == len(value.shape) and all(
-        size in (None, actual) for size, actual in zip(shape, value.shape, strict=True)
-    )
-    if not fits and value.rows == 1:
-        message = (
-            f"{named(layer)} takes examples of {value.shape}, but was built for {shape}: a function"
-            " before it changes the shape. Replace that function by operations of the model."
-        )
-        raise Refusal(message)
-
-
-def _check_count(layer: Any, node: Any, values: tuple[Value, ...]) -> None:
-    """Raise Refusal for a layer with another number of outputs than when the model was built."""
-    built = len(node.output_tensors)
-    if len(values) != built:
-        message = (
-            f"{named(layer)} returns {len(values)} tensors, but returned {built} when the model was"
-            " built: it was changed since. Give its arguments to the constructor."
-        )
-        raise Refusal(message)
+def _in_order(layer: Any, arguments: Any) -> Any:
+    """What a call takes, one after another, where it takes one list or dict."""
+    if len(arguments) == 1 and isinstance(arguments[0], dict):
+        of_model = isinstance(layer, keras.Model)
+        first = arguments[0]
+        return takes_of(layer).listed(first, "X") if of_model else [*first.values()]
+    if len(arguments) == 1 and isinstance(arguments[0], (list, tuple)):
+        return arguments[0]
+    return arguments
 
 
 def takes_of(model: keras.Model) -> Structure:

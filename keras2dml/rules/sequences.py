@@ -7,6 +7,7 @@ import keras
 from keras2dml.graph import Node, Value, Weight, calls_of
 from keras2dml.keras_internals import takes_mask
 from keras2dml.rules import Refusal, call, lowered, lowers, named
+from keras2dml.rules.built_calls import in_types
 from keras2dml.rules.layouts import folded, unfolded
 from keras2dml.rules.masks import nonzero, without
 
@@ -49,6 +50,8 @@ def time_distributed(layer: keras.layers.TimeDistributed, x: Value) -> Value:
         )
         raise Refusal(message)
     steps = folded(layer.name, without(x), 1)
+    if isinstance(layer.layer, keras.Model):
+        (steps,) = in_types(layer.layer, [steps], [layer.compute_dtype])
     (result,) = lowered(layer.layer, steps)
     inner_calls = set(calls_of((result,))) - set(calls_of((steps,)) if steps.source else ())
     if any(step.training and step.weights for step in inner_calls):

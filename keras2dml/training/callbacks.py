@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras2dml.compilation import Compilation
+from keras2dml.copying.traced import Watch
 from keras2dml.errors import InvalidData
 from keras2dml.keras_internals import (
     build_symbolically,
@@ -20,7 +21,6 @@ from keras2dml.objectives.sums import Measure
 from keras2dml.training.metric_watch import MetricWatch
 from keras2dml.training.plan import Plan
 from keras2dml.training.steps import Iteration, Training, averages
-from keras2dml.training.traced import Watch
 from keras2dml.training.trained_copies import enter, keras_model
 
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")

@@ -23,6 +23,8 @@ from keras2dml.training.steps import Iteration, Training, averages
 Report = Callable[[Sequence[Iteration]], None]
 SECONDS = 60.0
 """Minimum seconds between checkpoints, other than those at the ends of epochs."""
+EVALUATED = 32
+"""The rows of a batch that is measured where neither a size nor steps are given, as in Keras."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +41,13 @@ class Validation:
 
     @classmethod
     def of(
-        cls, data: Data, batch_size: int, steps: int | None, frequency: int | Collection[int]
+        cls, data: Data, batch_size: int | None, steps: int | None, frequency: int | Collection[int]
     ) -> Self:
-        """Of the examples the first `steps` batches, or all. Raises InvalidData."""
+        """Of the examples the first `steps` batches, or all; those have Keras' size where it is
+        None. Raises InvalidData.
+        """
+        if batch_size is None:
+            batch_size = math.ceil(data.rows / positive("steps", steps)) if steps else EVALUATED
         size = positive("validation_batch_size", batch_size)
         if steps is not None and positive("validation_steps", steps) * size < data.rows:
             data = data.part(slice(steps * size))

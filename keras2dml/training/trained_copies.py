@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from keras2dml.copying.model import copied
-from keras2dml.keras_internals import (
-    has_fixed_vocabulary,
-    iterations_of,
-    layers_of,
-    rate_products_of,
-)
+from keras2dml.copying.model import copied, parts_of
+from keras2dml.keras_internals import has_fixed_vocabulary, iterations_of, rate_products_of
 
 if TYPE_CHECKING:
     from keras2dml.compilation import Compilation
@@ -56,7 +51,7 @@ def enter(
         weight = parameter.weight.to_keras(matrices[parameter.name])
         variables[parameter.position] = weight.astype(before.dtype)
     copy.set_weights(variables)
-    for layer, before in zip(layers_of(copy), layers_of(model), strict=True):
+    for layer, before in zip(parts_of(copy), parts_of(model), strict=True):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # what was adapted is among the weights
         if isinstance(layer, keras.layers.IntegerLookup) and not has_fixed_vocabulary(layer):

@@ -88,10 +88,12 @@ SCALED: dict[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
 @lowers(*PAIRED, *COMPARISONS)
 def paired(layer: Any, x1: Any, x2: Any) -> Value:
     """An elementwise function of two operands whose shapes are equal or broadcast."""
-    if type(layer) in COMPARISONS:
+    if type(layer) in COMPARISONS and not isinstance(layer, operations.FloorDivide):
         x1, x2 = _single(x1), _single(x2)
     x, y = operands(layer, x1, x2)
     if isinstance(y, Value) and not isinstance(x, Value):
+        if isinstance(layer, operations.DivideNoNan):
+            _check_finite(layer, x)
         if type(layer) in COMMUTING:
             x, y = y, x
         elif type(layer) is operations.Subtract:
@@ -115,6 +117,8 @@ def paired(layer: Any, x1: Any, x2: Any) -> Value:
 
 def _single(operand: Any) -> Any:
     """Python numbers as Keras compares them: rounded to float32."""
+    if isinstance(operand, (list, tuple)):
+        return [_single(part) for part in operand]
     return np.float32(operand) if type(operand) is float else operand
 
 
@@ -128,7 +132,7 @@ def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
         _check_bias(layer, x, y)
     if kind in SCALED:
         return scaled(layer, x, *SCALED[kind](y))
-    if kind is operations.Power and y.ndim == 0:
+    if kind is operations.Power and y.ndim == 0 and np.isfinite(y):
         onnx = Node("Pow", ("X",), {}, (y.astype(np.float32),))
         return call(layer.name, "power_of_number", x, sizes={"exponent": float(y)}, onnx=onnx)
     if kind in BOUNDS:
@@ -191,11 +195,16 @@ def _with_row(
 
 def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
     """All elements times `scale`, plus `offset`: numbers, or arrays that broadcast to examples."""
-    if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
-        message = f"{named(layer)} takes infinite numbers. Give it finite ones."
-        raise Refusal(message)
+    _check_finite(layer, scale, offset)
     if scale.ndim == offset.ndim == 0:
         return rescaled(layer.name, x, float(scale), float(offset))
     x, scale = beside(layer, x, scale)
     x, offset = beside(layer, x, offset)
     return affine(layer.name, x, np.zeros(()), scale, offset)
+
+
+def _check_finite(layer: Any, *numbers: np.ndarray) -> None:
+    """Refusal for infinite numbers, of which a product with 0 is none."""
+    if not all(np.isfinite(array).all() for array in numbers):
+        message = f"{named(layer)} takes infinite numbers. Give it finite ones."
+        raise Refusal(message)

@@ -7,11 +7,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.models import Functional
 from keras.src.ops import core, nn
 from keras.src.ops import numpy as operations
 
 from keras2dml.backend import is_tensorflow
-from keras2dml.keras_internals import node_of
+from keras2dml.keras_internals import layers_of, node_of, nodes_of, origin_of
 from keras2dml.rules import named
 from keras2dml.rules.operations.batches import are_whole_batches
 from keras2dml.rules.operations.moving import MOVING
@@ -42,6 +43,14 @@ OF_SINGLES = (
 """The operations for which Keras on TensorFlow converts Python numbers to float32, whatever the
 type of the other operand.
 """
+OF_ORDER = (
+    *(operations.Maximum, operations.Minimum, operations.Max, operations.Amax, operations.Min),
+    *(operations.Amin, operations.Abs, operations.Absolute, operations.Negative, operations.Sign),
+    *(operations.Where, operations.Clip, operations.ZerosLike, operations.OnesLike),
+    *(operations.Floor, operations.Ceil, operations.Trunc, nn.Relu, core.StopGradient),
+)
+"""The operations that round nothing in float32, if their numbers are of that type."""
+SMALLEST, LARGEST = (float(limit) for limit in (np.finfo("f4").tiny, np.finfo("f4").max))
 
 
 def complaints(operation: Any, node: Any) -> Iterator[str]:
@@ -49,6 +58,8 @@ def complaints(operation: Any, node: Any) -> Iterator[str]:
     input_kinds = {str(tensor.dtype) for tensor in node.input_tensors}
     kinds = {str(tensor.dtype) for tensor in node.output_tensors}
     exact = keras.config.floatx() == "float64" and not are_whole_batches()
+    if "float64" not in input_kinds | kinds:
+        yield from _beyond_singles(operation, node)
     if isinstance(operation, CASTING):
         if "float32" in kinds and ("float64" in input_kinds or (exact and input_kinds & WHOLE)):
             kind = "float64" if "float64" in input_kinds else "integers"
@@ -101,6 +112,71 @@ def _of_singles(operation: Any, node: Any) -> Iterator[str]:
                 f"{named(operation)} rounds {number!r} to float32, while all else is float64."
                 f" SystemDS does not: give it np.float64({number!r})."
             )
+
+
+def of_single_inputs(model: keras.Model) -> Iterator[str]:
+    """Complaints about operations that round to float32, as the inputs of the model are."""
+    for part in layers_of(model):
+        for node in nodes_of(part) if isinstance(part, Functional) else ():
+            kinds = {str(tensor.dtype) for tensor in node.output_tensors}
+            if kinds == {"float32"} and _is_of_single_inputs(node) and not _keeps_singles(node):
+                yield (
+                    f"{named(node.operation)} computes in float32, where layers compute in float64:"
+                    " cast what goes in to 'float64' first, or give the input dtype='float64'."
+                )
+
+
+def _is_of_single_inputs(node: Any) -> bool:
+    """Whether operations alone are between a call and inputs, and all their numbers float32."""
+    pending, seen = [node], set()
+    while pending:
+        step = pending.pop()
+        if isinstance(step.operation, keras.Layer) or step in seen:
+            continue
+        seen.add(step)
+        if any(str(tensor.dtype) == "float64" for tensor in step.input_tensors):
+            return False
+        origins = [origin_of(tensor) for tensor in step.input_tensors]
+        pending += [node_of(tensor) for tensor in step.input_tensors]
+        if any(
+            isinstance(origin.operation, keras.layers.InputLayer) and str(tensor.dtype) == "float32"
+            for origin, tensor in zip(origins, step.input_tensors, strict=True)
+        ):
+            return True
+    return False
+
+
+def _keeps_singles(node: Any) -> bool:
+    """Whether a call rounds nothing."""
+    kept = all(float(np.float32(number)) == number for number in _numbers_of(node))
+    return isinstance(node.operation, (*OF_ORDER, *KEEPING, *CASTING)) and kept
+
+
+def _beyond_singles(operation: Any, node: Any) -> Iterator[str]:
+    """Complaints about numbers of which float32 makes 0 or infinity, or others in comparisons."""
+    for number in _numbers_of(node):
+        size, whole = abs(number), isinstance(number, int)
+        if np.isfinite(number) and ((0 < size < SMALLEST) or size > LARGEST):
+            yield (
+                f"{named(operation)} takes {number!r}, which float32 does not hold. SystemDS"
+                " computes in float64: give it another one."
+            )
+        elif whole and isinstance(operation, OF_SINGLES) and float(np.float32(number)) != number:
+            kinds = {str(tensor.dtype) for tensor in node.input_tensors}
+            if "float32" in kinds:
+                yield (
+                    f"{named(operation)} rounds {number!r} to float32. SystemDS does not: give it"
+                    f" {int(np.float32(number))}."
+                )
+
+
+def _numbers_of(node: Any) -> Iterator[int | float]:
+    """Python's numbers that a call, or its operation, has as arguments."""
+    operation = node.operation
+    settings = [getattr(operation, name, None) for name in ("x_min", "x_max", "initial")]
+    for number in keras.tree.flatten((node.arguments.args, node.arguments.kwargs, settings)):
+        if type(number) in (int, float) and not np.isnan(number):
+            yield number
 
 
 def _is_rounded(operation: Any, node: Any) -> bool:

@@ -10,9 +10,8 @@ import pytest
 from keras import layers
 from oracle import seeded
 
-from keras2dml import UnsupportedModel
+from keras2dml import InvalidData, UnsupportedModel
 from keras2dml.compilation import Compilation
-from keras2dml.copying.model import copied
 from keras2dml.training.trained_copies import keras_model
 
 X = np.random.default_rng(5).normal(size=(6, 3))
@@ -79,13 +78,55 @@ def test_a_copy_is_as_trainable_as_the_model_was_when_it_was_compiled():
     assert len(copy.trainable_weights) == len(copy.optimizer._momentums) == 4
 
 
-def test_a_layer_both_in_a_nested_model_and_outside_of_it_is_not_copied():
+def beside_a_model(dense):
     inputs = keras.Input((3,))
-    shared = layers.Dense(3)
-    inner = keras.Model(inputs, shared(inputs))
+    inner = keras.Model(inputs, dense(layers.Dense(3)(inputs)))
+    whole = keras.Model(inputs, layers.Dense(3)(inner.output))
     outer = keras.Input((3,))
+    return keras.Model(outer, dense(inner(outer)) + whole(outer))
+
+
+def beside_a_sequential(dense):
+    inner = keras.Sequential([keras.Input((3,)), dense])
+    outer = keras.Input((3,))
+    return keras.Model(outer, dense(inner(outer)))
+
+
+def beside_a_wrapper(dense):
+    outer = keras.Input((3,))
+    steps = layers.TimeDistributed(dense)(layers.RepeatVector(2)(outer))
+    return keras.Model(outer, dense(steps[:, 0]))
+
+
+@pytest.mark.parametrize("shared", [beside_a_model, beside_a_sequential, beside_a_wrapper])
+@pytest.mark.parametrize("activation", ["tanh", lambda x: keras.ops.tanh(x) + 1])
+def test_a_layer_in_a_model_and_outside_of_it_is_in_both_copies(shared, activation):
+    dense = layers.Dense(3, activation)
+    model = seeded(shared(dense))
+    dense.bias.trainable = False
+    model.compile("adam", "mse")
+    copy = copy_of(model)
+    assert len(copy.weights) == len(model.weights)
+    assert len(copy.trainable_weights) == len(model.trainable_weights)
+    for built in (model, copy):
+        built.fit(X, X, epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(copy.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def cell_of_two_layers(cell, steps):
+    return layers.RNN(cell)(steps) + layers.RNN(cell, go_backwards=True)(steps)
+
+
+def cell_on_itself(cell, steps):
+    return layers.RNN([cell, cell])(steps)
+
+
+@pytest.mark.parametrize("shared", [cell_of_two_layers, cell_on_itself])
+def test_a_cell_that_copies_have_twice_is_refused_before_it_is_trained(shared):
+    steps = keras.Input((5, 3))
+    compilation = Compilation.of(keras.Model(steps, shared(layers.LSTMCell(3), steps)))
     with pytest.raises(UnsupportedModel, match="other layers or weights"):
-        copied(keras.Model(outer, shared(inner(outer))))
+        compilation.check_trainable()
 
 
 @pytest.mark.parametrize(
@@ -158,3 +199,33 @@ def test_parts_without_a_config_are_copied():
     copy = copy_of(model, compilation)
     assert float(copy.optimizer.learning_rate) == 0.5
     assert "error" in copy.evaluate(X, X[:, :2], verbose=0, return_dict=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda model: setattr(model.optimizer, "clipnorm", 1.0), "has another 'clipnorm'"),
+        (
+            lambda model: setattr(model.optimizer, "_learning_rate", Falling()),
+            "has another 'learning_rate'",
+        ),
+        (lambda model: model.compile(model.optimizer, "mae"), "loss changed in the Keras model"),
+        (lambda model: model.compile("sgd", "mse"), "^optimizer, optimizer.name changed"),
+        (
+            lambda model: setattr(model.layers[1], "activation", keras.activations.relu),
+            "hidden.activation changed",
+        ),
+        (
+            lambda model: setattr(model.layers[1].kernel, "regularizer", keras.regularizers.L2()),
+            "hidden/kernel.regularizer changed",
+        ),
+    ],
+)
+def test_what_changes_once_the_model_was_compiled_is_refused_before_it_is_trained(change, message):
+    model = deep()
+    model.compile(keras.optimizers.SGD(Falling()), "mse")
+    compilation = Compilation.of(model)
+    compilation.check_trainable()
+    change(model)
+    with pytest.raises(InvalidData, match=message):
+        compilation.check_trainable()

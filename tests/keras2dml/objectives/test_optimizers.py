@@ -11,6 +11,7 @@ from keras.optimizers import schedules
 from oracle import WEIGHTS, complaints, examples, learns, model, near
 
 from keras2dml import Keras2DML
+from keras2dml.compilation import Compilation
 
 KINDS = [
     (optimizers.SGD, {"learning_rate": 0.1}),
@@ -177,3 +178,15 @@ def test_other_optimizers_are_refused(optimizer, match):
     built = small()
     built.compile(optimizer, "categorical_crossentropy")
     assert any(match in said for said in complaints(built))
+
+
+@pytest.mark.parametrize("kind", [optimizers.Adagrad, optimizers.Ftrl])
+def test_what_is_summed_begins_as_in_keras(kind):
+    built = model((3,), Dense(2))
+    built.compile(kind(0.1, initial_accumulator_value=0.3), "mse")
+    begun = Compilation.of(built).state()
+    built.optimizer.build(built.trainable_variables)
+    kept = Compilation.of(built).state()
+    assert begun.keys() == kept.keys()
+    for name, matrix in begun.items():
+        np.testing.assert_array_equal(matrix, kept[name])

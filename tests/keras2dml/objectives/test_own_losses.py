@@ -196,6 +196,29 @@ def test_epochs_weights_and_validation_rows_are_as_in_keras(spark):
     assert mine == pytest.approx(again, rel=1e-6)
 
 
+def error_by_mean(y_true, y_pred):
+    return ops.mean(ops.square(y_true - y_pred) * ops.exp(-ops.mean(y_pred)))
+
+
+def share_of_largest(y_true, y_pred):
+    return ops.mean(ops.abs(y_true - y_pred), axis=-1) / ops.max(ops.abs(y_true))
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.parametrize("loss", [error_by_mean, share_of_largest])
+def test_what_depends_on_a_batch_is_measured_in_those_of_keras(spark, loss):
+    built = model((5,), Dense(3))
+    built.compile("sgd", loss, metrics=[share_of_largest])
+    features, labels = examples(built, 70), targets((3,), 70, "linear")
+    ours = Keras2DML(spark, built, display=0)
+    for arguments in ({}, {"batch_size": 7}, {"steps": 2}, {"steps": 3, "batch_size": 8}):
+        found = ours.evaluate(features, labels, **arguments)
+        assert found == pytest.approx(built.evaluate(features, labels, verbose=0, **arguments))
+    batches = tf.data.Dataset.from_tensor_slices((features, labels)).batch(20)
+    assert ours.evaluate(batches) == pytest.approx(built.evaluate(batches, verbose=0))
+
+
 def drawn(y_true, y_pred):
     return (y_true - y_pred) * np.random.default_rng().normal()
 

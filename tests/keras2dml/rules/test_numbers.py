@@ -30,6 +30,8 @@ STEPS = {
     "tens": lambda x: ops.round(x, -1),
     "hundreds": lambda x: ops.round(x, -2),
     "tenths": lambda x: ops.floor(ops.round(x / 70, 1) * 10),
+    "floors": lambda x: x // 0.1 + 49.0 // x + ops.floor_divide(x, 1e300),
+    "vanishing": lambda x: ops.power(1 / (2 + ops.abs(x)), np.float64(np.inf)),
     "mask": lambda x: x * (1 - ops.cast(x > 2, "float32")),
     "whole": lambda x: in_float64(ops.cast(x, "int32") * ops.cast(x > 2, "int32") + 1),
 }
@@ -61,8 +63,13 @@ def test_numbers_of_float32_are_compared_as_keras_compares_them(run):
         x = keras.Input((3,))
         truths = [ops.cast(compare(x, 0.3), "float32") for compare in comparisons]
         bounds = np.array([0.1, 0.2, 0.3])
-        several = ops.cast(ops.greater_equal(bounds, x), "float32")
-        built = keras.Model(x, [*truths, several])
+        listed_numbers = [0.1, 0.2, 0.3]
+        several = [
+            ops.cast(ops.greater_equal(bounds, x), "float32"),
+            ops.cast(ops.equal(x, listed_numbers), "float32"),
+            ops.cast(ops.less(tuple(listed_numbers), x), "float32"),
+        ]
+        built = keras.Model(x, [*truths, *several])
         features = np.array([bounds, [0.3, 0.2999999, 0.3000001]])
         expected = built.predict(features, verbose=0)
         for ours, output in zip(run(built).outputs(features), expected, strict=True):
@@ -165,6 +172,25 @@ def refused(function, dtype=None, shape=(4, 3)):
         (lambda x: ops.equal(x, 0.3), None, "(Equal) rounds 0.3 to float32, while all else is"),
         (lambda x: ops.cast(ops.greater_equal(0.1, x), "float64"), None, "give it np.float64(0.1)"),
         (lambda x: ops.logaddexp(x, 0.3), None, "(Logaddexp) rounds 0.3 to float32"),
+        (
+            lambda x: layers.Dense(2)(x * 0.1),
+            "float32",
+            "(Multiply) computes in float32, where lay",
+        ),
+        (
+            lambda x: layers.Dense(2)(ops.maximum(x, 0.1)),
+            "float32",
+            "(Maximum) computes in float32",
+        ),
+        (
+            lambda x: layers.Dense(2)(x[:, :2] - x[:, 2:]),
+            "float32",
+            "(Subtract) computes in float32",
+        ),
+        (lambda x: x + 1e-50, "float32", "(Add) takes 1e-50, which float32 does not hold"),
+        (lambda x: ops.maximum(x, -1e300), "float32", "takes -1e+300, which float32 does not"),
+        (lambda x: ops.equal(x, 16777217), "float32", "rounds 16777217 to float32"),
+        (lambda x: ops.divide_no_nan(np.inf, x), None, "(DivideNoNan) takes infinite numbers"),
         (lambda x: x + 1, "float16", "The input 'keras_tensor' has dtype 'float16'"),
         (lambda x: layers.Dense(2, dtype="float32")(layers.Dense(2)(x)), None, "in float32, and"),
     ],
@@ -184,6 +210,8 @@ def test_what_keras_rounds_or_wraps_is_refused(function, dtype, match):
         (lambda x: ops.logsumexp(x, axis=1) * 0.1 + ops.normalize(x)[:, 0], None),
         (lambda x: ops.exp(x) * 0.1, "float32"),
         (lambda x: ops.round(x) + ops.zeros_like(x), "int32"),
+        (lambda x: layers.Dense(2)(ops.maximum(x[:, 1:], 0.5)), "float32"),
+        (lambda x: layers.Dense(2)(ops.cast(x, "float64") * 0.1), "float32"),
         (lambda x: x * ops.cast(ops.less(x, 0.5), "float64") * (x > np.float64(0.3)), None),
     ],
 )

@@ -27,6 +27,16 @@ def settings(model: keras.Model) -> dict[str, Any]:
     return dict(_settings(model))
 
 
+def check_unchanged(before: Mapping[str, Any], model: keras.Model) -> None:
+    """Raise InvalidData where a model has other settings than `before`."""
+    if changes := _changes(before, settings(model)):
+        message = (
+            f"{', '.join(changes[:5])} changed in the Keras model after the estimator was made,"
+            " which trains with what it was then: make the estimator again."
+        )
+        raise InvalidData(message)
+
+
 class Watch:
     """What callbacks change beside the weights, the learning rate and stop_training of the model
     that they see; and of the `users` own model, which they may know by themselves, beside its
