@@ -10,11 +10,12 @@ import keras
 import numpy as np
 
 from keras2dml.check import check
-from keras2dml.copies import Trainable, copied
+from keras2dml.copying.model import Trainable, copied
 from keras2dml.data.labels import Targets
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.graph import Graph
 from keras2dml.input_shapes import InputShape, fixed_shapes
+from keras2dml.keras_internals import compiled_trainable_of, iterations_of, layers_of
 from keras2dml.objectives import kinks
 from keras2dml.objectives.configuration import Configuration
 from keras2dml.objectives.goals import goals_of
@@ -142,10 +143,10 @@ class Compilation:
         Keras trains depends on what it did before, or since this compilation.
         """
         self._check_layers()
-        before = getattr(self.model, "_compiled_trainable_state", {})
+        before = compiled_trainable_of(self.model)
         changed = [
             layer.name
-            for layer in self.model._flatten_layers()
+            for layer in layers_of(self.model)
             if before.get(layer, layer.trainable) != layer.trainable
         ]
         if changed:
@@ -222,7 +223,7 @@ class Compilation:
     def steps(self) -> int:
         """The number of steps of the Keras model's optimizer so far."""
         optimizer: Any = self.configuration.optimizer
-        return int(optimizer._iterations)
+        return int(iterations_of(optimizer))
 
     def optimizer_matrices(self, model: keras.Model) -> Iterator[StateMatrix]:
         """The optimizer state of a copy of the model."""

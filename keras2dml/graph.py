@@ -17,6 +17,7 @@ import numpy as np
 
 from keras2dml.errors import InvalidGraph
 from keras2dml.structure import Structure
+from keras2dml.traits import Trait
 
 Shape = tuple[int, ...]
 Scalar = int | float
@@ -28,6 +29,9 @@ INPUT, IDENTITY, PENALTY = "input", "identity", "activity_penalty"
 """The functions of calls that stand for an input of the model, that return their input unchanged,
 and that add a penalty for their input to the loss.
 """
+MAP, FOLD, UNFOLD = "linear", "fold", "unfold"
+"""Those of calls that move elements or add them up, that make rows of axes, and that undo this."""
+ADD, COLUMN_MEANS, SIGMOID, SOFTMAX = "add", "column_means", "sigmoid", "softmax"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +73,8 @@ class Value:
 
     def seen_as(self, shape: Shape, stored: Shape, order: np.ndarray | None = None) -> Value:
         """The same cells with another shape, as for flattening and reshaping."""
-        return replace(
-            self, shape=shape, stored=stored, order=self.order if order is None else order
-        )
+        order = self.order if order is None else order
+        return replace(self, shape=shape, stored=stored, order=order)
 
     @property
     def in_keras_order(self) -> bool:
@@ -142,9 +145,7 @@ class Weight:
         """The inverse of `to_dml`."""
         tensor = np.asarray(matrix).reshape(self.stored)
         if self.rows is not None:
-            scattered = np.empty_like(tensor)
-            scattered[self.rows] = tensor
-            tensor = scattered
+            tensor = tensor[np.argsort(self.rows)]
         tensor = tensor.transpose(np.argsort(self._axes))
         return np.ascontiguousarray(tensor).reshape(self.shape)
 
@@ -188,12 +189,12 @@ class Call:
     """A step of the model: the functions `<function>_forward`, `_backward` and `_gradients` of the
     DML library.
 
-    Arguments are passed by name: `arguments` are the inputs; `weights`, `constants` and `sizes` are
-    the others. `results` has the stored shape of each result, the first of which is `out`.
-    `training` is the function for training, if it is another one, and `untrained` says why no model
-    with this call is trained, if that is so. `onnx` is the same step for prediction as ONNX
-    operators; some calls have none. A `constant` call has no backward function: its result is
-    constant for gradients.
+    Their arguments are bound by name: `arguments` are the inputs, `weights`, `constants` and
+    `sizes` bring the rest. `results` has the stored shape of each result, the first of which is
+    `out`. `training` is the function in training, where it is another one, and `untrained` says why
+    no model with the call is trained, where it is so. `onnx` is the same step for prediction as
+    ONNX operators, of which some calls have none. A `constant` call has no backward function: to a
+    gradient its result is a constant. `traits` is what others ask of it.
     """
 
     function: str
@@ -208,6 +209,7 @@ class Call:
     untrained: str = ""
     arguments: tuple[str, ...] = INPUTS
     constant: bool = False
+    traits: frozenset[Trait] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras2dml.errors import InvalidData
+from keras2dml.keras_internals import layers_of
 from keras2dml.rules.models import takes_of
 
 Sizes = tuple[int, ...]
@@ -26,7 +27,7 @@ class Declared:
     """
 
     def __init__(self, model: keras.Model, tensor: Any) -> None:
-        formats = (getattr(layer, "data_format", None) for layer in model._flatten_layers())
+        formats = (getattr(layer, "data_format", None) for layer in layers_of(model))
         images = next(filter(None, formats), keras.config.image_data_format())
         self.name, self.shape = tensor.name, tuple(tensor.shape[1:])
         self.dtype = keras.backend.standardize_dtype(tensor.dtype)

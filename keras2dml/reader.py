@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import keras
 
 from keras2dml import input_types
+from keras2dml.copying.optimizer import NO_CONFIG
+from keras2dml.copying.twins import complaints as changed_since
 from keras2dml.dml import syntax
 from keras2dml.errors import UnsupportedModel
 from keras2dml.graph import (
+    IDENTITY,
     INPUT,
+    SIGMOID,
     Call,
     Graph,
     Named,
@@ -24,14 +27,13 @@ from keras2dml.graph import (
     source_of,
 )
 from keras2dml.input_shapes import Declared, example_shapes, misfits
-from keras2dml.optimizer_copies import NO_CONFIG
+from keras2dml.keras_internals import layers_of, node_of, origin_of, variables_of
 from keras2dml.rules import call, named, unknown
 from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
 from keras2dml.rules.user_classes import is_users
-from keras2dml.twins import complaints as changed_since
 
 
 def read(model: keras.Model, shapes: Sequence[Shape] | None = None) -> Graph:
@@ -91,7 +93,7 @@ def last_layer(model: keras.Model, output: int = 0) -> str:
     """The name of the layer that computes an output, not of one that only returns it."""
     tensor = model.outputs[output]
     while True:
-        layer, node, place = tensor._keras_history
+        layer, _, place = origin_of(tensor)
         if isinstance(layer, keras.Model):
             tensor = layer.outputs[place]
             continue
@@ -101,7 +103,7 @@ def last_layer(model: keras.Model, output: int = 0) -> str:
         )
         if not hands_on:
             return str(layer.name)
-        tensor = layer._inbound_nodes[node].input_tensors[0]
+        tensor = node_of(tensor).input_tensors[0]
 
 
 def _in_keras_order(value: Value) -> Value:
@@ -109,12 +111,11 @@ def _in_keras_order(value: Value) -> Value:
     since losses look through it.
     """
     last = source_of(value)
-    layer = SimpleNamespace(name=last.layer)
-    if value.in_keras_order or last.function != "sigmoid":
-        return in_keras_order(layer, value)
+    if value.in_keras_order or last.function != SIGMOID:
+        return in_keras_order(last.layer, value)
     before = last.inputs[0]
     seen = before.seen_as(value.shape, value.stored, value.order)
-    return call(layer, "sigmoid", in_keras_order(layer, seen), onnx=last.onnx)
+    return call(last.layer, SIGMOID, in_keras_order(last.layer, seen), onnx=last.onnx)
 
 
 def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
@@ -128,7 +129,7 @@ def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
 def _dtypes(model: keras.Model) -> dict[str, keras.Layer]:
     """The types in which layers compute, each with one such layer."""
     kinds = (keras.Model, keras.layers.InputLayer)
-    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, kinds)]
+    layers = [layer for layer in layers_of(model) if not isinstance(layer, kinds)]
     return {layer.compute_dtype: layer for layer in layers}
 
 
@@ -173,7 +174,7 @@ class _Naming:
         for step in calls:
             self._name(step)
         parameters = tuple(self.parameters.values())
-        layers = self.model._flatten_layers()
+        layers = layers_of(self.model)
         dtypes = {layer.compute_dtype for layer in layers if not isinstance(layer, keras.Model)}
         return Graph(
             self.model.name,
@@ -188,8 +189,7 @@ class _Naming:
         )
 
     def _name(self, call: Call) -> None:
-        main = call.layer.startswith(call.function) or call.function == "identity"
-        self.names[call] = self._claim_name(f"{call.layer}_{'out' if main else call.function}")
+        self.names[call] = self._claim_name(_title(call))
         for constant in call.constants:
             self.names[constant] = self._claim_name(f"{self.names[call]}_{constant.argument}")
         for weight in call.weights:
@@ -237,8 +237,16 @@ class _Naming:
         return unused
 
 
+def _title(call: Call) -> str:
+    """What a script calls a call's result. Where the layer's name begins as the function's, as one
+    that Keras gives it often does, it is not said twice.
+    """
+    is_said = call.function == IDENTITY or call.layer.startswith(call.function)
+    return f"{call.layer}_{'out' if is_said else call.function}"
+
+
 def _roles(model: keras.Model) -> Any:
     """Each variable's layer, and its name there: the end of Keras' path."""
-    for layer in model._flatten_layers():
-        for variable in layer._trainable_variables + layer._non_trainable_variables:
+    for layer in layers_of(model):
+        for variable in variables_of(layer):
             yield id(variable), (layer.name, variable.name)

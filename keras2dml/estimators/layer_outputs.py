@@ -15,6 +15,7 @@ from keras2dml.check import check
 from keras2dml.compilation import Compilation
 from keras2dml.estimators.scorer import CompiledModel, Scorer
 from keras2dml.export.weights import stem
+from keras2dml.keras_internals import nodes_of, operations_of
 from keras2dml.reader import read
 from keras2dml.systemds.context import SystemDS
 
@@ -60,22 +61,20 @@ class Activations:
 
 def _layer_outputs(model: keras.Model) -> Iterator[tuple[str, Any]]:
     """The tensors that a model's layers compute, in execution order."""
-    graph: Any = model._functional if isinstance(model, keras.Sequential) else model
     calls: Counter[str] = Counter()
-    names = {operation.name for operation in graph._operations}
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            layer = node.operation
-            if isinstance(layer, keras.layers.InputLayer):
-                continue
+    names = {operation.name for operation in operations_of(model)}
+    for node in nodes_of(model):
+        layer = node.operation
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        calls[layer.name] += 1
+        while calls[layer.name] > 1 and f"{layer.name}_{calls[layer.name]}" in names:
             calls[layer.name] += 1
-            while calls[layer.name] > 1 and f"{layer.name}_{calls[layer.name]}" in names:
-                calls[layer.name] += 1
-            number = f"_{calls[layer.name]}" if calls[layer.name] > 1 else ""
-            several = len(node.outputs) > 1
-            for place, tensor in enumerate(node.outputs):
-                column = tensor if len(tensor.shape) > 1 else keras.ops.expand_dims(tensor, -1)
-                yield f"{layer.name}{number}{f'_output_{place + 1}' if several else ''}", column
+        number = f"_{calls[layer.name]}" if calls[layer.name] > 1 else ""
+        several = len(node.outputs) > 1
+        for place, tensor in enumerate(node.outputs):
+            column = tensor if len(tensor.shape) > 1 else keras.ops.expand_dims(tensor, -1)
+            yield f"{layer.name}{number}{f'_output_{place + 1}' if several else ''}", column
 
 
 def _places(model: keras.Model) -> dict[int, int]:

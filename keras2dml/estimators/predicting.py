@@ -16,7 +16,6 @@ from keras2dml.data.sources import draws_batches
 from keras2dml.errors import InvalidData, positive
 from keras2dml.estimators import plots
 from keras2dml.estimators.estimator import Estimator
-from keras2dml.objectives.losses import HINGES
 from keras2dml.objectives.objective import Goal
 from keras2dml.objectives.sums import Measure
 from keras2dml.rules import misplaced_sums
@@ -218,7 +217,7 @@ def _predicted(goal: Goal, output: np.ndarray, classes: np.ndarray | None) -> np
 
 def _probabilities(goal: Goal, output: np.ndarray) -> np.ndarray:
     """The probability of each class, if the output has probabilities."""
-    if not goal.classifies or goal.loss.function in HINGES:
+    if not goal.classifies or goal.loss.is_margin:
         return output
     logits = not goal.loss.reads_probabilities
     if goal.loss.kind != "binary":

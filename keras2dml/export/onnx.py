@@ -8,7 +8,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
 from keras2dml.errors import UnsupportedModel
-from keras2dml.graph import Call, Graph, Node, Shape, Value, source_of
+from keras2dml.graph import IDENTITY, Call, Graph, Node, Shape, Value, source_of
 
 OPSET = 17
 IR_VERSION = 8
@@ -89,7 +89,7 @@ class _Export:
     def _tensor(self, value: Value) -> str:
         """The tensor of a value in its stored shape."""
         source = source_of(value)
-        if source.function == "identity":
+        if source.function == IDENTITY:
             return self._tensor(source.inputs[0].seen_as(value.shape, value.stored, value.order))
         key = source, value.result, value.stored
         if key not in self.tensors:
@@ -99,7 +99,7 @@ class _Export:
         return self.tensors[key]
 
     def _add_call(self, call: Call) -> None:
-        if call.function == "identity":
+        if call.function == IDENTITY:
             return
         if not call.onnx:
             message = (

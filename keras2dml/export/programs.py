@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from keras2dml.compilation import Compilation
 from keras2dml.dml import syntax
 from keras2dml.export.weights import file_names
+from keras2dml.keras_internals import learning_rate_of
 from keras2dml.objectives.objective import Objective
 from keras2dml.rendering.forward import Script
 from keras2dml.scripts import score as scoring
@@ -88,7 +88,7 @@ class _Writing:
         self.weights = file_names(graph)
         self.constants = {name: constant.matrix for name, constant in graph.constants()}
         self.files = {**self.weights, **{name: f"{name}.mtx" for name in self.constants}}
-        rate: Any = optimizer._learning_rate
+        rate = learning_rate_of(optimizer)
         changes = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
         self.scheduled = changes or compilation.optimizer.factors is not None
         goals = tuple(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Collection, Iterable, Iterator
 from types import ModuleType
 
@@ -11,7 +10,8 @@ import keras
 
 import keras2dml.rules.layers  # noqa: F401  (it registers every rule)
 from keras2dml.dml import syntax
-from keras2dml.objectives.losses import ENTROPIES, FUNCTIONS, PLAIN, TREATED
+from keras2dml.keras_internals import function_of_loss
+from keras2dml.objectives.loss_kinds import ENTROPIES, FUNCTIONS, PLAIN, TREATED
 from keras2dml.objectives.metrics import KNOWN
 from keras2dml.objectives.optimizers import STEPS
 from keras2dml.objectives.regularizers import NORMS, SUMS
@@ -41,7 +41,6 @@ NOT_FOLLOWED = (
     "The sign of a zero is not followed: `argmax` and `argmin` take 0.0 and -0.0 for the same and"
     " the first of them, where Keras takes -0.0 for the smaller one.",
 )
-_REFUSED = re.compile(r"\bhas (?:the )?(\w+)[= ]\{")
 
 # Importing the rules is what fills the registry.
 
@@ -90,23 +89,23 @@ def _layers() -> Section:
     Omits arguments that no rule needs: names, types, initializers, and regularizers and
     constraints, which are attached to variables.
     """
-    kinds = _classes(keras.layers, keras.Layer)
+    kinds = classes_of(keras.layers, keras.Layer)
     rows = []
     for kind in kinds:
         lowering = LOWERINGS.get(kind)
         if lowering is None or kind in augmentation.LAYERS:
             continue
-        names = [name for name in _arguments(kind) if not name.endswith(ATTACHED)]
+        names = [name for name in arguments_of(kind) if not name.endswith(ATTACHED)]
         names = [name for name in names if name not in HARMLESS]
-        source = inspect.getsource(lowering.rule)
-        some = {name for name in _REFUSED.findall(source) if name in names}
         default = [
             name
             for name in names
             if name not in lowering.honours and name != "activity_regularizer"
         ]
         honoured = [name for name in names if name in lowering.honours]
-        rows.append(f"| {kind.__name__} | {_listed(honoured, some)} | {_listed(default)} |")
+        rows.append(
+            f"| {kind.__name__} | {_listed(honoured, lowering.partly)} | {_listed(default)} |"
+        )
     lines = [
         "Initializers do not matter; regularizers and constraints are below. An argument that is"
         " there in part is refused for some values.",
@@ -137,11 +136,11 @@ def _masked(kinds: Iterable[type]) -> Iterator[str]:
 
 
 def _losses() -> Section:
-    kinds = _classes(keras.losses, keras.losses.Loss)
+    kinds = classes_of(keras.losses, keras.losses.Loss)
     compiled = {**{kind: f"{name}_of_probabilities" for kind, name in ENTROPIES.items()}, **PLAIN}
     rows = []
     for kind in filter(compiled.__contains__, kinds):
-        names = [name for name in _arguments(kind) if name not in ("name", "dtype")]
+        names = [name for name in arguments_of(kind) if name not in ("name", "dtype")]
         arguments = {*TREATED, *syntax.function(compiled[kind]).arguments}
         default = [name for name in names if name not in arguments]
         own = [name for name in names if name in arguments]
@@ -157,7 +156,7 @@ def _losses() -> Section:
 
 
 def _metrics() -> Section:
-    kinds = _classes(keras.metrics, keras.metrics.Metric)
+    kinds = classes_of(keras.metrics, keras.metrics.Metric)
     compiled = [kind for kind in kinds if kind in KNOWN or _is_loss(kind)]
     names = ", ".join(kind.__name__ for kind in compiled)
     functions = "every loss as a function, and functions that are made of operations, as losses are"
@@ -166,7 +165,7 @@ def _metrics() -> Section:
 
 
 def _optimizers() -> Section:
-    kinds = _classes(keras.optimizers, keras.optimizers.Optimizer)
+    kinds = classes_of(keras.optimizers, keras.optimizers.Optimizer)
     names = ", ".join(kind.__name__ for kind in kinds if kind in STEPS)
     lines = [
         f"{names}: with every argument but loss_scale_factor, and every learning rate schedule.",
@@ -177,8 +176,8 @@ def _optimizers() -> Section:
 
 
 def _attached() -> Section:
-    penalties = _classes(keras.regularizers, keras.regularizers.Regularizer)
-    limits = _classes(keras.constraints, keras.constraints.Constraint)
+    penalties = classes_of(keras.regularizers, keras.regularizers.Regularizer)
+    limits = classes_of(keras.constraints, keras.constraints.Constraint)
     compiled = (*SUMS, keras.regularizers.OrthogonalRegularizer, *NORMS, keras.constraints.NonNeg)
     names = ", ".join(kind.__name__ for kind in (*penalties, *limits) if kind in compiled)
     lines = [
@@ -250,12 +249,12 @@ def _below(kind: type) -> Iterator[type]:
 def _is_loss(kind: type) -> bool:
     """Whether a metric is the mean of a loss."""
     try:
-        return getattr(kind(), "_fn", None) in FUNCTIONS
+        return function_of_loss(kind()) in FUNCTIONS
     except TypeError:
         return False  # it needs arguments, which none of these does
 
 
-def _classes(module: ModuleType, base: type) -> list[type]:
+def classes_of(module: ModuleType, base: type) -> list[type]:
     """The classes of a Keras module by name, each once, without aliases."""
     classes = {
         value
@@ -265,7 +264,8 @@ def _classes(module: ModuleType, base: type) -> list[type]:
     return sorted(classes, key=lambda kind: kind.__name__)
 
 
-def _arguments(kind: type) -> list[str]:
+def arguments_of(kind: type) -> list[str]:
+    """The names of the arguments of a class' constructor, but for those of its bases."""
     parameters = inspect.signature(kind).parameters.values()
     return [
         parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD

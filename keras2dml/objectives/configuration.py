@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 
-from keras2dml.copies import metric_like
+from keras2dml.copying.model import metric_like
+from keras2dml.copying.optimizer import arguments_of, optimizer_like
 from keras2dml.errors import InvalidData
-from keras2dml.optimizer_copies import arguments_of, optimizer_like
+from keras2dml.keras_internals import loss_weights_of, users_metrics_of
 from keras2dml.rules.models import gives_of
 from keras2dml.rules.user_classes import untrained
 from keras2dml.structure import Structure
@@ -151,12 +152,12 @@ MATCHED = ("loss", "loss_weights", "metrics", "weighted_metrics")
 
 def _arguments(model: keras.Model) -> dict[str, Any]:
     """The arguments of compile() as the user's objects, as Keras' config omits some."""
-    losses, metrics = model._compile_loss, model._compile_metrics
+    metrics, weighted_metrics = users_metrics_of(model)
     return {
         "loss": model.loss,
-        "loss_weights": losses._user_loss_weights if losses else None,
-        "metrics": metrics._user_metrics if metrics else None,
-        "weighted_metrics": metrics._user_weighted_metrics if metrics else None,
+        "loss_weights": loss_weights_of(model),
+        "metrics": metrics,
+        "weighted_metrics": weighted_metrics,
     }
 
 

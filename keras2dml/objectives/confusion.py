@@ -11,8 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.copies import metric_like
+from keras2dml.copying.model import metric_like
 from keras2dml.graph import Value
+from keras2dml.keras_internals import build_metric, has_even_thresholds, reads_logits
 from keras2dml.objectives.sums import Measure, Metric
 from keras2dml.rules import Refusal
 
@@ -48,9 +49,9 @@ def _of_thresholds(metric: Any, output: Value, *outcomes: str, into: str = "") -
     constants = {
         "column": 0 if column is None else column + 1,
         "k": best or 0,
-        "from_logits": bool(getattr(metric, "_from_logits", False)),
+        "from_logits": reads_logits(metric),
     }
-    if not metric._thresholds_distributed_evenly:
+    if not has_even_thresholds(metric):
 
         def compared(sums: np.ndarray) -> Variables:
             counts = dict(zip(OUTCOMES, sums.reshape(count, 4).T, strict=True))
@@ -99,7 +100,7 @@ def _auc(metric: Any, output: Value) -> Metric:
 def _f_score(metric: Any, output: Value) -> Metric:
     """The F-score of each class; with average="micro" Keras' variables are single numbers."""
     keeper, classes = metric_like(metric), _columns(output)
-    keeper._build((None, classes), (None, classes))
+    build_metric(keeper, classes)
     names = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
 
     def variables(sums: np.ndarray) -> Variables:
@@ -114,7 +115,7 @@ def _f_score(metric: Any, output: Value) -> Metric:
 
 def _r2_score(metric: Any, output: Value) -> Metric:
     keeper, outputs = metric_like(metric), _columns(output)
-    keeper._build((None, outputs), (None, outputs))
+    build_metric(keeper, outputs)
 
     def variables(sums: np.ndarray) -> Variables:
         totals, squares, errors = sums[:-2].reshape(3, outputs)

@@ -11,11 +11,22 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from types import SimpleNamespace
 from typing import Any
 
 from keras2dml.dml import syntax
-from keras2dml.graph import INPUT, Call, Graph, Named, Value, calls_of, source_of
+from keras2dml.graph import (
+    COLUMN_MEANS,
+    FOLD,
+    INPUT,
+    SIGMOID,
+    SOFTMAX,
+    Call,
+    Graph,
+    Named,
+    Value,
+    calls_of,
+    source_of,
+)
 from keras2dml.rendering.backward import Backward, Summand, gradient_name
 from keras2dml.rendering.forward import Forward
 from keras2dml.rules import Refusal, call
@@ -23,9 +34,8 @@ from keras2dml.rules.layouts import in_keras_order, of_vectors, squashed_by, vec
 from keras2dml.rules.operations.batches import is_whole, whole_batches
 from keras2dml.rules.tracing import traced
 from keras2dml.structure import Structure
+from keras2dml.traits import Trait
 
-PROBABILITIES = ("binary_entropy", "categorical_entropy")
-"""Operations on probabilities, in the place of which Keras takes logits where it knows them."""
 NUMBERS = 100_000
 """How many numbers a function may have in its text."""
 
@@ -99,7 +109,7 @@ def _graph(
             raise Refusal(message)
         (result,) = results
         if not is_whole(result):
-            result = in_keras_order(SimpleNamespace(name="step"), result)
+            result = in_keras_order("step", result)
     calls = calls_of((result,))
     names: dict[Named, str] = {source_of(predictions): "P", source_of(targets): "Y"}
     counts: Counter[str] = Counter()
@@ -122,17 +132,17 @@ def _graph(
 
 def _squashed(output: Value, logits: Value) -> Value:
     """The output, computed from its logits."""
-    layer, activation = SimpleNamespace(name="step"), squashed_by(output)
-    if activation is None or activation.function == "sigmoid":
-        return call(layer, "sigmoid", logits)
-    return of_vectors(layer, call(layer, "softmax", vectors(layer, logits)), logits)
+    name, activation = "step", squashed_by(output)
+    if activation is None or activation.function == SIGMOID:
+        return call(name, SIGMOID, logits)
+    return of_vectors(name, call(name, SOFTMAX, vectors(name, logits)), logits)
 
 
 def _takes_probabilities(graph: Graph) -> bool:
     """Whether an operation treats the predictions as probabilities."""
     predictions = source_of(graph.inputs[0])
     return any(
-        step.function in PROBABILITIES
+        Trait.TAKES_PROBABILITIES in step.traits
         and any(predictions in _origins(value) for value in step.inputs[:1])
         for step in graph.calls
     )
@@ -141,7 +151,7 @@ def _takes_probabilities(graph: Graph) -> bool:
 def _origins(value: Value) -> set[Call]:
     """The calls that compute a value, or the rows from which it is folded."""
     source = source_of(value)
-    return {source} | ({source_of(source.inputs[0])} if source.function == "fold" else set())
+    return {source} | ({source_of(source.inputs[0])} if source.function == FOLD else set())
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +172,7 @@ class _Layout:
     def of(cls, result: Value, output: Value, *, summed: bool) -> _Layout:
         """The layout of a result; a mean over all examples has the layout of each example."""
         scalar, value = is_whole(result), result
-        if scalar and source_of(result).function == "column_means" and result.size == 1:
+        if scalar and source_of(result).function == COLUMN_MEANS and result.size == 1:
             value = source_of(result).inputs[0]
         whole = is_whole(value)
         leading = output.shape[:-1]

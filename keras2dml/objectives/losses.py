@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from inspect import signature
@@ -14,64 +13,26 @@ from keras.src.utils.naming import get_object_name
 
 from keras2dml import backend
 from keras2dml.dml import syntax
-from keras2dml.graph import PENALTY, Scalar, Value, source_of
+from keras2dml.graph import FOLD, MAP, PENALTY, SOFTMAX, UNFOLD, Scalar, Value, source_of
+from keras2dml.keras_internals import keywords_of_loss
 from keras2dml.objectives.functions import define_function
+from keras2dml.objectives.loss_kinds import (
+    BINARY,
+    CLASSES,
+    COMPILED,
+    ENTROPIES,
+    FUNCTIONS,
+    PLAIN,
+    REDUCTIONS,
+    SPARSE,
+    TRAITS,
+    TREATED,
+    WHOLE,
+)
 from keras2dml.rules import Refusal
 from keras2dml.rules.activations import label
 from keras2dml.rules.layouts import logits_of
-
-# Keras' loss: the library's function of probabilities or numbers, of logits where there is one.
-ENTROPIES = {
-    keras.losses.CategoricalCrossentropy: "cross_entropy",
-    keras.losses.SparseCategoricalCrossentropy: "cross_entropy",
-    keras.losses.BinaryCrossentropy: "binary_cross_entropy",
-    keras.losses.BinaryFocalCrossentropy: "binary_focal_cross_entropy",
-    keras.losses.CategoricalFocalCrossentropy: "categorical_focal_cross_entropy",
-}
-PLAIN = {
-    keras.losses.MeanSquaredError: "mean_squared_error",
-    keras.losses.MeanAbsoluteError: "mean_absolute_error",
-    keras.losses.MeanAbsolutePercentageError: "mean_absolute_percentage_error",
-    keras.losses.MeanSquaredLogarithmicError: "mean_squared_logarithmic_error",
-    keras.losses.CosineSimilarity: "cosine_similarity",
-    keras.losses.Huber: "huber",
-    keras.losses.LogCosh: "log_cosh",
-    keras.losses.KLDivergence: "kl_divergence",
-    keras.losses.Poisson: "poisson",
-    keras.losses.Hinge: "hinge",
-    keras.losses.SquaredHinge: "squared_hinge",
-    keras.losses.CategoricalHinge: "categorical_hinge",
-    keras.losses.CategoricalGeneralizedCrossEntropy: "categorical_generalized_cross_entropy",
-    keras.losses.Dice: "dice",
-    keras.losses.Tversky: "tversky",
-    keras.losses.Circle: "circle",
-}
-SPARSE = (
-    keras.losses.SparseCategoricalCrossentropy,
-    keras.losses.CategoricalGeneralizedCrossEntropy,
-)
-"""The losses whose targets are class numbers; those of `CLASSES` take them too."""
-CLASSES = (
-    *SPARSE,
-    keras.losses.CategoricalCrossentropy,
-    keras.losses.CategoricalFocalCrossentropy,
-    keras.losses.CategoricalHinge,
-    keras.losses.KLDivergence,
-)
-BINARY = (
-    keras.losses.BinaryCrossentropy,
-    keras.losses.BinaryFocalCrossentropy,
-    keras.losses.Hinge,
-    keras.losses.SquaredHinge,
-)
-HINGES = ("hinge", "squared_hinge", "categorical_hinge")
-WHOLE = (keras.losses.Dice, keras.losses.Tversky, keras.losses.Circle)
-"""The losses that are a single number for a whole batch."""
-REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight")
-COMPILED = ChainMap(PLAIN, ENTROPIES)  # others add to them
-FUNCTIONS = {kind().fn: kind for kind in COMPILED}
-"""Keras' loss functions and their loss classes."""
-TREATED = frozenset(("name", "reduction", "dtype", "from_logits", "label_smoothing"))
+from keras2dml.traits import Trait
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +61,17 @@ class Loss:
     """Whether each row has a loss, which may have a weight."""
     literal: bool = False
     """Whether it gets the targets in their original shape."""
+    traits: frozenset[Trait] = frozenset()
+
+    @property
+    def is_margin(self) -> bool:
+        """Whether the output is a signed number, above 0 for one class and below for another."""
+        return Trait.MARGIN in self.traits
 
     @property
     def adds_up(self) -> bool:
         """Whether the loss of a batch is the sum of its parts' shares."""
-        return not (self.by_batch and self.reduction != "sum") and self.function not in HINGES
+        return not (self.by_batch and self.reduction != "sum") and not self.is_margin
 
     @property
     def threshold(self) -> float:
@@ -114,7 +81,7 @@ class Loss:
     @property
     def by_batch(self) -> bool:
         """Whether the loss over all rows differs from the mean over its parts."""
-        return self.whole or self.function in HINGES or self.reduction not in REDUCTIONS[:2]
+        return self.whole or self.is_margin or self.reduction not in REDUCTIONS[:2]
 
 
 def loss_of(
@@ -130,10 +97,11 @@ def loss_of(
             return _of_function(loss, output, weight, layer)
         names = ", ".join(sorted(kind.__name__ for kind in COMPILED))
         remedy = "compile() the model with one of these, or with a function made of keras.ops."
-        return None, [f"The loss is {label(type(loss))}. Only {names} are compiled: {remedy}"]
-    smoothing = float(getattr(loss, "_fn_kwargs", {}).get("label_smoothing") or 0.0)
+        return None, [f"The loss is {label(type(loss))}. Compiled are {names}: {remedy}"]
+    smoothing = float(keywords_of_loss(loss).get("label_smoothing") or 0.0)
     classes = 2 if type(loss) in BINARY else output.shape[-1]
-    function, takes = _function(loss, output, layer)
+    function, takes, of_logits = _function(loss, output, layer)
+    traits = TRAITS.get(type(loss), frozenset())
     constants, complaints = _constants(loss, function)
     softmax = _is_softmax(output, layer) and logits_of_last(output, layer) is None
     if backend.is_tensorflow() and _looks(loss) and softmax:
@@ -141,7 +109,8 @@ def loss_of(
             f"The loss {loss.name!r} follows a softmax over another axis than the last, whose input"
             " Keras uses as logits along the last axis: put Permute before the softmax."
         )
-    if function == "binary_focal_cross_entropy_of_logits" and not backend.is_tensorflow():
+    focal = type(loss) is keras.losses.BinaryFocalCrossentropy
+    if focal and of_logits and not backend.is_tensorflow():
         complaints.append(
             f"The loss {loss.name!r} has from_logits=True, and Keras on {backend.backend()} clips"
             " its probabilities: end the model with a sigmoid, and leave from_logits out."
@@ -165,9 +134,10 @@ def loss_of(
         (1 - smoothing, smoothing / classes),
         loss.reduction,
         weight,
-        not (function.endswith("of_logits") and takes is output) and function not in HINGES,
+        not (of_logits and takes is output) and Trait.MARGIN not in traits,
         whole=type(loss) in WHOLE,
         weighable=type(loss) not in WHOLE,
+        traits=traits,
     ), complaints
 
 
@@ -225,10 +195,9 @@ def _of_function(
 def resolved(configured: Any, output: Value) -> object:
     """The loss object for a name, a function or an object, as in Keras."""
     if str(configured).lower() in ("crossentropy", "ce"):
-        binary = output.shape[-1] == 1
-        return (
-            keras.losses.BinaryCrossentropy() if binary else keras.losses.CategoricalCrossentropy()
-        )
+        if output.shape[-1] == 1:
+            return keras.losses.BinaryCrossentropy()
+        return keras.losses.CategoricalCrossentropy()
     loss = keras.losses.get(configured)
     return FUNCTIONS[loss]() if loss in FUNCTIONS else loss
 
@@ -243,27 +212,28 @@ def _kind(loss: object) -> str:
     return "binary" if type(loss) in BINARY else "numbers"
 
 
-def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value]:
-    """The DML function and its input value: on TensorFlow Keras looks through a final softmax or
-    sigmoid at the logits, and clips probabilities only if the output is neither.
+def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value, bool]:
+    """The DML function, the value that it takes, and whether that are logits: on TensorFlow Keras
+    looks through a final softmax or sigmoid at them, and clips probabilities only where the output
+    is neither.
     """
     if type(loss) in PLAIN:
-        return PLAIN[type(loss)], output
+        return PLAIN[type(loss)], output, False
     name = ENTROPIES[type(loss)]
     tensorflow = backend.is_tensorflow()
     through = logits_of_last(output, layer) if tensorflow and _looks(loss) else None
     if through is not None:
-        return f"{name}_of_logits", through
-    if loss._fn_kwargs["from_logits"]:
-        return f"{name}_of_logits", output
+        return f"{name}_of_logits", through, True
+    if keywords_of_loss(loss)["from_logits"]:
+        return f"{name}_of_logits", output, True
     sparse = tensorflow and type(loss) is keras.losses.SparseCategoricalCrossentropy
-    return f"{'sparse_' * sparse}{name}_of_probabilities", output
+    return f"{'sparse_' * sparse}{name}_of_probabilities", output, False
 
 
 def _looks(loss: Any) -> bool:
     """Whether a loss uses the input of a final softmax or sigmoid."""
     kind = type(loss)
-    if kind is keras.losses.BinaryFocalCrossentropy and loss._fn_kwargs["from_logits"]:
+    if kind is keras.losses.BinaryFocalCrossentropy and keywords_of_loss(loss)["from_logits"]:
         return False
     return kind in ENTROPIES and kind is not keras.losses.CategoricalFocalCrossentropy
 
@@ -278,9 +248,9 @@ def logits_of_last(output: Value, layer: str) -> Value | None:
 def _is_softmax(output: Value, layer: str) -> bool:
     """Whether a softmax computes the output, along any axis."""
     last = source_of(output)
-    while last.layer == layer and last.function in ("linear", "fold", "unfold"):
+    while last.layer == layer and last.function in (MAP, FOLD, UNFOLD):
         last = source_of(last.inputs[0])
-    return last.layer == layer and last.function == "softmax"
+    return last.layer == layer and last.function == SOFTMAX
 
 
 def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
@@ -289,7 +259,7 @@ def _constants(loss: Any, function: str) -> tuple[dict[str, Scalar], list[str]]:
     names = syntax.function(function).arguments
     constants: dict[str, Scalar] = {"total": loss.reduction == "sum"} if "total" in names else {}
     complaints = []
-    for name, value in {**loss.get_config(), **loss._fn_kwargs}.items():
+    for name, value in {**loss.get_config(), **keywords_of_loss(loss)}.items():
         if name in names and isinstance(value, (bool, int, float)):
             constants[name] = value if isinstance(value, bool) else float(value)
         elif name not in TREATED and (name in names or value != defaults[name].default):

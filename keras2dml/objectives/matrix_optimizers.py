@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Scalar, Weight
+from keras2dml.keras_internals import is_trained_by_adam
 from keras2dml.objectives.update import Step
 from keras2dml.rules.arguments import rounded
 
@@ -44,7 +45,7 @@ def muon(optimizer: Any, weight: Weight) -> Step:
     """Muon: the momentum of matrices is orthogonalized, which does not depend on the order of rows
     and columns; other variables, and those that the user excludes, use Adam.
     """
-    if optimizer._should_use_adamw(weight.variable):
+    if is_trained_by_adam(optimizer, weight.variable):
         betas = {f"beta_{n}": float(getattr(optimizer, f"adam_beta_{n}")) for n in (1, 2)}
         bias = {f"bias_{n}": rounded(betas[f"beta_{n}"]) for n in (1, 2)}
         constants = {**betas, **bias, "epsilon": float(optimizer.epsilon)}
@@ -71,5 +72,5 @@ def muon(optimizer: Any, weight: Weight) -> Step:
 
 def muon_decay(optimizer: Any, variable: Any) -> float:
     """The weight decay of a variable; Muon has two."""
-    by_adam = optimizer._should_use_adamw(variable)
+    by_adam = is_trained_by_adam(optimizer, variable)
     return optimizer.adam_weight_decay if by_adam else optimizer.weight_decay or 0.0

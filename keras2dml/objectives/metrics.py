@@ -11,9 +11,11 @@ import numpy as np
 from keras.src.utils.naming import get_object_name
 
 from keras2dml.graph import Value
+from keras2dml.keras_internals import function_of_loss, keywords_of_loss
 from keras2dml.objectives import confusion
 from keras2dml.objectives.functions import define_function
-from keras2dml.objectives.losses import FUNCTIONS, is_function, logits_of_last, loss_of
+from keras2dml.objectives.loss_kinds import FUNCTIONS
+from keras2dml.objectives.losses import is_function, logits_of_last, loss_of
 from keras2dml.objectives.sums import Metric, mean
 from keras2dml.rules import Refusal
 from keras2dml.rules.activations import label
@@ -36,7 +38,8 @@ def metric_of(
             " object of keras.metrics."
         ]
     name = configured if isinstance(configured, str) else resolved.name
-    if type(resolved) is keras.metrics.MeanMetricWrapper and is_function(resolved._fn):
+    is_mean = type(resolved) is keras.metrics.MeanMetricWrapper
+    if is_mean and is_function(function_of_loss(resolved)):
         return _of_function(resolved, output, layer, kind, weighted=weighted)
     try:
         _check_class(resolved)
@@ -107,7 +110,7 @@ def _of_function(
     metric: Any, output: Value, layer: str, kind: str | None, *, weighted: bool
 ) -> tuple[Metric | None, list[str]]:
     """The Metric of a function of Keras operations."""
-    subject = f"A metric is {label(metric._fn)}"
+    subject = f"A metric is {label(function_of_loss(metric))}"
     if kind == "sparse":
         return None, [
             f"{subject}, and the targets are class numbers, which it may get with one axis or two."
@@ -115,7 +118,7 @@ def _of_function(
         ]
 
     def function(targets: Any, predictions: Any) -> Any:
-        return metric._fn(targets, predictions, **metric._fn_kwargs)
+        return function_of_loss(metric)(targets, predictions, **keywords_of_loss(metric))
 
     logits = logits_of_last(output, layer)
     try:
@@ -143,7 +146,7 @@ def _of_function(
 
 def _compiled(metric: Any, output: Value, layer: str) -> Metric:
     """The metric without its name. Raises Refusal."""
-    function = getattr(metric, "_fn", None)
+    function = function_of_loss(metric)
     rule = KNOWN.get(type(metric), NAMED.get(function))
     compiled = rule(metric, output) if rule else _of_loss(metric, output, layer)
     if compiled is None:
@@ -158,10 +161,10 @@ def _compiled(metric: Any, output: Value, layer: str) -> Metric:
 
 def _of_loss(metric: Any, output: Value, layer: str) -> Metric | None:
     """The mean of a loss; None for a loss that is not computed row by row."""
-    function = getattr(metric, "_fn", None)
+    function = function_of_loss(metric)
     if function not in FUNCTIONS:
         return None
-    loss, complaints = loss_of(FUNCTIONS[function](**metric._fn_kwargs), output, 1.0, layer)
+    loss, complaints = loss_of(FUNCTIONS[function](**keywords_of_loss(metric)), output, 1.0, layer)
     if loss is None or complaints or loss.kind == "labels":
         return None
     return Metric(loss.function, mean, loss.constants, loss=loss, by_number=loss.kind == "sparse")
@@ -175,14 +178,14 @@ def _categorical(metric: Any, output: Value) -> Metric:
 
 
 def _binary(metric: Any, output: Value) -> Metric:
-    threshold = float(metric._fn_kwargs.get("threshold", 0.5))
+    threshold = float(keywords_of_loss(metric).get("threshold", 0.5))
     return Metric("binary_accuracy", mean, {"threshold": threshold})
 
 
 def _top_k(metric: Any, output: Value) -> Metric | None:
-    if metric._fn_kwargs.get("from_sorted_ids"):
+    if keywords_of_loss(metric).get("from_sorted_ids"):
         return None
-    return Metric("top_k_accuracy", mean, {"k": metric._fn_kwargs.get("k", 5)})
+    return Metric("top_k_accuracy", mean, {"k": keywords_of_loss(metric).get("k", 5)})
 
 
 def _by_number(rule: Rule) -> Rule:
@@ -203,7 +206,7 @@ def _along_last(function: str, value: Callable[[np.ndarray], float] = mean) -> R
     """A function of the vectors along the last axis."""
 
     def rule(metric: Any, output: Value) -> Metric:
-        axis = metric._fn_kwargs.get("axis", -1)
+        axis = keywords_of_loss(metric).get("axis", -1)
         if axis not in (-1, len(output.shape)):
             message = f"has axis={axis!r}. Only the last axis is compiled: give axis=-1."
             raise Refusal(message)

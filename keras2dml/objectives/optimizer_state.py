@@ -11,6 +11,7 @@ import numpy as np
 
 from keras2dml.backend import is_tensorflow
 from keras2dml.graph import Graph, Weight
+from keras2dml.keras_internals import place_of, state_of
 from keras2dml.objectives.optimizers import Optimizer
 
 
@@ -45,12 +46,11 @@ def state_matrices(graph: Graph, optimizer: Optimizer, model: keras.Model) -> It
     for parameter in graph.parameters:
         if not parameter.trainable:
             continue
-        place = keras_optimizer._get_variable_index(model.weights[parameter.position])
+        place = place_of(keras_optimizer, model.weights[parameter.position])
         step = optimizer.step(parameter.weight)
         for state in optimizer.state(parameter.weight):
             attribute = step.attributes.get(state, state)
-            variables = getattr(keras_optimizer, f"_{attribute}", None)
-            variables = variables or getattr(keras_optimizer, attribute)
+            variables = state_of(keras_optimizer, attribute)
             name, axis = f"{parameter.name}_{state}", step.reduced.get(state)
             yield StateMatrix(name, parameter.weight, variables[place], axis)
 

@@ -13,6 +13,7 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from keras2dml import backend
 from keras2dml.graph import Weight
+from keras2dml.keras_internals import is_decayed, is_trained_by_adam, learning_rate_of
 from keras2dml.objectives.matrix_optimizers import adafactor, muon, muon_decay
 from keras2dml.objectives.update import Step
 from keras2dml.rules.arguments import rounded
@@ -85,7 +86,7 @@ def optimizer_of(optimizer: Any) -> tuple[Optimizer | None, list[str]]:
             f"The optimizer {optimizer.name!r} has loss_scale_factor="
             f"{optimizer.loss_scale_factor!r}. SystemDS computes in float64: leave it out."
         )
-    rate, plain = optimizer._learning_rate, (keras.Variable, LearningRateSchedule)
+    rate, plain = learning_rate_of(optimizer), (keras.Variable, LearningRateSchedule)
     if callable(rate) and not isinstance(rate, plain):
         complaints.append(
             f"The optimizer {optimizer.name!r} has a function as its learning_rate, which Keras"
@@ -116,7 +117,7 @@ def _alike(step: Step, weight: Weight) -> Step:
 
 def _decay(optimizer: Any, weight_decay: float | None, variable: Any) -> float:
     """The weight decay of a variable, 0 for none."""
-    if not optimizer._use_weight_decay(variable):
+    if not is_decayed(optimizer, variable):
         return 0.0
     muons = isinstance(optimizer, keras.optimizers.Muon)
     return rounded((muon_decay(optimizer, variable) if muons else weight_decay) or 0.0)
@@ -124,7 +125,7 @@ def _decay(optimizer: Any, weight_decay: float | None, variable: Any) -> float:
 
 def _factor(optimizer: Any, variable: Any) -> float:
     """The factor of the learning rate for a variable."""
-    if isinstance(optimizer, keras.optimizers.Muon) and optimizer._should_use_adamw(variable):
+    if isinstance(optimizer, keras.optimizers.Muon) and is_trained_by_adam(optimizer, variable):
         return float(optimizer.adam_lr_ratio)
     return float(getattr(optimizer, "factor", lambda _: 1.0)(variable))
 
@@ -133,7 +134,7 @@ def _rates(optimizer: Any) -> Callable[[int], float]:
     """The learning rate by the number of steps done: the current number, or that of Keras'
     schedule.
     """
-    rate = optimizer._learning_rate
+    rate = learning_rate_of(optimizer)
     if isinstance(rate, LearningRateSchedule):
         return lambda done: float(rate(done))
     number = float(rate)

@@ -11,6 +11,7 @@ import numpy as np
 
 from keras2dml.graph import Parameter, Scalar, Weight
 from keras2dml.rules.arguments import strengths
+from keras2dml.traits import Trait
 
 SUMS = (keras.regularizers.L1, keras.regularizers.L2, keras.regularizers.L1L2)
 NORMS = (keras.constraints.MaxNorm, keras.constraints.MinMaxNorm, keras.constraints.UnitNorm)
@@ -22,6 +23,7 @@ class Regularizer:
 
     function: str
     constants: Mapping[str, Scalar]
+    traits: frozenset[Trait] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ def regularizer_of(parameter: Parameter) -> tuple[Regularizer | None, list[str]]
         return None, []
     kind, weight = type(regularizer), parameter.weight
     if kind in SUMS:
-        return Regularizer("l1_l2_penalty", strengths(regularizer)), []
+        factors = strengths(regularizer)
+        traits = frozenset([Trait.KINK_ON_JAX] if factors["l1"] else [])
+        return Regularizer("l1_l2_penalty", factors, traits), []
     if kind is keras.regularizers.OrthogonalRegularizer and weight.matrix == weight.shape:
         factor = {"factor": float(regularizer.factor)}
         return Regularizer(f"orthogonal_{regularizer.mode}_penalty", factor), []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,7 @@ from keras2dml.rules.arguments import named as named
 from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.operators import nodes as nodes
 from keras2dml.rules.user_classes import is_users, kind_of
+from keras2dml.traits import Trait
 
 Rule = Callable[..., Value | tuple[Value, ...]]
 
@@ -56,10 +57,13 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Lowering:
-    """A rule and the layer's arguments that it honours."""
+    """A rule and the layer's arguments that it honours, those of them `partly` that it refuses for
+    some values.
+    """
 
     rule: Rule
     honours: frozenset[str]
+    partly: frozenset[str] = frozenset()
     masks: bool = False
 
     def complaints(self, layer: Any) -> Iterator[str]:
@@ -133,10 +137,13 @@ REMEDIES = dict.fromkeys(
 """The remedy for text layers, which no other layer can replace."""
 
 
-def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[Rule], Rule]:
-    """Register the decorated function as the rule of `layers`; `honours` lists the arguments that
-    it takes into account. A rule with `masks` takes and returns values with their masks; other
-    rules get values without masks, and their results get the masks that Keras attaches by default.
+def lowers(
+    *layers: type, honours: str = "", partly: str = "", masks: bool = False
+) -> Callable[[Rule], Rule]:
+    """Make the decorated function the rule of `layers`; `honours` lists the arguments that it takes
+    into account, `partly` those of them of which it refuses some values. A rule with `masks` gets
+    values with their masks, and returns them so; others are spared them, and what they return has
+    the masks that Keras attaches by default.
 
     The rule is called with the Keras layer, the input Values, and those keyword arguments of the
     layer's call that it names. It returns the output Value, or a tuple of them; `call` creates one.
@@ -144,9 +151,14 @@ def lowers(*layers: type, honours: str = "", masks: bool = False) -> Callable[[R
     default.
     """
 
+    names, limited = frozenset(honours.split()), frozenset(partly.split())
+    if unknown_names := limited - names:
+        message = f"partly names {', '.join(sorted(unknown_names))}, which honours does not."
+        raise ValueError(message)
+
     def register(rule: Rule) -> Rule:
         for layer in layers:
-            LOWERINGS[layer] = Lowering(rule, frozenset(honours.split()), masks)
+            LOWERINGS[layer] = Lowering(rule, names, limited, masks)
         return rule
 
     return register
@@ -183,7 +195,7 @@ def lowered(layer: Any, *inputs: Value, **options: object) -> tuple[Value, ...]:
     if not lowering.masks and inputs and getattr(layer, "supports_masking", False):
         first = inputs[0]
         values = (values[0].with_masks(first.mask, first.recorded), *values[1:])
-    return values if penalty is None else tuple(_penalized(layer, penalty, x) for x in values)
+    return values if penalty is None else tuple(_penalized(layer.name, penalty, x) for x in values)
 
 
 def _unmasked(value: Any) -> Any:
@@ -215,14 +227,15 @@ def unknown(layer: Any) -> str:
     return f"{named(layer)} is not compiled. {remedy}"
 
 
-def _penalized(layer: Any, penalty: Any, x: Value) -> Value:
+def _penalized(name: str, penalty: Any, x: Value) -> Value:
     """The same value, with a penalty that is added to the loss in training."""
     sizes = {**strengths(penalty), "parts": x.rows}
-    return call(layer, IDENTITY, x, sizes=sizes, training=PENALTY)
+    traits = [Trait.KINK_ON_JAX] if sizes["l1"] else []
+    return call(name, IDENTITY, x, sizes=sizes, training=PENALTY, traits=traits)
 
 
 def call(
-    layer: Any,
+    name: str,
     function: str,
     *inputs: Value,
     to: Value | None = None,
@@ -235,20 +248,21 @@ def call(
     untrained: str = "",
     arguments: tuple[str, ...] = INPUTS,
     constant: bool = False,
+    traits: Iterable[Trait] = (),
 ) -> Value:
-    """The value that a call of a DML function returns, with the layout of `to` or of the first
-    input.
+    """The value that a call of a DML function returns, laid out like `to`, or like the first input.
+    `name` is that of the layer.
 
     `others` describes further results of the function by name; `result` gets them from the value.
     """
     nodes = (onnx,) if isinstance(onnx, Node) else onnx
     out = to or inputs[0]
     stored = {"out": out, **(others or {})}
-    results = {name: value.stored for name, value in stored.items()}
+    results = {key: value.stored for key, value in stored.items()}
     step = Call(
         function,
         inputs,
-        layer.name,
+        name,
         results,
         weights,
         constants,
@@ -258,6 +272,7 @@ def call(
         untrained,
         arguments,
         constant,
+        frozenset(traits),
     )
     return out.made_by(step)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -14,6 +14,7 @@ from keras2dml.rules import call, lowers, named, nodes
 from keras2dml.rules.arguments import rounded
 from keras2dml.rules.layouts import axes_of, of_vectors, vectors
 from keras2dml.rules.tracing import traced
+from keras2dml.traits import KINK, Trait
 
 # TensorFlow rounds this constant of `gelu` to single precision, even in double precision.
 ROOT_OF_HALF = float(np.float32(math.sqrt(0.5)))
@@ -66,6 +67,12 @@ ELEMENTWISE: dict[Any, tuple[Node, ...]] = {
     ),
     keras.activations.sparse_sigmoid: nodes("Mul X 0.5 > half", "Add half 0.5 > in", "Clip in 0 1"),
 }
+TRAITS: dict[Any, Iterable[Trait]] = {
+    keras.activations.relu: [Trait.AFTER_MAXIMA],
+    keras.activations.selu: KINK,
+    keras.activations.hard_tanh: [Trait.KINK_ON_TORCH],
+    keras.activations.sparse_sigmoid: [Trait.KINK_ON_JAX],
+}
 ALONG_AN_AXIS = {
     keras.activations.softmax: nodes("Softmax X"),
     keras.activations.log_softmax: nodes("LogSoftmax X"),
@@ -85,9 +92,10 @@ def activated(layer: Any, x: Value, function: Any) -> Value:
     if function is keras.activations.linear:
         return x
     if function in ELEMENTWISE:
-        return call(layer, function.__name__, x, onnx=ELEMENTWISE[function])
+        onnx, traits = ELEMENTWISE[function], TRAITS.get(function, ())
+        return call(layer.name, function.__name__, x, onnx=onnx, traits=traits)
     if function in OTHERS:
-        return OTHERS[function](layer, x)
+        return OTHERS[function](layer.name, x)
     subject = f"{named(layer)} has the activation {label(function)}"
     (out,) = traced(function, x, subject=subject, name=layer.name, dtype=layer.compute_dtype)
     return out
@@ -103,17 +111,17 @@ def label(function: Any) -> str:
     return repr(getattr(function, "__name__", function))
 
 
-def along(layer: Any, x: Value, function: Any, axis: int | Shape) -> Value:
+def along(name: str, x: Value, function: Any, axis: int | Shape) -> Value:
     """Softmax or log_softmax along an axis of an example, or over several together."""
-    rows = vectors(layer, x, axis)
-    results = call(layer, function.__name__, rows, onnx=ALONG_AN_AXIS[function])
-    return of_vectors(layer, results, x, axis)
+    rows = vectors(name, x, axis)
+    results = call(name, function.__name__, rows, onnx=ALONG_AN_AXIS[function])
+    return of_vectors(name, results, x, axis)
 
 
-@lowers(keras.layers.Softmax, honours="axis")
+@lowers(keras.layers.Softmax, honours="axis", partly="axis")
 def softmax(layer: keras.layers.Softmax, x: Value) -> Value:
     """Probabilities along one axis, or over several together."""
-    return along(layer, x, keras.activations.softmax, axes_of(layer, x, layer.axis))
+    return along(layer.name, x, keras.activations.softmax, axes_of(layer, x, layer.axis))
 
 
 @lowers(keras.layers.ReLU, honours="max_value negative_slope threshold")
@@ -122,7 +130,7 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
     ceiling = math.inf if layer.max_value is None else rounded(layer.max_value)
     slope, threshold = float(layer.negative_slope), rounded(layer.threshold)
     if (ceiling, threshold) == (math.inf, 0.0):
-        return leaky(layer, x, slope) if slope else activated(layer, x, keras.activations.relu)
+        return leaky(layer.name, x, slope) if slope else activated(layer, x, keras.activations.relu)
     highest = min(ceiling, float(np.finfo(np.float32).max))
     sizes = {"threshold": threshold, "ceiling": highest, "slope": slope}
     onnx = nodes(
@@ -135,19 +143,19 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
         f"Mul below {slope} > line",
         "Add up line",
     )
-    return call(layer, "bounded_relu", x, sizes=sizes, onnx=onnx)
+    return call(layer.name, "bounded_relu", x, sizes=sizes, onnx=onnx, traits=KINK)
 
 
 @lowers(keras.layers.LeakyReLU, honours="negative_slope")
 def leaky_relu(layer: keras.layers.LeakyReLU, x: Value) -> Value:
     """A slope below 0."""
-    return leaky(layer, x, float(layer.negative_slope))
+    return leaky(layer.name, x, float(layer.negative_slope))
 
 
 @lowers(keras.layers.ELU, honours="alpha")
 def elu(layer: keras.layers.ELU, x: Value) -> Value:
     """An exponential below 0."""
-    return elu_of(layer, x, float(layer.alpha))
+    return elu_of(layer.name, x, float(layer.alpha))
 
 
 @lowers(keras.layers.PReLU, honours="shared_axes")
@@ -165,7 +173,7 @@ def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
         Node("PRelu", ("X", "slope")),
     )
     return call(
-        layer,
+        layer.name,
         "prelu",
         x,
         weights=(Weight("alpha", layer.alpha, (1, places.size)),),
@@ -174,29 +182,29 @@ def prelu(layer: keras.layers.PReLU, x: Value) -> Value:
     )
 
 
-def leaky(layer: Any, x: Value, slope: float) -> Value:
+def leaky(name: str, x: Value, slope: float) -> Value:
     """A slope below 0."""
     sizes = {"slope": float(np.float32(slope))}  # as TensorFlow's operator does
     onnx = Node("LeakyRelu", ("X",), {"alpha": slope})
-    return call(layer, "leaky_relu", x, sizes=sizes, onnx=onnx)
+    return call(name, "leaky_relu", x, sizes=sizes, onnx=onnx, traits=[Trait.KINK_ON_JAX])
 
 
-def elu_of(layer: Any, x: Value, alpha: float) -> Value:
+def elu_of(name: str, x: Value, alpha: float) -> Value:
     """An exponential below 0."""
-    return call(layer, "elu", x, sizes={"alpha": alpha}, onnx=Node("Elu", ("X",), {"alpha": alpha}))
+    return call(name, "elu", x, sizes={"alpha": alpha}, onnx=Node("Elu", ("X",), {"alpha": alpha}))
 
 
-def celu(layer: Any, x: Value, alpha: float) -> Value:
+def celu(name: str, x: Value, alpha: float) -> Value:
     """An exponential below 0, with the same slope at 0 as the line above."""
     onnx = Node("Celu", ("X",), {"alpha": alpha})
-    return call(layer, "celu", x, sizes={"alpha": alpha}, onnx=onnx)
+    return call(name, "celu", x, sizes={"alpha": alpha}, onnx=onnx, traits=KINK)
 
 
-def sparsemax(layer: Any, x: Value, axis: int = -1) -> Value:
+def sparsemax(name: str, x: Value, axis: int = -1) -> Value:
     """The part of each element above a threshold. Keras computes the threshold from other sums than
     the paper: the cumulative sums of the sorted elements, added up.
     """
-    rows = vectors(layer, x, axis)
+    rows = vectors(name, x, axis)
     numbers, last = np.arange(1, rows.size + 1, dtype=np.float32), np.array([-1])
     keep = {"keepdims": 1}
     onnx = (
@@ -209,17 +217,18 @@ def sparsemax(layer: Any, x: Value, axis: int = -1) -> Value:
         Node("ReduceSum", ("support",), keep, (last,), ("count",)),
         *nodes("Sub sum 1 > over", "Div over count > tau", "Sub X tau > left", "Relu left"),
     )
-    return of_vectors(layer, call(layer, "sparsemax", rows, onnx=onnx), x, axis)
+    result = call(name, "sparsemax", rows, onnx=onnx, traits=[Trait.KINK_ON_JAX])
+    return of_vectors(name, result, x, axis)
 
 
 # Functions that are a layer with other defaults, or that work along an axis.
-OTHERS: dict[Any, Callable[[Any, Value], Value]] = {
-    keras.activations.softmax: lambda layer, x: along(layer, x, keras.activations.softmax, -1),
-    keras.activations.log_softmax: lambda layer, x: along(
-        layer, x, keras.activations.log_softmax, -1
+OTHERS: dict[Any, Callable[[str, Value], Value]] = {
+    keras.activations.softmax: lambda name, x: along(name, x, keras.activations.softmax, -1),
+    keras.activations.log_softmax: lambda name, x: along(
+        name, x, keras.activations.log_softmax, -1
     ),
     keras.activations.sparsemax: sparsemax,
-    keras.activations.leaky_relu: lambda layer, x: leaky(layer, x, 0.2),
-    keras.activations.elu: lambda layer, x: elu_of(layer, x, 1.0),
-    keras.activations.celu: lambda layer, x: celu(layer, x, 1.0),
+    keras.activations.leaky_relu: lambda name, x: leaky(name, x, 0.2),
+    keras.activations.elu: lambda name, x: elu_of(name, x, 1.0),
+    keras.activations.celu: lambda name, x: celu(name, x, 1.0),
 }

@@ -11,6 +11,7 @@ import numpy as np
 from keras.src.ops.numpy import Clip
 
 from keras2dml.backend import is_tensorflow
+from keras2dml.keras_internals import attribute_of, layers_of
 
 NUMBERS = (
     *("alpha", "b", "decimals", "default_value", "epsilon", "max_value", "negative_slope", "ord"),
@@ -48,7 +49,7 @@ def config_of(layer: Any) -> dict[str, Any]:
     """
     nameless = {
         part: part.activation
-        for part in (layer._flatten_layers() if isinstance(layer, keras.Layer) else ())
+        for part in (layers_of(layer) if isinstance(layer, keras.Layer) else ())
         if getattr(getattr(part, "activation", None), "__name__", "") == "<lambda>"
     }
     for part in nameless:
@@ -65,7 +66,7 @@ def config_of(layer: Any) -> dict[str, Any]:
 def users_parts(layer: Any, arguments: Iterable[str]) -> dict[str, Any]:
     """The user's own initializers, regularizers and constraints among a layer's arguments."""
     names = (name for name in arguments if name.endswith(PARTS))
-    parts = {name: getattr(layer, name, getattr(layer, f"_{name}", None)) for name in names}
+    parts = {name: attribute_of(layer, name) for name in names}
     return {name: part for name, part in parts.items() if callable(part) and not _is_keras(part)}
 
 

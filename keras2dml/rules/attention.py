@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Value, Weight
+from keras2dml.graph import ADD, Constant, Node, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated, along
 from keras2dml.rules.core import dropped
@@ -47,15 +47,19 @@ def attention(
     key = value if key is None else key
     leading = query.shape[:-2]
     query, value, key = (
-        folded(layer, without(tensor), len(leading)) for tensor in (query, value, key)
+        folded(layer.name, without(tensor), len(leading)) for tensor in (query, value, key)
     )
     if layer.score_mode == "dot":
-        scores = _scaled(layer, product(layer, query, key), layer.scale)
+        scores = _scaled(layer.name, product(layer.name, query, key), layer.scale)
     else:
-        sums = _scaled(layer, _sums(layer, query, key), layer.scale)
-        scores = _scaled(layer, _summed(layer, _tanh(layer, sums)), layer.concat_score_weight)
+        sums = _scaled(layer.name, _sums(layer, query, key), layer.scale)
+        scores = _scaled(
+            layer.name, _summed(layer.name, _tanh(layer, sums)), layer.concat_score_weight
+        )
     weights = _weights(layer, scores, masks.values, causal=use_causal_mask)
-    return _attended(layer, weights, value, leading, masks, with_scores=return_attention_scores)
+    return _attended(
+        layer.name, weights, value, leading, masks, with_scores=return_attention_scores
+    )
 
 
 @lowers(keras.layers.AdditiveAttention, honours="use_scale dropout seed", masks=True)
@@ -74,12 +78,14 @@ def additive_attention(
     key = value if key is None else key
     leading = query.shape[:-2]
     query, value, key = (
-        folded(layer, without(tensor), len(leading)) for tensor in (query, value, key)
+        folded(layer.name, without(tensor), len(leading)) for tensor in (query, value, key)
     )
     tanh = _tanh(layer, _sums(layer, query, key))
-    scores = _factored(layer, tanh) if layer.use_scale else _summed(layer, tanh)
+    scores = _factored(layer, tanh) if layer.use_scale else _summed(layer.name, tanh)
     weights = _weights(layer, scores, masks.values, causal=use_causal_mask)
-    return _attended(layer, weights, value, leading, masks, with_scores=return_attention_scores)
+    return _attended(
+        layer.name, weights, value, leading, masks, with_scores=return_attention_scores
+    )
 
 
 SOFTMAX = keras.activations.softmax
@@ -91,15 +97,19 @@ def _weights(layer: Any, scores: Value, mask: Value | None, *, causal: bool) -> 
     """
     steps, seen = scores.shape
     if mask is None:
-        lowered = shifted(layer, scores, UNSEEN * (1 - np.tri(steps, seen))) if causal else scores
+        lowered = (
+            shifted(layer.name, scores, UNSEEN * (1 - np.tri(steps, seen))) if causal else scores
+        )
     else:
         constant = np.tri(steps, seen) if causal else np.ones((steps, seen))
-        regarded = together(layer, (steps, seen), constant, [mask.seen_as((1, seen), (1, seen))])
-        lowered = _lowered(layer, in_keras_order(layer, scores), regarded)
-    return dropped(layer, along(layer, lowered, SOFTMAX, -1), layer.dropout)
+        regarded = together(
+            layer.name, (steps, seen), constant, [mask.seen_as((1, seen), (1, seen))]
+        )
+        lowered = _lowered(layer.name, in_keras_order(layer.name, scores), regarded)
+    return dropped(layer.name, along(layer.name, lowered, SOFTMAX, -1), layer.dropout)
 
 
-def _lowered(layer: Any, scores: Value, regarded: Value) -> Value:
+def _lowered(name: str, scores: Value, regarded: Value) -> Value:
     """Scores, lowered where `regarded` is 0 so that their weight becomes 0."""
     onnx = (
         Node("Sub", ("Y",), {}, (np.array(1, np.float32),), ("unseen",)),
@@ -107,20 +117,20 @@ def _lowered(layer: Any, scores: Value, regarded: Value) -> Value:
         Node("Add", ("X", "offsets")),
     )
     scores = scores.seen_as(scores.shape, scores.shape)
-    return call(layer, "lowered", scores, regarded, sizes={"offset": UNSEEN}, onnx=onnx)
+    return call(name, "lowered", scores, regarded, sizes={"offset": UNSEEN}, onnx=onnx)
 
 
-def shifted(layer: Any, scores: Value, offsets: np.ndarray) -> Value:
+def shifted(name: str, scores: Value, offsets: np.ndarray) -> Value:
     """Scores plus numbers that are the same for all examples."""
     onnx = Node("Add", ("X",), {}, (offsets.astype(np.float32),))
     row = Constant("offsets", offsets.reshape(1, -1))
-    scores = in_keras_order(layer, scores)
+    scores = in_keras_order(name, scores)
     scores = scores.seen_as(scores.shape, scores.shape)
-    return call(layer, "shifted", scores, constants=(row,), onnx=onnx)
+    return call(name, "shifted", scores, constants=(row,), onnx=onnx)
 
 
 def _attended(
-    layer: Any,
+    name: str,
     weights: Value,
     value: Value,
     leading: tuple[int, ...],
@@ -131,11 +141,11 @@ def _attended(
     """The means of the values (S, D) by weights (T, S), 0 for queries that are masked; and the
     weights themselves.
     """
-    attended = unfolded(layer, product(layer, weights, permuted(value, (1, 0))), leading)
+    attended = unfolded(name, product(name, weights, permuted(value, (1, 0))), leading)
     if masks.queries is not None:
-        attended = selected(layer, attended, masks.queries)
+        attended = selected(name, attended, masks.queries)
     attended = attended.with_masks(masks.queries, masks.recorded)
-    return (attended, unfolded(layer, weights, leading)) if with_scores else (attended,)
+    return (attended, unfolded(name, weights, leading)) if with_scores else (attended,)
 
 
 @dataclass(frozen=True)
@@ -161,46 +171,48 @@ def _sums(layer: Any, query: Value, key: Value) -> Value:
     shape = (steps, seen, width)
     queries = query.seen_as((steps, 1, width), query.stored)
     keys = key.seen_as((1, seen, width), key.stored)
-    return pairwise(layer, spread(layer, queries, shape), spread(layer, keys, shape), "add", "Add")
+    return pairwise(
+        layer, spread(layer.name, queries, shape), spread(layer.name, keys, shape), ADD, "Add"
+    )
 
 
 def _tanh(layer: Any, x: Value) -> Value:
     return activated(layer, x, keras.activations.tanh)
 
 
-def _scaled(layer: Any, x: Value, factor: Any) -> Value:
+def _scaled(name: str, x: Value, factor: Any) -> Value:
     """All elements times a learned factor, if there is one."""
     if factor is None:
         return x
-    scaled = learned(layer, x.seen_as(x.shape, (1, x.size)), factor, None)
+    scaled = learned(name, x.seen_as(x.shape, (1, x.size)), factor, None)
     return scaled.seen_as(x.shape, x.stored)
 
 
-def _summed(layer: Any, x: Value) -> Value:
+def _summed(name: str, x: Value) -> Value:
     """The sums along the last axis."""
-    rows = vectors(layer, x)
+    rows = vectors(name, x)
     cells = np.column_stack([np.arange(rows.size), np.zeros(rows.size), np.ones(rows.size)])
     onnx = Node("ReduceSum", ("X",), {"keepdims": 1}, (np.array([-1]),))
-    sums = mapped(layer, rows, cells, Value.of((1,), rows=rows.rows), (onnx,))
-    return _without_last(of_vectors(layer, sums, x))
+    sums = mapped(name, rows, cells, Value.of((1,), rows=rows.rows), (onnx,))
+    return _without_last(of_vectors(name, sums, x))
 
 
 def _factored(layer: Any, x: Value) -> Value:
     """The sums along the last axis of elements times learned factors."""
-    rows = vectors(layer, x)
+    rows = vectors(layer.name, x)
     onnx = (
         Node("Unsqueeze", ("W",), {}, (np.array([1]),), ("kernel",)),
         Node("MatMul", ("X", "kernel")),
     )
     sums = call(
-        layer,
+        layer.name,
         "dense_unbiased",
         rows,
         to=Value.of((1,), rows=rows.rows),
         weights=(Weight("W", layer.scale, (rows.size, 1)),),
         onnx=onnx,
     )
-    return _without_last(of_vectors(layer, sums, x))
+    return _without_last(of_vectors(layer.name, sums, x))
 
 
 def _without_last(x: Value) -> Value:

@@ -54,7 +54,7 @@ def augmentation(layer: Any, x: Value, *others: Value) -> Value:
         " SystemDS'. The model scores; to train it, leave the layer out, and give fit() images that"
         " it has changed."
     )
-    return call(layer, IDENTITY, x, untrained=reason)
+    return call(layer.name, IDENTITY, x, untrained=reason)
 
 
 @lowers(keras.layers.Pipeline, honours="layers")

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from keras2dml.graph import Value
+from keras2dml.graph import ADD, Value
 from keras2dml.rules import lowered, lowers
 from keras2dml.rules.layouts import flipped
 from keras2dml.rules.masks import without
@@ -32,13 +32,13 @@ def bidirectional(
     if layer.merge_mode is None:
         return (ahead.with_masks(*masks), back.with_masks(*masks), *states, *others)
     if layer.merge_mode == "concat":
-        merged = joined(layer, ahead, back, len(ahead.shape) - 1)
+        merged = joined(layer.name, ahead, back, len(ahead.shape) - 1)
     elif layer.merge_mode == "mul":
         merged = pairwise(layer, ahead, back, "multiply", "Mul")
     else:
-        merged = pairwise(layer, ahead, back, "add", "Add")
+        merged = pairwise(layer, ahead, back, ADD, "Add")
     if layer.merge_mode == "ave":
-        merged = rescaled(layer, merged, 0.5, 0.0)
+        merged = rescaled(layer.name, merged, 0.5, 0.0)
     return (merged.with_masks(*masks), *states, *others)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras2dml.keras_internals import layers_of
 from keras2dml.rules.arguments import named
 
 
@@ -15,7 +16,7 @@ def changes(layer: Any, *, deep: bool = True) -> Iterator[str]:
     """Complaints about changes to a Keras layer, or with `deep` to one within it, that its
     arguments do not show.
     """
-    for part in layer._flatten_layers() if deep else [layer]:
+    for part in layers_of(layer) if deep else [layer]:
         if getattr(part, "quantization_mode", None):
             yield (
                 f"{named(part)} is quantized to {part.quantization_mode}. SystemDS computes in"

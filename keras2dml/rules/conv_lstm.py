@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras2dml.graph import Constant, Node, Scalar, Shape, Value, Weight
+from keras2dml.graph import UNFOLD, Constant, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import call, lowers, named, result
 from keras2dml.rules.convolution import bias_of, convolved, kernel_axes
 from keras2dml.rules.layouts import arranged, folded
@@ -23,17 +22,19 @@ from keras2dml.rules.windows import Window, image, image_axes, lined, same_paddi
     honours="filters kernel_size strides padding data_format dilation_rate activation"
     " recurrent_activation use_bias unit_forget_bias return_sequences return_state go_backwards"
     " dropout recurrent_dropout seed unroll zero_output_for_mask cell",
+    partly="activation recurrent_activation",
 )
 def conv_lstm(layer: Any, x: Value, initial_state: Any = None) -> tuple[Value, ...]:
     """A convolution of the inputs of all steps at once, then one of the state at each step."""
     cell, steps, rank = layer.cell, x.shape[0], len(x.shape) - 1
-    inputs = image(layer, folded(layer, x, 1))
+    inputs = image(layer, folded(layer.name, x, 1))
     window = Window.of(layer, inputs, tuple(layer.kernel_size), layer.dilation_rate)
     axes, filters = kernel_axes(inputs), layer.filters
     sizes = 4 * filters, math.prod(cell.kernel.shape) // (4 * filters)
-    biased = SimpleNamespace(use_bias=cell.use_bias, bias=cell.bias)
-    sums = convolved(layer, inputs, window, Weight("W", cell.kernel, sizes, axes), bias_of(biased))
-    gates = _of_steps(layer, sums, steps)
+    sums = convolved(
+        layer.name, inputs, window, Weight("W", cell.kernel, sizes, axes), bias_of(cell)
+    )
+    gates = _of_steps(layer.name, sums, steps)
     size = window.output
     cells = lined(tuple(layer.kernel_size))
     top, bottom = same_padding(size[0], cells[0], 1)
@@ -49,12 +50,14 @@ def conv_lstm(layer: Any, x: Value, initial_state: Any = None) -> tuple[Value, .
         **{"activation": activation, "recurrent_activation": opening},
     }
     state = _state(layer, filters, size[3 - rank :], x.rows)
-    begun = tuple(arranged(layer, value, state) for value in states_of(layer, initial_state, 2))
+    begun = tuple(
+        arranged(layer.name, value, state) for value in states_of(layer, initial_state, 2)
+    )
     empty = tuple(Constant(name, np.zeros((1, state.size))) for name in "YZ")
     recurrent = cell.recurrent_kernel
     matrix = (4 * filters, math.prod(recurrent.shape) // (4 * filters))
     out = call(
-        layer,
+        layer.name,
         "conv_lstm",
         gates,
         *begun,
@@ -69,25 +72,25 @@ def conv_lstm(layer: Any, x: Value, initial_state: Any = None) -> tuple[Value, .
     return (out if layer.return_sequences else last[0], *(last if layer.return_state else ()))
 
 
-def _of_steps(layer: Any, x: Value, steps: int) -> Value:
+def _of_steps(name: str, x: Value, steps: int) -> Value:
     """The images of all steps as one row for each example, as they are stored."""
     size = x.size * steps
     stored = (steps, *x.stored)
     to = Value((size,), stored, np.arange(size), x.rows // steps)
     onnx = Node("Reshape", ("X",), {}, (np.array([-1, *stored]),))
-    return call(layer, "unfold", x, to=to, sizes={"factor": steps}, onnx=onnx)
+    return call(name, UNFOLD, x, to=to, sizes={"factor": steps}, onnx=onnx)
 
 
 def _state(layer: Any, filters: int, size: Shape, rows: int) -> Value:
     """An image of the layer's data format, with its channels first in DML."""
-    axes = image_axes(layer, len(size) + 1)
+    axes = image_axes(layer.data_format, len(size) + 1)
     stored = (filters, *size)
     return Value.of(tuple(stored[axes.index(axis)] for axis in range(len(stored))), axes, rows)
 
 
 def _sequence(layer: Any, state: Value, steps: int) -> Value:
     """Such images for each step."""
-    axes = image_axes(layer, len(state.shape))
+    axes = image_axes(layer.data_format, len(state.shape))
     return Value.of((steps, *state.shape), (0, *(axis + 1 for axis in axes)), state.rows)
 
 

@@ -33,7 +33,7 @@ def convolution(layer: Any, x: Value) -> Value:
     window = Window.of(layer, x, tuple(layer.kernel_size), layer.dilation_rate)
     axes = kernel_axes(x)
     kernel = Weight("W", layer.kernel, _matrix(layer.kernel, layer.filters), axes)
-    out = convolved(layer, x, window, kernel, bias_of(layer), layer.groups)
+    out = convolved(layer.name, x, window, kernel, bias_of(layer), layer.groups)
     check_channels(layer, out)
     return activated(layer, out, layer.activation)
 
@@ -62,13 +62,13 @@ def separable_convolution(layer: Any, x: Value) -> Value:
     x = _depthwise(layer, image(layer, x), layer.depthwise_kernel, ())
     kernel = layer.pointwise_kernel
     weight = Weight("W", kernel, _matrix(kernel, layer.filters), kernel_axes(x))
-    out = convolved(layer, x, Window.of_places(x), weight, bias_of(layer))
+    out = convolved(layer.name, x, Window.of_places(x, layer.data_format), weight, bias_of(layer))
     check_channels(layer, out)
     return activated(layer, out, layer.activation)
 
 
 def convolved(
-    layer: Any,
+    name: str,
     x: Value,
     window: Window,
     kernel: Weight,
@@ -81,7 +81,7 @@ def convolved(
     cells by a map of columns. Both add the bias in a separate step.
     """
     if not window.symmetric:
-        window, x = padded(layer, window, x, fill=0.0)
+        window, x = padded(name, window, x, fill=0.0)
     filters, rank = kernel.matrix[0], len(x.shape)
     dilated, grouped = window.dilation != (1, 1), groups > 1
     variant = ("_grouped" if grouped else "") + ("_dilated" if dilated else "")
@@ -95,19 +95,19 @@ def convolved(
         "group": groups,
     }
     out = call(
-        layer,
+        name,
         f"conv2d{variant or ('' if bias else '_unbiased')}",
         x,
-        to=sized(layer, filters, window.output, x),
+        to=sized(window.data_format, filters, window.output, x),
         weights=(kernel, *inside),
         constants=(spaced(window, window.channels // groups),) if dilated else (),
         sizes=sizes,
         onnx=_nodes(kernel, inside, attributes),
     )
-    return biased(layer, out, bias) if variant else out
+    return biased(name, out, bias) if variant else out
 
 
-def biased(layer: Any, x: Value, bias: tuple[Weight, ...]) -> Value:
+def biased(name: str, x: Value, bias: tuple[Weight, ...]) -> Value:
     """The image `x` with a bias added to each channel, if there is one."""
     if not bias:
         return x
@@ -116,11 +116,11 @@ def biased(layer: Any, x: Value, bias: tuple[Weight, ...]) -> Value:
         Node("Reshape", ("b",), {}, (shape,), ("column",)),
         Node("Add", ("X", "column")),
     )
-    return call(layer, "channel_bias", x, weights=bias, sizes={"C": x.stored[0]}, onnx=onnx)
+    return call(name, "channel_bias", x, weights=bias, sizes={"C": x.stored[0]}, onnx=onnx)
 
 
 def bias_of(layer: Any) -> tuple[Weight, ...]:
-    """The bias of a layer, a number for each filter; empty if it has none."""
+    """The bias of a layer, or cell, that has one: a number for each filter."""
     return (Weight("b", layer.bias, (layer.bias.shape[0], 1)),) if layer.use_bias else ()
 
 
@@ -148,7 +148,7 @@ def _depthwise(layer: Any, x: Value, kernel: Any, bias: tuple[Weight, ...]) -> V
     window = Window.of(layer, x, tuple(layer.kernel_size), layer.dilation_rate)
     axes = (rank - 1, rank, *range(rank - 1))
     weight = Weight("W", kernel, _matrix(kernel, channels * layer.depth_multiplier), axes)
-    return convolved(layer, x, window, weight, bias, groups=channels)
+    return convolved(layer.name, x, window, weight, bias, groups=channels)
 
 
 def _nodes(

@@ -17,7 +17,11 @@ from keras2dml.rules.layer_norms import learned
 from keras2dml.rules.layouts import arranged, folded, permuted, unfolded
 
 
-@lowers(keras.layers.EinsumDense, honours="equation output_shape activation bias_axes")
+@lowers(
+    keras.layers.EinsumDense,
+    honours="equation output_shape activation bias_axes",
+    partly="equation",
+)
 def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
     """A Dense layer: the axes that are summed over are merged into one at the end, and so are the
     new ones.
@@ -34,14 +38,14 @@ def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
         raise Refusal(message)
     sizes = dict(zip(of_input, x.shape, strict=True))
     turned = permuted(x, tuple(of_input.index(label) for label in (*shared, *summed)))
-    rows = folded(layer, turned, len(shared))
+    rows = folded(layer.name, turned, len(shared))
     inputs = math.prod(sizes[label] for label in summed)
     extents = dict(zip(kernel, layer.kernel.shape, strict=True))
     outputs = math.prod(extents[label] for label in new)
     places = tuple(kernel.index(label) for label in (*summed, *new))
     weight = Weight("W", layer.kernel, (inputs, outputs), places)
     out = call(
-        layer,
+        layer.name,
         "dense_unbiased",
         rows.seen_as((inputs,), (inputs,)),
         to=Value.of((outputs,), rows=rows.rows),
@@ -51,7 +55,7 @@ def einsum_dense(layer: keras.layers.EinsumDense, x: Value) -> Value:
             Node("MatMul", ("X", "kernel")),
         ),
     )
-    wide = unfolded(layer, out, tuple(sizes[label] for label in shared))
+    wide = unfolded(layer.name, out, tuple(sizes[label] for label in shared))
     shape = tuple({**sizes, **extents}[label] for label in (*shared, *new))
     order = [*shared, *new]
     result = permuted(
@@ -68,10 +72,10 @@ def _biased(layer: Any, x: Value, of_output: list[str]) -> Value:
     """`x` plus a number for each element along the axes of the bias."""
     first = [axis for axis, label in enumerate(of_output) if label in layer.bias_axes]
     rest = [axis for axis in range(len(of_output)) if axis not in first]
-    moved = arranged(layer, x, Value.of(x.shape, (*first, *rest)))
+    moved = arranged(layer.name, x, Value.of(x.shape, (*first, *rest)))
     count = math.prod(x.shape[axis] for axis in first)
     flat = moved.seen_as(moved.shape, (count, x.size // count))
-    return learned(layer, flat, None, layer.bias).seen_as(moved.shape, moved.stored)
+    return learned(layer.name, flat, None, layer.bias).seen_as(moved.shape, moved.stored)
 
 
 def _labels(layer: Any, rank: int) -> tuple[list[str], list[str], list[str]]:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Value
+from keras2dml.keras_internals import first_token_place, first_unknown_place
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.layouts import in_keras_order
 
@@ -16,7 +17,7 @@ from keras2dml.rules.layouts import in_keras_order
 WIDEST = 1_000_000
 
 
-@lowers(keras.layers.CategoryEncoding, honours="num_tokens output_mode")
+@lowers(keras.layers.CategoryEncoding, honours="num_tokens output_mode", partly="output_mode")
 def category_encoding(
     layer: keras.layers.CategoryEncoding, x: Value, count_weights: Value | None = None
 ) -> Value:
@@ -30,7 +31,11 @@ def category_encoding(
     return _encoded(layer, x, layer.output_mode, layer.num_tokens)
 
 
-@lowers(keras.layers.Discretization, honours="bin_boundaries num_bins epsilon output_mode")
+@lowers(
+    keras.layers.Discretization,
+    honours="bin_boundaries num_bins epsilon output_mode",
+    partly="output_mode",
+)
 def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
     """The bin of each number, which TensorFlow compares with boundaries in float32."""
     if layer.bin_boundaries is None:
@@ -44,7 +49,7 @@ def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
         Node("Cast", ("reached",), {"to": 1}, (), ("numbers",)),
         Node("ReduceSum", ("numbers",), {"keepdims": 0}, (np.array([-1]),)),
     )
-    bins = call(layer, "digitized", x, constants=(row,), onnx=onnx, constant=True)
+    bins = call(layer.name, "digitized", x, constants=(row,), onnx=onnx, constant=True)
     return _encoded(layer, bins, layer.output_mode, boundaries.size + 1)
 
 
@@ -52,6 +57,7 @@ def discretization(layer: keras.layers.Discretization, x: Value) -> Value:
     keras.layers.IntegerLookup,
     honours="max_tokens num_oov_indices mask_token oov_token vocabulary idf_weights output_mode"
     " pad_to_max_tokens vocabulary_size",
+    partly="vocabulary output_mode",
 )
 def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     """The index of each number in a vocabulary; unknown numbers have the indices before it."""
@@ -59,7 +65,7 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     if not tokens.size:
         message = f"{named(layer)} has no vocabulary yet: give it one, or call adapt()."
         raise Refusal(message)
-    start = layer._token_start_index()
+    start = first_token_place(layer)
     places = dict(zip(tokens.tolist(), range(start, start + tokens.size), strict=True))
     plain = layer.output_mode == "int"
     depth = layer.max_tokens if layer.pad_to_max_tokens else start + tokens.size
@@ -75,9 +81,9 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     table = np.zeros((highest - lowest + 1, 1))
     numbers = np.array(list(places))
     table[numbers - lowest, 0] = np.array(list(places.values())) + 1
-    others, first = layer.num_oov_indices, layer._oov_start_index()
+    others, first = layer.num_oov_indices, first_unknown_place(layer)
     indices = call(
-        layer,
+        layer.name,
         "looked_up",
         x,
         constants=(Constant("places", table),),
@@ -91,20 +97,22 @@ def integer_lookup(layer: keras.layers.IntegerLookup, x: Value) -> Value:
     weights = np.asarray(layer.idf_weights_const, dtype=np.float64)
     row = Constant("factors", weights.reshape(1, -1))
     onnx = Node("Mul", ("X",), {}, (weights.astype(np.float32),))
-    return call(layer, "column_scaled", counts, constants=(row,), onnx=onnx)
+    return call(layer.name, "column_scaled", counts, constants=(row,), onnx=onnx)
 
 
 def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
     """Indices from 0 unchanged, as one-hot rows, as multi-hot rows, or as counts in an example."""
     if mode == "int":
         return x
-    x = in_keras_order(layer, x)
+    x = in_keras_order(layer.name, x)
     x = x.seen_as(x.shape, x.shape)
     if mode == "one_hot":
         shape = (*(x.shape[:-1] if x.shape[-1] == 1 else x.shape), depth)
         onnx = (*_hits(depth), Node("Reshape", ("hits",), {}, (np.array([0, *shape]),)))
         to = Value.of(shape, rows=x.rows)
-        return call(layer, "one_hot", x, to=to, sizes={"depth": depth}, onnx=onnx, constant=True)
+        return call(
+            layer.name, "one_hot", x, to=to, sizes={"depth": depth}, onnx=onnx, constant=True
+        )
     if len(x.shape) > 1:
         message = (
             f"{named(layer)} has output_mode={mode!r} and takes {x.shape}. Keras counts along"
@@ -118,7 +126,7 @@ def _encoded(layer: Any, x: Value, mode: str, depth: int) -> Value:
     sizes = {"depth": depth, "binary": binary}
     to = Value.of((depth,), rows=x.rows)
     return call(
-        layer,
+        layer.name,
         "category_counts",
         x,
         to=to,

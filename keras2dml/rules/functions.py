@@ -13,7 +13,7 @@ from keras2dml.rules.activations import label
 from keras2dml.rules.tracing import traced
 
 
-@lowers(keras.layers.Lambda, honours="function output_shape arguments")
+@lowers(keras.layers.Lambda, honours="function output_shape arguments", partly="function")
 def lambda_(layer: Any, *inputs: Value) -> tuple[Value, ...]:
     """A Lambda layer whose function consists of Keras operations."""
     parameters = inspect.signature(layer.function).parameters

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Value, Weight
+from keras2dml.keras_internals import attention_window_of, is_gated, projection_of
 from keras2dml.rules import Refusal, call, lowers, named
 from keras2dml.rules.activations import activated, along
 from keras2dml.rules.attention import SOFTMAX, UNSEEN, shifted
@@ -26,6 +27,7 @@ SIGMOID = keras.activations.sigmoid
     keras.layers.MultiHeadAttention,
     honours="num_heads key_dim value_dim dropout use_bias output_shape attention_axes seed"
     " sliding_window use_gate",
+    partly="attention_axes",
     masks=True,
 )
 def multi_head_attention(
@@ -49,7 +51,7 @@ def multi_head_attention(
         raise Refusal(message)
     keyed = value if key is None else key
     parts = [query.mask, value_mask or value.mask, key_mask or (key.mask if key else None)]
-    heads = _Heads(layer, layer.num_heads, layer.key_dim, layer._sliding_window)
+    heads = _Heads(layer, layer.num_heads, layer.key_dim, attention_window_of(layer))
     mask = heads.mask(query, keyed, parts, attention_mask, causal=use_causal_mask)
     x, y, z = without(query), without(keyed), without(value)
     attended = heads.attended(
@@ -63,7 +65,7 @@ def multi_head_attention(
         attended,
         query,
         keyed,
-        _projected(layer, x, layer._gate_dense, 1) if layer._use_gate else None,
+        _projected(layer, x, projection_of(layer, "gate"), 1) if is_gated(layer) else None,
         layer.output_dense,
         with_scores=return_attention_scores,
     )
@@ -96,9 +98,9 @@ def grouped_query_attention(
     mask = heads.mask(query, keyed, parts, attention_mask, causal=use_causal_mask)
     x, y, z = without(query), without(keyed), without(value)
     attended = heads.attended(
-        _projected(layer, x, layer._query_dense, 1),
-        heads.repeated(_projected(layer, y, layer._key_dense, 1), layer.num_repeats),
-        heads.repeated(_projected(layer, z, layer._value_dense, 1), layer.num_repeats),
+        _projected(layer, x, projection_of(layer, "query"), 1),
+        heads.repeated(_projected(layer, y, projection_of(layer, "key"), 1), layer.num_repeats),
+        heads.repeated(_projected(layer, z, projection_of(layer, "value"), 1), layer.num_repeats),
         mask,
         with_scores=return_attention_scores,
     )
@@ -106,8 +108,8 @@ def grouped_query_attention(
         attended,
         query,
         keyed,
-        _projected(layer, x, layer._gate_dense, 1) if layer.use_gate else None,
-        layer._output_dense,
+        _projected(layer, x, projection_of(layer, "gate"), 1) if layer.use_gate else None,
+        projection_of(layer, "output"),
         with_scores=return_attention_scores,
     )
 
@@ -158,7 +160,7 @@ class _Heads:
         ]
         if isinstance(limit, Value):
             shape = limit.shape if len(limit.shape) == 3 else (1, *limit.shape)
-            bits = in_keras_order(self.layer, nonzero(self.layer, limit))
+            bits = in_keras_order(self.layer.name, nonzero(self.layer.name, limit))
             values.append(bits.seen_as(shape, shape))
         elif limit is not None:
             array = np.asarray(limit) != 0
@@ -173,7 +175,7 @@ class _Heads:
         if not values:
             return None if constant.all() else constant
         count = max(constant.shape[0], *(value.shape[0] for value in values))
-        return together(self.layer, (count, steps, seen), constant, values)
+        return together(self.layer.name, (count, steps, seen), constant, values)
 
     def repeated(self, x: Value, times: int) -> Value:
         """(T, H * D) with each head repeated several times in a row."""
@@ -181,7 +183,7 @@ class _Heads:
         pairs = self.count // times
         steps, width = x.shape
         apart = x.seen_as((steps, pairs, 1, width // pairs), x.stored)
-        wide = spread(layer, apart, (steps, pairs, times, width // pairs))
+        wide = spread(layer.name, apart, (steps, pairs, times, width // pairs))
         return wide.seen_as((steps, width * times), wide.stored)
 
     def attended(
@@ -194,16 +196,16 @@ class _Heads:
         """
         layer, dropout = self.layer, float(self.layer.dropout)
         scores = product(
-            layer,
-            self._folded(rescaled(layer, queries, self._factor, 0.0)),
+            layer.name,
+            self._folded(rescaled(layer.name, queries, self._factor, 0.0)),
             self._folded(keys),
         )
-        weights = along(layer, self._masked(scores, mask, UNSEEN), SOFTMAX, -1)
+        weights = along(layer.name, self._masked(scores, mask, UNSEEN), SOFTMAX, -1)
         if dropout or with_scores:
             weights = self._masked(weights, mask, 0.0)
-        used = dropped(layer, weights, dropout)
+        used = dropped(layer.name, weights, dropout)
         attached = None if mask is None else UNFITTING
-        heads = product(layer, used, permuted(self._folded(values), (1, 0)))
+        heads = product(layer.name, used, permuted(self._folded(values), (1, 0)))
         return heads, weights.with_masks(attached, attached)
 
     def results(
@@ -219,7 +221,7 @@ class _Heads:
         """The projected results of the heads, and the weights if requested."""
         layer, (weighted, weights) = self.layer, attended
         steps, seen = query.shape[:-1], key.shape[:-1]
-        heads = permuted(unfolded(layer, weighted, (self.count,)), (1, 0, 2))
+        heads = permuted(unfolded(layer.name, weighted, (self.count,)), (1, 0, 2))
         flat = heads.seen_as((heads.shape[0], math.prod(heads.shape[1:])), heads.stored)
         if gate is not None:
             flat = pairwise(layer, flat, activated(layer, gate, SIGMOID), "multiply", "Mul")
@@ -229,7 +231,7 @@ class _Heads:
         if not with_scores:
             return (projected,)
         shape = (self.count, *steps, *seen)
-        scores = unfolded(layer, weights, (self.count,)).seen_as(shape, shape)
+        scores = unfolded(layer.name, weights, (self.count,)).seen_as(shape, shape)
         return projected, scores.with_masks(weights.mask, weights.recorded)
 
     def _masked(self, rows: Value, mask: Any, value: float) -> Value:
@@ -237,11 +239,11 @@ class _Heads:
         layer = self.layer
         if mask is None:
             return rows
-        rows = in_keras_order(layer, rows)
+        rows = in_keras_order(layer.name, rows)
         rows = rows.seen_as(rows.shape, rows.shape)
         if isinstance(mask, Value):
-            wide = spread(layer, mask, (self.count, *mask.shape[1:]))
-            return selected(layer, rows, folded(layer, wide, 1), value)
+            wide = spread(layer.name, mask, (self.count, *mask.shape[1:]))
+            return selected(layer.name, rows, folded(layer.name, wide, 1), value)
         if mask.shape[0] > 1:
             message = (
                 f"{named(layer)} has an attention_mask that differs between heads. It is only"
@@ -251,17 +253,17 @@ class _Heads:
             raise Refusal(message)
         bits = mask[0].astype(np.float64)
         if bits.any(axis=-1).all():  # such low scores get a weight of 0
-            return shifted(layer, rows, value * (1 - bits)) if value else rows
+            return shifted(layer.name, rows, value * (1 - bits)) if value else rows
         onnx = Node("Mul", ("X",), {}, (bits.astype(np.float32),))
         row = Constant("factors", bits.reshape(1, -1))
-        regarded = call(layer, "column_scaled", rows, constants=(row,), onnx=onnx)
-        return shifted(layer, regarded, value * (1 - bits)) if value else regarded
+        regarded = call(layer.name, "column_scaled", rows, constants=(row,), onnx=onnx)
+        return shifted(layer.name, regarded, value * (1 - bits)) if value else regarded
 
     def _folded(self, x: Value) -> Value:
         """(T, H * D) as rows (T, D), one per head."""
         steps, width = x.shape
         shape = (steps, self.count, width // self.count)
-        return folded(self.layer, permuted(x.seen_as(shape, shape), (1, 0, 2)), 1)
+        return folded(self.layer.name, permuted(x.seen_as(shape, shape), (1, 0, 2)), 1)
 
 
 def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
@@ -270,7 +272,7 @@ def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
     """
     shape = tuple(inner.kernel.shape)
     inputs, outputs = math.prod(shape[:axes]), math.prod(shape[axes:])
-    rows = vectors(layer, x.seen_as((x.size // inputs, inputs), x.stored))
+    rows = vectors(layer.name, x.seen_as((x.size // inputs, inputs), x.stored))
     kernel = Weight("W", inner.kernel, (inputs, outputs))
     bias: tuple[Weight, ...] = ()
     onnx = [Node("Reshape", ("W",), {}, (np.array([inputs, outputs]),), ("kernel",))]
@@ -283,11 +285,11 @@ def _projected(layer: Any, x: Value, inner: Any, axes: int) -> Value:
         onnx.append(Node("Reshape", ("b",), {}, (np.array([outputs]),), ("bias",)))
     operator = Node("Gemm", ("X", "kernel", "bias")) if bias else Node("MatMul", ("X", "kernel"))
     out = call(
-        layer,
+        layer.name,
         "dense" if bias else "dense_unbiased",
         rows,
         to=Value.of((outputs,), rows=rows.rows),
         weights=(kernel, *bias),
         onnx=(*onnx, operator),
     )
-    return unfolded(layer, out, (x.size // inputs,))
+    return unfolded(layer.name, out, (x.size // inputs,))

@@ -12,11 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from keras2dml.graph import Call, Constant, Node, Shape, Value, source_of
+from keras2dml.graph import (
+    FOLD,
+    MAP,
+    SIGMOID,
+    SOFTMAX,
+    UNFOLD,
+    Call,
+    Constant,
+    Node,
+    Shape,
+    Value,
+    source_of,
+)
 from keras2dml.rules import Refusal, call, named
 
 
-def arranged(layer: Any, x: Value, like: Value) -> Value:
+def arranged(name: str, x: Value, like: Value) -> Value:
     """`x` with its elements in the layout of `like`, which has the same shape."""
     if x.has_order(like.order):
         return x.seen_as(like.shape, like.stored)
@@ -25,12 +37,12 @@ def arranged(layer: Any, x: Value, like: Value) -> Value:
         return before.seen_as(like.shape, like.stored)
     columns = x.order.argsort()[like.order]
     to = Value(like.shape, like.stored, like.order, x.rows)
-    return gathered(layer, x, columns, to)
+    return gathered(name, x, columns, to)
 
 
 def _before(x: Value) -> Value | None:
     """The value from which `x` was gathered, if that only reordered columns; else None."""
-    if x.source is None or x.source.function != "linear":
+    if x.source is None or x.source.function != MAP:
         return None
     before, cells = x.source.inputs[0], x.source.constants[0].matrix
     columns, places = cells[:, 0] - 1, np.arange(x.size)
@@ -41,9 +53,9 @@ def _before(x: Value) -> Value | None:
     return before.seen_as(x.shape, x.stored, x.order[columns.argsort()])
 
 
-def in_keras_order(layer: Any, x: Value) -> Value:
+def in_keras_order(name: str, x: Value) -> Value:
     """`x` with its elements in the order in which Keras flattens them."""
-    return arranged(layer, x, Value.of(x.shape))
+    return arranged(name, x, Value.of(x.shape))
 
 
 def permuted(x: Value, axes: Shape) -> Value:
@@ -58,7 +70,7 @@ def flipped(x: Value, axis: int) -> Value:
     return x.seen_as(x.shape, x.stored, np.flip(places(x), axis).ravel()[x.order])
 
 
-def gathered(layer: Any, x: Value, columns: np.ndarray, to: Value) -> Value:
+def gathered(name: str, x: Value, columns: np.ndarray, to: Value) -> Value:
     """A value with the layout of `to` whose column j is column `columns[j]` of `x`, from 0."""
     nodes = (
         Node("Reshape", ("X",), {}, (np.array([0, x.size]),), ("flat",)),
@@ -66,58 +78,58 @@ def gathered(layer: Any, x: Value, columns: np.ndarray, to: Value) -> Value:
         Node("Reshape", ("picked",), {}, (np.array([0, *to.stored]),)),
     )
     cells = np.column_stack([columns, np.arange(to.size), np.ones(to.size)])
-    return mapped(layer, x, cells, to, nodes)
+    return mapped(name, x, cells, to, nodes)
 
 
-def mapped(layer: Any, x: Value, cells: np.ndarray, to: Value, onnx: tuple[Node, ...]) -> Value:
-    """A value with the layout of `to` whose columns are weighted sums of columns of `x`.
+def mapped(name: str, x: Value, cells: np.ndarray, to: Value, onnx: tuple[Node, ...]) -> Value:
+    """A value like `to` whose columns are sums of columns of `x`.
 
     Each row of `cells` has a column of `x`, a column of the result, both from 0, and a factor.
     """
     matrix = np.asarray(cells, np.float64) + np.array([1, 1, 0])
     sizes = {"inputs": x.size, "outputs": to.size}
     constant = Constant("S", matrix, "sparse_map", sizes)
-    return call(layer, "linear", x, to=to, constants=(constant,), onnx=onnx)
+    return call(name, MAP, x, to=to, constants=(constant,), onnx=onnx)
 
 
-def folded(layer: Any, x: Value, axes: int) -> Value:
+def folded(name: str, x: Value, axes: int) -> Value:
     """`x` with its first `axes` axes folded into rows: (N, T, D) as (N * T, D)."""
-    x = in_keras_order(layer, x)
+    x = in_keras_order(name, x)
     shape, factor = x.shape[axes:], math.prod(x.shape[:axes])
     if factor == 1:
         return x.seen_as(shape, shape)
-    before = x.source.inputs[0] if x.source and x.source.function == "unfold" else None
+    before = x.source.inputs[0] if x.source and x.source.function == UNFOLD else None
     if before is not None and before.rows == x.rows * factor and before.in_keras_order:
         return before.seen_as(shape, shape)
     node = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
     to = Value.of(shape, rows=x.rows * factor)
-    return call(layer, "fold", x, to=to, sizes={"factor": factor}, onnx=node)
+    return call(name, FOLD, x, to=to, sizes={"factor": factor}, onnx=node)
 
 
-def unfolded(layer: Any, x: Value, leading: Shape) -> Value:
+def unfolded(name: str, x: Value, leading: Shape) -> Value:
     """The inverse of `folded`, for axes of sizes `leading`."""
-    x = in_keras_order(layer, x)
+    x = in_keras_order(name, x)
     shape, factor = (*leading, *x.shape), math.prod(leading)
     if factor == 1:
         return x.seen_as(shape, shape)
     node = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
     to = Value.of(shape, rows=x.rows // factor)
-    return call(layer, "unfold", x, to=to, sizes={"factor": factor}, onnx=node)
+    return call(name, UNFOLD, x, to=to, sizes={"factor": factor}, onnx=node)
 
 
-def vectors(layer: Any, x: Value, axis: int | Shape = -1) -> Value:
+def vectors(name: str, x: Value, axis: int | Shape = -1) -> Value:
     """Each vector along `axis` as a row; the elements along several axes are one vector."""
     axes = last(x, axis)
     count = len(axes) - _count(axis)
-    rows = folded(layer, permuted(x, axes), count)
+    rows = folded(name, permuted(x, axes), count)
     return rows.seen_as((rows.size,), (rows.size,))
 
 
-def of_vectors(layer: Any, rows: Value, x: Value, axis: int | Shape = -1) -> Value:
-    """The inverse of `vectors(layer, x, axis)`, for its rows or for rows of another size."""
+def of_vectors(name: str, rows: Value, x: Value, axis: int | Shape = -1) -> Value:
+    """The inverse of `vectors(name, x, axis)`: its rows, or others of another size, as a value."""
     axes = last(x, axis)
     sizes = tuple(x.shape[place] for place in axes)
-    value = unfolded(layer, rows, sizes[: len(axes) - _count(axis)])
+    value = unfolded(name, rows, sizes[: len(axes) - _count(axis)])
     if _count(axis) > 1:
         value = value.seen_as(sizes, sizes)
     return permuted(value, tuple(int(place) for place in np.argsort(axes)))
@@ -144,28 +156,28 @@ def axes_of(layer: Any, x: Value, axis: Any) -> Shape:
     return tuple(sorted(int(number) % rank - 1 for number in axes))
 
 
-def spread(layer: Any, x: Value, shape: Shape, like: Value | None = None) -> Value:
+def spread(name: str, x: Value, shape: Shape, like: Value | None = None) -> Value:
     """`x` broadcast to `shape`, as in numpy, with the layout of `like`."""
     places = np.broadcast_to(np.arange(x.size).reshape(x.shape), shape)
     to = Value.of(shape) if like is None else like
-    return gathered(layer, x, x.order.argsort()[places.ravel()[to.order]], _alone(to, x.rows))
+    return gathered(name, x, x.order.argsort()[places.ravel()[to.order]], _alone(to, x.rows))
 
 
-def broadcast(layer: Any, *values: Value, shape: Shape) -> tuple[Value, ...]:
+def broadcast(name: str, *values: Value, shape: Shape) -> tuple[Value, ...]:
     """Values of the same rank broadcast to `shape`, with the layout of the first that has this
     shape already.
     """
     like = next((value for value in values if value.shape == shape), None)
     if like is None:
-        like = spread(layer, values[0], shape)
+        like = spread(name, values[0], shape)
         values = (like, *values[1:])
     return tuple(
-        arranged(layer, value, like) if value.shape == shape else spread(layer, value, shape, like)
+        arranged(name, value, like) if value.shape == shape else spread(name, value, shape, like)
         for value in values
     )
 
 
-def picked(layer: Any, x: Value, places: np.ndarray) -> Value:
+def picked(name: str, x: Value, places: np.ndarray) -> Value:
     """The elements of `x` at these places of Keras' flattened example; 0 for place -1."""
     to = Value.of(places.shape, _axes(x) if places.ndim == len(x.shape) else None, x.rows)
     sources = places.ravel()[to.order]
@@ -179,7 +191,7 @@ def picked(layer: Any, x: Value, places: np.ndarray) -> Value:
         Node("Gather", ("longer",), {"axis": 1}, (columns,), ("found",)),
         Node("Reshape", ("found",), {}, (np.array([0, *to.stored]),)),
     )
-    return mapped(layer, x, cells, to, onnx)
+    return mapped(name, x, cells, to, onnx)
 
 
 def places(x: Value) -> np.ndarray:
@@ -200,9 +212,9 @@ def _alone(value: Value, rows: int) -> Value:
 def squashed_by(output: Value) -> Call | None:
     """The call of softmax or sigmoid whose elements a value has, in any order; else None."""
     last = source_of(output)
-    if last.function == "unfold":
+    if last.function == UNFOLD:
         last = source_of(last.inputs[0])
-    return last if last.function in ("softmax", "sigmoid") else None
+    return last if last.function in (SOFTMAX, SIGMOID) else None
 
 
 def logits_of(output: Value) -> Value | None:

@@ -7,13 +7,13 @@ tensors: layers that run later find none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Shape, Value
+from keras2dml.keras_internals import layers_of, nodes_of, origin_of
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layouts import arranged, in_keras_order, spread, unfolded, vectors
 
@@ -38,7 +38,7 @@ UNFITTING = Value.of((1,))
 """Stands for the mask that Keras attaches to attention scores, whose axes do not match theirs."""
 
 
-@lowers(keras.layers.Masking, honours="mask_value", masks=True)
+@lowers(keras.layers.Masking, honours="mask_value", partly="mask_value", masks=True)
 def masking(layer: keras.layers.Masking, x: Value) -> Value:
     """Steps whose elements all equal `mask_value` are masked and become 0."""
     if len(x.shape) < 2 or np.ndim(layer.mask_value) != 0:
@@ -47,37 +47,37 @@ def masking(layer: keras.layers.Masking, x: Value) -> Value:
             " compiled for sequences, with a number as mask_value."
         )
         raise Refusal(message)
-    rows = vectors(layer, x.with_masks(None, None))
+    rows = vectors(layer.name, x.with_masks(None, None))
     onnx = (
         *_unequal(float(layer.mask_value)),
         Node("ReduceMax", ("differs",), {"axes": (-1,), "keepdims": 1}),
     )
     sizes = {"value": float(layer.mask_value)}
     to = Value.of((1,), rows=rows.rows)
-    steps = call(layer, "any_differs", rows, to=to, sizes=sizes, onnx=onnx, constant=True)
-    mask = unfolded(layer, steps, x.shape[:-1]).seen_as(x.shape[:-1], x.shape[:-1])
-    return selected(layer, x.with_masks(None, None), mask).with_masks(mask, mask)
+    steps = call(layer.name, "any_differs", rows, to=to, sizes=sizes, onnx=onnx, constant=True)
+    mask = unfolded(layer.name, steps, x.shape[:-1]).seen_as(x.shape[:-1], x.shape[:-1])
+    return selected(layer.name, x.with_masks(None, None), mask).with_masks(mask, mask)
 
 
-def nonzero(layer: Any, x: Value) -> Value:
+def nonzero(name: str, x: Value) -> Value:
     """A mask of the elements that are not 0."""
     onnx = (*_unequal(0.0), Node("Identity", ("differs",)))
-    return call(layer, "differs", x, sizes={"value": 0.0}, onnx=onnx, constant=True)
+    return call(name, "differs", x, sizes={"value": 0.0}, onnx=onnx, constant=True)
 
 
-def selected(layer: Any, x: Value, mask: Value, value: float = 0.0) -> Value:
+def selected(name: str, x: Value, mask: Value, value: float = 0.0) -> Value:
     """`x` where a mask over its leading axes is 1, and `value` elsewhere."""
     shape = (*mask.shape, *(1 for _ in x.shape[len(mask.shape) :]))
     wide = mask.seen_as(shape, shape)
-    along = arranged(layer, wide, x) if shape == x.shape else spread(layer, wide, x.shape, x)
+    along = arranged(name, wide, x) if shape == x.shape else spread(name, wide, x.shape, x)
     onnx = (
         Node("Cast", ("Y",), {"to": 9}, (), ("regarded",)),
         Node("Where", ("regarded", "X"), {}, (np.array(value, np.float32),)),
     )
-    return call(layer, "selected", x, along, sizes={"value": value}, onnx=onnx)
+    return call(name, "selected", x, along, sizes={"value": value}, onnx=onnx)
 
 
-def either(layer: Any, masks: list[Value | None]) -> Value | None:
+def either(name: str, masks: list[Value | None]) -> Value | None:
     """The union of masks; None if one of them is None."""
     together, *others = masks
     for mask in others:
@@ -85,27 +85,27 @@ def either(layer: Any, masks: list[Value | None]) -> Value | None:
             return None
         onnx = nodes("Max X Y")
         together = call(
-            layer, "either", together, arranged(layer, mask, together), onnx=onnx, constant=True
+            name, "either", together, arranged(name, mask, together), onnx=onnx, constant=True
         )
     return together
 
 
-def together(layer: Any, shape: Shape, constant: np.ndarray, masks: list[Value]) -> Value:
+def together(name: str, shape: Shape, constant: np.ndarray, masks: list[Value]) -> Value:
     """The intersection of a constant mask and of masks that broadcast to a shape."""
     wide = [
-        in_keras_order(layer, mask) if mask.shape == shape else spread(layer, mask, shape)
+        in_keras_order(name, mask) if mask.shape == shape else spread(name, mask, shape)
         for mask in masks
     ]
     product = wide[0].seen_as(shape, shape)
     for mask in wide[1:]:
         more = mask.seen_as(shape, shape)
-        product = call(layer, "both", product, more, onnx=nodes("Mul X Y"), constant=True)
+        product = call(name, "both", product, more, onnx=nodes("Mul X Y"), constant=True)
     if constant.all():
         return product
     factors = np.broadcast_to(constant, shape).astype(np.float64)
     row = Constant("factors", factors.reshape(1, -1))
     onnx = Node("Mul", ("X",), {}, (factors.astype(np.float32),))
-    return call(layer, "column_scaled", product, constants=(row,), onnx=onnx)
+    return call(name, "column_scaled", product, constants=(row,), onnx=onnx)
 
 
 def hands_on(node: Any) -> bool:
@@ -149,11 +149,11 @@ class TakenOff:
         self.unclear: set[Any] = set()
         gone, unclear = self.gone, self.unclear
         alike: dict[Any, set[Any]] = {}
-        nodes = list(_in_order(model))
+        nodes = [node for node in nodes_of(model) if not node.is_input]
         if not any(_takes_off(node.operation) for node in nodes):
             return
         for node in nodes:
-            inputs = [tensor._keras_history for tensor in node.input_tensors]
+            inputs = [origin_of(tensor) for tensor in node.input_tensors]
             self.lost |= {(id(node), tensor) for tensor in inputs if tensor in gone}
             self.doubtful |= {(id(node), tensor) for tensor in inputs if tensor in unclear - gone}
             if isinstance(node.operation, TAKING):
@@ -164,22 +164,13 @@ class TakenOff:
             elif isinstance(node.operation, PASSING) or _is_handed_on(node):
                 group = alike.setdefault(inputs[0], {inputs[0]})
                 for output in node.output_tensors:
-                    group.add(output._keras_history)
-                    alike[output._keras_history] = group
-
-
-def _in_order(model: keras.Model) -> Iterator[Any]:
-    """The nodes of a model in execution order."""
-    graph: Any = model._functional if isinstance(model, keras.Sequential) else model
-    for depth in sorted(getattr(graph, "_nodes_by_depth", {}), reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            if not node.is_input:
-                yield node
+                    group.add(origin_of(output))
+                    alike[origin_of(output)] = group
 
 
 def _takes_off(operation: Any) -> bool:
     """Whether an operation, or a layer within a model, removes masks."""
-    layers = operation._flatten_layers() if isinstance(operation, keras.Model) else (operation,)
+    layers = layers_of(operation) if isinstance(operation, keras.Model) else (operation,)
     return any(isinstance(layer, TAKING) for layer in layers)
 
 

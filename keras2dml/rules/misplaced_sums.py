@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from keras2dml.backend import is_tensorflow
 from keras2dml.errors import InvalidData
-from keras2dml.graph import Call, Graph, Shape, Value
+from keras2dml.graph import ADD, MAP, Call, Graph, Shape, Value
 
 
 def misplaced(shape: Shape, added: Shape) -> tuple[int, int] | None:
@@ -48,7 +48,7 @@ def complaints(graph: Graph, examples: int) -> list[str]:
     """A sentence for each sum with an operand of one number per example, or of numbers along an
     axis of a single example, which TensorFlow treats as a bias in batches of this many `examples`.
     """
-    sums = [call for call in graph.calls if call.function == "add" and len(call.inputs) == 2]
+    sums = [call for call in graph.calls if call.function == ADD and len(call.inputs) == 2]
     return [
         f"Layer {call.layer!r} adds {added} to {shape}. In batches of {examples} Keras on"
         f" TensorFlow adds it along axis {axes[0]}, and not {axes[1]}."
@@ -61,6 +61,6 @@ def complaints(graph: Graph, examples: int) -> list[str]:
 def _narrow(call: Call, value: Value) -> Shape:
     """The shape of an operand before a call broadcast it to the other operand's."""
     source = value.source
-    if source and source.function == "linear" and source.layer == call.layer:
+    if source and source.function == MAP and source.layer == call.layer:
         return source.inputs[0].shape
     return value.shape

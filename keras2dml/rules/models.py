@@ -10,6 +10,7 @@ from keras.src.models import Functional
 from keras.src.ops.core import Cast, ConvertToTensor
 
 from keras2dml.graph import IDENTITY, Call, Value, source_of
+from keras2dml.keras_internals import node_of, origin_of, recorded_mask_of, structure_of
 from keras2dml.rules import LOWERINGS, Refusal, call, lowered, lowers, named
 from keras2dml.rules.layouts import arranged, squashed_by
 from keras2dml.rules.masks import UNFITTING, TakenOff, hands_on
@@ -60,7 +61,7 @@ class _Walk:
         self.model = model
         self.complaints: list[str] = []
         self.values: dict[Any, Value] = {
-            tensor._keras_history: value for tensor, value in zip(model.inputs, inputs, strict=True)
+            origin_of(tensor): value for tensor, value in zip(model.inputs, inputs, strict=True)
         }
         self.orders: dict[Any, tuple[Value, ...]] = {}
         self.taken_off = TakenOff(model)
@@ -74,7 +75,7 @@ class _Walk:
 
     def _output(self, tensor: Any) -> Value:
         """The value of an output, with the mask that it has in the end."""
-        value, place = self._value(tensor), tensor._keras_history
+        value, place = self._value(tensor), origin_of(tensor)
         if value.mask and place in self.taken_off.unclear - self.taken_off.gone:
             self._complain(DOUBTFUL.format(named(place[0])))
         if value.mask is UNFITTING:
@@ -86,18 +87,17 @@ class _Walk:
         """The value of a Keras tensor; lowers what it depends on first."""
         pending = [tensor]
         while pending:
-            layer, node, _ = pending[-1]._keras_history
-            if pending[-1]._keras_history in self.values:
+            if origin_of(pending[-1]) in self.values:
                 pending.pop()
                 continue
-            node = layer._inbound_nodes[node]
+            node = node_of(pending[-1])
             sources = _sources(node)
-            missing = [source for source in sources if source._keras_history not in self.values]
+            missing = [source for source in sources if origin_of(source) not in self.values]
             if missing:
                 pending.extend(missing)
             else:
-                self._lower(layer, node)
-        return self.values[tensor._keras_history]
+                self._lower(node.operation, node)
+        return self.values[origin_of(tensor)]
 
     def _lower(self, layer: Any, node: Any) -> None:
         """Enter a layer's outputs, or stand-ins if it is refused, so that the rest is checked."""
@@ -107,7 +107,7 @@ class _Walk:
                 self._complain(*types.uncopied(layer))
         try:
             for tensor in _sources(node):
-                _check_shape(layer, tensor, self.values[tensor._keras_history])
+                _check_shape(layer, tensor, self.values[origin_of(tensor)])
             results = self._lowered(layer, node)
             _check_count(layer, node, results)
         except Refusal as refusal:
@@ -116,7 +116,7 @@ class _Walk:
         mask = None if isinstance(layer, keras.Layer) else self._handed_on(node)
         for output, value in zip(node.output_tensors, results, strict=True):
             result = self._anew(layer, node, value)
-            self.values[output._keras_history] = result.with_masks(mask, None) if mask else result
+            self.values[origin_of(output)] = result.with_masks(mask, None) if mask else result
 
     def _handed_on(self, node: Any) -> Value | None:
         """The mask of an operation's input, if it returns the input tensor itself."""
@@ -128,11 +128,11 @@ class _Walk:
         softmax or sigmoid computed it.
         """
         of_model = isinstance(layer, keras.Layer) and isinstance(self.model, keras.Model)
-        sources = {source_of(self.values[tensor._keras_history]) for tensor in _sources(node)}
+        sources = {source_of(self.values[origin_of(tensor)]) for tensor in _sources(node)}
         hands_on = isinstance(layer, HANDING_ON)
         if of_model or hands_on or source_of(value) not in sources or not squashed_by(value):
             return value
-        return call(layer, IDENTITY, value)
+        return call(layer.name, IDENTITY, value)
 
     def _lowered(self, layer: Any, node: Any) -> tuple[Value, ...]:
         passed = dict(node.arguments.kwargs)
@@ -151,7 +151,7 @@ class _Walk:
         # A layer that is called again has the same weights, in the same order.
         before = self.orders.setdefault(layer, tuple(values))
         again = iter(
-            arranged(layer, value, like) if value.shape == like.shape else value
+            arranged(layer.name, value, like) if value.shape == like.shape else value
             for value, like in zip(values, before, strict=False)
         )
         arguments = [
@@ -167,10 +167,10 @@ class _Walk:
         that time, or those that were recorded when the model was built.
         """
         if isinstance(argument, keras.KerasTensor):
-            value = self.values[argument._keras_history]
+            value = self.values[origin_of(argument)]
             if recorded:
                 return value.with_masks(value.recorded, value.recorded)
-            place = id(node), argument._keras_history
+            place = id(node), origin_of(argument)
             if place in self.taken_off.doubtful and value.mask and _looks_for_masks(node):
                 self._complain(DOUBTFUL.format(named(node.operation)))
             lost = place in self.taken_off.lost
@@ -191,9 +191,7 @@ def _is_recorded(node: Any) -> bool:
     """Whether Keras itself recorded the mask of a call: it is that of the first argument."""
     if node.arguments.kwargs.get("mask") is None:
         return False
-    masks = [
-        getattr(tensor, "_keras_mask", None) for tensor in keras.tree.flatten(node.arguments.args)
-    ]
+    masks = [recorded_mask_of(tensor) for tensor in keras.tree.flatten(node.arguments.args)]
     keyword_masks = keras.tree.flatten(node.arguments.kwargs["mask"])
     return len(masks) == len(keyword_masks) and all(
         mask is keyword for mask, keyword in zip(masks, keyword_masks, strict=True)
@@ -259,9 +257,7 @@ def gives_of(model: keras.Model) -> Structure:
     """The names of a model's outputs, of a dict or of their layers, and how they are returned."""
     tensors = getattr(model, "outputs", None) or ()
     names = getattr(model, "output_names", None)
-    return _structure(
-        model, "outputs", names or [tensor._keras_history[0].name for tensor in tensors]
-    )
+    return _structure(model, "outputs", names or [origin_of(tensor)[0].name for tensor in tensors])
 
 
 def _structure(
@@ -285,8 +281,7 @@ def nested(model: keras.Model) -> Iterator[str]:
 
 def _paths(model: keras.Model, kind: Literal["inputs", "outputs"]) -> list[tuple[Any, ...]]:
     """The path of each input or output in the lists and dicts with which the model was built."""
-    functional: Any = model._functional if isinstance(model, keras.Sequential) else model
-    structure = getattr(functional, f"_{kind}_struct", None)
+    structure = structure_of(model, kind)
     if structure is None:
         return []
     return [path for path, _ in keras.tree.flatten_with_path(structure)]

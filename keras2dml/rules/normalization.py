@@ -6,14 +6,16 @@ import keras
 import numpy as np
 
 from keras2dml.graph import Constant, Node, Value, Weight
-from keras2dml.rules import Refusal, call, lowers, named
-from keras2dml.rules.layouts import arranged, last
+from keras2dml.rules import call, lowers, named
+from keras2dml.rules.layouts import arranged, axes_of, last
 from keras2dml.rules.masks import without
+from keras2dml.traits import Trait
 
 
 @lowers(
     keras.layers.BatchNormalization,
     honours="axis momentum epsilon center scale",
+    partly="axis",
     masks=True,
 )
 def batch_normalization(
@@ -31,13 +33,9 @@ def batch_normalization(
             " mask_zero out."
         )
     x = without(x)
-    if isinstance(layer.axis, (list, tuple)):
-        message = f"{named(layer)} has axis={layer.axis!r}. Give one axis."
-        raise Refusal(message)
-    axis = layer.axis if layer.axis < 0 else layer.axis - 1
-    axes = last(x, axis)
+    axes = last(x, axes_of(layer, x, layer.axis))
     # One row per channel: the axis of channels comes first.
-    x = arranged(layer, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
+    x = arranged(layer.name, x, Value.of(x.shape, (axes[-1], *axes[:-1])))
     channels = x.stored[0]
     variables = {
         "gamma": layer.gamma if layer.scale else None,
@@ -48,7 +46,7 @@ def batch_normalization(
     neutral = {"gamma": np.ones, "beta": np.zeros}
     epsilon = float(layer.epsilon)
     out = call(
-        layer,
+        layer.name,
         "batch_norm",
         x,
         weights=tuple(
@@ -65,5 +63,6 @@ def batch_normalization(
         onnx=Node("BatchNormalization", ("X", *variables), {"epsilon": epsilon}),
         training="batch_norm_training" if layer.trainable else None,
         untrained=untrained,
+        traits=[Trait.BATCH_STATISTICS] if layer.trainable else [],
     )
     return out.with_masks(*masks)

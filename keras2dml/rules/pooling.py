@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -14,6 +13,7 @@ from keras2dml.rules.layouts import in_keras_order, permuted
 from keras2dml.rules.masks import selected, without
 from keras2dml.rules.merging import rescaled
 from keras2dml.rules.windows import Window, image, padded, sized
+from keras2dml.traits import Trait
 
 # Padding for max-pooling: the lowest float32, so that it is never the maximum of a window.
 LOWEST = float(np.finfo(np.float32).min)
@@ -42,23 +42,23 @@ def max_pooling(layer: Any, x: Value) -> Value:
     """
     x = image(layer, x)
     window, source = Window.of(layer, x, _pool(layer)), source_of(x)
-    if source.function != "relu":
-        return largest(layer, window, x)
+    if Trait.AFTER_MAXIMA not in source.traits:
+        return largest(layer.name, window, x)
     before = source.inputs[0]
-    out = largest(layer, window, x.made_by(source_of(before), before.result))
-    return call(SimpleNamespace(name=source.layer), "relu", out, onnx=source.onnx)
+    out = largest(layer.name, window, x.made_by(source_of(before), before.result))
+    return call(source.layer, source.function, out, onnx=source.onnx, traits=source.traits)
 
 
-def largest(layer: Any, window: Window, x: Value) -> Value:
+def largest(name: str, window: Window, x: Value) -> Value:
     """The maximum of each window of an image."""
     if any(window.pads):
-        window, x = padded(layer, window, x, fill=LOWEST)
+        window, x = padded(name, window, x, fill=LOWEST)
     gathers = window.overlaps or window.output[1] == 6
     return call(
-        layer,
+        name,
         "max_pooling2d_gathered" if gathers else "max_pooling2d",
         x,
-        to=sized(layer, window.channels, window.output, x),
+        to=sized(window.data_format, window.channels, window.output, x),
         sizes=window.sizes,
         onnx=Node("MaxPool", (), window.attributes(len(x.shape))),
     )
@@ -75,18 +75,18 @@ def average_pooling(layer: Any, x: Value) -> Value:
     window = Window.of(layer, x, _pool(layer))
     top, left, bottom, right = window.pads
     inside = np.pad(np.ones((window.height, window.width)), ((top, bottom), (left, right)))
-    return averaged(layer, window, x, inside)
+    return averaged(layer.name, window, x, inside)
 
 
-def averaged(layer: Any, window: Window, x: Value, inside: np.ndarray) -> Value:
+def averaged(name: str, window: Window, x: Value, inside: np.ndarray) -> Value:
     """The sum of each window, divided by the number of its cells that are 1 in `inside`."""
     if any(window.pads):
-        window, x = padded(layer, window, x, fill=0.0)
+        window, x = padded(name, window, x, fill=0.0)
     out = call(
-        layer,
+        name,
         "average_pooling2d",
         x,
-        to=sized(layer, window.channels, window.output, x),
+        to=sized(window.data_format, window.channels, window.output, x),
         sizes=window.sizes,
         onnx=Node("AveragePool", (), window.attributes(len(x.shape))),
     )
@@ -96,7 +96,7 @@ def averaged(layer: Any, window: Window, x: Value, inside: np.ndarray) -> Value:
     factors = np.broadcast_to(1 / shares, (window.channels, *shares.shape))
     onnx = Node("Mul", ("X",), {}, (factors.reshape(out.stored).astype(np.float32),))
     row = Constant("factors", factors.reshape(1, -1))
-    return call(layer, "column_scaled", out, constants=(row,), onnx=onnx)
+    return call(name, "column_scaled", out, constants=(row,), onnx=onnx)
 
 
 @lowers(keras.layers.GlobalAveragePooling1D, honours="data_format keepdims", masks=True)
@@ -107,15 +107,15 @@ def average_of_steps(layer: keras.layers.GlobalAveragePooling1D, x: Value) -> Va
         return _of_channels(layer, x)
     first = layer.data_format == "channels_first"
     turned = permuted(x, (1, 0)) if first else x
-    regarded = selected(layer, turned, mask)
+    regarded = selected(layer.name, turned, mask)
     means = _of_channels(layer, permuted(regarded, (1, 0)) if first else regarded)
-    sums = rescaled(layer, means, float(mask.size), 0.0)
+    sums = rescaled(layer.name, means, float(mask.size), 0.0)
     onnx = (
         Node("ReduceSum", ("Y",), {"keepdims": 1}, (np.array([-1]),), ("count",)),
         Node("Reshape", ("count",), {}, (np.array([-1, *(1 for _ in sums.stored)]),), ("counts",)),
         Node("Div", ("X", "counts")),
     )
-    return call(layer, "divided_by_counts", sums, in_keras_order(layer, mask), onnx=onnx)
+    return call(layer.name, "divided_by_counts", sums, in_keras_order(layer.name, mask), onnx=onnx)
 
 
 @lowers(*GLOBAL, honours="data_format keepdims")
@@ -132,9 +132,11 @@ def _of_channels(layer: Any, x: Value) -> Value:
     function, operator = GLOBAL.get(type(layer), ("channel_means", "ReduceMean"))
     to = Value.of((channels,), rows=x.rows)
     if layer.keepdims:
-        to = sized(layer, channels, (1,) * (rank - 1), x)
+        to = sized(layer.data_format, channels, (1,) * (rank - 1), x)
     axes = {"axes": tuple(range(2, rank + 1)), "keepdims": int(layer.keepdims)}
-    return call(layer, function, x, to=to, sizes={"C": channels}, onnx=Node(operator, ("X",), axes))
+    return call(
+        layer.name, function, x, to=to, sizes={"C": channels}, onnx=Node(operator, ("X",), axes)
+    )
 
 
 def _pool(layer: Any) -> tuple[int, ...]:

@@ -17,10 +17,10 @@ def rescaling(layer: Any, x: Value) -> Value:
     """All elements times `scale`, plus `offset`: numbers, or a number for each channel."""
     scale, offset = _cast(layer.scale), _cast(layer.offset)
     if scale.ndim == offset.ndim == 0:
-        return rescaled(layer, x, float(scale), float(offset))
+        return rescaled(layer.name, x, float(scale), float(offset))
     if scale.ndim and keras.config.image_data_format() == "channels_first":
         scale = scale.reshape(scale.shape + (1,) * (3 - scale.ndim))
-    return affine(layer, x, np.zeros(()), scale, offset)
+    return affine(layer.name, x, np.zeros(()), scale, offset)
 
 
 @lowers(keras.layers.Normalization, honours="axis mean variance invert")
@@ -32,8 +32,8 @@ def normalization(layer: Any, x: Value) -> Value:
     deviation = np.maximum(np.sqrt(variance), keras.config.epsilon())
     nothing = np.zeros(())
     if layer.invert:
-        return affine(layer, x, nothing, deviation, mean)
-    return affine(layer, x, -mean, 1 / deviation, nothing)
+        return affine(layer.name, x, nothing, deviation, mean)
+    return affine(layer.name, x, -mean, 1 / deviation, nothing)
 
 
 def _cast(numbers: Any) -> np.ndarray:
@@ -42,12 +42,13 @@ def _cast(numbers: Any) -> np.ndarray:
     return array.astype(np.float64)
 
 
-def affine(layer: Any, x: Value, before: np.ndarray, scale: np.ndarray, after: np.ndarray) -> Value:
+def affine(name: str, x: Value, before: np.ndarray, scale: np.ndarray, after: np.ndarray) -> Value:
     """`(x + before) * scale + after`, of arrays that broadcast to an example."""
-    names = ("before", "scale", "after")
+    arguments = ("before", "scale", "after")
     rows = [np.broadcast_to(array, x.shape).ravel()[x.order] for array in (before, scale, after)]
     constants = tuple(
-        Constant(name, row.reshape(1, -1)) for name, row in zip(names, rows, strict=True)
+        Constant(argument, row.reshape(1, -1))
+        for argument, row in zip(arguments, rows, strict=True)
     )
     first, factor, last = (row.astype(np.float32).reshape(1, *x.stored) for row in rows)
     onnx = (
@@ -55,4 +56,4 @@ def affine(layer: Any, x: Value, before: np.ndarray, scale: np.ndarray, after: n
         Node("Mul", ("shifted",), {}, (factor,), ("scaled",)),
         Node("Add", ("scaled",), {}, (last,)),
     )
-    return call(layer, "affine", x, constants=constants, onnx=onnx)
+    return call(name, "affine", x, constants=constants, onnx=onnx)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +14,7 @@ from keras2dml.rules.layouts import in_keras_order, last, of_vectors, permuted, 
 from keras2dml.rules.masks import without
 
 
-@lowers(keras.layers.Dot, honours="axes normalize", masks=True)
+@lowers(keras.layers.Dot, honours="axes normalize", partly="axes", masks=True)
 def dot(layer: keras.layers.Dot, x: Value, y: Value) -> Value:
     """The products of two values summed over an axis of each; the result has the other axes of the
     first, then those of the second. Ignores masks, and returns none.
@@ -29,13 +28,15 @@ def dot(layer: keras.layers.Dot, x: Value, y: Value) -> Value:
     if layer.normalize:
         epsilon = float(keras.config.epsilon())
         x, y = (
-            of_vectors(layer, unit(layer, vectors(layer, value, axis), epsilon), value, axis)
+            of_vectors(
+                layer.name, unit(layer.name, vectors(layer.name, value, axis), epsilon), value, axis
+            )
             for value, axis in zip((x, y), axes, strict=True)
         )
     x = permuted(x, last(x, axes[0]))
     y = permuted(y, last(y, axes[1]))
     shape = (*x.shape[:-1], *y.shape[:-1]) or (1,)
-    sums = product(layer, _matrix(x), _matrix(y))
+    sums = product(layer.name, _matrix(x), _matrix(y))
     return sums.seen_as(shape, shape)
 
 
@@ -50,7 +51,7 @@ SUMMED: tuple[Node, ...] = (
 )
 
 
-def product(layer: Any, x: Value, y: Value) -> Value:
+def product(name: str, x: Value, y: Value) -> Value:
     """x (A, K) times y (B, K), transposed: (A, B)."""
     (a, k), b = x.shape, y.shape[0]
     function, onnx = "products_transposed", TURNED
@@ -59,10 +60,10 @@ def product(layer: Any, x: Value, y: Value) -> Value:
         function, onnx = "row_products", SUMMED
     elif turned.in_keras_order:  # as it lies, it need not be turned
         function, onnx, y = "products", MULTIPLIED, turned
-    x, y = (in_keras_order(layer, value) for value in (x, y))
+    x, y = (in_keras_order(name, value) for value in (x, y))
     x, y = (value.seen_as(value.shape, value.shape) for value in (x, y))
     to = Value.of((a, b), rows=x.rows)
-    return call(layer, function, x, y, to=to, sizes={"A": a, "B": b, "K": k}, onnx=onnx)
+    return call(name, function, x, y, to=to, sizes={"A": a, "B": b, "K": k}, onnx=onnx)
 
 
 def _matrix(x: Value) -> Value:

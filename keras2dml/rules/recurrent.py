@@ -56,6 +56,7 @@ class Reading:
     keras.layers.GRU,
     keras.layers.RNN,
     honours=HONOURED,
+    partly="activation recurrent_activation cell",
     masks=True,
 )
 def recurrent(
@@ -145,9 +146,9 @@ def _read(
     Masks and recurrent_dropout use another function of the library.
     """
     layer, mask = way.layer, x.mask
-    x = in_keras_order(layer, without(x))
+    x = in_keras_order(layer.name, without(x))
     # Dropout is the same for all steps of an example.
-    x = dropped(layer, x.seen_as(x.shape, x.shape), cell.dropout, (1, None))
+    x = dropped(layer.name, x.seen_as(x.shape, x.shape), cell.dropout, (1, None))
     steps, units = x.shape[0], cell.units
     names = ("hidden", "cell")[: _state_count(cell)]
     state = Value.of((units,), rows=x.rows)
@@ -161,14 +162,17 @@ def _read(
     drops = cell.recurrent_dropout > 0
     if mask is not None or drops:
         sizes |= {"masked": mask is not None, "zeroed": way.zeroed, "dropping": drops}
-        extra = {"M": mask and in_keras_order(layer, mask), "R": _left_over(cell, layer, x)}
+        extra = {
+            "M": mask and in_keras_order(layer.name, mask),
+            "R": _left_over(cell, layer.name, x),
+        }
         inputs |= {name: value for name, value in extra.items() if value is not None}
         absent = [name for name, value in extra.items() if value is None]
         constants += tuple(Constant(name, np.ones((1, 1))) for name in absent)
     biased = isinstance(bias, Weight)
     nodes = recurrent_nodes(cell, steps, bool(states), biased, way.backwards, names, *onnx)
     out = call(
-        layer,
+        layer.name,
         function if mask is None else f"{function}_masked",
         *inputs.values(),
         to=Value.of((steps, units), rows=x.rows),
@@ -191,10 +195,10 @@ def _last(way: Reading, out: Value, states: tuple[Value, ...], mask: Value | Non
         return states[0]
     steps, units = out.shape
     columns = np.arange((steps - 1) * units, steps * units)
-    return gathered(way.layer, out, columns, Value.of((units,), rows=out.rows))
+    return gathered(way.layer.name, out, columns, Value.of((units,), rows=out.rows))
 
 
-def _left_over(cell: Any, layer: Any, x: Value) -> Value | None:
+def _left_over(cell: Any, name: str, x: Value) -> Value | None:
     """The mask of recurrent_dropout for each state and gate in training; None without it."""
     if not cell.recurrent_dropout:
         return None
@@ -208,9 +212,7 @@ def _left_over(cell: Any, layer: Any, x: Value) -> Value | None:
     )
     sizes = {"columns": columns, "rate": float(cell.recurrent_dropout)}
     to = Value.of((columns,), rows=x.rows)
-    return call(
-        layer, "ones", x, to=to, sizes=sizes, onnx=onnx, training="left_over", constant=True
-    )
+    return call(name, "ones", x, to=to, sizes=sizes, onnx=onnx, training="left_over", constant=True)
 
 
 def _untrained(layer: Any, cell: Any) -> str:
@@ -233,7 +235,7 @@ def states_of(layer: Any, initial: Any, count: int) -> tuple[Value, ...]:
             " such outputs, or leave it out."
         )
         raise Refusal(message)
-    return tuple(in_keras_order(layer, without(state)) for state in states)
+    return tuple(in_keras_order(layer.name, without(state)) for state in states)
 
 
 def _state_count(cell: Any) -> int:

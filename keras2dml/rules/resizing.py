@@ -44,7 +44,7 @@ def resizing(layer: keras.layers.Resizing, x: Value) -> Value:
     whole = np.outer(down.totals(*how), along.totals(*how))
     image_share = np.outer(inside.sum(axis=0), outside.sum(axis=0))
     plane = layer.fill_value * (whole - image_share)
-    return _shifted(layer, out, np.broadcast_to(plane, out.stored))
+    return _shifted(layer.name, out, np.broadcast_to(plane, out.stored))
 
 
 @lowers(keras.layers.CenterCrop, honours="height width data_format")
@@ -59,7 +59,7 @@ def center_crop(layer: keras.layers.CenterCrop, x: Value) -> Value:
             for size, part in ((height, layer.height), (width, layer.width))
         ]
         whole = slice(None)
-        return picked(layer, x, places(x)[(whole, *middle) if first else (*middle, whole)])
+        return picked(layer.name, x, places(x)[(whole, *middle) if first else (*middle, whole)])
     tall = int(float(width * layer.height) / layer.width)
     wide = int(float(height * layer.width) / layer.height)
     down = _Line(height, layer.height).cropped(tall)
@@ -149,13 +149,13 @@ def _weighed(layer: Any, x: Value, down: np.ndarray, along: np.ndarray) -> Value
     plane = np.column_stack([pixel.ravel(), result.ravel(), share.ravel()])
     step = np.array([height * width, down.shape[1] * along.shape[1], 0])
     cells = np.concatenate([plane + step * channel for channel in range(channels)])
-    to = sized(layer, channels, (down.shape[1], along.shape[1]), x)
+    to = sized(layer.data_format, channels, (down.shape[1], along.shape[1]), x)
     between = down.astype(np.float32), along.astype(np.float32)
     onnx = (Node("Einsum", ("X",), {"equation": "nchw,hk,wv->nckv"}, between),)
-    return mapped(layer, x, cells, to, onnx)
+    return mapped(layer.name, x, cells, to, onnx)
 
 
-def _shifted(layer: Any, x: Value, offsets: np.ndarray) -> Value:
+def _shifted(name: str, x: Value, offsets: np.ndarray) -> Value:
     onnx = Node("Add", ("X",), {}, (offsets.astype(np.float32),))
     row = Constant("offsets", offsets.reshape(1, -1))
-    return call(layer, "shifted", x, constants=(row,), onnx=onnx)
+    return call(name, "shifted", x, constants=(row,), onnx=onnx)

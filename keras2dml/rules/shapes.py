@@ -44,7 +44,7 @@ def permute(layer: keras.layers.Permute, x: Value) -> Value:
 @lowers(keras.layers.RepeatVector, honours="n")
 def repeat_vector(layer: keras.layers.RepeatVector, x: Value) -> Value:
     """The vector repeated `n` times, as rows."""
-    return picked(layer, x, np.tile(places(x), (layer.n, 1)))
+    return picked(layer.name, x, np.tile(places(x), (layer.n, 1)))
 
 
 @lowers(
@@ -55,7 +55,9 @@ def repeat_vector(layer: keras.layers.RepeatVector, x: Value) -> Value:
 )
 def zero_padding(layer: Any, x: Value) -> Value:
     """Zeros before and after the spatial axes."""
-    return picked(layer, x, np.pad(places(x), _sides(layer, layer.padding), constant_values=-1))
+    return picked(
+        layer.name, x, np.pad(places(x), _sides(layer, layer.padding), constant_values=-1)
+    )
 
 
 @lowers(
@@ -70,7 +72,7 @@ def cropping(layer: Any, x: Value) -> Value:
         slice(before, size - after)
         for (before, after), size in zip(_sides(layer, layer.cropping), x.shape, strict=True)
     )
-    return picked(layer, x, places(x)[parts])
+    return picked(layer.name, x, places(x)[parts])
 
 
 @lowers(
@@ -87,7 +89,7 @@ def up_sampling(layer: Any, x: Value) -> Value:
     sources = places(x)
     for axis, size in zip(_spatial(layer), sizes, strict=True):
         sources = np.repeat(sources, size, axis)
-    return picked(layer, x, sources)
+    return picked(layer.name, x, sources)
 
 
 def _spatial(layer: Any) -> tuple[int, ...]:

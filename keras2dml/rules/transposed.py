@@ -30,16 +30,16 @@ def transposed_convolution(layer: Any, x: Value) -> Value:
     """
     x = image(layer, x)
     shape = tuple(layer.compute_output_shape((1, *x.shape))[1:])
-    result = Value.of(shape, image_axes(layer, len(shape)))
+    result = Value.of(shape, image_axes(layer.data_format, len(shape)))
     window = Window.of(layer, result, tuple(layer.kernel_size), layer.dilation_rate)
     channels, kernel = x.stored[0], layer.kernel
     weight = Weight("W", kernel, (channels, math.prod(kernel.shape) // channels), kernel_axes(x))
-    out = spread_out(layer, x, window, weight, layer.filters)
+    out = spread_out(layer.name, x, window, weight, layer.filters)
     check_channels(layer, out)
-    return activated(layer, biased(layer, out, bias_of(layer)), layer.activation)
+    return activated(layer, biased(layer.name, out, bias_of(layer)), layer.activation)
 
 
-def spread_out(layer: Any, x: Value, window: Window, weight: Weight, filters: int) -> Value:
+def spread_out(name: str, x: Value, window: Window, weight: Weight, filters: int) -> Value:
     """The image that a convolution with this window maps to one of the size of `x`."""
     dilated = window.dilation != (1, 1)
     whole = window if window.symmetric else _around(window)
@@ -50,10 +50,10 @@ def spread_out(layer: Any, x: Value, window: Window, weight: Weight, filters: in
     plain = len(weight.stored) == 2 + len(cells)
     attributes = _attributes(whole, x)
     out = call(
-        layer,
+        name,
         "conv2d_transpose_dilated" if dilated else "conv2d_transpose",
         x,
-        to=sized(layer, filters, (whole.height, whole.width), x),
+        to=sized(window.data_format, filters, (whole.height, whole.width), x),
         weights=(weight,),
         constants=(spaced(window, filters),) if dilated else (),
         sizes=sizes,
@@ -62,7 +62,7 @@ def spread_out(layer: Any, x: Value, window: Window, weight: Weight, filters: in
             Node("ConvTranspose", ("X", "W" if plain else "merged"), attributes),
         ),
     )
-    return out if whole is window else _inside(layer, window, out)
+    return out if whole is window else _inside(name, window, out)
 
 
 def _around(window: Window) -> Window:
@@ -71,15 +71,15 @@ def _around(window: Window) -> Window:
     return replace(window, height=height, width=width, pads=(0, 0, 0, 0))
 
 
-def _inside(layer: Any, window: Window, x: Value) -> Value:
+def _inside(name: str, window: Window, x: Value) -> Value:
     """The image `x` without the padding of a window."""
     top, left, _, _ = window.pads
     sources = places(x)
-    first = layer.data_format == "channels_first"
+    first = window.data_format == "channels_first"
     spatial = ((top, window.height), (left, window.width))[3 - len(x.shape) :]
     for axis, (begin, size) in enumerate(spatial, start=int(first)):
         sources = sources.take(range(begin, begin + size), axis)
-    return picked(layer, x, sources)
+    return picked(name, x, sources)
 
 
 def _attributes(window: Window, x: Value) -> dict[str, object]:

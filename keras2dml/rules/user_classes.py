@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from keras2dml.keras_internals import direct_layers_of, operations_of, own_metrics_of, variables_of
+
 CALLED = ("__call__", "call", "compute_mask", "stateless_call")
 PREDICTED = ("predict", "predict_step", "make_predict_function")
 MEASURED = (
@@ -84,17 +86,15 @@ def untrained(model: keras.Model) -> list[str]:
 
 def additions(model: keras.Model) -> list[str]:
     """The layers and weights that a model of a user's class has besides those of its graph."""
-    graph: Any = model._functional if isinstance(model, keras.Sequential) else model
-    layers = model._flatten_layers(include_self=False, recursive=False)
-    weights = model._trainable_variables + model._non_trainable_variables
-    return [layer.name for layer in layers if layer not in graph._operations] + [
-        weight.name for weight in weights
+    operations = operations_of(model)
+    return [layer.name for layer in direct_layers_of(model) if layer not in operations] + [
+        weight.name for weight in variables_of(model)
     ]
 
 
 def _losses(model: Any) -> list[str]:
     names = replaced(model, MEASURED)
-    return names or (["metrics"] if is_users(model) and model._metrics else [])
+    return names or (["metrics"] if is_users(model) and own_metrics_of(model) else [])
 
 
 def _complaint(model: keras.Model, name: str) -> str:

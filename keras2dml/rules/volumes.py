@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import keras
 import numpy as np
 
-from keras2dml.graph import Node, Scalar, Shape, Value, Weight
+from keras2dml.graph import FOLD, UNFOLD, Node, Scalar, Shape, Value, Weight
 from keras2dml.rules import call, lowers
 from keras2dml.rules.activations import activated
 from keras2dml.rules.biases import check_channels
@@ -89,19 +88,18 @@ def convolution(layer: Any, x: Value) -> Value:
     size, channels, height, width = x.stored
     dilation = _triple(layer.dilation_rate)
     depth = Depth.of(layer, size, layer.kernel_size[0], dilation[0])
-    slab = slabs(layer, x, depth)
+    slab = slabs(layer.name, x, depth)
     axes = (4, 0, 3, 1, 2)
     if layer.groups > 1:
         split = slab.seen_as((depth.span, channels, height, width), slab.stored)
         turned = permuted(split, (1, 0, 2, 3))
-        slab = _as_image(arranged(layer, turned, Value.of(turned.shape)))
+        slab = _as_image(arranged(layer.name, turned, Value.of(turned.shape)))
         axes = (4, 3, 0, 1, 2)
     kernel = layer.kernel
     matrix = (layer.filters, math.prod(kernel.shape) // layer.filters)
-    flat = _flat(layer)
-    window = Window.of(flat, slab, tuple(layer.kernel_size[1:]), dilation[1:])
+    window = _of_slices(layer, slab, tuple(layer.kernel_size[1:]), dilation[1:])
     weight = Weight("W", kernel, matrix, axes)
-    out = convolved(flat, slab, window, weight, bias_of(layer), layer.groups)
+    out = convolved(layer.name, slab, window, weight, bias_of(layer), layer.groups)
     merged = _of_slabs(layer, out, depth.count)
     check_channels(layer, merged)
     return activated(layer, merged, layer.activation)
@@ -114,18 +112,19 @@ def convolution(layer: Any, x: Value) -> Value:
 def transposed_convolution(layer: Any, x: Value) -> Value:
     """Each slice produces a slab; overlapping slabs are added up."""
     x = volume(layer, x)
-    channels, kernel, flat = x.stored[1], layer.kernel, _flat(layer)
+    channels, kernel = x.stored[1], layer.kernel
     shape = tuple(layer.compute_output_shape((1, *x.shape))[1:])
     size, _, height, width = (shape[axis] for axis in _axes(layer))
     depth = Depth.of(layer, size, layer.kernel_size[0])
     filters = depth.span * layer.filters
-    slices = folded_slices(layer, x)
-    window = Window.of(flat, Value.of((filters, height, width)), tuple(layer.kernel_size[1:]))
+    slices = folded_slices(layer.name, x)
+    image = Value.of((filters, height, width))
+    window = _of_slices(layer, image, tuple(layer.kernel_size[1:]))
     matrix = (channels, math.prod(kernel.shape) // channels)
     weight = Weight("W", kernel, matrix, (4, 0, 3, 1, 2))
-    slab = spread_out(flat, slices, window, weight, filters)
-    out = joined_slabs(layer, slab, depth)
-    out = biased(flat, folded_slices(layer, out), bias_of(layer))
+    slab = spread_out(layer.name, slices, window, weight, filters)
+    out = joined_slabs(layer.name, slab, depth)
+    out = biased(layer.name, folded_slices(layer.name, out), bias_of(layer))
     merged = _of_slabs(layer, out, size)
     check_channels(layer, merged)
     return activated(layer, merged, layer.activation)
@@ -136,29 +135,29 @@ def max_pooling(layer: Any, x: Value) -> Value:
     """The maximum of each window: first within slices, then across slices."""
     x = volume(layer, x)
     size, channels, _, _ = x.stored
-    pool, flat = _triple(layer.pool_size), _flat(layer)
+    pool = _triple(layer.pool_size)
     images = _as_image(x)
-    window = Window.of(flat, images, pool[1:])
+    window = _of_slices(layer, images, pool[1:])
     if any(window.pads):
-        window, images = padded(flat, window, images, fill=LOWEST)
+        window, images = padded(layer.name, window, images, fill=LOWEST)
     images = call(
-        layer,
+        layer.name,
         "max_pooling2d_shared",
         images,
-        to=sized(flat, window.channels, window.output, images),
+        to=sized(window.data_format, window.channels, window.output, images),
         sizes=window.sizes,
         onnx=Node("MaxPool", (), window.attributes(3)),
     )
     out = _deep(layer, images, (size, channels, *window.output))
     depth = Depth.of(layer, size, pool[0])
-    slab = slabs(layer, out, depth, fill=LOWEST)
+    slab = slabs(layer.name, out, depth, fill=LOWEST)
     block = (channels, *window.output)
     onnx = (
         Node("Reshape", ("X",), {}, (np.array([0, depth.span, *block]),), ("slices",)),
         Node("ReduceMax", ("slices",), {"axes": (1,), "keepdims": 0}),
     )
     to = Value.of(block, rows=slab.rows)
-    largest = call(layer, "block_maxima", slab, to=to, sizes={"span": depth.span}, onnx=onnx)
+    largest = call(layer.name, "block_maxima", slab, to=to, sizes={"span": depth.span}, onnx=onnx)
     return _of_slabs(layer, largest, depth.count)
 
 
@@ -167,12 +166,12 @@ def average_pooling(layer: Any, x: Value) -> Value:
     """The mean of each window without padding: first within slices, then across slices."""
     x = volume(layer, x)
     size, channels, _, _ = x.stored
-    pool, flat = _triple(layer.pool_size), _flat(layer)
+    pool = _triple(layer.pool_size)
     images = _as_image(x)
-    window = Window.of(flat, images, pool[1:])
+    window = _of_slices(layer, images, pool[1:])
     top, left, bottom, right = window.pads
     inside = np.pad(np.ones((window.height, window.width)), ((top, bottom), (left, right)))
-    images = averaged(flat, window, images, inside)
+    images = averaged(layer.name, window, images, inside)
     out = _deep(layer, images, (size, channels, *window.output))
     depth = Depth.of(layer, size, pool[0])
     windows = [slices[(slices >= 0) & (slices < size)] for slices in depth.slices]
@@ -186,15 +185,15 @@ def average_pooling(layer: Any, x: Value) -> Value:
 def spatial_dropout(layer: Any, x: Value) -> Value:
     """Drops whole channels of a volume."""
     first = layer.data_format == "channels_first"
-    return dropped(layer, x, layer.rate, (None, 1, 1, 1) if first else (1, 1, 1, None))
+    return dropped(layer.name, x, layer.rate, (None, 1, 1, 1) if first else (1, 1, 1, None))
 
 
 def volume(layer: Any, x: Value) -> Value:
     """`x` as a volume of the layer's data format, stored as D,C,H,W."""
-    return arranged(layer, x, Value.of(x.shape, _axes(layer)))
+    return arranged(layer.name, x, Value.of(x.shape, _axes(layer)))
 
 
-def slabs(layer: Any, x: Value, depth: Depth, fill: float = 0.0) -> Value:
+def slabs(name: str, x: Value, depth: Depth, fill: float = 0.0) -> Value:
     """A volume as images, one for each window over its depth, with the channels of all its
     slices.
     """
@@ -209,10 +208,10 @@ def slabs(layer: Any, x: Value, depth: Depth, fill: float = 0.0) -> Value:
     )
     sizes: dict[str, Scalar] = {**depth.sizes, "block": channels * height * width, "value": fill}
     to = Value.of(shape, rows=x.rows * depth.count)
-    return call(layer, "slabs", x, to=to, sizes=sizes, onnx=onnx)
+    return call(name, "slabs", x, to=to, sizes=sizes, onnx=onnx)
 
 
-def joined_slabs(layer: Any, slab: Value, depth: Depth) -> Value:
+def joined_slabs(name: str, slab: Value, depth: Depth) -> Value:
     """The adjoint of `slabs`: images of windows over the depth, added up where they overlap."""
     channels, height, width = slab.stored
     shape = (channels // depth.span, height, width)
@@ -230,15 +229,15 @@ def joined_slabs(layer: Any, slab: Value, depth: Depth) -> Value:
     order = np.arange(depth.size * block)
     to = Value((order.size,), stored, order, slab.rows // depth.count)
     sizes: dict[str, Scalar] = {**depth.sizes, "block": block}
-    return call(layer, "slabs_joined", slab, to=to, sizes=sizes, onnx=onnx)
+    return call(name, "slabs_joined", slab, to=to, sizes=sizes, onnx=onnx)
 
 
-def folded_slices(layer: Any, x: Value) -> Value:
+def folded_slices(name: str, x: Value) -> Value:
     """The slices of a volume as separate images."""
     depth, *shape = x.stored
     onnx = Node("Reshape", ("X",), {}, (np.array([-1, *shape]),))
     to = Value.of(tuple(shape), rows=x.rows * depth)
-    return call(layer, "fold", x, to=to, sizes={"factor": depth}, onnx=onnx)
+    return call(name, FOLD, x, to=to, sizes={"factor": depth}, onnx=onnx)
 
 
 def _axes(layer: Any) -> Shape:
@@ -258,7 +257,7 @@ def _of_slabs(layer: Any, x: Value, count: int) -> Value:
     stored = (count, *x.stored)
     onnx = Node("Reshape", ("X",), {}, (np.array([-1, *stored]),))
     flat = Value((x.size * count,), stored, np.arange(x.size * count), x.rows // count)
-    out = call(layer, "unfold", x, to=flat, sizes={"factor": count}, onnx=onnx)
+    out = call(layer.name, UNFOLD, x, to=flat, sizes={"factor": count}, onnx=onnx)
     return _deep(layer, out, stored)
 
 
@@ -273,7 +272,9 @@ def _mixed(layer: Any, x: Value, shares: np.ndarray) -> Value:
     stored = (shares.shape[1], *x.stored[1:])
     flat = Value((math.prod(stored),), stored, np.arange(math.prod(stored)), x.rows)
     onnx = Node("Einsum", ("X",), {"equation": "ndchw,de->nechw"}, (shares.astype(np.float32),))
-    return _deep(layer, mapped(layer, x, (cells + steps).reshape(-1, 3), flat, (onnx,)), stored)
+    return _deep(
+        layer, mapped(layer.name, x, (cells + steps).reshape(-1, 3), flat, (onnx,)), stored
+    )
 
 
 def _as_image(x: Value) -> Value:
@@ -283,14 +284,10 @@ def _as_image(x: Value) -> Value:
     return x.seen_as(shape, shape, Value.of(shape).order)
 
 
-def _flat(layer: Any) -> Any:
-    """The attributes of a layer that the rules of images use, for the slices of a volume."""
-    return SimpleNamespace(
-        name=layer.name,
-        data_format="channels_first",
-        strides=_triple(layer.strides)[1:],
-        padding=layer.padding,
-    )
+def _of_slices(layer: Any, x: Value, cells: Shape, dilation: Shape = (1, 1)) -> Window:
+    """The window of a layer over images that are made of slices, with their channels first."""
+    strides = _triple(layer.strides)[1:]
+    return Window.over(x, cells, strides, layer.padding, "channels_first", dilation)
 
 
 def _triple(sizes: Any) -> tuple[int, int, int]:

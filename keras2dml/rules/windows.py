@@ -18,9 +18,10 @@ Pair = tuple[int, int]
 @dataclass(frozen=True)
 class Window:
     """A window sliding over an image of `channels` x `height` x `width`, with Keras' padding on
-    each side; it uses every `dilation`th cell.
+    each side. Of its cells every `dilation`th is used. `data_format` is that of the image in Keras.
     """
 
+    data_format: str
     channels: int
     height: int
     width: int
@@ -32,23 +33,37 @@ class Window:
     @classmethod
     def of(cls, layer: Any, x: Value, cells: Shape, dilation: Any = 1) -> Window:
         """The window of a layer with `strides` and `padding` over `x`, stored as C,H,W or C,T."""
+        strides = _pair(layer.strides, cells)
+        return cls.over(x, cells, strides, layer.padding, layer.data_format, _pair(dilation, cells))
+
+    @classmethod
+    def over(
+        cls,
+        x: Value,
+        cells: Shape,
+        strides: Shape,
+        padding: str,
+        data_format: str,
+        dilation: Shape,
+    ) -> Window:
+        """The window over `x`, stored as C,H,W or C,T, with Keras' `padding` of that name."""
         channels, *size = x.stored
         height, width = lined(size)
-        window = cls(channels, height, width, lined(cells), lined(_pair(layer.strides, cells)))
-        window = replace(window, dilation=lined(_pair(dilation, cells)))
-        if layer.padding == "valid":
+        window = cls(data_format, channels, height, width, lined(cells), lined(strides))
+        window = replace(window, dilation=lined(dilation))
+        if padding == "valid":
             return window
-        if layer.padding == "causal":
+        if padding == "causal":
             return replace(window, pads=(0, window.window[1] - 1, 0, 0))
         top, bottom = same_padding(height, window.window[0], window.strides[0])
         left, right = same_padding(width, window.window[1], window.strides[1])
         return replace(window, pads=(top, left, bottom, right))
 
     @classmethod
-    def of_places(cls, x: Value) -> Window:
+    def of_places(cls, x: Value, data_format: str) -> Window:
         """A window of a single cell over each place of `x`, stored as C,H,W or C,T."""
         channels, *size = x.stored
-        return cls(channels, *lined(size), (1, 1), (1, 1))
+        return cls(data_format, channels, *lined(size), (1, 1), (1, 1))
 
     @property
     def window(self) -> Pair:
@@ -112,26 +127,26 @@ class Window:
         }
 
 
-def image_axes(layer: Any, rank: int = 3) -> Shape:
+def image_axes(data_format: str, rank: int = 3) -> Shape:
     """The axes of Keras' image in DML's order: channels, height, width; or channels, time."""
     axes = tuple(range(rank))
-    return axes if layer.data_format == "channels_first" else (axes[-1], *axes[:-1])
+    return axes if data_format == "channels_first" else (axes[-1], *axes[:-1])
 
 
 def image(layer: Any, x: Value) -> Value:
     """`x` as an image in the layer's data format, with channels first in DML."""
-    return arranged(layer, x, Value.of(x.shape, image_axes(layer, len(x.shape))))
+    return arranged(layer.name, x, Value.of(x.shape, image_axes(layer.data_format, len(x.shape))))
 
 
-def sized(layer: Any, channels: int, size: Shape, x: Value) -> Value:
-    """An image of this size, in Keras in the layer's data format and with the rank of `x`."""
+def sized(data_format: str, channels: int, size: Shape, x: Value) -> Value:
+    """An image value of that size, in Keras of this data format, and of the rank of `x`."""
     rank = len(x.shape)
-    axes = image_axes(layer, rank)
+    axes = image_axes(data_format, rank)
     stored = (channels, *size[len(size) + 1 - rank :])
     return Value.of(tuple(stored[axes.index(axis)] for axis in range(rank)), axes, x.rows)
 
 
-def padded(layer: Any, window: Window, x: Value, fill: float) -> tuple[Window, Value]:
+def padded(name: str, window: Window, x: Value, fill: float) -> tuple[Window, Value]:
     """`window` without padding, and `x` with the padding added."""
     top, left, bottom, right = window.pads
     sizes = {"top": top, "left": left, "bottom": bottom, "right": right, "value": fill}
@@ -139,10 +154,10 @@ def padded(layer: Any, window: Window, x: Value, fill: float) -> tuple[Window, V
     around = sides if len(x.shape) == 3 else (*sides[:2], sides[3])
     pads = np.array([side[0] for side in around] + [side[1] for side in around])
     out = call(
-        layer,
+        name,
         "pad2d",
         x,
-        to=sized(layer, window.channels, window.padded, x),
+        to=sized(window.data_format, window.channels, window.padded, x),
         sizes={**window.sizes, **sizes},
         onnx=Node("Pad", (), {"mode": "constant"}, (pads, np.array(fill, dtype=np.float32))),
     )

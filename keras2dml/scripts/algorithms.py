@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from keras2dml.errors import InvalidData, InvalidSession
-from keras2dml.graph import IDENTITY
 from keras2dml.rendering.slices import Slices
+from keras2dml.traits import Trait
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -146,7 +146,7 @@ class Algorithm:
             complaints += [
                 f"Layer {call.layer!r} uses statistics of the whole batch in training."
                 for call in objective.graph.calls
-                if (call.training or IDENTITY).startswith("batch_norm")
+                if Trait.BATCH_STATISTICS in call.traits
             ]
         slices = Slices.of(objective.graph, optimizer, objective.regularizers)
         if self.server and slices.limit and slices.weights:

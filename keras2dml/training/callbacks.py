@@ -9,6 +9,13 @@ import numpy as np
 
 from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
+from keras2dml.keras_internals import (
+    build_symbolically,
+    initial_epoch_of,
+    is_tracing,
+    iterations_of,
+    learning_rate_of,
+)
 from keras2dml.objectives.sums import Measure
 from keras2dml.training.metric_watch import MetricWatch
 from keras2dml.training.plan import Plan
@@ -53,7 +60,7 @@ class Callbacks:
         self.model = keras_model(
             compilation, training.matrices(), training.steps, training.rate, compiled=True
         )
-        self.model._symbolic_build(data_batch=_example(self.model, training))
+        build_symbolically(self.model, _example(self.model, training))
         self._seen = training.steps
         self._logs: Mapping[str, Measure] | None = None
         self._history = keras.callbacks.History()
@@ -90,7 +97,7 @@ class Callbacks:
         sets one.
         """
         self._call(self._all.on_train_begin)
-        return self.model._initial_epoch or None
+        return initial_epoch_of(self.model) or None
 
     def begin_epoch(self, epoch: int) -> None:
         """An epoch begins, counted from 0."""
@@ -155,7 +162,7 @@ class Callbacks:
         if self._seen != training.steps:
             self.enter()
         optimizer = self.model.optimizer
-        before, rate = dict(self._matrices()), optimizer._learning_rate
+        before, rate = dict(self._matrices()), learning_rate_of(optimizer)
         try:
             with self._metric_watch.watching(counted=counted):
                 hook()
@@ -165,7 +172,7 @@ class Callbacks:
                 message = "A callback gave the model another optimizer: compile() it with that one."
                 raise InvalidData(message)
             self._take(before)
-        if self.model.optimizer._learning_rate is not rate:
+        if learning_rate_of(self.model.optimizer) is not rate:
             message = (
                 "A callback gave the optimizer another schedule: set its learning_rate to a number,"
                 " or compile() the model with the schedule."
@@ -183,7 +190,7 @@ class Callbacks:
                 if not np.array_equal(matrix, before[name], equal_nan=True)
             }
         )
-        self._seen = training.steps = int(self.model.optimizer._iterations)
+        self._seen = training.steps = int(iterations_of(self.model.optimizer))
         training.rate = self._rate()
 
     def _matrices(self) -> Iterator[tuple[str, np.ndarray]]:
@@ -196,7 +203,7 @@ class Callbacks:
 
     def _rate(self) -> float | None:
         """The optimizer's current learning rate; None if it has a schedule."""
-        rate = self.model.optimizer._learning_rate
+        rate = learning_rate_of(self.model.optimizer)
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
             return None
         return float(rate)
@@ -223,7 +230,7 @@ def _by_epoch(callback: keras.callbacks.Callback) -> bool:
     if type(callback) in (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore):
         return bool(callback.save_freq == "epoch")
     if type(callback) is keras.callbacks.TensorBoard:
-        return callback.update_freq == "epoch" and not callback._should_trace
+        return callback.update_freq == "epoch" and not is_tracing(callback)
     return type(callback) is keras.callbacks.ProgbarLogger
 
 

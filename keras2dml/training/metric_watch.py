@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from keras2dml.errors import InvalidData
+from keras2dml.keras_internals import users_metrics_of
 
 _METHODS = ("result", "reset_state", "update_state")
 
@@ -63,9 +64,8 @@ class MetricWatch:
 def _metrics(model: keras.Model) -> Iterator[keras.Metric]:
     """The metrics of a model, with those that users gave to compile(), each once."""
     pending = list(model.metrics)
-    if compiled := getattr(model, "_compile_metrics", None):
-        users = (compiled._user_metrics, compiled._user_weighted_metrics)
-        pending += [part for part in keras.tree.flatten(users) if isinstance(part, keras.Metric)]
+    users = keras.tree.flatten(users_metrics_of(model))
+    pending += [part for part in users if isinstance(part, keras.Metric)]
     seen: set[int] = set()
     while pending:
         metric = pending.pop()

@@ -10,6 +10,12 @@ from typing import Any
 import keras
 
 from keras2dml.errors import InvalidData
+from keras2dml.keras_internals import (
+    excluded_from_decay,
+    layers_of,
+    learning_rate_of,
+    pattern_excluded_from_decay,
+)
 
 _PLAIN = (bool, int, float, str, type(None))
 
@@ -57,7 +63,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 
 def _rate(model: keras.Model) -> Any:
-    rate = model.optimizer._learning_rate if model.compiled else None
+    rate = learning_rate_of(model.optimizer) if model.compiled else None
     return float(rate) if isinstance(rate, keras.Variable) else rate
 
 
@@ -65,12 +71,12 @@ def _settings(model: keras.Model) -> Iterator[tuple[str, Any]]:
     optimizer = getattr(model, "optimizer", None)
     yield "optimizer", optimizer
     yield "loss", getattr(model, "loss", None)
-    for name in ("", "_pattern"):
-        exclusions = getattr(optimizer, f"_exclude_from_weight_decay{name}", None)
-        yield f"optimizer.exclude_from_weight_decay{name}", exclusions or None
+    excluded, pattern = excluded_from_decay(optimizer), pattern_excluded_from_decay(optimizer)
+    yield "optimizer.exclude_from_weight_decay", excluded or None
+    yield "optimizer.exclude_from_weight_decay_pattern", pattern or None
     if optimizer is not None:
         yield from _arguments("optimizer", optimizer)
-    for layer in model._flatten_layers():
+    for layer in layers_of(model):
         yield f"{layer.name}.trainable", layer.trainable
         if not isinstance(layer, keras.Model):
             yield from _arguments(layer.name, layer)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from keras2dml.copies import copied
+from keras2dml.copying.model import copied
+from keras2dml.keras_internals import (
+    has_fixed_vocabulary,
+    iterations_of,
+    layers_of,
+    rate_products_of,
+)
 
 if TYPE_CHECKING:
     from keras2dml.compilation import Compilation
@@ -50,18 +56,18 @@ def enter(
         weight = parameter.weight.to_keras(matrices[parameter.name])
         variables[parameter.position] = weight.astype(before.dtype)
     copy.set_weights(variables)
-    for layer, before in zip(copy._flatten_layers(), model._flatten_layers(), strict=True):
+    for layer, before in zip(layers_of(copy), layers_of(model), strict=True):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # what was adapted is among the weights
-        if isinstance(layer, keras.layers.IntegerLookup) and not layer._has_input_vocabulary:
+        if isinstance(layer, keras.layers.IntegerLookup) and not has_fixed_vocabulary(layer):
             layer.set_vocabulary(before.get_vocabulary())  # and here it is not
     if copy.compiled and rate is not None:
         copy.optimizer.learning_rate = rate
     if not (copy.compiled and steps):
         return
     copy.optimizer.build(copy.trainable_variables)
-    copy.optimizer._iterations.assign(steps)
+    iterations_of(copy.optimizer).assign(steps)
     if compilation.optimizer.factors is not None:
-        copy.optimizer._u_product.assign(compilation.optimizer.products(steps)[-1])
+        rate_products_of(copy.optimizer).assign(compilation.optimizer.products(steps)[-1])
     for state in compilation.optimizer_matrices(copy):
         state.enter(matrices[state.name])

@@ -12,6 +12,7 @@ from keras.layers import (
     AutoContrast,
     BatchNormalization,
     Bidirectional,
+    Concatenate,
     Conv2D,
     Dense,
     Dropout,
@@ -83,6 +84,14 @@ def test_layer_is_refused(shape, layer, match):
     built = keras.Sequential([keras.Input(shape), layer])
     with pytest.raises(AssertionError, match=match):
         raise AssertionError(complaints(built))
+
+
+@pytest.mark.parametrize("axis", [0, -3])
+@pytest.mark.parametrize("kind", [BatchNormalization, Concatenate])
+def test_the_examples_are_no_axis(kind, axis):
+    x = keras.Input(batch_shape=(2, 3, 2))
+    built = keras.Model(x, kind(axis)([x, x] if kind is Concatenate else x))
+    assert f"has axis={axis}, " in " ".join(complaints(built))
 
 
 @pytest.mark.parametrize(

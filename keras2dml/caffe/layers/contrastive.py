@@ -12,7 +12,7 @@ from keras2dml.caffe.layers.caffe_layer import registered
 from keras2dml.caffe.layers.losses import add_loss
 from keras2dml.caffe.network import Network, reads
 from keras2dml.caffe.phases import named
-from keras2dml.objectives.losses import PLAIN
+from keras2dml.objectives.loss_kinds import PLAIN
 from keras2dml.rules import Refusal
 
 

@@ -51,7 +51,7 @@ def threshold(layer: CaffeThreshold, x: Value) -> Value:
     """Element by element."""
     limit = float(layer.threshold)
     onnx = nodes(f"Greater X {limit!r} > above", "Cast above")
-    return call(layer, "caffe_threshold", x, sizes={"threshold": limit}, onnx=onnx)
+    return call(layer.name, "caffe_threshold", x, sizes={"threshold": limit}, onnx=onnx)
 
 
 @registered
@@ -78,13 +78,13 @@ class CaffePower(CaffeLayer):
 def power(layer: CaffePower, x: Value) -> Value:
     """A rescaling, then a power."""
     if layer.power == 0:
-        return rescaled(layer, x, 0.0, 1.0)
-    base = rescaled(layer, x, float(layer.scale), float(layer.shift))
+        return rescaled(layer.name, x, 0.0, 1.0)
+    base = rescaled(layer.name, x, float(layer.scale), float(layer.shift))
     if layer.power == 1:
         return base
     exponent = float(layer.power)
     onnx = nodes(f"Pow X {exponent}")
-    return call(layer, "caffe_power", base, sizes={"power": exponent}, onnx=onnx)
+    return call(layer.name, "caffe_power", base, sizes={"power": exponent}, onnx=onnx)
 
 
 @registered
@@ -122,7 +122,7 @@ class CaffePReLU(CaffeLayer):
 @lowers(CaffePReLU, honours="shared filler decay")
 def prelu(layer: CaffePReLU, x: Value) -> Value:
     """In the row layout of the value, channel after channel."""
-    x = arranged(layer, x, Value.of(x.shape))
+    x = arranged(layer.name, x, Value.of(x.shape))
     size = int(layer.alpha.shape[0])
     shape = (size, *(1 for _ in x.stored[1:]))
     onnx = (
@@ -130,7 +130,7 @@ def prelu(layer: CaffePReLU, x: Value) -> Value:
         Node("PRelu", ("X", "slope")),
     )
     weight = Weight("alpha", layer.alpha, (size, 1))
-    return call(layer, "caffe_prelu", x, weights=(weight,), sizes={"C": size}, onnx=onnx)
+    return call(layer.name, "caffe_prelu", x, weights=(weight,), sizes={"C": size}, onnx=onnx)
 
 
 @registered
@@ -145,7 +145,7 @@ class CaffeAbs(CaffeLayer):
 @lowers(CaffeAbs)
 def absolute(layer: CaffeAbs, x: Value) -> Value:
     """Element by element."""
-    return call(layer, "caffe_abs", x, onnx=nodes("Abs X"))
+    return call(layer.name, "caffe_abs", x, onnx=nodes("Abs X"))
 
 
 @registered
@@ -173,9 +173,9 @@ class CaffeLog(CaffeLayer):
 @lowers(CaffeLog, honours="base scale shift")
 def logarithm(layer: CaffeLog, x: Value) -> Value:
     """A logarithm, with a rescaling before and after."""
-    before = rescaled(layer, x, float(layer.scale), float(layer.shift))
-    out = call(layer, "caffe_log", before, onnx=nodes("Log X"))
-    return out if layer.unit == 1.0 else rescaled(layer, out, 1 / layer.unit, 0.0)
+    before = rescaled(layer.name, x, float(layer.scale), float(layer.shift))
+    out = call(layer.name, "caffe_log", before, onnx=nodes("Log X"))
+    return out if layer.unit == 1.0 else rescaled(layer.name, out, 1 / layer.unit, 0.0)
 
 
 @reads("Eltwise")

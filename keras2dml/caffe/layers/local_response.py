@@ -58,7 +58,7 @@ def local_response(layer: CaffeLRN, x: Value) -> Value:
     else:
         sizes = {"images": 1, "Hin": channels, "Win": height * width, "Wf": 1}
     return call(
-        layer,
+        layer.name,
         "caffe_lrn",
         x,
         sizes={

@@ -18,6 +18,7 @@ from keras2dml.graph import Constant, Node, Value, Weight
 from keras2dml.rules import Refusal, call, lowers, nodes
 from keras2dml.rules.layer_norms import learned
 from keras2dml.rules.layouts import arranged
+from keras2dml.traits import Trait
 
 
 @registered
@@ -67,12 +68,12 @@ class CaffeBatchNorm(CaffeLayer):
 @lowers(CaffeBatchNorm, honours="momentum epsilon global_stats")
 def batch_norm(layer: CaffeBatchNorm, x: Value) -> Value:
     """In the row layout of the value, channel after channel."""
-    x = arranged(layer, x, Value.of(x.shape))
+    x = arranged(layer.name, x, Value.of(x.shape))
     channels = x.stored[0]
     sizes = {"moving_mean": channels, "moving_variance": channels, "moving_count": 1}
     epsilon = float(layer.epsilon)
     return call(
-        layer,
+        layer.name,
         "caffe_batch_norm",
         x,
         weights=tuple(Weight(name, getattr(layer, name), (n, 1)) for name, n in sizes.items()),
@@ -91,6 +92,7 @@ def batch_norm(layer: CaffeBatchNorm, x: Value) -> Value:
             ),
         ),
         training=None if layer.global_stats else "caffe_batch_norm_training",
+        traits=[] if layer.global_stats else [Trait.BATCH_STATISTICS],
     )
 
 
@@ -160,7 +162,7 @@ class CaffeScale(CaffeLayer):
 @lowers(CaffeScale, honours="bias fillers decays")
 def scale(layer: CaffeScale, x: Value) -> Value:
     """In the row layout of the value, channel after channel."""
-    return learned(layer, arranged(layer, x, Value.of(x.shape)), layer.gamma, layer.beta)
+    return learned(layer.name, arranged(layer.name, x, Value.of(x.shape)), layer.gamma, layer.beta)
 
 
 @reads("Scale")

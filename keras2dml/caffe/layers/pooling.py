@@ -49,7 +49,7 @@ class CaffePooling(CaffeLayer):
             )
         )
         pads = (*self.pad, bottom, right)
-        return Window(channels, height, width, self.kernel, self.strides, pads)
+        return Window(FIRST, channels, height, width, self.kernel, self.strides, pads)
 
     def counts(self, height: int, width: int) -> Pair:
         """The number of windows vertically and horizontally."""
@@ -96,8 +96,8 @@ def pooling(layer: CaffePooling, x: Value) -> Value:
     x = image(layer, x)
     window = layer.window(*x.stored)
     if layer.pool == MAX:
-        return largest(layer, window, x)
-    return averaged(layer, window, x, layer.inside(window))
+        return largest(layer.name, window, x)
+    return averaged(layer.name, window, x, layer.inside(window))
 
 
 @reads("Pooling")

@@ -52,7 +52,7 @@ class CaffeSlice(CaffeLayer):
 def sliced(layer: CaffeSlice, x: Value) -> Value:
     """Some of the columns."""
     part = (slice(None),) * (layer.axis - 1) + (slice(layer.begin, layer.end),)
-    return picked(layer, x, places(x)[part])
+    return picked(layer.name, x, places(x)[part])
 
 
 @reads("Concat")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from keras.src.ops import numpy as operations
 
-from keras2dml.graph import Constant, Node, Value
+from keras2dml.graph import ADD, Constant, Node, Value
 from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.biases import check_added
 from keras2dml.rules.merging import rescaled
 from keras2dml.rules.operations.batches import is_whole
 from keras2dml.rules.operations.operands import Operand, beside, operands, row_of, together
 from keras2dml.rules.preprocessing import affine
+from keras2dml.traits import KINK, Trait
 
 TRUTHS = nodes("Equal X 0 > no_x", "Not no_x > x", "Equal Y 0 > no_y", "Not no_y > y")
 
@@ -34,7 +35,7 @@ COMPARISONS = {
     operations.FloorDivide: ("floor_divide", nodes("Div X Y > ratio", "Floor ratio")),
 }
 PAIRED = {
-    operations.Add: ("add", nodes("Add X Y")),
+    operations.Add: (ADD, nodes("Add X Y")),
     operations.Subtract: ("subtract", nodes("Sub X Y")),
     operations.Multiply: ("multiply", nodes("Mul X Y")),
     operations.Divide: ("divide", nodes("Div X Y")),
@@ -71,6 +72,7 @@ PAIRED = {
 COMMUTING = (operations.Add, operations.Multiply)
 RATIOS = (operations.Divide, operations.TrueDivide)
 BOUNDS = {operations.Maximum: "maximum", operations.Minimum: "minimum"}
+TRAITS = dict.fromkeys((*BOUNDS, operations.Logaddexp), KINK)
 ONE, NOTHING = np.array(1.0), np.array(0.0)
 # What a value is multiplied by, and what is added to it, where the second operand are numbers.
 SCALED: dict[Any, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
@@ -101,8 +103,14 @@ def paired(layer: Any, x1: Any, x2: Any) -> Value:
     if type(layer) is operations.Add and isinstance(x, Value) and is_whole(y):
         _check_bias(layer, x, y)
     function, onnx = {**PAIRED, **COMPARISONS}[type(layer)]
-    constant = type(layer) in COMPARISONS
-    return call(layer, function, *together(layer, x, y), onnx=onnx, constant=constant)
+    return call(
+        layer.name,
+        function,
+        *together(layer, x, y),
+        onnx=onnx,
+        constant=type(layer) in COMPARISONS,
+        traits=TRAITS.get(type(layer), ()),
+    )
 
 
 def _single(operand: Any) -> Any:
@@ -122,11 +130,12 @@ def _with_numbers(layer: Any, x: Value, y: np.ndarray) -> Value:
         return scaled(layer, x, *SCALED[kind](y))
     if kind is operations.Power and y.ndim == 0:
         onnx = Node("Pow", ("X",), {}, (y.astype(np.float32),))
-        return call(layer, "power_of_number", x, sizes={"exponent": float(y)}, onnx=onnx)
+        return call(layer.name, "power_of_number", x, sizes={"exponent": float(y)}, onnx=onnx)
     if kind in BOUNDS:
         return bounded(layer, BOUNDS[kind], x, y)
     function, onnx_of_two = {**PAIRED, **COMPARISONS}[kind]
-    return _with_row(layer, function, x, y, onnx_of_two, constant=kind in COMPARISONS)
+    constant, traits = kind in COMPARISONS, TRAITS.get(kind, ())
+    return _with_row(layer, function, x, y, onnx_of_two, constant=constant, traits=traits)
 
 
 def _check_bias(layer: Any, x: Value, y: Operand) -> None:
@@ -143,10 +152,13 @@ def bounded(layer: Any, function: str, x: Value, bound: np.ndarray, ties: float 
     if bound.ndim == 0 and np.isfinite(bound):
         onnx = Node(operator, ("X",), {}, (bound.astype(np.float32),))
         sizes = {"number": float(bound), "ties": ties}
-        return call(layer, f"{function}_of_number", x, sizes=sizes, onnx=onnx)
+        function = f"{function}_of_number"
+        return call(layer.name, function, x, sizes=sizes, onnx=onnx, traits=KINK)
+    operators = nodes(f"{operator} X Y")
     if ties:
-        return _with_row(layer, function, x, bound, nodes(f"{operator} X Y"))
-    return call(layer, function, *together(layer, bound, x), onnx=nodes(f"{operator} X Y"))
+        return _with_row(layer, function, x, bound, operators, traits=KINK)
+    x, y = together(layer, bound, x)
+    return call(layer.name, function, x, y, onnx=operators, traits=KINK)
 
 
 def _with_row(
@@ -157,6 +169,7 @@ def _with_row(
     onnx: tuple[Node, ...],
     *,
     constant: bool = False,
+    traits: Iterable[Trait] = (),
 ) -> Value:
     """A function of a value and of numbers that are the same for all examples, a row Y."""
     x, numbers = beside(layer, x, numbers)
@@ -165,8 +178,15 @@ def _with_row(
         replace(node, inputs=tuple("row" if name == "Y" else name for name in node.inputs))
         for node in onnx
     )
-    constants = (Constant("Y", row_of(numbers, x)),)
-    return call(layer, function, x, constants=constants, onnx=(shaped, *later), constant=constant)
+    return call(
+        layer.name,
+        function,
+        x,
+        constants=(Constant("Y", row_of(numbers, x)),),
+        onnx=(shaped, *later),
+        constant=constant,
+        traits=traits,
+    )
 
 
 def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value:
@@ -175,7 +195,7 @@ def scaled(layer: Any, x: Value, scale: np.ndarray, offset: np.ndarray) -> Value
         message = f"{named(layer)} takes infinite numbers. Give it finite ones."
         raise Refusal(message)
     if scale.ndim == offset.ndim == 0:
-        return rescaled(layer, x, float(scale), float(offset))
+        return rescaled(layer.name, x, float(scale), float(offset))
     x, scale = beside(layer, x, scale)
     x, offset = beside(layer, x, offset)
-    return affine(layer, x, np.zeros(()), scale, offset)
+    return affine(layer.name, x, np.zeros(()), scale, offset)

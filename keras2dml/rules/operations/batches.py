@@ -61,7 +61,7 @@ def check_examples(layer: Any, *values: Any) -> None:
         raise Refusal(message)
 
 
-def spans(layer: Any, x: Value, axis: Any) -> bool:
+def spans(x: Value, axis: Any) -> bool:
     """Whether an operation goes over the examples, and is allowed to."""
     if is_whole(x) or not _ALLOWED.get():
         return False
@@ -86,12 +86,12 @@ def inner_axes(x: Value, axis: Any) -> Shape:
     return tuple(sorted(number % (rank + 1) - 1 for number in _listed(axis) if number % (rank + 1)))
 
 
-def over_examples(layer: Any, function: str, x: Value) -> Value:
+def over_examples(name: str, function: str, x: Value) -> Value:
     """A function of each column over all examples."""
-    return call(layer, f"column_{function}", x, to=replace(x, rows=-1))
+    return call(name, f"column_{function}", x, to=replace(x, rows=-1))
 
 
-def flattened(layer: Any, x: Value, shape: Shape) -> Value | None:
+def flattened(name: str, x: Value, shape: Shape) -> Value | None:
     """A value with the first axes of an example merged into the examples; None for another shape,
     or if that is not allowed.
     """
@@ -101,13 +101,13 @@ def flattened(layer: Any, x: Value, shape: Shape) -> Value | None:
     leading = len(x.shape) - len(inner)
     if leading < 1 or x.shape[leading:] != inner or np.prod(x.shape[:leading]) == 1:
         return None
-    return folded(layer, x, leading)
+    return folded(name, x, leading)
 
 
-def repeated(layer: Any, x: Value, like: Value) -> Value:
+def repeated(name: str, x: Value, like: Value) -> Value:
     """A value of a whole batch repeated for each example of `like`, with its rank."""
     shape = (*(1 for _ in like.shape[len(x.shape) :]), *x.shape)
-    rows = call(layer, "repeated_over_examples", x, like, to=replace(x, rows=like.rows))
+    rows = call(name, "repeated_over_examples", x, like, to=replace(x, rows=like.rows))
     return rows.seen_as(shape, rows.stored)
 
 

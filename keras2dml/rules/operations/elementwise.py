@@ -16,6 +16,7 @@ from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.merging import rescaled
 from keras2dml.rules.operations.arithmetic import bounded
 from keras2dml.rules.operations.operands import array, beside, operands, rows, together
+from keras2dml.traits import KINK, Trait
 
 TRUNCATED = nodes("Sign X > sign", "Abs X > size", "Floor size > whole", "Mul sign whole")
 
@@ -42,6 +43,9 @@ ELEMENTWISE: dict[Any, tuple[str, tuple[Node, ...]]] = {
     operations.Cosh: ("hyperbolic_cosine", nodes("Cosh X")),
     more.Erf: ("error_function", nodes("Erf X")),
 }
+TRAITS = {
+    kind: (Trait.KINK_ON_JAX,) for kind in (operations.Abs, operations.Absolute, operations.Fabs)
+}
 # Step functions and predicates, which are constant for gradients.
 STEPS: dict[Any, tuple[str, tuple[Node, ...]]] = {
     operations.Floor: ("floor", nodes("Floor X")),
@@ -63,41 +67,42 @@ LOGARITHMS = {operations.Log2: 2.0, operations.Log10: 10.0}
 def elementwise(layer: Any, x: Value) -> Value:
     """A function of each element."""
     function, onnx = {**ELEMENTWISE, **STEPS}[type(layer)]
-    return call(layer, function, x, onnx=onnx, constant=type(layer) in STEPS)
+    constant, traits = type(layer) in STEPS, TRAITS.get(type(layer), ())
+    return call(layer.name, function, x, onnx=onnx, constant=constant, traits=traits)
 
 
 @lowers(*LINEAR)
 def linear(layer: Any, x: Value) -> Value:
     """A number times each element."""
-    return rescaled(layer, x, LINEAR[type(layer)], 0.0)
+    return rescaled(layer.name, x, LINEAR[type(layer)], 0.0)
 
 
 @lowers(*LOGARITHMS)
 def logarithm(layer: Any, x: Value) -> Value:
     """The logarithm to the base 2 or 10."""
-    natural = call(layer, "logarithm", x, onnx=nodes("Log X"))
-    return rescaled(layer, natural, 1 / math.log(LOGARITHMS[type(layer)]), 0.0)
+    natural = call(layer.name, "logarithm", x, onnx=nodes("Log X"))
+    return rescaled(layer.name, natural, 1 / math.log(LOGARITHMS[type(layer)]), 0.0)
 
 
 @lowers(operations.Exp2)
 def power_of_two(layer: Any, x: Value) -> Value:
     """2 to the power of each element."""
     onnx = nodes(f"Mul X {math.log(2)} > exponent", "Exp exponent")
-    return call(layer, "power_of_two", x, onnx=onnx)
+    return call(layer.name, "power_of_two", x, onnx=onnx)
 
 
 @lowers(operations.Round)
 def rounded(layer: Any, x: Value) -> Value:
     """Rounds to a number of decimals, halves to even."""
     if not layer.decimals:
-        return call(layer, "round", x, onnx=nodes("Round X"), constant=True)
+        return call(layer.name, "round", x, onnx=nodes("Round X"), constant=True)
     factor = _factor(layer)
     onnx = (
         Node("Mul", ("X",), {}, (np.array(factor, np.float32),), ("scaled",)),
         *nodes("Round scaled > whole"),
         Node("Div", ("whole",), {}, (np.array(factor, np.float32),)),
     )
-    return call(layer, "round_to", x, sizes={"factor": factor}, onnx=onnx, constant=True)
+    return call(layer.name, "round_to", x, sizes={"factor": factor}, onnx=onnx, constant=True)
 
 
 def _factor(layer: Any) -> float:
@@ -128,7 +133,7 @@ def clipped(layer: Any, x: Value) -> Value:
         Node("Min", ("X",), {}, (highest.astype(np.float32),), ("bounded",)),
         Node("Max", ("bounded",), {}, (lowest.astype(np.float32),)),
     )
-    return call(layer, "clip", x, sizes=sizes, onnx=onnx)
+    return call(layer.name, "clip", x, sizes=sizes, onnx=onnx, traits=KINK)
 
 
 @lowers(core.Cast, core.ConvertToTensor)
@@ -140,7 +145,7 @@ def cast(layer: Any, x: Value) -> Value:
     kind = layer.dtype and keras.backend.standardize_dtype(layer.dtype)
     if kind == "bool":
         onnx = nodes("Equal X 0 > none", "Not none > some", "Cast some")
-        return call(layer, "is_not_zero", x, onnx=onnx, constant=True)
+        return call(layer.name, "is_not_zero", x, onnx=onnx, constant=True)
     if kind in ("int32", "int64"):
         end = 2.0 ** (31 if kind == "int32" else 63)
         onnx = (
@@ -148,7 +153,7 @@ def cast(layer: Any, x: Value) -> Value:
             *nodes("Mul sign whole > number", f"Less size {end} > fits"),
             *nodes(f"Where fits number {-end}"),
         )
-        return call(layer, "whole_number", x, sizes={"end": end}, onnx=onnx, constant=True)
+        return call(layer.name, "whole_number", x, sizes={"end": end}, onnx=onnx, constant=True)
     if kind not in (None, "float32", "float64"):
         message = (
             f"{named(layer)} casts to {kind}. SystemDS computes in float64: use one of 'bool',"
@@ -166,7 +171,7 @@ def where(layer: Any, condition: Any, x1: Any = None, x2: Any = None) -> Value:
         raise Refusal(message)
     values = together(layer, *operands(layer, condition, x1, x2))
     onnx = nodes("Equal X 0 > none", "Where none Z Y")
-    return call(layer, "where", *values, onnx=onnx)
+    return call(layer.name, "where", *values, onnx=onnx)
 
 
 @lowers(operations.ZerosLike, operations.OnesLike, operations.FullLike)
@@ -176,4 +181,4 @@ def filled(layer: Any, x: Value, fill_value: Any = None) -> Value:
         _, numbers = beside(layer, x, array(layer, fill_value))
     else:
         numbers = np.array(float(isinstance(layer, operations.OnesLike)))
-    return rows(layer, numbers, x)
+    return rows(layer.name, numbers, x)

@@ -15,6 +15,7 @@ from keras2dml.rules import Refusal, call, lowers, named, nodes
 from keras2dml.rules.layouts import logits_of, of_vectors, unfolded, vectors
 from keras2dml.rules.operations.batches import check_examples
 from keras2dml.rules.operations.operands import operands, together
+from keras2dml.traits import Trait
 
 ENTROPIES = {
     nn.BinaryCrossentropy: "binary_entropy",
@@ -28,7 +29,7 @@ SUMMED = Node("ReduceSum", ("products",), {"keepdims": 1}, (np.array([-1]),), ("
 def binary(layer: Any, target: Any, output: Any) -> Value:
     """For each number the negative logarithm of the probability of its target, 0 or 1."""
     target, output = _arguments(layer, target, output)
-    logits = _logits(layer, output)
+    logits = _logits(layer.name, output)
     of_logits = logits is not None or layer.from_logits
     x, y = together(layer, output if logits is None else logits, target)
     if of_logits:
@@ -43,7 +44,7 @@ def binary(layer: Any, target: Any, output: Any) -> Value:
             "Log more > bend",
             "Add line bend",
         )
-        return call(layer, "binary_entropy_of_logits", x, y, onnx=onnx)
+        return call(layer.name, "binary_entropy_of_logits", x, y, onnx=onnx)
     epsilon = float(keras.config.epsilon())
     onnx = nodes(
         f"Clip X {epsilon} {1 - epsilon} > kept",
@@ -58,7 +59,15 @@ def binary(layer: Any, target: Any, output: Any) -> Value:
         "Add first second > both",
         "Neg both",
     )
-    return call(layer, "binary_entropy", x, y, sizes={"epsilon": epsilon}, onnx=onnx)
+    return call(
+        layer.name,
+        "binary_entropy",
+        x,
+        y,
+        sizes={"epsilon": epsilon},
+        onnx=onnx,
+        traits=[Trait.TAKES_PROBABILITIES],
+    )
 
 
 @lowers(nn.CategoricalCrossentropy)
@@ -68,16 +77,21 @@ def categorical(layer: Any, target: Any, output: Any) -> Value:
     if layer.axis not in (-1, len(output.shape)):
         message = f"{named(layer)} has axis={layer.axis}. Only the last one is compiled: use -1."
         raise Refusal(message)
-    logits = _logits(layer, output)
+    logits = _logits(layer.name, output)
     of_logits = logits is not None or layer.from_logits
     x, y = together(layer, output if logits is None else logits, target)
     leading = x.shape[:-1]
-    x, y = vectors(layer, x), vectors(layer, y)
+    x, y = vectors(layer.name, x), vectors(layer.name, y)
     to = Value.of((1,), rows=x.rows)
     if of_logits:
         onnx = (*nodes("LogSoftmax X > logarithms", "Mul Y logarithms > products"), SUMMED)
         out = call(
-            layer, "categorical_entropy_of_logits", x, y, to=to, onnx=(*onnx, *nodes("Neg sum"))
+            layer.name,
+            "categorical_entropy_of_logits",
+            x,
+            y,
+            to=to,
+            onnx=(*onnx, *nodes("Neg sum")),
         )
     else:
         epsilon = float(keras.config.epsilon())
@@ -88,9 +102,17 @@ def categorical(layer: Any, target: Any, output: Any) -> Value:
             SUMMED,
             *nodes("Neg sum"),
         )
-        sizes = {"epsilon": epsilon}
-        out = call(layer, "categorical_entropy", x, y, to=to, sizes=sizes, onnx=onnx)
-    return unfolded(layer, out, leading).seen_as(leading, leading)
+        out = call(
+            layer.name,
+            "categorical_entropy",
+            x,
+            y,
+            to=to,
+            sizes={"epsilon": epsilon},
+            onnx=onnx,
+            traits=[Trait.TAKES_PROBABILITIES],
+        )
+    return unfolded(layer.name, out, leading).seen_as(leading, leading)
 
 
 def _arguments(layer: Any, target: Any, output: Any) -> tuple[Any, Value]:
@@ -102,9 +124,9 @@ def _arguments(layer: Any, target: Any, output: Any) -> tuple[Any, Value]:
     return target, output
 
 
-def _logits(layer: Any, output: Value) -> Value | None:
+def _logits(name: str, output: Value) -> Value | None:
     """The input of the softmax or sigmoid that computes a value, in the value's shape."""
     rows = logits_of(output)
     if rows is None or rows.rows == output.rows:
         return rows
-    return of_vectors(layer, rows, output)
+    return of_vectors(name, rows, output)

@@ -67,16 +67,16 @@ that."""
 def moved(layer: Any, x: Value, *arguments: Any, **keywords: Any) -> tuple[Value, ...]:
     """The elements of an example, moved, repeated or dropped."""
     if isinstance(layer, operations.Reshape):
-        among_examples = flattened(layer, x, _sizes(layer.newshape))
+        among_examples = flattened(layer.name, x, _sizes(layer.newshape))
         if among_examples is not None:
             return (among_examples,)
-    return tuple(moved_to(layer, x, part) for part in _places(layer, x, arguments, keywords))
+    return tuple(moved_to(layer.name, x, part) for part in _places(layer, x, arguments, keywords))
 
 
 @lowers(operations.Ravel)
 def raveled(layer: Any, x: Value) -> Value:
     """All elements of all examples, in a batch of numbers."""
-    among_examples = flattened(layer, x, (-1,))
+    among_examples = flattened(layer.name, x, (-1,))
     if among_examples is not None:
         return among_examples
     if x.shape:
@@ -88,7 +88,7 @@ def raveled(layer: Any, x: Value) -> Value:
 def padded(layer: Any, x: Value, constant_values: Any = None) -> Value:
     """The elements with padding: a number, or some of the elements."""
     (part,) = _places(layer, x, (), {})
-    out = moved_to(layer, x, part)
+    out = moved_to(layer.name, x, part)
     if constant_values is None:
         return out
     number = array(layer, constant_values)
@@ -99,14 +99,16 @@ def padded(layer: Any, x: Value, constant_values: Any = None) -> Value:
 def concatenated(layer: Any, *inputs: Any) -> Value:
     """The inputs concatenated along an axis."""
     values = _values(layer, inputs)
-    return _joined(layer, values, _axis(layer, layer.axis, len(values[0].shape)))
+    return _joined(layer.name, values, _axis(layer, layer.axis, len(values[0].shape)))
 
 
 @lowers(operations.Hstack)
 def side_by_side(layer: Any, *inputs: Any) -> Value:
     """The inputs concatenated along the first axis of an example."""
     values = _values(layer, inputs)
-    return _joined(layer, values, _axis(layer, min(1, len(values[0].shape)), len(values[0].shape)))
+    return _joined(
+        layer.name, values, _axis(layer, min(1, len(values[0].shape)), len(values[0].shape))
+    )
 
 
 @lowers(operations.Stack)
@@ -118,16 +120,16 @@ def stacked(layer: Any, *inputs: Any) -> Value:
     parts = [
         value.seen_as(shape, value.stored) for value, shape in zip(values, shapes, strict=True)
     ]
-    return _joined(layer, parts, axis)
+    return _joined(layer.name, parts, axis)
 
 
-def moved_to(layer: Any, x: Value, to: np.ndarray) -> Value:
+def moved_to(name: str, x: Value, to: np.ndarray) -> Value:
     """The elements of `x` at these places of Keras' flattened example; 0 for place -1. If each
     place occurs exactly once, no cell moves.
     """
     flat = to.ravel()
     if flat.size != x.size or not np.array_equal(np.sort(flat), np.arange(x.size)):
-        return picked(layer, x, to)
+        return picked(name, x, to)
     return x.seen_as(to.shape, x.stored, flat.argsort()[x.order])
 
 
@@ -225,5 +227,5 @@ def _sizes(shape: Any) -> tuple[int, ...]:
     return (shape,) if isinstance(shape, int) else tuple(shape)
 
 
-def _joined(layer: Any, values: list[Value], axis: int) -> Value:
-    return reduce(lambda x, y: joined(layer, x, y, axis), values)
+def _joined(name: str, values: list[Value], axis: int) -> Value:
+    return reduce(lambda x, y: joined(name, x, y, axis), values)

@@ -64,19 +64,19 @@ lowers(ReLU)(relu)
 @lowers(nn.LeakyRelu)
 def leaky_relu(layer: Any, x: Value) -> Value:
     """A slope below 0."""
-    return leaky(layer, x, float(layer.negative_slope))
+    return leaky(layer.name, x, float(layer.negative_slope))
 
 
 @lowers(nn.Elu)
 def elu(layer: Any, x: Value) -> Value:
     """An exponential below 0."""
-    return elu_of(layer, x, float(layer.alpha))
+    return elu_of(layer.name, x, float(layer.alpha))
 
 
 @lowers(nn.Celu)
 def celu_of(layer: Any, x: Value) -> Value:
     """An exponential below 0, with the same slope at 0 as the line above."""
-    return celu(layer, x, float(layer.alpha))
+    return celu(layer.name, x, float(layer.alpha))
 
 
 @lowers(nn.Gelu)
@@ -95,7 +95,7 @@ def gelu(layer: Any, x: Value) -> Value:
         "Mul X gate > both",
         "Mul both 0.5",
     )
-    return call(layer, "gelu_by_tanh", x, onnx=onnx)
+    return call(layer.name, "gelu_by_tanh", x, onnx=onnx)
 
 
 @lowers(nn.Threshold)
@@ -107,7 +107,7 @@ def thresholded(layer: Any, x: Value) -> Value:
         Node("Where", ("over", "X"), {}, (np.array(value, np.float32),)),
     )
     sizes = {"threshold": limit, "value": value}
-    return call(layer, "thresholded", x, sizes=sizes, onnx=onnx)
+    return call(layer.name, "thresholded", x, sizes=sizes, onnx=onnx)
 
 
 @lowers(nn.HardShrink)
@@ -125,7 +125,7 @@ def soft_shrink(layer: Any, x: Value) -> Value:
 def _shrunk(layer: Any, x: Value, kind: str, bias: float) -> Value:
     width = float(layer.threshold)
     onnx = Node("Shrink", ("X",), {"lambd": width, "bias": bias})
-    return call(layer, f"{kind}_shrink_by", x, sizes={"width": width}, onnx=onnx)
+    return call(layer.name, f"{kind}_shrink_by", x, sizes={"width": width}, onnx=onnx)
 
 
 @lowers(nn.Squareplus)
@@ -141,28 +141,28 @@ def squareplus(layer: Any, x: Value) -> Value:
         "Add X root > both",
         "Mul both 0.5",
     )
-    return call(layer, "squareplus_by", x, sizes={"width": width}, onnx=onnx)
+    return call(layer.name, "squareplus_by", x, sizes={"width": width}, onnx=onnx)
 
 
 @lowers(*PROBABILITIES)
 def probabilities(layer: Any, x: Value) -> Value:
     """Probabilities along an axis, or their logarithms."""
     axis = _axis(layer, x)
-    return along(layer, x, PROBABILITIES[type(layer)], axis)
+    return along(layer.name, x, PROBABILITIES[type(layer)], axis)
 
 
 @lowers(nn.Sparsemax)
 def sparsemax_along(layer: Any, x: Value) -> Value:
     """Sparse probabilities along an axis."""
     axis = _axis(layer, x)
-    return sparsemax(layer, x, axis)
+    return sparsemax(layer.name, x, axis)
 
 
 @lowers(nn.Glu)
 def glu(layer: Any, x: Value) -> Value:
     """One half of an axis, times the sigmoid of the other."""
     axis = _axis(layer, x)
-    first, second = (picked(layer, x, part) for part in np.split(places(x), 2, axis))
+    first, second = (picked(layer.name, x, part) for part in np.split(places(x), 2, axis))
     gate = activated(layer, second, keras.activations.sigmoid)
     return pairwise(layer, first, gate, "multiply", "Mul")
 

@@ -46,18 +46,18 @@ def together(layer: Any, *parts: Operand) -> tuple[Value, ...]:
     fitted, shape = _fitted(layer, parts)
     values = [part for part in fitted if isinstance(part, Value)]
     of_examples = [value for value in values if not is_whole(value)] or values
-    like, *_ = broadcast(layer, *of_examples, shape=shape)
+    like, *_ = broadcast(layer.name, *of_examples, shape=shape)
     return tuple(
-        _placed(layer, part, like) if isinstance(part, Value) else rows(layer, part, like)
+        _placed(layer.name, part, like) if isinstance(part, Value) else rows(layer.name, part, like)
         for part in fitted
     )
 
 
-def _placed(layer: Any, x: Value, like: Value) -> Value:
+def _placed(name: str, x: Value, like: Value) -> Value:
     """A value broadcast to the shape of another one, with its layout."""
     if is_whole(x) and not is_whole(like):
-        x = repeated(layer, x, like)
-    return broadcast(layer, like, x, shape=like.shape)[1]
+        x = repeated(name, x, like)
+    return broadcast(name, like, x, shape=like.shape)[1]
 
 
 def beside(layer: Any, x: Value, numbers: np.ndarray) -> tuple[Value, np.ndarray]:
@@ -65,7 +65,7 @@ def beside(layer: Any, x: Value, numbers: np.ndarray) -> tuple[Value, np.ndarray
     examples.
     """
     (x, numbers), shape = _fitted(layer, (x, numbers))
-    (x,) = broadcast(layer, x, shape=shape)
+    (x,) = broadcast(layer.name, x, shape=shape)
     return x, numbers
 
 
@@ -75,7 +75,7 @@ def row_of(numbers: np.ndarray, like: Value) -> np.ndarray:
     return row
 
 
-def rows(layer: Any, numbers: np.ndarray, like: Value) -> Value:
+def rows(name: str, numbers: np.ndarray, like: Value) -> Value:
     """An array as a value: the same row for all examples, with the shape and layout of `like`."""
     row = row_of(numbers, like)
     onnx = (
@@ -87,7 +87,7 @@ def rows(layer: Any, numbers: np.ndarray, like: Value) -> Value:
         Node("Reshape", ("rows",), {}, (np.array([0, *like.stored]),)),
     )
     return call(
-        layer, "repeated_row", like, constants=(Constant("row", row),), onnx=onnx, constant=True
+        name, "repeated_row", like, constants=(Constant("row", row),), onnx=onnx, constant=True
     )
 
 

@@ -41,7 +41,7 @@ def dot(layer: Any, x1: Any, x2: Any) -> Value:
     if isinstance(y, Value) and not x.shape:
         x, y = y, x
     if isinstance(x, Value) and not isinstance(y, Value) and y.ndim == 0:
-        return rescaled(layer, x, float(y), 0.0)
+        return rescaled(layer.name, x, float(y), 0.0)
     rank = _rank(y)
     return _of_tensors(layer, x, y, ((_rank(x) - 1,), (max(rank - 2, 0),)))
 

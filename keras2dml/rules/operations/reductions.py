@@ -26,6 +26,7 @@ from keras2dml.rules.operations.batches import (
     spans,
 )
 from keras2dml.rules.operations.operands import array
+from keras2dml.traits import Trait
 
 LAST = {"axes": (-1,), "keepdims": 1}
 
@@ -87,13 +88,13 @@ def axes(layer: Any, x: Value) -> Shape:
 def reduced(layer: Any, x: Value) -> Value:
     """The reduction along some axes."""
     function, onnx = REDUCTIONS[type(layer)]
-    if type(layer) in OF_BATCHES and spans(layer, x, layer.axis):
+    if type(layer) in OF_BATCHES and spans(x, layer.axis):
         result = _of_batch(layer, x, OF_BATCHES[type(layer)])
     else:
         result = _along(layer, x, function, onnx, keepdims=layer.keepdims)
     if not isinstance(layer, (operations.Max, operations.Min)) or layer.initial is None:
         return result
-    bound = "maximum" if function == "row_maxima" else "minimum"
+    bound = "maximum" if isinstance(layer, operations.Max) else "minimum"
     return bounded(layer, bound, result, array(layer, layer.initial))
 
 
@@ -114,8 +115,8 @@ def _of_batch(layer: Any, x: Value, kind: str) -> Value:
         )
         raise Refusal(message)
     elif inner:
-        x = folded(layer, x, len(x.shape))
-    return over_examples(layer, kind, x).seen_as(shape, shape)
+        x = folded(layer.name, x, len(x.shape))
+    return over_examples(layer.name, kind, x).seen_as(shape, shape)
 
 
 @lowers(*COUNTS)
@@ -181,7 +182,7 @@ def norm(layer: Any, x: Value) -> Value:
         )
         raise Refusal(message)
     kind = operations.Sum if layer.ord == 1 else operations.Max
-    sizes = call(layer, "absolute", x, onnx=nodes("Abs X"))
+    sizes = call(layer.name, "absolute", x, onnx=nodes("Abs X"), traits=[Trait.KINK_ON_JAX])
     return _along(layer, sizes, *REDUCTIONS[kind], keepdims=layer.keepdims)
 
 
@@ -193,7 +194,9 @@ def normalized(layer: Any, x: Value) -> Value:
         raise Refusal(message)
     epsilon = keras.config.epsilon() if layer.epsilon is None else layer.epsilon
     over = axes(layer, x)
-    return of_vectors(layer, unit(layer, vectors(layer, x, over), float(epsilon)), x, over)
+    return of_vectors(
+        layer.name, unit(layer.name, vectors(layer.name, x, over), float(epsilon)), x, over
+    )
 
 
 def total(layer: Any, x: Value, over: Shape) -> Value:
@@ -213,11 +216,11 @@ def _along(
 ) -> Value:
     """A function (R, K) -> (R, 1) of each vector along axes, by default those of the operation."""
     over = axes(layer, x) if over is None else over
-    rows = vectors(layer, x, over)
+    rows = vectors(layer.name, x, over)
     to = Value.of((1,), rows=rows.rows)
-    results = call(layer, function, rows, to=to, onnx=onnx, constant=constant)
+    results = call(layer.name, function, rows, to=to, onnx=onnx, constant=constant)
     sizes = tuple(size for axis, size in enumerate(x.shape) if axis not in over)
     shape = sizes
     if keepdims:
         shape = tuple(1 if axis in over else size for axis, size in enumerate(x.shape))
-    return unfolded(layer, results, sizes).seen_as(shape, shape)
+    return unfolded(layer.name, results, sizes).seen_as(shape, shape)

@@ -54,16 +54,16 @@ def _of_two(
     if not isinstance(y, Value):
         shared = any(name in others and name in out for name in names)
         by = _by_map if shared else _by_matrix
-        return by(layer, names, x, others, y, out)
+        return by(layer.name, names, x, others, y, out)
     added = tuple(name for name in names if name in others and name not in out)
     if not added:
         left, right = _broadcast(names, x, out), _broadcast(others, y, out)
         return pairwise(layer, left, right, "multiply", "Mul")
-    return _of_values(layer, (names, x), (others, y), added, out)
+    return _of_values(layer.name, (names, x), (others, y), added, out)
 
 
 def _of_values(
-    layer: Any, first: tuple[Axes, Value], second: tuple[Axes, Value], added: Axes, out: Axes
+    layer: str, first: tuple[Axes, Value], second: tuple[Axes, Value], added: Axes, out: Axes
 ) -> Value:
     """A matrix product for each element along the axes that both values and the result have."""
     (names, x), (others, y) = first, second
@@ -80,7 +80,7 @@ def _of_values(
     return result
 
 
-def _by_matrix(layer: Any, names: Axes, x: Value, others: Axes, y: np.ndarray, out: Axes) -> Value:
+def _by_matrix(layer: str, names: Axes, x: Value, others: Axes, y: np.ndarray, out: Axes) -> Value:
     """Rows of a value times a matrix; the result has no axis that both have."""
     mine = tuple(name for name in names if name not in others)
     added = tuple(name for name in names if name in others)
@@ -103,7 +103,7 @@ def _by_matrix(layer: Any, names: Axes, x: Value, others: Axes, y: np.ndarray, o
     return result
 
 
-def _by_map(layer: Any, names: Axes, x: Value, others: Axes, y: np.ndarray, out: Axes) -> Value:
+def _by_map(layer: str, names: Axes, x: Value, others: Axes, y: np.ndarray, out: Axes) -> Value:
     """Sums of elements of a value times elements of an array, as a map of columns."""
     x = in_keras_order(layer, x)
     x = x.seen_as(x.shape, x.shape)
@@ -145,9 +145,9 @@ def _broadcast(names: Axes, x: Value, out: Axes) -> Value:
     return x.seen_as(shape, x.stored)
 
 
-def _matrices(layer: Any, x: Value, along: int, added: int) -> Value:
+def _matrices(name: str, x: Value, along: int, added: int) -> Value:
     """A matrix (A, K) for each element along the first axes; K is the size of the last axes."""
-    rows = folded(layer, x, along)
+    rows = folded(name, x, along)
     count = math.prod(rows.shape[len(rows.shape) - added :])
     shape = (rows.size // count, count)
     return rows.seen_as(shape, shape)

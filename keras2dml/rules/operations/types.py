@@ -11,6 +11,7 @@ from keras.src.ops import core, nn
 from keras.src.ops import numpy as operations
 
 from keras2dml.backend import is_tensorflow
+from keras2dml.keras_internals import node_of
 from keras2dml.rules import named
 from keras2dml.rules.operations.batches import are_whole_batches
 from keras2dml.rules.operations.moving import MOVING
@@ -129,8 +130,8 @@ def _is_stray(node: Any) -> bool:
 
 def _origin(tensor: Any) -> tuple[Any, list[Any]]:
     """The layer or operation that computes a tensor, and its inputs."""
-    operation, node, _ = tensor._keras_history
-    return operation, operation._inbound_nodes[node].input_tensors
+    node = node_of(tensor)
+    return node.operation, node.input_tensors
 
 
 def _is_of_bits(operation: Any, node: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -12,8 +13,11 @@ from caffe_arithmetic import scored
 from oracle import agrees, examples, listed, near
 from prototxt import CONV, DATA, blobs_for, inner, layer, layers_of, network, written
 
-from keras2dml import Caffe2DML
+from keras2dml import Caffe2DML, InvalidData
 from keras2dml.caffe import weights
+from keras2dml.caffe.layers.normalization import CaffeBatchNorm
+from keras2dml.compilation import Compilation
+from keras2dml.scripts.algorithms import Algorithm
 
 TWO_STEPS = 'type: "SGD" base_lr: 0.05 momentum: 0.9 weight_decay: 0.01 max_iter: 2 display: 0'
 
@@ -165,3 +169,14 @@ def test_layers_learn_as_keras(spark, tmp_path, names):
         model.train_on_batch(x[begin : begin + 4], y[begin : begin + 4])
     for end, weight in zip(ours.to_keras().get_weights(), model.get_weights(), strict=True):
         near(end, weight, 1e-8)
+
+
+@pytest.mark.parametrize("global_stats", [False, True])
+def test_statistics_of_a_batch_are_not_taken_in_parallel(global_stats):
+    x = keras.Input((2, 3, 3))
+    norm = CaffeBatchNorm(global_stats=global_stats, name="norm")(x)
+    built = keras.Model(x, keras.layers.Flatten()(norm))
+    built.compile("sgd", "mean_squared_error")
+    split = Algorithm(train="allreduce", parallel=2)
+    with nullcontext() if global_stats else pytest.raises(InvalidData, match="'norm' takes stat"):
+        split.fits(Compilation.of(built), batch_size=4, examples=8)

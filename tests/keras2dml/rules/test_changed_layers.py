@@ -12,7 +12,7 @@ from oracle import complaints, model, near, seeded
 
 from keras2dml import Keras2DML
 from keras2dml.compilation import Compilation
-from keras2dml.copies import copied
+from keras2dml.copying.model import copied
 from keras2dml.export import onnx
 from keras2dml.export.programs import Programs
 

@@ -10,21 +10,15 @@ from typing import Any
 import keras
 from keras.src.backend.common import global_state
 
-from keras2dml.copies import has_code, layer_like
-from keras2dml.optimizer_copies import NO_CONFIG
+from keras2dml.copying.model import has_code, layer_like
+from keras2dml.copying.optimizer import NO_CONFIG
+from keras2dml.keras_internals import BOOKKEEPING, direct_layers_of, layers_of
 from keras2dml.rules import LOWERINGS, named
 
 _PLAIN = (bool, int, float, str)
-_PASSING = frozenset(
-    (
-        *("name", "trainable", "_trainable", "built", "build", "quantize"),
-        *("_called", "_inbound_nodes", "_outbound_nodes", "_losses", "_path", "_parent_path"),
-        *("_layers", "_metrics", "_tracked", "_trainable_variables", "_non_trainable_variables"),
-        "_self_unconditional_checkpoint_dependencies",
-    )
-)
-"""Attributes that do not affect what a layer computes, or that are checked elsewhere: its name,
-whether it is trained, Keras' records of its calls and parts, and methods that Keras replaces.
+_PASSING = BOOKKEEPING | {"name", "trainable", "built", "build", "quantize"}
+"""What says nothing of what a layer computes, or is looked at elsewhere: its name, whether it is
+trained, what Keras notes of its calls and of its parts, and methods in whose place it puts others.
 """
 _GLOBALS = ("object_name_uids", "uninitialized_variables")
 """What Keras counts and collects when it creates layers."""
@@ -34,7 +28,7 @@ def complaints(model: keras.Model) -> Iterator[str]:
     """A sentence for each Keras layer in the model that was changed after it was created, so that a
     copy of it computes something else, and parts of it contradict each other.
     """
-    for layer in model._flatten_layers(include_self=False, recursive=False):
+    for layer in direct_layers_of(model):
         if isinstance(layer, keras.Model):
             yield from complaints(layer)
         elif type(layer) in LOWERINGS and _is_of_keras(layer):
@@ -42,7 +36,7 @@ def complaints(model: keras.Model) -> Iterator[str]:
 
 
 def _complaints(layer: Any) -> Iterator[str]:
-    parts = layer._flatten_layers()
+    parts = layers_of(layer)
     if nameless := [part for part in parts if not callable(getattr(part, "activation", id))]:
         yield (
             f"{named(nameless[0])} was changed after it was created: its activation is"
@@ -62,7 +56,7 @@ def _complaints(layer: Any) -> Iterator[str]:
         return
     if layer.built and not twin.built:  # Keras has not noted by which shapes
         return
-    for part, its_twin in zip(layer._flatten_layers(), twin._flatten_layers(), strict=False):
+    for part, its_twin in zip(layers_of(layer), layers_of(twin), strict=False):
         if names := sorted(_differences(part, its_twin)):
             yield (
                 f"{named(part)} was changed after it was created: a layer with its arguments has"

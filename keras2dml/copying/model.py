@@ -9,8 +9,16 @@ from typing import Any, Self
 import keras
 from keras.src.models import Functional
 
+from keras2dml.copying.optimizer import NO_CONFIG
 from keras2dml.errors import UnsupportedModel
-from keras2dml.optimizer_copies import NO_CONFIG
+from keras2dml.keras_internals import (
+    layer_list_of,
+    layers_of,
+    output_shape_of,
+    set_trainable,
+    structure_of,
+    variables_of,
+)
 from keras2dml.rules import config_of
 from keras2dml.rules.activations import is_of_keras
 from keras2dml.rules.arguments import users_parts
@@ -27,20 +35,20 @@ class Trainable:
     @classmethod
     def of(cls, model: keras.Model) -> Self:
         """As they are now."""
-        layers = tuple(bool(layer.trainable) for layer in model._flatten_layers())
+        layers = tuple(bool(layer.trainable) for layer in layers_of(model))
         return cls(layers, tuple(bool(weight.trainable) for weight in model.weights))
 
     def enter(self, copy: keras.Model) -> None:
         """Freeze and thaw the layers and weights of a copy so."""
-        for layer, trainable in zip(copy._flatten_layers(), self.layers, strict=True):
-            layer._trainable = trainable  # the property sets all that is in the layer, too
+        for layer, trainable in zip(layers_of(copy), self.layers, strict=True):
+            set_trainable(layer, trainable=trainable)
         for weight, trainable in zip(copy.weights, self.weights, strict=True):
             weight.trainable = trainable
 
     def changed(self, model: keras.Model) -> list[str]:
         """The names of the layers, and paths of the weights, that were frozen or thawed since."""
         now = Trainable.of(model)
-        layers = zip(model._flatten_layers(), self.layers, now.layers, strict=True)
+        layers = zip(layers_of(model), self.layers, now.layers, strict=True)
         weights = zip(model.weights, self.weights, now.weights, strict=True)
         return [layer.name for layer, before, after in layers if before != after] or [
             weight.path for weight, before, after in weights if before != after
@@ -57,11 +65,9 @@ def copied(model: keras.Model) -> keras.Model:
     try:
         twins = [*_twins(model, copy)]
         matching = all(
-            _shapes(layer._trainable_variables + layer._non_trainable_variables)
-            == _shapes(twin._trainable_variables + twin._non_trainable_variables)
-            for layer, twin in twins
+            _shapes(variables_of(layer)) == _shapes(variables_of(twin)) for layer, twin in twins
         )
-        counts = {len(root._flatten_layers()) for root in (model, copy)}
+        counts = {len(layers_of(root)) for root in (model, copy)}
     except (KeyError, ValueError):
         matching = False
     if not matching or len(counts) > 1 or _shapes(model.weights) != _shapes(copy.weights):
@@ -82,16 +88,15 @@ def _twins(layer: Any, twin: Any) -> Iterator[tuple[Any, Any]]:
     has attributes.
     """
     yield layer, twin
+    parts, copies = layer_list_of(layer), layer_list_of(twin)
     if isinstance(layer, Functional):
-        if len(twin._layers) != len(layer._layers):
+        if len(copies) != len(parts):
             message = f"{layer.name} has other layers than its copy"
             raise ValueError(message)
-        entrances = iter([part for part in twin._layers if _is_input(part)])
-        by_name = {part.name: part for part in twin._layers if not _is_input(part)}
-        twin._layers[:] = [
-            next(entrances) if _is_input(part) else by_name[part.name] for part in layer._layers
-        ]
-    for part, its_twin in zip(layer._layers, twin._layers, strict=True):
+        entrances = iter([part for part in copies if _is_input(part)])
+        by_name = {part.name: part for part in copies if not _is_input(part)}
+        copies[:] = [next(entrances) if _is_input(part) else by_name[part.name] for part in parts]
+    for part, its_twin in zip(parts, copies, strict=True):
         yield from _twins(part, its_twin)
 
 
@@ -115,7 +120,8 @@ def _duplicate(model: keras.Model) -> keras.Model:
     finally:
         model.compiled = compiled
     if is_users(copy):  # of a class whose constructor is Keras' own
-        copy = keras.Model(copy._inputs_struct, copy._outputs_struct, name=copy.name)
+        inputs, outputs = structure_of(copy, "inputs"), structure_of(copy, "outputs")
+        copy = keras.Model(inputs, outputs, name=copy.name)
     return copy
 
 
@@ -130,7 +136,7 @@ def layer_like(layer: Any) -> Any:
         return copied(layer)
     base = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
     if isinstance(layer, keras.layers.Lambda):
-        shape, arguments = layer._output_shape, layer.arguments
+        shape, arguments = output_shape_of(layer), layer.arguments
         return kind(layer.function, output_shape=shape, arguments=arguments, **base)
     if isinstance(layer, keras.layers.TimeDistributed):
         return kind(layer_like(layer.layer), **base)
@@ -147,7 +153,7 @@ def has_code(layer: Any) -> bool:
         or is_users(part)
         or users_parts(part, (name.removeprefix("_") for name in vars(part)))
         or not is_of_keras(getattr(part, "activation", None) or keras.activations.linear)
-        for part in layer._flatten_layers()
+        for part in layers_of(layer)
     )
 
 

@@ -12,7 +12,7 @@ from oracle import seeded
 
 from keras2dml import UnsupportedModel
 from keras2dml.compilation import Compilation
-from keras2dml.copies import copied
+from keras2dml.copying.model import copied
 from keras2dml.training.trained_copies import keras_model
 
 X = np.random.default_rng(5).normal(size=(6, 3))
