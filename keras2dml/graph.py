@@ -189,12 +189,12 @@ class Call:
     """A step of the model: the functions `<function>_forward`, `_backward` and `_gradients` of the
     DML library.
 
-    Their arguments are bound by name: `arguments` are the inputs, `weights`, `constants` and
-    `sizes` bring the rest. `results` has the stored shape of each result, the first of which is
-    `out`. `training` is the function in training, where it is another one, and `untrained` says why
-    no model with the call is trained, where it is so. `onnx` is the same step for prediction as
-    ONNX operators, of which some calls have none. A `constant` call has no backward function: to a
-    gradient its result is a constant. `traits` is what others ask of it.
+    Arguments are passed by name: `arguments` are the inputs; `weights`, `constants` and `sizes` are
+    the others. `results` has the stored shape of each result, the first of which is `out`.
+    `training` is the function for training, if it is another one, and `untrained` says why no model
+    with this call is trained, if that is so. `onnx` is the same step for prediction as ONNX
+    operators; some calls have none. A `constant` call has no backward function: its result is
+    constant for gradients. `traits` is what others ask of it.
     """
 
     function: str

@@ -17,8 +17,8 @@ from keras2dml.rules import LOWERINGS, named
 
 _PLAIN = (bool, int, float, str)
 _PASSING = BOOKKEEPING | {"name", "trainable", "built", "build", "quantize"}
-"""What says nothing of what a layer computes, or is looked at elsewhere: its name, whether it is
-trained, what Keras notes of its calls and of its parts, and methods in whose place it puts others.
+"""Attributes that do not affect what a layer computes, or that are checked elsewhere: its name,
+whether it is trained, Keras' records of its calls and parts, and methods that Keras replaces.
 """
 _GLOBALS = ("object_name_uids", "uninitialized_variables")
 """What Keras counts and collects when it creates layers."""

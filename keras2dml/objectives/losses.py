@@ -213,8 +213,8 @@ def _kind(loss: object) -> str:
 
 
 def _function(loss: Any, output: Value, layer: str) -> tuple[str, Value, bool]:
-    """The DML function, the value that it takes, and whether that are logits: on TensorFlow Keras
-    looks through a final softmax or sigmoid at them, and clips probabilities only where the output
+    """The DML function, its input value, and whether that are logits: on TensorFlow Keras looks
+    through a final softmax or sigmoid at them, and clips probabilities only if the output
     is neither.
     """
     if type(loss) in PLAIN:

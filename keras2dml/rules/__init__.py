@@ -140,10 +140,10 @@ REMEDIES = dict.fromkeys(
 def lowers(
     *layers: type, honours: str = "", partly: str = "", masks: bool = False
 ) -> Callable[[Rule], Rule]:
-    """Make the decorated function the rule of `layers`; `honours` lists the arguments that it takes
-    into account, `partly` those of them of which it refuses some values. A rule with `masks` gets
-    values with their masks, and returns them so; others are spared them, and what they return has
-    the masks that Keras attaches by default.
+    """Register the decorated function as the rule of `layers`; `honours` lists the arguments that
+    it takes into account, `partly` those of them of which it refuses some values. A rule with
+    `masks` takes and returns values with their masks; other rules get values without, and their
+    results have the masks that Keras attaches by default.
 
     The rule is called with the Keras layer, the input Values, and those keyword arguments of the
     layer's call that it names. It returns the output Value, or a tuple of them; `call` creates one.
@@ -250,7 +250,8 @@ def call(
     constant: bool = False,
     traits: Iterable[Trait] = (),
 ) -> Value:
-    """The value that a call of a DML function returns, laid out like `to`, or like the first input.
+    """The value that a call of a DML function returns, with the layout of `to` or of the first
+    input.
     `name` is that of the layer.
 
     `others` describes further results of the function by name; `result` gets them from the value.

@@ -120,7 +120,7 @@ def biased(name: str, x: Value, bias: tuple[Weight, ...]) -> Value:
 
 
 def bias_of(layer: Any) -> tuple[Weight, ...]:
-    """The bias of a layer, or cell, that has one: a number for each filter."""
+    """The bias of a layer or cell, a number for each filter; empty if it has none."""
     return (Weight("b", layer.bias, (layer.bias.shape[0], 1)),) if layer.use_bias else ()
 
 

@@ -82,7 +82,7 @@ def gathered(name: str, x: Value, columns: np.ndarray, to: Value) -> Value:
 
 
 def mapped(name: str, x: Value, cells: np.ndarray, to: Value, onnx: tuple[Node, ...]) -> Value:
-    """A value like `to` whose columns are sums of columns of `x`.
+    """A value with the layout of `to` whose columns are weighted sums of columns of `x`.
 
     Each row of `cells` has a column of `x`, a column of the result, both from 0, and a factor.
     """
@@ -126,7 +126,7 @@ def vectors(name: str, x: Value, axis: int | Shape = -1) -> Value:
 
 
 def of_vectors(name: str, rows: Value, x: Value, axis: int | Shape = -1) -> Value:
-    """The inverse of `vectors(name, x, axis)`: its rows, or others of another size, as a value."""
+    """The inverse of `vectors(name, x, axis)`, for its rows or for rows of another size."""
     axes = last(x, axis)
     sizes = tuple(x.shape[place] for place in axes)
     value = unfolded(name, rows, sizes[: len(axes) - _count(axis)])

@@ -18,7 +18,7 @@ Pair = tuple[int, int]
 @dataclass(frozen=True)
 class Window:
     """A window sliding over an image of `channels` x `height` x `width`, with Keras' padding on
-    each side. Of its cells every `dilation`th is used. `data_format` is that of the image in Keras.
+    each side; it uses every `dilation`th cell. `data_format` is that of the image in Keras.
     """
 
     data_format: str
@@ -139,7 +139,7 @@ def image(layer: Any, x: Value) -> Value:
 
 
 def sized(data_format: str, channels: int, size: Shape, x: Value) -> Value:
-    """An image value of that size, in Keras of this data format, and of the rank of `x`."""
+    """An image of this size, in Keras in this data format and with the rank of `x`."""
     rank = len(x.shape)
     axes = image_axes(data_format, rank)
     stored = (channels, *size[len(size) + 1 - rank :])
