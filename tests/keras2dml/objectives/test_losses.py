@@ -187,8 +187,8 @@ def test_weights_that_do_not_fit_are_refused(spark):
 @pytest.mark.parametrize(
     ("loss", "match"),
     [
-        ("ctc", "The loss is 'CTC'. Compiled are BinaryCrossentropy"),
-        (losses.CTC(), "The loss is 'CTC'. Compiled are BinaryCrossentropy"),
+        ("ctc", "The loss is 'CTC'. Only BinaryCrossentropy"),
+        (losses.CTC(), "The loss is 'CTC'. Only BinaryCrossentropy"),
         (losses.MeanSquaredError(reduction="none"), "has reduction='none'"),
         (losses.Dice(axis=1), "has axis=1"),
         (losses.CosineSimilarity(axis=0), "has axis=0"),
