@@ -97,7 +97,8 @@ def loss_of(
             return _of_function(loss, output, weight, layer)
         names = ", ".join(sorted(kind.__name__ for kind in COMPILED))
         remedy = "compile() the model with one of these, or with a function made of keras.ops."
-        return None, [f"The loss is {label(type(loss))}. Only {names} are compiled: {remedy}"]
+        subject = configured if isinstance(configured, str) else type(loss).__name__
+        return None, [f"The loss is {subject!r}. Only {names} are compiled: {remedy}"]
     smoothing = float(keywords_of_loss(loss).get("label_smoothing") or 0.0)
     classes = 2 if type(loss) in BINARY else output.shape[-1]
     function, takes, of_logits = _function(loss, output, layer)

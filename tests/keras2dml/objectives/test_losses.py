@@ -187,7 +187,7 @@ def test_weights_that_do_not_fit_are_refused(spark):
 @pytest.mark.parametrize(
     ("loss", "match"),
     [
-        ("ctc", "The loss is 'CTC'. Only BinaryCrossentropy"),
+        ("ctc", "The loss is 'ctc'. Only BinaryCrossentropy"),
         (losses.CTC(), "The loss is 'CTC'. Only BinaryCrossentropy"),
         (losses.MeanSquaredError(reduction="none"), "has reduction='none'"),
         (losses.Dice(axis=1), "has axis=1"),
