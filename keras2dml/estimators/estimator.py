@@ -69,6 +69,12 @@ class Estimator:
         self.iterations: list[Iteration] = []
         self._validated: Sequence[float] = ()
 
+    def take_settings(self, other: Estimator) -> None:
+        """Take over what SystemML's setters set on another estimator."""
+        self._algorithm, self._columns = other._algorithm, other._columns
+        self._debug, self._activations = other._debug, other._activations
+        self._systemds.options = other._systemds.options
+
     def compiled(self) -> CompiledModel:
         """The scoring script with the weights as they are. Raises UnsupportedModel for a class of
         models that scores otherwise.

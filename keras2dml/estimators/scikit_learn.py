@@ -25,8 +25,6 @@ _OF_FIT = frozenset(
     )
 )
 _OPTIMIZER = "optimizer__"
-# What SystemML's setters set, which a clone has, too.
-_SETTINGS = ("_algorithm", "_columns", "_debug", "_activations")
 
 
 class ScikitLearn(Estimator):
@@ -114,9 +112,7 @@ class ScikitLearn(Estimator):
 
     def __sklearn_clone__(self) -> Self:
         twin = type(self)(**self.get_params(deep=False))
-        for setting in _SETTINGS:
-            setattr(twin, setting, getattr(self, setting))
-        twin._systemds.options = self._systemds.options
+        twin.take_settings(self)
         return twin
 
     def __sklearn_is_fitted__(self) -> bool:
