@@ -35,6 +35,11 @@ def backend() -> str:
     return str(import_module("keras").config.backend())
 
 
+def floatx() -> str:
+    """The type to which Keras rounds the arrays of numbers that it is given."""
+    return str(import_module("keras").config.floatx())
+
+
 def is_tensorflow() -> bool:
     """Whether Keras computes with TensorFlow."""
     return backend() == "tensorflow"

@@ -19,7 +19,7 @@ from keras2dml.input_shapes import InputShape, fixed_shapes
 from keras2dml.keras_internals import compiled_trainable_of, iterations_of, layers_of
 from keras2dml.objectives import kinks
 from keras2dml.objectives.configuration import Configuration
-from keras2dml.objectives.goals import goals_of
+from keras2dml.objectives.goals import goals_of, rounded_losses
 from keras2dml.objectives.objective import Goal, Objective
 from keras2dml.objectives.optimizer_state import StateMatrix, initial_state, state_matrices
 from keras2dml.objectives.optimizers import Optimizer, optimizer_of
@@ -191,7 +191,7 @@ class Compilation:
 
     def _check_layers(self) -> None:
         reasons = [call.untrained for call in self.graph.calls if call.untrained]
-        reasons += untrained(self.model)
+        reasons += [*untrained(self.model), *rounded_losses(self.goals, self.graph)]
         reasons += unlearned(self.graph, (goal.loss.takes for goal in self.goals))
         if reasons:
             raise UnsupportedModel(self.model.name, dict.fromkeys(reasons), "trained")

@@ -12,14 +12,16 @@ _EXACT = 2**53
 """The largest integer up to which float64 represents all integers."""
 
 
-def sizes_of(dtype: str) -> dict[str, Scalar]:
-    """The parameters of an input's cast, for Keras' types other than float16 and strings."""
+def sizes_of(dtype: str, floatx: str) -> dict[str, Scalar]:
+    """The parameters of an input's cast, for Keras' types other than float16 and strings. Keras
+    rounds arrays to `floatx` first.
+    """
     if dtype == "bool":
         return {"bits": 1}
     if "int" in dtype:
         limits = np.iinfo(dtype)
         return {"lowest": max(int(limits.min), -_EXACT), "highest": min(int(limits.max), _EXACT)}
-    return {"single": 1} if dtype == "float32" else {}
+    return {"single": 1} if "float32" in (dtype, floatx) else {}
 
 
 def as_typed(features: np.ndarray, value: Value, name: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras2dml import input_types
+from keras2dml import backend, input_types
 from keras2dml.copying.optimizer import NO_CONFIG
 from keras2dml.copying.twins import complaints as changed_since
 from keras2dml.dml import syntax
@@ -125,7 +125,7 @@ def _input(model: keras.Model, declared: Declared, shape: Shape) -> Value:
     """An input value in DML's layout: images with channels first, all else in Keras' layout."""
     value = Value.of(shape, (2, 0, 1) if declared.moved else None)
     name = f"X_{declared.name}" if len(model.inputs) > 1 else "X"
-    sizes = input_types.sizes_of(declared.dtype)
+    sizes = input_types.sizes_of(declared.dtype, backend.floatx())
     return value.made_by(Call(INPUT, (), name, {"out": value.stored}, sizes=sizes))
 
 

@@ -18,6 +18,8 @@ class Trait(Enum):
     """A step takes its first input for probabilities, for which Keras looks for logits."""
     MARGIN = auto()
     """A loss has signed predictions, and makes -1 and 1 of targets if a batch has but 0 and 1."""
+    IN_FLOAT32 = auto()
+    """A loss computes in float32."""
     KINK_ON_JAX = auto()
     """Keras on JAX takes another derivative than on TensorFlow, at a point that has none."""
     KINK_ON_TORCH = auto()

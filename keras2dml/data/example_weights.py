@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras2dml import backend
 from keras2dml.data.features import numbers, some
 from keras2dml.errors import InvalidData
 
@@ -33,7 +34,7 @@ def by_class(target: Targets, goal: Goal, class_weight: Mapping[Any, float]) -> 
     if not np.isfinite(weights).all():
         message = f"class_weight is {dict(class_weight)}: give finite numbers."
         raise InvalidData(message)
-    return np.asarray(weights[places(target, goal)])
+    return np.asarray(weights[places(target, goal)], backend.floatx()).astype(np.float64)
 
 
 def places(target: Targets, goal: Goal) -> np.ndarray:
@@ -50,7 +51,7 @@ def places(target: Targets, goal: Goal) -> np.ndarray:
 
 def of_vectors(weights: object, goal: Goal, examples: int) -> np.ndarray:
     """The weight of each example, or of each of its vectors."""
-    array: np.ndarray = numbers(weights, "sample_weight")
+    array: np.ndarray = numbers(weights, "sample_weight", backend.floatx())
     leading = goal.value.shape[:-1]
     allowed = [(examples, *leading)] if leading else [(examples,), (examples, 1)]
     sizes = zip(array.shape[1:], leading, strict=False)

@@ -127,13 +127,17 @@ def _with_one(shape: Shape, other: Shape) -> bool:
     return (*shape, 1) == other or shape == (*other, 1)
 
 
-def numbers(data: object, name: str) -> np.ndarray:
+def numbers(data: object, name: str, floatx: str = "float64") -> np.ndarray:
     """A float64 array with at least one row, from an array, lists, pandas, or a SciPy sparse
-    matrix; raises InvalidData for anything else.
+    matrix; numbers that are no integers are rounded to `floatx`, as Keras does. Raises InvalidData
+    for anything else.
     """
     dense = data.toarray() if hasattr(data, "toarray") else data
     try:
-        array = unmasked(dense, name).astype(np.float64, copy=False)
+        array = unmasked(dense, name)
+        if array.dtype.kind == "f":
+            array = array.astype(floatx, copy=False)
+        array = array.astype(np.float64, copy=False)
     except InvalidData:
         raise
     except (TypeError, ValueError) as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras2dml import backend
 from keras2dml.data.example_weights import by_class, of_vectors
 from keras2dml.data.features import numbers, some, unmasked
 from keras2dml.errors import InvalidData
@@ -286,7 +287,7 @@ def _whole(labels: object, examples: int) -> np.ndarray:
 
 
 def _finite(data: object) -> np.ndarray:
-    array = numbers(data, "y")
+    array = numbers(data, "y", backend.floatx())
     if not np.isfinite(array).all():
         message = "y has values that are NaN or infinite: clean or drop these rows."
         raise InvalidData(message)

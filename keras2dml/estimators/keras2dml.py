@@ -42,9 +42,9 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
 
     `keras_model` is a Sequential or functional model with an input shape. If it is not compiled, it
     gets SystemML's defaults: cross-entropy, and SGD with learning rate 0.01, momentum 0.95 and
-    Nesterov momentum. The Keras model itself is never changed: `to_keras()` returns one with the
-    trained weights. After `fit`, `history` has loss and accuracy by epoch, as in Keras' History,
-    and `iterations` by mini-batch.
+    Nesterov momentum. The Keras model itself is never changed, and its weights are those that it
+    has now: `to_keras()` returns a model with the trained weights. After `fit`, `history` has loss
+    and accuracy by epoch, as in Keras' History, and `iterations` by mini-batch.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  (SystemML's arguments)

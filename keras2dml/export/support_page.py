@@ -40,6 +40,16 @@ NOT_FOLLOWED = (
     "",
     "The sign of a zero is not followed: `argmax` and `argmin` take 0.0 and -0.0 for the same and"
     " the first of them, where Keras takes -0.0 for the smaller one.",
+    "",
+    "A model of float32 is computed in float64 from inputs, targets and weights of float32. Keras"
+    " rounds each step, and so differs in the seventh digit; more where a step jumps, such as"
+    " `floor`, `round`, `//`, `sign`, a comparison or `argmax` of computed numbers: a number that"
+    " Keras rounds to the other side of the jump is on its own side here. Bilinear and bicubic"
+    " interpolation is done in float32 by Keras, in models of float64, too.",
+    "",
+    "Whole numbers do not wrap round: where Keras computes in int32 and exceeds 2147483647, the"
+    " result here is the larger number. Keras on TensorFlow compares int32 with a Python float in"
+    " float32, which rounds whole numbers above 16777216.",
 )
 
 # Importing the rules is what fills the registry.

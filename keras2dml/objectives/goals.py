@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import keras
 
 from keras2dml.graph import Graph
@@ -11,6 +13,18 @@ from keras2dml.objectives.metrics import Metric, metric_of
 from keras2dml.objectives.objective import Goal
 from keras2dml.reader import last_layer
 from keras2dml.rules.models import gives_of, stand_in
+from keras2dml.traits import Trait
+
+
+def rounded_losses(goals: Iterable[Goal], graph: Graph) -> Iterator[str]:
+    """Complaints about losses that compute in float32 where the model computes in float64."""
+    for goal in goals:
+        if Trait.IN_FLOAT32 in goal.loss.traits and not graph.single:
+            yield (
+                f"The loss {goal.loss.name!r} computes in float32, and the model in float64: call"
+                " keras.config.set_floatx('float64') before the model is built and compiled, or"
+                " give the loss dtype='float64'."
+            )
 
 
 def goals_of(

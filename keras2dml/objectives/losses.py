@@ -102,7 +102,7 @@ def loss_of(
     smoothing = float(keywords_of_loss(loss).get("label_smoothing") or 0.0)
     classes = 2 if type(loss) in BINARY else output.shape[-1]
     function, takes, of_logits = _function(loss, output, layer)
-    traits = TRAITS.get(type(loss), frozenset())
+    traits = TRAITS.get(type(loss), frozenset()) | _precision(loss)
     constants, complaints = _constants(loss, function)
     softmax = _is_softmax(output, layer) and logits_of_last(output, layer) is None
     if backend.is_tensorflow() and _looks(loss) and softmax:
@@ -190,7 +190,12 @@ def _of_function(
         whole=dml.whole,
         weighable=dml.single,
         literal=type(loss) is not LossFunctionWrapper,
+        traits=_precision(loss),
     ), []
+
+
+def _precision(loss: Any) -> frozenset[Trait]:
+    return frozenset({Trait.IN_FLOAT32} if loss.dtype == "float32" else ())
 
 
 def resolved(configured: Any, output: Value) -> object:

@@ -184,5 +184,5 @@ class Objective:
             lines.append(f"{target}: {kind}; the loss is {goal.loss.name}")
         for name, goal in zip(self.names("sample_weight"), self.goals, strict=True):
             if goal.weighted:
-                lines.append(f"{name} (N x {goal.vectors}): sample weights")
+                lines.append(f"{name} (N x {goal.vectors}): how much each counts")
         return lines
