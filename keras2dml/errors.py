@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from numbers import Integral
 from pathlib import Path
 
-from keras2dml.notebook import user_traceback
-
 
 class Keras2DMLError(Exception):
     """The base of all errors; messages state the fact, the rule and the remedy."""
@@ -17,6 +15,8 @@ class Keras2DMLError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """The traceback for notebooks: the frames of the user's code, and the message."""
+        from keras2dml.notebook import user_traceback  # noqa: PLC0415  (only notebooks need it)
+
         return user_traceback(self)
 
 
