@@ -25,7 +25,7 @@ def check_backend() -> None:
     if backend() not in BACKENDS:
         message = (
             f"Keras computes with its backend {backend()!r}, which trains nothing. Set"
-            f" KERAS_BACKEND to one of {', '.join(BACKENDS)}, and start Python anew."
+            f" KERAS_BACKEND to one of {', '.join(BACKENDS)}, and restart Python."
         )
         raise NoBackend(message)
 
@@ -70,5 +70,5 @@ def _missing(error: Exception) -> str:
         )
     return (
         f"{fact} {choice} 'keras2dml[tensorflow]', 'keras2dml[jax]' or 'keras2dml[torch]' with pip"
-        " and set KERAS_BACKEND to what is in the brackets; then start Python anew."
+        " and set KERAS_BACKEND to what is in the brackets; then restart Python."
     )

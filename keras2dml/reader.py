@@ -206,7 +206,7 @@ class _Naming:
             message = (
                 f"Layer {call.layer!r} computes with something that is no weight of the model, in"
                 f" the place of {weight.argument!r}: it was changed or quantized once it was built."
-                " Make it anew with the arguments that you want."
+                " Create it again with the arguments that you want."
             )
             raise UnsupportedModel(self.model.name, [message])
         if key not in self.parameters:

@@ -73,7 +73,7 @@ def copied(model: keras.Model) -> keras.Model:
     if not matching or len(counts) > 1 or _shapes(model.weights) != _shapes(copy.weights):
         message = (
             "A copy of it has other layers or weights than it has: layers were changed after they"
-            " were built, or are both in a wrapper and outside of it. Make the model anew."
+            " were built, or are both in a wrapper and outside of it. Build the model again."
         )
         raise UnsupportedModel(model.name, [message], "copied")
     Trainable.of(model).enter(copy)
@@ -135,7 +135,7 @@ def _duplicate(model: keras.Model, again: _Again | None = None) -> keras.Model:
 
 
 class _Again:
-    """Makes layers anew, each once."""
+    """Copies layers, each once."""
 
     def __init__(self) -> None:
         self._copies: dict[int, Any] = {}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
-from dataclasses import asdict
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,25 +17,21 @@ from keras2dml.data.sources import draws_batches
 from keras2dml.errors import positive
 from keras2dml.estimators.arguments import check_kinds, is_shuffled
 from keras2dml.estimators.exporting import Exporting
-from keras2dml.estimators.predicting import Predicting
+from keras2dml.estimators.fitting import Fitting, Measured
 from keras2dml.estimators.scikit_learn import ScikitLearn
 from keras2dml.estimators.systemml import SystemMLNames
 from keras2dml.export import weights as folder
 from keras2dml.input_shapes import InputShape
 from keras2dml.notebook import PlainText
 from keras2dml.systemds.explain import readable
-from keras2dml.training import reporting
-from keras2dml.training.callbacks import Callbacks
-from keras2dml.training.checkpoint import Checkpoint
-from keras2dml.training.examples import parts, split, split_test
 from keras2dml.training.passes import Passes
 from keras2dml.training.plan import Plan
 from keras2dml.training.rates import Policy
-from keras2dml.training.run import Report, Run, Validation
+from keras2dml.training.run import Report, Run
 from keras2dml.training.steps import Training
 
 
-class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
+class Keras2DML(Fitting, Exporting, SystemMLNames, ScikitLearn):
     """A Keras classifier, compiled to DML; `fit` and `predict` run on the SystemDS of a
     SparkSession.
 
@@ -146,21 +141,19 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
         """
         epochs = self.epochs if epochs is None else epochs
         size = positive("batch_size", self.batch_size if batch_size is None else batch_size)
-        algorithm = self._algorithm
-        algorithm.check_session(self.spark)
-        self._systemds.options.check_trainable()
-        self._compilation.check_trainable()
-        if validation_data is not None or validation_split:
-            self._compilation.check_measurable()
-        self._compilation.check_steps(
-            steps_per_epoch=steps_per_epoch, validation_steps=validation_steps
+        measured = Measured(
+            validation_data,
+            validation_split,
+            validation_batch_size or size,
+            validation_steps,
+            validation_freq,
         )
+        self._check_trainable(measured, steps_per_epoch=steps_per_epoch)
         state = self._state or self._compilation.state(self._matrices, self._steps)
         tables, passes, by_class = self._tables, None, class_weight is not None
-        measured = validation_batch_size or size, validation_steps, validation_freq
         if draws_batches(X):
             datasets.check_alone(
-                algorithm,
+                self._algorithm,
                 y=y,
                 sample_weight=sample_weight,
                 validation_split=validation_split or None,
@@ -178,21 +171,14 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
             examples = X, y, self._file_classes, sample_weight, class_weight
             data = passes.first if passes else self._examples(*examples)
             stack.enter_context(closing(data))
-            tested = validation = None
-            if validation_data is not None:
-                classes = [target.classes for target in data.targets]
-                rows = parts(validation_data)
-                validation = self._validation(rows, classes, tables, *measured, "validation_steps")
-                stack.enter_context(closing(validation.data))
-            elif validation_split:
-                data, rest = split(data, validation_split, by_class=by_class)
-                validation = Validation.of(rest, *measured)
-            elif self.test_interval and self.test_iter:
-                data, tested = split_test(data, self.test_iter, size, by_class=by_class)
-            algorithm.check_split(self._compilation, size, data.rows)
+            tests = (self.test_iter if self.test_interval else 0), size
+            data, validation, tested = self._held_out(
+                stack, data, tables, measured, tests, by_class=by_class
+            )
+            self._algorithm.check_split(self._compilation, size, data.rows)
             self._check_sums(size, data.rows, validation)
             plan = Plan.of(
-                algorithm,
+                self._algorithm,
                 passes.count * size if passes else data.rows,
                 size,
                 self.max_iter,
@@ -209,7 +195,7 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
                 passes.segment(0).data if passes else data,
                 self._steps,
                 self.seed,
-                algorithm,
+                self._algorithm,
                 self._policy,
                 shuffled=is_shuffled(shuffle, epochs is not None) and not passes,
                 rate=self._rate,
@@ -218,63 +204,13 @@ class Keras2DML(Predicting, Exporting, SystemMLNames, ScikitLearn):
             stack.enter_context(closing(training))
             self._print_script(training.script)
             run = Run(training, plan, tested, validation, report=report)
-            self._prepare(run, callbacks, verbose, checkpoint)
+            self._prepare(run, callbacks, verbose, checkpoint, self.seed)
             self._tables = tables
             self._classes = self._file_classes or [target.classes for target in data.targets]
-            self._carry_out(run, verbose)
+            self._carry_out(run, verbose, self.display)
         if self.weights is not None:
             self.save(self.weights)
         return self
-
-    def _prepare(
-        self, run: Run, callbacks: object, verbose: int | str | None, checkpoint: Path | str | None
-    ) -> None:
-        """Give a run its callbacks and its checkpoint."""
-        plan, training = run.plan, run.training
-        if checkpoint is not None:
-            about = {**asdict(plan), "seed": self.seed, "script": training.fingerprint}
-            if plan.steps == plan.batches:
-                del about["steps"]  # as checkpoints were before there were any
-            run.checkpoint = Checkpoint(checkpoint, about)
-        if callbacks:
-            run.callbacks = Callbacks(
-                callbacks,
-                self._compilation,
-                training,
-                plan,
-                verbose,
-                resumes=checkpoint is not None,
-                users=self.keras_model,
-            )
-
-    def _carry_out(self, run: Run, verbose: int | str | None) -> None:
-        """Carry out the run, and keep its results, also if it is interrupted."""
-        quiet = verbose == 0 if verbose is not None else not self.display
-        try:
-            with ExitStack() as stack:
-                if run.report is None and not quiet:
-                    every = 0 if verbose == 2 else self.display
-                    run.display = stack.enter_context(reporting.Display(run.plan.iterations, every))
-                run.go()
-        except BaseException:
-            done = len(run.iterations)
-            run.sum_up(done - done % run.plan.batches)
-            if done:
-                with suppress(Exception):  # the session may be gone
-                    self._keep(run)
-            raise
-        self._keep(run)
-
-    def _keep(self, run: Run) -> None:
-        """Take over the results of a run so far."""
-        matrices = run.training.matrices()
-        self._state = {name: own for name, own in matrices.items() if name not in self._matrices}
-        self._replace_weights({name: matrices[name] for name in self._matrices})
-        self._steps, self._rate = run.training.steps, run.training.rate
-        self.history, self.iterations = dict(run.history), run.iterations
-        first, done = run.plan.first_epoch, len(self.history.get("loss", ()))
-        self.epoch = list(range(first, first + done))
-        self._validated = run.validated(self.epoch)
 
     def explain(self, rows: int, *, training: bool = False, full: bool = False) -> str:
         """How SystemDS would train on so many rows, or score them: each operator, and whether it

@@ -43,10 +43,43 @@ def render(
     `train.render`.
     """
     learning = LearningStep.of(objective, optimizer, constraints, "{}", split=True)
-    graph, forward = objective.graph, learning.forward
-    measures, updates = learning.measures, learning.updates
-    columns, draws = measures.columns, learning.draws
+    graph, updates = objective.graph, learning.updates
+    frozen = [
+        parameter.name for parameter in graph.parameters if parameter.name not in updates.weights
+    ]
+    constants = ("schedule", *frozen, *(name for name, _ in graph.constants()))
+    model = (*updates.weights, *updates.state, "done", "history", *constants)
     features = {graph.input_name(value): value.size for value in graph.inputs}
+    labels = _labels(objective)
+    first = next(iter(features))
+    rows = [*features, *([f"seq(1, nrow({first}))"] * learning.draws)]
+    body = [
+        *syntax.block(GRADIENTS, _gradients(learning, model, constants, features, labels)),
+        "",
+        *syntax.block(AGGREGATION, _aggregation(learning, model)),
+        "",
+        *learning.forward.setup,
+        f"features = {_bound(rows)}",
+        f"labels = {_bound(labels)}",
+        *(_shuffled(first) if shuffled else []),
+        f"examples = nrow({first})",
+        "done = matrix(0, rows=1, cols=1)",
+        f"history = matrix(0, rows=iterations, cols={learning.measures.columns})",
+        f"model = list({', '.join(model)})",
+        f"hyperparams = list({', '.join(f'{name}={name}' for name in HYPERPARAMETERS)})",
+        "trained = paramserv(model=model, features=features, labels=labels,"
+        ' upd=".defaultNS::gradients", agg=".defaultNS::aggregation",'
+        f' mode="{server.mode}", utype="{server.utype}", freq="BATCH", epochs=1,'
+        ' batchsize=part_size, k=workers, scheme="DISJOINT_CONTIGUOUS", hyperparams=hyperparams)',
+        *_unpacked("trained", (*updates.weights, *updates.state, "history"), model),
+    ]
+    title = f"Trains the Keras model {graph.name!r} on a parameter server"
+    notes = (f"scalars: {', '.join(SCALARS)}",)
+    return learning.script(title, body, SCALARS, notes, shuffled=shuffled)
+
+
+def _labels(objective: Objective) -> dict[str, int]:
+    """The targets and sample weights, and how many columns each has."""
     labels = {
         **{
             target: goal.width
@@ -57,16 +90,22 @@ def render(
     for name, goal in zip(objective.names("sample_weight"), objective.goals, strict=True):
         if goal.weighted:
             labels[name] = goal.vectors
-    state = updates.state
-    frozen = [
-        parameter.name for parameter in graph.parameters if parameter.name not in updates.weights
-    ]
-    constants = ("schedule", *frozen, *(name for name, _ in graph.constants()))
-    model = (*updates.weights, *state, "done", "history", *constants)
-    gradients = [
+    return labels
+
+
+def _gradients(
+    learning: LearningStep,
+    model: Sequence[str],
+    constants: Sequence[str],
+    features: Mapping[str, int],
+    labels: Mapping[str, int],
+) -> list[str]:
+    """What a worker computes of its rows: the gradients, and the sums that are counted."""
+    updates, measures = learning.updates, learning.measures
+    return [
         *_unpacked("model", updates.weights, model),
         *_unpacked("model", constants[1:], model),
-        *(_numbers(model) if draws else []),
+        *(_numbers(model) if learning.draws else []),
         *apart("features", {f"{name}_batch": size for name, size in features.items()}),
         *apart("labels", labels),
         "rows = nrow(features)",
@@ -74,14 +113,19 @@ def render(
         *learning.gradients,
         f"gradients = list({', '.join(updates.gradients)}, {measures.sums})",
     ]
+
+
+def _aggregation(learning: LearningStep, model: Sequence[str]) -> list[str]:
+    """What is done with the gradients of workers: a step of the optimizer."""
+    updates, measures = learning.updates, learning.measures
     squares = {moment_of(weight, "squares") for weight in updates.weights}
     results = (*updates.gradients, "sums")
-    aggregation = [
+    return [
         *_unpacked("model", model, model),
         *_unpacked("gradients", results, results),
         "i = as.integer(sum(done)) + 1",
         'iteration = as.integer(as.scalar(hyperparams["iteration_before"])) + i',
-        f"group = as.scalar(sums[1, {columns}])",
+        f"group = as.scalar(sums[1, {measures.columns}])",
         *(f"{name} = {name} / group{' ^ 2' * (name in squares)}" for name in updates.gradients),
         *measures.penalties,
         *updates.lines,
@@ -90,31 +134,6 @@ def render(
         *measures.penalized_sum("history[i, 1]"),
         f"updated = list({', '.join(model)})",
     ]
-    first = next(iter(features))
-    rows = [*features, *([f"seq(1, nrow({first}))"] * draws)]
-    body = [
-        *syntax.block(GRADIENTS, gradients),
-        "",
-        *syntax.block(AGGREGATION, aggregation),
-        "",
-        *forward.setup,
-        f"features = {_bound(rows)}",
-        f"labels = {_bound(labels)}",
-        *(_shuffled(first) if shuffled else []),
-        f"examples = nrow({first})",
-        "done = matrix(0, rows=1, cols=1)",
-        f"history = matrix(0, rows=iterations, cols={columns})",
-        f"model = list({', '.join(model)})",
-        f"hyperparams = list({', '.join(f'{name}={name}' for name in HYPERPARAMETERS)})",
-        "trained = paramserv(model=model, features=features, labels=labels,"
-        ' upd=".defaultNS::gradients", agg=".defaultNS::aggregation",'
-        f' mode="{server.mode}", utype="{server.utype}", freq="BATCH", epochs=1,'
-        ' batchsize=part_size, k=workers, scheme="DISJOINT_CONTIGUOUS", hyperparams=hyperparams)',
-        *_unpacked("trained", (*updates.weights, *state, "history"), model),
-    ]
-    title = f"Trains the Keras model {graph.name!r} on a parameter server"
-    notes = (f"scalars: {', '.join(SCALARS)}",)
-    return learning.script(title, body, SCALARS, notes, shuffled=shuffled)
 
 
 def _unpacked(entries: str, matrices: Iterable[str], names: Sequence[str]) -> list[str]:

@@ -74,14 +74,14 @@ class Checkpoint:
                 about = json.loads(str(stored[_ABOUT]))
                 arrays = {name: stored[name] for name in stored.files if name != _ABOUT}
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            message = f"{self._file} is no checkpoint ({error}): remove it to begin anew."
+            message = f"{self._file} is no checkpoint ({error}): remove it to start over."
             raise InvalidData(message) from error
         names = sorted(self._run.keys() | about["run"].keys())
         different = [name for name in names if about["run"].get(name) != self._run.get(name)]
         if different:
             message = (
                 f"{self._file} is the checkpoint of another run: {', '.join(different)} differ."
-                " Give another folder, or remove it to begin anew."
+                " Give another folder, or remove it to start over."
             )
             raise InvalidData(message)
         sums = arrays.pop("sums")

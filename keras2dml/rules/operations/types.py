@@ -148,8 +148,8 @@ def _is_of_single_inputs(node: Any) -> bool:
 
 def _keeps_singles(node: Any) -> bool:
     """Whether a call rounds nothing."""
-    kept = all(float(np.float32(number)) == number for number in _numbers_of(node))
-    return isinstance(node.operation, (*OF_ORDER, *KEEPING, *CASTING)) and kept
+    exact = all(float(np.float32(number)) == number for number in _numbers_of(node))
+    return isinstance(node.operation, (*OF_ORDER, *KEEPING, *CASTING)) and exact
 
 
 def _beyond_singles(operation: Any, node: Any) -> Iterator[str]:
