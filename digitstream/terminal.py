@@ -20,7 +20,6 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from contract.notices import Notice
@@ -109,14 +108,10 @@ def progress(what: str) -> Iterator[Advance]:
     """Show the progress of a task while the body runs."""
     to = console()
     if to.is_terminal and _volume > Volume.QUIET:
-        columns = (_column("{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(
-            *columns, TimeElapsedColumn(), _column("{task.fields[note]}"), console=to
-        ) as bar:
-            task = bar.add_task(escaped(what), total=None, note="")
-            yield lambda done, total, note: bar.update(
-                task, completed=done, total=total, note=escaped(note)
-            )
+        from digitstream import bars
+
+        with bars.bar(to, what) as advance_bar:
+            yield advance_bar
         return
     last_time, last = time.monotonic() - SECONDS_A_LINE, ""
 
@@ -128,10 +123,6 @@ def progress(what: str) -> Iterator[Advance]:
             say(line)
 
     yield advance
-
-
-def _column(text: str) -> TextColumn:
-    return TextColumn(text, markup=False)
 
 
 @contextmanager

@@ -60,6 +60,7 @@ FLOORS = {
     ),
     "digitstream": (
         {"grid"},
+        {"bars"},
         {"terminal", "alive"},
         {"machine"},
         {"kafka"},

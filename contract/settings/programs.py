@@ -7,7 +7,6 @@ variable and its line in digitstream.toml, and docs/settings.md lists it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 from pathlib import Path
@@ -17,7 +16,7 @@ from contract.choices import AUTO, SAMPLE, Colour, EngineChoice, Invert, Payload
 from contract.errors import BrokerUnavailable
 from contract.settings import rules
 from contract.settings.rules import one_of, whole
-from contract.settings.setting import setting
+from contract.settings.setting import setting, settings_class
 from contract.wire.topics import Topics
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from contract.model.registry import Registry
 
 
-@dataclass(frozen=True)
+@settings_class
 class Settings:
     """The settings that all programs share."""
 
@@ -100,7 +99,7 @@ class Settings:
         return Kafka(self.bootstrap_servers, self.security or Security())
 
 
-@dataclass(frozen=True)
+@settings_class
 class Producing(Settings):
     """Settings of the simulated devices."""
 
@@ -120,7 +119,7 @@ class Producing(Settings):
     label_delay: float = setting(5.0, rules.seconds, "Delay of a label after its reading, like 2m.")
 
 
-@dataclass(frozen=True)
+@settings_class
 class Scoring(Settings):
     """Settings of the scoring query."""
 
@@ -211,7 +210,7 @@ class Scoring(Settings):
         return f"{self.prefix}-{self.name}"
 
 
-@dataclass(frozen=True)
+@settings_class
 class History(Settings):
     """Where the tables with the archived topics are."""
 
@@ -237,7 +236,7 @@ class History(Settings):
         return f"file:{Path(folder).expanduser().resolve().as_posix()}"
 
 
-@dataclass(frozen=True)
+@settings_class
 class Querying(History):
     """Settings of an SQL query of the tables."""
 
@@ -246,7 +245,7 @@ class Querying(History):
     )
 
 
-@dataclass(frozen=True)
+@settings_class
 class Archiving(History):
     """Settings of the query that archives topics in tables."""
 
@@ -255,7 +254,7 @@ class Archiving(History):
     available_now: bool = setting(False, rules.flag, "Archive all stored records, then exit.")
 
 
-@dataclass(frozen=True)
+@settings_class
 class Rescoring(Scoring):
     """Settings for scoring past readings again."""
 
@@ -278,7 +277,7 @@ class Rescoring(Scoring):
     )
 
 
-@dataclass(frozen=True)
+@settings_class
 class Training(Settings):
     """Settings of training."""
 

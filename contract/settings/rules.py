@@ -24,7 +24,7 @@ MOST_SECONDS = 36_500 * 86_400.0
 _LONGEST_NAME = 255
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False, match_args=False)
 class Rule:
     """How a setting's value is parsed and formatted; `must_be` describes valid values."""
 

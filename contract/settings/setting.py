@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar, dataclass_transform
 
 from contract.settings.rules import Rule
 
+T = TypeVar("T")
 PREFIX = "DIGITSTREAM_"
 _KEY = "setting"
 
@@ -42,6 +43,14 @@ class Setting:
     def default_text(self) -> str:
         """The default as text: a value that the rule reads, or a description."""
         return self.unset if self.default in (None, "") else self.rule.write(self.default)
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
+def settings_class(kind: type[T]) -> type[T]:
+    """Make a frozen dataclass of settings. It has no equality or text, which nobody needs and each
+    start of a command would pay for, and a text could show secrets.
+    """
+    return dataclass(frozen=True, eq=False, repr=False, match_args=False)(kind)
 
 
 def setting(default: Any, rule: Rule, help: str, *, unset: str = "none") -> Any:
