@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 import onnxruntime
+from joining import names_of
 from pyspark.sql import SparkSession
 
-from keras2dml import Keras2DML
+from keras2dml import Keras2DML, UnsupportedModel
 from keras2dml.check import check
 from keras2dml.compilation import Compilation
 from keras2dml.estimators.scorer import CompiledModel, Scorer
@@ -28,6 +27,7 @@ from keras2dml.scripts import score
 FORWARD, WEIGHTS = {"float64": 1e-9, "float32": 1e-5}, {"float64": 1e-8, "float32": 1e-4}
 
 ROWS = 5
+Weights = np.ndarray | None
 
 
 def model(shape: tuple[int, ...], *layers: keras.Layer, seed: int = 7) -> keras.Model:
@@ -86,42 +86,6 @@ def examples(built: keras.Model, rows: int, seed: int = 11) -> np.ndarray | list
 def thinned(values: np.ndarray, seed: int = 5) -> np.ndarray:
     """Most of the values 0, so that SystemDS keeps them, and reckons with them, as sparse."""
     return values * (np.random.default_rng(seed).random(values.shape) < 0.2)
-
-
-def together(cases: Mapping[str, keras.Model]) -> keras.Model:
-    """One model with the layers and outputs of all these, which share inputs of one shape: compiled
-    once, run once. Where it differs from Keras, the message names the case.
-    """
-    inputs: dict[object, keras.KerasTensor] = {}
-    outputs: list[keras.KerasTensor] = []
-    names: list[str] = []
-    paths: dict[str, str] = {}
-    for name, case in cases.items():
-        own = [
-            inputs.setdefault(
-                (place, tensor.shape, tensor.dtype),
-                keras.Input(tensor.shape[1:], dtype=tensor.dtype),
-            )
-            for place, tensor in enumerate(case.inputs)
-        ]
-        returned = case.call(alone(own))
-        outputs += [*returned] if isinstance(returned, (list, tuple)) else [returned]
-        names += [name] * (len(outputs) - len(names))
-        paths |= {weight.path: name for weight in case.weights}
-    built = keras.Model(alone([*inputs.values()]), outputs)
-    _CASES[built] = names, paths
-    return built
-
-
-_CASES: WeakKeyDictionary[keras.Model, tuple[list[str], dict[str, str]]] = WeakKeyDictionary()
-"""Of models that `together` joined: the case of each output, and of each weight by its path."""
-
-
-def _named(built: keras.Model) -> tuple[list[str], list[str]]:
-    """The outputs and the weights of a model, in messages: with the case that they are of."""
-    cases, paths = _CASES.get(built, ([""] * len(built.outputs), {}))
-    weights = [f"{paths.get(weight.path, '')} {weight.path}" for weight in built.weights]
-    return [f"{case} output {n}" for n, case in enumerate(cases)], weights
 
 
 def agrees_and_learns(spark: SparkSession, built: keras.Model, **arguments: Any) -> None:
@@ -189,16 +153,13 @@ def _as_keras(built: keras.Model, features: list[np.ndarray]) -> list[np.ndarray
 def _all_near(
     built: keras.Model, scored: list[np.ndarray], by_keras: list[np.ndarray], distance: float
 ) -> None:
-    for found, output, name in zip(scored, by_keras, _named(built)[0], strict=True):
+    for found, output, name in zip(scored, by_keras, names_of(built)[0], strict=True):
         near(found, output, distance, name)
 
 
 def _in_dml(graph: Graph, weights: list[np.ndarray]) -> dict[str, np.ndarray]:
     """A model's weights as DML has them, by name."""
-    return {
-        parameter.name: parameter.weight.to_dml(weights[parameter.position])
-        for parameter in graph.parameters
-    }
+    return {one.name: one.weight.to_dml(weights[one.position]) for one in graph.parameters}
 
 
 def in_float32(built: keras.Model) -> keras.Model:
@@ -241,18 +202,20 @@ def learns(
     | keras.losses.Loss
     | list[str | keras.losses.Loss] = "sparse_categorical_crossentropy",
     optimizer: keras.optimizers.Optimizer | None = None,
-    steps: int = 3,
+    steps: int | None = None,
     rest: int = 1,
-    sample_weight: np.ndarray | None = None,
+    sample_weight: Weights | list[Weights] = None,
     class_weight: dict[int, float] | None = None,
     single: bool = True,
     scores: bool = False,
     **compiled: object,
 ) -> None:
-    """After some steps on the same batches the weights are Keras' own, and so are losses and
-    metrics; every other batch is sparse, the last one has `rest` examples. What takes plain steps
+    """After some steps on the same batches, 3 or for an `optimizer` and weights 5, the weights are
+    Keras' own, and so are losses and metrics; every other batch is sparse, the last one has `rest`
+    examples. What takes plain steps
     for a loss of Keras' name does so as a model of `single` precision, too.
     """
+    steps = steps or (3 if optimizer is None and sample_weight is None else 5)
     losses = loss if isinstance(loss, list) else [loss] * len(built.outputs)
     plain = optimizer is None and not (class_weight or compiled)
     plain = plain and all(isinstance(kind, str) for kind in losses)
@@ -288,7 +251,7 @@ def learns(
     for step, begin in zip(ours.iterations, range(0, rows, batch), strict=True):
         part = slice(begin, begin + batch)
         x, y = [value[part] for value in features], [value[part] for value in targets]
-        weights = None if sample_weight is None else sample_weight[part]
+        weights = _part(sample_weight, part)
         built.reset_metrics()
         measured = built.train_on_batch(alone(x), alone(y), weights, class_weight, return_dict=True)
         assert step.measures.keys() == measured.keys()
@@ -296,9 +259,16 @@ def learns(
             near(np.array(step.measures[name]), np.asarray(value), max(distance, 1e-6), name)
         near(np.array(step.loss), np.asarray(measured["loss"]), distance)
     for found, trained, name in zip(
-        ours.to_keras().get_weights(), built.get_weights(), _named(built)[1], strict=True
+        ours.to_keras().get_weights(), built.get_weights(), names_of(built)[1], strict=True
     ):
         near(found, trained, distance, name)
+
+
+def _part(weights: Weights | list[Weights], part: slice) -> Weights | list[Weights]:
+    """The weights of a batch, for each output if they are a list."""
+    if isinstance(weights, list):
+        return [_part(own, part) for own in weights]
+    return None if weights is None else weights[part]
 
 
 def wanted(shape: tuple[int, ...], rows: int, loss: str | keras.losses.Loss) -> np.ndarray:
@@ -321,8 +291,6 @@ def wanted(shape: tuple[int, ...], rows: int, loss: str | keras.losses.Loss) -> 
 
 def complaints(built: keras.Model) -> tuple[str, ...]:
     """What the compiler says of a model that it refuses."""
-    from keras2dml import UnsupportedModel
-
     try:
         Compilation.of(built)
     except UnsupportedModel as refused:

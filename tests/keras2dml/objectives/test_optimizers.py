@@ -17,6 +17,7 @@ KINDS = [
     (optimizers.SGD, {"learning_rate": 0.1}),
     (optimizers.SGD, {"learning_rate": 0.05, "momentum": 0.9}),
     (optimizers.SGD, {"learning_rate": 0.05, "momentum": 0.9, "nesterov": True}),
+    (optimizers.Adam, {"learning_rate": 0.01}),
     (optimizers.Adam, {"learning_rate": 0.02, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-3}),
     (optimizers.Adam, {"learning_rate": 0.01, "amsgrad": True}),
     (optimizers.AdamW, {"learning_rate": 0.01, "weight_decay": 0.1}),

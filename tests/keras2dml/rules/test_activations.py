@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import pytest
+from joining import together
 from keras.layers import (
     ELU,
     Activation,
@@ -16,7 +17,7 @@ from keras.layers import (
     ReLU,
     Softmax,
 )
-from oracle import agrees, agrees_and_learns, learns, model, seeded, together
+from oracle import agrees, agrees_and_learns, learns, model, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 

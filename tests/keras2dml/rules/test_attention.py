@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees_and_learns, seeded, together
+from oracle import agrees_and_learns, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -39,7 +40,8 @@ def dot(shapes: tuple[tuple[int, ...], ...], arguments: dict[str, object]) -> ke
 
 
 def test_dots_score_and_learn_as_keras(spark):
-    agrees_and_learns(spark, seeded(together({str(case): dot(*case) for case in DOTS})))
+    built = together({str(case): dot(*case) for case in DOTS})
+    agrees_and_learns(spark, seeded(built), single=False)
 
 
 ATTENTIONS = [

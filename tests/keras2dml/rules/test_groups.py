@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import pytest
+from joining import together
 from keras.layers import (
     Conv1D,
     Conv2D,
@@ -14,7 +15,7 @@ from keras.layers import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from oracle import agrees, agrees_and_learns, learns, model, together
+from oracle import agrees, agrees_and_learns, learns, model
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 

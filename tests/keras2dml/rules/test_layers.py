@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras.layers import (
     Activation,
     Concatenate,
@@ -16,7 +17,7 @@ from keras.layers import (
     PReLU,
     UnitNormalization,
 )
-from oracle import agrees, agrees_and_learns, examples, learns, model, near, seeded, together
+from oracle import agrees, agrees_and_learns, examples, learns, model, near, seeded
 
 from keras2dml import Keras2DML
 
@@ -113,7 +114,8 @@ def beside_its_maximum(width: int) -> keras.Model:
 
 
 def test_pooling_after_a_maximum_learns_as_keras(spark):
-    learns(spark, together({f"width {width}": beside_its_maximum(width) for width in (8, 14)}))
+    built = together({f"width {width}": beside_its_maximum(width) for width in (8, 14)})
+    learns(spark, built, single=False)
 
 
 def of_one_element(constraint: str) -> keras.Model:
@@ -124,6 +126,6 @@ def of_one_element(constraint: str) -> keras.Model:
 
 def test_what_has_one_element_learns_as_keras(spark):
     cases = {constraint: of_one_element(constraint) for constraint in ("max_norm", "unit_norm")}
-    agrees_and_learns(spark, together(cases))
+    agrees_and_learns(spark, together(cases), single=False)
     clipped = model((1,), Dense(1, use_bias=False))
     learns(spark, clipped, loss="mse", optimizer=keras.optimizers.SGD(0.1, clipnorm=0.01))

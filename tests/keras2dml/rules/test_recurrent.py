@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees, agrees_and_learns, examples, model, seeded, together
+from oracle import agrees, agrees_and_learns, examples, model, seeded
 
 from keras2dml import Keras2DML
 
@@ -55,7 +56,7 @@ def handing_states_on(layer: type[keras.Layer]) -> keras.Model:
 def test_states_go_in_and_come_out_as_in_keras(spark):
     kinds = layers.SimpleRNN, layers.LSTM, layers.GRU
     cases = {kind.__name__: handing_states_on(kind) for kind in kinds}
-    agrees_and_learns(spark, seeded(together(cases)))
+    agrees_and_learns(spark, seeded(together(cases)), single=False)
 
 
 BOTH_WAYS = {
@@ -77,7 +78,7 @@ def test_both_ways_score_and_learn_as_keras(spark, kinds):
     cases = {name: within(made()) for name, made in kinds.items()}
     if kinds is BOTH_WAYS:
         cases["apart"] = apart()
-    agrees_and_learns(spark, seeded(together(cases)))
+    agrees_and_learns(spark, seeded(together(cases)), single=False)
 
 
 def apart() -> keras.Model:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import keras
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees_and_learns, fresh, seeded, together
+from oracle import agrees_and_learns, fresh, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -85,7 +86,7 @@ def test_repeated_axes_and_concatenations_score_and_learn_as_keras(spark):
         for gate_first in (False, True):
             name = f"{layer.__name__} {gate_first}"
             cases[name] = gated(layer, gate_first=gate_first)
-    agrees_and_learns(spark, seeded(together(cases)))
+    agrees_and_learns(spark, seeded(together(cases)), single=False)
 
 
 def moved(shape: tuple[int, ...], layer: keras.Layer) -> keras.Model:
@@ -99,4 +100,4 @@ def test_moved_elements_score_and_learn_as_keras(spark):
         f"{n} {layer.name}": moved(shape, fresh(layer)) for n, (shape, layer) in enumerate(MOVING)
     }
     losses = ["sparse_categorical_crossentropy", "mse"] * len(cases)
-    agrees_and_learns(spark, seeded(together(cases)), loss=losses)
+    agrees_and_learns(spark, seeded(together(cases)), loss=losses, single=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras.layers import (
     Conv1DTranspose,
     Conv2D,
@@ -13,7 +14,7 @@ from keras.layers import (
     Flatten,
     UpSampling2D,
 )
-from oracle import agrees, agrees_and_learns, examples, model, near, seeded, together
+from oracle import agrees, agrees_and_learns, examples, model, near, seeded
 
 from keras2dml import Keras2DML
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import keras
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees, learns, model, seeded, together
+from oracle import agrees, learns, model, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
