@@ -70,23 +70,30 @@ MODELS = {
 }
 
 
-LONG = ("groups of sequences", "channels of images", "separable, of images")
+LONG = (
+    "groups of sequences",
+    "channels of images",
+    "channels of sequences",
+    "separable, of images",
+)
 """Of what others show as well."""
-DEAR = "groups of images"
-"""TensorFlow compiles each of its steps."""
+APART = ("groups of images", "one channel")
+"""The first, since TensorFlow compiles each of its steps."""
 
 
 @pytest.mark.parametrize(
     "names",
-    [MODELS.keys() - LONG - {DEAR}, pytest.param(LONG, marks=pytest.mark.long)],
+    [MODELS.keys() - {*LONG, *APART}, pytest.param(LONG, marks=pytest.mark.long)],
     ids=["", "long"],
 )
 def test_groups_score_and_learn_as_keras(spark, names):
-    agrees_and_learns(spark, together({name: MODELS[name]() for name in sorted(names)}))
+    built = together({name: MODELS[name]() for name in sorted(names)})
+    agrees_and_learns(spark, built, single=names is LONG)
 
 
-def test_groups_of_images_score_and_learn_as_keras(spark):
-    agrees_and_learns(spark, MODELS[DEAR](), steps=2, single=False)
+def test_groups_of_images_and_one_channel_score_and_learn_as_keras(spark):
+    agrees_and_learns(spark, MODELS["groups of images"](), steps=2, single=False)
+    agrees_and_learns(spark, MODELS["one channel"]())
 
 
 @pytest.mark.parametrize("together", [pytest.param(1, marks=pytest.mark.long), 3])
