@@ -128,10 +128,10 @@ def test_two_classes_of_one_output(spark, frame, features):
 @pytest.mark.parametrize(
     ("changed", "label", "match"),
     [
-        ({}, "kind", "no column 'kind'; it has id, tensor"),
-        ({"features": "'x'"}, "label", "'features' is string: give vectors, or arrays"),
+        ({}, "kind", "no column 'kind'. It has id, tensor"),
+        ({"features": "'x'"}, "label", "'features' has type string: give vectors, or arrays"),
         ({"label": "id"}, "label", "labels .* do not fit a model with 3 classes"),
-        ({"name": "cast(null as string)"}, "name", "labels None are not"),
+        ({"name": "cast(null as string)"}, "name", "labels None do not fit a model with 3 classes"),
         ({}, "one_hot", "'one_hot' has several numbers, but the loss needs one class"),
     ],
 )

@@ -195,11 +195,11 @@ def test_a_number_is_predicted_flat(classifier, iris):
 
 def test_epochs_and_arguments_of_the_optimizer_are_searched(classifier, iris):
     features, labels = iris
-    grid = {"epochs": [1, 30], "optimizer__learning_rate": [1e-5, 0.05]}
+    grid = {"epochs": [1, 10], "optimizer__learning_rate": [1e-5, 0.05]}
     search = GridSearchCV(classifier(built(4, 3)), grid, cv=2).fit(features, labels)
-    assert search.best_params_ == {"epochs": 30, "optimizer__learning_rate": 0.05}
+    assert search.best_params_ == {"epochs": 10, "optimizer__learning_rate": 0.05}
     best = search.best_estimator_
-    assert len(best.epoch) == 30
+    assert len(best.epoch) == 10
     assert best.get_params()["optimizer__learning_rate"] == pytest.approx(0.05)
     assert clone(best).get_params() == best.get_params()
     assert float(best.to_keras().optimizer.learning_rate) == pytest.approx(0.05)
