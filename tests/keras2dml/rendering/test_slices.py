@@ -128,5 +128,5 @@ def test_what_workers_would_clip_otherwise_is_refused(spark):
     built = looked_up()
     built.compile(optimizers.Adam(clipvalue=0.1), "sparse_categorical_crossentropy")
     ours = Keras2DML(spark, built, display=0).set(train_algo="paramserv", parallel_batches=2)
-    with pytest.raises(InvalidData, match=r"clipvalue is for each number that embedding_W looks up"):
+    with pytest.raises(InvalidData, match=r"clipvalue is for each number that embedding_W looks"):
         ours.fit(np.zeros((64, 8)), np.zeros(64, int))
