@@ -146,8 +146,9 @@ def with_called(names: Iterable[str]) -> list[str]:
     """
     ordered: dict[str, None] = {}
     for name in names:
-        called = set(_CALLED.findall(function(name).text)) & library().keys() - {name}
-        ordered |= dict.fromkeys([*with_called(sorted(called)), name])
+        named = {*_CALLED.findall(function(name).text)} - {name}
+        called = sorted(other for other in named if other in library())
+        ordered |= dict.fromkeys([*with_called(called), name])
     return list(ordered)
 
 

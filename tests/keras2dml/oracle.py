@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import keras
 import numpy as np
 import onnxruntime
+from joining import names_of
 from pyspark.sql import SparkSession
 
-from keras2dml import Keras2DML
+from keras2dml import Keras2DML, UnsupportedModel
 from keras2dml.check import check
 from keras2dml.compilation import Compilation
 from keras2dml.estimators.scorer import CompiledModel, Scorer
@@ -22,6 +25,9 @@ from keras2dml.scripts import score
 # How near, relative and absolute: the scores and the weights of a float64 model, and of a float32
 # one.
 FORWARD, WEIGHTS = {"float64": 1e-9, "float32": 1e-5}, {"float64": 1e-8, "float32": 1e-4}
+
+ROWS = 5
+Weights = np.ndarray | None
 
 
 def model(shape: tuple[int, ...], *layers: keras.Layer, seed: int = 7) -> keras.Model:
@@ -82,10 +88,15 @@ def thinned(values: np.ndarray, seed: int = 5) -> np.ndarray:
     return values * (np.random.default_rng(seed).random(values.shape) < 0.2)
 
 
+def agrees_and_learns(spark: SparkSession, built: keras.Model, **arguments: Any) -> None:
+    """What `agrees` and `learns` show, with one compilation for both."""
+    learns(spark, built, scores=True, **arguments)
+
+
 def agrees(
     spark: SparkSession,
     built: keras.Model,
-    rows: int = 5,
+    rows: int = ROWS,
     *,
     sparse: bool = True,
     single: bool = True,
@@ -93,21 +104,62 @@ def agrees(
     """The compiled model scores as Keras does, by DML and by ONNX: dense rows and `sparse` ones,
     with sparse weights, too, and as a model of `single` precision; the weights stay.
     """
-    features = listed(examples(built, rows))
-    if sparse:
-        dense, thin = built.get_weights(), alone([thinned(value) for value in features])
-        built.set_weights(
-            [
-                value if "variance" in weight.path else thinned(value)
-                for weight, value in zip(built.weights, dense, strict=True)
-            ]
-        )
-        _agrees(spark, built, thin)
-        built.set_weights(dense)
-        _agrees(spark, built, thin)
-    _agrees(spark, built, alone(features))
+    _agrees(spark, built, _compiled(built), rows, sparse=sparse)
     if single and built.compute_dtype == "float64":
-        _agrees(spark, in_float32(built), alone([value.astype(np.float32) for value in features]))
+        rounded = in_float32(built)
+        _agrees(spark, rounded, _compiled(rounded), rows, sparse=False)
+
+
+def _compiled(built: keras.Model) -> CompiledModel:
+    graph = check(read(built))
+    return CompiledModel.of(graph, _in_dml(graph, built.get_weights()))
+
+
+def _agrees(
+    spark: SparkSession, built: keras.Model, compiled: CompiledModel, rows: int, *, sparse: bool
+) -> None:
+    dtype = np.dtype(built.outputs[0].dtype)
+    features = [value.astype(dtype) for value in listed(examples(built, rows))]
+    thin = [thinned(value) for value in features]
+    graph, dense = compiled.graph, built.get_weights()
+    assert rendered_again(graph) == compiled.script
+    if sparse:
+        weights = [
+            value if "variance" in weight.path else thinned(value)
+            for weight, value in zip(built.weights, dense, strict=True)
+        ]
+        built.set_weights(weights)
+        thin_weights = replace(compiled, weights={**compiled.weights, **_in_dml(graph, weights)})
+        scored = Scorer(spark, thin_weights).outputs(alone(thin))
+        _all_near(built, scored, _as_keras(built, thin), FORWARD[dtype.name])
+        built.set_weights(dense)
+    scorer = Scorer(spark, compiled)
+    exported = onnx.exported(graph, compiled.weights).SerializeToString()
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    for batch in (thin, features) if sparse else (features,):
+        by_keras = _as_keras(built, batch)
+        _all_near(built, scorer.outputs(alone(batch)), by_keras, FORWARD[dtype.name])
+        fed = {
+            slot.name: value.astype(np.float32)
+            for slot, value in zip(session.get_inputs(), batch, strict=True)
+        }
+        _all_near(built, session.run(None, fed), by_keras, FORWARD["float32"])
+
+
+def _as_keras(built: keras.Model, features: list[np.ndarray]) -> list[np.ndarray]:
+    return listed(built(alone(features), training=False))
+
+
+def _all_near(
+    built: keras.Model, scored: list[np.ndarray], by_keras: list[np.ndarray], distance: float
+) -> None:
+    for found, output, name in zip(scored, by_keras, names_of(built)[0], strict=True):
+        near(found, output, distance, name)
+
+
+def _in_dml(graph: Graph, weights: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """A model's weights as DML has them, by name."""
+    return {one.name: one.weight.to_dml(weights[one.position]) for one in graph.parameters}
 
 
 def in_float32(built: keras.Model) -> keras.Model:
@@ -118,35 +170,17 @@ def in_float32(built: keras.Model) -> keras.Model:
     return made
 
 
-def _agrees(spark: SparkSession, built: keras.Model, features: np.ndarray | list) -> None:
-    wanted = listed(built(features, training=False))
-    graph = check(read(built))
-    variables = built.get_weights()
-    weights = {one.name: one.weight.to_dml(variables[one.position]) for one in graph.parameters}
-    compiled = CompiledModel.of(graph, weights)
-    assert rendered_again(graph) == compiled.script
-    scored = Scorer(spark, compiled).outputs(features)
-    exported = onnx.exported(graph, weights).SerializeToString()
-    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
-    given = {
-        slot.name: value.astype(np.float32)
-        for slot, value in zip(session.get_inputs(), listed(features), strict=True)
-    }
-    inferred = session.run(None, given)
-    for ours, theirs, output in zip(scored, inferred, wanted, strict=True):
-        near(ours, output, FORWARD[built.outputs[0].dtype])
-        near(theirs, output, FORWARD["float32"])
-
-
 def rendered_again(graph: Graph) -> Script:
     """The scoring script of a graph that was written down and read."""
     return score.render(stored.of_json(json.loads(json.dumps(stored.to_json(graph)))))
 
 
-def near(found: np.ndarray, wanted: np.ndarray, distance: float) -> None:
-    """Equal but for this distance, relative to each number and to the largest of them."""
+def near(found: np.ndarray, wanted: np.ndarray, distance: float, name: str = "") -> None:
+    """Equal but for this distance, relative to each number and to the largest of them; `name` is
+    said where it is not so.
+    """
     scale = max(1.0, float(np.abs(wanted).max(initial=0)))
-    np.testing.assert_allclose(found, wanted, rtol=distance, atol=distance * scale)
+    np.testing.assert_allclose(found, wanted, distance, distance * scale, err_msg=name)
 
 
 def alone(arrays: list[np.ndarray]) -> np.ndarray | list[np.ndarray]:
@@ -168,22 +202,31 @@ def learns(
     | keras.losses.Loss
     | list[str | keras.losses.Loss] = "sparse_categorical_crossentropy",
     optimizer: keras.optimizers.Optimizer | None = None,
-    steps: int = 5,
+    steps: int | None = None,
     rest: int = 1,
-    sample_weight: np.ndarray | None = None,
+    sample_weight: Weights | list[Weights] = None,
     class_weight: dict[int, float] | None = None,
     single: bool = True,
+    scores: bool = False,
     **compiled: object,
 ) -> None:
-    """After some steps on the same batches the weights are Keras' own, and so are losses and
-    metrics; every other batch is sparse, the last one has `rest` examples. What takes plain steps
+    """After some steps on the same batches, 3 or for an `optimizer` and weights 5, the weights are
+    Keras' own, and so are losses and metrics; every other batch is sparse, the last one has `rest`
+    examples. What takes plain steps
     for a loss of Keras' name does so as a model of `single` precision, too.
     """
-    plain = optimizer is None and isinstance(loss, str) and not (class_weight or compiled)
-    if single and plain and sample_weight is None and built.compute_dtype == "float64":
-        keras.config.set_floatx("float32")  # which losses compute in
-        learns(spark, in_float32(built), loss=loss, steps=2, single=False)
-        keras.config.set_floatx("float64")
+    steps = steps or (3 if optimizer is None and sample_weight is None else 5)
+    losses = loss if isinstance(loss, list) else [loss] * len(built.outputs)
+    plain = optimizer is None and not (class_weight or compiled)
+    plain = plain and all(isinstance(kind, str) for kind in losses)
+    if single and built.compute_dtype == "float64":
+        if plain and sample_weight is None:
+            keras.config.set_floatx("float32")  # which losses compute in
+            learns(spark, in_float32(built), loss=loss, steps=2, single=False, scores=scores)
+            keras.config.set_floatx("float64")
+        elif scores:
+            rounded = in_float32(built)
+            _agrees(spark, rounded, _compiled(rounded), ROWS, sparse=False)
     built.compile(
         optimizer=optimizer or keras.optimizers.SGD(0.1), loss=loss, run_eagerly=True, **compiled
     )
@@ -193,28 +236,39 @@ def learns(
     for value in features:
         for begin in range(batch, rows, 2 * batch):
             value[begin : begin + batch] = thinned(value[begin : begin + batch])
-    losses = loss if isinstance(loss, list) else [loss] * len(built.outputs)
     targets = [
         wanted(tensor.shape[1:], rows, one)
         for tensor, one in zip(built.outputs, losses, strict=True)
     ]
     ours = Keras2DML(spark, built, batch_size=batch, max_iter=steps, display=0)
+    dtype = built.outputs[0].dtype
+    if scores:
+        _agrees(spark, built, ours.compiled(), ROWS, sparse=dtype == "float64")
     ours.fit(
         alone(features), alone(targets), sample_weight=sample_weight, class_weight=class_weight
     )
-    distance = WEIGHTS[built.outputs[0].dtype]
+    distance = WEIGHTS[dtype]
     for step, begin in zip(ours.iterations, range(0, rows, batch), strict=True):
         part = slice(begin, begin + batch)
         x, y = [value[part] for value in features], [value[part] for value in targets]
-        weights = None if sample_weight is None else sample_weight[part]
+        weights = _part(sample_weight, part)
         built.reset_metrics()
         measured = built.train_on_batch(alone(x), alone(y), weights, class_weight, return_dict=True)
         assert step.measures.keys() == measured.keys()
         for name, value in measured.items():
-            near(np.array(step.measures[name]), np.asarray(value), max(distance, 1e-6))
+            near(np.array(step.measures[name]), np.asarray(value), max(distance, 1e-6), name)
         near(np.array(step.loss), np.asarray(measured["loss"]), distance)
-    for found, trained in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):
-        near(found, trained, distance)
+    for found, trained, name in zip(
+        ours.to_keras().get_weights(), built.get_weights(), names_of(built)[1], strict=True
+    ):
+        near(found, trained, distance, name)
+
+
+def _part(weights: Weights | list[Weights], part: slice) -> Weights | list[Weights]:
+    """The weights of a batch, for each output if they are a list."""
+    if isinstance(weights, list):
+        return [_part(own, part) for own in weights]
+    return None if weights is None else weights[part]
 
 
 def wanted(shape: tuple[int, ...], rows: int, loss: str | keras.losses.Loss) -> np.ndarray:
@@ -237,8 +291,6 @@ def wanted(shape: tuple[int, ...], rows: int, loss: str | keras.losses.Loss) -> 
 
 def complaints(built: keras.Model) -> tuple[str, ...]:
     """What the compiler says of a model that it refuses."""
-    from keras2dml import UnsupportedModel
-
     try:
         Compilation.of(built)
     except UnsupportedModel as refused:

@@ -36,4 +36,4 @@ def test_application_scores_as_keras(spark, name):
     size = SIZES[name]
     made = getattr(keras.applications, name)
     built = stable(made(weights=None, input_shape=(size, size + 1, 3), classes=5))
-    agrees(spark, built, rows=2, sparse=False)
+    agrees(spark, built, rows=2, sparse=False, single=name not in MARKS)

@@ -6,7 +6,7 @@ import keras
 import pytest
 from hypothesis import HealthCheck, given, note, seed, settings
 from models import Recipe, recipes
-from oracle import agrees, learns
+from oracle import agrees_and_learns
 
 pytestmark = [
     pytest.mark.spark,
@@ -34,8 +34,10 @@ KEPT = [
 def as_keras(spark, recipe: Recipe) -> None:
     keras.utils.clear_session(free_memory=False)
     built = recipe.model()
-    agrees(spark, built, rows=3, single=False)
-    learns(spark, built, loss=recipe.loss, optimizer=recipe.optimized(), steps=2, rest=2)
+    optimizer = recipe.optimized()
+    agrees_and_learns(
+        spark, built, loss=recipe.loss, optimizer=optimizer, steps=2, rest=2, single=False
+    )
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def frame(spark, features, labels):
 
 
 def fitted(spark, built, *given, **how):
-    ours = Keras2DML(spark, built, batch_size=6, max_iter=8, display=0)
+    ours = Keras2DML(spark, built, batch_size=6, max_iter=5, display=0)
     return ours.fit(*given, **how)
 
 
@@ -74,7 +74,7 @@ def test_frame_trains_as_arrays_do(spark, frame, features, labels, column, label
     loss = "categorical_crossentropy" if label == "one_hot" else "sparse_categorical_crossentropy"
     built = image_model(loss=loss)
     wanted = fitted(spark, built, features, np.eye(3)[labels] if label == "one_hot" else labels)
-    ours = Keras2DML(spark, built, batch_size=6, max_iter=8, display=0)
+    ours = Keras2DML(spark, built, batch_size=6, max_iter=5, display=0)
     ours.set_features_col(column).set_label_col(label).fit(frame)
     for one, other in zip(
         ours.to_keras().get_weights(), wanted.to_keras().get_weights(), strict=True
@@ -106,7 +106,7 @@ def test_numbers_are_learned(spark, frame, features):
     built = model((4, 3, 2), Flatten(), Dense(1))
     built.compile(keras.optimizers.Adam(0.1), loss="mse")
     wanted = fitted(spark, built, features, 0.5 + np.arange(ROWS))
-    ours = Keras2DML(spark, built, batch_size=6, max_iter=8, display=0)
+    ours = Keras2DML(spark, built, batch_size=6, max_iter=5, display=0)
     ours.fit(frame, "weight")
     said = ours.predict(frame).orderBy("id").toPandas()["prediction"]
     near(said.to_numpy(), wanted.predict(features), 1e-9)
@@ -128,10 +128,10 @@ def test_two_classes_of_one_output(spark, frame, features):
 @pytest.mark.parametrize(
     ("changed", "label", "match"),
     [
-        ({}, "kind", "no column 'kind'; it has id, tensor"),
-        ({"features": "'x'"}, "label", "'features' is string: give vectors, or arrays"),
+        ({}, "kind", "no column 'kind'. It has id, tensor"),
+        ({"features": "'x'"}, "label", "'features' has type string: give vectors, or arrays"),
         ({"label": "id"}, "label", "labels .* do not fit a model with 3 classes"),
-        ({"name": "cast(null as string)"}, "name", "labels None are not"),
+        ({"name": "cast(null as string)"}, "name", "labels None do not fit a model with 3 classes"),
         ({}, "one_hot", "'one_hot' has several numbers, but the loss needs one class"),
     ],
 )

@@ -13,6 +13,7 @@ from oracle import examples, model, near, seeded, wanted
 
 from keras2dml.__main__ import main
 from keras2dml.systemds.session import systemds_jar
+from tests.quick_java import QUICK
 
 # What Keras does where it writes a file.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -32,7 +33,12 @@ def run(java_17, script: Path, **arguments: object) -> str:
         *("-exec", "singlenode", "-nvargs", *given),
     ]
     ended = subprocess.run(
-        list(map(str, command)), cwd=script.parent, capture_output=True, text=True, check=False
+        list(map(str, command)),
+        cwd=script.parent,
+        env={**os.environ, **QUICK},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return ended.stdout + ended.stderr
 
@@ -129,7 +135,7 @@ def test_the_command_that_compile_prints_runs(java_17, tmp_path, capsys):
     features = examples(built, 4)
     csv(out, X=features)
     path = f"{java_17.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    subprocess.run(f"{changes} && {scores}", shell=True, check=True, env={"PATH": path})
+    subprocess.run(f"{changes} && {scores}", shell=True, check=True, env={"PATH": path, **QUICK})
     near(np.loadtxt(out / "scores.csv", delimiter=","), built.predict(features, verbose=0), 1e-9)
 
 

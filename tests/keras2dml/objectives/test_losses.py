@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras import losses
-from keras.layers import Activation, Dense, Reshape, UnitNormalization
+from keras.layers import Activation, Conv2D, Dense, Reshape, UnitNormalization
 from oracle import complaints, examples, learns, model
 
 from keras2dml import InvalidData, Keras2DML
@@ -43,10 +44,6 @@ WHOLE = ("dice", "tversky")
 LONG = pytest.mark.long
 
 
-def named(loss: losses.Loss) -> str:
-    return loss.name
-
-
 def again(loss: losses.Loss, **changed: object) -> losses.Loss:
     """The loss in float64; Keras' config of some leaves arguments out."""
     return type(loss)(**{**loss.get_config(), **loss._fn_kwargs, **changed})
@@ -54,23 +51,31 @@ def again(loss: losses.Loss, **changed: object) -> losses.Loss:
 
 @pytest.mark.spark
 @pytest.mark.systemds
-@pytest.mark.parametrize("loss", NUMBERS, ids=named)
-def test_loss_of_numbers_is_as_keras(spark, loss):
+def test_losses_of_numbers_are_as_keras(spark):
     """No activation made the numbers: nothing is looked through."""
-    built = model((5,), Dense(6, "tanh"), Dense(3, "sigmoid"), Reshape((3,)))
-    learns(spark, built, loss=again(loss))
+    cases = {
+        f"{n} {loss.name}": model((5,), Dense(6, "tanh"), Dense(3, "sigmoid"), Reshape((3,)))
+        for n, loss in enumerate(NUMBERS)
+    }
+    learns(spark, together(cases), loss=[again(loss) for loss in NUMBERS])
 
 
 @pytest.mark.spark
 @pytest.mark.systemds
-@pytest.mark.parametrize("loss", NUMBERS, ids=named)
-def test_loss_of_sequences_and_its_reduction_are_as_keras(spark, loss):
-    built = model((4, 5), Dense(6, "tanh"), Dense(3, "softplus"))
+def test_losses_of_sequences_and_their_reduction_are_as_keras(spark):
+    cases = {
+        f"{n} {loss.name}": model((4, 5), Dense(6, "tanh"), Dense(3, "softplus"))
+        for n, loss in enumerate(NUMBERS)
+    }
     signed = np.arange(100.0).reshape(25, 4)
     signed[6:12], signed[12:18], signed[24:] = [1, -1, 2, -2], 0, -0.25  # sums of 0, and below
-    weights = None if loss.name in WHOLE else signed
-    reduction = "sum" if loss.name in WHOLE else "mean_with_sample_weight"
-    learns(spark, built, loss=again(loss, reduction=reduction), sample_weight=weights)
+    whole = [loss.name in WHOLE for loss in NUMBERS]
+    kinds = [
+        again(loss, reduction="sum" if is_whole else "mean_with_sample_weight")
+        for loss, is_whole in zip(NUMBERS, whole, strict=True)
+    ]
+    weights = [None if is_whole else signed for is_whole in whole]
+    learns(spark, together(cases), loss=kinds, sample_weight=weights)
 
 
 @pytest.mark.spark
@@ -94,22 +99,29 @@ def test_rows_that_belong_together_attract_each_other_as_in_keras(spark, argumen
 
 @pytest.mark.spark
 @pytest.mark.systemds
-@pytest.mark.parametrize("loss", LOGITS, ids=named)
-@pytest.mark.parametrize("activation", ["linear", "sigmoid"])
 @pytest.mark.filterwarnings("ignore:.*from_logits")
-def test_loss_of_logits_is_as_keras(spark, loss, activation):
-    learns(spark, model((5,), Dense(6, "tanh"), Dense(3, activation)), loss=again(loss))
+def test_losses_of_logits_are_as_keras(spark):
+    cases = {
+        f"{loss.name} {activation}": model((5,), Dense(6, "tanh"), Dense(3, activation))
+        for activation in ("linear", "sigmoid")
+        for loss in LOGITS
+    }
+    learns(spark, together(cases), loss=[again(loss) for loss in LOGITS * 2])
 
 
 @pytest.mark.spark
 @pytest.mark.systemds
-@pytest.mark.parametrize("loss", ["mse", "binary_crossentropy", "categorical_crossentropy"])
-@pytest.mark.parametrize("activation", ["linear", "sigmoid", "softmax"])
-def test_loss_of_images_is_as_keras(spark, loss, activation):
+def test_losses_of_images_are_as_keras(spark):
     """The model stores images with their channels first, Keras with their channels last."""
-    built = model((4, 3, 2), keras.layers.Conv2D(3, 2, activation=activation))
-    weights = np.random.default_rng(1).uniform(size=(25, 3, 2))
-    learns(spark, built, loss=loss, sample_weight=weights, weighted_metrics=["mae"])
+    kinds = ["mse", "binary_crossentropy", "categorical_crossentropy"]
+    cases = {
+        f"{loss} {activation}": model((4, 3, 2), Conv2D(3, 2, activation=activation))
+        for activation in ("linear", "sigmoid", "softmax")
+        for loss in kinds
+    }
+    weights = [np.random.default_rng(1).uniform(size=(25, 3, 2))] * 9
+    built, metrics = together(cases), [["mae"]] * 9
+    learns(spark, built, loss=kinds * 3, sample_weight=weights, weighted_metrics=metrics)
 
 
 @pytest.mark.spark

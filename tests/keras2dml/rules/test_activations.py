@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import pytest
+from joining import together
 from keras.layers import (
     ELU,
     Activation,
@@ -16,7 +17,7 @@ from keras.layers import (
     ReLU,
     Softmax,
 )
-from oracle import agrees, learns, model, seeded
+from oracle import agrees, agrees_and_learns, learns, model, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -45,31 +46,33 @@ LAYERS = [
 ]
 
 
-@pytest.mark.parametrize("names", [FUNCTIONS[at::6] for at in range(6)], ids=" ".join)
-def test_functions_score_and_learn_as_keras(spark, names):
+def of_images(*layers: keras.Layer) -> keras.Model:
+    return model((6, 5, 3), *layers, Flatten(), Dense(3, activation="softmax"))
+
+
+def test_functions_score_and_learn_as_keras(spark):
     values = keras.Input((5,))
-    functions = [getattr(keras.activations, name) for name in names]
+    functions = [getattr(keras.activations, name) for name in FUNCTIONS]
     sides = [Activation(function)(Dense(6)(values)) for function in functions]
     ends = Dense(3, activation="softmax")(Concatenate()(sides))
-    built = seeded(keras.Model(values, [*sides, ends]))
-    agrees(spark, built, rows=9)
+    agrees(spark, seeded(keras.Model(values, [*sides, ends])), rows=9)
     learns(spark, seeded(keras.Model(values, ends)))
 
 
-@pytest.mark.parametrize(("layer", "arguments"), LAYERS, ids=str)
-def test_layer_scores_and_learns_as_keras(spark, layer, arguments):
-    ends = Flatten(), Dense(3, activation="softmax")
-    built = model((6, 5, 3), Conv2D(4, 2), layer(**arguments), *ends)
-    agrees(spark, built)
-    learns(spark, built)
+def test_layers_score_and_learn_as_keras(spark):
+    cases = {
+        f"{layer.__name__} {arguments}": of_images(Conv2D(4, 2), layer(**arguments))
+        for layer, arguments in LAYERS
+    }
+    agrees_and_learns(spark, seeded(together(cases)))
 
 
-@pytest.mark.parametrize("names", [("relu", "relu"), ("hard_tanh", "relu6"), ("relu", "relu6")])
-def test_functions_with_extremes_follow_each_other(spark, names):
-    several = (Activation(name) for name in names)
-    built = model((6, 5, 3), Conv2D(4, 2, use_bias=False), *several, Flatten(), Dense(3, "softmax"))
-    agrees(spark, built)
-    learns(spark, built)
+def test_functions_with_extremes_follow_each_other(spark):
+    pairs = [("relu", "relu"), ("hard_tanh", "relu6")]
+    cases = {
+        str(pair): of_images(Conv2D(4, 2, use_bias=False), *map(Activation, pair)) for pair in pairs
+    }
+    agrees_and_learns(spark, together(cases))
 
 
 def test_losses_with_extremes_take_outputs_with_extremes(spark):

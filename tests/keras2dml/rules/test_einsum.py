@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 from keras import layers
-from oracle import agrees, complaints, learns, model, seeded
+from oracle import agrees_and_learns, complaints, model, seeded
 
 SEQUENCE = (5, 3)
 EQUATIONS = [
@@ -36,8 +36,7 @@ def test_equations_score_and_learn_as_keras(spark):
     values.append(layers.GlobalAveragePooling1D()(open_))
     ended = layers.Dense(3, activation="softmax")(layers.Concatenate()(values))
     built = seeded(keras.Model(x, ended))
-    agrees(spark, built, single=False)
-    learns(spark, built, steps=3, single=False)
+    agrees_and_learns(spark, built, steps=3, single=False)
 
 
 @pytest.mark.parametrize(

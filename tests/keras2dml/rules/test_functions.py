@@ -16,7 +16,7 @@ from keras.layers import (
     LeakyReLU,
     TimeDistributed,
 )
-from oracle import agrees, complaints, examples, learns, model, near, seeded
+from oracle import agrees_and_learns, complaints, examples, learns, model, near, seeded
 
 from keras2dml import Keras2DML
 
@@ -54,8 +54,7 @@ def test_functions_score_and_learn_as_keras(spark):
         Activation(lambda x: keras.activations.threshold(x, 0.1, 0.0)),
         Dense(3, activation=ops.softmax),
     )
-    agrees(spark, built, single=False)
-    learns(spark, built, single=False)
+    agrees_and_learns(spark, built, single=False)
 
 
 @pytest.mark.spark

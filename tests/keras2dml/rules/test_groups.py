@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import pytest
+from joining import together
 from keras.layers import (
     Conv1D,
     Conv2D,
@@ -14,7 +15,7 @@ from keras.layers import (
     SeparableConv1D,
     SeparableConv2D,
 )
-from oracle import agrees, learns, model
+from oracle import agrees, agrees_and_learns, learns, model
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -69,21 +70,30 @@ MODELS = {
 }
 
 
-LONG = ("groups of sequences", "channels of images", "separable, of images")
+LONG = (
+    "groups of sequences",
+    "channels of images",
+    "channels of sequences",
+    "separable, of images",
+)
 """Of what others show as well."""
+APART = ("groups of images", "one channel")
+"""The first, since TensorFlow compiles each of its steps."""
 
 
 @pytest.mark.parametrize(
-    "made",
-    [
-        pytest.param(made, id=name, marks=[pytest.mark.long] if name in LONG else [])
-        for name, made in MODELS.items()
-    ],
+    "names",
+    [MODELS.keys() - {*LONG, *APART}, pytest.param(LONG, marks=pytest.mark.long)],
+    ids=["", "long"],
 )
-def test_groups_score_and_learn_as_keras(spark, made):
-    built = made()
-    agrees(spark, built)
-    learns(spark, built)
+def test_groups_score_and_learn_as_keras(spark, names):
+    built = together({name: MODELS[name]() for name in sorted(names)})
+    agrees_and_learns(spark, built, single=names is LONG)
+
+
+def test_groups_of_images_and_one_channel_score_and_learn_as_keras(spark):
+    agrees_and_learns(spark, MODELS["groups of images"](), steps=2, single=False)
+    agrees_and_learns(spark, MODELS["one channel"]())
 
 
 @pytest.mark.parametrize("together", [pytest.param(1, marks=pytest.mark.long), 3])
@@ -94,5 +104,6 @@ def test_groups_of_many_channels_learn_as_keras_in_parts(spark, together, monkey
 
 def test_channels_first_score_as_keras(spark):
     layers = DepthwiseConv2D(3, depth_multiplier=2, **FIRST), SeparableConv2D(3, 2, **FIRST)
-    agrees(spark, model((4, 8, 7), *layers))
-    agrees(spark, model((4, 13), DepthwiseConv1D(3, **FIRST), SeparableConv1D(3, 2, **FIRST)))
+    images = model((4, 8, 7), *layers)
+    sequences = model((4, 13), DepthwiseConv1D(3, **FIRST), SeparableConv1D(3, 2, **FIRST))
+    agrees(spark, together({"images": images, "sequences": sequences}))

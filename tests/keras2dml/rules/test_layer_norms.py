@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import keras
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees, learns, seeded
+from oracle import agrees_and_learns, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -28,15 +29,15 @@ CASES = [
 ]
 
 
-def named(case: object) -> str | None:
-    return case.__name__ if isinstance(case, type) else str(case).replace("'", "")
-
-
-@pytest.mark.parametrize(("shape", "layer", "arguments"), CASES, ids=named)
-def test_normalization_scores_and_learns_as_keras(spark, shape, layer, arguments):
+def normalized(
+    shape: tuple[int, ...], layer: type[keras.Layer], arguments: dict[str, object]
+) -> keras.Model:
     x = keras.Input(shape)
     normal = layer(**arguments)(layers.Dense(shape[-1])(x))
     ends = layers.Dense(3, activation="softmax")(layers.Flatten()(normal))
-    built = seeded(keras.Model(x, [ends, layers.Activation("softmax")(layers.Flatten()(normal))]))
-    agrees(spark, built)
-    learns(spark, built)
+    return keras.Model(x, [ends, layers.Activation("softmax")(layers.Flatten()(normal))])
+
+
+def test_normalizations_score_and_learn_as_keras(spark):
+    built = together({str(case[1:]): normalized(*case) for case in CASES})
+    agrees_and_learns(spark, seeded(built))

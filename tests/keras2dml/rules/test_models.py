@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras.layers import Activation, Add, BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D
-from oracle import agrees, learns, seeded
+from oracle import agrees_and_learns, learns, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -58,23 +59,23 @@ MODELS = [residual, shared, shared_in_two_orders, nested, two_ends, by_position]
 
 
 @pytest.mark.parametrize("made", MODELS)
-def test_model_scores_as_keras(spark, made):
-    agrees(spark, made())
+def test_model_scores_and_learns_as_keras(spark, made):
+    agrees_and_learns(spark, made())
 
 
-@pytest.mark.parametrize("made", MODELS)
-def test_model_learns_as_keras(spark, made):
-    learns(spark, made())
-
-
-@pytest.mark.parametrize("arguments", [{}, {"center": False}, {"scale": False, "momentum": 0.7}])
-@pytest.mark.parametrize("shape", [(6, 5, 3), (7,), (4, 3)])
-def test_batch_normalization_learns_as_keras(spark, arguments, shape):
+def normalized(shape: tuple[int, ...], arguments: dict[str, object]) -> keras.Model:
     x = keras.Input(shape)
     normal = BatchNormalization(**arguments)(Dense(4)(x))
-    built = keras.Model(x, Dense(3, activation="softmax")(Flatten()(normal)))
-    learns(spark, seeded(built))
-    agrees(spark, built)
+    return keras.Model(x, Dense(3, activation="softmax")(Flatten()(normal)))
+
+
+def test_batch_normalizations_learn_as_keras(spark):
+    cases = {
+        f"{shape} {arguments}": normalized(shape, arguments)
+        for shape in [(6, 5, 3), (7,), (4, 3)]
+        for arguments in ({}, {"center": False}, {"scale": False, "momentum": 0.7})
+    }
+    agrees_and_learns(spark, seeded(together(cases)))
 
 
 def test_frozen_batch_normalization_keeps_its_statistics(spark):

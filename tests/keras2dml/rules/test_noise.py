@@ -19,7 +19,7 @@ from keras.layers import (
     SpatialDropout1D,
     SpatialDropout2D,
 )
-from oracle import agrees, examples, fresh, learns, model, near
+from oracle import agrees, agrees_and_learns, examples, fresh, learns, model, near
 
 from keras2dml import Keras2DML
 
@@ -96,8 +96,7 @@ def test_penalty_of_activities_is_as_keras(spark):
 )
 def test_features_are_scaled_as_keras_does(spark, layer):
     built = model(IMAGE, Conv2D(3, 2, padding="same"), layer(), Conv2D(2, 2), *ends())
-    agrees(spark, built)
-    learns(spark, built)
+    agrees_and_learns(spark, built)
 
 
 def test_what_was_adapted_is_kept(spark):

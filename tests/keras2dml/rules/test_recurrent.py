@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees, examples, learns, model, seeded
+from oracle import agrees, agrees_and_learns, examples, model, seeded
 
 from keras2dml import Keras2DML
 
@@ -30,72 +31,64 @@ ONE_WAY: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
-def named(case: object) -> str | None:
-    return case.__name__ if isinstance(case, type) else str(case).replace("'", "")
+def within(layer: keras.Layer) -> keras.Model:
+    ends = layers.Flatten(), layers.Dense(3, activation="softmax")
+    return model(SEQUENCE, layers.Dense(2), layer, *ends)
 
 
-@pytest.mark.parametrize(("layer", "arguments"), ONE_WAY, ids=named)
-def test_recurrent_layer_scores_and_learns_as_keras(spark, layer, arguments):
-    built = model(
-        SEQUENCE,
-        layers.Dense(2),
-        layer(5, **arguments),
-        layers.Flatten(),
-        layers.Dense(3, activation="softmax"),
-    )
-    agrees(spark, built)
-    learns(spark, built)
+def test_recurrent_layers_score_and_learn_as_keras(spark):
+    cases = {
+        f"{layer.__name__} {arguments}": within(layer(5, **arguments))
+        for layer, arguments in ONE_WAY
+    }
+    agrees_and_learns(spark, seeded(together(cases)))
 
 
-@pytest.mark.parametrize("layer", [layers.SimpleRNN, layers.LSTM, layers.GRU])
-def test_states_go_in_and_come_out_as_in_keras(spark, layer):
+def handing_states_on(layer: type[keras.Layer]) -> keras.Model:
     """A layer's last states are the first ones of another: encoder and decoder."""
     first, second = keras.Input(SEQUENCE), keras.Input((5, 2))
     _, *states = layer(4, return_state=True)(first)
     made, *after = layer(4, return_sequences=True, return_state=True)(second, initial_state=states)
     ends = [layers.Flatten()(made), *after]
-    built = keras.Model([first, second], [layers.Dense(3, activation="softmax")(x) for x in ends])
-    agrees(spark, seeded(built))
-    learns(spark, built)
+    return keras.Model([first, second], [layers.Dense(3, activation="softmax")(x) for x in ends])
 
 
-@pytest.mark.parametrize(
-    ("inner", "arguments"),
-    [
-        (lambda: layers.LSTM(3, return_sequences=True), {}),
-        pytest.param(lambda: layers.LSTM(3), {"merge_mode": "sum"}, marks=pytest.mark.long),
-        pytest.param(
-            lambda: layers.GRU(3, return_sequences=True),
-            {"merge_mode": "mul"},
-            marks=pytest.mark.long,
-        ),
-        (lambda: layers.GRU(3), {"merge_mode": "ave"}),
-        pytest.param(
-            lambda: layers.SimpleRNN(3, return_sequences=True),
-            {"merge_mode": "ave"},
-            marks=pytest.mark.long,
-        ),
-        (lambda: layers.GRU(3), {"backward_layer": lambda: layers.LSTM(3, go_backwards=True)}),
-    ],
-)
-def test_both_ways_score_and_learn_as_keras(spark, inner, arguments):
-    given = {name: one() if callable(one) else one for name, one in arguments.items()}
-    made = layers.Bidirectional(inner(), **given)
-    ends = layers.Flatten(), layers.Dense(3, activation="softmax")
-    built = model(SEQUENCE, layers.Dense(2), made, *ends)
-    agrees(spark, built)
-    learns(spark, built)
+def test_states_go_in_and_come_out_as_in_keras(spark):
+    kinds = layers.SimpleRNN, layers.LSTM, layers.GRU
+    cases = {kind.__name__: handing_states_on(kind) for kind in kinds}
+    agrees_and_learns(spark, seeded(together(cases)), single=False)
 
 
-def test_both_ways_apart_with_states_score_and_learn_as_keras(spark):
+BOTH_WAYS = {
+    "sequences": lambda: layers.Bidirectional(layers.LSTM(3, return_sequences=True)),
+    "mean": lambda: layers.Bidirectional(layers.GRU(3), "ave"),
+    "another kind": lambda: layers.Bidirectional(
+        layers.GRU(3), backward_layer=layers.LSTM(3, go_backwards=True)
+    ),
+}
+MERGED = {
+    "sum": lambda: layers.Bidirectional(layers.LSTM(3), "sum"),
+    "product": lambda: layers.Bidirectional(layers.GRU(3, return_sequences=True), "mul"),
+    "mean": lambda: layers.Bidirectional(layers.SimpleRNN(3, return_sequences=True), "ave"),
+}
+
+
+@pytest.mark.parametrize("kinds", [BOTH_WAYS, pytest.param(MERGED, marks=pytest.mark.long)])
+def test_both_ways_score_and_learn_as_keras(spark, kinds):
+    cases = {name: within(made()) for name, made in kinds.items()}
+    if kinds is BOTH_WAYS:
+        cases["apart"] = apart()
+    agrees_and_learns(spark, seeded(together(cases)), single=False)
+
+
+def apart() -> keras.Model:
+    """Both ways are not merged, and begin with states."""
     x = keras.Input(SEQUENCE)
     states = [layers.Dense(3, activation="tanh")(layers.Flatten()(x)) for _ in range(4)]
     inner = layers.LSTM(3, return_sequences=True, return_state=True)
     made = layers.Bidirectional(inner, merge_mode=None)(x, initial_state=states)
     ends = [layers.Dense(3, activation="softmax")(layers.Flatten()(one)) for one in made[::2]]
-    built = seeded(keras.Model(x, ends))
-    agrees(spark, built)
-    learns(spark, built)
+    return keras.Model(x, ends)
 
 
 @pytest.mark.parametrize("layer", [layers.SimpleRNN, layers.LSTM, layers.GRU])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees, learns, model
+from oracle import agrees_and_learns, model, seeded
 
 from keras2dml import Keras2DML
 
@@ -15,12 +16,14 @@ pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 CLASSES = layers.Flatten, lambda: layers.Dense(3, activation="softmax")
 
 
-@pytest.mark.parametrize("shape", [(4,), (3, 2), (1,)])
-def test_embedding_scores_and_learns_as_keras(spark, shape):
-    # Numbers of both signs, and with fractions.
-    built = model(shape, layers.Embedding(6, 5), *(made() for made in CLASSES))
-    agrees(spark, built)
-    learns(spark, built, optimizer=keras.optimizers.SGD(0.1, momentum=0.9))
+def test_embeddings_score_and_learn_as_keras(spark):
+    """Numbers of both signs, and with fractions."""
+    cases = {
+        str(shape): model(shape, layers.Embedding(6, 5), *(made() for made in CLASSES))
+        for shape in [(4,), (3, 2), (1,)]
+    }
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    agrees_and_learns(spark, together(cases), optimizer=optimizer)
 
 
 def test_embedding_refuses_numbers_without_a_row(spark):
@@ -36,19 +39,20 @@ def inner() -> keras.Model:
     return keras.Sequential([keras.Input((4, 3, 2)), layers.Conv2D(3, 2), layers.MaxPooling2D()])
 
 
-@pytest.mark.parametrize(
-    ("shape", "made"),
-    [
-        ((5, 4), lambda: layers.Dense(3, activation="tanh")),
-        ((3, 4, 3, 2), inner),
-        ((3, 4, 2), lambda: layers.LayerNormalization(axis=(1, 2))),
-        ((2, 3, 4), lambda: layers.TimeDistributed(layers.Dense(3))),
-        ((2, 3), lambda: layers.BatchNormalization(trainable=False)),
-    ],
-)
-def test_layer_for_each_step_scores_and_learns_as_keras(spark, shape, made):
-    first = layers.Dense(shape[-1])
+STEPS = [
+    ((5, 4), lambda: layers.Dense(3, activation="tanh")),
+    ((3, 4, 3, 2), inner),
+    ((3, 4, 2), lambda: layers.LayerNormalization(axis=(1, 2))),
+    ((2, 3, 4), lambda: layers.TimeDistributed(layers.Dense(3))),
+    ((2, 3), lambda: layers.BatchNormalization(trainable=False)),
+]
+
+
+def of_steps(shape: tuple[int, ...], layer: keras.Layer) -> keras.Model:
     ends = [ending() for ending in CLASSES]
-    built = model(shape, first, layers.TimeDistributed(made()), *ends)
-    agrees(spark, built)
-    learns(spark, built)
+    return model(shape, layers.Dense(shape[-1]), layers.TimeDistributed(layer), *ends)
+
+
+def test_layers_for_each_step_score_and_learn_as_keras(spark):
+    cases = {str(shape): of_steps(shape, made()) for shape, made in STEPS}
+    agrees_and_learns(spark, seeded(together(cases)))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import keras
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees, fresh, learns, seeded
+from oracle import agrees_and_learns, fresh, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -37,9 +38,11 @@ MOVING = [
 ]
 
 
-def ended(x: keras.KerasTensor, value: keras.KerasTensor) -> keras.Model:
+def ended(
+    x: keras.KerasTensor, value: keras.KerasTensor, *others: keras.KerasTensor
+) -> keras.Model:
     classes = layers.Dense(3, activation="softmax")(layers.Flatten()(value))
-    return seeded(keras.Model(x, classes))
+    return keras.Model(x, [classes, *others])
 
 
 def branches(x: keras.KerasTensor) -> list[keras.KerasTensor]:
@@ -47,47 +50,54 @@ def branches(x: keras.KerasTensor) -> list[keras.KerasTensor]:
     return [*convolved, layers.Dense(4, activation="tanh")(x)]
 
 
-@pytest.mark.parametrize("layer", MERGING)
-def test_merging_scores_and_learns_as_keras(spark, layer):
+def merged(layer: type[keras.Layer]) -> keras.Model:
     x = keras.Input(IMAGE)
-    values = branches(x)[: 2 if layer is layers.Subtract else 3]
-    built = ended(x, layer()(values))
-    agrees(spark, built)
-    learns(spark, built)
+    return ended(x, layer()(branches(x)[: 2 if layer is layers.Subtract else 3]))
 
 
-@pytest.mark.parametrize("layer", [layers.Multiply, layers.Add])
-def test_axes_of_one_are_repeated(spark, layer):
+def gated(layer: type[keras.Layer], *, gate_first: bool) -> keras.Model:
+    """An axis of one is repeated."""
     x = keras.Input(IMAGE)
     image = layers.Conv2D(4, 2)(x)
     gate = layers.Reshape((1, 1, 4))(layers.Dense(4, activation="sigmoid")(layers.Flatten()(image)))
-    for pair in ([image, gate], [gate, image]):
-        built = ended(x, layers.Conv2D(2, 2)(layer()(pair)))
-        agrees(spark, built)
-        learns(spark, built)
+    pair = [gate, image] if gate_first else [image, gate]
+    return ended(x, layers.Conv2D(2, 2)(layer()(pair)))
 
 
-@pytest.mark.parametrize("axis", [-1, 1, 2, 3])
-def test_concatenation_scores_and_learns_as_keras(spark, axis):
+def concatenated(axis: int) -> keras.Model:
     x = keras.Input(IMAGE)
-    built = ended(x, layers.Conv2D(2, 2)(layers.Concatenate(axis=axis)(branches(x))))
-    agrees(spark, built)
-    learns(spark, built)
+    return ended(x, layers.Conv2D(2, 2)(layers.Concatenate(axis=axis)(branches(x))))
 
 
-def test_operators_score_and_learn_as_keras(spark):
+def operated() -> keras.Model:
     x = keras.Input(IMAGE)
     one, two, _ = branches(x)
-    built = ended(x, 2.0 - (one + two) * 0.25 - (two * one - 0.5) + 1.0)
-    agrees(spark, built)
-    learns(spark, built)
+    return ended(x, 2.0 - (one + two) * 0.25 - (two * one - 0.5) + 1.0)
 
 
-@pytest.mark.parametrize(("shape", "layer"), MOVING, ids=lambda value: getattr(value, "name", None))
-def test_moving_scores_and_learns_as_keras(spark, shape, layer):
+def test_merged_values_score_and_learn_as_keras(spark):
+    cases = {layer.__name__: merged(layer) for layer in MERGING}
+    agrees_and_learns(spark, seeded(together({**cases, "operators": operated()})))
+
+
+def test_repeated_axes_and_concatenations_score_and_learn_as_keras(spark):
+    cases = {f"axis {axis}": concatenated(axis) for axis in (-1, 1, 2, 3)}
+    for layer in (layers.Multiply, layers.Add):
+        for gate_first in (False, True):
+            name = f"{layer.__name__} {gate_first}"
+            cases[name] = gated(layer, gate_first=gate_first)
+    agrees_and_learns(spark, seeded(together(cases)), single=False)
+
+
+def moved(shape: tuple[int, ...], layer: keras.Layer) -> keras.Model:
     x = keras.Input(shape)
-    before = layers.Dense(shape[-1], activation="tanh")(x)
-    built = ended(x, layers.Dense(3)(fresh(layer)(before)))
-    agrees(spark, built)
-    learns(spark, built)
-    agrees(spark, seeded(keras.Model(x, fresh(layer)(before))))
+    value = layer(layers.Dense(shape[-1], activation="tanh")(x))
+    return ended(x, layers.Dense(3)(value), value)
+
+
+def test_moved_elements_score_and_learn_as_keras(spark):
+    cases = {
+        f"{n} {layer.name}": moved(shape, fresh(layer)) for n, (shape, layer) in enumerate(MOVING)
+    }
+    losses = ["sparse_categorical_crossentropy", "mse"] * len(cases)
+    agrees_and_learns(spark, seeded(together(cases)), loss=losses, single=False)

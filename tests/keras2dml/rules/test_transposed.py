@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from joining import together
 from keras.layers import (
     Conv1DTranspose,
     Conv2D,
@@ -13,7 +14,7 @@ from keras.layers import (
     Flatten,
     UpSampling2D,
 )
-from oracle import agrees, examples, learns, model, near
+from oracle import agrees, agrees_and_learns, examples, model, near, seeded
 
 from keras2dml import Keras2DML
 
@@ -46,29 +47,25 @@ def ends() -> tuple[keras.Layer, ...]:
     return Flatten(), Dense(3, activation="softmax")
 
 
-@pytest.mark.parametrize("made", LAYERS.values(), ids=LAYERS)
-def test_transposed_convolution_of_images_is_as_keras(spark, made):
-    built = model(IMAGE, made(), *ends())
-    agrees(spark, built)
-    learns(spark, built)
+def test_transposed_convolutions_are_as_keras(spark):
+    images = {f"image, {name}": model(IMAGE, made(), *ends()) for name, made in LAYERS.items()}
+    sequences = {
+        f"sequence, {name}": model(SEQUENCE, made(), *ends()) for name, made in SEQUENCES.items()
+    }
+    agrees_and_learns(spark, seeded(together({**images, **sequences})))
 
 
-@pytest.mark.parametrize("made", SEQUENCES.values(), ids=SEQUENCES)
-def test_transposed_convolution_of_sequences_is_as_keras(spark, made):
-    built = model(SEQUENCE, made(), *ends())
-    agrees(spark, built)
-    learns(spark, built)
-
-
-@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos3", "lanczos5"])
-def test_interpolated_images_are_as_keras(spark, interpolation):
+def test_interpolated_images_are_as_keras(spark):
     """Keras interpolates in float32, of a float64 model, too."""
     keras.config.set_floatx("float32")
-    sampled = UpSampling2D((2, 3), interpolation=interpolation)
-    built = model(IMAGE, sampled, Conv2D(2, 2), *ends())
-    agrees(spark, built)
-    learns(spark, built)
-    agrees(spark, model((2, 4, 3), UpSampling2D(2, interpolation=interpolation, **FIRST)))
+    kinds = ("bilinear", "bicubic", "lanczos3", "lanczos5")
+    cases = {
+        kind: model(IMAGE, UpSampling2D((2, 3), interpolation=kind), Conv2D(2, 2), *ends())
+        for kind in kinds
+    }
+    agrees_and_learns(spark, seeded(together(cases)))
+    first = {kind: model((2, 4, 3), UpSampling2D(2, interpolation=kind, **FIRST)) for kind in kinds}
+    agrees(spark, together(first))
 
 
 def test_dilated_kernel_is_one_with_zeros_between(spark):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 from keras import layers
-from oracle import agrees, complaints, fresh, learns, model, seeded
+from oracle import agrees, agrees_and_learns, complaints, fresh, learns, model, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -56,8 +56,7 @@ def test_convolution_scores_and_learns_as_keras(spark, shape, layer):
     built = model(
         shape, first, fresh(layer), layers.Flatten(), layers.Dense(3, activation="softmax")
     )
-    agrees(spark, built)
-    learns(spark, built, steps=3)
+    agrees_and_learns(spark, built, steps=3)
 
 
 @LONG
@@ -70,8 +69,7 @@ def test_layer_scores_and_learns_as_keras(spark, layer):
     built = model(
         VOLUME, first, fresh(layer), layers.Flatten(), layers.Dense(3, activation="softmax")
     )
-    agrees(spark, built)
-    learns(spark, built, steps=3)
+    agrees_and_learns(spark, built, steps=3)
 
 
 @LONG

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import keras
 import pytest
+from joining import together
 from keras import layers
-from oracle import agrees, learns, model
+from oracle import agrees, learns, model, seeded
 
 pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 
@@ -38,19 +40,25 @@ POOLINGS = [
 ]  # fmt: skip
 
 
-def named(case: object) -> str | None:
-    return case.__name__ if isinstance(case, type) else str(case).replace("'", "")
+Case = tuple[tuple[int, ...], type[keras.Layer], dict[str, object]]
 
 
-@pytest.mark.parametrize(("shape", "layer", "arguments"), CONVOLUTIONS, ids=named)
-def test_convolution_scores_and_learns_as_keras(spark, shape, layer, arguments):
+def alone(case: Case, *arguments: int) -> keras.Model:
+    shape, layer, how = case
+    return model(shape, layer(*arguments, **how))
+
+
+def within(case: Case, activation: str, *arguments: int) -> keras.Model:
+    shape, layer, how = case
     ends = layers.Flatten(), layers.Dense(3, activation="softmax")
-    agrees(spark, model(shape, layer(3, **arguments)))
-    learns(spark, model(shape, layers.Dense(4, activation="tanh"), layer(3, **arguments), *ends))
+    return model(shape, layers.Dense(4, activation=activation), layer(*arguments, **how), *ends)
 
 
-@pytest.mark.parametrize(("shape", "layer", "arguments"), POOLINGS, ids=named)
-def test_pooling_scores_and_learns_as_keras(spark, shape, layer, arguments):
-    ends = layers.Flatten(), layers.Dense(3, activation="softmax")
-    agrees(spark, model(shape, layer(**arguments)))
-    learns(spark, model(shape, layers.Dense(4, activation="relu"), layer(**arguments), *ends))
+def test_convolutions_score_and_learn_as_keras(spark):
+    agrees(spark, seeded(together({str(case): alone(case, 3) for case in CONVOLUTIONS})))
+    learns(spark, seeded(together({str(case): within(case, "tanh", 3) for case in CONVOLUTIONS})))
+
+
+def test_poolings_score_and_learn_as_keras(spark):
+    agrees(spark, together({str(case): alone(case) for case in POOLINGS}))
+    learns(spark, seeded(together({str(case): within(case, "relu") for case in POOLINGS})))

@@ -34,7 +34,12 @@ class Counter(keras.callbacks.Callback):
         self.ends.append(int(self.model.optimizer.iterations))
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 5, 9])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "steps", [2, 5, 9, pytest.param(1, marks=LONG), pytest.param(3, marks=LONG)]
+)
 def test_an_epoch_has_the_steps_that_keras_makes(run, steps):
     counters = {"ours": Counter(), "theirs": Counter()}
     ours, _ = both(run, lambda name: [counters[name]], epochs=5, steps_per_epoch=steps)
