@@ -179,4 +179,4 @@ def test_statistics_of_a_batch_are_not_taken_in_parallel(global_stats):
     built.compile("sgd", "mean_squared_error")
     split = Algorithm(train="allreduce", parallel=2)
     with nullcontext() if global_stats else pytest.raises(InvalidData, match="'norm' takes stat"):
-        split.fits(Compilation.of(built), batch_size=4, examples=8)
+        split.check_split(Compilation.of(built), batch_size=4, examples=8)
