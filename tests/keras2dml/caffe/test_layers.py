@@ -178,5 +178,5 @@ def test_statistics_of_a_batch_are_not_taken_in_parallel(global_stats):
     built = keras.Model(x, keras.layers.Flatten()(norm))
     built.compile("sgd", "mean_squared_error")
     split = Algorithm(train="allreduce", parallel=2)
-    with nullcontext() if global_stats else pytest.raises(InvalidData, match="'norm' takes stat"):
+    with nullcontext() if global_stats else pytest.raises(InvalidData, match="'norm' uses stat"):
         split.check_split(Compilation.of(built), batch_size=4, examples=8)
