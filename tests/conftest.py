@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
@@ -16,6 +20,7 @@ from pyspark.sql import SparkSession
 from contract.kafka.topics import ensure
 from contract.model import bundle
 from contract.model.bundle import Bundle, Golden
+from contract.model.registry import Registry
 from contract.model.scaling import Scaling
 from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
@@ -26,6 +31,33 @@ from streaming.spark.session import session
 from tests.own_broker import OwnBroker
 from tests.quick_java import quick_java
 from tests.streaming.records import SHAPE, image
+
+# Random cases for each property; `make test-all` asks for `many`.
+hypothesis.settings.register_profile("few", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("many", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("few")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new SQLite registry is a copy of one whose tables MLflow made, which takes a second."""
+    client: Any = Registry.__dict__["_client"]
+    template = tmp_path_factory.getbasetemp() / "empty-registry.db"
+
+    def copied(registry: Registry) -> Any:
+        file = Path(registry.tracking_uri.removeprefix("sqlite:///"))
+        if registry._is_file and file.parent.is_dir() and not file.exists():
+            if not template.exists():
+                address = f"sqlite:///{template.as_posix()}"
+                client.func(Registry(address, template.parent)).search_experiments()
+            shutil.copyfile(template, file)
+        return client.func(registry)
+
+    quick: Any = cached_property(copied)
+    quick.__set_name__(Registry, "_client")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registry, "_client", quick)
+        yield
 
 
 @pytest.fixture(scope="session")
