@@ -12,11 +12,12 @@ import psutil
 import pytest
 
 from tests.listening import overheard
+from tests.quick_java import QUICK
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.systemds, pytest.mark.slow]
 
 
-def start(home: Path, *flags: str) -> subprocess.Popen[str]:
+def start(home: Path, *flags: str, **environ: str) -> subprocess.Popen[str]:
     """`digitstream demo`, as from a shell of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "digitstream", "demo", "--home", str(home), *flags],
@@ -24,6 +25,7 @@ def start(home: Path, *flags: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        env={**os.environ, **environ},
     )
 
 
@@ -43,17 +45,17 @@ def left_behind(home: Path) -> list[str]:
 @pytest.mark.timeout(1500)
 def test_the_demo_answers_every_reading_and_reports(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    flags = ("--epochs", "2", "--readings", "3000")
+    flags = ("--epochs", "1", "--readings", "1000")
     with start(home, *flags) as demo, overheard(demo.pid) as listeners:
         said = demo.communicate()[0]
     assert demo.returncode == 0, said
     assert listeners.elsewhere == []
     assert all(listeners.of(program) for program in ("kafka.Kafka", " train ", " score "))
     report = json.loads((home / "report.json").read_text())
-    assert report["readings"] == 3_000 == report["scored"] + report["dead_letters"]
+    assert report["readings"] == 1_000 == report["scored"] + report["dead_letters"]
     assert report["missing"] == 0
     assert report["engine"] in {"onnx", "openvino", "openvino-int8"}  # the fastest here
-    assert 0 < report["dead_letters"] < 60
+    assert 0 < report["dead_letters"] < 30
     assert report["accuracy"] >= 0.95 and report["train"]["accuracy"] >= 0.95
     assert report["labelled"] == report["scored"]
     latency = report["latency_ms"]
@@ -72,7 +74,7 @@ def test_the_demo_answers_every_reading_and_reports(tmp_path: Path) -> None:
 )
 def test_ctrl_c_stops_everything(tmp_path: Path, until: str) -> None:
     home = tmp_path / "home"
-    with start(home) as demo:
+    with start(home, **QUICK) as demo:
         for line in demo.stdout or ():
             if until.lower() in line.lower():
                 break
