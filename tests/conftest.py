@@ -67,16 +67,30 @@ def java_17() -> java.Java:
     return found
 
 
-@pytest.fixture(scope="session")
-def kafka_broker(
-    java_17: java.Java, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[server.Broker]:
-    home = tmp_path_factory.mktemp("broker")
+def _shared_broker(
+    name: str, java_17: java.Java, factory: pytest.TempPathFactory, *, secure: bool = False
+) -> tuple[Path, server.Broker]:
+    """The home of a broker for all processes of pytest-xdist, and the broker."""
+    base = factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
     with quick_java():
-        running = server.start(home, java_17, path)
-    yield running
-    server.stop(home)
+        return home, server.start(home, java_17, path, secure=secure)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Stop the shared brokers when pytest-xdist's processes have ended."""
+    yield
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+        for name in ("broker", "locked"):
+            server.stop(factory.getbasetemp() / name)
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) -> server.Broker:
+    return _shared_broker("broker", java_17, tmp_path_factory)[1]
 
 
 @pytest.fixture
@@ -89,14 +103,9 @@ def own_broker(java_17: java.Java, tmp_path: Path) -> Iterator[OwnBroker]:
 
 
 @pytest.fixture(scope="session")
-def locked_home(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def locked_home(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a broker that lets in only who has one of its profiles."""
-    home = tmp_path_factory.mktemp("locked")
-    path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
-    with quick_java():
-        server.start(home, java_17, path, secure=True)
-    yield home
-    server.stop(home)
+    return _shared_broker("locked", java_17, tmp_path_factory, secure=True)[0]
 
 
 @pytest.fixture

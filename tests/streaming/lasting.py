@@ -28,7 +28,7 @@ def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
             sentences.append(sentence)
 
     stop = threading.Event()
-    going = replace(settings, available_now=False, trigger=_TRIGGER_SECONDS)
+    going = replace(settings, available_now=False, trigger=settings.trigger or _TRIGGER_SECONDS)
     thread = threading.Thread(target=score, args=(spark, going, stop, tell))
     thread.start()
     try:
