@@ -22,8 +22,8 @@ test-fast: $(READY) ## the tests that need no JVM, while you work
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not long and not slow and not spark and not systemds and not kafka"
 
 test-all: $(READY) ## the longest, too: every drill, 100,000 hostile payloads
-	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not compute_bound"
-	$(PYTHON) -m pytest -n 2 --dist loadfile -m compute_bound
+	$(PYTHON) -m pytest --hypothesis-profile many -n 2 --dist worksteal -m "not compute_bound"
+	$(PYTHON) -m pytest --hypothesis-profile many -n 2 --dist loadfile -m compute_bound
 
 check: $(READY) ## ruff and mypy
 	$(PYTHON) -m ruff check .

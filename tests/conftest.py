@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
@@ -16,6 +20,7 @@ from pyspark.sql import SparkSession
 from contract.kafka.topics import ensure
 from contract.model import bundle
 from contract.model.bundle import Bundle, Golden
+from contract.model.registry import Registry
 from contract.model.scaling import Scaling
 from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
@@ -27,6 +32,33 @@ from tests.own_broker import OwnBroker
 from tests.quick_java import quick_java
 from tests.streaming.records import SHAPE, image
 
+# Random cases for each property; `make test-all` asks for `many`.
+hypothesis.settings.register_profile("few", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("many", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("few")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A new SQLite registry is a copy of one whose tables MLflow made, which takes a second."""
+    client: Any = Registry.__dict__["_client"]
+    template = tmp_path_factory.getbasetemp() / "empty-registry.db"
+
+    def copied(registry: Registry) -> Any:
+        file = Path(registry.tracking_uri.removeprefix("sqlite:///"))
+        if registry._is_file and file.parent.is_dir() and not file.exists():
+            if not template.exists():
+                address = f"sqlite:///{template.as_posix()}"
+                client.func(Registry(address, template.parent)).search_experiments()
+            shutil.copyfile(template, file)
+        return client.func(registry)
+
+    quick: Any = cached_property(copied)
+    quick.__set_name__(Registry, "_client")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registry, "_client", quick)
+        yield
+
 
 @pytest.fixture(scope="session")
 def java_17() -> java.Java:
@@ -35,16 +67,30 @@ def java_17() -> java.Java:
     return found
 
 
-@pytest.fixture(scope="session")
-def kafka_broker(
-    java_17: java.Java, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[server.Broker]:
-    home = tmp_path_factory.mktemp("broker")
+def _shared_broker(
+    name: str, java_17: java.Java, factory: pytest.TempPathFactory, *, secure: bool = False
+) -> tuple[Path, server.Broker]:
+    """The home of a broker for all processes of pytest-xdist, and the broker."""
+    base = factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
     with quick_java():
-        running = server.start(home, java_17, path)
-    yield running
-    server.stop(home)
+        return home, server.start(home, java_17, path, secure=secure)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Stop the shared brokers when pytest-xdist's processes have ended."""
+    yield
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+        for name in ("broker", "locked"):
+            server.stop(factory.getbasetemp() / name)
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) -> server.Broker:
+    return _shared_broker("broker", java_17, tmp_path_factory)[1]
 
 
 @pytest.fixture
@@ -57,14 +103,9 @@ def own_broker(java_17: java.Java, tmp_path: Path) -> Iterator[OwnBroker]:
 
 
 @pytest.fixture(scope="session")
-def locked_home(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def locked_home(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a broker that lets in only who has one of its profiles."""
-    home = tmp_path_factory.mktemp("locked")
-    path = jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
-    with quick_java():
-        server.start(home, java_17, path, secure=True)
-    yield home
-    server.stop(home)
+    return _shared_broker("locked", java_17, tmp_path_factory, secure=True)[0]
 
 
 @pytest.fixture

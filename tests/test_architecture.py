@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,11 @@ def test_each_step_is_tied_to_one_before_it(title: str) -> None:
             or any(name.isupper() for name in uses[before] & uses[step])
             for before in earlier
         ), step
+
+
+def test_importing_the_contract_loads_no_client() -> None:
+    code = "import contract, sys; print(sorted({'kafka', 'numpy'} & set(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
+    with pytest.raises(ImportError):
+        exec("from contract import Nothing")

@@ -84,7 +84,7 @@ def test_an_old_python_gets_a_sentence(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("is_root", [True, False])
+@pytest.mark.parametrize("is_root", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_debians_python_without_venv_is_completed_or_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_root: bool
 ) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from contract.settings.programs import Producing
+from digitstream.machine import java
 from producers import sending
 from producers.program import run
 from producers.sending import Unanswered, Undelivered
@@ -24,14 +27,24 @@ pytestmark = [
 SETTINGS = Producing(count=6_000, rate=3_000.0, label_delay=0.0)
 
 
-def test_a_broker_that_comes_back_gets_every_reading_once(own_broker: OwnBroker) -> None:
-    settings = replace(SETTINGS, bootstrap_servers=own_broker.start())
+@pytest.fixture(scope="module")
+def broker(java_17: java.Java, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
+    """A broker that each test leaves running."""
+    own = OwnBroker(tmp_path_factory.mktemp("lost"), java_17)
+    own.start()
+    yield own
+    own.stop()
+    gc.collect()
+
+
+def test_a_broker_that_comes_back_gets_every_reading_once(broker: OwnBroker) -> None:
+    settings = replace(SETTINGS, bootstrap_servers=broker.start(), prefix="back")
     away = iter([True])
 
     def restart(acknowledged: int) -> None:
         if acknowledged >= 1_000 and next(away, False):
-            own_broker.stop()
-            own_broker.start()
+            broker.stop()
+            broker.start()
 
     sent = run(settings, progress=restart)
     assert sent.readings == sent.labels == 6_000
@@ -39,19 +52,20 @@ def test_a_broker_that_comes_back_gets_every_reading_once(own_broker: OwnBroker)
 
 
 def test_a_broker_that_stays_away_is_told_with_exact_counts(
-    own_broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
+    broker: OwnBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "OUTWAITED_MS", 3_000)
-    settings = replace(SETTINGS, bootstrap_servers=own_broker.start(), label_delay=60.0)
+    settings = replace(SETTINGS, bootstrap_servers=broker.start(), prefix="away")
+    settings = replace(settings, label_delay=60.0)
     away = iter([True])
 
     def stop(acknowledged: int) -> None:
         if acknowledged >= 1_000 and next(away, False):
-            own_broker.stop()
+            broker.stop()
 
     with pytest.raises(Unanswered, match="did not accept a message for 3 s") as error:
         run(settings, progress=stop)
-    own_broker.start()
+    broker.start()
     adds_up(error.value, settings)
 
 

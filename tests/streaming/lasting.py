@@ -14,6 +14,9 @@ from streaming.query.program import score
 from tests.streaming.records import reading
 from tests.streaming.wire import Sent, answers, send, until
 
+# A query that looks for readings without a pause takes half a core.
+_TRIGGER_SECONDS = 0.1
+
 
 @contextmanager
 def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
@@ -25,7 +28,7 @@ def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
             sentences.append(sentence)
 
     stop = threading.Event()
-    going = replace(settings, available_now=False)
+    going = replace(settings, available_now=False, trigger=settings.trigger or _TRIGGER_SECONDS)
     thread = threading.Thread(target=score, args=(spark, going, stop, tell))
     thread.start()
     try:

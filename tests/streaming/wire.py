@@ -83,7 +83,7 @@ def send_anything(
 def messages(settings: Scoring, topic: str) -> list[Message]:
     """All that a topic holds now."""
     consumer = KafkaConsumer(**arguments(settings.kafka), max_partition_fetch_bytes=1 << 25)
-    partitions = [TopicPartition(topic, at) for at in consumer.partitions_for_topic(topic) or ()]
+    partitions = _partitions(settings, consumer, topic)
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
     ends = consumer.end_offsets(partitions)
@@ -93,6 +93,20 @@ def messages(settings: Scoring, topic: str) -> list[Message]:
             found += [Message(record.key, record.value, list(record.headers)) for record in records]
     consumer.close()
     return found
+
+
+_KNOWN: dict[tuple[str, str], list[TopicPartition]] = {}
+
+
+def _partitions(settings: Scoring, consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """A topic's partitions; they are asked for once, which takes a tenth of a second."""
+    place = settings.kafka.servers, topic
+    if place not in _KNOWN:
+        numbers = consumer.partitions_for_topic(topic) or ()
+        if not numbers:
+            return []
+        _KNOWN[place] = [TopicPartition(topic, number) for number in numbers]
+    return _KNOWN[place]
 
 
 def make_compressed(kafka: Kafka, topics: Topics, codec: str) -> None:

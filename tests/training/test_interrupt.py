@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.quick_java import QUICK
 
 
 @pytest.mark.spark
@@ -25,7 +28,9 @@ def test_ctrl_c_is_one_word(tmp_path: Path) -> None:
         "--home",
         str(tmp_path),
     ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as training:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, **QUICK}
+    ) as training:
         lines = training.stderr or iter(())
         for line in lines:
             if "Training steps" in line:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 from kafka.record.default_records import DefaultRecord, DefaultRecordBatch
@@ -41,7 +41,6 @@ SENT = st.lists(
 
 
 @given(SENT, st.sampled_from(sorted(CODECS)), st.integers(0, 2**62))
-@settings(deadline=None)
 def test_what_is_within_bounds_is_read_as_it_was_sent(
     sent: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]],
     codec: str,

@@ -188,6 +188,7 @@ def test_a_removal_that_failed_halfway_is_finished_by_the_next_try(
     assert (registry.resolve().version, registry.resolve("previous").version) == ("3", "1")
 
 
+@pytest.mark.slow
 def test_another_process_sees_a_promotion_at_once(home: Path, made: Bundle) -> None:
     registry = registry_in(home, "shared")
     registry.register(made, parameters={})

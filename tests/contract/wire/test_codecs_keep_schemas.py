@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import jsonschema
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from contract.choices import Engine
@@ -152,7 +152,6 @@ EVENTS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", EVENTS)
-@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_events_of_json(name: str, data: st.DataObject) -> None:
     event, schema = EVENTS[name]
@@ -204,7 +203,6 @@ def test_the_engines_are_those_of_the_settings() -> None:
     assert set(ENGINES) == set(Engine.__args__) - {"auto"}
 
 
-@settings(max_examples=200, deadline=None)
 @given(mutated_headers(READING.message().headers))
 @example([*READING.message().headers[1:], ("ce_specversion", b"0.3")])
 def test_a_readings_attributes(sent: list[Header]) -> None:
@@ -221,7 +219,6 @@ def supported_reading(key: bytes | None, value: bytes | None, headers: list[Head
         raise
 
 
-@settings(max_examples=200, deadline=None)
 @given(mutated(STRUCTURED) | mutated({**STRUCTURED, "data": [0]}))
 def test_a_structured_reading(value: bytes) -> None:
     attributes = ("id", "source", "type", "time", "datacontenttype")
@@ -236,7 +233,6 @@ def test_a_structured_reading(value: bytes) -> None:
     check_agreement(supported_reading, Message(b"d", value, sent), valid)
 
 
-@settings(max_examples=200, deadline=None)
 @given(mutated_headers(LETTER.message().headers))
 def test_a_dead_letter(sent: list[Header]) -> None:
     ours = frozenset(SCHEMAS["dead-letter.schema.json"]["properties"])
@@ -244,7 +240,6 @@ def test_a_dead_letter(sent: list[Header]) -> None:
     check_agreement(DeadLetter.of, Message(b"d", b"x", sent), valid)
 
 
-@settings(max_examples=200, deadline=None)
 @given(mutated_headers(Replay(PLACE, 2, b"d", b"x", (("a", None), ("b", b""))).message().headers))
 def test_a_replay(sent: list[Header]) -> None:
     ours = ("replay-of", "attempt", "null-headers")

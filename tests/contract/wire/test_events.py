@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.errors import BadEvent
@@ -238,7 +238,6 @@ EVENTS = st.dictionaries(
 )
 
 
-@settings(max_examples=500, deadline=None)
 @given(
     key=st.none() | st.binary(max_size=4),
     value=st.none() | st.binary(max_size=20) | EVENTS.map(lambda event: json.dumps(event).encode()),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -176,14 +176,12 @@ def test_a_whole_number_may_be_written_with_a_point() -> None:
     assert images.decode(with_first(5.0), JSON, GRAY)[0, 0, 0] == 5
 
 
-@settings(max_examples=300, deadline=None)
 @given(payload=st.binary(max_size=200), content_type=st.sampled_from([RAW, PNG, JSON, "", "x"]))
 @example(payload=b"", content_type=PNG)
 def test_any_bytes_are_an_image_or_a_bad_reading(payload: bytes, content_type: str) -> None:
     answers(payload, content_type, GRAY)
 
 
-@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_any_damage_to_a_png_is_an_image_or_a_bad_reading(data: st.DataObject) -> None:
     payload = bytearray(images.encode(pixels(COLOUR), PNG))
@@ -198,7 +196,6 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(value=JSON_VALUES)
 def test_any_json_is_an_image_or_a_bad_reading(value: object) -> None:
     answers(body(value), JSON, (2, 2, 1))

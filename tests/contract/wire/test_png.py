@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
@@ -94,7 +94,6 @@ def test_no_flipped_bit_of_the_data_goes_unnoticed_with_a_new_checksum_of_its_ch
             assert not changes_pixels(payload, pixels), f"bit {bit}"
 
 
-@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_no_mutation_gives_other_pixels(data: st.DataObject) -> None:
     noise = random.Random(data.draw(st.integers(0, 9)))

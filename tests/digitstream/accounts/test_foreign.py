@@ -57,5 +57,7 @@ def test_the_last_micro_batch_is_the_one_that_kafka_has_last(
 @pytest.mark.parametrize("kind", ["scores", "dead-letters", "progress", "labels", "shadow-scores"])
 def test_what_the_query_writes_is_not_what_it_reads(kind: str) -> None:
     settings = Scoring(subscribe=f"digits.readings,digits.{kind}")
-    with pytest.raises(SettingsError, match=rf"digits\.{kind} is none: .* with --subscribe\."):
+    with pytest.raises(
+        SettingsError, match=rf"digits\.{kind} cannot be subscribed to: .* with --subscribe\."
+    ):
         program.run(settings, [], print)

@@ -29,6 +29,7 @@ from digitstream.machine import jars, java
 from producers.program import run as produce
 from tests.digitstream.conftest import Run
 from tests.listening import Listeners
+from tests.quick_java import quick_java
 
 pytestmark = pytest.mark.kafka
 
@@ -68,7 +69,8 @@ def test_it_keeps_authority_users_and_ports_and_tells_nobody_a_password(
 
     monkeypatch.setattr(subprocess, "run", overheard)
     try:
-        started = server.start(tmp_path, java_17, path, secure=True)
+        with quick_java():
+            started = server.start(tmp_path, java_17, path, secure=True)
         before, profiles = kept(tmp_path), (tmp_path / PROFILES).read_text()
         assert any(word.startswith("@") for word in spawned)
         listeners = Listeners()
@@ -80,7 +82,8 @@ def test_it_keeps_authority_users_and_ports_and_tells_nobody_a_password(
             assert len(password) >= 32
             assert password not in " ".join(spawned) + profiles
         server.stop(tmp_path)
-        again = server.start(tmp_path, java_17, path)
+        with quick_java():
+            again = server.start(tmp_path, java_17, path)
         assert again.listeners == started.listeners
         assert (kept(tmp_path), (tmp_path / PROFILES).read_text()) == (before, profiles)
         with connecting(of(tmp_path, "scorer").kafka):

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,8 +19,15 @@ from digitstream.kafka import server, server_files
 from digitstream.machine import jars, java, ports
 from digitstream.machine.bounded_client import start_jvm
 from tests.listening import Listeners
+from tests.quick_java import quick_java
 
 pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(autouse=True)
+def _quick() -> Iterator[None]:
+    with quick_java():
+        yield
 
 
 @pytest.fixture
@@ -27,7 +35,7 @@ def path(java_17: java.Java) -> list[Path]:
     return jars.ensure(jars.BROKER, java_17, jars.cache(os.environ))
 
 
-def test_a_stopped_broker_comes_back_where_it_was_with_what_it_had(
+def test_a_stopped_broker_comes_back_and_a_killed_one_does_not_count_as_running(
     java_17: java.Java, path: list[Path], tmp_path: Path
 ) -> None:
     started = server.start(tmp_path, java_17, path)
@@ -42,23 +50,22 @@ def test_a_stopped_broker_comes_back_where_it_was_with_what_it_had(
         assert server.stop(tmp_path) == started
         assert not psutil.pid_exists(started.pid)
         assert server.status(tmp_path) is None
+        assert server.stop(tmp_path) is None
         again = server.start(tmp_path, java_17, path)
         assert again.bootstrap_servers == started.bootstrap_servers
         assert read(again) == [b"kept"]
+        os.kill(again.pid, signal.SIGKILL)
+        psutil.Process(again.pid).wait(10)
+        assert server.status(tmp_path) is None
+        with pytest.raises(BrokerUnavailable, match="digitstream broker start"):
+            server.address(tmp_path)
+        # Nor does one that cannot start, which points to its log.
+        (Path(started.data) / "meta.properties").write_text("version=1\nnode.id=7\n")
+        with pytest.raises(BrokerUnavailable, match=r"broker\.log"):
+            server.start(tmp_path, java_17, path)
+        assert server.status(tmp_path) is None
     finally:
         server.stop(tmp_path)
-    assert server.stop(tmp_path) is None
-
-
-def test_a_killed_broker_does_not_count_as_running(
-    java_17: java.Java, path: list[Path], tmp_path: Path
-) -> None:
-    killed = server.start(tmp_path, java_17, path)
-    os.kill(killed.pid, signal.SIGKILL)
-    psutil.Process(killed.pid).wait(10)
-    assert server.status(tmp_path) is None
-    with pytest.raises(BrokerUnavailable, match="digitstream broker start"):
-        server.address(tmp_path)
 
 
 def test_a_pid_that_went_to_another_program_is_left_alone(tmp_path: Path) -> None:
@@ -134,17 +141,6 @@ def test_two_that_start_at_once_share_no_port_and_one_has_kafkas_own(
     finally:
         for home in homes:
             server.stop(home)
-
-
-def test_a_broker_that_cannot_start_points_to_its_log(
-    java_17: java.Java, path: list[Path], tmp_path: Path
-) -> None:
-    started = server.start(tmp_path, java_17, path)
-    server.stop(tmp_path)
-    (Path(started.data) / "meta.properties").write_text("version=1\nnode.id=7\n")
-    with pytest.raises(BrokerUnavailable, match=r"broker\.log"):
-        server.start(tmp_path, java_17, path)
-    assert server.status(tmp_path) is None
 
 
 @pytest.mark.parametrize("locale", ["C", pytest.param("C.UTF-8", marks=pytest.mark.long)])

@@ -32,8 +32,8 @@ def installation(
     home = tmp_path_factory.mktemp("tables")
     made = Installation(home, kafka_broker, home.name)
     send(made.settings, MANY)
-    made.report("archive", "--available-now", "--batch-records", "100")
-    assert len(DeltaTable(str(made.home / "tables" / "readings")).file_uris()) > 4
+    made.report("archive", "--available-now")
+    assert len(DeltaTable(str(made.home / "tables" / "readings")).file_uris()) > 1
     yield made
     with made.shell as shell:
         shell.communicate()
@@ -106,23 +106,21 @@ def test_a_query_is_answered_as_table_json_and_csv(installation: Installation) -
     assert "reading-1" in out.split() and "reading-2" not in out.split()
     (hour,) = installation.report("sql", "SELECT count(*) n, avg(int(correct)) a FROM answers")
     assert hour["n"] >= MANY
+    code, out, err = installation.run("sql", "SELECT 1,\n nothing FROM scores")
+    assert (code, out, "`nothing` cannot be resolved" in err) == (1, "", True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("query", "said"),
     [
         ("SELECT 1,\n nothing FROM scores", "`nothing` cannot be resolved"),
-        *(
-            pytest.param(*each, marks=pytest.mark.long)
-            for each in (
-                ("WITH x AS (SELECT 1) INSERT INTO readings SELECT * FROM x", "That is no query."),
-                ("SELEC 1", "Syntax error at or near 'SELEC' (line 1, column 1)."),
-                ("SELECT 1 FROM elsewhere", "elsewhere"),
-                ("SELECT raise_error('no')", "no"),
-                ("DROP TABLE readings", "That is no query."),
-                ("SET spark.sql.ansi.enabled = true", "That is no query."),
-            )
-        ),
+        ("WITH x AS (SELECT 1) INSERT INTO readings SELECT * FROM x", "That is no query."),
+        ("SELEC 1", "Syntax error at or near 'SELEC' (line 1, column 1)."),
+        ("SELECT 1 FROM elsewhere", "elsewhere"),
+        ("SELECT raise_error('no')", "no"),
+        ("DROP TABLE readings", "That is no query."),
+        ("SET spark.sql.ansi.enabled = true", "That is no query."),
     ],
 )
 def test_what_cannot_be_answered_is_one_sentence(

@@ -101,7 +101,7 @@ def test_a_new_model_that_disagrees_is_rolled_back(
         removed.removed is not None and "gave the class of the previous version" in removed.removed
     )
     [rollback] = [sentence for sentence in sentences if "it is no longer champion" in sentence]
-    assert "Version 1 goes on" in rollback and isinstance(rollback, Notice)
+    assert "Version 1 continues as champion" in rollback and isinstance(rollback, Notice)
     opinions = [event.opinions["guard"] for event in told(scoring) if "guard" in event.opinions]
     assert sum(agreement.asked for agreement in opinions) >= 20
     for message in messages(scoring, scoring.topics.progress):
@@ -130,7 +130,7 @@ def test_a_new_model_is_watched_across_a_restart(
     assert {score.model.version for score in published.scores if score.source in second} == {"2"}
     assert {score.model.version for score in published.scores if score.source in fourth} == {"1"}
     [rollback] = [sentence for sentence in sentences if "it is no longer champion" in sentence]
-    assert "Version 1 goes on" in rollback and isinstance(rollback, Notice)
+    assert "Version 1 continues as champion" in rollback and isinstance(rollback, Notice)
 
 
 def test_a_champion_that_cannot_score_does_not_stop_the_previous_one(

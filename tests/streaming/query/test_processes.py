@@ -71,7 +71,7 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
     spark: SparkSession, scoring: Scoring, spark_jars: list[Path], kind: signal.Signals
 ) -> None:
     small = replace(scoring, max_offsets_per_trigger=20, available_now=False)
-    sent = send(scoring, [reading(number) for number in range(3000)])
+    sent = send(scoring, [reading(number) for number in range(2000)])
     with process(PROGRAM, small, spark_jars) as scorer:
         until(lambda: scored(scoring) > 100)
         with (
@@ -91,17 +91,18 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
         assert scorer.wait(30) == 0, log(scoring)
         psutil.wait_procs(family, 10)
         assert not [member for member in family if member.is_running()]
-    assert 100 < scored(scoring) < 3000
+    assert 100 < scored(scoring) < 2000
     score(spark, scoring, threading.Event(), lambda sentence: None)
     assert sorted(answers(scoring).sources) == sorted(sent)
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_killed_process_loses_nothing_and_repeats_only_ids(
-    spark: SparkSession, scoring: Scoring, spark_jars: list[Path]
+    spark: SparkSession, scoring: Scoring, spark_jars: list[Path], kills: int
 ) -> None:
     small = replace(scoring, max_offsets_per_trigger=50, available_now=False)
-    sent = send(scoring, [reading(number) for number in range(4000)])
-    for _ in range(2):
+    sent = send(scoring, [reading(number) for number in range(2000 * kills)])
+    for _ in range(kills):
         before = scored(scoring)
         with process(PROGRAM, small, spark_jars) as scorer:
             until(lambda before=before: scored(scoring) > before + 100)

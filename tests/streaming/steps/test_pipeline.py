@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.model.scaling import Scaling
@@ -172,13 +172,11 @@ MESSAGES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
 @given(st.lists(MESSAGES, max_size=12))
 def test_any_records_are_answered(messages: list[Message]) -> None:
     agrees(messages)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=9))
 def test_any_time_of_kafkas_is_written_as_one_that_its_readers_take(times: list[int]) -> None:
     written = stamps(pa.array(times, pa.int64()).cast(pa.timestamp("us", "UTC"))).to_pylist()
@@ -188,7 +186,6 @@ def test_any_time_of_kafkas_is_written_as_one_that_its_readers_take(times: list[
     ]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=9))
 def test_the_last_record_of_a_partition_may_have_any_time(times: list[int]) -> None:
     batch = records([reading()] * len(times))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.wire.events import DeadLetter, Replay, Score, Source
@@ -94,7 +94,6 @@ def test_a_record_on_the_topic_of_replays_that_is_not_one_is_a_dead_letter(
     assert (left.attempt, left.replay_of, list(left.headers)) == (1, None, sent.headers)
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     st.lists(
         MESSAGES.map(replayed)
