@@ -36,7 +36,7 @@ def test_nested_models_take_the_types_of_their_inputs(run):
     ("dtype", "outer", "message"),
     [
         ("float32", "float64", "Layer 'inner_float32' (Functional) rounds float64 to the float32"),
-        ("uint8", "float64", "(Cast) is to make uint8"),
+        ("uint8", "float64", "(Cast) casts to uint8"),
         ("float64", "float32", ""),
         ("int64", "bool", ""),
     ],
