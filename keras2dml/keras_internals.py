@@ -1,4 +1,4 @@
-"""What Keras keeps in private attributes, under public names: what a new Keras may move is here."""
+"""Access to Keras' private attributes, which a new version of Keras may change."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ BOOKKEEPING = frozenset(
 
 
 def layers_of(layer: Any) -> list[Any]:
-    """A layer or model and all layers in it, each before those in it."""
+    """A layer or model and all layers within it, outer layers first."""
     layers: list[Any] = layer._flatten_layers()
     return layers
 
 
 def direct_layers_of(layer: Any) -> list[Any]:
-    """The layers that a layer or model has itself, each once, without those in them."""
+    """The direct sublayers of a layer or model, each once."""
     layers: list[Any] = layer._flatten_layers(include_self=False, recursive=False)
     return layers
 
 
 def layer_list_of(layer: Any) -> list[Any]:
-    """The list in which a layer or model has its layers; to change it changes their order."""
+    """The list of a layer's or model's sublayers; changing it changes their order."""
     layers: list[Any] = layer._layers
     return layers
 
 
 def variables_of(layer: Any) -> list[keras.Variable]:
-    """The variables that a layer has itself: those that are trained, then the others."""
+    """The variables of a layer without its sublayers: trainable ones first."""
     variables: list[keras.Variable] = layer._trainable_variables + layer._non_trainable_variables
     return variables
 
 
 def own_metrics_of(layer: Any) -> list[keras.Metric]:
-    """The metrics that a layer or model has as attributes."""
+    """The metrics among the attributes of a layer or model."""
     metrics: list[keras.Metric] = layer._metrics
     return metrics
 
 
 def set_trainable(layer: Any, *, trainable: bool) -> None:
-    """Freeze or thaw a layer alone; its property would do so with all layers and weights in it."""
+    """Freeze or unfreeze a layer without its sublayers and weights, unlike its property."""
     layer._trainable = trainable
 
 
@@ -63,25 +63,25 @@ def takes_mask(layer: keras.Layer) -> bool:
 
 
 def attribute_of(part: Any, name: str) -> Any:
-    """What a part has as the attribute `name`, or `_name`; None where it has neither."""
+    """The attribute `name` or `_name` of a part; None if it has neither."""
     return getattr(part, name, getattr(part, f"_{name}", None))
 
 
 def origin_of(tensor: Any) -> Any:
-    """What made a symbolic tensor, as a tuple that identifies it: the operation, which of its calls
-    and which of the outputs of that.
+    """The origin of a symbolic tensor, a tuple that identifies it: the operation, the index of its
+    call, and the index of the output.
     """
     return tensor._keras_history
 
 
 def node_of(tensor: Any) -> Any:
-    """The call of a layer or an operation that made a symbolic tensor."""
+    """The call of a layer or operation that created a symbolic tensor."""
     operation, node, _ = tensor._keras_history
     return operation._inbound_nodes[node]
 
 
 def recorded_mask_of(tensor: Any) -> Any:
-    """The mask that Keras attached to a symbolic tensor; None where it has none."""
+    """The mask that Keras attached to a symbolic tensor, or None."""
     return getattr(tensor, "_keras_mask", None)
 
 

@@ -1,6 +1,4 @@
-"""What is true of a step or of a loss beside what it computes: said where it is made, asked
-elsewhere.
-"""
+"""Properties of calls and losses, declared where they are created, so that nobody matches names."""
 
 from __future__ import annotations
 
@@ -8,22 +6,24 @@ from enum import Enum, auto
 
 
 class Trait(Enum):
-    """One such truth."""
+    """A property of a call or of a loss."""
 
     BATCH_STATISTICS = auto()
-    """In training a step takes statistics of the whole batch."""
+    """In training, the call uses statistics of the whole batch."""
     AFTER_MAXIMA = auto()
-    """A step on each element may as well come after a maximum of some, and so do the gradients."""
+    """The call works on each element, and may follow a maximum instead of preceding it: values and
+    gradients stay the same.
+    """
     TAKES_PROBABILITIES = auto()
-    """A step takes its first input for probabilities, for which Keras looks for logits."""
+    """The call's first input are probabilities, in whose place Keras uses logits if it has them."""
     MARGIN = auto()
-    """A loss has signed predictions, and makes -1 and 1 of targets if a batch has but 0 and 1."""
+    """The loss has signed predictions, and converts targets 0 and 1 to -1 and 1."""
     IN_FLOAT32 = auto()
-    """A loss computes in float32."""
+    """The loss computes in float32."""
     KINK_ON_JAX = auto()
-    """Keras on JAX takes another derivative than on TensorFlow, at a point that has none."""
+    """Where the function has no derivative, Keras on JAX uses another value than on TensorFlow."""
     KINK_ON_TORCH = auto()
-    """So does Keras on PyTorch."""
+    """The same on PyTorch."""
 
 
 KINK = frozenset((Trait.KINK_ON_JAX, Trait.KINK_ON_TORCH))
