@@ -191,7 +191,7 @@ class Compilation:
 
     def _check_layers(self) -> None:
         reasons = [call.untrained for call in self.graph.calls if call.untrained]
-        reasons += [*untrained(self.model), *rounded_losses(self.goals, self.graph)]
+        reasons += [*untrained(self.model), *rounded_losses(self.model, self.goals)]
         reasons += unlearned(self.graph, (goal.loss.takes for goal in self.goals))
         if reasons:
             raise UnsupportedModel(self.model.name, dict.fromkeys(reasons), "trained")

@@ -16,10 +16,10 @@ from keras2dml.rules.models import gives_of, stand_in
 from keras2dml.traits import Trait
 
 
-def rounded_losses(goals: Iterable[Goal], graph: Graph) -> Iterator[str]:
-    """Complaints about losses that compute in float32 where the model computes in float64."""
-    for goal in goals:
-        if Trait.IN_FLOAT32 in goal.loss.traits and not graph.single:
+def rounded_losses(model: keras.Model, goals: Iterable[Goal]) -> Iterator[str]:
+    """Complaints about losses that compute in float32 of outputs in float64."""
+    for output, goal in zip(model.outputs, goals, strict=True):
+        if Trait.IN_FLOAT32 in goal.loss.traits and output.dtype == "float64":
             yield (
                 f"The loss {goal.loss.name!r} computes in float32, and the model in float64: call"
                 " keras.config.set_floatx('float64') before the model is built and compiled, or"

@@ -251,7 +251,7 @@ def test_weights_of_layers_with_other_numbers_are_matched_by_order(spark, tmp_pa
         other.load(tmp_path / "weights")
     for found, wanted in zip(other.to_keras().get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(found, wanted)
-    with pytest.warns(UserWarning, match="in their order"):
+    with pytest.warns(UserWarning, match="matched by order"):
         part = Keras2DML(spark, numbered(begin, seed=2)).load(
             tmp_path / "weights", ignore_weights=[f"dense_{begin + 10}"]
         )

@@ -129,7 +129,12 @@ def test_a_killed_run_resumes_at_its_epoch(spark, tmp_path):
     ("layers", "loss", "rows", "match"),
     [
         ((BatchNormalization(name="norm"),), "mse", 20, "'norm' uses statistics"),
-        ((), keras.losses.MeanSquaredError("sum"), 20, "loss 'mean_squared_error' of a batch"),
+        (
+            (),
+            keras.losses.MeanSquaredError("sum", dtype="float64"),
+            20,
+            "loss 'mean_squared_error' of a batch",
+        ),
         ((), "mse", 11, r"11 rows in batches of 5 are \[2, 1\] batches for 2 workers"),
     ],
 )

@@ -15,25 +15,22 @@ pytestmark = [pytest.mark.spark, pytest.mark.systemds]
 DOUBLED = Script("Y = 2 * X + n", ("X", "n"), ("Y",))
 # Two calls of one function are not written out, and the rows of a batch are open: SystemDS plans
 # both while it runs.
-NORMALIZED = Script(
-    syntax.script(
-        ["Normalizes, twice, and weighs."],
-        ["batch_norm_forward"],
-        [
-            "Y = matrix(0, rows=nrow(X), cols=ncol(W))",
-            "for (begin in seq(1, nrow(X), 250)) {",
-            "  end = min(begin + 249, nrow(X))",
-            "  A = X[begin:end,]",
-            *(
-                f"  {out} = batch_norm_forward(X={x}, gamma=g, beta=g, moving_mean=g,"
-                " moving_variance=v, epsilon=0.001)"
-                for x, out in (("A", "B"), ("B", "C"))
-            ),
-            "  D = C %*% W + b",
-            "  Y[begin:end,] = D",
-            "}",
-        ],
+LINES = [
+    "Y = matrix(0, rows=nrow(X), cols=ncol(W))",
+    "for (begin in seq(1, nrow(X), 250)) {",
+    "  end = min(begin + 249, nrow(X))",
+    "  A = X[begin:end,]",
+    *(
+        f"  {out} = batch_norm_forward(X={x}, gamma=g, beta=g, moving_mean=g,"
+        " moving_variance=v, epsilon=0.001)"
+        for x, out in (("A", "B"), ("B", "C"))
     ),
+    "  D = C %*% W + b",
+    "  Y[begin:end,] = D",
+    "}",
+]
+NORMALIZED = Script(
+    syntax.script(["Normalizes, twice, and weighs."], LINES, LINES),
     ("X", "g", "v", "W", "b"),
     ("Y",),
 )
