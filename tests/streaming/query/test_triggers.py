@@ -51,7 +51,7 @@ def test_a_group_in_kafka_has_the_offsets_of_the_query(
 def test_a_micro_batch_takes_more_readings_where_it_takes_too_long_with_few(
     spark: SparkSession, scoring: Scoring
 ) -> None:
-    sent = send(scoring, [reading(number) for number in range(2000)])
+    sent = send(scoring, [reading(number) for number in range(4000)])
     with running(spark, replace(scoring, max_latency=0.02, available_now=False)):
         answered(scoring, sent)
     sizes = [event.rows for event in told(scoring)]
