@@ -35,7 +35,7 @@ pytestmark = pytest.mark.kafka
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 # Seconds in which a score that is there has come, and in which another one would.
-PATIENCE, GLANCE = 30.0, 0.2
+PATIENCE, GLANCE = 30.0, 2.0
 
 
 class Scores:
