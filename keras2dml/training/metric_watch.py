@@ -34,8 +34,10 @@ class MetricWatch:
         for metric in metrics:
             for name in _METHODS:
                 setattr(metric, name, self._recorded(name, getattr(metric, name)))
+        variables = [variable for metric in metrics for variable in metric.variables]
         try:
-            yield
+            with _reads(variables, lambda: self._calls.append("result")):
+                yield
         finally:
             for metric in metrics:
                 for name in _METHODS:
@@ -59,6 +61,36 @@ class MetricWatch:
             return method(*arguments, **keywords)
 
         return record
+
+
+@contextmanager
+def _reads(variables: Sequence[keras.Variable], record: Callable[[], None]) -> Iterator[None]:
+    """Call `record` whenever the value of one of these variables is read."""
+    watched = {id(variable) for variable in variables}
+    value: property = keras.Variable.value
+    to_text: Callable[[keras.Variable], str] = keras.Variable.__repr__
+
+    def read(variable: keras.Variable) -> Any:
+        if id(variable) in watched:
+            record()
+        return value.fget(variable)  # type: ignore[misc]
+
+    def described(variable: keras.Variable) -> str:
+        read(variable)
+        return to_text(variable)
+
+    patches = {"value": property(read), "__repr__": described}
+    originals = {name: vars(keras.Variable).get(name) for name in patches}
+    for name, patch in patches.items():
+        setattr(keras.Variable, name, patch)
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            if original is None:
+                delattr(keras.Variable, name)
+            else:
+                setattr(keras.Variable, name, original)
 
 
 def _metrics(model: keras.Model) -> Iterator[keras.Metric]:

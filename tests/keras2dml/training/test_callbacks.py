@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,7 +12,7 @@ from keras.layers import Dense
 from oracle import model
 from small_models import FIT, HELD, X, Y, both, rows, same, small
 
-from keras2dml import InvalidData, Keras2DML
+from keras2dml import InvalidData
 
 KERAS = "ignore:__array__ implementation doesn't accept a copy keyword"
 pytestmark = [pytest.mark.spark, pytest.mark.systemds, pytest.mark.filterwarnings(KERAS)]
@@ -265,36 +264,3 @@ def test_later_changes_count_as_little_as_in_keras_and_the_users_model_stops_tra
     theirs = built.fit(*rows(), epochs=3, callbacks=made(built), verbose=0, **FIT)
     assert ours.epoch == theirs.epoch == [0, 1]
     same(ours.to_keras().get_weights(), built.get_weights())
-
-
-def test_what_keras_counts_with_an_epoch_is_refused_and_after_it_is_not(run):
-    """Metrics that a callback resets, or measures with, are those of the epoch that goes on."""
-    built = small()
-    built.compile("adam", "sparse_categorical_crossentropy", jit_compile=False)
-    ours = run(built)
-
-    def trained(do: Callable[[keras.Model], object], *hooks: str) -> Keras2DML:
-        callback = kc.Callback()
-        for hook in hooks:
-            setattr(callback, hook, lambda *_, **__: do(callback.model))
-        return ours.fit(*rows(), epochs=1, callbacks=[callback], **FIT)
-
-    def evaluate(seen: keras.Model) -> None:
-        seen.evaluate(X, Y, verbose=0)
-
-    while_counted = "read, reset or updated the model's metrics while they count"
-    for do, hook in (
-        (lambda seen: seen.reset_metrics(), "on_train_batch_end"),
-        (lambda seen: seen.metrics[-1].result(), "on_train_batch_end"),
-        (lambda seen: seen.metrics[-1].reset_state(), "on_train_batch_end"),
-        (lambda _: built.metrics[0].result(), "on_train_batch_begin"),
-        (evaluate, "on_epoch_begin"),
-    ):
-        with pytest.raises(InvalidData, match=while_counted):
-            trained(do, hook)
-    with pytest.raises(InvalidData, match="in which nothing is counted here: read `logs`"):
-        trained(lambda seen: seen.get_metrics_result(), "on_epoch_end")
-    trained(lambda seen: (evaluate(seen), seen.get_metrics_result()), "on_epoch_end")
-    trained(evaluate, "on_train_begin", "on_epoch_end", "on_train_end")
-    with pytest.raises(InvalidData, match="gave the model another optimizer"):
-        trained(lambda seen: seen.compile("sgd", "mse"), "on_epoch_end")
