@@ -1,4 +1,4 @@
-"""Writes digitstream/machine/jars.sha256 anew, from jars that are fetched now: read the difference.
+"""Rewrites digitstream/machine/jars.sha256 from jars that are downloaded now: read the difference.
 
 `.venv/bin/python scripts/pin_jars.py`, after a version in `digitstream/machine/jars.py` changed.
 """

@@ -30,29 +30,26 @@ ABSTRACT = (
     keras.regularizers.Regularizer,
     keras.constraints.Constraint,
 )
-
-"""Classes to make others of, and what every model begins with."""
+"""Base classes, and the layer that every model begins with."""
 ATTACHED = ("_initializer", "_regularizer", "_constraint")
 NOT_FOLLOWED = (
-    "Data and weights are finite: others are refused. A model can still make numbers of them that"
-    " are not, by a logarithm of 0, a quotient by 0 or an overflow. From there on ours and Keras'"
-    " may differ, since SystemDS leaves out products with 0, and its maxima pass over NaN.",
+    "Data and weights must be finite; others are refused. A model can still compute numbers that"
+    " are not: the logarithm of 0, a quotient by 0, an overflow. From there on the results may"
+    " differ from Keras', since SystemDS skips products with 0 and its maxima ignore NaN.",
     "",
-    "The sign of a zero is not followed: `argmax` and `argmin` take 0.0 and -0.0 for the same and"
-    " the first of them, where Keras takes -0.0 for the smaller one.",
+    "The sign of zero is not followed: `argmax` and `argmin` treat 0.0 and -0.0 as equal and return"
+    " the first, where Keras treats -0.0 as smaller.",
     "",
-    "A model of float32 is computed in float64 from inputs, targets and weights of float32. Keras"
-    " rounds each step, and so differs in the seventh digit; more where a step jumps, such as"
-    " `floor`, `round`, `//`, `sign`, a comparison or `argmax` of computed numbers: a number that"
-    " Keras rounds to the other side of the jump is on its own side here. Bilinear and bicubic"
-    " interpolation is done in float32 by Keras, in models of float64, too.",
+    "A float32 model is computed in float64, from inputs, targets and weights rounded to float32."
+    " Keras rounds every step, so results differ in about the seventh digit, and by more where a"
+    " function jumps: `floor`, `round`, `//`, `sign`, a comparison or `argmax` of computed numbers"
+    " may fall on the other side of the jump. Keras interpolates (bilinear and bicubic resizing) in"
+    " float32 even in float64 models.",
     "",
-    "Whole numbers do not wrap round: where Keras computes in int32 and exceeds 2147483647, the"
-    " result here is the larger number. Keras on TensorFlow compares int32 with a Python float in"
-    " float32, which rounds whole numbers above 16777216.",
+    "Integers do not wrap around: where Keras exceeds 2147483647 in int32, the result here is the"
+    " larger number. Keras on TensorFlow compares int32 with a Python float in float32, which"
+    " rounds integers above 16777216.",
 )
-
-# Importing the rules is what fills the registry.
 
 
 def page() -> str:
@@ -71,14 +68,14 @@ def page() -> str:
         [
             "# What of Keras is compiled",
             "",
-            f"Of Keras {keras.__version__}. Written by `python -m keras2dml support >"
+            f"For Keras {keras.__version__}. Written by `python -m keras2dml support >"
             " docs/keras-support.md`; a test keeps it true. What is not compiled is refused before"
             " anything runs, with a sentence that says what to use.",
             "",
-            "Sequential and functional models are compiled, also those of a class of your own that"
-            " has no `call`; where it has a `train_step`, `test_step`, `predict_step` or"
-            " `compute_loss`, the rest is. Sizes that `keras.Input` leaves open are fixed by"
-            " `Keras2DML(..., input_shape=...)`, or `compile --input-shape`.",
+            "Sequential and functional models are compiled, including those of a subclass without a"
+            " `call` of its own; a subclass with a `train_step`, `test_step`, `predict_step` or"
+            " `compute_loss` is compiled for all but that. Sizes that `keras.Input` leaves open are"
+            " fixed by `Keras2DML(..., input_shape=...)`, or `compile --input-shape`.",
             "",
             "| | compiled | of |",
             "|---|---|---|",
@@ -117,18 +114,18 @@ def _layers() -> Section:
             f"| {kind.__name__} | {_listed(honoured, lowering.partly)} | {_listed(default)} |"
         )
     lines = [
-        "Initializers do not matter; regularizers and constraints are below. An argument that is"
-        " there in part is refused for some values.",
+        "All initializers are compiled; regularizers and constraints are below. An argument marked"
+        ' "in part" is refused for some values.',
         "",
         "| layer | arguments | only at their default |",
         "|---|---|---|",
         *rows,
         "",
-        "For scoring alone, in which they change nothing, with all arguments:"
+        "For scoring only, where they change nothing, with all arguments:"
         f" {', '.join(kind.__name__ for kind in augmentation.LAYERS)}.",
         "",
-        "Masks of Masking and `mask_zero` go on where Keras hands them on. A mask that a layer is"
-        f" called with is compiled for {', '.join(_masked(kinds))}.",
+        "Masks of Masking and `mask_zero` are passed on as in Keras. A mask given in a layer's call"
+        f" is compiled for {', '.join(_masked(kinds))}.",
         "",
         _rest(kinds, LOWERINGS),
     ]
@@ -157,9 +154,10 @@ def _losses() -> Section:
         rows.append(f"| {kind.__name__} | {_listed(own)} | {_listed(default)} |")
     head = ["| loss | arguments | only at their default |", "|---|---|---|"]
     functions = (
-        "Functions of targets and predictions, and the `call()` of classes of your own, that are"
-        " made of operations. They may make one number of a whole batch, by sums, means, maxima and"
-        " minima over all, or over the examples; targets have the shape of the output."
+        "Your own losses, functions of targets and predictions or classes with a `call()`, are"
+        " compiled if they consist of operations. They may reduce a whole batch to one number, by"
+        " sums, means, maxima and minima over all or over the examples; targets have the shape of"
+        " the output."
     )
     lines = [*head, *rows, "", functions, "", _rest(kinds, compiled)]
     return "Losses", [kind in compiled for kind in kinds], lines
@@ -169,7 +167,7 @@ def _metrics() -> Section:
     kinds = classes_of(keras.metrics, keras.metrics.Metric)
     compiled = [kind for kind in kinds if kind in KNOWN or _is_loss(kind)]
     names = ", ".join(kind.__name__ for kind in compiled)
-    functions = "every loss as a function, and functions that are made of operations, as losses are"
+    functions = "every loss as a function, and functions that consist of operations, like losses"
     lines = [f"{names}; {functions}.", "", _rest(kinds, compiled)]
     return "Metrics", [kind in compiled for kind in kinds], lines
 
@@ -178,7 +176,7 @@ def _optimizers() -> Section:
     kinds = classes_of(keras.optimizers, keras.optimizers.Optimizer)
     names = ", ".join(kind.__name__ for kind in kinds if kind in STEPS)
     lines = [
-        f"{names}: with every argument but loss_scale_factor, and every learning rate schedule.",
+        f"{names}: with every argument except loss_scale_factor, and every learning rate schedule.",
         "",
         _rest(kinds, STEPS),
     ]
@@ -191,8 +189,8 @@ def _attached() -> Section:
     compiled = (*SUMS, keras.regularizers.OrthogonalRegularizer, *NORMS, keras.constraints.NonNeg)
     names = ", ".join(kind.__name__ for kind in (*penalties, *limits) if kind in compiled)
     lines = [
-        f"{names}. OrthogonalRegularizer is for kernels of Dense; the norms of a constraint are"
-        " those of whole variables, or over the axes that lead to an output; an"
+        f"{names}. OrthogonalRegularizer is compiled for kernels of Dense; the norms of a"
+        " constraint are over the whole variable, or over the axes that lead to an output; an"
         " activity_regularizer is L1, L2 or L1L2."
     ]
     done = [kind in compiled for kind in (*penalties, *limits)]
@@ -210,9 +208,9 @@ def _activations() -> Section:
     names = sorted(functions)
     lines = [
         f"{', '.join(name for name in names if functions[name] in compiled)}; and functions that"
-        " are made of operations, which `glu` is, and `threshold` with its arguments. Keras counts"
-        " on it that an activation keeps the shape: what follows one that does not is refused. A"
-        " Lambda is compiled likewise, if operations are all that it holds, and the same each time."
+        " consist of operations, such as `glu` and `threshold` with its arguments. Keras assumes"
+        " that an activation keeps the shape: a layer after one that does not is refused. A Lambda"
+        " is compiled in the same way, if it consists of operations that are the same each time."
     ]
     return "Activations", [functions[name] in compiled | traced for name in names], lines
 
@@ -233,12 +231,12 @@ def _operations() -> Section:
         for state in (True, False)
     )
     lines = [
-        "Of `keras.ops`, in models and in functions that are made of them; so are plain operators"
+        "Functions of `keras.ops`, in models and in your own functions, plain operators"
         " (`+ - * / // ** @ abs()`, comparisons, `& | ^ ~`) and slices. Arrays and numbers may"
-        " stand on either side. What an operation makes of an example may not depend on other"
-        " examples. All is computed in float64, what has steps, too: a comparison of numbers that"
-        " float32 rounds to one is that of the numbers. An argument's value that is not compiled,"
-        " such as an `ord` of `norm` that no norm of vectors has, is refused by name.",
+        " stand on either side. The result for an example must not depend on other examples. All"
+        " is computed in float64, including comparisons: two numbers that float32 rounds to the"
+        " same one are different. A value of an argument that is not compiled, such as an `ord` of"
+        " `norm` that is not a norm of vectors, is refused by name.",
         "",
         f"{compiled}.",
         "",

@@ -94,7 +94,7 @@ class Passes:
                 begins.append(number)
         if len(begins) > 1 and int(self._compilation.model.steps_per_execution) > 1:
             message = (
-                f"X draws batches of {drawn.listed} rows, and the model has steps_per_execution:"
+                f"X yields batches of {drawn.listed} rows, and the model has steps_per_execution:"
                 " give batches of one size, of which the last of an epoch may be smaller."
             )
             raise InvalidData(message)
@@ -138,7 +138,7 @@ class ValidationBatches:
         whole = self._compilation.objective().by_batch
         if whole and ({*drawn.sizes[:-1]} - {self.size} or drawn.sizes[-1] > self.size):
             message = (
-                f"X draws batches of {drawn.listed} rows, and a loss of the model is one of"
+                f"X yields batches of {drawn.listed} rows, and a loss of the model is one of"
                 " whole batches: give batches of one size, of which the last may be smaller."
             )
             raise InvalidData(message)
@@ -152,6 +152,6 @@ def _examples(
     class_weight: Mapping[Any, float] | None,
 ) -> Data:
     if drawn.y is None:
-        message = "X draws batches without y: let it draw (X, y), or (X, y, sample_weight)."
+        message = "X yields batches without y: let it yield (X, y), or (X, y, sample_weight)."
         raise InvalidData(message)
     return examples(compilation, drawn.X, drawn.y, classes, drawn.sample_weight, class_weight)

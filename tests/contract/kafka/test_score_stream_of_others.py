@@ -140,7 +140,7 @@ def test_a_damaged_batch_is_told_at_each_call(scores: Scores, kafka_broker: Brok
 
 
 @pytest.mark.parametrize("group", [None, "some"])
-def test_a_topic_that_is_made_anew_is_told_and_none_of_it_is_skipped(
+def test_a_topic_that_is_recreated_is_told_and_none_of_it_is_skipped(
     scores: Scores, group: str | None
 ) -> None:
     scores.add(*range(10))
@@ -167,7 +167,7 @@ def test_a_group_of_an_earlier_topic_takes_the_new_one_from_its_beginning(scores
 
 
 def made_anew(scores: Scores) -> None:
-    """Delete the topic of scores and make it anew."""
+    """Delete the topic of scores and recreate it."""
     with KafkaAdminClient(**arguments(scores.kafka)) as admin:
         admin.delete_topics([scores.topics.scores])
     deadline = time.monotonic() + 60

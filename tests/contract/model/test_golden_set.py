@@ -23,7 +23,7 @@ GOOD = {
 
 
 def sealed_with(made: Bundle, content: bytes) -> Bundle:
-    """The bundle with another golden set, sealed anew by whoever made that."""
+    """The bundle with another golden set, sealed again by whoever made that."""
     (made.folder / bundle.GOLDEN).write_bytes(content)
     digests = {**made.manifest.files, bundle.GOLDEN: hashlib.sha256(content).hexdigest()}
     manifest = made.folder / "manifest.json"

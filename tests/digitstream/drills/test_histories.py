@@ -39,7 +39,7 @@ class History(RuleBasedStateMachine):
 
     scorer: Command | None = None
     is_recreated = False
-    """Whether the topic of readings was made anew since a scorer was told that this may be."""
+    """Whether the topic of readings was recreated since a scorer was told that this may be."""
 
     @initialize()
     def installed(self) -> None:
@@ -123,7 +123,7 @@ class History(RuleBasedStateMachine):
         self.ground.check_all_answered(self.sent)
 
     def skipping(self) -> list[str]:
-        """What the scorer is told if the topic was made anew."""
+        """What the scorer is told if the topic was recreated."""
         return ["--skip-lost"] if self.is_recreated else []
 
 

@@ -235,7 +235,7 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (generator, {"steps_per_epoch": 2, "epochs": None}, "steps_per_epoch is given without ep"),
         (lambda: tensors().batch(5), {"steps_per_epoch": 2}, "X has 5 batches, which are no whole"),
         (lambda: tensors().batch(5), {"steps_per_epoch": 9}, "X has 5 batches, which|in an epoch"),
-        (lambda: tensors(X).batch(5), {}, "X draws batches without y: let it draw"),
+        (lambda: tensors(X).batch(5), {}, "X yields batches without y: let it yield"),
         (lambda: tensors(X), {}, "without y|do not fit|shape"),
         (tensors, {}, "X yields single examples: let it yield batches"),
         (

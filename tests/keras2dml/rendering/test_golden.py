@@ -1,6 +1,6 @@
 """The DML that each layer becomes, as a reader sees it: forward, loss, backward and update.
 
-`GOLDEN=write python -m pytest tests/keras2dml/rendering/test_golden.py` writes the files anew.
+`GOLDEN=write python -m pytest tests/keras2dml/rendering/test_golden.py` writes the files again.
 """
 
 from __future__ import annotations

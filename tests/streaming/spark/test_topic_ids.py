@@ -1,4 +1,4 @@
-"""A topic that is deleted and made anew is another topic, with readings of its own."""
+"""A topic that is deleted and recreated is another topic, with readings of its own."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_damaged_file_of_topic_ids_is_reported(tmp_path: Path, note: str) -> N
 
 
 def recreate(settings: Scoring) -> None:
-    """Delete the topic of readings and make it anew."""
+    """Delete the topic of readings and recreate it."""
     topic = settings.topics.readings
     with open_log(settings.kafka) as log:
         before = log.topic_ids([topic])
