@@ -59,6 +59,16 @@ def test_one_of_two_outputs_is_learnt_from(spark):
     learn_alike(spark, built, [Y, Y])
 
 
+@pytest.mark.systemds
+@pytest.mark.spark
+@pytest.mark.parametrize("overwritten", [None, 2])
+def test_averages_of_weights_without_a_gradient_are_the_weights(spark, overwritten):
+    built = seeded(rounded())
+    average = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": overwritten}
+    built.compile(keras.optimizers.Adam(0.1, **average), "mse")
+    learn_alike(spark, built, [Y, Y])
+
+
 @pytest.mark.parametrize("operation", [ops.round, ops.floor, ops.stop_gradient, ops.zeros_like])
 def test_a_model_of_which_nothing_learns_is_refused(operation):
     begin = keras.Input((3,))
