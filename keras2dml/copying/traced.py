@@ -4,6 +4,7 @@ not: a callback that changes it has no effect here.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -28,19 +29,19 @@ _PLAIN = (bool, int, float, str, type(None))
 @dataclass(frozen=True, eq=False)
 class Settings:
     """What is set in a model: numbers, strings, functions and arrays, by the names that a user
-    would write.
+    would write. Layers in different models may have one name, so each has a tuple.
     """
 
-    compiled: Mapping[str, Any]
+    compiled: Mapping[str, tuple[Any, ...]]
     """What compile() was given, and the arguments of that."""
-    layers: Mapping[str, Any]
+    layers: Mapping[str, tuple[Any, ...]]
     """The layers, and the arguments of them, their regularizers and constraints."""
-    trainable: Mapping[str, Any]
+    trainable: Mapping[str, tuple[Any, ...]]
 
     @classmethod
     def of(cls, model: keras.Model) -> Self:
         """As they are now."""
-        return cls(dict(_compiled(model)), dict(_layers(model)), dict(_trainable(model)))
+        return cls(*(_by_name(kind(model)) for kind in (_compiled, _layers, _trainable)))
 
     def changed(self, model: keras.Model, *, copied: bool = False) -> list[str]:
         """The names of those that have changed since; of what is `copied` only those that copies
@@ -94,10 +95,20 @@ class Watch:
             raise InvalidData(message)
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def _by_name(pairs: Iterator[tuple[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    values: dict[str, tuple[Any, ...]] = defaultdict(tuple)
+    for name, value in pairs:
+        values[name] += (value,)
+    return dict(values)
+
+
+def _changes(
+    before: Mapping[str, tuple[Any, ...]], after: Mapping[str, tuple[Any, ...]]
+) -> list[str]:
     """The names of what has another value, and of functions that are new."""
-    replaced = [name for name, value in before.items() if not _same(value, after.get(name))]
-    return replaced + [name for name in after if name not in before and callable(after[name])]
+    replaced = [name for name, values in before.items() if not _same(values, after.get(name))]
+    added = [name for name in after if name not in before and any(map(callable, after[name]))]
+    return replaced + added
 
 
 def _rate(model: keras.Model) -> Any:
@@ -113,6 +124,7 @@ def _compiled(model: keras.Model) -> Iterator[tuple[str, Any]]:
     yield "loss_weights", _frozen(loss_weights_of(model))
     yield "metrics", _frozen(metrics)
     yield "weighted_metrics", _frozen(weighted_metrics)
+    yield "keras.config.floatx()", keras.config.floatx()
     yield "run_eagerly", getattr(model, "run_eagerly", False)
     excluded, pattern = excluded_from_decay(optimizer), pattern_excluded_from_decay(optimizer)
     yield "optimizer.exclude_from_weight_decay", excluded or None
@@ -153,7 +165,7 @@ def _trainable(model: keras.Model) -> Iterator[tuple[str, Any]]:
 
 def _arguments(name: str, part: Any) -> Iterator[tuple[str, Any]]:
     """The attributes of a part that are numbers, strings, functions or arrays, or lists of them."""
-    for attribute, value in vars(part).items():
+    for attribute, value in getattr(part, "__dict__", {}).items():
         public = not attribute.startswith("_") and attribute not in ("built", "trainable")
         if public and _is_setting(value):
             yield f"{name}.{attribute}", _frozen(value)

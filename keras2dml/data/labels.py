@@ -65,9 +65,10 @@ def of_outputs(
     Raises InvalidData for labels out of range, another length, and weights that do not fit.
     """
     floatx = "float64" if drawn else backend.floatx()
-    listed = [in_floatx(part, "y", floatx) for part in outputs.listed(labels, "y")]
-    parts = zip(listed, goals, classes or [None] * len(goals), strict=True)
-    all_targets = [targets(part, goal, examples, names) for part, goal, names in parts]
+    listed, names = outputs.listed(labels, "y"), classes or [None] * len(goals)
+    rounded = [in_floatx(part, "y", floatx) for part in listed]
+    parts = zip(rounded, goals, [examples] * len(goals), names, strict=True)
+    all_targets = [targets(*part) for part in parts]
     if class_weight is not None:
         if sample_weight is not None or len(goals) > 1:
             message = (
@@ -75,7 +76,8 @@ def of_outputs(
                 " only sample_weight, with a weight for each example."
             )
             raise InvalidData(message)
-        return (replace(all_targets[0], weights=by_class(all_targets[0], goals[0], class_weight)),)
+        unrounded = targets(listed[0], goals[0], examples, names[0])
+        return (replace(all_targets[0], weights=by_class(unrounded, goals[0], class_weight)),)
     if sample_weight is None:
         return tuple(all_targets)
     weights: Sequence[Any] = [sample_weight] * len(goals)

@@ -47,13 +47,18 @@ def check_integers(layer: Any, tensors: Sequence[Any]) -> None:
     """Raise Refusal for a layer that computes with the integers or booleans that it takes, which
     Keras does not cast to the layer's type, in float32 or in their range.
     """
+    if isinstance(layer, keras.layers.TimeDistributed):
+        check_integers(layer.layer, tensors)
     types = [str(getattr(tensor, "dtype", "float")) for tensor in tensors]
     kinds = [kind for kind in types if "float" not in kind]
     narrow = isinstance(layer, ADDING) and not WHOLE.issuperset(kinds)
     wraps = isinstance(layer, MULTIPLYING) and len(kinds) > 1
     single = isinstance(layer, AVERAGING) and layer.compute_dtype == "float64"
     squashes = isinstance(layer, keras.layers.Activation) and layer.compute_dtype != floatx()
-    if kinds and (narrow or wraps or single or squashes or isinstance(layer, ROUNDING)):
+    rounds = isinstance(layer, ROUNDING) or (
+        isinstance(layer, keras.layers.UpSampling2D) and layer.interpolation != "nearest"
+    )
+    if kinds and (narrow or wraps or single or squashes or rounds):
         message = (
             f"{named(layer)} computes with {kinds[0]}, where Keras has less range or precision."
             f" SystemDS computes in float64: cast its input to {layer.compute_dtype!r} first."

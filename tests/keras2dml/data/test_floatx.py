@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
+from keras.src.trainers.data_adapters import data_adapter_utils
 from oracle import complaints, near
 
 from keras2dml import Keras2DML, UnsupportedModel
 from keras2dml.compilation import Compilation
 from keras2dml.data import features
 from keras2dml.reader import read
+from keras2dml.training.examples import examples
 
 X = np.random.default_rng(1).normal(size=(9, 3))
 Y = np.random.default_rng(2).normal(size=(9, 2))
@@ -63,6 +65,17 @@ def test_an_input_takes_what_keras_takes(dtype, floatx):
             (ours,) = features.inputs(array, graph, drawn=True).values()
             drawn = tf.data.Dataset.from_tensors(array)
             np.testing.assert_array_equal(ours, built.predict(drawn, verbose=0))
+
+
+def test_class_weights_are_those_of_labels_that_are_not_rounded_yet():
+    keras.config.set_floatx("float32")
+    inputs = keras.Input((3,))
+    built = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(inputs))
+    built.compile("sgd", "binary_crossentropy")
+    labels, weights = np.where(WEIGHTS > 0.5, 0.5 + 1e-9, 0.5 - 1e-9), {0: 0.1, 1: 0.7}
+    (target,) = examples(Compilation.of(built), X, labels, class_weight=weights).targets
+    expected = data_adapter_utils.class_weight_to_sample_weights(labels, weights)
+    np.testing.assert_array_equal(target.weights[:, 0], expected)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "mixed_bfloat16"])

@@ -52,6 +52,11 @@ def test_types_that_are_not_compiled_are_refused(dtype, outer, message):
     assert bool(message) == bool(found)
 
 
+def enlarged(x, interpolation="nearest"):
+    image = layers.Reshape((4, 3, 1))(x)
+    return layers.UpSampling2D(2, interpolation=interpolation)(image)
+
+
 def types_refused(function, dtype):
     x = keras.Input((4, 3), dtype=dtype)
     return " ".join(complaints(keras.Model(x, function(x))))
@@ -90,8 +95,10 @@ def test_a_model_of_operations_in_float64_is_not_one_of_float32():
         (layers.BatchNormalization, "int32"),
         (layers.GlobalAveragePooling1D, "bool"),
         (lambda: layers.GroupNormalization(3), "uint8"),
+        (lambda: layers.TimeDistributed(layers.BatchNormalization()), "uint8"),
         (layers.LayerNormalization, "int32"),
         (layers.LeakyReLU, "int32"),
+        (lambda: lambda x: enlarged(x, "bilinear"), "uint8"),
         (lambda: lambda x: layers.Add()([x, x]), "uint8"),
         (lambda: lambda x: layers.Average()([x, x]), "int8"),
         (lambda: lambda x: layers.Multiply()([x, x]), "int32"),
@@ -106,7 +113,8 @@ def test_layers_that_round_integers_or_wrap_around_are_refused(layer, dtype):
 @pytest.mark.parametrize("dtype", ["int32", "float64"])
 def test_layers_that_take_integers_as_numbers_are_compiled(dtype):
     several = lambda x: layers.Add()([x, x]) * layers.Rescaling(0.5)(x)  # noqa: E731
-    for layer in (layers.Flatten(), layers.Dense(2), layers.GlobalMaxPooling1D(), several):
+    plain = layers.Flatten(), layers.Dense(2), layers.GlobalMaxPooling1D(), enlarged
+    for layer in (*plain, several):
         assert not types_refused(layer, dtype)
 
 
