@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from keras2dml.check import check
-from keras2dml.copying import traced
 from keras2dml.copying.model import Trainable, copied, is_shared
+from keras2dml.copying.traced import Settings
 from keras2dml.data.labels import Targets
 from keras2dml.errors import InvalidData, UnsupportedModel, positive
 from keras2dml.graph import Graph
@@ -46,7 +46,7 @@ class Compilation:
     optimizer: Optimizer
     trainable: Trainable
     """Which layers and weights were trainable when the model was compiled."""
-    settings: Mapping[str, Any]
+    settings: Settings
 
     @classmethod
     def of(
@@ -89,7 +89,7 @@ class Compilation:
             constraints,
             optimizer,
             Trainable.of(model),
-            traced.settings(model),
+            Settings.of(model),
         )
 
     def decayed(self, factor: float, kind: str) -> Compilation:
@@ -172,7 +172,7 @@ class Compilation:
                 " or give it optimizer={...}."
             )
             raise InvalidData(message)
-        traced.check_unchanged(self.settings, self.model)
+        self.settings.check(self.model)
         if is_shared(self.model):
             copied(self.model)  # not only when it has been trained
         losses = [goal.loss for goal in self.goals]

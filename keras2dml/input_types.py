@@ -1,4 +1,6 @@
-"""Casts of X to the type of an input, as Keras does: to integers, to booleans, or to float32."""
+"""Casts of X to the type of an input, as Keras does: to integers, to booleans, or to float32, and
+of arrays of floats to floatx before.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,22 @@ _EXACT = 2**53
 
 def sizes_of(dtype: str, floatx: str) -> dict[str, Scalar]:
     """The parameters of an input's cast, for Keras' types other than float16 and strings. Keras
-    rounds arrays to `floatx` first.
+    rounds arrays of floats to `floatx` first, but neither those of integers nor what a dataset
+    yields.
     """
+    rounded: dict[str, Scalar] = {"rounded": 1} if floatx == "float32" else {}
     if dtype == "bool":
-        return {"bits": 1}
+        return {"bits": 1, **rounded}
     if "int" in dtype:
         limits = np.iinfo(dtype)
-        return {"lowest": max(int(limits.min), -_EXACT), "highest": min(int(limits.max), _EXACT)}
-    return {"single": 1} if "float32" in (dtype, floatx) else {}
+        lowest, highest = max(int(limits.min), -_EXACT), min(int(limits.max), _EXACT)
+        return {"lowest": lowest, "highest": highest, **rounded}
+    return {"single": 1} if dtype == "float32" else rounded
+
+
+def floatx_of(value: Value) -> str:
+    """The type to which Keras rounds arrays of floats for an input."""
+    return "float32" if "rounded" in source_of(value).sizes else "float64"
 
 
 def as_typed(features: np.ndarray, value: Value, name: str) -> np.ndarray:

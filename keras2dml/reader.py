@@ -34,7 +34,7 @@ from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
-from keras2dml.rules.operations.types import of_single_inputs
+from keras2dml.rules.operations.types import of_doubles, of_single_inputs
 from keras2dml.rules.user_classes import is_users
 
 
@@ -188,7 +188,7 @@ class _Naming:
             calls,
             parameters,
             self.names,
-            single=dtypes == {"float32"},
+            single=dtypes == {"float32"} and not of_doubles(self.model),
             takes=takes_of(self.model),
             gives=gives_of(self.model),
         )

@@ -84,10 +84,12 @@ class Caffe2DML(Keras2DML):
         classes: Classes | None,
         sample_weight: object = None,
         class_weight: Mapping[Any, float] | None = None,
+        *,
+        drawn: bool = False,
     ) -> Data:
         """X and y, checked, with labels for each loss."""
         labels = self._labels(X, y)
-        return super()._examples(X, labels, classes, sample_weight, class_weight)
+        return super()._examples(X, labels, classes, sample_weight, class_weight, drawn=drawn)
 
     def _labels(self, X: object, y: object) -> object:
         """y for each output."""

@@ -46,8 +46,12 @@ class Trainable:
             weight.trainable = trainable
 
     def changed(self, model: keras.Model) -> list[str]:
-        """The names of the layers, and paths of the weights, that were frozen or thawed since."""
+        """The names of the layers, and paths of the weights, that were frozen or thawed since; none
+        if the model has others since.
+        """
         now = Trainable.of(model)
+        if len(now.layers) != len(self.layers) or len(now.weights) != len(self.weights):
+            return []
         layers = zip(parts_of(model), self.layers, now.layers, strict=True)
         weights = zip(model.weights, self.weights, now.weights, strict=True)
         return [layer.name for layer, before, after in layers if before != after] or [

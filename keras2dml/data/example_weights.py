@@ -51,7 +51,7 @@ def places(target: Targets, goal: Goal) -> np.ndarray:
 
 def of_vectors(weights: object, goal: Goal, examples: int) -> np.ndarray:
     """The weight of each example, or of each of its vectors."""
-    array: np.ndarray = numbers(weights, "sample_weight", backend.floatx())
+    array: np.ndarray = numbers(weights, "sample_weight")
     leading = goal.value.shape[:-1]
     allowed = [(examples, *leading)] if leading else [(examples,), (examples, 1)]
     sizes = zip(array.shape[1:], leading, strict=False)

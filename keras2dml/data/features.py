@@ -9,25 +9,25 @@ import numpy as np
 
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Graph, Shape, Value
-from keras2dml.input_types import as_typed
+from keras2dml.input_types import as_typed, floatx_of
 from keras2dml.structure import Structure
 
 Names = tuple[str, ...]
 """The names of a table's columns."""
 
 
-def inputs(data: object, graph: Graph) -> dict[str, np.ndarray]:
+def inputs(data: object, graph: Graph, *, drawn: bool = False) -> dict[str, np.ndarray]:
     """X for each input of a model, by its name in scripts: `rows` of a single input, or of a list
-    or dict of several.
+    or dict of several; of what is `drawn` from batches, too.
 
     Raises InvalidData if an input is missing, or has another number of rows than the first.
     """
     arrays = graph.takes.listed(data, "X")
     names = {graph.input_name(value): value for value in graph.inputs}
     if len(names) == 1:
-        return {name: rows(arrays[0], value) for name, value in names.items()}
+        return {name: rows(arrays[0], value, drawn=drawn) for name, value in names.items()}
     matrices = {
-        name: rows(array, value, name)
+        name: rows(array, value, name, drawn=drawn)
         for (name, value), array in zip(names.items(), arrays, strict=True)
     }
     counts = [len(matrix) for matrix in matrices.values()]
@@ -89,15 +89,16 @@ def _differences(names: Names, trained_names: Names) -> str:
     return "; ".join(f"{side} {', '.join(sorted(some)[:5])}" for side, some in sides if some)
 
 
-def rows(data: object, value: Value, name: str = "X") -> np.ndarray:
+def rows(data: object, value: Value, name: str = "X", *, drawn: bool = False) -> np.ndarray:
     """X as a matrix (N, D) in DML's order of columns, float64.
 
     `data` is (N, *shape) in the model's layout, or rows (N, D) as SystemML stored them: images in
     C,H,W order. As in Keras, a last axis of 1 may be missing or added; but rows of one number are
-    (N, 1), as in scikit-learn. Raises InvalidData for another width, for anything but numbers, for
-    NaN or infinity, and for numbers out of range for the input's type.
+    (N, 1), as in scikit-learn. Arrays of floats are rounded to floatx, unless they are `drawn` from
+    batches. Raises InvalidData for another width, for anything but numbers, for NaN or infinity,
+    and for numbers out of range for the input's type.
     """
-    array = numbers(data, name)
+    array = numbers(data if drawn else in_floatx(data, name, floatx_of(value)), name)
     if array.ndim == 2 and array.shape[1] == value.size:
         features = array
     elif array.shape[1:] == value.shape:
@@ -127,17 +128,24 @@ def _with_one(shape: Shape, other: Shape) -> bool:
     return (*shape, 1) == other or shape == (*other, 1)
 
 
-def numbers(data: object, name: str, floatx: str = "float64") -> np.ndarray:
-    """A float64 array with at least one row, from an array, lists, pandas, or a SciPy sparse
-    matrix; numbers that are no integers are rounded to `floatx`, as Keras does. Raises InvalidData
-    for anything else.
+def in_floatx(data: Any, name: str, floatx: str) -> Any:
+    """An array, or a table, of floats rounded to `floatx`, as Keras does before anything else; all
+    else as it is. Raises InvalidData for rows of different lengths.
     """
-    dense = data.toarray() if hasattr(data, "toarray") else data
+    array = unmasked(_dense(data), name)
+    is_table = hasattr(data, "iloc") and hasattr(data, "columns")
+    kinds = [*data.dtypes] if is_table else [array.dtype]
+    floats = (kind for kind in kinds if getattr(kind, "kind", "") == "f")
+    is_rounded = array.dtype.kind == "f" and any(kind != floatx for kind in floats)
+    return array.astype(floatx) if is_rounded else data
+
+
+def numbers(data: object, name: str) -> np.ndarray:
+    """A float64 array with at least one row, from an array, lists, pandas, or a SciPy sparse
+    matrix. Raises InvalidData for anything else.
+    """
     try:
-        array = unmasked(dense, name)
-        if array.dtype.kind == "f":
-            array = array.astype(floatx, copy=False)
-        array = array.astype(np.float64, copy=False)
+        array = unmasked(_dense(data), name).astype(np.float64, copy=False)
     except InvalidData:
         raise
     except (TypeError, ValueError) as error:
@@ -152,6 +160,10 @@ def numbers(data: object, name: str, floatx: str = "float64") -> np.ndarray:
         message = f"{name} is empty: give at least one row."
         raise InvalidData(message)
     return array
+
+
+def _dense(data: Any) -> Any:
+    return data.toarray() if hasattr(data, "toarray") else data
 
 
 def unmasked(data: object, name: str) -> np.ndarray:

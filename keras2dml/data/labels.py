@@ -13,7 +13,7 @@ import numpy as np
 
 from keras2dml import backend
 from keras2dml.data.example_weights import by_class, of_vectors
-from keras2dml.data.features import numbers, some, unmasked
+from keras2dml.data.features import in_floatx, numbers, some, unmasked
 from keras2dml.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -56,14 +56,19 @@ def of_outputs(
     classes: Classes | None = None,
     sample_weight: object = None,
     class_weight: Mapping[Any, float] | None = None,
+    *,
+    drawn: bool = False,
 ) -> tuple[Targets, ...]:
     """The targets of each output of a model, from y for a single output, or a list or dict for
-    several; `classes` are fixed classes of each output.
+    several; `classes` are fixed classes of each output. What is `drawn` is not rounded to floatx.
 
     Raises InvalidData for labels out of range, another length, and weights that do not fit.
     """
-    parts = zip(outputs.listed(labels, "y"), goals, classes or [None] * len(goals), strict=True)
-    all_targets = [targets(part, goal, examples, names) for part, goal, names in parts]
+    floatx = "float64" if drawn else backend.floatx()
+    listed, names = outputs.listed(labels, "y"), classes or [None] * len(goals)
+    rounded = [in_floatx(part, "y", floatx) for part in listed]
+    parts = zip(rounded, goals, [examples] * len(goals), names, strict=True)
+    all_targets = [targets(*part) for part in parts]
     if class_weight is not None:
         if sample_weight is not None or len(goals) > 1:
             message = (
@@ -71,15 +76,15 @@ def of_outputs(
                 " only sample_weight, with a weight for each example."
             )
             raise InvalidData(message)
-        return (replace(all_targets[0], weights=by_class(all_targets[0], goals[0], class_weight)),)
+        unrounded = targets(listed[0], goals[0], examples, names[0])
+        return (replace(all_targets[0], weights=by_class(unrounded, goals[0], class_weight)),)
     if sample_weight is None:
         return tuple(all_targets)
-    by_output = isinstance(sample_weight, (Mapping, list, tuple))
-    weights = (
-        outputs.listed(sample_weight, "sample_weight")
-        if by_output
-        else [sample_weight] * len(goals)
-    )
+    weights: Sequence[Any] = [sample_weight] * len(goals)
+    if isinstance(sample_weight, (Mapping, list, tuple)):
+        weights = outputs.listed(sample_weight, "sample_weight")
+    name = "sample_weight"
+    weights = [None if part is None else in_floatx(part, name, floatx) for part in weights]
     return tuple(
         target if part is None else replace(target, weights=of_vectors(part, goal, examples))
         for target, part, goal in zip(all_targets, weights, goals, strict=True)
@@ -287,7 +292,7 @@ def _whole(labels: object, examples: int) -> np.ndarray:
 
 
 def _finite(data: object) -> np.ndarray:
-    array = numbers(data, "y", backend.floatx())
+    array = numbers(data, "y")
     if not np.isfinite(array).all():
         message = "y has values that are NaN or infinite: clean or drop these rows."
         raise InvalidData(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,19 +83,20 @@ class Estimator:
         self._compilation.check_scorable()
         return CompiledModel.of(self._graph, self._matrices, self._algorithm)
 
-    def outputs(self, X: object) -> list[np.ndarray]:
+    def outputs(self, X: object, *, drawn: bool = False) -> list[np.ndarray]:
         """Every output of the model for each row, in Keras' order; of what draws its own batches
-        as it draws them, some at a time.
+        as it draws them, some at a time. What has been `drawn` is not rounded to floatx.
         """
-        if draws_batches(X) and self._activations is None:
-            return datasets.score_batches(X, self.outputs)
         if draws_batches(X):
-            X, _, _ = datasets.draw_all(X)
+            score = partial(self.outputs, drawn=True)
+            if self._activations is None:
+                return datasets.score_batches(X, score)
+            return score(datasets.draw_all(X)[0])
         X = self._in_columns(X, self._tables)
         if self._activations is not None:
             layers = Activations(self._compilation, self._activations)
-            layers.write(self.spark, self._systemds, self._matrices, X)
-        return self._open_scorer().outputs(X)
+            layers.write(self.spark, self._systemds, self._matrices, X, drawn=drawn)
+        return self._open_scorer().outputs(X, drawn=drawn)
 
     def _open_scorer(self) -> Scorer:
         if self._scorer is None:
@@ -125,10 +127,13 @@ class Estimator:
         classes: Classes | None,
         sample_weight: object = None,
         class_weight: Mapping[Any, float] | None = None,
+        *,
+        drawn: bool = False,
     ) -> Data:
         """X and y, checked: arrays, or a DataFrame with the names of its columns."""
         if not isinstance(X, DataFrame):
-            return examples.examples(self._compilation, X, y, classes, sample_weight, class_weight)
+            weights = sample_weight, class_weight
+            return examples.examples(self._compilation, X, y, classes, *weights, drawn=drawn)
         columns = self._columns
         if y is not None:
             columns = replace(columns, label=str(y))

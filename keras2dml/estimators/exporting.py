@@ -23,8 +23,10 @@ class Exporting(Estimator):
 
     def to_keras(self) -> keras.Model:
         """A new Keras model with the current weights and optimizer state. For a user's model class
-        it is a functional or Sequential model without that class.
+        it is a functional or Sequential model without that class. Raises InvalidData if layers of
+        the model were changed after this estimator was made.
         """
+        self._compilation.settings.check(self._compilation.model, copied=True)
         try:
             state = self._state or self._compilation.state(self._matrices, self._steps)
         except InvalidData:  # an optimizer of other variables: the copy has a new one

@@ -48,12 +48,14 @@ class Activations:
         systemds: SystemDS,
         weights: Mapping[str, np.ndarray],
         features: object,
+        *,
+        drawn: bool = False,
     ) -> None:
         """Score these features, and write the outputs of the layers."""
         matrices = {name: weights[source] for name, source in self._names.items()}
         scorer = Scorer(spark, CompiledModel.of(self._graph, matrices), systemds)
         self.folder.mkdir(parents=True, exist_ok=True)
-        for layer, output in zip(self._layers, scorer.outputs(features), strict=True):
+        for layer, output in zip(self._layers, scorer.outputs(features, drawn=drawn), strict=True):
             rows = output.reshape(len(output), -1)
             np.savetxt(self.folder / f"{stem(layer)}.csv", rows, "%.17g", ",")
         scorer.close()

@@ -83,12 +83,13 @@ class Predicting(Estimator):
             names += [] if sample_weight is None else [str(sample_weight)]
             rows = self.predict(X).select(*names).toPandas().to_numpy()
             return reporting.agreement(*rows.T, classified=self.classifies)
-        if draws_batches(X):
+        drawn = draws_batches(X)
+        if drawn:
             datasets.check_alone(y=y, sample_weight=sample_weight)
             X, y, sample_weight = datasets.draw_all(X)
         X = self._in_columns(X, self._tables)
-        targets = self._examples(X, y, self._classes, sample_weight).targets
-        return reporting.score(self._compilation.goals, self.outputs(X), targets)
+        targets = self._examples(X, y, self._classes, sample_weight, drawn=drawn).targets
+        return reporting.score(self._compilation.goals, self.outputs(X, drawn=drawn), targets)
 
     def evaluate(
         self,

@@ -196,11 +196,11 @@ class Scorer:
         """
         return self.model.graph.gives.packed(self.outputs(features))
 
-    def outputs(self, features: object) -> list[np.ndarray]:
+    def outputs(self, features: object, *, drawn: bool = False) -> list[np.ndarray]:
         """All outputs of the model, in Keras' order; for several inputs `features` is a list, or a
-        dict with Keras' names.
+        dict with Keras' names. They may be `drawn` from batches.
         """
-        matrices = data.inputs(features, self.model.graph)
+        matrices = data.inputs(features, self.model.graph, drawn=drawn)
         with self._systemds.holding(matrices) as rows:
             computed = self._systemds.compute(self.model.script, {**rows, **self._weights})
         return [value.as_keras(computed[name]) for name, value in self.model.outputs.items()]

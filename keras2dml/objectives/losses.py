@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
 from typing import Any
@@ -14,6 +14,7 @@ from keras.src.utils.naming import get_object_name
 from keras2dml import backend
 from keras2dml.dml import syntax
 from keras2dml.graph import FOLD, MAP, PENALTY, SOFTMAX, UNFOLD, Scalar, Value, source_of
+from keras2dml.input_types import FLOATS
 from keras2dml.keras_internals import keywords_of_loss
 from keras2dml.objectives.functions import define_function
 from keras2dml.objectives.loss_kinds import (
@@ -92,6 +93,8 @@ def loss_of(
     `layer` computes the output: Keras looks through it if it is an activation.
     """
     loss: Any = resolved(configured, output)
+    if reasons := [*coarse(loss, "loss")]:
+        return None, reasons
     if type(loss) not in COMPILED:
         if is_function(loss):
             return _of_function(loss, output, weight, layer)
@@ -140,6 +143,16 @@ def loss_of(
         weighable=type(loss) not in WHOLE,
         traits=traits,
     ), complaints
+
+
+def coarse(part: Any, kind: str) -> Iterator[str]:
+    """A complaint about a loss or metric, as `kind` says, that computes in less than float32."""
+    dtype = getattr(part, "dtype", None)
+    if dtype is not None and dtype not in FLOATS:
+        yield (
+            f"The {kind} {part.name!r} has dtype={dtype!r}. SystemDS computes in float64: give it"
+            " 'float32' or 'float64'."
+        )
 
 
 def is_function(configured: object) -> bool:

@@ -15,7 +15,7 @@ from keras2dml.keras_internals import function_of_loss, keywords_of_loss
 from keras2dml.objectives import confusion
 from keras2dml.objectives.functions import define_function
 from keras2dml.objectives.loss_kinds import FUNCTIONS
-from keras2dml.objectives.losses import is_function, logits_of_last, loss_of
+from keras2dml.objectives.losses import coarse, is_function, logits_of_last, loss_of
 from keras2dml.objectives.sums import Metric, mean
 from keras2dml.rules import Refusal
 from keras2dml.rules.activations import label
@@ -38,6 +38,8 @@ def metric_of(
             " object of keras.metrics."
         ]
     name = configured if isinstance(configured, str) else resolved.name
+    if reasons := [*coarse(resolved, "metric")]:
+        return None, reasons
     is_mean = type(resolved) is keras.metrics.MeanMetricWrapper
     if is_mean and is_function(function_of_loss(resolved)):
         return _of_function(resolved, output, layer, kind, weighted=weighted)

@@ -13,16 +13,19 @@ _SPLITTER = 2**29 + 1
 
 def statements(variable: str, value: Value) -> Iterator[str]:
     """What makes of a matrix what `keras2dml.input_types.as_typed` makes of an array, without the
-    check.
+    check. Where arrays of floats are rounded first, whole numbers are taken for integers.
     """
     sizes: Mapping[str, Scalar] = source_of(value).sizes
+    if "single" in sizes or "rounded" in sizes:
+        yield f"split = {variable} * {_SPLITTER}"
+        single = "split - (split - {0})"
+        if "rounded" in sizes:
+            single = "ifelse({0} == floor({0}), {0}, split - (split - {0}))"
+        yield f"{variable} = {single.format(variable)}"
     if "bits" in sizes:
         yield f"{variable} = {variable} != 0"
     elif "lowest" in sizes:
         yield f"{variable} = sign({variable}) * floor(abs({variable}))"
-    elif "single" in sizes:
-        yield f"split = {variable} * {_SPLITTER}"
-        yield f"{variable} = split - (split - {variable})"
 
 
 def outside(variable: str, value: Value) -> str:

@@ -132,13 +132,14 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
     if (ceiling, threshold) == (math.inf, 0.0):
         return leaky(layer.name, x, slope) if slope else activated(layer, x, keras.activations.relu)
     highest = min(ceiling, float(np.finfo(np.float32).max))
-    sizes = {"threshold": threshold, "ceiling": highest, "slope": slope}
+    shift = float(layer.threshold)  # which the slope begins at, and which is not cast
+    sizes = {"threshold": threshold, "ceiling": highest, "slope": slope, "shift": shift}
     onnx = nodes(
         f"Greater X {threshold} > over",
         "Cast over > open",
         "Mul X open > kept",
         f"Clip kept 0 {highest} > up",
-        f"Sub X {threshold} > shifted",
+        f"Sub X {shift} > shifted",
         f"Clip shifted {np.finfo(np.float32).min} 0 > below",
         f"Mul below {slope} > line",
         "Add up line",

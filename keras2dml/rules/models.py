@@ -12,7 +12,7 @@ from keras.src.ops.core import Cast, ConvertToTensor
 from keras2dml.graph import IDENTITY, Call, Value, source_of
 from keras2dml.keras_internals import node_of, origin_of, recorded_mask_of, structure_of
 from keras2dml.rules import LOWERINGS, Refusal, call, lowered, lowers, named
-from keras2dml.rules.built_calls import check_count, check_shape, in_types
+from keras2dml.rules.built_calls import check_count, check_integers, check_shape, in_types
 from keras2dml.rules.layouts import arranged, squashed_by
 from keras2dml.rules.masks import UNFITTING, TakenOff, hands_on
 from keras2dml.rules.operations import types
@@ -66,6 +66,7 @@ class _Walk:
         }
         self.orders: dict[Any, tuple[Value, ...]] = {}
         self.taken_off = TakenOff(model)
+        self.exact = types.is_exact(model)
 
     def outputs(self) -> tuple[Value, ...]:
         """The outputs of the model; raises Refusal with all complaints."""
@@ -103,7 +104,7 @@ class _Walk:
     def _lower(self, layer: Any, node: Any) -> None:
         """Enter a layer's outputs, or stand-ins if it is refused, so that the rest is checked."""
         if not isinstance(layer, keras.Layer):
-            self._complain(*types.complaints(layer, node))
+            self._complain(*types.complaints(layer, node, exact=self.exact))
             if isinstance(self.model, keras.Model):
                 self._complain(*types.uncopied(layer))
         try:
@@ -140,11 +141,13 @@ class _Walk:
         recorded = _is_recorded(node)
         if recorded:
             del passed["mask"]
-        arguments = self._read(node.arguments.args, node, recorded=recorded)
+        positional = node.arguments.args or tuple(_first(layer, passed))
+        check_integers(layer, keras.tree.flatten(positional[:1]))
+        arguments = self._read(positional, node, recorded=recorded)
         keywords = self._read(passed, node, recorded=recorded)
         arguments = _in_order(layer, arguments)
         if isinstance(layer, keras.Model):
-            tensors = _in_order(layer, node.arguments.args)
+            tensors = _in_order(layer, positional)
             kinds = [str(getattr(tensor, "dtype", None)) for tensor in tensors]
             arguments = in_types(layer, arguments, kinds)
         values = [value for value in arguments if isinstance(value, Value)]
@@ -220,6 +223,13 @@ def _looks_for_masks(node: Any) -> bool:
         or isinstance(layer, keras.Model)
         or any(name.endswith("mask") for name in names)
     )
+
+
+def _first(layer: Any, keywords: dict[str, Any]) -> Iterator[Any]:
+    """The first argument of a layer's call, taken out of its keywords."""
+    for name in [*getattr(layer, "call_signature_parameters", ())][:1]:
+        if name in keywords:
+            yield keywords.pop(name)
 
 
 def _in_order(layer: Any, arguments: Any) -> Any:

@@ -46,7 +46,13 @@ class LearningStep:
         slices = Slices.of(objective.graph, optimizer, objective.regularizers)
         measures = Measures.of(objective, forward, rows, learning=True, split=split)
         backward = Backward.of(forward, measures.summands, slices, penalized=measures.penalized)
-        updates = Updates.of(optimizer, constraints, backward.trained, slices)
+        trained = {parameter.name for parameter in backward.trained}
+        others = [
+            parameter
+            for parameter in objective.graph.parameters
+            if parameter.trainable and parameter.name not in trained
+        ]
+        updates = Updates.of(optimizer, constraints, backward.trained, slices, others)
         return cls(objective, optimizer, forward, measures, backward, updates)
 
     @property

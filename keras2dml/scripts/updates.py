@@ -32,8 +32,12 @@ class Updates:
         constraints: Mapping[str, Constraint],
         trained: Sequence[Parameter],
         slices: Slices,
+        others: Sequence[Parameter] = (),
     ) -> Updates:
-        """The step of an optimizer on the `trained` parameters."""
+        """The step of an optimizer on the `trained` parameters; the `others` that are trainable,
+        but have no gradient, only have averages.
+        """
+        averaged = [other.name for other in others if optimizer.average is not None]
         weights = tuple(parameter.name for parameter in trained)
         gradients = {
             name: parameter.weight.matrix
@@ -45,7 +49,10 @@ class Updates:
             for parameter in trained
             for matrix in optimizer.state(parameter.weight)
         )
-        lines = _Lines(optimizer, constraints, trained, slices).all()
+        lines = _Lines(optimizer, constraints, trained, slices, averaged).all()
+        if optimizer.overwritten:
+            weights = (*weights, *averaged)
+        state = (*state, *(f"{name}_{AVERAGE}" for name in averaged))
         return cls(tuple(lines), gradients, weights, state)
 
 
@@ -58,9 +65,11 @@ class _Lines:
         constraints: Mapping[str, Constraint],
         trained: Sequence[Parameter],
         slices: Slices,
+        averaged: Sequence[str],
     ) -> None:
         self.optimizer, self.constraints, self.slices = optimizer, constraints, slices
         self.weights = [parameter.name for parameter in trained]
+        self.averaged = [*self.weights, *averaged]
         self.steps = {parameter.name: optimizer.step(parameter.weight) for parameter in trained}
         self.decays = {
             parameter.name: optimizer.decay(parameter.weight.variable) for parameter in trained
@@ -157,7 +166,7 @@ class _Lines:
         ]
 
     def _averaged(self, momentum: float) -> list[str]:
-        averages = {weight: f"{weight}_{AVERAGE}" for weight in self.weights}
+        averages = {weight: f"{weight}_{AVERAGE}" for weight in self.averaged}
         lines = [f"kept = as.double({self._steps} > 1) * {syntax.literal(momentum)}"]
         lines += [
             f"{average} = kept * {average} + (1 - kept) * {weight}"

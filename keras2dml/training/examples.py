@@ -82,15 +82,20 @@ def examples(
     classes: Classes | None = None,
     sample_weight: object = None,
     class_weight: Mapping[Any, float] | None = None,
+    *,
+    drawn: bool = False,
 ) -> Data:
-    """X and y as users pass them, checked; raises InvalidData if they do not fit the model."""
+    """X and y as users pass them, or as they are `drawn` from batches, checked; raises InvalidData
+    if they do not fit the model.
+    """
     if y is None:
         message = "An array X requires y to be passed, but the target y is None: give it, too."
         raise InvalidData(message)
     graph = compilation.graph
-    features = tuple(data.inputs(X, graph).values())
+    features = tuple(data.inputs(X, graph, drawn=drawn).values())
+    rows, weights = len(features[0]), (sample_weight, class_weight)
     labels = targets.of_outputs(
-        y, graph.gives, compilation.goals, len(features[0]), classes, sample_weight, class_weight
+        y, graph.gives, compilation.goals, rows, classes, *weights, drawn=drawn
     )
     return Data(features, labels)
 

@@ -154,4 +154,5 @@ def _examples(
     if drawn.y is None:
         message = "X yields batches without y: let it yield (X, y), or (X, y, sample_weight)."
         raise InvalidData(message)
-    return examples(compilation, drawn.X, drawn.y, classes, drawn.sample_weight, class_weight)
+    parts = drawn.X, drawn.y, classes, drawn.sample_weight, class_weight
+    return examples(compilation, *parts, drawn=True)

@@ -146,7 +146,10 @@ class Training:
         before = [self._variables[name] for name in matrices]
         for name, matrix in matrices.items():
             self._variables[name] = self._systemds.matrix(matrix)
-        # A weight and its average may be one matrix.
+        self._free_unused(before)
+
+    def _free_unused(self, before: Sequence[Matrix]) -> None:
+        """Free those of these that are no variable; a weight and its average may be one matrix."""
         used = {matrix.data.hashCode() for matrix in self._variables.values()} if before else set()
         unused = {matrix.data.hashCode(): matrix for matrix in before}
         self._systemds.free(*(matrix for code, matrix in unused.items() if code not in used))
@@ -198,8 +201,13 @@ class Training:
         history = self._systemds.numpy(recorded)
         # What no step has changed comes back as it went in.
         pairs = ((self._variables[name], new) for name, new in results.items())
-        self._systemds.free(recorded, *(old for old, new in pairs if not old.same(new)))
+        replaced = [old for old, new in pairs if not old.same(new)]
         self._variables.update(results)
+        self._systemds.free(recorded)
+        if optimizer.overwritten:
+            self._free_unused(replaced)
+        else:
+            self._systemds.free(*replaced)
         self.steps += count
         return [
             Iteration(number, sums, self.objective)

@@ -24,8 +24,10 @@ def keras_model(
     compiled: bool = False,
 ) -> keras.Model:
     """A copy of the Keras model, compiled as it was, with these weights, and with the optimizer's
-    matrices that are among them, after so many steps, and at this learning rate.
+    matrices that are among them, after so many steps, and at this learning rate. Raises InvalidData
+    if the model's layers were changed since.
     """
+    compilation.settings.check(compilation.model, copied=True)
     copy = copied(compilation.model)
     compilation.trainable.enter(copy)
     if compilation.model.compiled or compiled:

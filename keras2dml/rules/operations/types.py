@@ -53,11 +53,27 @@ OF_ORDER = (
 SMALLEST, LARGEST = (float(limit) for limit in (np.finfo("f4").tiny, np.finfo("f4").max))
 
 
-def complaints(operation: Any, node: Any) -> Iterator[str]:
-    """Complaints about the types of an operation's results, which `node` has."""
+def is_exact(model: Any) -> bool:
+    """Whether what is rounded to float32 matters: floatx is float64, or some of what the model, or
+    function, computes.
+    """
+    if are_whole_batches():
+        return False
+    return keras.config.floatx() == "float64" or of_doubles(model)
+
+
+def of_doubles(model: Any) -> bool:
+    """Whether something between the inputs and outputs of a model, or function, is float64."""
+    nodes = (node for node in nodes_of(model) if not node.is_input)
+    return any(str(tensor.dtype) == "float64" for node in nodes for tensor in node.output_tensors)
+
+
+def complaints(operation: Any, node: Any, *, exact: bool) -> Iterator[str]:
+    """Complaints about the types of an operation's results, which `node` has, in a model that
+    `is_exact`.
+    """
     input_kinds = {str(tensor.dtype) for tensor in node.input_tensors}
     kinds = {str(tensor.dtype) for tensor in node.output_tensors}
-    exact = keras.config.floatx() == "float64" and not are_whole_batches()
     if "float64" not in input_kinds | kinds:
         yield from _beyond_singles(operation, node)
     if isinstance(operation, CASTING):

@@ -4,6 +4,8 @@ are those of the model.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import keras
 import numpy as np
 import pytest
@@ -211,6 +213,13 @@ def test_parts_without_a_config_are_copied():
         ),
         (lambda model: model.compile(model.optimizer, "mae"), "loss changed in the Keras model"),
         (lambda model: model.compile("sgd", "mse"), "^optimizer, optimizer.name changed"),
+        (lambda model: model.compile(model.optimizer, "mse", 0.5), "^loss_weights changed"),
+        (lambda model: model.compile(model.optimizer, "mse", metrics=["mae"]), "^metrics changed"),
+        (lambda model: setattr(model, "run_eagerly", True), "^run_eagerly changed"),
+        (
+            lambda model: setattr(model.layers[1], "dtype_policy", "float32"),
+            "^hidden.dtype_policy changed",
+        ),
         (
             lambda model: setattr(model.layers[1], "activation", keras.activations.relu),
             "hidden.activation changed",
@@ -229,3 +238,36 @@ def test_what_changes_once_the_model_was_compiled_is_refused_before_it_is_traine
     change(model)
     with pytest.raises(InvalidData, match=message):
         compilation.check_trainable()
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "is_copied"),
+    [
+        (lambda model: setattr(model.loss, "reduction", "sum"), "loss.huber_loss.reduction", False),
+        (lambda model: model.loss._fn_kwargs.update({"delta": 2.0}), "loss.huber_loss.arg", False),
+        (lambda model: setattr(model.layers[0], "pool_size", (3,)), "pool.pool_size", True),
+        (lambda model: model.layers[1].arguments.update({"k": 3}), "times.arguments", True),
+        (lambda model: setattr(model.layers[2].activity_regularizer, "l2", 1.0), "reg", True),
+        (
+            lambda model: setattr(model.layers[3].forward_layer.cell, "activation", np.tanh),
+            r"lstm_cell\.activation",
+            True,
+        ),
+        (lambda model: keras.config.set_floatx("float32"), "floatx", False),
+        (lambda model: model.add(layers.Dropout(0.5)), "^layers changed", True),
+        (lambda model: model.pop(), "^layers changed", True),
+    ],
+)
+def test_parts_that_change_are_noticed(change, message, is_copied):
+    times = layers.Lambda(lambda x, k: x * k, arguments={"k": 2}, name="times")
+    parts = layers.MaxPooling1D(2, name="pool"), times, layers.Dense(2, activity_regularizer="l2")
+    both_ways = layers.Bidirectional(layers.LSTM(2))  # of cells with one name
+    model = keras.Sequential([keras.Input((6, 3)), *parts, both_ways])
+    model.compile("sgd", keras.losses.Huber())
+    compilation = Compilation.of(model)
+    matrices = compilation.weights()
+    change(model)
+    with pytest.raises(InvalidData, match=message):
+        compilation.check_trainable()
+    with pytest.raises(InvalidData, match=message) if is_copied else nullcontext():
+        keras_model(compilation, matrices)

@@ -35,6 +35,7 @@ LAYERS = [
     (ReLU, {"max_value": 0.3}),
     (ReLU, {"negative_slope": 0.3}),
     (ReLU, {"max_value": 1.5, "negative_slope": 0.3, "threshold": 0.2}),
+    (ReLU, {"negative_slope": 0.5, "threshold": 3.3}),
     (LeakyReLU, {"negative_slope": 0.05}),
     (ELU, {"alpha": 0.7}),
     (PReLU, {}),

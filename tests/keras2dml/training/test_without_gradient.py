@@ -16,6 +16,13 @@ GENERATOR = np.random.default_rng(5)
 X, Y = GENERATOR.normal(size=(11, 3)), GENERATOR.normal(size=(11, 1))
 
 
+class EachBatch(keras.callbacks.Callback):
+    """Waits for each batch, so that each is trained by itself."""
+
+    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
+        assert self.model.built
+
+
 def dense(**arguments: object) -> layers.Dense:
     return layers.Dense(1, dtype="float64", **arguments)
 
@@ -33,11 +40,11 @@ def rounded() -> keras.Model:
     return keras.Model(begin, [dense()(begin), ops.round(dense()(begin))])
 
 
-def learn_alike(spark, built: keras.Model, y: object) -> None:
-    """Three steps here and in Keras."""
+def learn_alike(spark, built: keras.Model, y: object, epochs: int = 1) -> None:
+    """Three steps an epoch here and in Keras."""
     ours = Keras2DML(spark, built, batch_size=4, display=0)
-    ours.fit(X, y, epochs=1, shuffle=False)
-    built.fit(X, y, batch_size=4, epochs=1, shuffle=False, verbose=0)
+    ours.fit(X, y, epochs=epochs, shuffle=False, callbacks=EachBatch() if epochs > 1 else None)
+    built.fit(X, y, batch_size=4, epochs=epochs, shuffle=False, verbose=0)
     for weights, theirs in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):
         near(weights, theirs, 1e-8)
 
@@ -57,6 +64,16 @@ def test_one_of_two_outputs_is_learnt_from(spark):
     built = seeded(rounded())
     built.compile("adam", "mse")
     learn_alike(spark, built, [Y, Y])
+
+
+@pytest.mark.systemds
+@pytest.mark.spark
+@pytest.mark.parametrize("overwritten", [None, 2])
+def test_averages_of_weights_without_a_gradient_are_the_weights(spark, overwritten):
+    built = seeded(rounded())
+    average = {"use_ema": True, "ema_momentum": 0.5, "ema_overwrite_frequency": overwritten}
+    built.compile(keras.optimizers.Adam(0.1, **average), "mse")
+    learn_alike(spark, built, [Y, Y], epochs=2)
 
 
 @pytest.mark.parametrize("operation", [ops.round, ops.floor, ops.stop_gradient, ops.zeros_like])
