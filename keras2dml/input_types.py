@@ -9,7 +9,6 @@ import numpy as np
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Scalar, Value, source_of
 
-FLOATS = ("float32", "float64")
 _EXACT = 2**53
 """The largest integer up to which float64 represents all integers."""
 

@@ -34,7 +34,7 @@ from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
-from keras2dml.rules.operations.types import of_doubles, of_single_inputs
+from keras2dml.rules.operations.types import FLOATS, of_doubles, of_single_inputs
 from keras2dml.rules.user_classes import is_users
 
 
@@ -139,13 +139,13 @@ def _dtypes(model: keras.Model) -> dict[str, keras.Layer]:
 def _of_types(model: keras.Model, inputs: list[Declared]) -> Iterator[str]:
     """Complaints about the types of inputs and layers."""
     for declared in inputs:
-        if "float" in declared.dtype and declared.dtype not in input_types.FLOATS:
+        if "float" in declared.dtype and declared.dtype not in FLOATS:
             yield (
                 f"The input {declared.name!r} has dtype {declared.dtype!r}, to which Keras rounds"
                 " X. SystemDS computes in float64: give it 'float32' or 'float64'."
             )
     dtypes = _dtypes(model)
-    if {*input_types.FLOATS} <= {*dtypes}:
+    if {*FLOATS} <= {*dtypes}:
         yield (
             f"{named(dtypes['float32'])} computes in float32, and others in float64. SystemDS only"
             " has float64: give all layers the same dtype."

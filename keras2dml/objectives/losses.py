@@ -14,7 +14,6 @@ from keras.src.utils.naming import get_object_name
 from keras2dml import backend
 from keras2dml.dml import syntax
 from keras2dml.graph import FOLD, MAP, PENALTY, SOFTMAX, UNFOLD, Scalar, Value, source_of
-from keras2dml.input_types import FLOATS
 from keras2dml.keras_internals import keywords_of_loss
 from keras2dml.objectives.functions import define_function
 from keras2dml.objectives.loss_kinds import (
@@ -33,6 +32,7 @@ from keras2dml.objectives.loss_kinds import (
 from keras2dml.rules import Refusal
 from keras2dml.rules.activations import label
 from keras2dml.rules.layouts import logits_of
+from keras2dml.rules.operations.types import FLOATS
 from keras2dml.traits import Trait
 
 

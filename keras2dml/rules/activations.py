@@ -133,7 +133,7 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
         return leaky(layer.name, x, slope) if slope else activated(layer, x, keras.activations.relu)
     highest = min(ceiling, float(np.finfo(np.float32).max))
     shift = float(layer.threshold)  # which the slope begins at, and which is not cast
-    sizes = {"threshold": threshold, "ceiling": highest, "slope": slope, "shift": shift}
+    sizes = {"threshold": threshold, "ceiling": highest, "slope": slope}
     onnx = nodes(
         f"Greater X {threshold} > over",
         "Cast over > open",
@@ -144,6 +144,9 @@ def relu(layer: keras.layers.ReLU, x: Value) -> Value:
         f"Mul below {slope} > line",
         "Add up line",
     )
+    if slope and shift != threshold:
+        sizes["shift"] = shift
+        return call(layer.name, "shifted_relu", x, sizes=sizes, onnx=onnx, traits=KINK)
     return call(layer.name, "bounded_relu", x, sizes=sizes, onnx=onnx, traits=KINK)
 
 

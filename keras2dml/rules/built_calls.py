@@ -10,9 +10,8 @@ from keras.src.ops.core import Cast
 
 from keras2dml.backend import floatx
 from keras2dml.graph import Value
-from keras2dml.input_types import FLOATS
 from keras2dml.rules import Refusal, lowered, named
-from keras2dml.rules.operations.types import WHOLE
+from keras2dml.rules.operations.types import FLOATS, WHOLE
 
 ADDING = (keras.layers.Add, keras.layers.Average, keras.layers.Subtract)
 MULTIPLYING = (keras.layers.Dot, keras.layers.Multiply)

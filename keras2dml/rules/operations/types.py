@@ -18,7 +18,8 @@ from keras2dml.rules.operations.batches import are_whole_batches
 from keras2dml.rules.operations.moving import MOVING
 
 WHOLE = frozenset(("int32", "int64"))
-EXACT = frozenset(("bool", *WHOLE, "float32", "float64"))
+FLOATS = ("float32", "float64")
+EXACT = frozenset(("bool", *WHOLE, *FLOATS))
 """The types whose numbers equal those of float64, within their range and up to rounding."""
 KEEPING = (*MOVING, operations.Concatenate, operations.Append, operations.Hstack, operations.Stack)
 """The operations that do not change numbers."""
