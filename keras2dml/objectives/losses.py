@@ -147,8 +147,8 @@ def loss_of(
 
 def coarse(part: Any, kind: str) -> Iterator[str]:
     """A complaint about a loss or metric, as `kind` says, that computes in less than float32."""
-    dtype = getattr(part, "dtype", None)
-    if dtype is not None and dtype not in FLOATS:
+    dtype = str(getattr(part, "dtype", None))
+    if "float" in dtype and dtype not in FLOATS:
         yield (
             f"The {kind} {part.name!r} has dtype={dtype!r}. SystemDS computes in float64: give it"
             " 'float32' or 'float64'."
