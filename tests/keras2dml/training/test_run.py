@@ -89,8 +89,10 @@ def test_uncompiled_model_gets_systemml_defaults(spark):
 
 
 def test_epochs_history_and_validation_are_as_keras(spark):
+    """Which has XLA compile its steps, as users have it by default."""
     built = model((7,), Dense(5, "tanh"), Dense(3, "softmax"))
-    built.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    how = {"metrics": ["accuracy"], "jit_compile": True}
+    built.compile("adam", "sparse_categorical_crossentropy", **how)
     features, labels = examples(built, 23), np.arange(23) % 3
     held = examples(built, 9, seed=5), np.arange(9) % 3
     ours = Keras2DML(spark, built, display=0).fit(
