@@ -8,16 +8,20 @@ from contextlib import contextmanager
 
 _OPTIONS = "JAVA_TOOL_OPTIONS"
 
-QUICK = {_OPTIONS: "-XX:TieredStopAtLevel=1"}
-"""The environment of a JVM that compiles each method once: a quarter less work in a test. It
+QUICK = {
+    _OPTIONS: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    " -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+}
+"""The environment of a JVM that compiles each method once, collects garbage in one thread, and
+loads classes without looking for mistakes of their compiler: a third less work in a test. It
 computes the same numbers, long loops over them in ten times the time, and says on stderr that it
-has this option.
+has these options.
 """
 
 
 @contextmanager
 def quick_java() -> Iterator[None]:
-    """Every JVM that is started within compiles each method once."""
+    """Every JVM that is started within has these options."""
     before = os.environ.get(_OPTIONS)
     os.environ.update(QUICK)
     try:

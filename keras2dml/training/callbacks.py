@@ -24,6 +24,13 @@ from keras2dml.training.steps import Iteration, Training, averages
 from keras2dml.training.trained_copies import enter, keras_model
 
 _BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+_HOOKS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("on_train_begin", "on_train_end"), ()),  # the training begins and ends there
+    "on_train_batch_begin": ("on_train_batch_begin", "on_batch_begin"),
+    "on_train_batch_end": ("on_train_batch_end", "on_batch_end"),
+}
+"""The methods that a hook calls, where not only that of its name; none if it is always attended to.
+"""
 _TEST_BATCH = ("on_test_batch_begin", "on_test_batch_end")
 
 _KERAS = tuple(kind for kind in vars(keras.callbacks).values() if isinstance(kind, type))
@@ -96,24 +103,24 @@ class Callbacks:
         """Call the hooks for the beginning of training; returns the initial epoch, if a callback
         sets one.
         """
-        self._call(self._all.on_train_begin)
+        self._call("on_train_begin")
         return initial_epoch_of(self.model) or None
 
     def begin_epoch(self, epoch: int) -> None:
         """An epoch begins, counted from 0."""
-        self._call(lambda: self._all.on_epoch_begin(epoch), counted=True)
+        self._call("on_epoch_begin", epoch, counted=True)
 
     def begin_batches(self, batch: int) -> None:
         """Those are trained next that begin with this batch of the epoch, counted from 0."""
         if self.batches:
-            self._call(lambda: self._all.on_train_batch_begin(batch), counted=True)
+            self._call("on_train_batch_begin", batch, counted=True)
 
     def end_batches(self, batch: int, epoch: Sequence[Iteration]) -> None:
         """Those from this batch on have been trained: `epoch` has all of the epoch so far."""
         self._trained = True
         if self.batches:
             last = batch + self.batches - 1
-            self._call(lambda: self._all.on_train_batch_end(last, averages(epoch)), counted=True)
+            self._call("on_train_batch_end", last, averages(epoch), counted=True)
             return
         for number in range(batch, len(epoch)) if self._listens else ():
             self._all.on_train_batch_begin(number)
@@ -123,19 +130,19 @@ class Callbacks:
         self, batches: int, measure: Callable[[], dict[str, Measure]]
     ) -> dict[str, Measure]:
         """What is measured after an epoch, in so many batches."""
-        self._call(self._all.on_test_begin, counted=True)
+        self._call("on_test_begin", counted=True)
         logs = measure()
         for batch in range(batches):
             self._all.on_test_batch_begin(batch)
             self._all.on_test_batch_end(batch, logs)
-        self._call(lambda: self._all.on_test_end(logs))
+        self._call("on_test_end", logs)
         return logs
 
     def end_epoch(self, epoch: int, logs: Mapping[str, Measure]) -> dict[str, Measure]:
         """An epoch has ended with these measures; they with what the callbacks made of them."""
         self._logs, history = dict(logs), self._history.history
         before = {name: len(values) for name, values in history.items()}
-        self._call(lambda: self._all.on_epoch_end(epoch, self._logs))
+        self._call("on_epoch_end", epoch, self._logs)
         return {
             name: values[-1]
             for name, values in history.items()
@@ -146,7 +153,7 @@ class Callbacks:
         """Call the hooks for the end of training."""
         self._watch.eager = False  # no step follows
         self.enter()
-        self._call(lambda: self._all.on_train_end(self._logs))
+        self._call("on_train_end", self._logs)
 
     def enter(self) -> None:
         """Update the model to the current state of the training."""
@@ -154,10 +161,15 @@ class Callbacks:
         training = self._training
         enter(self._compilation, self.model, training.matrices(), self._seen, training.rate)
 
-    def _call(self, hook: Callable[[], object], *, counted: bool = False) -> None:
-        """Call a hook of all callbacks, and take what they change. What is measured there is
-        `counted` by Keras with the epoch, or the validation, that goes on.
+    def _call(self, name: str, *arguments: object, counted: bool = False) -> None:
+        """Call a hook of all callbacks, and take what they change, if one has it. What is measured
+        there is `counted` by Keras with the epoch, or the validation, that goes on.
         """
+        hook = getattr(self._all, name)
+        names = _HOOKS.get(name, (name,))
+        if names and not any(_own(callback, names) for callback in self._callbacks):
+            hook(*arguments)
+            return
         training = self._training
         if self._seen != training.steps:
             self.enter()
@@ -165,7 +177,7 @@ class Callbacks:
         before, rate = dict(self._matrices()), learning_rate_of(optimizer)
         try:
             with self._metric_watch.watching(counted=counted):
-                hook()
+                hook(*arguments)
         finally:  # of several callbacks one may have changed something before another one raised
             self._watch.check(trained=self._trained)
             if self.model.optimizer is not optimizer:

@@ -30,6 +30,9 @@ from keras2dml.training.rates import Policy
 # enough to see it work.
 SECONDS_A_RUN = 3.0
 
+# The least number of rows of a schedule: so many first runs of a training are compiled once.
+SCHEDULED = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Iteration:
@@ -185,7 +188,7 @@ class Training:
         epochs = plan.first_epoch + np.array([plan.place(number)[0] for number in iterations])
         schedule[:, 0] *= self._policy.shares(epochs, plan.epochs)
         # Of few sizes, since for each one the script is compiled.
-        unused = (1 << (count - 1).bit_length()) - count
+        unused = max(SCHEDULED, 1 << (count - 1).bit_length()) - count
         self._put("schedule", np.pad(schedule, ((0, unused), (0, 0)), mode="edge"))
         scalars = {
             "batch_size": size,

@@ -21,6 +21,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_keras() -> Iterator[None]:
+    """Keras asks XLA only where a test does, with `jit_compile=True`: it takes seconds to compile a
+    step that computes the same.
+    """
+    import keras
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "_resolve_auto_jit_compile", lambda _: False)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _exact_keras() -> Iterator[None]:
     import keras

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import keras
 import numpy as np
@@ -15,12 +16,33 @@ from keras2dml import Keras2DML
 FIT = {"batch_size": 5, "shuffle": False}
 X, Y = np.random.default_rng(2).normal(size=(23, 7)), np.arange(23) % 3
 HELD = X[:9] + 0.1, Y[:9]
+FEW = X[:10], Y[:10]
 
 
 def small(optimizer: object = "adam", **compiled: object) -> keras.Model:
     built = model((7,), Dense(5, "tanh"), BatchNormalization(), Dense(3, "softmax"))
-    built.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True, **compiled)
+    how = {"run_eagerly": True, **compiled}
+    built.compile(optimizer, "sparse_categorical_crossentropy", **how)
     return built
+
+
+def traced() -> keras.Model:
+    """A small model that Keras trains as a graph, made once for all tests: here as it began."""
+    built, begin = _traced()
+    for variable, value in zip(_variables(built), begin, strict=True):
+        variable.assign(value)
+    return built
+
+
+@cache
+def _traced() -> tuple[keras.Model, list[np.ndarray]]:
+    built = small(keras.optimizers.Adam(0.05), metrics=["accuracy"], run_eagerly=False)
+    built.optimizer.build(built.trainable_variables)
+    return built, [np.array(variable) for variable in _variables(built)]
+
+
+def _variables(built: keras.Model) -> list[keras.Variable]:
+    return [*built.weights, *built.optimizer.variables]
 
 
 def rows(count: int = 23) -> tuple[np.ndarray, np.ndarray]:
@@ -35,13 +57,14 @@ def same(found: list[np.ndarray], wanted: list[np.ndarray], distance: float = 1e
 def both(
     run: Callable[..., Keras2DML],
     make: Callable[[str], list[kc.Callback]],
-    optimizer: Callable[[], object] = lambda: keras.optimizers.Adam(0.05),
-    compiled: dict[str, object] | None = None,
+    built: keras.Model | None = None,
     **arguments: object,
 ) -> tuple[Keras2DML, keras.Model]:
-    """Ours and theirs after the same training with callbacks of the same kind."""
-    built = small(optimizer(), **(compiled or {"metrics": ["accuracy"]}))
-    arguments = {"epochs": 3, "validation_data": HELD, "verbose": 0, **FIT, **arguments}
+    """Ours and theirs after the same training with callbacks of the same kind, by default of the
+    `traced` model.
+    """
+    built = built or traced()
+    arguments = {"epochs": 2, "validation_data": HELD, "verbose": 0, **FIT, **arguments}
     ours = run(built).fit(X, Y, callbacks=make("ours"), **arguments)
     theirs = built.fit(X, Y, callbacks=make("theirs"), **arguments)
     assert ours.epoch == theirs.epoch

@@ -89,6 +89,7 @@ def test_builder_scores_and_trains_as_keras(spark, name):
     for score, expected in zip(ours.outputs(alone(features)), scores, strict=True):
         near(score, expected, FORWARD[precision])
     ours.fit(alone(features), alone(targets))
+    built.run_eagerly = True
     loss = built.train_on_batch(alone(features), alone(targets), return_dict=True)["loss"]
     near(np.array(ours.iterations[-1].loss), np.asarray(loss), 1e-6)
     for weight, expected in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):

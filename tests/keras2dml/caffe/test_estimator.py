@@ -82,6 +82,7 @@ def test_a_network_scores_and_learns_as_its_keras_model(spark, tmp_path, net, so
     path = written(tmp_path, net, f"base_lr: 0.1 max_iter: 2 display: 0 {solver}")
     ours = Caffe2DML(spark, path, SHAPE)
     built = ours.to_keras()
+    built.run_eagerly = True
     x = examples(built, 7)
     y = np.arange(7) % 4 if "SoftmaxWithLoss" in net else np.ones((7, 3)) * 0.5
     if net is not LENET and "SoftmaxWithLoss" in net:

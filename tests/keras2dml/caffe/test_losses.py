@@ -48,6 +48,7 @@ def test_losses_are_learned_as_by_keras(spark, tmp_path, net):
     data = DATA.replace('top: "label"', 'top: "mask" top: "label"') if net is HEADS else DATA
     ours = Caffe2DML(spark, written(tmp_path, data + net, SOLVER), SHAPE)
     model = ours.to_keras()
+    model.run_eagerly = True
     x = np.abs(examples(model, 8)) / 4
     labels, masks = np.arange(8) % 3, np.arange(16).reshape(8, 2, 1) % 3
     y, targets = {

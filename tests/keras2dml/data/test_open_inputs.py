@@ -98,7 +98,8 @@ def several(kind: type) -> keras.Model:
 @pytest.mark.systemds
 def test_inputs_of_open_sizes_score_and_train_as_keras(spark, run, tmp_path):
     built = several(dict)
-    built.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    how = {"metrics": ["accuracy"], "run_eagerly": True}
+    built.compile("adam", "sparse_categorical_crossentropy", **how)
     generator = np.random.default_rng(3)
     X = {
         "images": generator.normal(size=(7, 6, 5, 3)),

@@ -91,7 +91,11 @@ def test_pipeline_is_searched_and_cross_validated(classifier, iris):
     features, labels = iris
     scaled = make_pipeline(StandardScaler(), classifier(built(4, 3)))
     assert cross_val_score(scaled, features, labels, cv=3).min() > 0.9
-    grid = {"keras2dml__batch_size": [10, 50], "keras2dml__weight_decay": [0.0, 1e-4]}
+    pairs = (10, 0.0), (50, 1e-4)
+    grid = [
+        {"keras2dml__batch_size": [size], "keras2dml__weight_decay": [decay]}
+        for size, decay in pairs
+    ]
     search = GridSearchCV(scaled, grid, cv=2).fit(features, labels)
     assert search.best_score_ > 0.9
     assert search.best_estimator_[-1].batch_size in {10, 50}

@@ -25,7 +25,8 @@ RATES = {  # after e of EPOCHS epochs, with gamma 0.5, step 2 and power 0.75
 
 def compiled(*layers: keras.Layer) -> keras.Model:
     built = model((4,), *layers or (Dense(5, "tanh"), Dense(3, "softmax")))
-    built.compile(keras.optimizers.SGD(0.3, momentum=0.5), loss="sparse_categorical_crossentropy")
+    optimizer = keras.optimizers.SGD(0.3, momentum=0.5)
+    built.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
     return built
 
 

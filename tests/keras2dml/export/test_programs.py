@@ -19,9 +19,10 @@ from tests.quick_java import QUICK
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
-def saved(built: keras.Model, folder: Path) -> Path:
+def saved(built: keras.Model, folder: Path, *options: str) -> Path:
     built.save(folder / "model.keras")
-    assert main(["compile", str(folder / "model.keras"), "-o", str(folder / "out")]) == 0
+    arguments = ["compile", str(folder / "model.keras"), "-o", str(folder / "out")]
+    assert main([*arguments, *options]) == 0
     return folder / "out"
 
 
@@ -83,7 +84,7 @@ def test_the_programs_score_and_train_as_keras(java_17, tmp_path, optimizer):
     labels = wanted((4,), 8, loss)
     if optimizer == "averaged":
         built.fit(features, labels, batch_size=8, epochs=2, shuffle=False, verbose=0)
-    out = saved(built, tmp_path)
+    out = saved(built, tmp_path, "--iterations", "20")
     given = csv(tmp_path, X=features.transpose(0, 3, 1, 2).reshape(8, -1), Y=labels)
     trained = tmp_path / "trained"
     for weights, scores in (("weights", tmp_path / "before"), (trained, tmp_path / "after")):

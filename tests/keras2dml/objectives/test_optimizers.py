@@ -128,7 +128,7 @@ def test_what_surrounds_the_step_is_as_keras(spark, kind, arguments):
     built = small()
     eagerly = "gradient_accumulation_steps" not in arguments
     built.compile(kind(0.05, **arguments), "sparse_categorical_crossentropy", run_eagerly=eagerly)
-    features, labels = examples(built, 32), np.arange(32) % 3
+    features, labels = examples(built, 20), np.arange(20) % 3
     ours = Keras2DML(spark, built, batch_size=6, display=0)
     ours.fit(features, labels, epochs=1, shuffle=False)
     built.fit(features, labels, batch_size=6, shuffle=False, verbose=0)

@@ -35,7 +35,7 @@ def image_model() -> keras.Model:
 
 
 def compiled(built: keras.Model, loss: object = "sparse_categorical_crossentropy") -> keras.Model:
-    built.compile(optimizer=keras.optimizers.Adam(0.01), loss=loss, metrics=["accuracy"])
+    built.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], run_eagerly=True)
     return built
 
 

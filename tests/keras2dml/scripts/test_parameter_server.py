@@ -50,7 +50,7 @@ def test_step_in_step_is_that_of_keras(spark, mode, batch_size, accumulated):
     built = several()
     optimizer = keras.optimizers.Adam(0.02, gradient_accumulation_steps=accumulated)
     losses = ["sparse_categorical_crossentropy", "mse"]
-    built.compile(optimizer=optimizer, loss=losses)
+    built.compile(optimizer=optimizer, loss=losses, run_eagerly=accumulated is None)
     features = examples(built, ROWS)
     generator = np.random.default_rng(1)
     targets = [np.arange(ROWS) % 3, generator.normal(size=(ROWS, 2))]

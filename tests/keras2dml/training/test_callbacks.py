@@ -10,7 +10,7 @@ import pytest
 from keras import callbacks as kc
 from keras.layers import Dense
 from oracle import model
-from small_models import FIT, HELD, X, Y, both, rows, same, small
+from small_models import FEW, FIT, HELD, X, Y, both, rows, same, small
 
 from keras2dml import InvalidData
 
@@ -24,8 +24,8 @@ def test_a_callback_of_a_user_may_change_weights(run):
             self.model.set_weights([weight / 2 for weight in self.model.get_weights()])
 
     built = small()
-    ours = run(built).fit(*rows(), epochs=2, callbacks=[Halving()], **FIT)
-    built.fit(*rows(), epochs=2, callbacks=[Halving()], verbose=0, **FIT)
+    ours = run(built).fit(*FEW, epochs=2, callbacks=[Halving()], **FIT)
+    built.fit(*FEW, epochs=2, callbacks=[Halving()], verbose=0, **FIT)
     same(ours.to_keras().get_weights(), built.get_weights())
 
 
@@ -89,7 +89,7 @@ def test_each_hook_sees_what_it_would_see_in_keras(run, kind):
 
 def test_several_steps_of_keras_have_one_hook(run):
     recorders = {name: BatchRecorder() for name in ("ours", "theirs")}
-    both(run, lambda name: [recorders[name]], compiled={"steps_per_execution": 5})
+    both(run, lambda name: [recorders[name]], small(steps_per_execution=5))
     alike(*recorders.values())
 
 
@@ -152,17 +152,17 @@ def test_training_resumes_from_a_backup(run, tmp_path):
     arguments = {"epochs": 4, "validation_data": HELD, **FIT}
     for name, train in (("ours", lambda built: run(built).fit), ("theirs", lambda b: b.fit)):
         with pytest.raises(KeyboardInterrupt):
-            train(small())(X, Y, callbacks=[backup(name), Killing()], verbose=0, **arguments)
+            train(small())(*FEW, callbacks=[backup(name), Killing()], verbose=0, **arguments)
     built, wanted = small(), small()
-    ours = run(built).fit(X, Y, callbacks=backup("ours"), **arguments)
-    theirs = built.fit(X, Y, callbacks=[backup("theirs")], verbose=0, **arguments)
+    ours = run(built).fit(*FEW, callbacks=backup("ours"), **arguments)
+    theirs = built.fit(*FEW, callbacks=[backup("theirs")], verbose=0, **arguments)
     assert ours.epoch == theirs.epoch == [2, 3]
     np.testing.assert_allclose(ours.history["val_loss"], theirs.history["val_loss"], rtol=1e-6)
-    wanted.fit(X, Y, verbose=0, **arguments)
+    wanted.fit(*FEW, verbose=0, **arguments)
     for found in (ours.to_keras(), built):
         same(found.get_weights(), wanted.get_weights())
     with pytest.raises(InvalidData, match="BackupAndRestore goes on where a run was"):
-        run(built).fit(X, Y, callbacks=[backup("ours")], checkpoint=tmp_path / "own", **arguments)
+        run(built).fit(*FEW, callbacks=[backup("ours")], checkpoint=tmp_path / "own", **arguments)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
@@ -174,12 +174,12 @@ def test_what_was_trained_before_an_error_is_kept(run, error):
 
     built = small("sgd")
     ours = run(built)
-    words = np.array(["a", "b", "c"])[Y]
+    words = np.array(["a", "b", "c"])[FEW[1]]
     with pytest.raises(error):
-        ours.fit(X, words, epochs=3, callbacks=[Failing()], **FIT)
+        ours.fit(FEW[0], words, epochs=3, callbacks=[Failing()], **FIT)
     with pytest.raises(error):
-        built.fit(X, Y, epochs=3, callbacks=[Failing()], verbose=0, **FIT)
-    assert (ours.epoch, len(ours.iterations)) == ([0], 10)
+        built.fit(*FEW, epochs=3, callbacks=[Failing()], verbose=0, **FIT)
+    assert (ours.epoch, len(ours.iterations)) == ([0], 4)
     same(ours.to_keras().get_weights(), built.get_weights())
     assert {*ours.predict(X)} <= {"a", "b", "c"}
 

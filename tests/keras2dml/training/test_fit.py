@@ -12,6 +12,7 @@ from oracle import model
 from small_models import FIT, rows, same
 
 from keras2dml import InvalidData
+from keras2dml.systemds.context import _Shared
 from keras2dml.training.checkpoint import FILE
 from keras2dml.training.steps import Training
 
@@ -36,9 +37,15 @@ def test_fit_continues_with_the_state_of_the_optimizer(run):
     same(ours.to_keras().get_weights(), built.get_weights())
 
 
+def test_runs_of_different_lengths_are_compiled_once(run):
+    ours = run(small())
+    _Shared.programs.clear()
+    ours.fit(*rows(), epochs=3, **FIT)
+    assert len(_Shared.programs) == 1
+
+
 def test_keras_and_systemds_hand_a_training_to_each_other(run, tmp_path):
-    built = small("adamw")
-    wanted = small("adamw")
+    built, wanted = (small("adamw", run_eagerly=True) for _ in range(2))
     wanted.fit(*rows(), epochs=3, verbose=0, **FIT)
     built.fit(*rows(), epochs=1, verbose=0, **FIT)
     built.save(tmp_path / "begun.keras")
@@ -188,7 +195,7 @@ def cloned(built: keras.Model, path: Path) -> keras.Model:
 def test_a_model_with_an_optimizer_of_other_variables_scores_and_is_not_trained(
     run, tmp_path, again
 ):
-    built = small()
+    built = small(run_eagerly=True)
     built.fit(*rows(), verbose=0)
     ours = run(again(built, tmp_path))
     np.testing.assert_allclose(
@@ -205,7 +212,7 @@ def test_a_model_with_an_optimizer_of_other_variables_scores_and_is_not_trained(
 def test_layers_that_were_frozen_after_compile_are_not_trained_either_way(run, trainable):
     built = model((7,), Dense(5, "tanh", name="first"), Dense(3, "softmax"))
     built.layers[0].trainable = not trainable
-    built.compile("adam", "sparse_categorical_crossentropy")
+    built.compile("adam", "sparse_categorical_crossentropy", run_eagerly=True)
     built.fit(*rows(), verbose=0)
     built.layers[0].trainable = trainable
     ours = run(built)

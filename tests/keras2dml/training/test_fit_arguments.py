@@ -38,11 +38,13 @@ LONG = pytest.mark.long
 
 
 @pytest.mark.parametrize(
-    "steps", [2, 5, 9, pytest.param(1, marks=LONG), pytest.param(3, marks=LONG)]
+    ("steps", "epochs"),
+    [(2, 5), (5, 2), (9, 2), pytest.param(1, 5, marks=LONG), pytest.param(3, 5, marks=LONG)],
 )
-def test_an_epoch_has_the_steps_that_keras_makes(run, steps):
+def test_an_epoch_has_the_steps_that_keras_makes(run, steps, epochs):
     counters = {"ours": Counter(), "theirs": Counter()}
-    ours, _ = both(run, lambda name: [counters[name]], epochs=5, steps_per_epoch=steps)
+    arguments = {"epochs": epochs, "steps_per_epoch": steps, "validation_data": None}
+    ours, _ = both(run, lambda name: [counters[name]], **arguments)
     assert counters["ours"].ends == counters["theirs"].ends
     assert counters["ours"].params["steps"] == counters["theirs"].params["steps"]
     assert len(ours.iterations) == counters["ours"].ends[-1]
@@ -62,11 +64,11 @@ def test_steps_need_epochs_that_end_with_them(run):
         {"validation_steps": 1},
         {"validation_steps": 2, "validation_batch_size": 2},
         {"validation_steps": 7, "validation_freq": 2},
-        {"validation_freq": [1, 3]},
+        {"validation_freq": [1, 3], "epochs": 3},
     ],
 )
 def test_validation_is_measured_when_and_on_what_keras_does(run, arguments):
-    both(run, lambda _: [], epochs=4, **arguments)
+    both(run, lambda _: [], **arguments)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,8 @@ def test_evaluate_returns_what_keras_returns(run, loss):
     width, y = (1, (Y > 0).astype(float)) if loss == "hinge" else (3, Y)
     built = model((7,), Dense(width, "tanh" if width == 1 else "softmax"))
     metrics = ["mse", "mae"] if width == 1 else ["accuracy", loss]
-    built.compile("sgd", loss, metrics=metrics[:1], weighted_metrics=metrics[1:])
+    how = {"metrics": metrics[:1], "weighted_metrics": metrics[1:]}
+    built.compile("sgd", loss, **how, run_eagerly=loss == "hinge")
     ours = run(built)
     for arguments in ({}, {"sample_weight": WEIGHTS}, {"steps": 2}, {"return_dict": True}):
         found = ours.evaluate(X, y, batch_size=5, **arguments)
@@ -92,7 +95,7 @@ def test_evaluate_returns_what_keras_returns(run, loss):
             assert found.keys() == wanted.keys()
             found, wanted = ([one[name] for name in wanted] for one in (found, wanted))
         same(found, wanted, 1e-6)
-    built.compile("sgd", loss)
+    built.compile("sgd", loss, run_eagerly=True)
     assert run(built).evaluate(X, y, 5, verbose=0) == pytest.approx(
         built.evaluate(X, y, 5, verbose=0)
     )
@@ -101,7 +104,7 @@ def test_evaluate_returns_what_keras_returns(run, loss):
 @pytest.mark.filterwarnings("ignore:(?s).*The structure of `inputs`")
 def test_a_single_array_may_come_in_a_list(run):
     built = model((7,), Dense(3, "softmax"))
-    built.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=[])
+    built.compile("sgd", "sparse_categorical_crossentropy", weighted_metrics=[], run_eagerly=True)
     ours = run(built)
     wanted = built.evaluate([X], [Y], sample_weight=[WEIGHTS], verbose=0)
     assert ours.evaluate([X], [Y], sample_weight=[WEIGHTS]) == pytest.approx(wanted)
@@ -113,7 +116,7 @@ def test_a_single_array_may_come_in_a_list(run):
 def test_each_output_has_weights_or_none(run, weights):
     begin = keras.Input((7,))
     built = keras.Model(begin, [Dense(1)(begin), Dense(1)(begin)])
-    built.compile("sgd", ["mse", "mse"])
+    built.compile("sgd", ["mse", "mse"], run_eagerly=True)
     numbers = X[:, :1]
     if isinstance(weights, list) and len(weights) > 2:
         with pytest.raises(InvalidData, match="give sample_weight as a list with an array for"):
@@ -127,7 +130,7 @@ def test_each_output_has_weights_or_none(run, weights):
 def test_a_keyed_output_has_its_weights_by_its_name(run):
     begin = keras.Input((7,))
     built = keras.Model(begin, {"o": Dense(1)(begin)})
-    built.compile("sgd", "mse")
+    built.compile("sgd", "mse", run_eagerly=True)
     wanted = built.evaluate(X, {"o": X[:, :1]}, sample_weight={"o": WEIGHTS}, verbose=0)
     found = run(built).evaluate(X, {"o": X[:, :1]}, sample_weight={"o": WEIGHTS})
     assert found == pytest.approx(wanted, rel=1e-6)
@@ -161,7 +164,7 @@ def test_a_score_counts_rows_by_their_weights(run, spark):
 
 def test_a_weight_for_all_steps_of_an_example_is_spread_as_in_keras(run):
     built = model((4, 3), Dense(2))
-    built.compile("sgd", "mse", weighted_metrics=["mae"])
+    built.compile("sgd", "mse", weighted_metrics=["mae"], run_eagerly=True)
     steps, weights = np.arange(276.0).reshape(23, 4, 3) / 276, WEIGHTS.reshape(-1, 1)
     wanted = built.evaluate(steps, steps[..., :2], sample_weight=weights, verbose=0)
     found = run(built).evaluate(steps, steps[..., :2], sample_weight=weights)
@@ -184,7 +187,7 @@ def test_labels_that_are_no_two_classes_are_refused(run, labels, loss):
 
 def test_shares_between_two_classes_train_as_in_keras_and_are_neither(run):
     built = model((7,), Dense(1, "sigmoid"))
-    built.compile("sgd", "binary_crossentropy")
+    built.compile("sgd", "binary_crossentropy", run_eagerly=True)
     shares = np.where(Y == 0, 0.5, Y - 1.0)
     ours = run(built).fit(X, shares, epochs=2, **FIT)
     theirs = built.fit(X, shares, epochs=2, verbose=0, **FIT)
@@ -228,7 +231,7 @@ def test_objects_other_than_sessions_are_refused(spark):
 def test_rows_within_batches_may_be_mixed(spark):
     """Keras' shuffle="batch" mixes each batch within itself, which changes no step."""
     built = model((3,), Dense(2))
-    built.compile(keras.optimizers.SGD(0.1), "mse")
+    built.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
     X, y = np.random.default_rng(2).normal(size=(2, 12, 3))
     ours = Keras2DML(spark, built, display=0, batch_size=5)
     ours.fit(X, y[:, :2], epochs=2, shuffle="batch")

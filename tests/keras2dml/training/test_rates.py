@@ -20,7 +20,7 @@ QUIET = {**FIT, "verbose": 0}
 
 def plain(optimizer: object = None, loss: str = "sparse_categorical_crossentropy") -> keras.Model:
     built = model((7,), Dense(3, "softmax"))
-    built.compile(optimizer or keras.optimizers.SGD(0.5, momentum=0.5), loss)
+    built.compile(optimizer or keras.optimizers.SGD(0.5, momentum=0.5), loss, run_eagerly=True)
     return built
 
 
@@ -139,7 +139,7 @@ def test_shares_are_weighted_as_the_class_that_keras_rounds_them_to(run):
     arguments = {"class_weight": {0: 1.0, 1: 5.0}, "epochs": 2, **QUIET}
     ours, theirs = model((7,), Dense(1, "sigmoid")), model((7,), Dense(1, "sigmoid"))
     for built in (ours, theirs):
-        built.compile("sgd", "binary_crossentropy")
+        built.compile("sgd", "binary_crossentropy", run_eagerly=True)
     found = run(ours).fit(X, shares, **arguments)
     theirs.fit(X, shares, **arguments)
     same(found.to_keras().get_weights(), theirs.get_weights())

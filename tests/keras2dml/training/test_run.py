@@ -81,17 +81,18 @@ def test_uncompiled_model_gets_systemml_defaults(spark):
     built = model((7,), Dense(3, "softmax"))
     features, labels = examples(built, 12), np.arange(12) % 3
     ours = Keras2DML(spark, built, batch_size=4, max_iter=3, display=0).fit(features, labels)
-    built.compile(
-        keras.optimizers.SGD(0.01, momentum=0.95, nesterov=True), "sparse_categorical_crossentropy"
-    )
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.95, nesterov=True)
+    built.compile(optimizer, "sparse_categorical_crossentropy", run_eagerly=True)
     built.fit(features, labels, batch_size=4, epochs=1, shuffle=False, verbose=0)
     for found, wanted in zip(ours.to_keras().get_weights(), built.get_weights(), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-8, atol=1e-8)
 
 
 def test_epochs_history_and_validation_are_as_keras(spark):
+    """Which has XLA compile its steps, as users have it by default."""
     built = model((7,), Dense(5, "tanh"), Dense(3, "softmax"))
-    built.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    how = {"metrics": ["accuracy"], "jit_compile": True}
+    built.compile("adam", "sparse_categorical_crossentropy", **how)
     features, labels = examples(built, 23), np.arange(23) % 3
     held = examples(built, 9, seed=5), np.arange(9) % 3
     ours = Keras2DML(spark, built, display=0).fit(

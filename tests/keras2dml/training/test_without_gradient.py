@@ -94,7 +94,7 @@ def test_training_begins_from_the_model_as_it_was_at_construction(spark):
     def built() -> keras.Model:
         begin = keras.Input((3,), dtype="float64")
         model = seeded(keras.Model(begin, dense()(begin)))
-        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse", run_eagerly=True)
         return model
 
     model = built()
