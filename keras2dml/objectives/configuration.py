@@ -134,8 +134,12 @@ class Configuration:
             raise InvalidData(message) from error
 
     def compile(self, copy: keras.Model, model: keras.Model) -> None:
-        """Compile a copy of the model with this configuration and a separate optimizer."""
+        """Compile a copy of the model with this configuration, its way of running, and a separate
+        optimizer.
+        """
         twins = zip(model.weights, copy.weights, strict=True)
+        eager = bool(model.run_eagerly)
+        jit_compile = model.jit_compile if model.compiled and not eager else "auto"
         optimizer = optimizer_like(self.optimizer, self.arguments, twins)
         keras.Model.compile(  # a user's class may have other arguments
             copy,
@@ -144,6 +148,9 @@ class Configuration:
             loss_weights=self.outputs.packed(self.weights),
             metrics=self.outputs.packed(_again(self.metrics)),
             weighted_metrics=self.outputs.packed(_again(self.weighted_metrics)),
+            run_eagerly=eager,
+            steps_per_execution=model.steps_per_execution,
+            jit_compile=jit_compile,
         )
 
 

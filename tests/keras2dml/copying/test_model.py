@@ -204,6 +204,17 @@ def test_parts_without_a_config_are_copied():
 
 
 @pytest.mark.parametrize(
+    "way", [{"run_eagerly": True}, {"steps_per_execution": 3, "jit_compile": True}]
+)
+def test_a_copy_runs_as_the_model_does(way):
+    model = deep()
+    model.compile("sgd", "mse", **way)
+    copy = copy_of(model)
+    for name in ("run_eagerly", "steps_per_execution", "jit_compile"):
+        assert getattr(copy, name) == getattr(model, name)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda model: setattr(model.optimizer, "clipnorm", 1.0), "has another 'clipnorm'"),
