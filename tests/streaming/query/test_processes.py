@@ -20,7 +20,7 @@ from streaming.spark.locks import CheckpointInUse, claim
 from tests.listening import Listeners, overheard
 from tests.streaming.processes import log, process
 from tests.streaming.records import reading
-from tests.streaming.wire import answers, messages, send, until
+from tests.streaming.wire import answers, messages, send, until_stored
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
 
@@ -73,7 +73,7 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
     small = replace(scoring, max_offsets_per_trigger=20, available_now=False)
     sent = send(scoring, [reading(number) for number in range(2000)])
     with process(PROGRAM, small, spark_jars) as scorer:
-        until(lambda: scored(scoring) > 100)
+        until_stored(scoring, 101, scoring.topics.scores)
         with (
             pytest.raises(CheckpointInUse, match="Another process scores"),
             claim(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
@@ -105,7 +105,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
     for _ in range(kills):
         before = scored(scoring)
         with process(PROGRAM, small, spark_jars) as scorer:
-            until(lambda before=before: scored(scoring) > before + 100)
+            until_stored(scoring, before + 101, scoring.topics.scores)
             os.kill(scorer.pid, signal.SIGKILL)
     score(spark, scoring, threading.Event(), lambda sentence: None)
     found = answers(scoring)
