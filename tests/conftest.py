@@ -126,7 +126,8 @@ def spark(request: pytest.FixtureRequest, spark_jars: list[Path]) -> Iterator[Sp
     """One session for all: it can train, score and speak to Kafka."""
     is_long = any(item.get_closest_marker("compute_bound") for item in request.session.items)
     with nullcontext() if is_long else quick_java():
-        spark = session("local[2]", spark_jars)
+        # Few rows need no more than two tasks after a shuffle, where Spark starts 200.
+        spark = session("local[2]", spark_jars, {"spark.sql.shuffle.partitions": "2"})
     yield spark
     spark.stop()
 

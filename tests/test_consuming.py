@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ def test_the_examples_take_each_score_once(
             _, value, headers = scores.score(number).message()
             producer.send(topics.scores, value, b"d", headers, partition=0)
     sent = [scores.score(number) for number in range(1500)]
-    stream, exactly, plain = (run(example, scores, tmp_path) for example in EXAMPLES)
+    with ThreadPoolExecutor() as pool:  # each waits ten seconds for more
+        ended = pool.map(lambda example: run(example, scores, tmp_path), EXAMPLES)
+        stream, exactly, plain = ended
     assert stream.splitlines() == [f"{each.event_id} d 1 0.75" for each in sent]
     assert (exactly, plain) == ("", stream)
     with sqlite3.connect(tmp_path / "results.db") as results:

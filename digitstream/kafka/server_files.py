@@ -40,6 +40,9 @@ listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=PLAINTEXT://{host}:{port}
 """
 
+# Java for a second: to compile hot code a second time would double its work.
+_COMPILE_ONCE = "-XX:TieredStopAtLevel=1"
+
 # Keeps control characters from clients out of the log, and line breaks outside stack traces.
 _PATTERN = (
     r"%d{ISO8601} %p %replace{%m}{[\p{Cc}\p{Cf}]}{?} (%c{1})%n"
@@ -106,7 +109,7 @@ def format_data(
     write_private(arguments, "\n".join(["format", *options, *credentials]).encode())
     try:
         done = subprocess.run(
-            [*tool, f"@{arguments}"],
+            [tool[0], _COMPILE_ONCE, *tool[1:], f"@{arguments}"],
             env={**os.environ, **utf8_locale(os.environ)},
             capture_output=True,
             text=True,

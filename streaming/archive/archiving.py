@@ -216,6 +216,8 @@ def _after(place: Place, table: Table, topic: str, settings: Archiving) -> str:
     """Starting offsets in Spark's format for a query without a checkpoint: after the last row of
     the table.
     """
+    if place.is_empty(table):
+        return "earliest"
     partition, offset = table.position
     last_offsets = place.read(table).groupBy(partition).agg(highest(offset)).collect()
     if not last_offsets:

@@ -162,6 +162,13 @@ class Place:
         """The number of the table's last commit."""
         return int(self._snapshot(table).version())
 
+    def is_empty(self, table: Table) -> bool:
+        """Whether the log's last checksum says that the table has no files; False if the last
+        commit has no checksum.
+        """
+        checksum = self._snapshot(table).checksumOpt()
+        return bool(checksum.isDefined()) and int(checksum.get().numFiles()) == 0
+
     def added(self, table: Table, since: int) -> int:
         """The number of rows added by the commits after number `since`."""
         log = self._snapshot(table).deltaLog()

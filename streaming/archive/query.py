@@ -62,7 +62,8 @@ class Archive:
             spark = records.sparkSession
             rows = self.table.rows(records, self.readings, self.readings_id)
             if self.table.key:
-                rows = novel(rows, self.place.read(self.table), self.table)
+                is_empty = self.place.is_empty(self.table)
+                rows = novel(rows, None if is_empty else self.place.read(self.table), self.table)
             # As many files as cores, whatever the topic's number of partitions.
             writer = rows.coalesce(spark.sparkContext.defaultParallelism).write.format("delta")
             writer = writer.option("txnAppId", spark.sparkContext.getLocalProperty(_QUERY_ID))
@@ -71,9 +72,9 @@ class Archive:
             self.rows += self.place.added(self.table, before)
 
 
-def novel(rows: DataFrame, existing: DataFrame, table: Table) -> DataFrame:
-    """The rows whose key is not in the table, each key once. Rows that could not be read have no
-    key and are always new.
+def novel(rows: DataFrame, existing: DataFrame | None, table: Table) -> DataFrame:
+    """The rows whose key is not in the table, each key once; `existing` is None for a table without
+    rows. Rows that could not be read have no key and are always new.
 
     Reads only those files of the table that may hold these partitions and offsets.
     """
@@ -87,6 +88,8 @@ def novel(rows: DataFrame, existing: DataFrame, table: Table) -> DataFrame:
     if any(rows_ > events for *_, rows_, events in ranges):
         lone = when(col("topic").isNull(), struct(*(col(name) for name in table.position)))
         rows = rows.withColumn("lone", lone).dropDuplicates([*key, "lone"]).drop("lone")
+    if existing is None:
+        return rows
     keys = existing.select(*key)
     if len(ranges) <= _MOST_RANGES:
         near = [

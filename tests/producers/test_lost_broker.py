@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
-SETTINGS = Producing(count=6_000, rate=3_000.0, label_delay=0.0)
+SETTINGS = Producing(count=4_000, rate=3_000.0, label_delay=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def test_a_broker_that_comes_back_gets_every_reading_once(broker: OwnBroker) -> 
             broker.start()
 
     sent = run(settings, progress=restart)
-    assert sent.readings == sent.labels == 6_000
-    assert stored(settings.kafka, settings.topics.readings) == 6_000
+    assert sent.readings == sent.labels == 4_000
+    assert stored(settings.kafka, settings.topics.readings) == 4_000
 
 
 def test_a_broker_that_stays_away_is_told_with_exact_counts(

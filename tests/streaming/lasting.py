@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from contract.settings.programs import Scoring
 from streaming.query.program import score
 from tests.streaming.records import reading
-from tests.streaming.wire import Sent, answers, send, until
+from tests.streaming.wire import Sent, answers, send, until, until_stored
 
 # A query that looks for readings without a pause takes half a core.
 _TRIGGER_SECONDS = 0.1
@@ -40,7 +40,9 @@ def running(spark: SparkSession, settings: Scoring) -> Iterator[list[str]]:
 
 def answered(settings: Scoring, *sent: Sent) -> None:
     """Wait until as many readings are answered as were sent, some of them twice maybe."""
-    until(lambda: len(set(answers(settings).sources)) >= sum(map(len, sent)))
+    count = sum(map(len, sent))
+    until_stored(settings, count, settings.topics.scores, settings.topics.dead_letters)
+    until(lambda: len(set(answers(settings).sources)) >= count)
 
 
 def heard(sentences: list[str], words: str) -> None:

@@ -27,6 +27,8 @@ def test_ctrl_c_is_one_word(tmp_path: Path) -> None:
         "train",
         "--home",
         str(tmp_path),
+        "--batch-size",
+        "10",
     ]
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env={**os.environ, **QUICK}

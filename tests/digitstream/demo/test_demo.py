@@ -46,12 +46,12 @@ def left_behind(home: Path) -> list[str]:
 
 @pytest.fixture
 def zeros_and_ones(tmp_path: Path) -> str:
-    """The sample's 0s and 1s, as IDX files: LeNet tells them apart after a few steps."""
+    """A third of the sample's 0s and 1s, as IDX files: LeNet tells them apart after a few steps."""
     folder = tmp_path / "data"
     folder.mkdir()
     for split, name in datasets.PREFIXES.items():
         data = datasets.sample(split)
-        chosen = data.labels < 2
+        chosen = np.flatnonzero(data.labels < 2)[::3]
         idx.write(folder / f"{name}-images-idx3-ubyte.gz", data.images[chosen, ..., 0])
         idx.write(folder / f"{name}-labels-idx1-ubyte.gz", data.labels[chosen].astype(np.uint8))
     return str(folder)

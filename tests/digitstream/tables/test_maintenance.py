@@ -58,7 +58,7 @@ def test_tables_are_listed_and_compacted_beside_an_archive(installation: Install
             done = installation.report("tables", "compact")["tables"]
             assert all(each["files_after"] <= each["files_before"] for each in done)
             code, _, said = installation.run("tables", "vacuum", "--retain", "0d")
-            assert (code, "less than 7d, and an archive runs" in said) == (1, True)
+            assert (code, "less than 7d, and an archive is running" in said) == (1, True)
             archive.terminate()
             _, said = archive.communicate(timeout=PATIENCE)
             assert archive.returncode == 0, said

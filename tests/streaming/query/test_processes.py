@@ -20,7 +20,7 @@ from streaming.spark.locks import CheckpointInUse, claim
 from tests.listening import Listeners, overheard
 from tests.streaming.processes import log, process
 from tests.streaming.records import reading
-from tests.streaming.wire import answers, messages, send, until
+from tests.streaming.wire import answers, messages, send, until_stored
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark, pytest.mark.slow]
 
@@ -71,9 +71,9 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
     spark: SparkSession, scoring: Scoring, spark_jars: list[Path], kind: signal.Signals
 ) -> None:
     small = replace(scoring, max_offsets_per_trigger=20, available_now=False)
-    sent = send(scoring, [reading(number) for number in range(2000)])
+    sent = send(scoring, [reading(number) for number in range(1000)])
     with process(PROGRAM, small, spark_jars) as scorer:
-        until(lambda: scored(scoring) > 100)
+        until_stored(scoring, 101, scoring.topics.scores)
         with (
             pytest.raises(CheckpointInUse, match="Another process scores"),
             claim(spark, scoring.home / "checkpoints" / "scoring", lambda seconds: None),
@@ -91,7 +91,7 @@ def test_a_signal_stops_after_the_micro_batch_that_runs(
         assert scorer.wait(30) == 0, log(scoring)
         psutil.wait_procs(family, 10)
         assert not [member for member in family if member.is_running()]
-    assert 100 < scored(scoring) < 2000
+    assert 100 < scored(scoring) < 1000
     score(spark, scoring, threading.Event(), lambda sentence: None)
     assert sorted(answers(scoring).sources) == sorted(sent)
 
@@ -101,11 +101,11 @@ def test_a_killed_process_loses_nothing_and_repeats_only_ids(
     spark: SparkSession, scoring: Scoring, spark_jars: list[Path], kills: int
 ) -> None:
     small = replace(scoring, max_offsets_per_trigger=50, available_now=False)
-    sent = send(scoring, [reading(number) for number in range(2000 * kills)])
+    sent = send(scoring, [reading(number) for number in range(600 * kills)])
     for _ in range(kills):
         before = scored(scoring)
         with process(PROGRAM, small, spark_jars) as scorer:
-            until(lambda before=before: scored(scoring) > before + 100)
+            until_stored(scoring, before + 101, scoring.topics.scores)
             os.kill(scorer.pid, signal.SIGKILL)
     score(spark, scoring, threading.Event(), lambda sentence: None)
     found = answers(scoring)

@@ -30,7 +30,7 @@ from tests.streaming.onnx_models import (
     upsetting,
 )
 from tests.streaming.records import reading
-from tests.streaming.wire import answers, messages, send, send_anything, until
+from tests.streaming.wire import answers, messages, send, send_anything, until_stored
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 
@@ -258,7 +258,7 @@ def test_stopping_finishes_the_micro_batch_that_runs(spark: SparkSession, scorin
     running = threading.Thread(target=score, args=(spark, small, stop, SAID.append))
     running.start()
     try:
-        until(lambda: len(messages(scoring, scoring.topics.scores)) > 40)
+        until_stored(scoring, 41, scoring.topics.scores)
     finally:
         stop.set()
         running.join(60)

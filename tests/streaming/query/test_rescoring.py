@@ -41,7 +41,7 @@ def test_another_version_scores_existing_readings_again(
     scores(spark, scoring)
     before = answers(scoring)
     version = registered_as(scoring, sealed, linear())
-    settings = again(scoring, version, max_offsets_per_trigger=70)
+    settings = again(scoring, version, max_offsets_per_trigger=150)
     summary = rescore(spark, settings, print)
     found = scored_to(settings)
     assert sorted(score.source for score in found) == sorted(

@@ -88,7 +88,7 @@ def test_committed_readings_are_scored_and_aborted_ones_are_not(
 
     version = registered_as(scoring, sealed, linear())
     transactions.begin(range(62, 70))
-    settings = again(scoring, version, max_offsets_per_trigger=7)
+    settings = again(scoring, version, max_offsets_per_trigger=20)
     rescore(spark, settings, print)
     assert sorted(score.source for score in scored_to(settings)) == sorted(sent)
 

@@ -51,7 +51,7 @@ from streaming.spark import source
 from streaming.query.failures import scoring_failure
 from streaming.query.program import score
 from streaming.spark.session import session
-from streaming.spark.sink import written
+from streaming.spark.sink import publish
 
 prefix, jars = sys.argv[1], [Path(jar) for jar in sys.argv[2:]]
 spark = session("local[2]", jars)
@@ -64,12 +64,12 @@ for name in ("scorer-plain", "apart"):
     settings = load(Scoring, {**given, "available_now": True}, os.environ)
     print(settings, score(spark, settings, threading.Event(), print))
     kafka, topics = settings.kafka, settings.topics
-    readings = source.readings(spark, kafka, topics.readings, 10)
+    readings = source.readings(spark, kafka, [topics.readings], 10)
     readings.explain(True)
     print(readings._jdf.queryExecution().toString())
     label = spark.createDataFrame([(topics.labels, b"not ours")], "topic string, value binary")
     try:
-        written(label, kafka)
+        publish(label, kafka)
     except Exception as error:
         print(error, repr(scoring_failure(error, kafka)))
 print(spark.sparkContext.getConf().toDebugString())
@@ -175,7 +175,8 @@ def test_each_program_needs_only_its_own_rights_and_shows_no_secret(
     stderr = (installation.home / "stderr").read_text
     assert code == 0, stderr()
     sent = json.loads(report)["readings"]
-    code, report = installation.run("score", "--available-now", profile=f"scorer{kind}")
+    scoring = ("--available-now", "--engine", "onnx")
+    code, report = installation.run("score", *scoring, profile=f"scorer{kind}")
     assert code == 0, stderr()
     assert sum(json.loads(report).values()) == sent
     code, report = installation.run("reconcile", profile=f"reader{kind}")

@@ -154,7 +154,7 @@ pixels = st.lists(st.lists(st.integers(-1, 256) | st.floats(), max_size=30), max
         max_size=20,
     )
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 def test_any_json_gets_one_answer(values: list[tuple[str, object]]) -> None:
     agrees(
         [
