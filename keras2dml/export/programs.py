@@ -25,7 +25,7 @@ from keras2dml.scripts import standalone
 COMMAND = (
     "java --add-modules=jdk.incubator.vector -cp {} org.apache.sysds.api.DMLScript -exec singlenode"
 )
-FORMAT = "format: csv (as it is without) or binary, SystemDS' own; of X, Y and of what is written"
+FORMAT = "format: csv (default) or binary (SystemDS' own), of inputs, targets and results"
 _SCHEDULE = "schedule.mtx"
 WEIGHTS = "weights: the folder of weights, read in the format that each file's .mtd tells"
 
@@ -120,7 +120,7 @@ class _Writing:
             *self._about_inputs(),
             WEIGHTS,
             *(
-                f"{argument}: the file that takes {name}, a row for each example"
+                f"{argument}: the file for {name}, a row for each example"
                 for name, argument in written.items()
             ),
             FORMAT,
@@ -137,16 +137,16 @@ class _Writing:
             *self._about_inputs(),
             *self._about_targets(),
             WEIGHTS,
-            "out: the folder that takes the trained weights, and history.mtx: of each step the sums"
-            " that the script's comment tells",
-            "epochs: how often all rows are gone through, 1 without; in their order, so shuffle"
-            " the files",
-            "batch_size: the rows of a step, 32 without",
-            "seed: of dropout, 42 without",
+            "out: the folder for the trained weights and for history.mtx, the sums of each step,"
+            " which a comment below lists",
+            "epochs: passes over the rows (default 1), in the order of the files: shuffle these"
+            " first",
+            "batch_size: rows per step (default 32)",
+            "seed: seed of dropout (default 42)",
             *(
                 [f"at most {self.iterations} steps: their learning rates are in the weights"]
                 if self.scheduled
-                else [f"learning_rate: {self._rate} without"]
+                else [f"learning_rate: default {self._rate}"]
             ),
             FORMAT,
         ]

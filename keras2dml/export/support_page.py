@@ -77,11 +77,11 @@ def page() -> str:
             " `compute_loss` is compiled for all but that. Sizes that `keras.Input` leaves open are"
             " fixed by `Keras2DML(..., input_shape=...)`, or `compile --input-shape`.",
             "",
-            "| | compiled | of |",
+            "| | compiled | in Keras |",
             "|---|---|---|",
             *counts,
             *(line for title, _, lines in sections for line in ("", f"## {title}", "", *lines)),
-            *("", "## Numbers that are not followed", "", *NOT_FOLLOWED),
+            *("", "## Numerical differences", "", *NOT_FOLLOWED),
             "",
         ]
     )

@@ -109,5 +109,6 @@ def write_scores(variable: str, argument: str) -> str:
 
 def _checked(name: str, columns: int) -> str:
     """A statement that stops where a matrix has not so many columns."""
-    wrong = f"{name} must have {columns} columns, one row for each example; it has "
+    number = f"{columns} column" + "s" * (columns != 1)
+    wrong = f"{name} must have {number}, one row for each example; it has "
     return f"if (ncol({name}) != {columns}) {{ stop({syntax.quoted(wrong)} + ncol({name})) }}"
