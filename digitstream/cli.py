@@ -47,12 +47,12 @@ app.command(short_help="Score readings as they arrive.")(score.score)
 app.command(short_help="Show whether scoring runs and how far it is behind.")(status.status)
 app.command(short_help="Archive the topics in Delta tables.")(history.archive)
 app.add_typer(models.app, name="models")
-app.command(short_help="Account for every reading.")(accounts.reconcile)
+app.command(short_help="Check that each reading has one answer.")(accounts.reconcile)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(history.tables, name="tables")
 app.command(short_help="Query the tables in SQL.")(history.sql)
 app.command(short_help="Cause a failure on purpose, and check the outcome.")(drill.drill)
-app.command(short_help="Check this machine and this home.")(doctor.doctor)
+app.command(short_help="Check this machine and the data folder.")(doctor.doctor)
 
 
 def main() -> None:

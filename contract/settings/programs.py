@@ -32,7 +32,7 @@ class Settings:
     bootstrap_servers: str | None = setting(
         None,
         rules.servers,
-        "Addresses of an existing Kafka cluster, HOST:PORT,...",
+        "Addresses of an existing Kafka cluster.",
         unset="the embedded broker",
     )
     kafka_profile: str | None = setting(
@@ -43,7 +43,11 @@ class Settings:
     )
     security: Security | None = None
     """TLS and login, from the profile; None for plaintext without a login."""
-    master: str = setting("local[*,4]", rules.text, "Spark master URL, like spark://HOST:PORT.")
+    master: str = setting(
+        "local[*,4]",
+        rules.text,
+        "Spark master URL, like spark://HOST:PORT; local[*,4]: all cores, 4 attempts per task.",
+    )
     spark_secret_file: Path | None = setting(
         None,
         rules.existing_file,
@@ -133,7 +137,7 @@ class Scoring(Settings):
     max_latency: float | None = setting(
         None,
         rules.positive_seconds,
-        "Longest wait for a score, like 500ms, if micro-batches keep up.",
+        "Target for the longest wait for a score, like 500ms, unless scoring falls behind.",
     )
     trigger: float = setting(0.0, rules.seconds, "Interval between micro-batches, like 1s.")
     available_now: bool = setting(False, rules.flag, "Score all stored readings, then exit.")
@@ -152,7 +156,7 @@ class Scoring(Settings):
     subscribe: str = setting(
         "",
         rules.topics,
-        "Input topics with readings, TOPIC,...",
+        "Input topics with readings.",
         unset="PREFIX.readings",
     )
     name: str = setting("scoring", rules.query, "Name of the scoring query and of its checkpoint.")

@@ -26,7 +26,7 @@ REPLAYED = ("replayed", "recovered", "duplicate_ids")
 def reconcile(
     inputs: flags.Inputs, origin: flags.From = flags.Origin.TOPICS, as_json: flags.AsJson = False
 ) -> None:
-    """Account for every reading by partition and offset; exits with 1 if one is missing.
+    """Check by partition and offset that each reading has one answer; exits with 1 if not.
 
     Readings before the query's first one (--from-timestamp) do not count.
     """

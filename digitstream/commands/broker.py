@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from digitstream.kafka.server import Broker
 
-app = typer.Typer(help="The embedded Kafka of this home.", no_args_is_help=True)
+app = typer.Typer(help="The embedded Kafka.", no_args_is_help=True)
 
 Secure = Annotated[bool, typer.Option("--secure", help="Accept only known users, over TLS.")]
 Apply = Annotated[

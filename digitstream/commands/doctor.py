@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @flags.settings(Settings, *flags.KAFKA, "prefix", *flags.REGISTRY)
 def doctor(inputs: flags.Inputs, as_json: flags.AsJson = False) -> None:
-    """Check this machine and this home; exits with 1, and says how to fix it, if a check fails."""
+    """Check this machine and the data folder (--home); if a check fails, says how to fix it and
+    exits with 1.
+    """
     from digitstream.health.doctor import examine
 
     settings = inputs.load(Settings)

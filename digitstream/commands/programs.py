@@ -24,8 +24,8 @@ Promote = Annotated[
     bool | None,
     typer.Option(
         "--promote/--no-promote",
-        help="Always, or never, make the new version the champion. [default: unless the "
-        "champion has more of the held-out images right]",
+        help="Always (or never) make the new version the champion. [default: unless the "
+        "champion classifies more held-out images correctly]",
     ),
 ]
 UnlessChampion = Annotated[

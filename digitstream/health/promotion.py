@@ -38,7 +38,7 @@ class Promotion:
 
 
 def promote_unless_worse(registry: Registry, version: str, held_out: Dataset) -> Promotion:
-    """Promote a version unless the champion has more of the held-out images right.
+    """Promote a version unless the champion classifies more of the held-out images correctly.
 
     An equally good version is promoted, as is one if there is no champion, or none that can be
     loaded and so can score. A champion for other images or classes stays, as the two cannot be
