@@ -113,10 +113,10 @@ def rows(data: object, value: Value, name: str = "X", *, drawn: bool = False) ->
         is_single = array.shape in {value.shape, (value.size,)} or _with_one(
             array.shape, value.shape
         )
-        remedy = "For a single example give X[:1], not X[0]" if is_single else "Reshape your data"
+        single = ": a single example is X[:1], not X[0]" if is_single else ""
         message = (
             f"{name} has shape {array.shape}. The model takes (N, {own}), or rows of {value.size}"
-            f" elements. {remedy}."
+            f" elements. Reshape your data{single}."
         )
         raise InvalidData(message)
     broken = ~np.isfinite(features)

@@ -247,7 +247,7 @@ def test_rows_within_batches_may_be_mixed(spark):
 def test_a_refusal_names_the_argument_and_its_remedy(run, tmp_path):
     ours, x, y = run(model((6,), Dense(3, "softmax"))), np.ones((8, 6)), np.arange(8) % 3
     for rows, labels, others, match in (
-        (x[0], y, {}, r"^X has shape \(6,\).* For a single example give X\[:1\], not X\[0\]\.$"),
+        (x[0], y, {}, r"^X has shape \(6,\).* a single example is X\[:1\], not X\[0\]\.$"),
         (x[:, :5], y, {}, r"^X has shape \(8, 5\).* Reshape your data\.$"),
         (x.astype(str), y, {}, r"^X is not an array of numbers \(it has strings\)"),
         (None, y, {}, "^X is None: give an array"),
