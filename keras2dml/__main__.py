@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from keras2dml.backend import check_backend
-from keras2dml.errors import InvalidData, Keras2DMLError, writing
+from keras2dml.errors import InvalidData, Keras2DMLError, UnsupportedModel, writing
 from keras2dml.printable import printable
 
 
@@ -35,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         "python -m keras2dml", description=__doc__.removeprefix("`python -m keras2dml`: ")
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    summary = "write score.dml, train.dml and the weights of a Keras model"
+    summary = "write score.dml and the weights of a Keras model, and train.dml if it can be trained"
     compiling = commands.add_parser("compile", help=summary, description=summary)
     compiling.add_argument("model", type=Path, help="a .keras or .h5 file that model.save() wrote")
     compiling.add_argument(
@@ -106,48 +104,44 @@ def compile_model(options: argparse.Namespace) -> None:
         message = f"The folder {out} is not empty: give another one, or --force."
         raise InvalidData(message)
     check_backend()
-    model = _load(options.model)
 
     from keras2dml.compilation import Compilation  # noqa: PLC0415
-    from keras2dml.export.programs import Programs  # noqa: PLC0415
+    from keras2dml.export.model_files import load  # noqa: PLC0415
     from keras2dml.systemds.session import systemds_jar  # noqa: PLC0415
 
-    compilation = Compilation.of(model, input_shape=options.input_shape)
+    compilation = Compilation.of(load(options.model), input_shape=options.input_shape)
     compilation.check_scorable()
-    compilation.check_trainable()
-    programs = Programs.of(compilation, options.iterations)
+    programs = _programs(compilation, options.iterations)
     jar = systemds_jar()
     with writing(out):
         programs.save(out)
-    sys.stdout.write(
-        f"Wrote {out}/score.dml, {out}/train.dml and {out}/weights. To score and to train with Java"
-        f" 17, from files of rows:\n\ncd {quote(str(out))}\n"
-        f"{programs.scoring.command(jar)}\n{programs.training.command(jar)}\n"
-    )
+    training = programs.training
+    files = ("score.dml", "train.dml") if training else ("score.dml",)
+    written = ", ".join(f"{out}/{file}" for file in files)
+    lines = [
+        f"Wrote {written} and {out}/weights. To score {'and to train ' if training else ''}with"
+        " Java 17, from files of rows:",
+        "",
+        f"cd {quote(str(out))}",
+        programs.scoring.command(jar),
+        *([training.command(jar)] if training else []),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _load(path: Path) -> Any:
-    """The Keras model of a file."""
-    if not path.is_file():
-        message = f"There is no file {path}: give one that model.save() wrote."
-        raise InvalidData(message)
-    if path.suffix not in {".keras", ".h5", ".hdf5"}:
-        message = f"{path} is not a .keras or .h5 file: give one that model.save() wrote."
-        raise InvalidData(message)
-    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        message = f"{path} is damaged, or not a Keras model: give a file that model.save() wrote."
-        raise InvalidData(message)
-    import keras  # noqa: PLC0415
+def _programs(compilation: Any, iterations: int) -> Any:
+    """The programs of a compilation; says on stderr why there is none for training."""
+    from keras2dml.export.programs import Programs  # noqa: PLC0415
 
     try:
-        with warnings.catch_warnings():
-            # For an optimizer without a step so far, which has no state to load.
-            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            return keras.models.load_model(path)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        message = f"{path} holds no Keras model ({reason}): give a file that model.save() wrote."
-        raise InvalidData(message) from error
+        compilation.check_trainable()
+        return Programs.of(compilation, iterations)
+    except UnsupportedModel as error:
+        reason = " ".join(error.complaints)
+    except InvalidData as error:
+        reason = str(error)
+    sys.stderr.write(printable(f"No train.dml is written: {reason}") + "\n")
+    return Programs.of(compilation, iterations, trained=False)
 
 
 if __name__ == "__main__":

@@ -156,20 +156,20 @@ class Compilation:
         if changed:
             message = (
                 f"trainable was changed after compile() for {_listed(changed)}:"
-                " compile() the model again."
+                " compile() the model again, and create the estimator again."
             )
             raise InvalidData(message)
         if changed := self.trainable.changed(self.model):
             message = (
-                "trainable was changed after the estimator was made for"
+                "trainable was changed after the estimator was created for"
                 f" {_listed(changed)}: create the estimator again."
             )
             raise InvalidData(message)
         if changed := self.configuration.changed_arguments:
             message = (
-                f"The optimizer of the Keras model has another {_listed(changed)} than when the"
-                " estimator was made, which trains with the old value: create the estimator again,"
-                " or give it optimizer={...}."
+                f"The optimizer of the Keras model has a different {', '.join(changed)} than when"
+                " the estimator was created, which trains with the old value: create the estimator"
+                " again, or give it optimizer={...}."
             )
             raise InvalidData(message)
         self.settings.check(self.model)

@@ -59,7 +59,8 @@ def writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        message = f"{path} cannot be written ({error.strerror}): give a path that can be written."
+        reason = error.strerror or error
+        message = f"{path} cannot be written ({reason}): give a path that can be written."
         raise InvalidData(message) from error
 
 

@@ -124,6 +124,11 @@ def users_metrics_of(model: keras.Model) -> tuple[Any, Any]:
     return (metrics._user_metrics, metrics._user_weighted_metrics) if metrics else (None, None)
 
 
+def compile_arguments_of(model: keras.Model) -> Any:
+    """What the last call of compile() was given: another object after each call; None without."""
+    return getattr(model, "_compile_config", None)
+
+
 def compiled_trainable_of(model: keras.Model) -> dict[Any, bool]:
     """Which layers were trainable when compile() was called; empty where it was not."""
     state: dict[Any, bool] = getattr(model, "_compiled_trainable_state", {})

@@ -4,9 +4,8 @@ not: a callback that changes it has no effect here.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import keras
@@ -14,6 +13,7 @@ import numpy as np
 
 from keras2dml.errors import InvalidData
 from keras2dml.keras_internals import (
+    compile_arguments_of,
     excluded_from_decay,
     keywords_of_loss,
     layers_of,
@@ -26,29 +26,54 @@ from keras2dml.keras_internals import (
 _PLAIN = (bool, int, float, str, type(None))
 
 
-@dataclass(frozen=True, eq=False)
-class Settings:
-    """What is set in a model: numbers, strings, functions and arrays, by the names that a user
-    would write. Layers in different models may have one name, so each has a tuple.
+@dataclass(frozen=True)
+class Name:
+    """What is set: its `place` in the model, which stays the same if a layer gets another name, and
+    what a user would write.
     """
 
-    compiled: Mapping[str, tuple[Any, ...]]
+    place: str
+    shown: str = field(compare=False)
+
+    def of(self, attribute: str) -> Name:
+        """An attribute of it."""
+        return Name(f"{self.place}.{attribute}", f"{self.shown}.{attribute}")
+
+
+_FLOATX = "keras.config.floatx()"
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What is set in a model: numbers, strings, functions and arrays, by name."""
+
+    call: Any
+    """The call of compile()."""
+    compiled: Mapping[Name, Any]
     """What compile() was given, and the arguments of that."""
-    layers: Mapping[str, tuple[Any, ...]]
-    """The layers, and the arguments of them, their regularizers and constraints."""
-    trainable: Mapping[str, tuple[Any, ...]]
+    parts: tuple[Any, ...]
+    """The layers."""
+    layers: Mapping[Name, Any]
+    """The arguments of the layers, their regularizers and constraints."""
+    trainable: Mapping[Name, Any]
 
     @classmethod
     def of(cls, model: keras.Model) -> Self:
         """As they are now."""
-        return cls(*(_by_name(kind(model)) for kind in (_compiled, _layers, _trainable)))
+        return cls(
+            compile_arguments_of(model),
+            dict(_compiled(model)),
+            tuple(layers_of(model)),
+            dict(_layers(model)),
+            dict(_trainable(model)),
+        )
 
     def changed(self, model: keras.Model, *, copied: bool = False) -> list[str]:
         """The names of those that have changed since; of what is `copied` only those that copies
         take from the model as it is.
         """
         now = Settings.of(model)
-        if not _same(self.layers["layers"], now.layers["layers"]):
+        if not _same(self.parts, now.parts):
             return ["layers"]
         changes = _changes(self.layers, now.layers)
         if copied:
@@ -58,12 +83,28 @@ class Settings:
 
     def check(self, model: keras.Model, *, copied: bool = False) -> None:
         """Raise InvalidData where some have changed since."""
-        if changes := self.changed(model, copied=copied):
+        changes = self.changed(model, copied=copied)
+        if not changes:
+            return
+        message = (
+            f"{', '.join(changes[:5])} changed in the Keras model after the estimator was created,"
+            " which trains with what it was then: create the estimator again."
+        )
+        if changes == [_FLOATX]:
             message = (
-                f"{', '.join(changes[:5])} changed in the Keras model after the estimator was made,"
-                " which trains with what it was then: make the estimator again."
+                f"{_FLOATX} changed after the estimator was created, which trains with what it was"
+                " then: create the estimator again."
             )
-            raise InvalidData(message)
+        elif not copied and self.call is not compile_arguments_of(model):
+            # A new optimizer differs in everything.
+            names = [name for name in changes if name.partition(".")[0] != "optimizer"]
+            listed = f" ({', '.join(names[:5])} changed)" if names else ""
+            again = "" if self.call is None else " again"
+            message = (
+                f"The Keras model was compiled{again} after the estimator was created{listed}:"
+                " create the estimator again."
+            )
+        raise InvalidData(message)
 
 
 class Watch:
@@ -90,24 +131,19 @@ class Watch:
             message = (
                 f"A callback changed {', '.join(dict.fromkeys(changes))}. Only weights, learning"
                 " rate and stop_training of callback.model are taken over: change all else before"
-                " the estimator is made."
+                " the estimator is created."
             )
             raise InvalidData(message)
 
 
-def _by_name(pairs: Iterator[tuple[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    values: dict[str, tuple[Any, ...]] = defaultdict(tuple)
-    for name, value in pairs:
-        values[name] += (value,)
-    return dict(values)
-
-
-def _changes(
-    before: Mapping[str, tuple[Any, ...]], after: Mapping[str, tuple[Any, ...]]
-) -> list[str]:
-    """The names of what has another value, and of functions that are new."""
-    replaced = [name for name, values in before.items() if not _same(values, after.get(name))]
-    added = [name for name in after if name not in before and any(map(callable, after[name]))]
+def _changes(before: Mapping[Name, Any], after: Mapping[Name, Any]) -> list[str]:
+    """The names of what has another value, or none, and of functions that are new."""
+    replaced = [
+        name.shown
+        for name, value in before.items()
+        if name not in after or not _same(value, after[name])
+    ]
+    added = [name.shown for name in after if name not in before and callable(after[name])]
     return replaced + added
 
 
@@ -116,59 +152,69 @@ def _rate(model: keras.Model) -> Any:
     return float(rate) if isinstance(rate, keras.Variable) else rate
 
 
-def _compiled(model: keras.Model) -> Iterator[tuple[str, Any]]:
+def _compiled(model: keras.Model) -> Iterator[tuple[Name, Any]]:
     optimizer, loss = getattr(model, "optimizer", None), getattr(model, "loss", None)
     metrics, weighted_metrics = users_metrics_of(model)
-    yield "optimizer", optimizer
-    yield "loss", _frozen(loss)
-    yield "loss_weights", _frozen(loss_weights_of(model))
-    yield "metrics", _frozen(metrics)
-    yield "weighted_metrics", _frozen(weighted_metrics)
-    yield "keras.config.floatx()", keras.config.floatx()
-    yield "run_eagerly", getattr(model, "run_eagerly", False)
     excluded, pattern = excluded_from_decay(optimizer), pattern_excluded_from_decay(optimizer)
-    yield "optimizer.exclude_from_weight_decay", excluded or None
-    yield "optimizer.exclude_from_weight_decay_pattern", pattern or None
+    settings = {
+        "optimizer": optimizer,
+        "loss": _frozen(loss),
+        "loss_weights": _frozen(loss_weights_of(model)),
+        "metrics": _frozen(metrics),
+        "weighted_metrics": _frozen(weighted_metrics),
+        _FLOATX: keras.config.floatx(),
+        "run_eagerly": getattr(model, "run_eagerly", False),
+        "optimizer.exclude_from_weight_decay": excluded or None,
+        "optimizer.exclude_from_weight_decay_pattern": pattern or None,
+    }
+    for name, value in settings.items():
+        yield Name(name, name), value
     if optimizer is not None:
-        yield from _arguments("optimizer", optimizer)
+        yield from _arguments(Name("optimizer", "optimizer"), optimizer)
     for kind, parts in (("loss", loss), ("metrics", (metrics, weighted_metrics))):
-        for part in keras.tree.flatten(parts):
+        for number, part in enumerate(keras.tree.flatten(parts)):
             if isinstance(part, (keras.losses.Loss, keras.metrics.Metric)):
-                yield from _arguments(f"{kind}.{part.name}", part)
-                yield f"{kind}.{part.name}.arguments", _frozen(keywords_of_loss(part))
+                argument = Name(f"{kind}.{number}", f"{kind}.{part.name}")
+                yield from _arguments(argument, part)
+                keywords = Name(f"{argument.place} keywords", f"{argument.shown}.arguments")
+                yield keywords, _frozen(keywords_of_loss(part))
 
 
-def _layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    layers = layers_of(model)
-    yield "layers", tuple(layers)
-    for layer in layers:
+def _layers(model: keras.Model) -> Iterator[tuple[Name, Any]]:
+    for name, layer in _named(layers_of(model)):
         if not isinstance(layer, keras.Model):
-            yield f"{layer.name}.dtype_policy", layer.dtype_policy.name
-            yield from _arguments(layer.name, layer)
+            yield name.of("dtype_policy"), layer.dtype_policy.name
+            yield from _arguments(name, layer)
             penalty = getattr(layer, "activity_regularizer", None)
             if penalty is not None:
-                yield from _arguments(f"{layer.name}.activity_regularizer", penalty)
-    for weight in model.weights:
+                yield from _arguments(name.of("activity_regularizer"), penalty)
+    for name, weight in _named(model.weights):
         for kind in ("regularizer", "constraint"):
             part = getattr(weight, kind)
-            yield f"{weight.path}.{kind}", part
+            yield name.of(kind), part
             if part is not None:
-                yield from _arguments(f"{weight.path}.{kind}", part)
+                yield from _arguments(name.of(kind), part)
 
 
-def _trainable(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    for layer in layers_of(model):
-        yield f"{layer.name}.trainable", layer.trainable
-    for weight in model.weights:
-        yield f"{weight.path}.trainable", weight.trainable
+def _trainable(model: keras.Model) -> Iterator[tuple[Name, Any]]:
+    for name, part in _named([*layers_of(model), *model.weights]):
+        yield name.of("trainable"), part.trainable
 
 
-def _arguments(name: str, part: Any) -> Iterator[tuple[str, Any]]:
+def _named(parts: Sequence[Any]) -> Iterator[tuple[Name, Any]]:
+    """Layers or weights with their names."""
+    for number, part in enumerate(parts):
+        is_weight = isinstance(part, keras.Variable)
+        place = f"{'weight' if is_weight else 'layer'} {number}"
+        yield Name(place, part.path if is_weight else part.name), part
+
+
+def _arguments(name: Name, part: Any) -> Iterator[tuple[Name, Any]]:
     """The attributes of a part that are numbers, strings, functions or arrays, or lists of them."""
     for attribute, value in getattr(part, "__dict__", {}).items():
         public = not attribute.startswith("_") and attribute not in ("built", "trainable")
         if public and _is_setting(value):
-            yield f"{name}.{attribute}", _frozen(value)
+            yield name.of(attribute), _frozen(value)
 
 
 def _is_setting(value: Any) -> bool:

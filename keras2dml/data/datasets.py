@@ -12,6 +12,7 @@ import numpy as np
 from keras.src.trainers import data_adapters
 from keras.src.trainers.epoch_iterator import EpochIterator
 
+from keras2dml.data.sources import SINGLE_EXAMPLES
 from keras2dml.errors import InvalidData, positive
 from keras2dml.scripts.algorithms import Algorithm
 
@@ -163,10 +164,7 @@ def _arrays(part: Any) -> Any:
 def _joined(batches: list[tuple[Any, Any, Any]]) -> Drawn:
     """Batches joined together; raises InvalidData if they do not fit."""
     if any(np.ndim(part) == 0 for part in keras.tree.flatten(batches[0]) if part is not None):
-        message = (
-            "X yields single examples: let it yield batches, for example by dataset.batch(32)."
-        )
-        raise InvalidData(message)
+        raise InvalidData(SINGLE_EXAMPLES)
     sizes = tuple(len(keras.tree.flatten(features)[0]) for features, _, _ in batches)
     try:
         X, y, sample_weight = (

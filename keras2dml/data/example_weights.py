@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras2dml import backend
-from keras2dml.data.features import numbers, some
+from keras2dml.data.features import numbers
 from keras2dml.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 
 def by_class(target: Targets, goal: Goal, class_weight: Mapping[Any, float]) -> np.ndarray:
-    """The weight of each example by its class; 1 for a class without a weight."""
+    """The weight of each example by its class; 1 for a class without a weight. Raises
+    InvalidData.
+    """
+    if not isinstance(class_weight, Mapping):
+        message = (
+            f"class_weight is {class_weight!r:.80}: give a dict with a weight for each class, such"
+            " as {0: 1.0, 1: 2.5}."
+        )
+        raise InvalidData(message)
     classes = target.classes
     if classes is None or goal.vectors > 1:
         message = "class_weight needs one class per example: give sample_weight instead."
@@ -26,11 +34,15 @@ def by_class(target: Targets, goal: Goal, class_weight: Mapping[Any, float]) -> 
     unknown = set(class_weight) - set(names)
     if unknown:
         message = (
-            f"class_weight has the classes {', '.join(sorted(map(str, unknown)))}, but y has"
-            f" {some(classes)}: use those as keys."
+            f"class_weight has the classes {', '.join(sorted(map(repr, unknown)))}, but y has"
+            f" {', '.join(map(repr, names[:5]))}{', ...' if len(names) > 5 else ''}: use those as"
+            " keys."
         )
         raise InvalidData(message)
-    weights = np.array([float(class_weight.get(name, 1.0)) for name in names])
+    try:
+        weights = np.array([float(class_weight.get(name, 1.0)) for name in names])
+    except (TypeError, ValueError):
+        weights = np.array([np.nan])
     if not np.isfinite(weights).all():
         message = f"class_weight is {dict(class_weight)}: give finite numbers."
         raise InvalidData(message)

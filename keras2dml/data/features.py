@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from keras2dml.data.sources import SINGLE_EXAMPLES
 from keras2dml.errors import InvalidData
 from keras2dml.graph import Graph, Shape, Value
 from keras2dml.input_types import as_typed, floatx_of
@@ -105,11 +106,17 @@ def rows(data: object, value: Value, name: str = "X", *, drawn: bool = False) ->
         features = value.as_stored(array)
     elif array.ndim > 1 and _with_one(array.shape[1:], value.shape):
         features = value.as_stored(array.reshape(-1, *value.shape))
+    elif drawn and value.shape and _are_joined(array.shape, value.shape):
+        raise InvalidData(SINGLE_EXAMPLES)
     else:
         own = ", ".join(map(str, value.shape))
+        is_single = array.shape in {value.shape, (value.size,)} or _with_one(
+            array.shape, value.shape
+        )
+        single = ": a single example is X[:1], not X[0]" if is_single else ""
         message = (
             f"{name} has shape {array.shape}. The model takes (N, {own}), or rows of {value.size}"
-            " elements. Reshape your data."
+            f" elements. Reshape your data{single}."
         )
         raise InvalidData(message)
     broken = ~np.isfinite(features)
@@ -128,6 +135,11 @@ def _with_one(shape: Shape, other: Shape) -> bool:
     return (*shape, 1) == other or shape == (*other, 1)
 
 
+def _are_joined(shape: Shape, example: Shape) -> bool:
+    """Whether an array may have examples joined along their first axis, without one for rows."""
+    return shape[1:] == example[1:] and not shape[0] % example[0]
+
+
 def in_floatx(data: Any, name: str, floatx: str) -> Any:
     """An array, or a table, of floats rounded to `floatx`, as Keras does before anything else; all
     else as it is. Raises InvalidData for rows of different lengths.
@@ -142,24 +154,47 @@ def in_floatx(data: Any, name: str, floatx: str) -> Any:
 
 def numbers(data: object, name: str) -> np.ndarray:
     """A float64 array with at least one row, from an array, lists, pandas, or a SciPy sparse
-    matrix. Raises InvalidData for anything else.
+    matrix. Raises InvalidData for anything else, also for strings that are numbers.
     """
+    if data is None:
+        message = f"{name} is None: give an array with a row for each example."
+        raise InvalidData(message)
+    values = unmasked(_dense(data), name)
+    if kind := _no_numbers(values):
+        raise _refused(data, name, f"it has {kind}")
     try:
-        array = unmasked(_dense(data), name).astype(np.float64, copy=False)
-    except InvalidData:
-        raise
+        array = values.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
-        missing = int(np.sum(np.asarray(data.isna()))) if hasattr(data, "isna") else 0
-        message = (
-            f"{name} is not an array of numbers ({error}): give numpy arrays or lists of numbers."
-        )
-        if missing:
-            message = f"{name} has {missing} values that are missing (NA): clean or drop them."
-        raise InvalidData(message) from error
-    if array.ndim == 0 or len(array) == 0:
+        raise _refused(data, name, error) from error
+    if array.ndim == 0:
+        message = f"{name} is a single number: give an array with a row for each example."
+        raise InvalidData(message)
+    if len(array) == 0:
         message = f"{name} is empty: give at least one row."
         raise InvalidData(message)
     return array
+
+
+def _refused(data: Any, name: str, reason: object) -> InvalidData:
+    """The error for data that are no numbers, or that are missing."""
+    missing = int(np.sum(np.asarray(data.isna()))) if hasattr(data, "isna") else 0
+    if missing:
+        return InvalidData(
+            f"{name} has {missing} values that are missing (NA): clean or drop them."
+        )
+    return InvalidData(
+        f"{name} is not an array of numbers ({reason}): give numpy arrays or lists of numbers."
+    )
+
+
+def _no_numbers(array: np.ndarray) -> str:
+    """What an array has that NumPy would convert to numbers, but Keras does not; empty if none."""
+    if array.dtype.kind in "mM":
+        return "dates or times"
+    is_text = array.dtype.kind in "SUT" or (
+        array.dtype.kind == "O" and any(isinstance(item, (str, bytes)) for item in array.flat)
+    )
+    return "strings" if is_text else ""
 
 
 def _dense(data: Any) -> Any:

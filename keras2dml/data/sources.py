@@ -6,6 +6,9 @@ from importlib import import_module
 from types import GeneratorType
 from typing import Any
 
+SINGLE_EXAMPLES = (
+    "X yields single examples: let it yield batches, for example by dataset.batch(32)."
+)
 _LIBRARIES = frozenset(("keras", "tensorflow", "torch", "grain"))
 
 

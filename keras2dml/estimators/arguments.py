@@ -15,6 +15,10 @@ from keras2dml.errors import InvalidData, InvalidSession
 
 _PATH = (str, PathLike, NoneType)
 _TABLE = (Mapping, NoneType)
+_OPTIMIZER = (
+    "a dict of arguments such as {'learning_rate': 0.01}; choose the optimizer itself in"
+    " keras_model.compile()"
+)
 KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "keras_model": ((keras.Model,), "a Keras model"),
     "weights": (_PATH, "the path of a folder"),
@@ -27,7 +31,7 @@ KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "weight_decay": ((Real,), "a number"),
     "regularization_type": ((str,), "'L1' or 'L2'"),
     "seed": ((Integral,), "a whole number"),
-    "optimizer": (_TABLE, "a dict of the optimizer's arguments, and the optimizer to compile()"),
+    "optimizer": (_TABLE, _OPTIMIZER),
 }
 
 

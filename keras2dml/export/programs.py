@@ -27,6 +27,7 @@ COMMAND = (
 )
 FORMAT = "format: csv (default) or binary (SystemDS' own), of inputs, targets and results"
 _SCHEDULE = "schedule.mtx"
+_TRAINING = "train.dml"
 WEIGHTS = "weights: the folder of weights, read in the format that each file's .mtd tells"
 
 
@@ -45,24 +46,31 @@ class Program:
 
 @dataclass(frozen=True, eq=False)
 class Programs:
-    """A model's two programs, and the matrices that they read, by file name."""
+    """A model's programs, and the matrices that they read, by file name."""
 
     scoring: Program
-    training: Program
+    training: Program | None
+    """None for a model that is only scored."""
     matrices: Mapping[str, np.ndarray]
 
     @classmethod
-    def of(cls, compilation: Compilation, iterations: int) -> Programs:
-        """The programs of a compiled model. If the learning rate follows a schedule, the rates of
-        this many `iterations` are written to a file.
+    def of(cls, compilation: Compilation, iterations: int, *, trained: bool = True) -> Programs:
+        """The programs of a compiled model, without training unless it is `trained`. If the
+        learning rate follows a schedule, the rates of this many `iterations` are written to a file.
+
+        Raises InvalidData and UnsupportedModel for a model that cannot be trained.
         """
-        return _Writing(compilation, iterations).programs()
+        writing = _Writing(compilation, iterations)
+        return writing.programs(compilation.state() if trained else None)
 
     def save(self, folder: Path) -> None:
-        """Write `score.dml`, `train.dml` and the folder `weights`; creates the folders."""
+        """Write `score.dml`, `train.dml` and the folder `weights`; creates the folders. A
+        `train.dml` of another model is removed.
+        """
         weights = folder / "weights"
         weights.mkdir(parents=True, exist_ok=True)
-        for program in (self.scoring, self.training):
+        (folder / _TRAINING).unlink(missing_ok=True)
+        for program in filter(None, (self.scoring, self.training)):
             (folder / program.name).write_text(program.text, encoding="utf-8")
         for name, matrix in self.matrices.items():
             np.savetxt(weights / name, matrix, fmt="%.17g", delimiter=",")
@@ -95,20 +103,22 @@ class _Writing:
             replace(goal, of_classes=goal.loss.kind == "sparse") for goal in compilation.goals
         )
         self.objective = Objective(graph, goals, compilation.regularizers)
-        self.state = compilation.state()
-        # Matrices of one number need no file.
-        self.read = {name: matrix for name, matrix in self.state.items() if np.ptp(matrix)}
 
-    def programs(self) -> Programs:
-        """Both programs, with the matrices that they read."""
+    def programs(self, state: Mapping[str, np.ndarray] | None) -> Programs:
+        """The programs, with the matrices that they read; without the optimizer's `state` only that
+        for scoring.
+        """
         compilation = self.compilation
         weights = {**compilation.weights(), **self.constants}
         matrices = {self.files[name]: matrix for name, matrix in weights.items()}
+        if state is None:
+            return Programs(self._scoring(), None, matrices)
         if self.scheduled:
             rates = compilation.optimizer.scheduled(compilation.steps, self.iterations)
             matrices[_SCHEDULE] = rates
-        matrices |= {f"{name}.mtx": matrix for name, matrix in self.read.items()}
-        return Programs(self._scoring(), self._training(), matrices)
+        # Matrices of one number need no file.
+        matrices |= {f"{name}.mtx": matrix for name, matrix in state.items() if np.ptp(matrix)}
+        return Programs(self._scoring(), self._training(state), matrices)
 
     def _scoring(self) -> Program:
         script = scoring.render(self.compilation.graph)
@@ -130,7 +140,7 @@ class _Writing:
         after = [standalone.write_scores(*item) for item in written.items()]
         return _program("score.dml", "Scores rows", names, about, before, script, after)
 
-    def _training(self) -> Program:
+    def _training(self, state: Mapping[str, np.ndarray]) -> Program:
         compilation = self.compilation
         script = compilation.training_script(self.objective)
         about = [
@@ -163,9 +173,9 @@ class _Writing:
             ),
             *(
                 standalone.read(name, f"{name}.mtx")
-                if name in self.read
+                if np.ptp(matrix)
                 else standalone.filled(name, matrix)
-                for name, matrix in self.state.items()
+                for name, matrix in state.items()
             ),
         ]
         averages = compilation.optimizer.average is not None
@@ -176,7 +186,7 @@ class _Writing:
             standalone.write("history", "history.mtx"),
         ]
         names = [*self._inputs, *self.objective.targets, "weights", "out"]
-        return _program("train.dml", "Trains", names, about, before, script, after)
+        return _program(_TRAINING, "Trains", names, about, before, script, after)
 
     @property
     def _rate(self) -> str:

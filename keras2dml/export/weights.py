@@ -102,6 +102,9 @@ def load(
             f" {', '.join(named)}."
         )
         raise InvalidData(message)
+    if source.exists() and not source.is_dir():
+        message = f"{source} is a file: give a folder that save() wrote."
+        raise InvalidData(message)
     if not source.is_dir():
         message = f"There is no folder {source}: give one that save() wrote."
         raise InvalidData(message)

@@ -250,7 +250,11 @@ def _check(
     callbacks: Sequence[keras.callbacks.Callback], *, whole_epochs: bool, resumes: bool
 ) -> None:
     for callback in callbacks:
-        kind = type(callback).__name__
+        is_class = isinstance(callback, type)
+        kind = callback.__name__ if is_class else type(callback).__name__
+        if is_class and issubclass(callback, keras.callbacks.Callback):
+            message = f"{kind} is a class: pass an instance, {kind}()."
+            raise InvalidData(message)
         if not isinstance(callback, keras.callbacks.Callback) or isinstance(
             callback, keras.callbacks.CallbackList
         ):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from keras2dml.errors import InvalidData
+from keras2dml.errors import InvalidData, writing
 from keras2dml.objectives.sums import Measure
 
 FILE = "checkpoint.npz"
@@ -43,8 +43,15 @@ class Checkpoint:
         self._file = Path(folder) / FILE
         self._run = json.loads(json.dumps(run))
 
+    def check_writable(self) -> None:
+        """Create the folder; raises InvalidData if no file can be written there."""
+        with writing(self._file.parent):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._unfinished.touch()
+            self._unfinished.unlink()
+
     def save(self, progress: Progress) -> None:
-        """Write the progress of the run."""
+        """Write the progress of the run. Raises InvalidData if it cannot be written."""
         about = {
             "run": self._run,
             "done": progress.done,
@@ -57,13 +64,13 @@ class Checkpoint:
             "sums": progress.sums,
             **{f"matrix_{name}": matrix for name, matrix in progress.matrices.items()},
         }
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        written = self._file.with_suffix(".writing")
-        with written.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        written.replace(self._file)
+        with writing(self._file.parent):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._unfinished.open("wb") as file:
+                np.savez(file, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            self._unfinished.replace(self._file)
 
     def load(self) -> Progress | None:
         """The progress of the run, if it was started. Raises InvalidData for another run's file."""
@@ -95,4 +102,10 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file, as the run has ended."""
-        self._file.unlink(missing_ok=True)
+        with writing(self._file.parent):
+            self._file.unlink(missing_ok=True)
+
+    @property
+    def _unfinished(self) -> Path:
+        """The file beside it that takes the progress before it replaces the last one."""
+        return self._file.with_suffix(".writing")

@@ -89,7 +89,8 @@ def examples(
     if they do not fit the model.
     """
     if y is None:
-        message = "An array X requires y to be passed, but the target y is None: give it, too."
+        # In scikit-learn's wording, which its checks of estimators look for.
+        message = "An array as X requires y to be passed, but the target y is None: pass y, too."
         raise InvalidData(message)
     graph = compilation.graph
     features = tuple(data.inputs(X, graph, drawn=drawn).values())

@@ -237,6 +237,7 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (lambda: tensors().batch(5), {"steps_per_epoch": 9}, "X has 5 batches, which|in an epoch"),
         (lambda: tensors(X).batch(5), {}, "X yields batches without y: let it yield"),
         (lambda: tensors(X), {}, "without y|do not fit|shape"),
+        (lambda: tensors(X, np.eye(3)[Y]), {}, "X yields single examples: let it yield batches"),
         (tensors, {}, "X yields single examples: let it yield batches"),
         (
             lambda: (part for part in [(X[:5], Y[:5]), (X[:5, :3], Y[:5])]),
@@ -251,12 +252,12 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (
             lambda: tensors().batch(5),
             {"validation_data": tensors(*HELD).repeat().batch(5)},
-            "batches without an end: give validation_steps",
+            "^validation_data yields batches without an end: give validation_steps",
         ),
         (
             lambda: tensors().batch(5),
             {"validation_data": generator()},
-            "X is a generator, which has no length: give validation_steps",
+            "^validation_data is a generator, which has no length: give validation_steps",
         ),
     ],
 )
@@ -274,6 +275,9 @@ def test_endless_data_is_neither_scored_nor_measured(run):
         ours.predict(endless)
     with pytest.raises(InvalidData, match="without an end: give steps"):
         ours.evaluate(endless)
+    for method in (ours.predict, ours.predict_proba):
+        with pytest.raises(InvalidData, match="X yields single examples: let it yield batches"):
+            method(tensors(X))
     ours.set(train_algo="batch")
     with pytest.raises(InvalidData, match="which train_algo='batch' would change"):
         ours.fit(tensors().batch(5), epochs=1)

@@ -20,6 +20,11 @@ from keras2dml.data.features import numbers
         ),
         (pd.Series([1, pd.NA, pd.NA], dtype=object), r"X has 2 values that are missing \(NA\)"),
         (pd.DataFrame({"a": [object()]}), "X is not an array of numbers"),
+        (np.array([["1", "2"]]), r"X is not an array of numbers \(it has strings\): give numpy"),
+        (np.array([[1, "2"]], dtype=object), r"\(it has strings\)"),
+        (np.array(["2026-01-01"], "M8[D]"), r"\(it has dates or times\)"),
+        (None, "X is None: give an array with a row for each example"),
+        (7, "X is a single number: give an array"),
     ],
 )
 def test_what_is_no_number_is_refused(data, match):

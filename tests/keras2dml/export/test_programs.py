@@ -154,6 +154,34 @@ def test_a_program_says_what_is_wrong_with_its_data(java_17, tmp_path):
     assert "Y has class numbers out of range: give 0 to 1." in said
 
 
+class Gate(keras.layers.Layer):
+    def call(self, x):
+        return x
+
+
+def twice(x):
+    return 2 * x
+
+
+def test_a_model_that_cannot_be_trained_is_written_for_scoring(tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "train.dml").write_text("of another model")
+    flipping = model((4, 4, 1), keras.layers.RandomFlip(), keras.layers.Flatten())
+    untrained = model((3,), keras.layers.Dense(2, "softmax"))
+    untrained.compile("adam", "categorical_crossentropy")
+    for built, name, reason in (
+        (flipping, "model.keras", "(RandomFlip) changes images in training"),
+        (untrained, "model.h5", "The optimizer was made for other variables"),
+    ):
+        built.save(tmp_path / name)
+        out = tmp_path / "out"
+        assert main(["compile", str(tmp_path / name), "-o", str(out), "--force"]) == 0
+        said = capsys.readouterr()
+        assert "No train.dml is written: " in said.err and reason in said.err
+        assert f"Wrote {out}/score.dml and {out}/weights. To score with" in said.out
+        assert {file.name for file in out.iterdir()} == {"score.dml", "weights"}
+
+
 @pytest.mark.parametrize(
     ("option", "value", "match"),
     [
@@ -187,6 +215,12 @@ def test_errors_of_compilation_are_one_sentence(tmp_path, capsys):
     spectral = keras.layers.SpectralNormalization(keras.layers.Dense(2))
     model((3,), spectral).save(file)
     assert "cannot be compiled to DML:\n  - " in complaint(file, "-o", out)
+    keras.Sequential([keras.Input((3,)), Gate(), keras.layers.Lambda(lambda x: x)]).save(file)
+    needs = "the class 'Gate', the code of a Lambda layer, which the command line does not run"
+    assert f"{file} needs {needs}: load the" in complaint(file, "-o", out)
+    keras.Sequential([keras.Input((3,)), Gate(), keras.layers.Dense(2, twice)]).save(weights)
+    needs = "the class 'Gate', the function 'twice', which the command line does not have"
+    assert f"{weights} needs {needs}: load the" in complaint(weights, "-o", out)
     assert not out.exists()
     assert "is a file: give -o a folder" in complaint(file, "-o", file)
     assert "is not empty: give another one, or --force" in complaint(file, "-o", tmp_path)

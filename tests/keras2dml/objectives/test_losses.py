@@ -192,6 +192,13 @@ def test_weights_that_do_not_fit_are_refused(spark):
         ours.fit(features, labels, sample_weight=np.ones(8), class_weight={0: 1.0})
     with pytest.raises(InvalidData, match="class_weight has the classes"):
         ours.fit(features, labels, class_weight={7: 1.0})
+    with pytest.raises(InvalidData, match="has the classes '0', but y has 0, 1, 2: use those as"):
+        ours.fit(features, labels, class_weight={"0": 1.0})
+    for weights in ("balanced", [1, 2, 3]):
+        with pytest.raises(InvalidData, match=r"class_weight is .*: give a dict with a weight for"):
+            ours.fit(features, labels, class_weight=weights)
+    with pytest.raises(InvalidData, match=r"class_weight is .*'a'.*: give finite numbers"):
+        ours.fit(features, labels, class_weight={0: "a"})
     with pytest.raises(InvalidData, match=r"class_weight is .*nan.*: give finite numbers"):
         ours.fit(features, labels, class_weight={0: float("nan")})
 

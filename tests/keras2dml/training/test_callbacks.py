@@ -189,6 +189,8 @@ def test_what_was_trained_before_an_error_is_kept(run, error):
     [
         (print, "builtin_function_or_method is no callback of Keras"),
         (kc.CallbackList([]), "CallbackList is no callback of Keras"),
+        (int, "int is no callback of Keras"),
+        (kc.EarlyStopping, r"EarlyStopping is a class: pass an instance, EarlyStopping\(\)\."),
     ],
 )
 def test_objects_other_than_callbacks_are_refused(run, callback, message):

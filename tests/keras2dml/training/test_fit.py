@@ -126,6 +126,9 @@ def test_a_checkpoint_of_another_run_is_refused(run, tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(InvalidData, match="another run: batch_size, batches, iterations"):
         run(small()).fit(*rows(), epochs=3, checkpoint=tmp_path, batch_size=6, shuffle=False)
+    for epochs, folder, reason in ((3, "/proc/a", "No such file"), (1, tmp_path / FILE, "exists")):
+        with pytest.raises(InvalidData, match=f"cannot be written .*{reason}.*: give a path"):
+            run(small()).fit(*rows(), epochs=epochs, checkpoint=folder, **FIT)
     (tmp_path / FILE).write_bytes(b"half")
     with pytest.raises(InvalidData, match="is no checkpoint"):
         run(small()).fit(*rows(), epochs=3, checkpoint=tmp_path, **FIT)

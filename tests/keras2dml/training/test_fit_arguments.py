@@ -242,3 +242,22 @@ def test_rows_within_batches_may_be_mixed(spark):
     for rows in (0, "a"):
         with pytest.raises(InvalidData, match="rows is"):
             ours.explain(rows)
+
+
+def test_a_refusal_names_the_argument_and_its_remedy(run, tmp_path):
+    ours, x, y = run(model((6,), Dense(3, "softmax"))), np.ones((8, 6)), np.arange(8) % 3
+    for rows, labels, others, match in (
+        (x[0], y, {}, r"^X has shape \(6,\).* a single example is X\[:1\], not X\[0\]\.$"),
+        (x[:, :5], y, {}, r"^X has shape \(8, 5\).* Reshape your data\.$"),
+        (x.astype(str), y, {}, r"^X is not an array of numbers \(it has strings\)"),
+        (None, y, {}, "^X is None: give an array"),
+        (x, None, {}, "^An array as X requires y to be passed, but the target y is None: pass y"),
+        (x, y, {"validation_data": (x[:, 1:], y)}, r"^X of validation_data has shape \(8, 5\)\."),
+        (x, y, {"validation_data": (x, y[1:])}, r"^y of validation_data has shape \(7,\)"),
+        (x, y, {"validation_data": (x,)}, "^validation_data does not fit: An array as X req"),
+    ):
+        with pytest.raises(InvalidData, match=match):
+            ours.fit(rows, labels, epochs=1, **others)
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidData, match=r"file is a file: give a folder that save\(\) wrote"):
+        ours.load(tmp_path / "file")

@@ -41,7 +41,7 @@ def test_the_rate_is_the_one_that_the_model_came_with(run):
     ours = run(built)
     rate = float(built.optimizer.learning_rate)
     built.optimizer.learning_rate = 100.0  # later, and of the Keras model alone
-    with pytest.raises(InvalidData, match="has another 'learning_rate' than when the estimator"):
+    with pytest.raises(InvalidData, match="has a different learning_rate than when the estimator"):
         ours.fit(X, Y, epochs=1, **QUIET)
     built.optimizer.learning_rate = rate
     for trained in (ours, theirs):
