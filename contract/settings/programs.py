@@ -43,11 +43,7 @@ class Settings:
     )
     security: Security | None = None
     """TLS and login, from the profile; None for plaintext without a login."""
-    master: str = setting(
-        "local[*,4]",
-        rules.text,
-        "Spark master URL, like spark://HOST:PORT; local[*,4]: all cores, 4 attempts per task.",
-    )
+    master: str = setting("local[*,4]", rules.text, "Spark master URL, like spark://HOST:PORT.")
     spark_secret_file: Path | None = setting(
         None,
         rules.existing_file,

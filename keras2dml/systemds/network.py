@@ -43,6 +43,7 @@ _SECRET, _SECRET_VARIABLE = "spark.authenticate.secret", "_SPARK_AUTH_SECRET"
 _ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 # PySpark's error for a JVM that ended before it answered.
+_UNREGISTERED = "spark-application-"  # with the time, where a master has given no id
 _NO_JVM = "JAVA_GATEWAY_EXITED"
 
 # Environment variable with Spark's own address, whatever this machine's name resolves to.
@@ -97,7 +98,9 @@ def launch(
             reason = error.java_exception if isinstance(error, Py4JJavaError) else error
             raise _refusal(master, str(reason)) from error
     java_context: Any = spark.sparkContext._jsc
-    if java_context.sc().isStopped():
+    context = java_context.sc()
+    # A context that no master has registered stops soon, in a thread of its own.
+    if context.isStopped() or context.applicationId().startswith(_UNREGISTERED):
         spark.stop()
         raise _refusal(master, "it never answered")
     _demand_token(spark)
