@@ -43,7 +43,7 @@ def load(path: Path) -> keras.Model:
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
             return keras.models.load_model(path)
     except (ValueError, OSError, TypeError, KeyError) as error:
-        if needs := list(dict.fromkeys(_needs(_configs(path)))):
+        if needs := _all_needs(path):
             more = f" and {len(needs) - 5} more" if len(needs) > 5 else ""
             lacks = "run" if _CODE in needs else "have"
             message = (
@@ -54,6 +54,16 @@ def load(path: Path) -> keras.Model:
         reason = str(error).splitlines()[0]
         message = f"{path} holds no Keras model ({reason}): give a file that model.save() wrote."
         raise InvalidData(message) from error
+
+
+def _all_needs(path: Path) -> list[str]:
+    """What the descriptions of a file need beside Keras, each once; none if they are nested too
+    deeply to tell.
+    """
+    try:
+        return list(dict.fromkeys(_needs(_configs(path))))
+    except RecursionError:
+        return []
 
 
 def _configs(path: Path) -> list[Any]:
