@@ -33,11 +33,11 @@ class Name:
     """
 
     place: str
-    shown: str = field(compare=False)
+    label: str = field(compare=False)
 
     def of(self, attribute: str) -> Name:
         """An attribute of it."""
-        return Name(f"{self.place}.{attribute}", f"{self.shown}.{attribute}")
+        return Name(f"{self.place}.{attribute}", f"{self.label}.{attribute}")
 
 
 _FLOATX = "keras.config.floatx()"
@@ -139,11 +139,11 @@ class Watch:
 def _changes(before: Mapping[Name, Any], after: Mapping[Name, Any]) -> list[str]:
     """The names of what has another value, or none, and of functions that are new."""
     replaced = [
-        name.shown
+        name.label
         for name, value in before.items()
         if name not in after or not _same(value, after[name])
     ]
-    added = [name.shown for name in after if name not in before and callable(after[name])]
+    added = [name.label for name in after if name not in before and callable(after[name])]
     return replaced + added
 
 
@@ -176,7 +176,7 @@ def _compiled(model: keras.Model) -> Iterator[tuple[Name, Any]]:
             if isinstance(part, (keras.losses.Loss, keras.metrics.Metric)):
                 argument = Name(f"{kind}.{number}", f"{kind}.{part.name}")
                 yield from _arguments(argument, part)
-                keywords = Name(f"{argument.place} keywords", f"{argument.shown}.arguments")
+                keywords = Name(f"{argument.place} keywords", f"{argument.label}.arguments")
                 yield keywords, _frozen(keywords_of_loss(part))
 
 
