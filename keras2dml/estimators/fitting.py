@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from keras2dml.data.features import Names
-from keras2dml.data.sources import draws_batches
-from keras2dml.errors import InvalidData
 from keras2dml.estimators.predicting import Predicting
 from keras2dml.training import reporting
 from keras2dml.training.callbacks import Callbacks
@@ -65,10 +62,7 @@ class Fitting(Predicting):
         if measured.data is not None:
             classes = [target.classes for target in data.targets]
             rows = parts(measured.data)
-            try:
-                validation = self._validation(rows, classes, tables, *how, "validation_steps")
-            except InvalidData as error:
-                raise _of_validation(error, measured.data) from error.__cause__
+            validation = self._validation(rows, classes, tables, *how, "validation_steps")
             stack.enter_context(closing(validation.data))
             return data, validation, None
         if measured.split:
@@ -134,14 +128,3 @@ class Fitting(Predicting):
         first, done = run.plan.first_epoch, len(self.history.get("loss", ()))
         self.epoch = list(range(first, first + done))
         self._validated = run.validated(self.epoch)
-
-
-def _of_validation(error: InvalidData, validation_data: object) -> InvalidData:
-    """The error about X, y or weights, as one about those of `validation_data`."""
-    message = str(error)
-    argument = re.match(r"(X(_\w+)?|y|sample_weight)\b", message)
-    if argument is None:
-        return InvalidData(f"validation_data does not fit: {message}")
-    whole = draws_batches(validation_data) and argument[0] == "X"
-    name = "validation_data" if whole else f"{argument[0]} of validation_data"
-    return InvalidData(f"{name}{message[argument.end() :]}")

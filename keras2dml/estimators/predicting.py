@@ -194,14 +194,20 @@ class Predicting(Estimator):
         `argument` is the user's name of `steps`. Raises InvalidData.
         """
         X, y, sample_weight = examples
+        in_fit = argument == "validation_steps"
         if draws_batches(X):
             datasets.check_alone(y=y, sample_weight=sample_weight)
-            repeats = argument == "validation_steps"
             source = ValidationBatches(
-                self._compilation, X, steps, argument, classes, repeats=repeats
+                self._compilation, X, steps, argument, classes, repeats=in_fit
             )
             return Validation(source.first, source.size, frequency, source.next)
-        rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
+        try:
+            rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
+        except InvalidData as error:
+            if not in_fit:
+                raise
+            message = f"In validation_data: {error}"
+            raise InvalidData(message) from error.__cause__
         return Validation.of(rows, size, steps, frequency)
 
 

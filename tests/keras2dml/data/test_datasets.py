@@ -252,7 +252,7 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (
             lambda: tensors().batch(5),
             {"validation_data": tensors(*HELD).repeat().batch(5)},
-            "^validation_data yields batches without an end: give validation_steps",
+            "^X yields batches without an end: give validation_steps",
         ),
         (
             lambda: tensors().batch(5),

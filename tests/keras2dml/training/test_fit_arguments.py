@@ -209,7 +209,7 @@ def test_lossy_conversions_of_labels_are_refused(run, y):
     [
         ({"keras_model": "lenet.keras"}, "keras_model is 'lenet.keras': give a Keras model"),
         ({"seed": None}, "seed is None: give a whole number"),
-        ({"optimizer": "adam"}, "optimizer is 'adam': give a dict of the optimizer's arguments"),
+        ({"optimizer": "adam"}, "optimizer is 'adam': give a dict of arguments such as"),
         ({"weight_decay": "x"}, "weight_decay is 'x': give a number"),
         ({"lr_policy_parameters": [1]}, r"lr_policy_parameters is \[1\]: give a dict"),
         ({"weights": 3}, "weights is 3: give the path of a folder"),
@@ -252,9 +252,9 @@ def test_a_refusal_names_the_argument_and_its_remedy(run, tmp_path):
         (x.astype(str), y, {}, r"^X is not an array of numbers \(it has strings\)"),
         (None, y, {}, "^X is None: give an array"),
         (x, None, {}, "^An array as X requires y to be passed, but the target y is None: pass y"),
-        (x, y, {"validation_data": (x[:, 1:], y)}, r"^X of validation_data has shape \(8, 5\)\."),
-        (x, y, {"validation_data": (x, y[1:])}, r"^y of validation_data has shape \(7,\)"),
-        (x, y, {"validation_data": (x,)}, "^validation_data does not fit: An array as X req"),
+        (x, y, {"validation_data": (x[:, 1:], y)}, r"^In validation_data: X has shape \(8, 5\)\."),
+        (x, y, {"validation_data": (x, y[1:])}, r"^In validation_data: y has shape \(7,\)"),
+        (x, y, {"validation_data": (x,)}, "^In validation_data: An array as X req"),
     ):
         with pytest.raises(InvalidData, match=match):
             ours.fit(rows, labels, epochs=1, **others)
