@@ -257,7 +257,7 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (
             lambda: tensors().batch(5),
             {"validation_data": generator()},
-            "^validation_data is a generator, which has no length: give validation_steps",
+            "^X is a generator, which has no length: give validation_steps",
         ),
     ],
 )
