@@ -4,7 +4,7 @@ not: a callback that changes it has no effect here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -39,8 +39,14 @@ class Name:
         """An attribute of it."""
         return Name(f"{self.place}.{attribute}", f"{self.label}.{attribute}")
 
+    def is_of(self, part: Name) -> bool:
+        """Whether this is a part, or an attribute of it."""
+        return self == part or self.place.startswith(f"{part.place}.")
 
-_FLOATX = "keras.config.floatx()"
+
+_FLOATX = Name("floatx", "keras.config.floatx()")
+_LAYERS = Name("layers", "layers")
+_OPTIMIZER = Name("optimizer", "optimizer")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +74,13 @@ class Settings:
             dict(_trainable(model)),
         )
 
-    def changed(self, model: keras.Model, *, copied: bool = False) -> list[str]:
+    def changed(self, model: keras.Model, *, copied: bool = False) -> list[Name]:
         """The names of those that have changed since; of what is `copied` only those that copies
         take from the model as it is.
         """
         now = Settings.of(model)
         if not _same(self.parts, now.parts):
-            return ["layers"]
+            return [_LAYERS]
         changes = _changes(self.layers, now.layers)
         if copied:
             return changes
@@ -87,18 +93,18 @@ class Settings:
         if not changes:
             return
         message = (
-            f"{', '.join(changes[:5])} changed in the Keras model after the estimator was created,"
+            f"{_listed(changes)} changed in the Keras model after the estimator was created,"
             " which trains with what it was then: create the estimator again."
         )
         if changes == [_FLOATX]:
             message = (
-                f"{_FLOATX} changed after the estimator was created, which trains with what it was"
-                " then: create the estimator again."
+                f"{_FLOATX.label} changed after the estimator was created, which trains with what"
+                " it was then: create the estimator again."
             )
         elif not copied and self.call is not compile_arguments_of(model):
             # A new optimizer differs in everything.
-            names = [name for name in changes if name.partition(".")[0] != "optimizer"]
-            listed = f" ({', '.join(names[:5])} changed)" if names else ""
+            names = [name for name in changes if not name.is_of(_OPTIMIZER)]
+            listed = f" ({_listed(names)} changed)" if names else ""
             again = "" if self.call is None else " again"
             message = (
                 f"The Keras model was compiled{again} after the estimator was created{listed}:"
@@ -123,28 +129,33 @@ class Watch:
         """Raise InvalidData for what Keras would regard: it reads all but the learning rate when it
         traces the first step, so what is changed once it has `trained` has no effect there.
         """
-        changes = ["optimizer.learning_rate"] if self._rate != _rate(self._models[1]) else []
+        rate = _OPTIMIZER.of("learning_rate")
+        changes = [rate] if self._rate != _rate(self._models[1]) else []
         if self.eager or not trained:
             for before, model in zip(self._settings, self._models, strict=True):
                 changes += before.changed(model)
         if changes:
             message = (
-                f"A callback changed {', '.join(dict.fromkeys(changes))}. Only weights, learning"
+                f"A callback changed {_listed(changes)}. Only weights, learning"
                 " rate and stop_training of callback.model are taken over: change all else before"
                 " the estimator is created."
             )
             raise InvalidData(message)
 
 
-def _changes(before: Mapping[Name, Any], after: Mapping[Name, Any]) -> list[str]:
+def _changes(before: Mapping[Name, Any], after: Mapping[Name, Any]) -> list[Name]:
     """The names of what has another value, or none, and of functions that are new."""
     replaced = [
-        name.label
-        for name, value in before.items()
-        if name not in after or not _same(value, after[name])
+        name for name, value in before.items() if name not in after or not _same(value, after[name])
     ]
-    added = [name.label for name in after if name not in before and callable(after[name])]
+    added = [name for name in after if name not in before and callable(after[name])]
     return replaced + added
+
+
+def _listed(names: Iterable[Name]) -> str:
+    """What a user would write, each once, and at most five."""
+    labels = list(dict.fromkeys(name.label for name in names))
+    return ", ".join(labels[:5]) + (f" and {len(labels) - 5} more" if len(labels) > 5 else "")
 
 
 def _rate(model: keras.Model) -> Any:
@@ -157,20 +168,20 @@ def _compiled(model: keras.Model) -> Iterator[tuple[Name, Any]]:
     metrics, weighted_metrics = users_metrics_of(model)
     excluded, pattern = excluded_from_decay(optimizer), pattern_excluded_from_decay(optimizer)
     settings = {
-        "optimizer": optimizer,
         "loss": _frozen(loss),
         "loss_weights": _frozen(loss_weights_of(model)),
         "metrics": _frozen(metrics),
         "weighted_metrics": _frozen(weighted_metrics),
-        _FLOATX: keras.config.floatx(),
         "run_eagerly": getattr(model, "run_eagerly", False),
-        "optimizer.exclude_from_weight_decay": excluded or None,
-        "optimizer.exclude_from_weight_decay_pattern": pattern or None,
     }
+    yield _OPTIMIZER, optimizer
+    yield _OPTIMIZER.of("exclude_from_weight_decay"), excluded or None
+    yield _OPTIMIZER.of("exclude_from_weight_decay_pattern"), pattern or None
     for name, value in settings.items():
         yield Name(name, name), value
+    yield _FLOATX, keras.config.floatx()
     if optimizer is not None:
-        yield from _arguments(Name("optimizer", "optimizer"), optimizer)
+        yield from _arguments(_OPTIMIZER, optimizer)
     for kind, parts in (("loss", loss), ("metrics", (metrics, weighted_metrics))):
         for number, part in enumerate(keras.tree.flatten(parts)):
             if isinstance(part, (keras.losses.Loss, keras.metrics.Metric)):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras2dml.data.features import Names
+from keras2dml.errors import InvalidData, positive
 from keras2dml.estimators.predicting import Predicting
 from keras2dml.training import reporting
 from keras2dml.training.callbacks import Callbacks
@@ -19,13 +20,24 @@ from keras2dml.training.run import Run, Validation
 
 @dataclass(frozen=True)
 class Measured:
-    """Keras' arguments of validation: the data or a share of X, and how they are measured."""
+    """Keras' arguments of validation: the data or a share of X, and how they are measured. Raises
+    InvalidData for numbers that are out of range, if anything is measured.
+    """
 
     data: Any
     split: float
     batch_size: int
     steps: int | None
     frequency: int | Collection[int]
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.is_any:
+            positive("validation_batch_size", self.batch_size)
+            if self.steps is not None:
+                positive("validation_steps", self.steps)
+            if not isinstance(self.frequency, Collection):
+                positive("validation_freq", self.frequency)
 
     @property
     def is_any(self) -> bool:
@@ -62,7 +74,11 @@ class Fitting(Predicting):
         if measured.data is not None:
             classes = [target.classes for target in data.targets]
             rows = parts(measured.data)
-            validation = self._validation(rows, classes, tables, *how, "validation_steps")
+            try:
+                validation = self._validation(rows, classes, tables, *how, "validation_steps")
+            except InvalidData as error:
+                message = f"In validation_data: {error}"
+                raise InvalidData(message) from error.__cause__
             stack.enter_context(closing(validation.data))
             return data, validation, None
         if measured.split:

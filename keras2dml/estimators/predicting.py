@@ -114,6 +114,8 @@ class Predicting(Estimator):
         self._compilation.check_measurable()
         self._compilation.check_steps(steps=steps)
         size = None if batch_size is None else positive("batch_size", batch_size)
+        if steps is not None:
+            positive("steps", steps)
         validation = self._validation(
             (X, y, sample_weight), self._classes, self._tables, size, steps
         )
@@ -194,20 +196,14 @@ class Predicting(Estimator):
         `argument` is the user's name of `steps`. Raises InvalidData.
         """
         X, y, sample_weight = examples
-        in_fit = argument == "validation_steps"
         if draws_batches(X):
             datasets.check_alone(y=y, sample_weight=sample_weight)
+            repeats = argument == "validation_steps"
             source = ValidationBatches(
-                self._compilation, X, steps, argument, classes, repeats=in_fit
+                self._compilation, X, steps, argument, classes, repeats=repeats
             )
             return Validation(source.first, source.size, frequency, source.next)
-        try:
-            rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
-        except InvalidData as error:
-            if not in_fit:
-                raise
-            message = f"In validation_data: {error}"
-            raise InvalidData(message) from error.__cause__
+        rows = self._examples(self._in_columns(X, tables), y, classes, sample_weight)
         return Validation.of(rows, size, steps, frequency)
 
 

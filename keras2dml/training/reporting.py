@@ -76,7 +76,7 @@ class Display:
         if self.console.is_jupyter:
             print(line)  # noqa: T201  (each one would be a block of HTML of its own)
         else:
-            self.console.print(line, highlight=False, markup=False)
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 class _Bar:

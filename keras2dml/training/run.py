@@ -11,7 +11,6 @@ from typing import Self
 
 import numpy as np
 
-from keras2dml.errors import positive
 from keras2dml.objectives.sums import Measure
 from keras2dml.training.callbacks import Callbacks
 from keras2dml.training.checkpoint import Checkpoint, Progress
@@ -44,19 +43,13 @@ class Validation:
         cls, data: Data, batch_size: int | None, steps: int | None, frequency: int | Collection[int]
     ) -> Self:
         """Of the examples the first `steps` batches, or all; those have Keras' size where it is
-        None. Raises InvalidData.
+        None.
         """
         if batch_size is None:
-            batch_size = math.ceil(data.rows / positive("steps", steps)) if steps else EVALUATED
-        size = positive("validation_batch_size", batch_size)
-        if steps is not None and positive("validation_steps", steps) * size < data.rows:
-            data = data.part(slice(steps * size))
-        return cls(data, size, frequency)
-
-    def __post_init__(self) -> None:
-        """Raises InvalidData."""
-        if not isinstance(self.frequency, Collection):
-            positive("validation_freq", self.frequency)
+            batch_size = math.ceil(data.rows / steps) if steps else EVALUATED
+        if steps is not None and steps * batch_size < data.rows:
+            data = data.part(slice(steps * batch_size))
+        return cls(data, batch_size, frequency)
 
     @property
     def batches(self) -> int:

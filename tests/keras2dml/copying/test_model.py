@@ -255,6 +255,16 @@ def test_what_changes_once_the_model_was_compiled_is_refused_before_it_is_traine
         compilation.check_trainable()
 
 
+def test_a_layer_may_be_named_like_the_optimizer():
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(2, name="optimizer")])
+    model.compile("sgd", "mse")
+    compilation = Compilation.of(model)
+    model.layers[0].activation = keras.activations.relu
+    model.compile("sgd", "mse")
+    with pytest.raises(InvalidData, match=r"created \(optimizer.activation changed\): create"):
+        compilation.check_trainable()
+
+
 @pytest.mark.parametrize(
     ("change", "message", "is_copied"),
     [

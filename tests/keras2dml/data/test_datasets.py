@@ -252,12 +252,12 @@ def no_rows() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         (
             lambda: tensors().batch(5),
             {"validation_data": tensors(*HELD).repeat().batch(5)},
-            "^X yields batches without an end: give validation_steps",
+            "^In validation_data: X yields batches without an end: give validation_steps",
         ),
         (
             lambda: tensors().batch(5),
             {"validation_data": generator()},
-            "^X is a generator, which has no length: give validation_steps",
+            "^In validation_data: X is a generator, which has no length: give validation_steps",
         ),
     ],
 )

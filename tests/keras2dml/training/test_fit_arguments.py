@@ -95,6 +95,8 @@ def test_evaluate_returns_what_keras_returns(run, loss):
             assert found.keys() == wanted.keys()
             found, wanted = ([one[name] for name in wanted] for one in (found, wanted))
         same(found, wanted, 1e-6)
+    with pytest.raises(InvalidData, match=r"^steps is 0"):
+        ours.evaluate(X, y, steps=0)
     built.compile("sgd", loss, run_eagerly=True)
     assert run(built).evaluate(X, y, 5, verbose=0) == pytest.approx(
         built.evaluate(X, y, 5, verbose=0)
