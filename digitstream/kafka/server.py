@@ -167,7 +167,8 @@ def _launch(
     log = folder / "broker.log"
     command = [*tool, "-cp", classpath, "kafka.Kafka", str(properties)]
     with processes.hold_signals():
-        process = processes.detach(command, folder / "broker.out", utf8_locale(os.environ))
+        environ = {**os.environ, **utf8_locale(os.environ)}
+        process = processes.detach(command, folder / "broker.out", environ)
         address, *_ = addresses = [f"{HOST}:{port}" for port in listen.values()]
         listeners = dict(zip(listen, addresses, strict=True)) if security.is_secure(home) else {}
         broker = Broker(address, process.pid, str(folder / "data"), str(log), listeners)

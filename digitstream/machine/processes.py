@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 
 GRACE_SECONDS = 20.0
+_GLANCE_SECONDS = 0.1
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that tell a program to stop."""
@@ -73,10 +75,24 @@ def end(process: psutil.Process, grace: float = GRACE_SECONDS) -> None:
     """Stop a process (SIGTERM); kill it (SIGKILL) if it is still running after `grace` seconds."""
     try:
         process.terminate()
-        try:
-            process.wait(grace)
-        except psutil.TimeoutExpired:
+        if not _ends_within(process, grace):
             process.kill()
-            process.wait()
+            _ends_within(process, grace)
     except psutil.NoSuchProcess:
         pass
+
+
+def _ends_within(process: psutil.Process, seconds: float) -> bool:
+    """Whether a process ends within some seconds. One that is left as a zombie has ended: a
+    container's first process may never ask for its exit code.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            process.wait(_GLANCE_SECONDS)
+        except psutil.TimeoutExpired:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True
+        else:
+            return True
+    return False

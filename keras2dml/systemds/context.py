@@ -6,8 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from py4j.protocol import Py4JJavaError
@@ -35,10 +34,10 @@ class ExecutionFailed(Keras2DMLError):
 
 @dataclass(frozen=True)
 class _Program:
-    """A script compiled by SystemDS for some sizes, and whether it may run with OpenBLAS."""
+    """A script compiled by SystemDS for some sizes, and whether OpenBLAS suits it."""
 
     runtime: Any
-    native: bool
+    suited: bool
 
 
 class _Shared:
@@ -52,39 +51,6 @@ class _Shared:
     programs: ClassVar[OrderedDict[object, _Program]] = OrderedDict()
 
 
-class _Classes(NamedTuple):
-    """Classes and constants of SystemDS, cached as a lookup by name takes several calls to the
-    JVM.
-    """
-
-    api: Any
-    variables: Any
-    scalars: Mapping[type, Any]
-    matrix: Any
-    sizes: Any
-    format: Any
-    double: Any
-    binary: Any
-
-
-@lru_cache(maxsize=1)
-def _classes(jvm: Any) -> _Classes:
-    sysds = jvm.org.apache.sysds
-    runtime = sysds.runtime
-    cp = runtime.instructions.cp
-    types = "org.apache.sysds.common.Types"
-    return _Classes(
-        api=sysds.api.mlcontext,
-        variables=runtime.controlprogram.LocalVariableMap,
-        scalars={bool: cp.BooleanObject, int: cp.IntObject, float: cp.DoubleObject},
-        matrix=runtime.controlprogram.caching.MatrixObject,
-        sizes=runtime.meta.MatrixCharacteristics,
-        format=runtime.meta.MetaDataFormat,
-        double=getattr(jvm, f"{types}$ValueType").FP64,
-        binary=getattr(jvm, f"{types}$FileFormat").BINARY,
-    )
-
-
 class SystemDS(Matrices):
     """The MLContext of a session."""
 
@@ -96,7 +62,6 @@ class SystemDS(Matrices):
         self._session: Any = session._jsparkSession
         self._jvm: Any = session._jvm
         self._application = str(session.sparkContext.applicationId)
-        self._classes = _classes(self._jvm)
         self._api: Any = self._classes.api
         self.options = Options()
         with _Shared.lock, Quiet(self._jvm, "err"):
@@ -128,7 +93,9 @@ class SystemDS(Matrices):
         Raises ExecutionFailed as `run` does.
         """
         context = self._execute(script, inputs)
-        vectors = self._convert.matrixObjectToDataFrame(context.getVariable(output), context, True)
+        vectors = self._classes.conversion.matrixObjectToDataFrame(
+            context.getVariable(output), context, True
+        )
         return DataFrame(vectors, self._spark)
 
     def plan(self, script: Script, shapes: Mapping[str, Shape | int]) -> str:
@@ -144,10 +111,11 @@ class SystemDS(Matrices):
         """
         kind = self._api.MatrixFormat
         layout = kind.DF_VECTOR_WITH_INDEX if len(frame.columns) > 1 else kind.DF_VECTOR
-        sizes = self._metadata(layout, rows, columns, rows * columns, BLOCK)
+        sizes = self._classes.metadata(layout, rows, columns, rows * columns, BLOCK)
         with _Shared.lock:
             self._context()
-            return Matrix(self._convert.dataFrameToMatrixObject(frame._jdf, sizes), (rows, columns))
+            data = self._classes.conversion.dataFrameToMatrixObject(frame._jdf, sizes)
+            return Matrix(data, (rows, columns))
 
     def numbered(self, frame: DataFrame, name: str) -> DataFrame:
         """The frame with a column of row numbers from 1."""
@@ -185,9 +153,11 @@ class SystemDS(Matrices):
             with _Shared.lock:
                 self._apply_options()
                 program, variables = self._program(script, values), self._variables(script, values)
-                if _Shared.native != program.native and blas.LIBRARY not in self.options.properties:
-                    blas.detect().use(self._jvm, used=program.native)
-                    _Shared.native = program.native
+                native = script.single and program.suited and not self.options.gpu
+                native = native and blas.detect().folder is not None
+                if _Shared.native != native and blas.LIBRARY not in self.options.properties:
+                    blas.detect().use(self._jvm, used=native)
+                    _Shared.native = native
                 return self.options.execute(program.runtime, variables, self._jvm)
         except Py4JJavaError as error:
             message = f"SystemDS could not run the script: {_root_cause(error)}"
@@ -207,14 +177,14 @@ class SystemDS(Matrices):
             type(value) if is_general and not isinstance(value, tuple) else (type(value), value)
             for value in shapes.values()
         )
-        key, programs = (script, *kinds), _Shared.programs
+        key = script.text, script.inputs, script.outputs, *kinds
+        programs = _Shared.programs
         if key in programs:
             programs.move_to_end(key)
             return programs[key]
         with Quiet(self._jvm, "out"):
             runtime = self._compile(script, shapes)
-        native = script.single and not self.options.gpu and blas.is_suited(script.text)
-        program = _Program(runtime, native and blas.detect().folder is not None)
+        program = _Program(runtime, blas.is_suited(script.text))
         if script.inputs:
             programs[key] = program
             while len(programs) > _KEPT:
@@ -252,7 +222,7 @@ class SystemDS(Matrices):
                 variables.put(name, value.data)
             else:
                 variables.put(name, self._classes.scalars[type(value)](value))
-        outputs = self._jvm.java.util.HashSet()
+        outputs = self._classes.names()
         for name in script.outputs:
             outputs.add(name)
         variables.setRegisteredOutputs(outputs)

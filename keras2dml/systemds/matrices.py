@@ -6,14 +6,15 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
+from keras2dml.systemds import classes
 from keras2dml.systemds.jvm import answering
 
 # Rows and columns of a matrix block on Spark: SystemDS' default.
@@ -52,15 +53,9 @@ class Matrices:
     """
 
     def __init__(self, session: SparkSession) -> None:
-        jvm: Any = session._jvm
-        sysds = jvm.org.apache.sysds
-        self._lock = threading.Lock()
         self._gateway: Any = session.sparkContext._gateway
-        self._double = jvm.double
-        self._block = sysds.runtime.matrix.data.MatrixBlock
-        self._metadata = sysds.api.mlcontext.MatrixMetadata
-        self._convert = sysds.api.mlcontext.MLContextConversionUtil
-        self._ours, self._theirs = _share_memory(jvm)
+        self._classes = classes.of(session._jvm)
+        self._shared = _share_memory(session._jvm)
 
     @answering()
     def matrix(self, array: np.ndarray) -> Matrix:
@@ -69,18 +64,18 @@ class Matrices:
         A plain block would be copied twice for each script, and planned for as of unknown size.
         """
         rows, columns = array.shape
-        values = self._gateway.new_array(self._double, rows * columns)
+        values = self._gateway.new_array(self._classes.number, rows * columns)
         flat = np.ascontiguousarray(array).reshape(-1)
-        with self._lock:
+        with self._shared.lock:
             for begin in range(0, flat.size, _CARRIED):
                 part = flat[begin : begin + _CARRIED]
-                self._ours[: part.size] = part
-                self._theirs.clear().get(values, begin, part.size)
-        block = self._block(rows, columns, values)
+                self._shared.ours[: part.size] = part
+                self._shared.theirs.clear().get(values, begin, part.size)
+        block = self._classes.block(rows, columns, values)
         block.recomputeNonZeros()
         block.examSparsity()
-        sizes = self._metadata(rows, columns, block.getNonZeros(), BLOCK)
-        matrix_object = self._convert.matrixBlockToMatrixObject("matrix", block, sizes)
+        sizes = self._classes.metadata(rows, columns, block.getNonZeros(), BLOCK)
+        matrix_object = self._classes.conversion.matrixBlockToMatrixObject("matrix", block, sizes)
         return Matrix(matrix_object, (rows, columns))
 
     @answering()
@@ -93,11 +88,11 @@ class Matrices:
             block.sparseToDense()
         values = None if block.isEmptyBlock(False) else block.getDenseBlockValues()
         if values is not None:
-            with self._lock:
+            with self._shared.lock:
                 for begin in range(0, array.size, _CARRIED):
                     part = array[begin : begin + _CARRIED]
-                    self._theirs.clear().put(values, begin, part.size)
-                    part[:] = self._ours[: part.size]
+                    self._shared.theirs.clear().put(values, begin, part.size)
+                    part[:] = self._shared.ours[: part.size]
         return array.reshape(rows, columns)
 
     @contextmanager
@@ -123,8 +118,17 @@ class Matrices:
                 matrix.data.clearData()
 
 
-def _share_memory(jvm: Any) -> tuple[np.ndarray, Any]:
-    """Shared memory as an array and as a DoubleBuffer of the JVM; its file is deleted."""
+class _SharedMemory(NamedTuple):
+    """Memory that this process and the JVM map: as an array here, as a DoubleBuffer there."""
+
+    ours: np.ndarray
+    theirs: Any
+    lock: threading.Lock
+
+
+@lru_cache(maxsize=1)
+def _share_memory(jvm: Any) -> _SharedMemory:
+    """Memory shared with a JVM; its file is deleted."""
     with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
         path = Path(folder, "shared")
         ours = np.memmap(path, np.float64, "w+", shape=_CARRIED)
@@ -132,4 +136,5 @@ def _share_memory(jvm: Any) -> tuple[np.ndarray, Any]:
         mode = jvm.java.nio.channels.FileChannel.MapMode.READ_WRITE
         mapped = file.getChannel().map(mode, 0, ours.nbytes)
         file.close()
-    return ours, mapped.order(jvm.java.nio.ByteOrder.nativeOrder()).asDoubleBuffer()
+    theirs = mapped.order(jvm.java.nio.ByteOrder.nativeOrder()).asDoubleBuffer()
+    return _SharedMemory(ours, theirs, threading.Lock())

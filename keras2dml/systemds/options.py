@@ -10,7 +10,7 @@ from py4j.java_gateway import JavaClass
 from py4j.protocol import Py4JError
 
 from keras2dml.errors import InvalidData, InvalidSession
-from keras2dml.systemds import blas
+from keras2dml.systemds import blas, classes
 from keras2dml.systemds.output import Quiet
 
 LEVELS = ("hops", "runtime", "recompile_hops", "recompile_runtime")
@@ -78,12 +78,11 @@ class Options:
 
     def execute(self, program: Any, variables: Any, jvm: Any) -> Any:
         """Run a program with these variables, and return its execution context."""
-        sysds = jvm.org.apache.sysds
-        contexts = sysds.runtime.controlprogram.context.ExecutionContextFactory
-        context = contexts.createContext(variables, program)
+        context = classes.of(jvm).contexts.createContext(variables, program)
         if not (self.statistics or self.gpu):
             program.execute(context)
             return context
+        sysds = jvm.org.apache.sysds
         sysds.utils.Statistics.reset()
         sysds.utils.Statistics.resetNoOfExecutedJobs()
         config = sysds.conf.ConfigurationManager.getDMLConfig()

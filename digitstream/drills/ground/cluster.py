@@ -68,7 +68,7 @@ class Node:
 
     def start(self) -> None:
         """Start it; it keeps its data."""
-        environ = {**utf8_locale(os.environ), "PATH": os.environ.get("PATH", "")}
+        environ = {**os.environ, **utf8_locale(os.environ)}
         self.process = processes.detach(self.command, self.folder / "broker.out", environ)
 
     def kill(self) -> None:

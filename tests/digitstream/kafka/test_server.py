@@ -45,6 +45,8 @@ def test_a_stopped_broker_comes_back_and_a_killed_one_does_not_count_as_running(
         listeners = Listeners()
         listeners.look(psutil.Process(started.pid))
         assert listeners.of("kafka.Kafka") == 2  # for clients and for the controller
+        environ = psutil.Process(started.pid).environ()
+        assert environ["JAVA_TOOL_OPTIONS"] == os.environ["JAVA_TOOL_OPTIONS"]
         assert listeners.elsewhere == []
         write(started, b"kept")
         assert server.stop(tmp_path) == started

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from digitstream.machine import processes
+
+# Starts a process and never asks for its exit code.
+NEGLECTS = """
+import subprocess, sys
+print(subprocess.Popen(["sleep", "600"]).pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_process_that_stays_as_a_zombie_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil.Process, "kill", lambda _: pytest.fail("it was killed"))
+    words = [sys.executable, "-c", NEGLECTS]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        neglected = psutil.Process(int(parent.stdout.readline()))
+        processes.end(neglected)
+        assert neglected.status() == psutil.STATUS_ZOMBIE
