@@ -154,6 +154,16 @@ def _of_types(model: keras.Model, inputs: list[Declared]) -> Iterator[str]:
         yield from of_single_inputs(model)
 
 
+# Variables of scripts that a layer and its weight could be called as well.
+_VARIABLES = (
+    "batch_before",
+    "batch_size",
+    "iteration_before",
+    "learning_rate",
+    "part_size",
+)
+
+
 class _Naming:
     """The names of all variables in scripts."""
 
@@ -161,7 +171,7 @@ class _Naming:
         self, model: keras.Model, inputs: tuple[Value, ...], outputs: tuple[Value, ...]
     ) -> None:
         self.model, self.inputs, self.outputs = model, inputs, outputs
-        self.used_names: set[str] = set()
+        self.used_names = {*_VARIABLES}
         self.names: dict[Named, str] = {}
         self.parameters: dict[int, Parameter] = {}
         self.places = {id(variable): n for n, variable in enumerate(model.weights)}

@@ -26,6 +26,10 @@ _EXTREME, _FUSED = re.compile(r"\b(?:max|min)\("), re.compile(r"\b(?:max|min|max
 _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
 
 
+OWN = ("step", "evaluate", "score")
+"""The functions that scripts have of their own."""
+
+
 @dataclass(frozen=True)
 class Function:
     """A library function: the names of its parameters and results, and its text."""
@@ -71,7 +75,7 @@ def define(source: str | Path) -> None:
             " matrix[double], double, integer and boolean, and its last '}' on a separate line."
         )
         raise InvalidGraph(message)
-    clashes = sorted(definitions.keys() & _shipped().keys())
+    clashes = sorted(definitions.keys() & {*_shipped(), *OWN})
     if clashes:
         message = f"keras2dml has {', '.join(clashes)} already: give your functions other names."
         raise InvalidGraph(message)
@@ -118,11 +122,16 @@ def call(name: str, results: Sequence[str], arguments: Mapping[str, str]) -> str
     return f"{left} = {name}({bound})"
 
 
-def script(header: Sequence[str], statements: Iterable[str], body: Sequence[str]) -> str:
-    """A script: comments, the library functions that `statements` call, and its body, which has
-    these statements.
+def script(
+    header: Sequence[str],
+    statements: Iterable[str],
+    body: Sequence[str],
+    own: Iterable[str] = (),
+) -> str:
+    """A script: comments, the library functions that `statements` call, functions of its `own`, and
+    its body, which has these statements or calls functions that have them.
     """
-    texts = [function(name).text for name in with_called(called(statements))]
+    texts = [*(function(name).text for name in with_called(called(statements))), *own]
     return "\n\n".join([comments(header), *texts, "\n".join(body)]) + "\n"
 
 

@@ -100,8 +100,11 @@ class LearningStep:
         *,
         shuffled: bool,
         changed: tuple[str, ...] = (),
+        own: tuple[str, ...] = (),
     ) -> Script:
-        """The script with this body, which leaves `changed` parameters beside those it trains."""
+        """The script with this body and functions of its `own`, which leaves `changed` parameters
+        beside those it trains.
+        """
         state = self.updates.state
         header = [
             f"{title}; compiled by keras2dml.",
@@ -118,7 +121,7 @@ class LearningStep:
             *self.backward.lines,
             *self.updates.lines,
         ]
-        text = syntax.script(header, statements, body)
+        text = syntax.script(header, statements, body, own)
         read = (
             *inputs(self.graph),
             *self.objective.targets,

@@ -128,6 +128,7 @@ def _aggregation(learning: LearningStep, model: Sequence[str]) -> list[str]:
         f"group = as.scalar(sums[1, {measures.columns}])",
         *(f"{name} = {name} / group{' ^ 2' * (name in squares)}" for name in updates.gradients),
         *measures.penalties,
+        *updates.scheduled.values(),
         *updates.lines,
         "done = done + 1",
         "history[i,] = sums",

@@ -5,11 +5,14 @@ from __future__ import annotations
 from keras2dml.dml import syntax
 from keras2dml.graph import Graph
 from keras2dml.rendering.forward import Forward, Script, described
+from keras2dml.scripts.batch_function import BatchFunction
 
 # Rows per block: enough to keep kernels busy, few enough for cache and memory.
 ROWS_AT_ONCE = 250
 IN_ORDER, PICKED = "{}[begin:end,]", "picked %*% {}"
 """The rows of a batch: contiguous, or selected by a matrix with a single 1 in each row."""
+BOUNDS = ("begin", "end")
+"""The numbers of the first and of the last row of a batch, which a function of a script takes."""
 
 
 def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Script:
@@ -22,11 +25,11 @@ def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Scr
     forward = Forward.of(graph, training=False)
     results = outputs(graph)
     first = graph.input_name(graph.input)
+    function = None if whole or loop else _function(forward)
     block = [
-        *batches(forward),
-        *forward.lines,
+        *(function.call if function else [*batches(forward), *forward.lines]),
         *(
-            f"{name}[begin:end,] = {forward[value]}"
+            f"{name}[begin:end,] = {_of_batch(name) if function else forward[value]}"
             for name, value in zip(results, graph.outputs, strict=True)
         ),
     ]
@@ -57,8 +60,25 @@ def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Scr
             for name, value in zip(results, graph.outputs, strict=True)
         ),
     ]
-    text = syntax.script(header, forward.calls, body)
+    own = [function.text] if function else []
+    text = syntax.script(header, forward.calls, body, own)
     return Script(text, inputs(graph), results, graph.single)
+
+
+def _function(forward: Forward) -> BatchFunction:
+    """The function `score`, from the rows of a batch to the model's outputs for them."""
+    graph = forward.graph
+    results = {
+        _of_batch(name): forward[value]
+        for name, value in zip(outputs(graph), graph.outputs, strict=True)
+    }
+    lines = (f"{name} = {variable}" for name, variable in results.items())
+    body = (*batches(forward), *forward.lines, *lines)
+    return BatchFunction("score", inputs(graph), tuple(results), body, BOUNDS)
+
+
+def _of_batch(output: str) -> str:
+    return f"{output}_batch"
 
 
 def inputs(graph: Graph) -> tuple[str, ...]:

@@ -9,9 +9,10 @@ from keras2dml.objectives.objective import Objective
 from keras2dml.objectives.optimizers import Optimizer
 from keras2dml.objectives.regularizers import Constraint
 from keras2dml.rendering.forward import Forward, Script
+from keras2dml.scripts.batch_function import BatchFunction
 from keras2dml.scripts.learning import LearningStep
 from keras2dml.scripts.measuring import Measures
-from keras2dml.scripts.score import IN_ORDER, PICKED, batches, inputs
+from keras2dml.scripts.score import BOUNDS, IN_ORDER, PICKED, batches, inputs
 
 SCALARS = ("batch_size", "iterations", "iteration_before", "batch_before", "seed")
 
@@ -39,22 +40,32 @@ def render(
     graph, columns = objective.graph, measures.columns
     first = graph.input_name(graph.input)
     batch = [
+        "rows = end - begin + 1",
         *([f"picked = table(seq(1, rows), order[begin:end,], rows, nrow({first}))"] * shuffled),
         *batches(forward, rows),
         *learning.gradients,
     ]
+    own: tuple[str, ...] = ()
+    if loop is None:
+        function = _step(learning, batch, shuffled=shuffled)
+        own = (function.text,)
+        learn = [*function.call, "history[i,] = sums"]
+    else:
+        learn = [
+            *_in_parts(batch, loop, learning),
+            *measures.penalties,
+            "",
+            *updates.lines,
+            "",
+            "history[i,] = colSums(sums)",
+            *measures.penalized_sum("history[i, 1]"),
+        ]
     step = [
         "iteration = iteration_before + i",
         "begin = ((batch_before + i - 1) %% batches) * batch_size + 1",
         f"end = min(begin + batch_size - 1, nrow({first}))",
-        "rows = end - begin + 1",
-        *(batch if loop is None else _in_parts(batch, loop, learning)),
-        *measures.penalties,
-        "",
-        *updates.lines,
-        "",
-        f"history[i,] = {measures.sums if loop is None else 'colSums(sums)'}",
-        *(measures.penalized_sum("history[i, 1]") if loop else ()),
+        *updates.scheduled.values(),
+        *learn,
     ]
     body = [
         f"batches = ceil(nrow({first}) / batch_size)",
@@ -71,8 +82,35 @@ def render(
         + ", ".join(name for name, *_ in objective.columns()),
     )
     title = f"Trains the Keras model {graph.name!r}"
-    changed = tuple(learning.assigned)
-    return learning.script(title, body, scalars, notes, shuffled=shuffled, changed=changed)
+    return learning.script(
+        title,
+        body,
+        scalars,
+        notes,
+        shuffled=shuffled,
+        changed=tuple(learning.assigned),
+        own=own,
+    )
+
+
+def _step(learning: LearningStep, batch: list[str], *, shuffled: bool) -> BatchFunction:
+    """The function `step`, from weights and the optimizer's state to those after a batch, with the
+    sums of the batch.
+    """
+    updates, measures = learning.updates, learning.measures
+    return BatchFunction(
+        "step",
+        (*_rows_of(learning.objective), *(["order"] * shuffled), *updates.state),
+        (*updates.weights, *learning.assigned, *updates.state, "sums"),
+        (*batch, *measures.penalties, "", *updates.lines, "", f"sums = {measures.sums}"),
+        (*BOUNDS, *updates.scheduled),
+        ("iteration", "seed"),
+    )
+
+
+def _rows_of(objective: Objective) -> tuple[str, ...]:
+    """The matrices of a batch's sums: inputs, weights and constants, targets, sample weights."""
+    return (*inputs(objective.graph), *objective.targets, *objective.weights)
 
 
 def _in_parts(batch: list[str], loop: str, learning: LearningStep) -> list[str]:
@@ -81,7 +119,6 @@ def _in_parts(batch: list[str], loop: str, learning: LearningStep) -> list[str]:
     parts = [
         "begin = first + (part - 1) * part_size",
         "end = min(begin + part_size - 1, last)",
-        "rows = end - begin + 1",
         *batch,
         "",
         *(
@@ -93,7 +130,7 @@ def _in_parts(batch: list[str], loop: str, learning: LearningStep) -> list[str]:
     return [
         "first = begin",
         "last = end",
-        "group = rows",
+        "group = end - begin + 1",
         "parts = as.integer(ceil(group / part_size))",
         *(
             f"parts_{name} = matrix(0, rows=parts, cols={shape[0] * shape[1]})"
@@ -116,6 +153,21 @@ def evaluation(objective: Objective) -> Script:
     forward = Forward.of(graph, training=False, measuring=True)
     measures = Measures.of(objective, forward)
     first = graph.input_name(graph.input)
+    function = BatchFunction(
+        "evaluate",
+        _rows_of(objective),
+        ("sums",),
+        (
+            "rows = end - begin + 1",
+            *batches(forward),
+            *measures.labels,
+            *forward.lines,
+            *measures.lines,
+            *measures.penalties,
+            f"sums = {measures.sums}",
+        ),
+        BOUNDS,
+    )
     body = [
         f"measured = matrix(0, rows=ceil(nrow({first}) / batch_size), cols={measures.columns})",
         *forward.setup,
@@ -123,18 +175,13 @@ def evaluation(objective: Objective) -> Script:
             f"for (begin in seq(1, nrow({first}), batch_size))",
             [
                 f"end = min(begin + batch_size - 1, nrow({first}))",
-                "rows = end - begin + 1",
-                *batches(forward),
-                *measures.labels,
-                *forward.lines,
-                *measures.lines,
-                *measures.penalties,
-                f"measured[(begin - 1) / batch_size + 1,] = {measures.sums}",
+                *function.call,
+                "measured[(begin - 1) / batch_size + 1,] = sums",
             ],
         ),
     ]
     header = [f"Measures the Keras model {graph.name!r}; compiled by keras2dml."]
     statements = [*forward.calls, *measures.lines, *measures.penalties]
-    text = syntax.script(header, statements, body)
+    text = syntax.script(header, statements, body, (function.text,))
     read = (*inputs(graph), *objective.targets, *objective.weights, "batch_size")
     return Script(text, read, ("measured",), graph.single)

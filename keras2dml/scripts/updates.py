@@ -17,9 +17,11 @@ AVERAGE = "model_variables_moving_average"
 @dataclass(frozen=True)
 class Updates:
     """The statements of one step on every weight that is trained: `lines`, which take `gradients`,
-    variables with their sizes, and change `weights` and the `state` of the optimizer.
+    variables with their sizes, and change `weights` and the `state` of the optimizer. `scheduled`
+    are the numbers that they take, with the statement for each, of step `i` of a schedule.
     """
 
+    scheduled: Mapping[str, str]
     lines: tuple[str, ...]
     gradients: Mapping[str, tuple[int, int]]
     weights: tuple[str, ...]
@@ -53,7 +55,12 @@ class Updates:
         if optimizer.overwritten:
             weights = (*weights, *averaged)
         state = (*state, *(f"{name}_{AVERAGE}" for name in averaged))
-        return cls(tuple(lines), gradients, weights, state)
+        columns = ("learning_rate", *(["product"] if optimizer.factors is not None else []))
+        scheduled = {
+            name: f"{name} = as.scalar(schedule[i, {column}])"
+            for column, name in enumerate(columns, 1)
+        }
+        return cls(scheduled, tuple(lines), gradients, weights, state)
 
 
 class _Lines:
@@ -81,17 +88,11 @@ class _Lines:
     def all(self) -> list[str]:
         """The statements, in Keras' order: clip, decay, step, average, constrain."""
         optimizer = self.optimizer
-        lines = ["learning_rate = as.scalar(schedule[i, 1])"]
-        if optimizer.factors is not None:
-            lines.append("product = as.scalar(schedule[i, 2])")
         steps = [
             *self._clipped(),
             *(line for weight in self.weights for line in self._step(weight)),
         ]
-        if optimizer.accumulated > 1:
-            lines += self._accumulated(steps)
-        else:
-            lines += steps
+        lines = self._accumulated(steps) if optimizer.accumulated > 1 else steps
         if optimizer.average is not None:
             lines += self._averaged(optimizer.average)
         return [*lines, *(line for weight in self.weights for line in self._constrained(weight))]

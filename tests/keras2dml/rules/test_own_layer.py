@@ -12,8 +12,9 @@ from oracle import agrees, learns, seeded
 from keras2dml import InvalidGraph, UnsupportedModel, define, lowers
 from keras2dml.compilation import Compilation
 from keras2dml.dml import syntax
-from keras2dml.graph import Value
-from keras2dml.rules import LOWERINGS
+from keras2dml.graph import Value, Weight
+from keras2dml.reader import read
+from keras2dml.rules import LOWERINGS, call
 
 PAGE = Path(__file__).parents[3] / "docs" / "own-layer.md"
 
@@ -55,6 +56,26 @@ def test_layers_without_a_config_are_refused_by_their_names_all_at_once():
     assert "Layer 'hashing' (Hashing) is not compiled" in str(refused.value)
 
 
+class Rated(keras.Layer):
+    def build(self, shape):
+        self.rate = self.add_weight(shape=(shape[-1],), name="rate")
+
+    def call(self, x):
+        return x * self.rate
+
+
+def test_no_weight_is_called_as_a_number_of_the_scripts():
+    @lowers(Rated)
+    def rated(layer: Rated, x: Value) -> Value:
+        rate = Weight("rate", layer.rate, (1, x.size))
+        return call(layer.name, "relu", x, weights=(rate,))
+
+    built = keras.Sequential([keras.Input((4,)), Rated(name="learning"), Rated(name="slow")])
+    names = [parameter.name for parameter in read(built).parameters]
+    del LOWERINGS[Rated]
+    assert names == ["learning_rate_2", "slow_rate"]
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [
@@ -64,6 +85,10 @@ def test_layers_without_a_config_are_refused_by_their_names_all_at_once():
         (
             "tanh_forward = function(matrix[double] X) return (matrix[double] out) {\n  out = X\n}",
             "keras2dml has tanh_forward already: give your functions other names",
+        ),
+        (
+            "score = function(matrix[double] X) return (matrix[double] out) {\n  out = X\n}",
+            "keras2dml has score already: give your functions other names",
         ),
     ],
 )
