@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -92,6 +92,8 @@ def _ends_within(process: psutil.Process, seconds: float) -> bool:
             process.wait(_GLANCE_SECONDS)
         except psutil.TimeoutExpired:
             if process.status() == psutil.STATUS_ZOMBIE:
+                with suppress(psutil.TimeoutExpired):
+                    process.wait(0)  # a child of this process goes now
                 return True
         else:
             return True

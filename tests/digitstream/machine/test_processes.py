@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import psutil
 import pytest
@@ -24,3 +25,19 @@ def test_a_process_that_stays_as_a_zombie_has_ended(monkeypatch: pytest.MonkeyPa
         neglected = psutil.Process(int(parent.stdout.readline()))
         processes.end(neglected)
         assert neglected.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_child_that_ends_between_two_looks_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = psutil.Process.wait
+
+    def too_late(process: psutil.Process, timeout: float | None = None) -> int | None:
+        if not timeout:
+            return wait(process, timeout)
+        while process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        raise psutil.TimeoutExpired(timeout)
+
+    monkeypatch.setattr(psutil.Process, "wait", too_late)
+    with subprocess.Popen(["sleep", "600"]) as child:
+        processes.end(psutil.Process(child.pid))
+        assert not psutil.pid_exists(child.pid)
