@@ -14,6 +14,7 @@ import psutil
 
 GRACE_SECONDS = 20.0
 _GLANCE_SECONDS = 0.1
+_REAPING_SECONDS = 1.0
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """The signals that tell a program to stop."""
@@ -83,7 +84,7 @@ def end(process: psutil.Process, grace: float = GRACE_SECONDS) -> None:
 
 
 def _ends_within(process: psutil.Process, seconds: float) -> bool:
-    """Whether a process ends within some seconds. One that is left as a zombie has ended: a
+    """Whether a process ends within some seconds. One that stays as a zombie has ended: a
     container's first process may never ask for its exit code.
     """
     deadline = time.monotonic() + seconds
@@ -91,9 +92,10 @@ def _ends_within(process: psutil.Process, seconds: float) -> bool:
         try:
             process.wait(_GLANCE_SECONDS)
         except psutil.TimeoutExpired:
-            if process.status() == psutil.STATUS_ZOMBIE:
+            # The first thread is a zombie already while others of a process still end.
+            if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() == 1:
                 with suppress(psutil.TimeoutExpired):
-                    process.wait(0)  # a child of this process goes now
+                    process.wait(_REAPING_SECONDS)
                 return True
         else:
             return True

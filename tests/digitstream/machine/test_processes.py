@@ -28,16 +28,17 @@ def test_a_process_that_stays_as_a_zombie_has_ended(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_child_that_ends_between_two_looks_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    wait = psutil.Process.wait
+    wait, looks = psutil.Process.wait, []
 
-    def too_late(process: psutil.Process, timeout: float | None = None) -> int | None:
-        if not timeout:
+    def too_late_at_first(process: psutil.Process, timeout: float | None = None) -> int | None:
+        looks.append(timeout)
+        if len(looks) > 1:
             return wait(process, timeout)
         while process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.01)
         raise psutil.TimeoutExpired(timeout)
 
-    monkeypatch.setattr(psutil.Process, "wait", too_late)
+    monkeypatch.setattr(psutil.Process, "wait", too_late_at_first)
     with subprocess.Popen(["sleep", "600"]) as child:
         processes.end(psutil.Process(child.pid))
         assert not psutil.pid_exists(child.pid)
