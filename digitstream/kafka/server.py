@@ -24,7 +24,7 @@ from contract.kafka.connection import Kafka
 from digitstream.kafka import security, server_files
 from digitstream.machine import ports, processes
 from digitstream.machine.java import Java
-from digitstream.machine.java_text import reason, utf8_locale
+from digitstream.machine.java_text import lasting_environment, reason
 from digitstream.machine.ports import HOST, PortTaken
 
 UNSECURED = ("PLAINTEXT",)
@@ -167,7 +167,7 @@ def _launch(
     log = folder / "broker.log"
     command = [*tool, "-cp", classpath, "kafka.Kafka", str(properties)]
     with processes.hold_signals():
-        environ = {**os.environ, **utf8_locale(os.environ)}
+        environ = lasting_environment(os.environ)
         process = processes.detach(command, folder / "broker.out", environ)
         address, *_ = addresses = [f"{HOST}:{port}" for port in listen.values()]
         listeners = dict(zip(listen, addresses, strict=True)) if security.is_secure(home) else {}

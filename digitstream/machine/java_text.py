@@ -7,6 +7,18 @@ from collections.abc import Mapping
 
 _ERROR = re.compile(r"(?:^|\s)(?:[\w$]+\.)+\w*(?:Exception|Error)\b:?\s*(.*)")
 
+# What Java and its launcher read.
+_READ = (
+    "DYLD_LIBRARY_PATH",
+    "JAVA_HOME",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "TMPDIR",
+    "TZ",
+)
+
 
 def properties_text(text: str) -> bytes:
     """The bytes of a .properties file, which Java reads as Latin-1: `\\uXXXX` for other characters,
@@ -26,6 +38,13 @@ def utf8_locale(environ: Mapping[str, str]) -> dict[str, str]:
     if re.search(r"utf-?8$", chosen, re.IGNORECASE):
         return {"LC_ALL": chosen}
     return {"LC_ALL": "C.UTF-8"}
+
+
+def lasting_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a JVM that outlives the program that starts it: those that Java and its
+    launcher read, and not the program's other variables, which may be secrets.
+    """
+    return {name: environ[name] for name in _READ if name in environ} | utf8_locale(environ)
 
 
 def reason(output: str) -> str:

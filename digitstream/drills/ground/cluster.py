@@ -22,7 +22,7 @@ from digitstream.drills.ground.ground import Ground
 from digitstream.drills.outcome import Broken
 from digitstream.kafka import server_files
 from digitstream.machine import jars, needs, processes
-from digitstream.machine.java_text import properties_text, utf8_locale
+from digitstream.machine.java_text import lasting_environment, properties_text
 from digitstream.machine.ports import HOST
 from digitstream.machine.subcommands import Commands
 
@@ -68,7 +68,7 @@ class Node:
 
     def start(self) -> None:
         """Start it; it keeps its data."""
-        environ = {**os.environ, **utf8_locale(os.environ)}
+        environ = lasting_environment(os.environ)
         self.process = processes.detach(self.command, self.folder / "broker.out", environ)
 
     def kill(self) -> None:

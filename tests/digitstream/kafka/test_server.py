@@ -36,8 +36,9 @@ def path(java_17: java.Java) -> list[Path]:
 
 
 def test_a_stopped_broker_comes_back_and_a_killed_one_does_not_count_as_running(
-    java_17: java.Java, path: list[Path], tmp_path: Path
+    java_17: java.Java, path: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("SOME_PASSWORD", "of who starts it")
     started = server.start(tmp_path, java_17, path)
     try:
         assert server.start(tmp_path, java_17, path) == started == server.status(tmp_path)
@@ -47,6 +48,7 @@ def test_a_stopped_broker_comes_back_and_a_killed_one_does_not_count_as_running(
         assert listeners.of("kafka.Kafka") == 2  # for clients and for the controller
         environ = psutil.Process(started.pid).environ()
         assert environ["JAVA_TOOL_OPTIONS"] == os.environ["JAVA_TOOL_OPTIONS"]
+        assert "SOME_PASSWORD" not in environ
         assert listeners.elsewhere == []
         write(started, b"kept")
         assert server.stop(tmp_path) == started

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from digitstream.machine.java_text import properties_text, reason, utf8_locale
+from digitstream.machine.java_text import lasting_environment, properties_text, reason, utf8_locale
 
 
 def test_properties_are_ascii_with_everything_else_escaped() -> None:
@@ -27,6 +27,15 @@ def test_java_gets_a_locale_in_which_it_finds_every_file(
     environ: dict[str, str], locale: str
 ) -> None:
     assert utf8_locale(environ) == {"LC_ALL": locale}
+
+
+def test_a_lasting_jvm_has_what_java_reads_and_no_secret() -> None:
+    environ = {"JAVA_TOOL_OPTIONS": "-Xmx1g", "TZ": "UTC", "PASSWORD": "secret", "LANG": "C"}
+    assert lasting_environment(environ) == {
+        "JAVA_TOOL_OPTIONS": "-Xmx1g",
+        "TZ": "UTC",
+        "LC_ALL": "C.UTF-8",
+    }
 
 
 def test_the_reason_is_what_the_innermost_error_says_not_the_last_line_of_its_trace() -> None:

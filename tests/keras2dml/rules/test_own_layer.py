@@ -90,6 +90,10 @@ def test_no_weight_is_called_as_a_number_of_the_scripts():
             "score = function(matrix[double] X) return (matrix[double] out) {\n  out = X\n}",
             "keras2dml has score already: give your functions other names",
         ),
+        (
+            "gradients = function(matrix[double] X) return (matrix[double] Y) {\n  Y = X\n}",
+            "keras2dml has gradients already: give your functions other names",
+        ),
     ],
 )
 def test_functions_that_cannot_be_defined_are_refused(text, match):

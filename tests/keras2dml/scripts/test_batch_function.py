@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from keras.layers import BatchNormalization, Dense, Dropout
 from oracle import model
 
 from keras2dml.compilation import Compilation
+from keras2dml.dml import syntax
 from keras2dml.scripts import score, train
+from keras2dml.scripts.algorithms import Algorithm
 from keras2dml.scripts.batch_function import BatchFunction
 
 
@@ -28,6 +32,20 @@ def test_a_batch_is_a_function_of_all_rows_and_its_bounds(of):
     head, body = text.split("return (")[-2:]
     assert " ".join(head.split()).endswith("double begin, double end)")
     assert "  X_batch = X[begin:end,]" in body
+
+
+def test_no_function_of_the_library_is_called_as_one_of_the_scripts():
+    compilation = Compilation.of(model((3,), Dense(2, "softmax")))
+    server = Algorithm(train="paramserv", parallel=2)
+    texts = [
+        compilation.training_script().text,
+        compilation.training_script(algorithm=server).text,
+        train.evaluation(compilation.objective()).text,
+        score.render(compilation.graph).text,
+    ]
+    defined = {name for text in texts for name in re.findall(r"^(\w+) = function", text, re.M)}
+    assert defined - syntax.library().keys() == {*syntax.OWN}
+    assert not syntax.library().keys() & {*syntax.OWN}
 
 
 @pytest.mark.spark
