@@ -19,13 +19,19 @@ RUN python -m venv .venv \
     && rm -rf .venv/lib/python*/site-packages/tensorflow/include \
     && find .venv -type d -name tests -prune -exec rm -rf {} +
 
+# The kernels of keras2dml, for which a JDK is needed.
+FROM packages AS kernels
+RUN apt-get update && apt-get install -y --no-install-recommends openjdk-17-jdk-headless
+COPY keras2dml keras2dml
+RUN .venv/bin/python -m keras2dml.kernels.build
+
 FROM java
 COPY --from=packages /app/.venv .venv
 COPY --from=packages /app/runtime.lock requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY contract contract
 COPY digitstream digitstream
-COPY keras2dml keras2dml
+COPY --from=kernels /app/keras2dml keras2dml
 COPY producers producers
 COPY streaming streaming
 COPY training training

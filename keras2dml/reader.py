@@ -34,7 +34,8 @@ from keras2dml.rules.changed_layers import changes
 from keras2dml.rules.layers import Refusal, lowered
 from keras2dml.rules.layouts import in_keras_order
 from keras2dml.rules.models import HANDING_ON, gives_of, nested, takes_of
-from keras2dml.rules.operations.types import FLOATS, of_doubles, of_single_inputs
+from keras2dml.rules.operations.singles import computes_in_single
+from keras2dml.rules.operations.types import FLOATS, of_single_inputs
 from keras2dml.rules.user_classes import is_users
 
 
@@ -189,8 +190,6 @@ class _Naming:
         for step in calls:
             self._name(step)
         parameters = tuple(self.parameters.values())
-        layers = layers_of(self.model)
-        dtypes = {layer.compute_dtype for layer in layers if not isinstance(layer, keras.Model)}
         return Graph(
             self.model.name,
             self.inputs,
@@ -198,7 +197,7 @@ class _Naming:
             calls,
             parameters,
             self.names,
-            single=dtypes == {"float32"} and not of_doubles(self.model),
+            single=computes_in_single(self.model, calls),
             takes=takes_of(self.model),
             gives=gives_of(self.model),
         )

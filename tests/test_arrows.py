@@ -39,6 +39,7 @@ FLOORS = {
         {"input_shapes"},
         {"reader"},
         {"rendering"},
+        {"kernels"},
         {"systemds"},
         {"objectives"},
         {"scripts"},

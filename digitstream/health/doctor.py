@@ -39,6 +39,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
         "jars": lambda: _jars(jars.cache(environ)),
         "SystemDS": _systemds,
         "BLAS": _blas,
+        "kernels": _kernels,
         "disk": lambda: _disk(settings.home),
         "Kafka": lambda: str(with_broker(settings).kafka),
         "topics": lambda: _topics(with_broker(settings)),
@@ -120,6 +121,12 @@ def _blas() -> str:
     from keras2dml.systemds import blas
 
     return blas.detect().detail
+
+
+def _kernels() -> str:
+    from keras2dml.kernels import installed
+
+    return installed.describe()
 
 
 def _disk(home: Path) -> str:

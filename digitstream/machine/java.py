@@ -19,9 +19,9 @@ from digitstream.machine.java_text import utf8_locale
 RELEASE = 17
 _PATIENCE_SECONDS = 120.0  # of a busy machine; a launcher that says nothing by then never will
 INSTALLERS = {
-    "Debian": f"apt-get install -y openjdk-{RELEASE}-jre-headless",
+    "Debian": f"apt-get install -y openjdk-{RELEASE}-jdk-headless",
     "macOS": f"brew install openjdk@{RELEASE}",
-    "Windows": f"winget install EclipseAdoptium.Temurin.{RELEASE}.JRE",
+    "Windows": f"winget install EclipseAdoptium.Temurin.{RELEASE}.JDK",
 }
 USUAL_PLACES = (
     f"/usr/lib/jvm/*{RELEASE}*",

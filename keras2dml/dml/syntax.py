@@ -26,7 +26,8 @@ _EXTREME, _FUSED = re.compile(r"\b(?:max|min)\("), re.compile(r"\b(?:max|min|max
 _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
 
 
-OWN = ("step", "evaluate", "score", "gradients", "aggregation")
+BATCH_FUNCTIONS = ("step", "evaluate", "score")
+OWN = (*BATCH_FUNCTIONS, "gradients", "aggregation")
 """The functions that scripts have of their own, which no other may be called."""
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 
+from keras2dml.dml.syntax import BATCH_FUNCTIONS
 from keras2dml.errors import Keras2DMLError
+from keras2dml.kernels import installed
 from keras2dml.rendering.forward import Script
 from keras2dml.systemds import blas
 from keras2dml.systemds.jvm import answering
@@ -206,7 +208,11 @@ class SystemDS(Matrices):
         context.setExecutionScript(dml)
         _Shared.native = False  # compiling leaves the JVM as it was configured
         executor.compile(dml)
-        return _make_reusable(executor.getRuntimeProgram())
+        program = _make_reusable(executor.getRuntimeProgram())
+        if self.options.uses_kernels:
+            single = self.options.is_single(script.single)
+            installed.install(self._jvm, program, BATCH_FUNCTIONS, single=single)
+        return program
 
     def _unread(self, rows: int, columns: int) -> Any:
         """A matrix without data, of a known size."""

@@ -15,6 +15,7 @@ from keras2dml.systemds.output import Quiet
 
 LEVELS = ("hops", "runtime", "recompile_hops", "recompile_runtime")
 PLACES = ("DRIVER", "SPARK", "DRIVER_AND_SPARK")
+PRECISIONS = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Options:
     """Options of the JVM's MLContext, which are set before each script of an estimator.
 
     `place` is where operators run: on the driver, on Spark, or on both, as SystemDS chooses by
-    their sizes.
+    their sizes. `kernels` run what they can, in `precision`, by default that of the model.
     """
 
     explained: bool = False
@@ -32,7 +33,18 @@ class Options:
     gpu: bool = False
     force_gpu: bool = False
     place: str = "DRIVER_AND_SPARK"
+    kernels: bool = True
+    precision: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uses_kernels(self) -> bool:
+        """Whether kernels run what they can: not what SystemDS is to run elsewhere."""
+        return self.kernels and not self.gpu and self.place != "SPARK"
+
+    def is_single(self, model: bool) -> bool:
+        """Whether kernels compute in float32, for a `model` that does in Keras, or does not."""
+        return model if self.precision is None else self.precision == "float32"
 
     def checked(self) -> Options:
         """The same options; raises InvalidData for a name that SystemDS does not know."""
@@ -41,6 +53,9 @@ class Options:
             raise InvalidData(message)
         if self.place not in PLACES:
             message = f"The execution type is {self.place!r}: give one of {', '.join(PLACES)}."
+            raise InvalidData(message)
+        if self.precision not in (None, *PRECISIONS):
+            message = f"The precision is {self.precision!r}: give one of {', '.join(PRECISIONS)}."
             raise InvalidData(message)
         return self
 

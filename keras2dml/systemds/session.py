@@ -18,6 +18,7 @@ from py4j.java_gateway import JavaClass
 from pyspark.sql import SparkSession
 
 from keras2dml.errors import InvalidSession
+from keras2dml.kernels import installed
 from keras2dml.notebook import session_html
 from keras2dml.systemds.jvm import answering
 from keras2dml.systemds.network import launch
@@ -78,7 +79,7 @@ def settings(jars: Sequence[Path | str] = ()) -> dict[str, str]:
         f"-Dlog4j2.configurationFile={resources.files('keras2dml').joinpath('log4j2.properties')}"
     )
     return {
-        "spark.jars": ",".join(str(jar) for jar in (systemds_jar(), *jars)),
+        "spark.jars": ",".join(str(jar) for jar in (systemds_jar(), *_kernels(), *jars)),
         "spark.driver.extraJavaOptions": f"{JAVA_OPTIONS} {quiet}",
         "spark.executor.extraJavaOptions": JAVA_OPTIONS,
         "spark.driver.memory": f"{driver_gib()}g",
@@ -87,6 +88,11 @@ def settings(jars: Sequence[Path | str] = ()) -> dict[str, str]:
         "spark.ps.io.serverThreads": "64",
         "spark.ui.enabled": "false",
     }
+
+
+def _kernels() -> list[Path]:
+    path = installed.jar().path
+    return [] if path is None else [path]
 
 
 def spark_session(

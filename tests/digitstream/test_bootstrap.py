@@ -36,7 +36,7 @@ def test_root_on_debian_gets_java_installed_and_is_told(
     program(tmp_path / "bin", "apt-get", installs)
     machine = bootstrap.Machine({"PATH": str(tmp_path / "bin")}, True, (f"{tmp_path}/jvm/*17*",))
     bootstrap.ensure_java(machine)
-    assert log.read_text().splitlines() == ["update -q", "install -y openjdk-17-jre-headless"]
+    assert log.read_text().splitlines() == ["update -q", "install -y openjdk-17-jdk-headless"]
     assert "Java 17 is missing: installing it with `apt-get" in capsys.readouterr().out
 
 

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from pyspark import accumulators
 
+from keras2dml.kernels import installed
 from keras2dml.systemds import session
 from keras2dml.systemds.session import JAVA_OPTIONS, settings, systemds_jar
 
@@ -43,7 +44,9 @@ def in_a_new_python(code: str, **environ: str) -> subprocess.CompletedProcess[st
 
 def test_settings_bring_systemds_and_the_jars_asked_for():
     assert systemds_jar().name == "SystemDS.jar" and systemds_jar().exists()
-    assert settings(["a.jar"])["spark.jars"] == f"{systemds_jar()},a.jar"
+    kernels = installed.jar().path
+    assert kernels is not None and kernels.exists()
+    assert settings(["a.jar"])["spark.jars"] == f"{systemds_jar()},{kernels},a.jar"
 
 
 def test_importing_and_scoring_needs_no_keras():

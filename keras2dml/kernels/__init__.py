@@ -1,0 +1,1 @@
+"""Kernels that run functions of a compiled program in SystemDS' JVM."""

@@ -1,0 +1,62 @@
+"""The kernels of a session: their jar, and the functions of a program that they run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from py4j.java_gateway import JavaClass
+
+from keras2dml.kernels import build
+
+SWITCH = "KERAS2DML_KERNELS"
+"""The environment variable that turns kernels off when it is `off`."""
+
+_REMEDY = "install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)"
+
+
+class Jar(NamedTuple):
+    """The jar of kernels, or None, and why."""
+
+    path: Path | None
+    detail: str
+
+
+@cache
+def jar() -> Jar:
+    """The jar of kernels. In a checkout it is built when it is first needed, which takes some
+    seconds and a JDK; without it programs run in SystemDS' own operators.
+    """
+    if os.environ.get(SWITCH) == "off":
+        return Jar(None, f"none: {SWITCH} is off")
+    try:
+        path = build.build()
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.strip().splitlines() or [f"it ended with {error.returncode}"]
+        return Jar(None, f"none, which only costs speed: javac says {reason[0]}")
+    except OSError as error:
+        return Jar(None, f"none, which only costs speed: {error}; {_REMEDY}")
+    return Jar(path, f"Java's Vector API, {path}")
+
+
+def describe() -> str:
+    """Which kernels a new session has, and why; builds nothing."""
+    if os.environ.get(SWITCH) != "off" and not build.jar().exists() and build.javac() is not None:
+        return f"Java's Vector API, which the next session compiles with {build.javac()}"
+    return jar().detail
+
+
+def install(jvm: Any, program: Any, names: tuple[str, ...], *, single: bool) -> tuple[str, ...]:
+    """Let kernels run functions of a program, in single or double precision; returns a line for
+    each that they cannot run, which says why.
+    """
+    kernels = jvm.keras2dml.kernels.Kernels
+    if not isinstance(kernels, JavaClass):
+        return tuple(f"{name}: this session has no kernels" for name in names)
+    listed = jvm.java.util.ArrayList()
+    for name in names:
+        listed.add(name)
+    return tuple(kernels.install(program, listed, single).splitlines())

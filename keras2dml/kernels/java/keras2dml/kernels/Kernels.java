@@ -1,0 +1,31 @@
+package keras2dml.kernels;
+
+import java.util.List;
+
+import org.apache.sysds.parser.DMLProgram;
+import org.apache.sysds.runtime.controlprogram.Program;
+
+/** What keras2dml calls. */
+public final class Kernels {
+	private Kernels() {}
+
+	/** Let kernels run those of a program's functions that they can run; says of each of the others, in a line, which operator has none. */
+	public static String install(Program program, List<String> names, boolean single) {
+		StringBuilder missing = new StringBuilder();
+		for(String name : names) {
+			String key = DMLProgram.constructFunctionKey(DMLProgram.DEFAULT_NAMESPACE, name);
+			if(!program.getFunctionProgramBlocks(true).containsKey(key))
+				continue;
+			try {
+				if(single)
+					keras2dml.kernels.float32.KernelFunction.install(program, DMLProgram.DEFAULT_NAMESPACE, name);
+				else
+					keras2dml.kernels.float64.KernelFunction.install(program, DMLProgram.DEFAULT_NAMESPACE, name);
+			}
+			catch(NoKernel e) {
+				missing.append(name).append(": ").append(e.getMessage()).append('\n');
+			}
+		}
+		return missing.toString();
+	}
+}

@@ -1,0 +1,82 @@
+package keras2dml.kernels.float32;
+
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedDeque;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** Numbers that one or more matrices consist of; the last owner to give them up frees them for others. */
+final class Buffer {
+	private static final ConcurrentHashMap<Integer, ConcurrentLinkedDeque<float[]>> FREE = new ConcurrentHashMap<>();
+	private static final AtomicInteger RUNS = new AtomicInteger();
+	/** Numbers at the end that a vector may read or write beyond a matrix. */
+	static final int SLACK = 64;
+
+	final float[] data;
+	private final AtomicInteger owners = new AtomicInteger(1);
+
+	private Buffer(float[] data) {
+		this.data = data;
+	}
+
+	/** Room for `count` numbers, which are anything. */
+	static Buffer of(long count) {
+		return new Buffer(take(count));
+	}
+
+	static float[] take(long count) {
+		if(count > Integer.MAX_VALUE - (1 << 28))
+			throw new TooLarge();
+		int size = size((int) count);
+		ConcurrentLinkedDeque<float[]> free = FREE.get(size);
+		float[] data = free == null ? null : free.poll();
+		return data != null ? data : new float[size + SLACK];
+	}
+
+	static void give(float[] data) {
+		if(RUNS.get() > 0)
+			FREE.computeIfAbsent(data.length - SLACK, size -> new ConcurrentLinkedDeque<>()).push(data);
+	}
+
+	/** Sizes are few, so that a smaller last batch uses what the others left. */
+	private static int size(int count) {
+		int step = Math.max(64, Integer.highestOneBit(Math.max(1, count)) >> 3);
+		return (count + step - 1) / step * step;
+	}
+
+	/** A run begins: what is freed within is used again within. */
+	static void begin() {
+		RUNS.incrementAndGet();
+	}
+
+	/** A run ends; after the last one the garbage collector has all that was freed. */
+	static void end() {
+		if(RUNS.decrementAndGet() == 0)
+			FREE.clear();
+	}
+
+	Buffer own() {
+		owners.incrementAndGet();
+		return this;
+	}
+
+	boolean isShared() {
+		return owners.get() > 1;
+	}
+
+	void release() {
+		int left = owners.decrementAndGet();
+		if(left == 0)
+			give(data);
+		else if(left < 0)
+			throw new IllegalStateException("a buffer was freed twice");
+	}
+
+	/** A matrix has more numbers than an array holds. */
+	static final class TooLarge extends RuntimeException {
+		private static final long serialVersionUID = 1L;
+
+		TooLarge() {
+			super("too large", null, false, false);
+		}
+	}
+}
