@@ -163,6 +163,20 @@ final class Tiles {{
 	private static final int L = Lanes.COUNT;
 	static final int COLS = {VECTORS} * L;
 
+	static int rounded(int cols) {{
+		return (cols + COLS - 1) / COLS * COLS;
+	}}
+
+	/** How many tiles there are of so many rows, as even as they can be. */
+	static int count(int rows) {{
+		return (rows + ROWS - 1) / ROWS;
+	}}
+
+	/** The first row of a tile. */
+	static int first(int tile, int rows) {{
+		return (int) ((long) tile * rows / count(rows));
+	}}
+
 	/** Factor a of step k and row i: a[ai + at[ti + k] + i * step]; b of it from bi + k * ldb. */
 	static void a(int rows, {_PARAMETERS["a"]}) {{
 		switch(rows) {{

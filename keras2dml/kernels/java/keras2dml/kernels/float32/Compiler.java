@@ -143,7 +143,7 @@ final class Compiler {
 		if(hop instanceof ParameterizedBuiltinOp)
 			return parameterized((ParameterizedBuiltinOp) hop);
 		if(hop instanceof DnnOp)
-			return operation(hop, Images.kernel((DnnOp) hop), inputs(hop));
+			return image((DnnOp) hop);
 		throw new NoKernel(hop.getOpString());
 	}
 
@@ -282,6 +282,17 @@ final class Compiler {
 		int[] ids() {
 			return in.stream().mapToInt(Integer::intValue).toArray();
 		}
+	}
+
+	private int image(DnnOp hop) {
+		Kernel kernel = Images.kernel(hop);
+		if(!Images.isBiased(hop))
+			return operation(hop, kernel, inputs(hop));
+		int bias = node(hop.getInput(1));
+		int[] in = inputs(hop.getInput(0)), all = new int[in.length + 1];
+		all[0] = bias;
+		System.arraycopy(in, 0, all, 1, in.length);
+		return add(Node.operation(nodes.size(), "CONV2D_BIAS_ADD", all, kernel));
 	}
 
 	private int[] inputs(Hop hop) {

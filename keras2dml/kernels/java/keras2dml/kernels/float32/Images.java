@@ -2,7 +2,9 @@ package keras2dml.kernels.float32;
 
 import java.util.Arrays;
 
+import org.apache.sysds.common.Types.OpOpDnn;
 import org.apache.sysds.hops.DnnOp;
+import org.apache.sysds.hops.Hop;
 
 import keras2dml.kernels.NoKernel;
 import keras2dml.kernels.Window;
@@ -15,15 +17,25 @@ final class Images {
 		switch(hop.getOp()) {
 			case CONV2D: return in -> Convolution.forward(tensor(in[0]), tensor(in[1]), null, window(in, 2));
 			case CONV2D_BACKWARD_DATA: return in -> Convolution.toData(tensor(in[0]), tensor(in[1]), window(in, 2));
-			case CONV2D_BACKWARD_FILTER: return in -> Convolution.toFilter(tensor(in[0]), tensor(in[1]), window(in, 2));
+			case CONV2D_BACKWARD_FILTER: return in -> FilterGradient.of(tensor(in[0]), tensor(in[1]), window(in, 2));
 			case MAX_POOL: return in -> Pooling.forward(tensor(in[0]), window(in, 1), true);
 			case AVG_POOL: return in -> Pooling.forward(tensor(in[0]), window(in, 1), false);
 			case MAX_POOL_BACKWARD: return in -> Pooling.backward(tensor(in[0]), tensor(in[1]), window(in, 2), true);
 			case AVG_POOL_BACKWARD: return in -> Pooling.backward(tensor(in[0]), tensor(in[1]), window(in, 2), false);
-			case BIASADD: return in -> channels(tensor(in[0]), tensor(in[1]), false);
+			case BIASADD:
+				if(isBiased(hop))
+					return in -> Convolution.forward(tensor(in[1]), tensor(in[2]), tensor(in[0]), window(in, 3));
+				return in -> channels(tensor(in[0]), tensor(in[1]), false);
 			case BIASMULT: return in -> channels(tensor(in[0]), tensor(in[1]), true);
 			default: throw new NoKernel(hop.getOpString());
 		}
+	}
+
+	/** Whether an operator adds a bias to a convolution that nothing else needs. */
+	static boolean isBiased(DnnOp hop) {
+		Hop x = hop.getInput(0);
+		return hop.getOp() == OpOpDnn.BIASADD && x instanceof DnnOp && ((DnnOp) x).getOp() == OpOpDnn.CONV2D
+			&& x.getParent().size() == 1;
 	}
 
 	private static Tensor tensor(Object value) {

@@ -7,6 +7,9 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
+import org.apache.sysds.api.DMLScript;
+import org.apache.sysds.utils.Statistics;
+
 /** The operations of statements without control flow, in order, from variables to variables. */
 final class Plan {
 	/** Nodes that run together; only the last of them, or those of a region, leave values. */
@@ -14,6 +17,9 @@ final class Plan {
 		void run(Run run);
 
 		int[] reads();
+
+		/** What it computes, for statistics. */
+		String name();
 	}
 
 	private final Node[] nodes;
@@ -63,7 +69,10 @@ final class Plan {
 		}
 		try {
 			for(Unit unit : current) {
+				long began = DMLScript.STATISTICS ? System.nanoTime() : 0;
 				unit.run(run);
+				if(DMLScript.STATISTICS)
+					Statistics.maintainCPHeavyHitters("kernel " + unit.name(), System.nanoTime() - began);
 				for(int id : unit.reads())
 					run.drop(id);
 			}
@@ -152,6 +161,11 @@ final class Plan {
 		@Override
 		public int[] reads() {
 			return node.in;
+		}
+
+		@Override
+		public String name() {
+			return node.name;
 		}
 
 		@Override

@@ -12,6 +12,10 @@ final class Pooling {
 	static Tensor forward(Tensor x, Window w, boolean maximum) {
 		int channels = x.cols / (w.H * w.W);
 		Tensor out = Tensor.of(x.rows, (long) channels * w.P * w.Q);
+		if(maximum && Pairs.suit(w)) {
+			Pool.each(x.rows, image -> Pairs.forward(x.data, image * x.cols, out.data, image * out.cols, channels * w.P, w.W));
+			return out;
+		}
 		Pool.each(x.rows, image -> {
 			for(int c = 0; c < channels; c++) {
 				int from = image * x.cols + c * w.H * w.W, to = image * out.cols + c * w.P * w.Q;
@@ -36,6 +40,11 @@ final class Pooling {
 	static Tensor backward(Tensor x, Tensor gradient, Window w, boolean maximum) {
 		Tensor out = Tensor.of(x.rows, x.cols);
 		int channels = x.cols / (w.H * w.W);
+		if(maximum && Pairs.suit(w)) {
+			Pool.each(x.rows, image -> Pairs.backward(x.data, out.data, image * x.cols, gradient.data, image * gradient.cols,
+				channels * w.P, w.W));
+			return out;
+		}
 		Pool.each(x.rows, image -> {
 			Arrays.fill(out.data, image * x.cols, (image + 1) * x.cols, 0);
 			for(int c = 0; c < channels; c++) {

@@ -6,12 +6,11 @@ import keras2dml.kernels.Pool;
 
 /** Products of matrices, of which either may be meant transposed. */
 final class Products {
-	private static final int ROWS = Tiles.ROWS, COLS = Tiles.COLS;
+	private static final int COLS = Tiles.COLS;
 	/** Factors of a sum that a tile adds up at a time: its columns of them stay in the first cache. */
 	private static final int DEPTH = 256;
-	private static final int ROWS_AT_ONCE = 40 * ROWS, PANELS_AT_ONCE = 4;
-	/** From so many rows on it pays to copy columns next to each other. */
-	private static final int PACKED = 24;
+	/** Tiles of rows, and columns, of which a thread computes the sums at a time. */
+	private static final int TILES = 20, GROUP = 8 * COLS;
 	/** Multiplications below which a plain loop is as fast. */
 	private static final long SMALL = 4096, ALONE = 1 << 18;
 
@@ -67,9 +66,12 @@ final class Products {
 
 	/** c = a * b, where a(i, t) is a[i * rowStep + t * depthStep], and b is (k, n), or (n, k) if transposed. */
 	private static final class Task {
-		private final int m, n, k, rowStep, depthStep, ldb, ldc, panels;
-		private final float[] a, b, c;
+		private final int m, n, k, rowStep, depthStep, ldb, ldc;
+		private final float[] b, c;
 		private final boolean transposed, swapped;
+		/** The factors a as they lie, or those of a few rows next to each other. */
+		private final float[] a;
+		private final boolean packed;
 		private final int[] at;
 
 		Task(int m, int n, int k, float[] a, int rowStep, int depthStep, float[] b, int ldb, boolean transposed, float[] c, int ldc,
@@ -77,7 +79,6 @@ final class Products {
 			this.m = m;
 			this.n = n;
 			this.k = k;
-			this.a = a;
 			this.rowStep = rowStep;
 			this.depthStep = depthStep;
 			this.b = b;
@@ -86,58 +87,78 @@ final class Products {
 			this.c = c;
 			this.ldc = ldc;
 			this.swapped = swapped;
-			panels = (n + COLS - 1) / COLS;
+			packed = rowStep != 1 && n >= GROUP;
+			this.a = packed ? packed(a) : a;
 			at = new int[Math.min(k, DEPTH)];
+			int step = rowStep == 1 || packed ? COLS : depthStep;
 			for(int t = 0; t < at.length; t++)
-				at[t] = t * depthStep;
+				at[t] = t * step;
+		}
+
+		private float[] packed(float[] a) {
+			float[] out = Buffer.take((long) m * k);
+			int tiles = Tiles.count(m);
+			Pool.each(tiles, tile -> {
+				int first = Tiles.first(tile, m), rows = Tiles.first(tile + 1, m) - first;
+				Shapes.transpose(a, first * rowStep, rowStep, out, first * k, rows, rows, k);
+			});
+			return out;
 		}
 
 		void run() {
-			int down = (m + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE, across = (panels + PANELS_AT_ONCE - 1) / PANELS_AT_ONCE;
+			int tiles = Tiles.count(m), down = (tiles + TILES - 1) / TILES, across = (n + GROUP - 1) / GROUP;
 			if((long) m * n * k < ALONE)
 				for(int part = 0; part < down * across; part++)
-					part(part % down, part / down);
+					part(part % down, part / down, tiles);
 			else
-				Pool.each(down * across, part -> part(part % down, part / down));
+				Pool.each(down * across, part -> part(part % down, part / down, tiles));
+			if(packed)
+				Buffer.give(a);
 		}
 
-		private void part(int down, int across) {
-			int first = down * ROWS_AT_ONCE, last = Math.min(m, first + ROWS_AT_ONCE);
-			float[] panel = Buffer.take(DEPTH * COLS), sums = Buffer.take((long) (last - first + ROWS) * COLS);
-			for(int p = across * PANELS_AT_ONCE; p < Math.min(panels, (across + 1) * PANELS_AT_ONCE); p++)
-				panel(first, last, p * COLS, panel, sums);
-			Buffer.give(panel);
+		/** Some rows of some columns; sums are collected apart, and then put where they belong. */
+		private void part(int down, int across, int tiles) {
+			int begin = down * TILES, end = Math.min(tiles, begin + TILES), col = across * GROUP, width = Math.min(GROUP, n - col);
+			int first = Tiles.first(begin, m), rows = Tiles.first(end, m) - first;
+			float[] panels = Buffer.take(DEPTH * GROUP), sums = Buffer.take((long) rows * GROUP);
+			Arrays.fill(sums, 0, rows * GROUP, 0);
+			for(int t = 0; t < k; t += DEPTH) {
+				int depth = Math.min(DEPTH, k - t);
+				pack(t, depth, col, width, panels);
+				for(int p = 0; p < width; p += COLS)
+					for(int tile = begin; tile < end; tile++)
+						tile(tile, t, depth, panels, p, sums, first);
+			}
+			if(swapped)
+				Shapes.transpose(sums, 0, GROUP, c, col * ldc + first, ldc, rows, width);
+			else
+				for(int i = 0; i < rows; i++)
+					System.arraycopy(sums, i * GROUP, c, (first + i) * ldc + col, width);
+			Buffer.give(panels);
 			Buffer.give(sums);
 		}
 
-		/** Rows of some columns; sums are collected apart, and then put where they belong. */
-		private void panel(int first, int last, int col, float[] panel, float[] sums) {
-			int width = Math.min(COLS, n - col);
-			boolean packs = transposed || width < COLS || last - first >= PACKED;
-			Arrays.fill(sums, 0, (last - first) * COLS, 0);
-			for(int t = 0; t < k; t += DEPTH) {
-				int depth = Math.min(DEPTH, k - t);
-				if(packs)
-					pack(t, depth, col, width, panel);
-				for(int i = first; i < last; i += ROWS)
-					Tiles.a(Math.min(ROWS, last - i), depth, a, i * rowStep + t * depthStep, at, 0, rowStep,
-						packs ? panel : b, packs ? 0 : t * ldb + col, packs ? COLS : ldb, sums, (i - first) * COLS, COLS);
-			}
-			if(swapped)
-				Shapes.transpose(sums, 0, COLS, c, col * ldc + first, ldc, last - first, width);
+		private void tile(int tile, int t, int depth, float[] panels, int p, float[] sums, int first) {
+			int row = Tiles.first(tile, m), rows = Tiles.first(tile + 1, m) - row, to = (row - first) * GROUP + p;
+			if(packed)
+				Tiles.b(rows, depth, a, row * k + t * rows, rows, panels, p * DEPTH, at, 0, sums, to, GROUP);
+			else if(rowStep == 1)
+				Tiles.b(rows, depth, a, row + t * depthStep, depthStep, panels, p * DEPTH, at, 0, sums, to, GROUP);
 			else
-				for(int i = first; i < last; i++)
-					System.arraycopy(sums, (i - first) * COLS, c, i * ldc + col, width);
+				Tiles.a(rows, depth, a, row * rowStep + t * depthStep, at, 0, rowStep, panels, p * DEPTH, COLS, sums, to, GROUP);
 		}
 
-		private void pack(int t, int depth, int col, int width, float[] panel) {
-			if(width < COLS)
-				Arrays.fill(panel, 0, depth * COLS, 0);
+		/** Columns of b, as many as a tile has next to each other. */
+		private void pack(int t, int depth, int col, int width, float[] panels) {
+			if(width % COLS != 0)
+				Arrays.fill(panels, width / COLS * COLS * DEPTH, (width / COLS * DEPTH + depth) * COLS, 0);
 			if(transposed)
-				Shapes.transpose(b, col * ldb + t, ldb, panel, 0, COLS, width, depth);
+				for(int p = 0; p < width; p += COLS)
+					Shapes.transpose(b, (col + p) * ldb + t, ldb, panels, p * DEPTH, COLS, Math.min(COLS, width - p), depth);
 			else
 				for(int i = 0; i < depth; i++)
-					System.arraycopy(b, (t + i) * ldb + col, panel, i * COLS, width);
+					for(int p = 0; p < width; p += COLS)
+						System.arraycopy(b, (t + i) * ldb + col + p, panels, p * DEPTH + i * COLS, Math.min(COLS, width - p));
 		}
 	}
 }

@@ -54,6 +54,14 @@ final class Region implements Plan.Unit {
 	}
 
 	@Override
+	public String name() {
+		StringBuilder names = new StringBuilder("cells");
+		for(Node node : nodes.subList(0, Math.min(4, nodes.size())))
+			names.append(' ').append(node.name);
+		return nodes.size() > 4 ? names + " ..." : names.toString();
+	}
+
+	@Override
 	public void run(Plan.Run run) {
 		Object[] in = new Object[leaves.length];
 		for(int i = 0; i < in.length; i++)
