@@ -49,13 +49,16 @@ def describe() -> str:
     return jar().detail
 
 
-def install(jvm: Any, program: Any, names: tuple[str, ...], *, single: bool) -> tuple[str, ...]:
-    """Let kernels run functions of a program, in single or double precision; returns a line for
-    each that they cannot run, which says why.
+def install(
+    jvm: Any, program: Any, names: tuple[str, ...], threads: int, *, single: bool
+) -> tuple[str, ...]:
+    """Let kernels run functions of a program on some threads, in single or double precision;
+    returns a line for each that they cannot run, which says why.
     """
     kernels = jvm.keras2dml.kernels.Kernels
     if not isinstance(kernels, JavaClass):
         return tuple(f"{name}: this session has no kernels" for name in names)
+    kernels.use(threads)
     listed = jvm.java.util.ArrayList()
     for name in names:
         listed.add(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -65,7 +66,13 @@ class SystemDS(Matrices):
         self._jvm: Any = session._jvm
         self._application = str(session.sparkContext.applicationId)
         self._api: Any = self._classes.api
+        # On a cluster the driver has a machine for itself.
+        context = session.sparkContext
+        local = context.master.startswith("local")
+        self._threads = context.defaultParallelism if local else os.cpu_count() or 1
         self.options = Options()
+        self.without_kernels: tuple[str, ...] = ()
+        """For each function of the script compiled last that kernels cannot run, why."""
         with _Shared.lock, Quiet(self._jvm, "err"):
             self._context()
 
@@ -211,7 +218,9 @@ class SystemDS(Matrices):
         program = _make_reusable(executor.getRuntimeProgram())
         if self.options.uses_kernels:
             single = self.options.is_single(script.single)
-            installed.install(self._jvm, program, BATCH_FUNCTIONS, single=single)
+            self.without_kernels = installed.install(
+                self._jvm, program, BATCH_FUNCTIONS, self._threads, single=single
+            )
         return program
 
     def _unread(self, rows: int, columns: int) -> Any:

@@ -9,6 +9,16 @@ import org.apache.sysds.runtime.controlprogram.Program;
 public final class Kernels {
 	private Kernels() {}
 
+	/** How many threads compute; a session on this machine has as many as it has cores. */
+	public static void use(int threads) {
+		Pool.resize(Math.max(1, Math.min(threads, Runtime.getRuntime().availableProcessors() * 4)));
+	}
+
+	/** The numbers in memory of ours that are not freed. */
+	public static long owned() {
+		return keras2dml.kernels.float32.KernelFunction.owned() + keras2dml.kernels.float64.KernelFunction.owned();
+	}
+
 	/** Let kernels run those of a program's functions that they can run; says of each of the others, in a line, which operator has none. */
 	public static String install(Program program, List<String> names, boolean single) {
 		StringBuilder missing = new StringBuilder();

@@ -3,10 +3,12 @@ package keras2dml.kernels.float32;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /** Numbers that one or more matrices consist of; the last owner to give them up frees them for others. */
 final class Buffer {
 	private static final ConcurrentHashMap<Integer, ConcurrentLinkedDeque<float[]>> FREE = new ConcurrentHashMap<>();
+	private static final AtomicLong OWNED = new AtomicLong();
 	private static final AtomicInteger RUNS = new AtomicInteger();
 	/** Numbers at the end that a vector may read or write beyond a matrix. */
 	static final int SLACK = 64;
@@ -16,6 +18,12 @@ final class Buffer {
 
 	private Buffer(float[] data) {
 		this.data = data;
+		OWNED.addAndGet(data.length);
+	}
+
+	/** The numbers of all buffers that somebody owns. */
+	static long owned() {
+		return OWNED.get();
 	}
 
 	/** Room for `count` numbers, which are anything. */
@@ -65,8 +73,10 @@ final class Buffer {
 
 	void release() {
 		int left = owners.decrementAndGet();
-		if(left == 0)
+		if(left == 0) {
+			OWNED.addAndGet(-data.length);
 			give(data);
+		}
 		else if(left < 0)
 			throw new IllegalStateException("a buffer was freed twice");
 	}

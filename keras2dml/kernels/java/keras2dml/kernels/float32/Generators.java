@@ -69,12 +69,13 @@ final class Generators {
 
 	/** Rows, columns, what is added to each cell (matrices, or a number for all), and the table's shape. */
 	static Kernel table(TernaryOp hop) {
-		if(!hop.getInput(0).getDataType().isMatrix())
-			throw new NoKernel("table of a number");
 		boolean sized = hop.getInput().size() >= 5;
+		if(!hop.getInput(0).getDataType().isMatrix() && !hop.getInput(1).getDataType().isMatrix())
+			throw new NoKernel("table of numbers");
 		return in -> {
-			Value first = (Value) in[0];
-			int[] row = places(first, first), col = places(in[1], first);
+			// A number instead of rows stands for a count from 1.
+			Value like = (Value) (in[0] instanceof Value ? in[0] : in[1]);
+			int[] row = in[0] instanceof Value ? places(in[0], like) : count(like.rows() * like.cols()), col = places(in[1], like);
 			int rows = sized ? Value.integer(in[3]) : last(row), cols = sized ? Value.integer(in[4]) : last(col);
 			if(in[2] instanceof Double && (Double) in[2] == 1 && rows == row.length && isCount(row))
 				return new Selection(within(col, cols), cols);
@@ -86,6 +87,13 @@ final class Generators {
 					out.data[row[k] * cols + col[k]] += weights == null ? weight : weights.data[k];
 			return out;
 		};
+	}
+
+	private static int[] count(int length) {
+		int[] places = new int[length];
+		for(int k = 0; k < length; k++)
+			places[k] = k;
+		return places;
 	}
 
 	private static boolean isCount(int[] places) {

@@ -110,12 +110,8 @@ public final class KernelFunction extends FunctionProgramBlock {
 		}
 	}
 
-	/** A buffer is kept for the next call while a run lasts. */
-	public static void begin() {
-		Buffer.begin();
-	}
-
-	public static void end() {
-		Buffer.end();
+	/** The numbers that results hold until SystemDS frees them. */
+	public static long owned() {
+		return Buffer.owned();
 	}
 }
