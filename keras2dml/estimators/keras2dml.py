@@ -63,6 +63,7 @@ class Keras2DML(Fitting, Exporting, SystemMLNames, ScikitLearn):
         seed: int = 42,
         epochs: int | None = None,
         optimizer: Mapping[str, object] | None = None,
+        precision: str | None = None,
     ) -> None:
         """`input_shape` is (C, H, W), or (T, D) or (T, D, 1) for sequences: it is checked against
         the model's shape, and fixes the sizes that the model leaves open; for several inputs it is
@@ -81,7 +82,8 @@ class Keras2DML(Fitting, Exporting, SystemMLNames, ScikitLearn):
         factor times the kernel. `transferUsingDF` has no effect.
 
         `epochs` is the default of `fit`. `optimizer` has arguments that replace those of the
-        model's optimizer, whose state is then reset.
+        model's optimizer, whose state is then reset. `precision` is float32 or float64, in which
+        kernels compute (see `explain`); by default it is that of the model.
 
         Raises UnsupportedModel with all complaints at once, InvalidData and InvalidSession.
         """
@@ -102,6 +104,9 @@ class Keras2DML(Fitting, Exporting, SystemMLNames, ScikitLearn):
         compilation = Compilation.of(model, optimizer or {}, input_shape)
         compilation = compilation.decayed(weight_decay, regularization_type)
         super().__init__(spark, keras_model, compilation, labels)
+        self.precision = precision
+        if precision is not None:
+            self._set_option(precision=precision)
 
     def fit(  # noqa: PLR0913, PLR0917  (Keras' arguments)
         self,
@@ -214,7 +219,8 @@ class Keras2DML(Fitting, Exporting, SystemMLNames, ScikitLearn):
 
     def explain(self, rows: int, *, training: bool = False, full: bool = False) -> str:
         """How SystemDS would train on so many rows, or score them: each operator, and whether it
-        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory. A `full`
+        runs on the driver (CP), on Spark or on a GPU, as it is chosen by sizes and memory. The
+        first lines name the functions that kernels run instead, or why they do not. A `full`
         plan is SystemDS' own text, with the types of operands and the life of each variable.
         """
         positive("rows", rows)

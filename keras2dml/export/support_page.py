@@ -40,10 +40,11 @@ NOT_FOLLOWED = (
     "The sign of zero is not followed: `argmax` and `argmin` treat 0.0 and -0.0 as equal and return"
     " the first, where Keras treats -0.0 as smaller.",
     "",
-    "A float32 model is computed in float64, from inputs, targets and weights rounded to float32."
-    " Keras rounds every step, so results differ in about the seventh digit, and by more where a"
-    " function jumps: `floor`, `round`, `//`, `sign`, a comparison or `argmax` of computed numbers"
-    " may fall on the other side of the jump. Keras interpolates (bilinear and bicubic resizing) in"
+    "A float32 model is computed in float32 by kernels, which add up in another order than Keras;"
+    " SystemDS' own operators, wherever they run, compute it in float64, and so do kernels if it"
+    " has integers or float64 between its layers. Results differ from Keras' in about the seventh"
+    " digit, and by more where a function jumps: `floor`, `round`, `//`, `sign`, a comparison or"
+    " `argmax` of computed numbers may fall on the other side of the jump. Keras interpolates (bilinear and bicubic resizing) in"
     " float32 even in float64 models.",
     "",
     "Integers do not wrap around: where Keras exceeds 2147483647 in int32, the result here is the"
@@ -234,8 +235,8 @@ def _operations() -> Section:
         "Functions of `keras.ops`, in models and in your own functions, plain operators"
         " (`+ - * / // ** @ abs()`, comparisons, `& | ^ ~`) and slices. Arrays and numbers may"
         " stand on either side. The result for an example must not depend on other examples. All"
-        " is computed in float64, including comparisons: two numbers that float32 rounds to the"
-        " same one are different. A value of an argument that is not compiled, such as an `ord` of"
+        " is computed in float32 or float64, as Keras computes the model; comparisons are, too. A"
+        " value of an argument that is not compiled, such as an `ord` of"
         " `norm` that is not a norm of vectors, is refused by name.",
         "",
         f"{compiled}.",

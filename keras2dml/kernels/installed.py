@@ -18,6 +18,22 @@ SWITCH = "KERAS2DML_KERNELS"
 _REMEDY = "install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)"
 
 
+class Installed(NamedTuple):
+    """The functions of a program that kernels run, and for each of the others why they do not."""
+
+    functions: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def text(self, single: bool, threads: int) -> str:
+        """A line of a plan."""
+        how = f"in {'float32' if single else 'float64'} on {threads} threads"
+        lines = [
+            f"KERNELS run the function {name} {how}, where its matrices fit into the driver"
+            for name in self.functions
+        ]
+        return "\n".join([*lines, *(f"KERNELS do not run {reason}" for reason in self.missing)])
+
+
 class Jar(NamedTuple):
     """The jar of kernels, or None, and why."""
 
@@ -51,15 +67,17 @@ def describe() -> str:
 
 def install(
     jvm: Any, program: Any, names: tuple[str, ...], threads: int, *, single: bool
-) -> tuple[str, ...]:
-    """Let kernels run functions of a program on some threads, in single or double precision;
-    returns a line for each that they cannot run, which says why.
-    """
+) -> Installed:
+    """Let kernels run functions of a program on some threads, in single or double precision."""
     kernels = jvm.keras2dml.kernels.Kernels
     if not isinstance(kernels, JavaClass):
-        return tuple(f"{name}: this session has no kernels" for name in names)
+        return Installed(missing=("anything: this session has none",))
     kernels.use(threads)
     listed = jvm.java.util.ArrayList()
     for name in names:
         listed.add(name)
-    return tuple(kernels.install(program, listed, single).splitlines())
+    lines = kernels.install(program, listed, single).splitlines()
+    return Installed(
+        tuple(line for line in lines if ":" not in line),
+        tuple(line for line in lines if ":" in line),
+    )

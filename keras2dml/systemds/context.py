@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 from keras2dml.dml.syntax import BATCH_FUNCTIONS
 from keras2dml.errors import Keras2DMLError
 from keras2dml.kernels import installed
+from keras2dml.kernels.installed import Installed
 from keras2dml.rendering.forward import Script
 from keras2dml.systemds import blas
 from keras2dml.systemds.jvm import answering
@@ -71,8 +72,8 @@ class SystemDS(Matrices):
         local = context.master.startswith("local")
         self._threads = context.defaultParallelism if local else os.cpu_count() or 1
         self.options = Options()
-        self.without_kernels: tuple[str, ...] = ()
-        """For each function of the script compiled last that kernels cannot run, why."""
+        self.kernels = Installed()
+        """Which functions of the script that was compiled last are run by kernels."""
         with _Shared.lock, Quiet(self._jvm, "err"):
             self._context()
 
@@ -112,7 +113,9 @@ class SystemDS(Matrices):
         with _Shared.lock, Quiet(self._jvm, "out"):
             self._apply_options()
             program = self._compile(script, shapes)
-            return str(self._jvm.org.apache.sysds.utils.Explain.explain(program))
+            plan = str(self._jvm.org.apache.sysds.utils.Explain.explain(program))
+            single = self.options.is_single(script.single)
+            return f"{self.kernels.text(single, self._threads)}\n{plan}"
 
     def of_frame(self, frame: DataFrame, rows: int, columns: int) -> Matrix:
         """A column of vectors as a matrix, which is only moved if a plan needs that. Rows are in
@@ -218,7 +221,7 @@ class SystemDS(Matrices):
         program = _make_reusable(executor.getRuntimeProgram())
         if self.options.uses_kernels:
             single = self.options.is_single(script.single)
-            self.without_kernels = installed.install(
+            self.kernels = installed.install(
                 self._jvm, program, BATCH_FUNCTIONS, self._threads, single=single
             )
         return program

@@ -19,9 +19,9 @@ public final class Kernels {
 		return keras2dml.kernels.float32.KernelFunction.owned() + keras2dml.kernels.float64.KernelFunction.owned();
 	}
 
-	/** Let kernels run those of a program's functions that they can run; says of each of the others, in a line, which operator has none. */
+	/** Let kernels run those of a program's functions that they can run: a line for each, with a colon and what they have no kernel for. */
 	public static String install(Program program, List<String> names, boolean single) {
-		StringBuilder missing = new StringBuilder();
+		StringBuilder lines = new StringBuilder();
 		for(String name : names) {
 			String key = DMLProgram.constructFunctionKey(DMLProgram.DEFAULT_NAMESPACE, name);
 			if(!program.getFunctionProgramBlocks(true).containsKey(key))
@@ -31,11 +31,12 @@ public final class Kernels {
 					keras2dml.kernels.float32.KernelFunction.install(program, DMLProgram.DEFAULT_NAMESPACE, name);
 				else
 					keras2dml.kernels.float64.KernelFunction.install(program, DMLProgram.DEFAULT_NAMESPACE, name);
+				lines.append(name).append('\n');
 			}
 			catch(NoKernel e) {
-				missing.append(name).append(": ").append(e.getMessage()).append('\n');
+				lines.append(name).append(": no kernel for ").append(e.getMessage()).append('\n');
 			}
 		}
-		return missing.toString();
+		return lines.toString();
 	}
 }

@@ -11,8 +11,10 @@ final class Products {
 	private static final int DEPTH = 256;
 	/** Tiles of rows, and columns, of which a thread computes the sums at a time. */
 	private static final int TILES = 20, GROUP = 8 * COLS;
-	/** Multiplications below which a plain loop is as fast. */
-	private static final long SMALL = 4096, ALONE = 1 << 18;
+	/** Factors b for which a plain loop is as fast: rows do not count, so that a row's result does not depend on the others. */
+	private static final long SMALL = 256;
+	/** Multiplications that are not worth a thread. */
+	private static final long ALONE = 1 << 18;
 
 	private Products() {}
 
@@ -29,7 +31,7 @@ final class Products {
 		int m = aTransposed ? a.cols : a.rows, k = aTransposed ? a.rows : a.cols, n = bTransposed ? b.rows : b.cols;
 		Tensor out = Tensor.of(m, n);
 		int rowStep = aTransposed ? 1 : a.cols, depthStep = aTransposed ? a.cols : 1;
-		if(!Lanes.FAST || (long) m * n * k < SMALL) {
+		if(!Lanes.FAST || (long) n * k < SMALL) {
 			plain(m, n, k, a.data, rowStep, depthStep, b.data, bTransposed ? 1 : b.cols, bTransposed ? b.cols : 1, out.data);
 			return out;
 		}

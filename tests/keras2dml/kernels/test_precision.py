@@ -1,0 +1,109 @@
+"""Kernels compute in the precision of the model, and say what they run."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from keras2dml.compilation import Compilation
+from keras2dml.errors import InvalidData
+from keras2dml.kernels import build, installed
+
+
+def dense(*between: layers.Layer, **first: object) -> keras.Model:
+    keras.utils.set_random_seed(4)
+    head = [layers.Dense(16, activation="tanh"), layers.Dense(3, activation="softmax")]
+    model = keras.Sequential([layers.Input((8,), **first), *between, *head])
+    model.compile("sgd", "categorical_crossentropy")
+    return model
+
+
+@pytest.fixture
+def _single():
+    keras.config.set_floatx("float32")
+
+
+def is_single(model: keras.Model) -> bool:
+    return Compilation.of(model, {}).graph.single
+
+
+def test_a_model_of_float64_is_computed_in_it():
+    assert not is_single(dense())
+
+
+@pytest.mark.usefixtures("_single")
+def test_a_model_of_float32_is_computed_in_it_unless_float32_does_not_hold_its_numbers():
+    assert is_single(dense())
+    assert is_single(dense(layers.Embedding(9, 4), layers.Flatten(), dtype="int32"))
+    assert not is_single(dense(layers.Embedding(2**24 + 1, 1), layers.Flatten(), dtype="int32"))
+    assert not is_single(dense(layers.CategoryEncoding(9), dtype="int32"))
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+@pytest.mark.usefixtures("_single")
+def test_the_precision_is_the_models_or_the_one_asked_for(run):
+    rng = np.random.default_rng(1)
+    rows = rng.random((40, 8)).astype(np.float32)
+    targets = np.eye(3)[rng.integers(0, 3, 40)]
+    model = dense()
+    results = {}
+    for precision in (None, "float32", "float64"):
+        ours = run(model, precision=precision, batch_size=10)
+        plan = ours.explain(40, training=True)
+        assert f"KERNELS run the function step in {precision or 'float32'} on" in plan
+        results[precision] = ours.fit(rows, targets, epochs=2, shuffle=False).predict_proba(rows)
+    np.testing.assert_array_equal(results[None], results["float32"])
+    difference = np.abs(results["float32"] - results["float64"]).max()
+    assert 0 < difference < 1e-5
+    model.fit(rows, targets, batch_size=10, epochs=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(results[None], model.predict(rows, verbose=0), atol=1e-5)
+    with pytest.raises(InvalidData, match="float16': give one of float32, float64"):
+        run(model, precision="float16")
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_without_kernels_systemds_computes_the_same(run):
+    rows = np.random.default_rng(2).random((12, 8))
+    model = dense()
+    with_kernels, without = run(model), run(model)
+    without._set_option(kernels=False)
+    assert "KERNELS" not in without.explain(12)
+    np.testing.assert_allclose(
+        without.predict_proba(rows), with_kernels.predict_proba(rows), rtol=1e-12
+    )
+
+
+def test_the_jar_is_that_of_the_sources(monkeypatch):
+    files = build.sources()
+    single = {path for path in files if "/float32/" in path}
+    assert {path.replace("float32", "float64") for path in single} < files.keys()
+    double = "\n".join(text for path, text in files.items() if "/float64/" in path)
+    assert "DoubleVector" in double
+    assert not {"float ", "float[", "FloatVector"} & {
+        word for word in ("float ", "float[", "FloatVector") if word in double
+    }
+    assert build.jar().suffix == ".jar"
+    monkeypatch.setenv(installed.SWITCH, "off")
+    installed.jar.cache_clear()
+    try:
+        assert installed.jar().path is None
+        assert installed.describe() == "none: KERAS2DML_KERNELS is off"
+    finally:
+        installed.jar.cache_clear()
+
+
+def test_without_a_jdk_there_are_no_kernels_and_the_reason_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(build, "FOLDER", tmp_path)
+    monkeypatch.setattr(build, "javac", lambda: None)
+    monkeypatch.setenv("PATH", "")
+    installed.jar.cache_clear()
+    try:
+        assert installed.jar().path is None
+        assert "only costs speed" in installed.describe()
+        assert "jdk" in installed.describe()
+    finally:
+        installed.jar.cache_clear()
