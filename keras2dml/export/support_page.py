@@ -44,8 +44,8 @@ NOT_FOLLOWED = (
     " SystemDS' own operators, wherever they run, compute it in float64, and so do kernels if it"
     " has integers or float64 between its layers. Results differ from Keras' in about the seventh"
     " digit, and by more where a function jumps: `floor`, `round`, `//`, `sign`, a comparison or"
-    " `argmax` of computed numbers may fall on the other side of the jump. Keras interpolates (bilinear and bicubic resizing) in"
-    " float32 even in float64 models.",
+    " `argmax` of computed numbers may fall on the other side of the jump. Keras interpolates"
+    " (bilinear and bicubic resizing) in float32 even in float64 models.",
     "",
     "Integers do not wrap around: where Keras exceeds 2147483647 in int32, the result here is the"
     " larger number. Keras on TensorFlow compares int32 with a Python float in float32, which"
