@@ -65,6 +65,12 @@ def describe() -> str:
     return jar().detail
 
 
+def bridge(jvm: Any) -> Any:
+    """The class with what Python often does to SystemDS; None in a session without the jar."""
+    java = jvm.keras2dml.kernels.Bridge
+    return java if isinstance(java, JavaClass) else None
+
+
 def install(
     jvm: Any, program: Any, names: tuple[str, ...], threads: int, *, single: bool
 ) -> Installed:

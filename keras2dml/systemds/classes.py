@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from keras2dml.kernels import installed
+
 
 class Classes(NamedTuple):
     """Classes of a JVM, and two constants of theirs."""
@@ -29,6 +31,8 @@ class Classes(NamedTuple):
     """The type of an element of a Java array of doubles."""
     double: Any
     binary: Any
+    bridge: Any
+    """What is often done, in a call each; None in a session without the jar of kernels."""
 
 
 @lru_cache(maxsize=1)
@@ -53,4 +57,5 @@ def of(jvm: Any) -> Classes:
         number=jvm.double,
         double=getattr(jvm, f"{types}$ValueType").FP64,
         binary=getattr(jvm, f"{types}$FileFormat").BINARY,
+        bridge=installed.bridge(jvm),
     )

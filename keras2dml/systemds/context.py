@@ -23,6 +23,7 @@ from keras2dml.systemds.jvm import answering
 from keras2dml.systemds.matrices import BLOCK, Matrices, Matrix
 from keras2dml.systemds.options import Options, check_gpu
 from keras2dml.systemds.output import Quiet
+from keras2dml.systemds.reusable import make_reusable
 from keras2dml.systemds.session import check_session
 
 Shape = tuple[int, int]
@@ -30,6 +31,8 @@ Shape = tuple[int, int]
 # How many compiled scripts are kept, those that were used last.
 _KEPT = 16
 _PARALLEL = "parfor"
+# How many variables are put at a time.
+_PUT = 4
 
 
 class ExecutionFailed(Keras2DMLError):
@@ -87,7 +90,14 @@ class SystemDS(Matrices):
         Raises ExecutionFailed with SystemDS' message.
         """
         context = self._execute(script, inputs)
-        return {name: Matrix(context.getVariable(name)) for name in script.outputs}
+        return {name: self._result(context, name) for name in script.outputs}
+
+    def _result(self, context: Any, name: str) -> Matrix:
+        if self._classes.bridge is not None:
+            return Matrix(self._classes.bridge.result(context, name))
+        data = context.getVariable(name)
+        data.enableCleanup(False)
+        return Matrix(data)
 
     def compute(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Run a script and return its outputs as arrays; they are removed from the JVM."""
@@ -127,6 +137,7 @@ class SystemDS(Matrices):
         with _Shared.lock:
             self._context()
             data = self._classes.conversion.dataFrameToMatrixObject(frame._jdf, sizes)
+            data.enableCleanup(False)
             return Matrix(data, (rows, columns))
 
     def numbered(self, frame: DataFrame, name: str) -> DataFrame:
@@ -218,7 +229,7 @@ class SystemDS(Matrices):
         context.setExecutionScript(dml)
         _Shared.native = False  # compiling leaves the JVM as it was configured
         executor.compile(dml)
-        program = _make_reusable(executor.getRuntimeProgram())
+        program = make_reusable(executor.getRuntimeProgram(), self._classes.bridge)
         if self.options.uses_kernels:
             single = self.options.is_single(script.single)
             self.kernels = installed.install(
@@ -234,6 +245,16 @@ class SystemDS(Matrices):
 
     def _variables(self, script: Script, values: Mapping[str, Any]) -> Any:
         """The initial variables of a script."""
+        if (bridge := self._classes.bridge) is not None:
+            variables = bridge.variables(" ".join(script.outputs))
+            items = [
+                (name, value.data if isinstance(value, Matrix) else value)
+                for name, value in values.items()
+            ]
+            for begin in range(0, len(items), _PUT):
+                names, data = zip(*items[begin : begin + _PUT], strict=True)
+                bridge.put(variables, " ".join(names), *data, *[None] * (_PUT - len(data)))
+            return variables
         variables = self._classes.variables()
         for name, value in values.items():
             if isinstance(value, Matrix):
@@ -245,31 +266,6 @@ class SystemDS(Matrices):
             outputs.add(name)
         variables.setRegisteredOutputs(outputs)
         return variables
-
-
-def _make_reusable(program: Any) -> Any:
-    """Make a program safe to run again. SystemDS recompiles loops and functions in place when they
-    begin, and a sum of two matrices that were empty once would stay empty. Blocks with unknown
-    sizes are compiled separately, on a copy.
-    """
-    functions = program.getFunctionProgramBlocks()
-    names = functions.keySet().toArray()
-    for at in range(len(names)):
-        function = functions.get(names[at])
-        function.setRecompileOnce(False)
-        _keep_general(function.getChildBlocks())
-    _keep_general(program.getProgramBlocks())
-    return program
-
-
-def _keep_general(blocks: Any) -> None:
-    # The end of a Java iterator is an exception, which costs dozens of calls to the JVM.
-    for at in range(0 if blocks is None else blocks.size()):
-        block = blocks.get(at)
-        statement = block.getStatementBlock()
-        if statement is not None:
-            statement.setRecompileOnce(False)
-        _keep_general(block.getChildBlocks())
 
 
 def _root_cause(error: Py4JJavaError) -> str:

@@ -22,15 +22,16 @@ BLOCK = 1000
 
 # Numbers per transfer.
 _CARRIED = 1 << 20
+_HEADER = 2
+"""Numbers before those of a matrix: its rows and columns."""
 
 
 class Matrix:
     """A matrix in the JVM: the SystemDS object `data`, which knows its size, and which a script can
-    use directly.
+    use directly. The end of a script does not free it.
     """
 
     def __init__(self, data: Any, shape: tuple[int, int] | None = None) -> None:
-        data.enableCleanup(False)  # the end of a script does not free it
         self.data = data
         if shape is not None:
             self.shape = shape
@@ -64,6 +65,11 @@ class Matrices:
         A plain block would be copied twice for each script, and planned for as of unknown size.
         """
         rows, columns = array.shape
+        bridge = self._classes.bridge
+        if bridge is not None and array.size <= _CARRIED:
+            with self._shared.lock:
+                self._shared.ours[: array.size] = np.ascontiguousarray(array).reshape(-1)
+                return Matrix(bridge.matrix(self._shared.theirs, rows, columns), (rows, columns))
         values = self._gateway.new_array(self._classes.number, rows * columns)
         flat = np.ascontiguousarray(array).reshape(-1)
         with self._shared.lock:
@@ -71,16 +77,26 @@ class Matrices:
                 part = flat[begin : begin + _CARRIED]
                 self._shared.ours[: part.size] = part
                 self._shared.theirs.clear().get(values, begin, part.size)
+        if bridge is not None:
+            return Matrix(bridge.matrix(values, rows, columns), (rows, columns))
         block = self._classes.block(rows, columns, values)
         block.recomputeNonZeros()
         block.examSparsity()
         sizes = self._classes.metadata(rows, columns, block.getNonZeros(), BLOCK)
         matrix_object = self._classes.conversion.matrixBlockToMatrixObject("matrix", block, sizes)
+        matrix_object.enableCleanup(False)
         return Matrix(matrix_object, (rows, columns))
 
     @answering()
     def numpy(self, matrix: Matrix) -> np.ndarray:
         """A matrix of the JVM as a float64 array (N, D)."""
+        if self._classes.bridge is not None:
+            with self._shared.lock:
+                self._classes.bridge.numbers(matrix.data, self._shared.theirs)
+                rows, columns = matrix.shape = self._shared.ours[:_HEADER].astype(int).tolist()
+                end = _HEADER + rows * columns
+                if end <= _CARRIED:
+                    return self._shared.ours[_HEADER:end].reshape(rows, columns).copy()
         block = matrix.data.acquireReadAndRelease()
         rows, columns = matrix.shape
         array = np.zeros(rows * columns)
@@ -114,8 +130,11 @@ class Matrices:
         for matrix in matrices:
             # A script that failed still holds its inputs; and the JVM may have ended.
             with suppress(Py4JError, ConnectionError):
-                matrix.data.enableCleanup(True)
-                matrix.data.clearData()
+                if self._classes.bridge is not None:
+                    self._classes.bridge.free(matrix.data)
+                else:
+                    matrix.data.enableCleanup(True)
+                    matrix.data.clearData()
 
 
 class _SharedMemory(NamedTuple):

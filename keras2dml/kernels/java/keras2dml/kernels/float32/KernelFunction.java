@@ -1,5 +1,6 @@
 package keras2dml.kernels.float32;
 
+import java.nio.DoubleBuffer;
 import java.util.List;
 
 import org.apache.sysds.hops.OptimizerUtils;
@@ -108,6 +109,17 @@ public final class KernelFunction extends FunctionProgramBlock {
 			case BOOLEAN: return new BooleanObject(number != 0);
 			default: return new DoubleObject(number);
 		}
+	}
+
+	/** Write the numbers of a result to memory, if they are ours. */
+	public static boolean write(MatrixObject matrix, DoubleBuffer to) {
+		Tensor tensor = matrix instanceof KernelMatrix ? ((KernelMatrix) matrix).tensor() : null;
+		if(tensor == null)
+			return false;
+		for(int i = 0; i < tensor.size(); i++)
+			to.put(tensor.data[i]);
+		tensor.release();
+		return true;
 	}
 
 	/** The numbers that results hold until SystemDS frees them. */
