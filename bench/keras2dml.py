@@ -1,14 +1,15 @@
-"""Compares keras2dml with SystemDS' own LeNet and with Keras on TensorFlow:
-`python -m bench.keras2dml MNIST OUT`.
+"""Compares keras2dml with Keras on TensorFlow, in one run: `python -m bench.keras2dml OUT`.
 
-MNIST is the folder of its four IDX files; the results are OUT/keras2dml.json and OUT/keras2dml.png.
-Each round runs all three in turn on the same rows, so that other load on the machine affects them
-equally; the first round is the warm-up.
+Each round runs all in turn on the same rows, so that other load on the machine affects them
+equally; the first round is the warm-up, and the medians of the others count. Writes
+OUT/benchmarks.md, OUT/benchmarks.png and OUT/benchmarks.json.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import platform
 import statistics
 import sys
 import time
@@ -21,133 +22,113 @@ import keras
 import numpy as np
 import psutil
 from matplotlib.figure import Figure
-from rich.console import Console
+from pyspark.sql import SparkSession
 
-from bench.mnist import lenet
-from contract.data import datasets
+from bench import systemds_example
+from bench.models import CASES, Case
 from keras2dml import Keras2DML, spark_session
 from keras2dml.compilation import Compilation
 from keras2dml.estimators.scorer import CompiledModel
-from keras2dml.rendering.forward import Script
-from keras2dml.systemds import blas
-from keras2dml.systemds.context import SystemDS
+from keras2dml.kernels import installed
 
-ROUNDS, BATCH = 4, 64  # as in SystemDS' example
-LARGE, PREDICTION_BATCH = 250, 1_000  # larger batches, for Keras and for us
-TRAIN_ROWS, SCORE_ROWS = 50 * BATCH, 4_000
-LATENCIES = (100, 10)
-EXAMPLE = 'source("nn/examples/mnist_lenet.dml") as lenet\n'
-WEIGHTS = ("W1", "b1", "W2", "b2", "W3", "b3", "W4", "b4")
-TRAIN = f"{EXAMPLE}[{', '.join(WEIGHTS)}] = lenet::train(X, Y, X_val, Y_val, 1, 28, 28, 1)\n"
-PREDICT = f"{EXAMPLE}P = lenet::predict(X, 1, 28, 28, {', '.join(WEIGHTS)})\n"
+ROUNDS, SCORE_ROWS, PREDICTION_BATCH, LATENCIES = 8, 1_000, 1_000, (100, 10)
+KERAS, OURS, DOUBLE = "Keras, TensorFlow", "keras2dml", "keras2dml, float64"
+DML = "keras2dml, SystemDS' operators"
+EXAMPLE = "SystemDS' example"
+SLOW_SHARE = 8
+"""SystemDS' own operators get one row of so many."""
 
-COLOURS = {
-    "keras2dml": "#1f6f8b",
-    "SystemDS' example": "#99a8b2",
-    "Keras, TensorFlow": "#c9b79c",
-}
+COLOURS = {OURS: "#1f6f8b", DOUBLE: "#7fb3c4", DML: "#99a8b2", EXAMPLE: "#c2ccd2", KERAS: "#c9b79c"}
 
 Round = Callable[[], object]
+Rates = dict[str, dict[str, float]]
 
 
-def main(mnist: Path, out: Path) -> dict[str, Any]:
-    """Measure, write the figures and the plot, and return the figures."""
-    images = datasets.read(str(mnist), "train")
-    X = images.images[:SCORE_ROWS].reshape(SCORE_ROWS, -1) / 255.0
-    y = images.labels[:SCORE_ROWS]
+def main(out: Path) -> dict[str, Any]:
+    """Measure, write the figures, the page and the plot, and return the figures."""
     spark = spark_session()
-    figures: dict[str, Any] = {"compile_s": _time_compiling()}
-    example, score_example = _example(spark, X, y)
-    ours = {size: Keras2DML(spark, _model(), batch_size=size, display=0) for size in (BATCH, LARGE)}
-    train: dict[int, dict[str, Round]] = {
-        size: {"keras2dml": _ours(model, X, y), "Keras, TensorFlow": _keras(X, y, size)}
-        for size, model in ours.items()
+    figures: dict[str, Any] = {
+        "machine": _machine(),
+        "kernels": installed.describe(),
+        "compile_s": _time_compiling(),
+        "rows_per_s": {name: _case(spark, case) for name, case in CASES.items()},
+        "latency_ms": _latency(spark),
     }
-    train[BATCH]["SystemDS' example"] = example
-    scorer = ours[BATCH]
-    score: dict[str, Round] = {
-        "keras2dml": partial(scorer.predict_proba, X),
-        "SystemDS' example": score_example,
-        "Keras, TensorFlow": _keras_score(X),
-    }
-    figures["images_per_s"] = {
-        **{
-            f"training, batches of {size}": _run_interleaved(rounds, TRAIN_ROWS)
-            for size, rounds in train.items()
-        },
-        "prediction": _run_interleaved(score, SCORE_ROWS),
-    }
-    figures["latency_ms"] = {
-        str(rows): 1000 * _median(partial(scorer.predict_proba, X[:rows]), 50) for rows in LATENCIES
-    }
-    figures["blas"] = blas.detect().detail
     figures["peak_resident_mb"] = _memory()
+    jvm: Any = spark._jvm
+    figures["gflops"] = dict(jvm.keras2dml.kernels.float32.Speed.measure())
     out.mkdir(parents=True, exist_ok=True)
-    (out / "keras2dml.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
-    _plot(figures, out / "keras2dml.png")
+    (out / "benchmarks.json").write_text(json.dumps(figures, indent=2), encoding="utf-8")
+    (out / "benchmarks.md").write_text(page(figures), encoding="utf-8")
+    _plot(figures["rows_per_s"], out / "benchmarks.png")
     return figures
 
 
-def _ours(model: Keras2DML, X: np.ndarray, y: np.ndarray) -> Round:
-    return lambda: model.fit(X[:TRAIN_ROWS], y[:TRAIN_ROWS], epochs=1, shuffle=False)
-
-
-def _example(spark: Any, X: np.ndarray, y: np.ndarray) -> tuple[Round, Round]:
-    systemds = SystemDS(spark)
-    one_hot = np.eye(10)[y]
-    arrays = {
-        "X": X[:TRAIN_ROWS],
-        "Y": one_hot[:TRAIN_ROWS],
-        "X_val": X[:BATCH],
-        "Y_val": one_hot[:BATCH],
+def _case(spark: SparkSession, case: Case) -> dict[str, Rates]:
+    """Rows/s of each kind of work, by name."""
+    X, y = case.rows(64 * case.steps)
+    rates = {
+        f"training, batches of {size}": _train(spark, case, X, y, size) for size in case.batches
     }
-    matrices = {name: systemds.matrix(array) for name, array in arrays.items()}
-    weights: dict[str, Any] = {}
-
-    def train() -> None:
-        weights.update(systemds.run(Script(TRAIN, tuple(matrices), WEIGHTS), matrices))
-
-    def score() -> None:
-        with systemds.holding({"X": X}) as rows:
-            systemds.compute(Script(PREDICT, ("X", *WEIGHTS), ("P",)), {**rows, **weights})
-
-    return train, score
+    scored = X[:SCORE_ROWS]
+    ours = _estimators(spark, case, PREDICTION_BATCH)
+    rounds: dict[str, tuple[Round, int]] = {
+        name: (partial(model.predict_proba, scored), len(scored)) for name, model in ours.items()
+    }
+    model = case.model()
+    predict = partial(model.predict, scored, batch_size=PREDICTION_BATCH, verbose=0)
+    rounds[KERAS] = predict, len(scored)
+    return {**rates, "prediction, 1,000 rows": _run_interleaved(rounds)}
 
 
-def _keras(X: np.ndarray, y: np.ndarray, batch_size: int) -> Round:
-    model, images = _model(), _images(X[:TRAIN_ROWS])
-    return lambda: model.fit(images, y[:TRAIN_ROWS], batch_size=batch_size, verbose=0)
+def _train(spark: SparkSession, case: Case, X: np.ndarray, y: np.ndarray, size: int) -> Rates:
+    rounds: dict[str, tuple[Round, int]] = {}
+    for name, model in _estimators(spark, case, size).items():
+        rows = max(size, len(X) // SLOW_SHARE) if name == DML else len(X)
+        fit = partial(model.fit, X[:rows], y[:rows], epochs=1, shuffle=False)
+        rounds[name] = fit, rows
+    if case is CASES["LeNet"] and size == systemds_example.BATCH:
+        few = X[: len(X) // SLOW_SHARE], y[: len(X) // SLOW_SHARE]
+        rounds[EXAMPLE] = systemds_example.training(spark, *few), len(few[0])
+    model = case.model()
+    fit = partial(model.fit, X, y, batch_size=size, epochs=1, shuffle=False, verbose=0)
+    rounds[KERAS] = fit, len(X)
+    return _run_interleaved(rounds)
 
 
-def _keras_score(X: np.ndarray) -> Round:
-    model, images = _model(), _images(X)
-    return lambda: model.predict(images, batch_size=PREDICTION_BATCH, verbose=0)
+def _estimators(spark: SparkSession, case: Case, size: int) -> dict[str, Keras2DML]:
+    kinds: dict[str, dict[str, Any]] = {OURS: {}, DOUBLE: {"precision": "float64"}, DML: {}}
+    models = {
+        name: Keras2DML(spark, case.model(), batch_size=size, display=0, **arguments)
+        for name, arguments in kinds.items()
+    }
+    models[DML]._set_option(kernels=False)
+    return models
 
 
-def _images(X: np.ndarray) -> np.ndarray:
-    return X.reshape(-1, 28, 28, 1).astype(np.float32)
-
-
-def _model() -> keras.Model:
-    """LeNet with the example's optimizer."""
-    model = lenet()
-    optimizer = keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
-    model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
-
-
-def _run_interleaved(rounds: Mapping[str, Round], rows: int) -> dict[str, dict[str, float]]:
-    """Images/s by name, in the first round and in the median of the others."""
+def _run_interleaved(rounds: Mapping[str, tuple[Round, int]]) -> Rates:
+    """Rows/s by name, in the first round and in the median of the others."""
     times: dict[str, list[float]] = {name: [] for name in rounds}
     for _ in range(ROUNDS):
-        for name, run in rounds.items():
+        for name, (run, _rows) in rounds.items():
             times[name].append(_seconds(run))
     return {
         name: {
-            "warm_up": round(rows / seconds[0], 1),
-            "steady": round(rows / statistics.median(seconds[1:]), 1),
+            "warm_up": round(rows / times[name][0], 1),
+            "steady": round(rows / statistics.median(times[name][1:]), 1),
         }
-        for name, seconds in times.items()
+        for name, (_run, rows) in rounds.items()
+    }
+
+
+def _latency(spark: SparkSession) -> dict[str, float]:
+    """Milliseconds from rows of NumPy to probabilities, by the number of rows."""
+    case = CASES["LeNet"]
+    X, _ = case.rows(max(LATENCIES))
+    model = Keras2DML(spark, case.model(), display=0)
+    return {
+        str(rows): round(1000 * _median(partial(model.predict_proba, X[:rows]), 50), 1)
+        for rows in LATENCIES
     }
 
 
@@ -161,9 +142,16 @@ def _time_compiling() -> dict[str, float]:
 
     resnet = keras.applications.ResNet50(weights=None, classes=10)
     return {
-        "LeNet": _median(lambda: compile_all(_model()), 5),
+        "LeNet": _median(lambda: compile_all(CASES["LeNet"].model()), 5),
         "ResNet50": _median(lambda: compile_all(resnet), 3),
     }
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    name = models[0] if models else platform.processor()
+    return f"{os.cpu_count()} CPUs of {name}"
 
 
 def _memory() -> dict[str, float]:
@@ -190,21 +178,72 @@ def _median(run: Round, times: int) -> float:
     return round(statistics.median(_seconds(run) for _ in range(times)), 4)
 
 
-def _plot(figures: Mapping[str, Any], file: Path) -> None:
-    panels = figures["images_per_s"]
-    figure = Figure(figsize=(11, 2.6), layout="constrained")
-    for axis, (title, rates) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        names = [name for name in COLOURS if name in rates]
-        steady = [rates[name]["steady"] for name in names]
-        bars = axis.barh(names, steady, color=[COLOURS[name] for name in names])
+def page(figures: Mapping[str, Any]) -> str:
+    """The figures as Markdown."""
+    lines = [
+        "# Benchmarks of keras2dml",
+        "",
+        "Rows/s, medians of seven rounds, interleaved with Keras on TensorFlow in one run of"
+        f" `python -m bench.keras2dml OUT` on {figures['machine']}. In parentheses is the ratio to"
+        " Keras, which is what can be compared between machines.",
+        "",
+        f"| | {' | '.join(COLOURS)} |",
+        f"|---|{'---|' * len(COLOURS)}",
+    ]
+    for name, kinds in figures["rows_per_s"].items():
+        for kind, rates in kinds.items():
+            keras_rate = rates[KERAS]["steady"]
+            cells = (
+                f"{rates[column]['steady']:,.0f} ({rates[column]['steady'] / keras_rate:.2f})"
+                if column in rates
+                else "-"
+                for column in COLOURS
+            )
+            lines.append(f"| {name}, {kind} | {' | '.join(cells)} |")
+    latency = ", ".join(f"{rows} rows {time:g} ms" for rows, time in figures["latency_ms"].items())
+    compiling = ", ".join(f"{name} {time:g} s" for name, time in figures["compile_s"].items())
+    peak = figures["gflops"]["peak"]
+    lines += [
+        "",
+        "![Rows per second by model](benchmarks.png)",
+        "",
+        f"LeNet scored end to end: {latency}. Compiled to DML: {compiling}. Peak memory:"
+        f" {figures['peak_resident_mb']['jvm']:,} MB of the JVM,"
+        f" {figures['peak_resident_mb']['python']:,} MB of Python with Keras.",
+        "",
+        "## Kernels",
+        "",
+        f"GFLOP/s of float32 on all threads, batches of 64. A loop of multiplications and additions"
+        f" in registers reaches {peak:.0f} on one thread.",
+        "",
+        "| | GFLOP/s | share of one thread's peak |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {rate:.0f} | {rate / peak:.0%} |"
+            for name, rate in figures["gflops"].items()
+            if name != "peak"
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _plot(models: Mapping[str, Mapping[str, Rates]], file: Path) -> None:
+    panels = [
+        (name, kind, rates) for name, kinds in models.items() for kind, rates in kinds.items()
+    ]
+    figure = Figure(figsize=(11, 1.3 * len(panels)), layout="constrained")
+    for axis, (name, kind, rates) in zip(figure.subplots(len(panels)), panels, strict=True):
+        names = [column for column in COLOURS if column in rates]
+        steady = [rates[column]["steady"] for column in names]
+        bars = axis.barh(names, steady, color=[COLOURS[column] for column in names])
         axis.bar_label(bars, fmt="{:,.0f}", padding=3)
-        axis.set_title(f"LeNet, {title}", fontsize=10)
-        axis.set_xlabel("images/s")
+        axis.set_title(f"{name}, {kind}: rows/s", fontsize=10, loc="left")
         axis.invert_yaxis()
-        axis.set_xlim(right=max(steady) * 1.25)
+        axis.set_xlim(right=max(steady) * 1.15)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(file, dpi=120)
+    figure.savefig(file, dpi=110)
 
 
 if __name__ == "__main__":
-    Console().print_json(json.dumps(main(Path(sys.argv[1]), Path(sys.argv[2]))))
+    main(Path(sys.argv[1]))

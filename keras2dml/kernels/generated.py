@@ -134,6 +134,18 @@ def _loop(name: str, vector: str | None, number: str, operands: tuple[tuple[str,
             for value, array, at in operands
         ]
         lines += [f"\t\t\t{vector}.intoArray(d, di + i);", "\t\t}"]
+    if vector is not None and "VectorOperators." in vector and "compare" not in vector:
+        # A number is the same wherever it is: vectors round these functions otherwise.
+        lines += [
+            "\t\tif(Lanes.FAST && i < n) {",
+            "\t\t\tfloat[] rest = new float[L];",
+            "\t\t\tSystem.arraycopy(a, ai + i, rest, 0, n - i);",
+            "\t\t\tFloatVector x = FloatVector.fromArray(Lanes.SPECIES, rest, 0);",
+            f"\t\t\t{vector}.intoArray(rest, 0);",
+            "\t\t\tSystem.arraycopy(rest, 0, d, di + i, n - i);",
+            "\t\t\treturn;",
+            "\t\t}",
+        ]
     lines.append("\t\tfor(; i < n; i++) {")
     lines += [f"\t\t\tfloat {value} = {array}[{at} + i];" for value, array, at in operands]
     lines += [f"\t\t\td[di + i] = {number};", "\t\t}", "\t}"]

@@ -200,7 +200,8 @@ class SystemDS(Matrices):
             type(value) if is_general and not isinstance(value, tuple) else (type(value), value)
             for value in shapes.values()
         )
-        key = script.text, script.inputs, script.outputs, *kinds
+        single = self.options.is_single(script.single)
+        key = script.text, script.inputs, script.outputs, single, *kinds
         programs = _Shared.programs
         if key in programs:
             programs.move_to_end(key)

@@ -93,7 +93,8 @@ class Matrices:
         if self._classes.bridge is not None:
             with self._shared.lock:
                 self._classes.bridge.numbers(matrix.data, self._shared.theirs)
-                rows, columns = matrix.shape = self._shared.ours[:_HEADER].astype(int).tolist()
+                rows, columns = map(int, self._shared.ours[:_HEADER])
+                matrix.shape = rows, columns
                 end = _HEADER + rows * columns
                 if end <= _CARRIED:
                     return self._shared.ours[_HEADER:end].reshape(rows, columns).copy()

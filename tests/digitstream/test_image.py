@@ -20,7 +20,7 @@ ROOMS = {"contract", "digitstream", "keras2dml", "producers", "streaming", "trai
 
 def test_its_base_is_pinned_and_its_user_is_not_root() -> None:
     bases = {line.split()[1] for line in DOCKERFILE.splitlines() if line.startswith("FROM")}
-    assert bases == {"python:3.12.11-slim-bookworm", "java"}
+    assert bases == {"python:3.12.11-slim-bookworm", "java", "packages"}
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE)[-1] == "digitstream"
 
 

@@ -70,3 +70,12 @@ def test_threads_change_no_bit(run, rows, monkeypatch):
     for other in results[1:]:
         for array, first in zip(other, results[0], strict=True):
             np.testing.assert_array_equal(array, first)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_row_has_the_same_score_in_any_batch(run, rows, precision):
+    images = rows[0]
+    ours = run(model(), precision=precision)
+    together = ours.predict_proba(images)
+    for begin, end in ((0, 1), (7, 8), (3, 10), (1, 50)):
+        np.testing.assert_array_equal(ours.predict_proba(images[begin:end]), together[begin:end])

@@ -113,6 +113,18 @@ def both(spark):
     return compute
 
 
+def test_operators_on_spark_read_what_kernels_computed(spark):
+    systemds = SystemDS(spark)
+    arrays = {"A": numbers(8, 5, 4), "B": numbers(9, 5, 4)}
+    with systemds.holding(arrays) as matrices:
+        computed = systemds.run(script("A + B"), matrices)["R"]
+        assert systemds.kernels.functions == ("score",)
+        systemds.options = replace(systemds.options, place="SPARK")
+        total = systemds.compute(script("A * 2"), {"A": computed, "B": computed})["R"]
+        systemds.free(computed)
+    np.testing.assert_allclose(total, 2 * (arrays["A"] + arrays["B"]), rtol=1e-14)
+
+
 def numbers(seed: int, *shape: int) -> np.ndarray:
     """Numbers of float32, of which some are zero and some are equal."""
     rng = np.random.default_rng(seed)

@@ -1,5 +1,7 @@
 package keras2dml.kernels.float32;
 
+import java.util.Arrays;
+
 import org.apache.sysds.common.Types.AggOp;
 import org.apache.sysds.common.Types.Direction;
 import org.apache.sysds.common.Types.OpOp1;
@@ -12,6 +14,8 @@ import keras2dml.kernels.Pool;
 final class Aggregates {
 	/** Cells that are worth a thread. */
 	private static final int PART = 1 << 15;
+	private static final int FEW = 8;
+	private static final int PLUS = Arrays.asList(Cells.NAMES).indexOf("PLUS");
 
 	private Aggregates() {}
 
@@ -89,12 +93,28 @@ final class Aggregates {
 			double[] results = new double[count];
 			for(int j = 0; j < count; j++)
 				results[j] = start(op);
-			for(int i = 0; i < x.rows; i++)
-				add(op, results, x.data, i * x.cols + begin, count);
+			if(op == AggOp.SUM || op == AggOp.MEAN)
+				sums(results, x, begin, count);
+			else
+				for(int i = 0; i < x.rows; i++)
+					add(op, results, x.data, i * x.cols + begin, count);
 			for(int j = 0; j < count; j++)
 				out.data[begin + j] = (float) (op == AggOp.MEAN ? results[j] / x.rows : results[j]);
 		});
 		return out;
+	}
+
+	/** Sums of columns: of a few rows in single precision, and of those in double. */
+	private static void sums(double[] results, Tensor x, int begin, int count) {
+		float[] few = Buffer.take(count);
+		for(int i = 0; i < x.rows; i += FEW) {
+			System.arraycopy(x.data, i * x.cols + begin, few, 0, count);
+			for(int k = i + 1; k < Math.min(x.rows, i + FEW); k++)
+				Cells.apply(PLUS, few, 0, few, 0, x.data, k * x.cols + begin, few, 0, count);
+			for(int j = 0; j < count; j++)
+				results[j] += few[j];
+		}
+		Buffer.give(few);
 	}
 
 	private static double start(AggOp op) {

@@ -29,6 +29,7 @@ final class Grouping {
 			for(int in : node.in)
 				level[node.id] = Math.max(level[node.id], level[in] + (joins(node, nodes[in]) ? 0 : 1));
 		}
+		delay(kept);
 		for(Node node : nodes)
 			for(int in : node.in)
 				if(joins(node, nodes[in]) && level[node.id] == level[in])
@@ -39,6 +40,19 @@ final class Grouping {
 		for(Node node : nodes)
 			emit(node.id, done, units, kept);
 		return units;
+	}
+
+	/** Cells that only one later region needs are computed there. */
+	private void delay(Set<Integer> kept) {
+		int[] later = new int[nodes.length];
+		for(int id = nodes.length - 1; id >= 0; id--) {
+			if(later[id] > 0 && nodes[id].isCells() && !kept.contains(id))
+				level[id] = later[id];
+			for(int in : nodes[id].in) {
+				boolean other = !joins(nodes[id], nodes[in]) || later[in] != 0 && later[in] != level[id];
+				later[in] = other ? -1 : level[id];
+			}
+		}
 	}
 
 	private void emit(int id, boolean[] done, List<Plan.Unit> units, Set<Integer> kept) {

@@ -32,7 +32,7 @@ final class KernelMatrix extends MatrixObject {
 	}
 
 	private synchronized void fill() {
-		if(tensor == null || filled)
+		if(tensor == null || filled || filling)
 			return;
 		int count = tensor.size();
 		double[] values = new double[count];
@@ -48,6 +48,13 @@ final class KernelMatrix extends MatrixObject {
 		enableCleanup(cleanup);
 		filling = false;
 		filled = true;
+	}
+
+	/** Spark's operators ask this before they read: what is not dirty they would read from a file. */
+	@Override
+	public boolean isDirty() {
+		fill();
+		return super.isDirty();
 	}
 
 	@Override

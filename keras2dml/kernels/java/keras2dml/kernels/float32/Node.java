@@ -2,6 +2,8 @@ package keras2dml.kernels.float32;
 
 /** An operation of a plan, and where its operands come from. */
 final class Node {
+	static final String STOP = "stop";
+
 	final int id;
 	final String name;
 	final int[] in;
@@ -39,6 +41,19 @@ final class Node {
 
 	static Node constant(int id, Object value) {
 		return new Node(id, "constant", new int[0], null, -1, null, value);
+	}
+
+	/** The same with other numbers, for itself and its operands. */
+	Node numbered(int number, int[] numbers) {
+		int[] operands = new int[in.length];
+		for(int i = 0; i < in.length; i++)
+			operands[i] = numbers[in[i]];
+		return new Node(number, name, operands, kernel, cell, variable, constant);
+	}
+
+	/** Whether it ends the script, which is why it runs. */
+	boolean stops() {
+		return name.equals(STOP);
 	}
 
 	boolean isCells() {

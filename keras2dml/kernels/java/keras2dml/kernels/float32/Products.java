@@ -99,10 +99,12 @@ final class Products {
 
 		private float[] packed(float[] a) {
 			float[] out = Buffer.take((long) m * k);
-			int tiles = Tiles.count(m);
-			Pool.each(tiles, tile -> {
-				int first = Tiles.first(tile, m), rows = Tiles.first(tile + 1, m) - first;
-				Shapes.transpose(a, first * rowStep, rowStep, out, first * k, rows, rows, k);
+			int tiles = Tiles.count(m), parts = (long) m * k < ALONE ? 1 : tiles;
+			Pool.each(parts, part -> {
+				for(int tile = part; tile < tiles; tile += parts) {
+					int first = Tiles.first(tile, m), rows = Tiles.first(tile + 1, m) - first;
+					Shapes.transpose(a, first * rowStep, rowStep, out, first * k, rows, rows, k);
+				}
 			});
 			return out;
 		}

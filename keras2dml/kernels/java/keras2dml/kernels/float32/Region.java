@@ -1,7 +1,9 @@
 package keras2dml.kernels.float32;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -16,10 +18,13 @@ final class Region implements Plan.Unit {
 	private static final int PART = 16 * BLOCK;
 
 	private final List<Node> nodes;
-	private final int[] leaves, reads;
+	private final int[] leaves;
 	private final boolean[] visible;
 	/** Where each operand is: a leaf, or (negative) the complement of a node before. */
 	private final int[][] operands;
+	/** The piece of scratch memory of each node that nobody else needs. */
+	private final int[] scratch;
+	private final int pieces;
 
 	/** Nodes in an order in which they can run; `visible` are those whose values others need. */
 	Region(List<Node> nodes, IntPredicate visible) {
@@ -45,12 +50,32 @@ final class Region implements Plan.Unit {
 			own.put(node.id, i);
 		}
 		leaves = outside.stream().mapToInt(Integer::intValue).toArray();
-		reads = leaves;
+		scratch = new int[nodes.size()];
+		pieces = share();
+	}
+
+	/** Give each node that is not visible a piece that no node uses any more; returns how many there are. */
+	private int share() {
+		int[] last = new int[operands.length];
+		for(int i = 0; i < operands.length; i++)
+			for(int operand : operands[i])
+				if(operand < 0)
+					last[~operand] = i;
+		Deque<Integer> free = new ArrayDeque<>();
+		int count = 0;
+		for(int i = 0; i < operands.length; i++) {
+			if(!visible[i])
+				scratch[i] = free.isEmpty() ? count++ : free.pop();
+			for(int k = 0; k <= i; k++)
+				if(!visible[k] && last[k] == i && k < i)
+					free.push(scratch[k]);
+		}
+		return count;
 	}
 
 	@Override
 	public int[] reads() {
-		return reads;
+		return leaves;
 	}
 
 	@Override
@@ -151,32 +176,32 @@ final class Region implements Plan.Unit {
 	}
 
 	private void compute(Object[] in, Tensor[] out, int rows, int cols) {
-		for(Object value : in)
-			if(value instanceof Value)
-				((Value) value).tensor();
+		Tensor[] tensors = new Tensor[in.length];
+		for(int i = 0; i < in.length; i++)
+			tensors[i] = in[i] instanceof Value ? ((Value) in[i]).tensor() : null;
 		int rowsAtOnce = cols >= BLOCK ? 1 : Math.max(1, BLOCK / cols);
-		int pieces = cols >= BLOCK ? (cols + BLOCK - 1) / BLOCK : 1;
-		long blocks = (long) ((rows + rowsAtOnce - 1) / rowsAtOnce) * pieces;
-		int width = Math.min(cols, BLOCK);
-		int each = Math.max(1, PART / Math.max(1, rowsAtOnce * width));
+		int across = (cols + BLOCK - 1) / BLOCK;
+		long blocks = (long) ((rows + rowsAtOnce - 1) / rowsAtOnce) * across;
+		int each = Math.max(1, PART / (rowsAtOnce * Math.min(cols, BLOCK)));
 		Pool.each((int) ((blocks + each - 1) / each), part -> {
-			Pass pass = new Pass(in, out, rows, cols, rowsAtOnce);
+			Pass pass = new Pass(in, tensors, out, rows, cols, rowsAtOnce);
 			long end = Math.min(blocks, (part + 1L) * each);
 			for(long block = (long) part * each; block < end; block++)
-				pass.block((int) (block / pieces) * rowsAtOnce, (int) (block % pieces) * BLOCK);
+				pass.block((int) (block / across) * rowsAtOnce, (int) (block % across) * BLOCK);
+			Buffer.give(pass.memory);
 		});
 	}
 
 	/** A thread's pass over some blocks. */
 	private final class Pass {
-		private final Object[] in;
-		private final Tensor[] out;
+		private final Tensor[] in, out;
 		private final int rows, cols, rowsAtOnce;
-		/** Where operands lie: leaves first, then nodes. */
+		/** Scratch memory, and where operands lie: leaves first, then nodes. */
+		private final float[] memory;
 		private final float[][] arrays;
 		private final int[] offsets;
 
-		Pass(Object[] in, Tensor[] out, int rows, int cols, int rowsAtOnce) {
+		Pass(Object[] values, Tensor[] in, Tensor[] out, int rows, int cols, int rowsAtOnce) {
 			this.in = in;
 			this.out = out;
 			this.rows = rows;
@@ -184,51 +209,48 @@ final class Region implements Plan.Unit {
 			this.rowsAtOnce = rowsAtOnce;
 			arrays = new float[in.length + nodes.size()][];
 			offsets = new int[arrays.length];
-			int size = Math.min(rowsAtOnce * cols, BLOCK * Math.max(1, rowsAtOnce == 1 ? 1 : 1)) + Buffer.SLACK;
+			int size = Math.max(BLOCK, rowsAtOnce * Math.min(cols, BLOCK));
+			memory = Buffer.take((long) size * (in.length + pieces));
 			for(int i = 0; i < in.length; i++) {
-				if(in[i] instanceof Double) {
-					arrays[i] = new float[size];
-					Arrays.fill(arrays[i], ((Double) in[i]).floatValue());
-					continue;
-				}
-				Tensor tensor = ((Value) in[i]).tensor();
-				boolean whole = tensor.rows == rows && tensor.cols == cols;
-				boolean row = tensor.rows == 1 && tensor.cols == cols;
-				if(whole || row && cols >= BLOCK)
-					arrays[i] = tensor.data;
-				else {
-					arrays[i] = new float[size];
-					if(row)
-						for(int r = 0; r < rowsAtOnce; r++)
-							System.arraycopy(tensor.data, 0, arrays[i], r * cols, cols);
-					else if(tensor.rows == 1)
-						Arrays.fill(arrays[i], tensor.data[0]);
-				}
+				arrays[i] = memory;
+				offsets[i] = i * size;
+				if(in[i] == null)
+					Arrays.fill(memory, offsets[i], offsets[i] + size, ((Double) values[i]).floatValue());
+				else if(isWhole(in[i]) || isRow(in[i]) && cols >= BLOCK)
+					arrays[i] = in[i].data;
+				else if(isRow(in[i]))
+					for(int r = 0; r < rowsAtOnce; r++)
+						System.arraycopy(in[i].data, 0, memory, offsets[i] + r * cols, cols);
+				else if(in[i].rows == 1)
+					Arrays.fill(memory, offsets[i], offsets[i] + size, in[i].data[0]);
 			}
-			for(int i = 0; i < out.length; i++)
-				arrays[in.length + i] = out[i] == null ? new float[size] : out[i].data;
+			for(int i = 0; i < out.length; i++) {
+				arrays[in.length + i] = out[i] == null ? memory : out[i].data;
+				offsets[in.length + i] = (in.length + scratch[i]) * size;
+			}
+		}
+
+		private boolean isWhole(Tensor tensor) {
+			return tensor.rows == rows && tensor.cols == cols;
+		}
+
+		private boolean isRow(Tensor tensor) {
+			return tensor.rows == 1 && tensor.cols == cols;
 		}
 
 		void block(int row, int col) {
-			int count = Math.min(rowsAtOnce, rows - row);
-			int length = cols >= BLOCK ? Math.min(BLOCK, cols - col) : count * cols;
+			int count = Math.min(rowsAtOnce, rows - row), width = Math.min(BLOCK, cols - col), length = count * width;
 			int start = row * cols + col;
-			for(int i = 0; i < in.length; i++) {
-				if(!(in[i] instanceof Value))
-					continue;
-				Tensor tensor = ((Value) in[i]).tensor();
-				if(arrays[i] == tensor.data)
-					offsets[i] = tensor.rows == rows && tensor.cols == cols ? start : col;
-				else if(tensor.rows != 1) {
-					for(int r = 0; r < count; r++) {
-						int width = cols >= BLOCK ? length : cols;
-						Arrays.fill(arrays[i], r * width, (r + 1) * width, tensor.data[row + r]);
-					}
-				}
-			}
+			for(int i = 0; i < in.length; i++)
+				if(in[i] != null && arrays[i] != memory)
+					offsets[i] = isWhole(in[i]) ? start : col;
+				else if(in[i] != null && in[i].rows != 1)
+					for(int r = 0; r < count; r++)
+						Arrays.fill(memory, offsets[i] + r * width, offsets[i] + (r + 1) * width, in[i].data[row + r]);
 			for(int i = 0; i < operands.length; i++) {
 				int to = in.length + i;
-				offsets[to] = out[i] == null ? 0 : start;
+				if(out[i] != null)
+					offsets[to] = start;
 				int[] from = operands[i];
 				int a = place(from[0]), b = from.length > 1 ? place(from[1]) : a, c = from.length > 2 ? place(from[2]) : a;
 				Cells.apply(nodes.get(i).cell, arrays[to], offsets[to], arrays[a], offsets[a],
