@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from pyspark.sql import SparkSession
 
 from bench import systemds_example
-from bench.models import CASES, Case
+from bench.networks import CASES, Case
 from keras2dml import Keras2DML, spark_session
 from keras2dml.compilation import Compilation
 from keras2dml.estimators.scorer import CompiledModel
