@@ -1,6 +1,7 @@
 package keras2dml.kernels;
 
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.IntConsumer;
 
@@ -75,23 +76,28 @@ public final class Pool {
 	}
 
 	private void serve() {
-		Job last = null;
-		while(!ended) {
+		long last = 0;
+		while(!ended)
+			last = serve(last);
+	}
+
+	/** Work on a job that is not the one of this number, or park; a thread that parks holds no job, nor its matrices. */
+	private long serve(long last) {
+		for(int i = 0; i < SPINS; i++) {
 			Job next = job;
-			for(int i = 0; i < SPINS && (next == null || next == last); i++) {
-				Thread.onSpinWait();
-				next = job;
-			}
-			if(next == null || next == last)
-				LockSupport.park(this);
-			else {
+			if(next != null && next.number != last) {
 				next.work();
-				last = next;
+				return next.number;
 			}
+			Thread.onSpinWait();
 		}
+		LockSupport.park(this);
+		return last;
 	}
 
 	private static final class Job {
+		private static final AtomicLong COUNT = new AtomicLong();
+		private final long number = COUNT.incrementAndGet();
 		private final IntConsumer part;
 		private final int parts;
 		private final AtomicInteger next = new AtomicInteger(), done = new AtomicInteger();
