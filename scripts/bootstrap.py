@@ -139,8 +139,10 @@ def build_kernels(machine: Machine) -> None:
     )
     if process.returncode:
         say(
-            "The kernels of keras2dml were not built, which only costs speed: "
-            f"{process.stderr.strip().splitlines()[-1:] or process.returncode}"
+            "The kernels of keras2dml were not built, so that training takes several times as long:"
+            f" {(process.stderr.strip().splitlines() or ['javac failed'])[-1]} They need a JDK"
+            f" {java.RELEASE}, not just a JRE (Debian: `{java.INSTALLERS['Debian']}`); `python -m"
+            " keras2dml.kernels.build` shows all that javac says."
         )
 
 

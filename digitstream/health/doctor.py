@@ -124,9 +124,13 @@ def _blas() -> str:
 
 
 def _kernels() -> str:
+    from keras2dml import Keras2DMLError
     from keras2dml.kernels import installed
 
-    return installed.describe()
+    try:
+        return installed.describe()
+    except Keras2DMLError as error:
+        raise CheckFailed(str(error)) from error
 
 
 def _disk(home: Path) -> str:

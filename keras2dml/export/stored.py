@@ -44,7 +44,8 @@ def to_json(graph: Graph) -> dict[str, Any]:
 
     return {
         "name": graph.name,
-        "single": graph.single,
+        "single": graph.single,  # for versions without kernels
+        "float32": graph.single,
         "parameters": {
             parameter.name: list(parameter.weight.matrix) for parameter in graph.parameters
         },
@@ -110,7 +111,8 @@ def of_json(about: Mapping[str, Any]) -> Graph:
         calls,
         parameters,
         names,
-        single=about["single"] is True,
+        # Of an older version `single` says what layers compute in, whatever is between them.
+        single=about.get("float32") is True,
         takes=_named(about, "inputs", "takes"),
         gives=_named(about, "outputs", "gives"),
     )

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from functools import lru_cache
 from importlib import metadata
@@ -22,6 +23,9 @@ _SINGLE, _DOUBLE = "float32", "float64"
 _MODULE = "jdk.incubator.vector"
 RELEASE = 17
 """The Java that Spark 3.5 and SystemDS 3.4 run on."""
+
+# A session of other sources may still read its jar for so many seconds.
+_UNUSED = 86400
 
 # The same source in double precision.
 _TO_DOUBLE = (
@@ -86,7 +90,7 @@ def build() -> Path:
                 archive.writestr(zipfile.ZipInfo(entry), compiled.read_bytes())
         os.replace(packed, target)
     for old in target.parent.glob("keras2dml-kernels-*.jar"):
-        if old != target:
+        if old != target and time.time() - old.stat().st_mtime > _UNUSED:
             old.unlink(missing_ok=True)
     return target
 

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from py4j.java_gateway import JavaClass
 
+from keras2dml.errors import InvalidSession
 from keras2dml.kernels import build
 
 SWITCH = "KERAS2DML_KERNELS"
-"""The environment variable that turns kernels off when it is `off`."""
+"""The environment variable that turns kernels `off`; they are `on` by default."""
 
+_SLOWER = "none, with which training takes several times as long"
 _REMEDY = "install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)"
 
 
@@ -24,14 +26,14 @@ class Installed(NamedTuple):
     functions: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
-    def text(self, single: bool, threads: int) -> str:
-        """A line of a plan."""
+    def lines(self, threads: int, *, single: bool) -> list[str]:
+        """What a plan says of them."""
         how = f"in {'float32' if single else 'float64'} on {threads} threads"
         lines = [
             f"KERNELS run the function {name} {how}, where its matrices fit into the driver"
             for name in self.functions
         ]
-        return "\n".join([*lines, *(f"KERNELS do not run {reason}" for reason in self.missing)])
+        return [*lines, *(f"KERNELS do not run {reason}" for reason in self.missing)]
 
 
 class Jar(NamedTuple):
@@ -46,21 +48,32 @@ def jar() -> Jar:
     """The jar of kernels. In a checkout it is built when it is first needed, which takes some
     seconds and a JDK; without it programs run in SystemDS' own operators.
     """
-    if os.environ.get(SWITCH) == "off":
+    if _is_off():
         return Jar(None, f"none: {SWITCH} is off")
+    if not build.jar().exists() and build.javac() is None:
+        return Jar(None, f"{_SLOWER}: there is no javac; {_REMEDY}")
     try:
         path = build.build()
     except subprocess.CalledProcessError as error:
-        reason = error.stderr.strip().splitlines() or [f"it ended with {error.returncode}"]
-        return Jar(None, f"none, which only costs speed: javac says {reason[0]}")
+        reason = (error.stderr.strip().splitlines() or [f"it ended with {error.returncode}"])[0]
+        return Jar(None, f"{_SLOWER}: {build.javac()} says {reason!r}; {_REMEDY}")
     except OSError as error:
-        return Jar(None, f"none, which only costs speed: {error}; {_REMEDY}")
+        return Jar(None, f"{_SLOWER}: {error}; let this user write to {build.jar().parent}")
     return Jar(path, f"Java's Vector API, {path}")
+
+
+def _is_off() -> bool:
+    """Whether kernels are turned off; raises InvalidSession for another word than on or off."""
+    word = os.environ.get(SWITCH) or "on"
+    if word not in ("on", "off"):
+        message = f"The environment variable {SWITCH} is {word!r}: give on or off."
+        raise InvalidSession(message)
+    return word == "off"
 
 
 def describe() -> str:
     """Which kernels a new session has, and why; builds nothing."""
-    if os.environ.get(SWITCH) != "off" and not build.jar().exists() and build.javac() is not None:
+    if not _is_off() and not build.jar().exists() and build.javac() is not None:
         return f"Java's Vector API, which the next session compiles with {build.javac()}"
     return jar().detail
 

@@ -41,10 +41,13 @@ class ExecutionFailed(Keras2DMLError):
 
 @dataclass(frozen=True)
 class _Program:
-    """A script compiled by SystemDS for some sizes, and whether OpenBLAS suits it."""
+    """A script compiled by SystemDS for some sizes, whether OpenBLAS suits it, and which of its
+    functions kernels run.
+    """
 
     runtime: Any
     suited: bool
+    kernels: Installed
 
 
 class _Shared:
@@ -75,8 +78,6 @@ class SystemDS(Matrices):
         local = context.master.startswith("local")
         self._threads = context.defaultParallelism if local else os.cpu_count() or 1
         self.options = Options()
-        self.kernels = Installed()
-        """Which functions of the script that was compiled last are run by kernels."""
         with _Shared.lock, Quiet(self._jvm, "err"):
             self._context()
 
@@ -123,9 +124,9 @@ class SystemDS(Matrices):
         with _Shared.lock, Quiet(self._jvm, "out"):
             self._apply_options()
             program = self._compile(script, shapes)
-            plan = str(self._jvm.org.apache.sysds.utils.Explain.explain(program))
+            plan = str(self._jvm.org.apache.sysds.utils.Explain.explain(program.runtime))
             single = self.options.is_single(script.single)
-            return f"{self.kernels.text(single, self._threads)}\n{plan}"
+            return "\n".join([*program.kernels.lines(self._threads, single=single), plan])
 
     def of_frame(self, frame: DataFrame, rows: int, columns: int) -> Matrix:
         """A column of vectors as a matrix, which is only moved if a plan needs that. Rows are in
@@ -207,16 +208,15 @@ class SystemDS(Matrices):
             programs.move_to_end(key)
             return programs[key]
         with Quiet(self._jvm, "out"):
-            runtime = self._compile(script, shapes)
-        program = _Program(runtime, blas.is_suited(script.text))
+            program = self._compile(script, shapes)
         if script.inputs:
             programs[key] = program
             while len(programs) > _KEPT:
                 programs.popitem(last=False)
         return program
 
-    def _compile(self, script: Script, shapes: Mapping[str, Shape | float]) -> Any:
-        """SystemDS' program for inputs of these shapes, and numbers."""
+    def _compile(self, script: Script, shapes: Mapping[str, Shape | float]) -> _Program:
+        """SystemDS' program for inputs of these shapes, and numbers, with kernels in it."""
         executor = self._api.ScriptExecutor()
         context = self._context()
         self.options.compile(executor, self._jvm)
@@ -231,12 +231,13 @@ class SystemDS(Matrices):
         _Shared.native = False  # compiling leaves the JVM as it was configured
         executor.compile(dml)
         program = make_reusable(executor.getRuntimeProgram(), self._classes.bridge)
+        kernels = Installed()
         if self.options.uses_kernels:
             single = self.options.is_single(script.single)
-            self.kernels = installed.install(
+            kernels = installed.install(
                 self._jvm, program, BATCH_FUNCTIONS, self._threads, single=single
             )
-        return program
+        return _Program(program, blas.is_suited(script.text), kernels)
 
     def _unread(self, rows: int, columns: int) -> Any:
         """A matrix without data, of a known size."""

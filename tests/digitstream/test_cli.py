@@ -176,7 +176,7 @@ def test_doctor_says_what_is_missing_and_the_remedy(run: Run) -> None:
     assert code == 1
     well = {name for name, each in findings.items() if each["ok"]}
     assert well >= {"Python", "Java", "SystemDS", "BLAS", "kernels", "jars"}
-    assert re.search("Vector API|only costs speed", findings["kernels"]["detail"])
+    assert re.search("Vector API|with which training takes", findings["kernels"]["detail"])
     assert re.search("OpenBLAS, /|only costs speed", findings["BLAS"]["detail"])
     assert "digitstream broker start" in findings["Kafka"]["detail"]
     assert "digitstream train" in findings["champion"]["detail"]

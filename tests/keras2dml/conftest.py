@@ -43,6 +43,21 @@ def _exact_keras() -> Iterator[None]:
     keras.config.set_floatx("float32")
 
 
+@pytest.fixture(autouse=True)
+def _all_in_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a kernel for each operator of each program that a test compiles."""
+    from keras2dml.kernels import installed
+
+    install = installed.install
+
+    def checked(*arguments: object, **how: object) -> installed.Installed:
+        kernels = install(*arguments, **how)
+        assert not [reason for reason in kernels.missing if "no kernel for" in reason]
+        return kernels
+
+    monkeypatch.setattr(installed, "install", checked)
+
+
 @pytest.fixture
 def run(spark: SparkSession) -> Callable[..., Keras2DML]:
     """Keras2DML for a model, quiet."""

@@ -1,4 +1,4 @@
-"""Kernels compute in the precision of the model, and say what they run."""
+"""Kernels compute in the precision of the model, and a plan says what they run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from keras import layers
 
 from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
-from keras2dml.kernels import build, installed
 
 
 def dense(*between: layers.Layer, **first: object) -> keras.Model:
@@ -70,40 +69,9 @@ def test_without_kernels_systemds_computes_the_same(run):
     rows = np.random.default_rng(2).random((12, 8))
     model = dense()
     with_kernels, without = run(model), run(model)
+    assert "KERNELS run the function score in float64" in without.explain(12)
     without._set_option(kernels=False)
     assert "KERNELS" not in without.explain(12)
     np.testing.assert_allclose(
         without.predict_proba(rows), with_kernels.predict_proba(rows), rtol=1e-12
     )
-
-
-def test_the_jar_is_that_of_the_sources(monkeypatch):
-    files = build.sources()
-    single = {path for path in files if "/float32/" in path}
-    assert {path.replace("float32", "float64") for path in single} < files.keys()
-    double = "\n".join(text for path, text in files.items() if "/float64/" in path)
-    assert "DoubleVector" in double
-    assert not {"float ", "float[", "FloatVector"} & {
-        word for word in ("float ", "float[", "FloatVector") if word in double
-    }
-    assert build.jar().suffix == ".jar"
-    monkeypatch.setenv(installed.SWITCH, "off")
-    installed.jar.cache_clear()
-    try:
-        assert installed.jar().path is None
-        assert installed.describe() == "none: KERAS2DML_KERNELS is off"
-    finally:
-        installed.jar.cache_clear()
-
-
-def test_without_a_jdk_there_are_no_kernels_and_the_reason_is_told(monkeypatch, tmp_path):
-    monkeypatch.setattr(build, "FOLDER", tmp_path)
-    monkeypatch.setattr(build, "javac", lambda: None)
-    monkeypatch.setenv("PATH", "")
-    installed.jar.cache_clear()
-    try:
-        assert installed.jar().path is None
-        assert "only costs speed" in installed.describe()
-        assert "jdk" in installed.describe()
-    finally:
-        installed.jar.cache_clear()

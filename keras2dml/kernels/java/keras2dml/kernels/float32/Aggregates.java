@@ -171,6 +171,7 @@ final class Aggregates {
 				return result;
 			case MAXINDEX:
 			case MININDEX:
+				Lanes.checkCount(count);
 				return place(op == AggOp.MAXINDEX ? 1 : -1, x, at, count);
 			default:
 				return sum(x, at, count);

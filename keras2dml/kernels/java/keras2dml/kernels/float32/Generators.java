@@ -13,9 +13,6 @@ import keras2dml.kernels.NoKernel;
 
 /** Matrices of numbers alone: constants, sequences, random ones, contingency tables. */
 final class Generators {
-	/** Up to here each whole number is one of ours. */
-	private static final double WHOLE = Float.SIZE == 32 ? 1L << 24 : 1L << 53;
-
 	private Generators() {}
 
 	static Kernel kernel(OpOpDG op, List<String> names) {
@@ -47,7 +44,7 @@ final class Generators {
 		double from = given.number("from", 1), to = given.number("to", 1), step = given.number("incr", 1);
 		step = LibMatrixDatagen.updateSeqIncr(from, to, step);
 		int count = (int) UtilFunctions.getSeqLength(from, to, step);
-		if(Math.max(Math.abs(from), Math.abs(to)) > WHOLE)
+		if(Math.max(Math.abs(from), Math.abs(to)) > Lanes.WHOLE)
 			throw new Buffer.TooLarge();
 		Tensor out = Tensor.of(count, 1);
 		for(int i = 0; i < count; i++)
@@ -63,7 +60,7 @@ final class Generators {
 		if(numbers.length != out.size())
 			throw new IllegalStateException(numbers.length + " numbers as " + rows + " x " + cols);
 		for(int i = 0; i < numbers.length; i++)
-			out.data[i] = (float) Double.parseDouble(numbers[i]);
+			out.data[i] = Lanes.number(Double.parseDouble(numbers[i]));
 		return out;
 	}
 
@@ -81,7 +78,7 @@ final class Generators {
 				return new Selection(within(col, cols), cols);
 			Tensor out = Tensor.filled(rows, cols, 0);
 			Tensor weights = in[2] instanceof Double ? null : ((Value) in[2]).tensor();
-			float weight = in[2] instanceof Double ? ((Double) in[2]).floatValue() : 0;
+			float weight = in[2] instanceof Double ? Lanes.number((Double) in[2]) : 0;
 			for(int k = 0; k < row.length; k++)
 				if(row[k] < rows && col[k] < cols)
 					out.data[row[k] * cols + col[k]] += weights == null ? weight : weights.data[k];
@@ -126,7 +123,7 @@ final class Generators {
 				: ((Value) value).tensor().data[k];
 			if(!(number >= 1))
 				throw new IllegalStateException("a table has no row or column " + number);
-			if(value instanceof Tensor && number >= WHOLE)
+			if(value instanceof Tensor && number >= Lanes.WHOLE)
 				throw new Buffer.TooLarge();
 			places[k] = (int) Math.min(number, Integer.MAX_VALUE) - 1;
 		}

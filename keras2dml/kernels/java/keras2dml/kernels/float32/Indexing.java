@@ -41,7 +41,7 @@ final class Indexing {
 		if(in[1] instanceof Double) {
 			for(int i = 0; i < rows; i++)
 				java.util.Arrays.fill(out.data, (row + i) * out.cols + col, (row + i) * out.cols + col + cols,
-					((Double) in[1]).floatValue());
+					Lanes.number((Double) in[1]));
 			return out;
 		}
 		Tensor part = ((Value) in[1]).tensor();

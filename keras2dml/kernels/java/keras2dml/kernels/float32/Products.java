@@ -52,9 +52,8 @@ final class Products {
 		for(int i = 0; i < m; i++)
 			for(int t = 0; t < k; t++) {
 				float factor = a[i * rowStep + t * depthStep];
-				if(factor != 0)
-					for(int j = 0; j < n; j++)
-						c[i * n + j] += factor * b[t * bDepth + j * bCol];
+				for(int j = 0; j < n; j++)
+					c[i * n + j] += factor * b[t * bDepth + j * bCol];
 			}
 	}
 

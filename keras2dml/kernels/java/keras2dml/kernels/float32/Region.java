@@ -215,7 +215,7 @@ final class Region implements Plan.Unit {
 				arrays[i] = memory;
 				offsets[i] = i * size;
 				if(in[i] == null)
-					Arrays.fill(memory, offsets[i], offsets[i] + size, ((Double) values[i]).floatValue());
+					Arrays.fill(memory, offsets[i], offsets[i] + size, Lanes.number((Double) values[i]));
 				else if(isWhole(in[i]) || isRow(in[i]) && cols >= BLOCK)
 					arrays[i] = in[i].data;
 				else if(isRow(in[i]))

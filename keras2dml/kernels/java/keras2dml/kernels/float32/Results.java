@@ -1,11 +1,8 @@
 package keras2dml.kernels.float32;
 
-import java.util.concurrent.atomic.AtomicInteger;
-
 /** What a call of a function returns: no matrix itself. */
-final class Results implements Value {
+final class Results extends Owned {
 	private final Object[] values;
-	private final AtomicInteger owners = new AtomicInteger(1);
 
 	Results(Object[] values) {
 		this.values = values;
@@ -15,7 +12,6 @@ final class Results implements Value {
 	Object get(int place) {
 		return Value.own(values[place]);
 	}
-
 
 	@Override
 	public int rows() {
@@ -33,15 +29,8 @@ final class Results implements Value {
 	}
 
 	@Override
-	public Results own() {
-		owners.incrementAndGet();
-		return this;
-	}
-
-	@Override
-	public void release() {
-		if(owners.decrementAndGet() == 0)
-			for(Object value : values)
-				Value.release(value);
+	void free() {
+		for(Object value : values)
+			Value.release(value);
 	}
 }

@@ -1,13 +1,10 @@
 package keras2dml.kernels.float32;
 
-import java.util.concurrent.atomic.AtomicInteger;
-
 /** A matrix of zeros with at most a single one in each row: rows that are picked, or classes. */
-final class Selection implements Value {
+final class Selection extends Owned {
 	private final int cols;
 	/** The column of each row's one, or -1. */
 	final int[] picked;
-	private final AtomicInteger owners = new AtomicInteger(1);
 	private Tensor tensor;
 
 	Selection(int[] picked, int cols) {
@@ -64,14 +61,8 @@ final class Selection implements Value {
 	}
 
 	@Override
-	public Selection own() {
-		owners.incrementAndGet();
-		return this;
-	}
-
-	@Override
-	public void release() {
-		if(owners.decrementAndGet() == 0 && tensor != null)
+	void free() {
+		if(tensor != null)
 			tensor.release();
 	}
 }

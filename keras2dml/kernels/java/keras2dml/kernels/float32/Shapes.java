@@ -84,6 +84,7 @@ final class Shapes {
 			throw new NoKernel("order by several columns");
 		int by = Value.integer(in[1]) - 1;
 		boolean decreasing = Value.number(in[2]) != 0, numbers = Value.number(in[3]) != 0;
+		Lanes.checkCount(x.rows);
 		Integer[] order = new Integer[x.rows];
 		for(int i = 0; i < order.length; i++)
 			order[i] = i;
@@ -153,7 +154,7 @@ final class Shapes {
 
 	private static Tensor replaced(Tensor in, double pattern, double replacement) {
 		Tensor out = Tensor.of(in.rows, in.cols);
-		float old = (float) pattern, put = (float) replacement;
+		float old = (float) pattern, put = Lanes.number(replacement);
 		for(int i = 0; i < in.size(); i++) {
 			float x = in.data[i];
 			out.data[i] = x == old || old != old && x != x ? put : x;

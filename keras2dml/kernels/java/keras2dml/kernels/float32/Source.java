@@ -1,19 +1,16 @@
 package keras2dml.kernels.float32;
 
-import java.util.concurrent.atomic.AtomicInteger;
-
 import org.apache.sysds.runtime.controlprogram.caching.MatrixObject;
 import org.apache.sysds.runtime.data.DenseBlock;
 import org.apache.sysds.runtime.data.SparseBlock;
 import org.apache.sysds.runtime.matrix.data.MatrixBlock;
 
 /** Rows and columns of a matrix of SystemDS, which become numbers of ours when they are read, and no others. */
-final class Source implements Value {
+final class Source extends Owned {
 	private final MatrixObject object;
 	private final Source whole;
 	private final MatrixBlock block;
 	private final int row, col, rows, cols;
-	private final AtomicInteger owners = new AtomicInteger(1);
 	private Tensor tensor;
 
 	Source(MatrixObject object) {
@@ -94,15 +91,7 @@ final class Source implements Value {
 	}
 
 	@Override
-	public Source own() {
-		owners.incrementAndGet();
-		return this;
-	}
-
-	@Override
-	public void release() {
-		if(owners.decrementAndGet() > 0)
-			return;
+	void free() {
 		if(tensor != null)
 			tensor.release();
 		if(whole != null)

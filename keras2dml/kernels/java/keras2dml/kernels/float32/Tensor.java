@@ -24,7 +24,7 @@ final class Tensor implements Value {
 
 	static Tensor filled(long rows, long cols, double value) {
 		Tensor tensor = of(rows, cols);
-		Arrays.fill(tensor.data, 0, tensor.size(), (float) value);
+		Arrays.fill(tensor.data, 0, tensor.size(), Lanes.number(value));
 		return tensor;
 	}
 
