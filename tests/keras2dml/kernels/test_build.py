@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -107,8 +108,9 @@ def test_kernels_are_turned_off_by_a_word(monkeypatch):
 @pytest.mark.long
 def test_a_wheel_carries_the_jar(tmp_path):
     jar = build.build()
+    sources = shutil.copytree(ROOT / "keras2dml", tmp_path / "keras2dml")
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
-    subprocess.run([*command, "-w", str(tmp_path), "./keras2dml"], cwd=ROOT, check=True)
+    subprocess.run([*command, "-w", str(tmp_path), str(sources)], check=True)
     [wheel] = tmp_path.glob("keras2dml-*.whl")
     names = {*zipfile.ZipFile(wheel).namelist()}
     assert f"keras2dml/kernels/build/{jar.name}" in names
