@@ -35,7 +35,8 @@ ATTACHED = ("_initializer", "_regularizer", "_constraint")
 NOT_FOLLOWED = (
     "Data and weights must be finite; others are refused. A model can still compute numbers that"
     " are not: the logarithm of 0, a quotient by 0, an overflow. From there on the results may"
-    " differ from Keras', since SystemDS skips products with 0 and its maxima ignore NaN.",
+    " differ from Keras', since SystemDS' own operators skip"
+    " products with 0 and their maxima ignore NaN, which kernels do not.",
     "",
     "The sign of zero is not followed: `argmax` and `argmin` treat 0.0 and -0.0 as equal and return"
     " the first, where Keras treats -0.0 as smaller.",

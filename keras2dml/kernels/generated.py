@@ -61,7 +61,7 @@ UNARY = {
     "ATAN": (None, "(float) Math.atan(x)"),
     "FLOOR": (None, "(float) Math.floor(x)"),
     "CEIL": (None, "(float) Math.ceil(x)"),
-    "ROUND": (None, "(float) Math.floor(x + 0.5)"),
+    "ROUND": (None, "Math.round((double) x)"),
     "ISNA": (None, "x != x ? 1 : 0"),
     "ISNAN": (None, "x != x ? 1 : 0"),
     "ISINF": (None, "x - x != 0 && x == x ? 1 : 0"),

@@ -16,7 +16,6 @@ from keras2dml.kernels import build
 SWITCH = "KERAS2DML_KERNELS"
 """The environment variable that turns kernels `off`; they are `on` by default."""
 
-_SLOWER = "none, with which training takes several times as long"
 _REMEDY = "install a JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)"
 
 
@@ -51,15 +50,19 @@ def jar() -> Jar:
     if _is_off():
         return Jar(None, f"none: {SWITCH} is off")
     if not build.jar().exists() and build.javac() is None:
-        return Jar(None, f"{_SLOWER}: there is no javac; {_REMEDY}")
+        return Jar(None, _slower(f"there is no javac; {_REMEDY}"))
     try:
         path = build.build()
     except subprocess.CalledProcessError as error:
         reason = (error.stderr.strip().splitlines() or [f"it ended with {error.returncode}"])[0]
-        return Jar(None, f"{_SLOWER}: {build.javac()} says {reason!r}; {_REMEDY}")
+        return Jar(None, _slower(f"{build.javac()} says {reason!r}; {_REMEDY}"))
     except OSError as error:
-        return Jar(None, f"{_SLOWER}: {error}; let this user write to {build.jar().parent}")
+        return Jar(None, _slower(f"{error}; let this user write to {build.jar().parent}"))
     return Jar(path, f"Java's Vector API, {path}")
+
+
+def _slower(reason: str) -> str:
+    return f"none, with which training takes several times as long: {reason}"
 
 
 def _is_off() -> bool:

@@ -28,7 +28,7 @@ CELLS = (
         "is.nan(A / (A * 0))",
         "log(abs(A) + 1, 2)",
         "A * (B > 0) + row",
-        "column * A[, 2] + column",
+        "column * A[, ncol(A)] + column",
     ),
 )
 SHAPES = (
@@ -61,7 +61,7 @@ SUMS = (
     *("sum(A) + A", "colSums(A)", "rowSums(A)", "mean(A) * B", "colMeans(A)", "rowMeans(A)"),
     *("min(A) + B", "max(A) + B", "colMins(A)", "colMaxs(A)", "rowMins(A)", "rowMaxs(A)"),
     *("rowIndexMax(A)", "rowIndexMin(A)", "rowIndexMax(round(A))", "colVars(A)", "rowVars(A)"),
-    *("var(A) * B", "sum(A ^ 2) * B", "colSums(A ^ 2)", "rowSums(A ^ 2)", "prod(A + 2) * B"),
+    *("var(A) * B", "sum(A ^ 2) * B", "colSums(A ^ 2)", "rowSums(A ^ 2)", "prod(A / 9 + 1) * B"),
     *("trace(A %*% t(A)) * B", "rowSums(A * B)", "colSums(A * B)"),
 )
 PRODUCTS = (
@@ -142,6 +142,51 @@ def test_whole_numbers_that_float32_does_not_hold_are_left_to_systemds(both, exp
     wanted, double, single = both(expression, A=numbers(1, 2, 2), B=numbers(2, 2, 2))
     np.testing.assert_array_equal(double, wanted)
     np.testing.assert_array_equal(single, wanted)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "as.matrix(as.scalar(A[2, 1]) > 0)",
+        "as.matrix(max(as.scalar(A[2, 1]), 0.25) * 2 + abs(as.scalar(A[1, 2])))",
+        "as.matrix(round(as.scalar(A[1, 1]) * 5))",
+        "as.matrix(as.integer(as.scalar(A[1, 1]) * -7.5) %/% 2)",
+        "as.matrix(as.scalar(A[2, 2]) * as.scalar(B[1, 1]))",
+        "as.matrix(ifelse(as.scalar(A[1, 1]) != 0, as.scalar(A[1, 1]), 2))",
+        "A * as.scalar(A[2, 1]) + as.scalar(B[1, 2])",
+    ],
+)
+def test_a_cell_is_a_number(both, expression):
+    compare(both(expression, A=numbers(1, 2, 2) + 0.125, B=numbers(2, 2, 2)))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "as.matrix(var(A[1, 1]))",
+        "colVars(A[1, ])",
+        "rowVars(A[, 1])",
+        "rowIndexMax(A * 0 - 1 / 0)",
+        "rowIndexMin(A * 0 + 1 / 0)",
+        "round(A * 0 - 2.5)",
+        "round(A * 0 + 1 / 0) > 1e18",
+        'rand(rows=3, cols=2, min=1, max=1, pdf="normal", seed=3)',
+    ],
+)
+def test_edges_are_those_of_systemds(both, expression):
+    compare(both(expression, A=numbers(1, 4, 3) + 0.125, B=numbers(2, 4, 3)))
+
+
+def test_a_half_is_rounded_up_and_nothing_below_it(both):
+    below = np.array([[np.nextafter(0.5, 0), 0.5, -0.5, -1.5, 1.5]])
+    wanted, double, _ = both("round(A)", A=below, B=below)
+    np.testing.assert_array_equal(double, wanted)
+
+
+def test_what_shows_as_it_runs_that_it_has_no_kernel_is_left_to_systemds(both):
+    compare(
+        both("order(target=A, by=matrix(seq(1, 2), 1, 2))", A=numbers(1, 5, 3), B=numbers(2, 5, 3))
+    )
 
 
 def runs_in_kernels(systemds: SystemDS, arrays: dict[str, np.ndarray], text: Script) -> bool:

@@ -195,7 +195,7 @@ final class Aggregates {
 	/** The place of the extreme, from 1; of several the one that SystemDS takes: the last. */
 	private static double place(int sign, float[] x, int at, int count) {
 		int best = 0;
-		double extreme = -Double.MAX_VALUE;
+		double extreme = Double.NEGATIVE_INFINITY;
 		for(int i = 0; i < count; i++)
 			if(sign * x[at + i] >= extreme) {
 				best = i;
@@ -213,7 +213,7 @@ final class Aggregates {
 		}
 	}
 
-	/** The variance of a sample. */
+	/** The variance of a sample; that of one number is 0, as in SystemDS. */
 	private static double variance(float[] x, int at, int count, int step) {
 		double mean = 0, squares = 0;
 		for(int i = 0; i < count; i++) {
@@ -221,7 +221,7 @@ final class Aggregates {
 			mean += delta / (i + 1);
 			squares += delta * (value - mean);
 		}
-		return squares / (count - 1);
+		return count == 1 ? 0 : squares / (count - 1);
 	}
 
 	/** Down the columns. */

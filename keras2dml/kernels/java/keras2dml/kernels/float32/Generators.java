@@ -27,7 +27,7 @@ final class Generators {
 	private static Tensor random(Arguments given) {
 		int rows = (int) given.number("rows", 0), cols = (int) given.number("cols", 0);
 		double min = given.number("min", 0), max = given.number("max", 1), sparsity = given.number("sparsity", 1);
-		if(min == max && sparsity == 1)
+		if(min == max && sparsity == 1 && given.text("pdf", "uniform").equals("uniform"))
 			return Tensor.filled(rows, cols, min);
 		if(sparsity == 0)
 			return Tensor.filled(rows, cols, 0);

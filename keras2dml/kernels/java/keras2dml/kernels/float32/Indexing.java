@@ -19,6 +19,14 @@ final class Indexing {
 		return out;
 	}
 
+	/** The number of one cell; operands as in `read`. */
+	static Object cell(Object[] in) {
+		Value value = (Value) in[0];
+		int row = Value.integer(in[1]) - 1, col = Value.integer(in[3]) - 1;
+		check(value, row, 1, col, 1);
+		return value instanceof Source ? ((Source) value).at(row, col) : (double) value.tensor().data[row * value.cols() + col];
+	}
+
 	/** X, what is written, and where it goes, as in `read`. */
 	static final Kernel WRITE = new Kernel() {
 		@Override
@@ -64,12 +72,5 @@ final class Indexing {
 		else
 			for(int i = 0; i < rows; i++)
 				System.arraycopy(from, at + i * step, to, put + i * stride, cols);
-	}
-
-	/** The number of a matrix of one; SystemDS' own number if it has it. */
-	static double number(Object value) {
-		if(value instanceof Source)
-			return ((Source) value).at(0, 0);
-		return Value.number(value);
 	}
 }

@@ -18,6 +18,8 @@ import org.apache.sysds.runtime.instructions.cp.IntObject;
 import org.apache.sysds.runtime.instructions.cp.ScalarObject;
 import org.apache.sysds.runtime.instructions.cp.StringObject;
 
+import keras2dml.kernels.NoKernel;
+
 /** A function of a compiled program that kernels run. Its body remains what it means, and what runs where they cannot. */
 public final class KernelFunction extends FunctionProgramBlock {
 	private final Function function;
@@ -55,7 +57,7 @@ public final class KernelFunction extends FunctionProgramBlock {
 				variables.put(name, argument(context.getVariable(name)));
 			results = function.run(variables);
 		}
-		catch(Buffer.TooLarge e) {
+		catch(Buffer.TooLarge | NoKernel e) {
 			variables.end();
 			super.execute(context);
 			return;

@@ -55,7 +55,7 @@ final class Operators {
 		if(hop instanceof ReorgOp)
 			return operation(hop, Shapes.kernel((ReorgOp) hop), inputs(hop));
 		if(hop instanceof IndexingOp)
-			return operation(hop, Indexing::read, inputs(hop));
+			return operation(hop, hop.getDataType().isScalar() ? Indexing::cell : Indexing::read, inputs(hop));
 		if(hop instanceof LeftIndexingOp)
 			return operation(hop, Indexing.WRITE, inputs(hop));
 		if(hop instanceof DataGenOp)
@@ -74,7 +74,7 @@ final class Operators {
 			case NROW: return operation(hop, at -> (double) ((Value) at[0]).rows(), inputs(hop));
 			case NCOL: return operation(hop, at -> (double) ((Value) at[0]).cols(), inputs(hop));
 			case LENGTH: return operation(hop, at -> (double) ((Value) at[0]).rows() * ((Value) at[0]).cols(), inputs(hop));
-			case CAST_AS_SCALAR: return operation(hop, at -> Indexing.number(at[0]), inputs(hop));
+			case CAST_AS_SCALAR: return operation(hop, at -> Value.number(at[0]), inputs(hop));
 			case CAST_AS_MATRIX: return operation(hop, at -> in.getDataType().isMatrix() ? Value.own(at[0])
 				: Tensor.filled(1, 1, Value.number(at[0])), inputs(hop));
 			case CUMSUM:
@@ -85,7 +85,7 @@ final class Operators {
 		}
 		if(hop.getDataType().isScalar()) {
 			Numbers.apply(op, 1); // complains now
-			return operation(hop, at -> Numbers.apply(op, (Double) at[0]), inputs(hop));
+			return operation(hop, at -> Numbers.apply(op, Value.number(at[0])), inputs(hop));
 		}
 		return cells(hop, op.name(), inputs(hop));
 	}
@@ -104,7 +104,7 @@ final class Operators {
 				return operation(hop, at -> at[0].equals(at[1]) == (op == OpOp2.EQUAL) ? 1.0 : 0.0, inputs(hop));
 			}
 			Numbers.apply(op, 1, 1); // complains now
-			return operation(hop, at -> Numbers.apply(op, (Double) at[0], (Double) at[1]), inputs(hop));
+			return operation(hop, at -> Numbers.apply(op, Value.number(at[0]), Value.number(at[1])), inputs(hop));
 		}
 		if(!hop.getDataType().isMatrix() || hop.getInput().stream().anyMatch(Operators::isSplitter))
 			throw new NoKernel(hop.getOpString());
@@ -128,7 +128,7 @@ final class Operators {
 		if(!hop.getDataType().isMatrix()) {
 			if(op != OpOp3.IFELSE)
 				throw new NoKernel(hop.getOpString());
-			return operation(hop, at -> Value.own((Double) at[0] != 0 ? at[1] : at[2]), inputs(hop));
+			return operation(hop, at -> Value.own(Value.number(at[0]) != 0 ? at[1] : at[2]), inputs(hop));
 		}
 		return cells(hop, op.name(), inputs(hop));
 	}
@@ -147,7 +147,7 @@ final class Operators {
 			int[] both = {result, in[i]};
 			matrix |= hop.getInput(i).getDataType().isMatrix();
 			result = matrix ? cells(hop, op.name(), both)
-				: operation(hop, at -> Numbers.apply(number, (Double) at[0], (Double) at[1]), both);
+				: operation(hop, at -> Numbers.apply(number, Value.number(at[0]), Value.number(at[1])), both);
 		}
 		return result;
 	}

@@ -23,7 +23,7 @@ final class Pooling {
 					for(int q = 0; q < w.Q; q++) {
 						int top = p * w.strideH - w.padH, left = q * w.strideW - w.padW;
 						int bottom = Math.min(w.H, top + w.R), right = Math.min(w.W, left + w.S);
-						float result = maximum ? -Float.MAX_VALUE : 0;
+						float result = maximum ? Float.NEGATIVE_INFINITY : 0;
 						for(int h = Math.max(0, top); h < bottom; h++)
 							for(int v = Math.max(0, left); v < right; v++) {
 								float value = x.data[from + h * w.W + v];
@@ -60,13 +60,13 @@ final class Pooling {
 
 	private static void spread(float[] x, float[] out, int at, float gradient, int top, int left, Window w, boolean maximum) {
 		int bottom = Math.min(w.H, top + w.R), right = Math.min(w.W, left + w.S), place = -1;
-		float best = -Float.MAX_VALUE, share = gradient / (w.R * w.S);
+		float best = 0, share = gradient / (w.R * w.S);
 		for(int h = Math.max(0, top); h < bottom; h++)
 			for(int v = Math.max(0, left); v < right; v++) {
 				int cell = at + h * w.W + v;
 				if(!maximum)
 					out[cell] += share;
-				else if(x[cell] > best) {
+				else if(place < 0 || x[cell] > best) {
 					best = x[cell];
 					place = cell;
 				}

@@ -21,7 +21,10 @@ interface Value {
 		throw new IllegalStateException("a matrix is needed: " + value);
 	}
 
+	/** A number, or that of a matrix of one: SystemDS' own if it has it. */
 	static double number(Object value) {
+		if(value instanceof Source)
+			return ((Source) value).at(0, 0);
 		return value instanceof Double ? (Double) value : tensor(value).data[0];
 	}
 
