@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from keras2dml.kernels import generated
+from keras2dml.kernels import cells, tiles
 
 FOLDER = Path(__file__).parent
 SOURCES = FOLDER / "java"
@@ -46,8 +46,9 @@ def sources() -> dict[str, str]:
         for path in SOURCES.rglob("*.java")
     }
     home = f"keras2dml/kernels/{_SINGLE}"
-    files[f"{home}/Cells.java"] = generated.cells()
-    files[f"{home}/Tiles.java"] = generated.tiles()
+    files[f"{home}/Cells.java"] = cells.cells()
+    files[f"{home}/Tiles.java"] = tiles.tiles()
+    files[f"{home}/Squares.java"] = tiles.squares()
     for path in [path for path in files if path.startswith(f"{home}/")]:
         text = files[path]
         for pattern, replacement in _TO_DOUBLE:

@@ -1,5 +1,8 @@
 package keras2dml.kernels.float32;
 
+import java.lang.ref.WeakReference;
+import java.util.Deque;
+import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -7,9 +10,11 @@ import java.util.concurrent.atomic.AtomicLong;
 
 /** Numbers that one or more matrices consist of; the last owner to give them up frees them for others. */
 final class Buffer {
-	private static final ConcurrentHashMap<Integer, ConcurrentLinkedDeque<float[]>> FREE = new ConcurrentHashMap<>();
 	private static final AtomicLong OWNED = new AtomicLong();
-	private static final AtomicInteger RUNS = new AtomicInteger();
+	private static int runs;
+	/** What was freed, by size, while something runs; and then, until the garbage collector comes. */
+	private static volatile Map<Integer, Deque<float[]>> free;
+	private static WeakReference<Map<Integer, Deque<float[]>>> last = new WeakReference<>(null);
 	/** Numbers at the end that a vector may read or write beyond a matrix. */
 	static final int SLACK = 64;
 
@@ -35,14 +40,16 @@ final class Buffer {
 		if(count > Integer.MAX_VALUE - (1 << 28))
 			throw new TooLarge();
 		int size = size((int) count);
-		ConcurrentLinkedDeque<float[]> free = FREE.get(size);
-		float[] data = free == null ? null : free.poll();
+		Map<Integer, Deque<float[]>> pool = free;
+		Deque<float[]> fitting = pool == null ? null : pool.get(size);
+		float[] data = fitting == null ? null : fitting.poll();
 		return data != null ? data : new float[size + SLACK];
 	}
 
 	static void give(float[] data) {
-		if(RUNS.get() > 0)
-			FREE.computeIfAbsent(data.length - SLACK, size -> new ConcurrentLinkedDeque<>()).push(data);
+		Map<Integer, Deque<float[]>> pool = free;
+		if(pool != null)
+			pool.computeIfAbsent(data.length - SLACK, size -> new ConcurrentLinkedDeque<>()).push(data);
 	}
 
 	/** Sizes are few, so that a smaller last batch uses what the others left. */
@@ -51,15 +58,20 @@ final class Buffer {
 		return (count + step - 1) / step * step;
 	}
 
-	/** A run begins: what is freed within is used again within. */
-	static void begin() {
-		RUNS.incrementAndGet();
+	/** A run begins: what is freed within, and what the run before freed, is used again within. */
+	static synchronized void begin() {
+		if(runs++ == 0) {
+			Map<Integer, Deque<float[]>> pool = last.get();
+			free = pool != null ? pool : new ConcurrentHashMap<>();
+		}
 	}
 
 	/** A run ends; after the last one the garbage collector has all that was freed. */
-	static void end() {
-		if(RUNS.decrementAndGet() == 0)
-			FREE.clear();
+	static synchronized void end() {
+		if(--runs == 0) {
+			last = new WeakReference<>(free);
+			free = null;
+		}
 	}
 
 	Buffer own() {

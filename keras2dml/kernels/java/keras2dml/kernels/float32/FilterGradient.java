@@ -81,7 +81,7 @@ final class FilterGradient {
 					for(int tile = 0; tile < Tiles.count(w.K); tile++) {
 						int k = Tiles.first(tile, w.K), rows = Tiles.first(tile + 1, w.K) - k;
 						Tiles.b(rows, pixels, turned, k * pixels, rows, copy, at[tap] * width + c, places, 0,
-							sums, (tap * w.K + k) * width + c, width);
+							sums, (tap * w.K + k) * width + c, width, true);
 					}
 		});
 		Tensor out = Tensor.of(w.K, w.C * taps);
@@ -110,7 +110,7 @@ final class FilterGradient {
 						int first = Tiles.first(tile, beside), rows = Tiles.first(tile + 1, beside) - first;
 						int tap = w.strideW > 1 ? first * taps + other : other * w.S + first;
 						Tiles.a(rows, pixels, copy, at[tap], places, 0, step, turned, k, width,
-							sums, (other * beside + first) * width + k, width);
+							sums, (other * beside + first) * width + k, width, true);
 					}
 		});
 		Tensor out = Tensor.of(w.K, w.C * taps);

@@ -32,6 +32,17 @@ final class Shapes {
 
 	/** Write the transpose of rows x cols numbers, in squares that stay in the cache. */
 	static void transpose(float[] from, int at, int step, float[] to, int put, int stride, int rows, int cols) {
+		int side = Squares.SIDE, down = Lanes.FAST ? rows / side * side : 0, across = Lanes.FAST ? cols / side * side : 0;
+		for(int i = 0; i < down; i += side)
+			for(int j = 0; j < across; j += side)
+				Squares.transpose(from, at + i * step + j, step, to, put + j * stride + i, stride);
+		if(across < cols)
+			plain(from, at + across, step, to, put + across * stride, stride, down, cols - across);
+		if(down < rows)
+			plain(from, at + down * step, step, to, put + down, stride, rows - down, cols);
+	}
+
+	private static void plain(float[] from, int at, int step, float[] to, int put, int stride, int rows, int cols) {
 		final int side = 16;
 		for(int i0 = 0; i0 < rows; i0 += side)
 			for(int j0 = 0; j0 < cols; j0 += side) {

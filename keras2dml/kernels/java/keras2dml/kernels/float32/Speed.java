@@ -45,7 +45,7 @@ public final class Speed {
 			at[t] = t * Tiles.COLS;
 		return fastest(2.0 * Tiles.ROWS * Tiles.COLS * depth * times, () -> {
 			for(int i = 0; i < times; i++)
-				Tiles.b(Tiles.ROWS, depth, a, 0, Tiles.ROWS, b, 0, at, 0, c, 0, Tiles.COLS);
+				Tiles.b(Tiles.ROWS, depth, a, 0, Tiles.ROWS, b, 0, at, 0, c, 0, Tiles.COLS, true);
 			return null;
 		});
 	}

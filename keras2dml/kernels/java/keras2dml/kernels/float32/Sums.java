@@ -53,7 +53,7 @@ final class Sums {
 				for(int tile = 0; tile < tiles; tile++) {
 					int k = Tiles.first(tile, count), rows = Tiles.first(tile + 1, count) - k;
 					Tiles.b(rows, length, packed, k * depth + t * rows, rows, pixels, from[j], at, t,
-						totals, k * step + j * COLS, step);
+						totals, k * step + j * COLS, step, true);
 				}
 		}
 	}

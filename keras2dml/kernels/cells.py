@@ -1,12 +1,8 @@
-"""The Java that is generated: a loop for each operation on cells, and the tiles of products."""
+"""Generates the Java of operations on cells, a loop for each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-ROWS = 6
-"""Rows of a tile. With two vectors a row it fills the sixteen registers of AVX2."""
-VECTORS = 2
 
 _ONE_IF = "ZERO.blend(ONE, x.compare(VectorOperators.{}, y))"
 
@@ -150,105 +146,3 @@ def _loop(name: str, vector: str | None, number: str, operands: tuple[tuple[str,
     lines += [f"\t\t\tfloat {value} = {array}[{at} + i];" for value, array, at in operands]
     lines += [f"\t\t\td[di + i] = {number};", "\t\t}", "\t}"]
     return "\n".join(lines)
-
-
-def tiles() -> str:
-    """The class `Tiles`: up to ROWS rows times VECTORS vectors of sums, in registers.
-
-    One loop a method: the compiler keeps vectors in registers no longer where there are two.
-    """
-    methods = [_tile(rows, table) for table in ("a", "b") for rows in range(1, ROWS + 1)]
-    cases = {
-        table: "\n".join(
-            f"\t\t\tcase {rows}: {table}{rows}({_CALLED[table]}); break;"
-            for rows in range(1, ROWS + 1)
-        )
-        for table in ("a", "b")
-    }
-    return f"""package keras2dml.kernels.float32;
-
-import jdk.incubator.vector.FloatVector;
-
-/** Tiles of a product: c += a * b for a few rows and {VECTORS} vectors of columns. Generated. */
-final class Tiles {{
-	static final int ROWS = {ROWS};
-	private static final int L = Lanes.COUNT;
-	static final int COLS = {VECTORS} * L;
-
-	static int rounded(int cols) {{
-		return (cols + COLS - 1) / COLS * COLS;
-	}}
-
-	/** How many tiles there are of so many rows, as even as they can be. */
-	static int count(int rows) {{
-		return (rows + ROWS - 1) / ROWS;
-	}}
-
-	/** The first row of a tile. */
-	static int first(int tile, int rows) {{
-		return (int) ((long) tile * rows / count(rows));
-	}}
-
-	/** Factor a of step k and row i: a[ai + at[ti + k] + i * step]; b of it from bi + k * ldb. */
-	static void a(int rows, {_PARAMETERS["a"]}) {{
-		switch(rows) {{
-{cases["a"]}
-		}}
-	}}
-
-	/** Factor a of step k and row i: a[ai + k * step + i]; b of it from bi + at[ti + k]. */
-	static void b(int rows, {_PARAMETERS["b"]}) {{
-		switch(rows) {{
-{cases["b"]}
-		}}
-	}}
-{"".join(methods)}}}
-"""
-
-
-_PARAMETERS = {
-    "a": "int n, float[] a, int ai, int[] at, int ti, int step,"
-    " float[] b, int bi, int ldb, float[] c, int ci, int ldc",
-    "b": "int n, float[] a, int ai, int step, float[] b, int bi, int[] at, int ti,"
-    " float[] c, int ci, int ldc",
-}
-_CALLED = {
-    "a": "n, a, ai, at, ti, step, b, bi, ldb, c, ci, ldc",
-    "b": "n, a, ai, step, b, bi, at, ti, c, ci, ldc",
-}
-
-
-def _tile(rows: int, table: str) -> str:
-    sums = [(row, vector) for row in range(rows) for vector in range(VECTORS)]
-    lines = [f"\n\tprivate static void {table}{rows}({_PARAMETERS[table]}) {{"]
-    if table == "a":
-        lines += [f"\t\tfinal int o{row} = {row} * step;" for row in range(rows)]
-    load = "FloatVector.fromArray(Lanes.SPECIES, {}, {})"
-    lines += [
-        f"\t\tFloatVector c{row}{vector} = "
-        + load.format("c", f"ci + {row} * ldc + {vector} * L")
-        + ";"
-        for row, vector in sums
-    ]
-    lines.append("\t\tfor(int k = 0; k < n; k++) {")
-    lines.append(f"\t\t\tint p = {'ai + at[ti + k]' if table == 'a' else 'bi + at[ti + k]'};")
-    start = "bi" if table == "a" else "p"
-    lines += [
-        f"\t\t\tFloatVector b{vector} = {load.format('b', f'{start} + {vector} * L')};"
-        for vector in range(VECTORS)
-    ]
-    for row in range(rows):
-        place = f"p + o{row}" if table == "a" else f"ai + {row}"
-        lines.append(
-            f"\t\t\tFloatVector a{row} = FloatVector.broadcast(Lanes.SPECIES, a[{place}]);"
-        )
-        lines += [
-            f"\t\t\tc{row}{vector} = a{row}.fma(b{vector}, c{row}{vector});"
-            for vector in range(VECTORS)
-        ]
-    lines.append("\t\t\tbi += ldb;" if table == "a" else "\t\t\tai += step;")
-    lines.append("\t\t}")
-    lines += [
-        f"\t\tc{row}{vector}.intoArray(c, ci + {row} * ldc + {vector} * L);" for row, vector in sums
-    ]
-    return "\n".join([*lines, "\t}\n"])
