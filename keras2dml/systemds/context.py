@@ -6,7 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -163,7 +163,8 @@ class SystemDS(Matrices):
 
     def _apply_options(self) -> None:
         """Set the options of the context, unless they are set already."""
-        settings = self._application, self.options
+        # Whether kernels run a program, and in which precision, is part of its key.
+        settings = self._application, replace(self.options, kernels=True, precision=None)
         if _Shared.settings != settings:
             _Shared.programs.clear()
             self.options.apply(self._context(), self._jvm)
@@ -202,7 +203,8 @@ class SystemDS(Matrices):
             for value in shapes.values()
         )
         single = self.options.is_single(script.single)
-        key = script.text, script.inputs, script.outputs, single, *kinds
+        run_by = self.options.uses_kernels, single
+        key = script.text, script.inputs, script.outputs, *run_by, *kinds
         programs = _Shared.programs
         if key in programs:
             programs.move_to_end(key)
