@@ -214,6 +214,12 @@ def test_an_operator_computes_what_systemds_does(both, expression):
     compare(both(expression, A=numbers(1, 13, 6), B=numbers(2, 13, 6)))
 
 
+@pytest.mark.parametrize("size", [(37, 61), (21, 300)])
+@pytest.mark.parametrize("expression", [*PRODUCTS, "t(A)"])
+def test_products_and_transposes_of_many_tiles_are_those_of_systemds(both, expression, size):
+    compare(both(expression, A=numbers(1, *size), B=numbers(2, *size)))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("expression", [*CELLS, *SUMS, *PRODUCTS])

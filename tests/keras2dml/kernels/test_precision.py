@@ -9,6 +9,7 @@ from keras import layers
 
 from keras2dml.compilation import Compilation
 from keras2dml.errors import InvalidData
+from keras2dml.systemds.context import _Shared
 
 
 def dense(*between: layers.Layer, **first: object) -> keras.Model:
@@ -17,6 +18,20 @@ def dense(*between: layers.Layer, **first: object) -> keras.Model:
     model = keras.Sequential([layers.Input((8,), **first), *between, *head])
     model.compile("sgd", "categorical_crossentropy")
     return model
+
+
+@pytest.mark.spark
+@pytest.mark.systemds
+def test_programs_of_both_precisions_are_kept_side_by_side(run):
+    rows = np.random.default_rng(2).random((20, 8))
+    models = [run(dense(), precision=precision) for precision in ("float32", "float64")]
+    _Shared.programs.clear()
+    first = [model.predict_proba(rows) for model in models]
+    kept = {id(program) for program in _Shared.programs.values()}
+    for model, scores in zip(models, first, strict=True):
+        np.testing.assert_array_equal(model.predict_proba(rows), scores)
+    assert len(kept) >= 2 and {id(program) for program in _Shared.programs.values()} == kept
+    assert 0 < np.abs(first[0] - first[1]).max() < 1e-5
 
 
 @pytest.fixture
