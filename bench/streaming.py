@@ -4,8 +4,9 @@
 HOME has a champion (see `digitstream train`) and is `.digitstream` by default. Producer, scorer and
 broker are separate processes. Prints, as JSON, readings/s for a backlog (of all micro-batches, and
 without those of the first READINGS / 4, in which workers start, models are loaded and the JVM
-compiles), the peak memory of driver and Python workers, and the latency from the device's clock to
-the score's arrival in Kafka at each of RATES, after a warm-up.
+compiles), the peak memory of driver and Python workers, the readings/s of a loop without Spark
+(`bench.bare_loop`), and the latency from the device's clock to the score's arrival in Kafka at each
+of RATES, after a warm-up.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import numpy as np
 import psutil
 from rich.console import Console
 
+from bench import bare_loop
 from contract.kafka.topics import ensure
+from contract.model.bundle import INT8, load
 from contract.settings.programs import Scoring
 from contract.wire.progress import Progress
 from digitstream import terminal
@@ -77,6 +80,7 @@ def drain_backlog(settings: Scoring, commands: Commands, engine: str) -> dict[st
     count = READINGS[engine]
     with terminal.activity(f"Sending {count} readings for {engine}"):
         _send(commands, count, "max")
+    loop = _bare_loop(settings) if engine == "openvino-int8" else {}
     with terminal.activity(f"Scoring them with {engine}"):
         command = commands.start(["score", "--engine", engine, "--available-now", "--json"])
         peak = _peak(command)
@@ -91,7 +95,16 @@ def drain_backlog(settings: Scoring, commands: Commands, engine: str) -> dict[st
         "readings_per_s": _rate(batches),
         "steady_per_s": _rate(warm[1:]),
         "peak_mb": peak,
+        **loop,
     }
+
+
+def _bare_loop(settings: Scoring) -> dict[str, Any]:
+    """The figures of a loop without Spark with the same readings."""
+    with terminal.activity("Scoring them in a bare loop"):
+        bundle = load(settings.registry.resolve().folder)
+        figures = bare_loop.rates(settings, bundle.read(INT8), bundle.manifest.scaling)
+    return {"bare_loop": figures}
 
 
 def measure_latency(settings: Scoring, commands: Commands) -> dict[str, Any]:

@@ -21,5 +21,8 @@ Invert = Literal["never", "auto"]
 Colour = Literal["refuse", "convert"]
 """What to do with a colour PNG for a model of greyscale images."""
 
+Compression = Literal["lz4", "zstd", "snappy", "gzip", "none"]
+"""How Kafka's records are compressed."""
+
 SAMPLE = "sample"
 """The name of the included images, in place of a folder."""

@@ -12,7 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from contract.choices import AUTO, SAMPLE, Colour, EngineChoice, Invert, Payload
+from contract import choices
 from contract.errors import BrokerUnavailable
 from contract.settings import rules
 from contract.settings.rules import one_of, whole
@@ -30,10 +30,7 @@ class Settings:
 
     home: Path = setting(Path(".digitstream"), rules.path, "Folder for all data of digitstream.")
     bootstrap_servers: str | None = setting(
-        None,
-        rules.servers,
-        "Addresses of an existing Kafka cluster.",
-        unset="the embedded broker",
+        None, rules.servers, "Addresses of an existing Kafka cluster.", unset="the embedded broker"
     )
     kafka_profile: str | None = setting(
         None,
@@ -60,7 +57,7 @@ class Settings:
         unset="a SQLite file in HOME",
     )
     data: str = setting(
-        SAMPLE,
+        choices.SAMPLE,
         rules.folder,
         'Images to use: "sample" (10,000 MNIST digits), a folder of IDX files, or a folder with '
         "one subfolder of PNGs per label.",
@@ -106,8 +103,8 @@ class Producing(Settings):
     count: int = setting(10_000, whole(1), "Number of readings to send.")
     rate: float = setting(inf, rules.rate, "Readings per second, or max.")
     devices: int = setting(50, whole(1, 1_000_000), "Number of simulated devices.")
-    payload: Payload = setting(
-        "raw", one_of(get_args(Payload)), "Encoding of the images: raw, png or json."
+    payload: choices.Payload = setting(
+        "raw", one_of(get_args(choices.Payload)), "Encoding of the images: raw, png or json."
     )
     faults: str = setting(
         "",
@@ -123,17 +120,22 @@ class Producing(Settings):
 class Scoring(Settings):
     """Settings of the scoring query."""
 
-    engine: EngineChoice = setting(
-        AUTO,
-        one_of(get_args(EngineChoice)),
+    engine: choices.EngineChoice = setting(
+        choices.AUTO,
+        one_of(get_args(choices.EngineChoice)),
         "Runtime for the model: onnx, openvino, openvino-int8, systemds, or auto, the fastest that "
         "predicts the golden set's classes.",
     )
-    max_offsets_per_trigger: int = setting(5_000, whole(1), "Maximum readings per micro-batch.")
-    max_latency: float | None = setting(
-        None,
+    max_offsets_per_trigger: int = setting(50_000, whole(1), "Maximum readings per micro-batch.")
+    max_latency: float = setting(
+        5.0,
         rules.positive_seconds,
-        "Target for the longest wait for a score, like 500ms, unless scoring falls behind.",
+        "Target for the longest wait for a score, like 500ms; the size of micro-batches adapts.",
+    )
+    compression: choices.Compression = setting(
+        "lz4",
+        one_of(get_args(choices.Compression)),
+        "Compression of scores and dead letters: lz4, zstd, snappy, gzip, or none.",
     )
     trigger: float = setting(0.0, rules.seconds, "Interval between micro-batches, like 1s.")
     available_now: bool = setting(False, rules.flag, "Score all stored readings, then exit.")
@@ -283,15 +285,15 @@ class Training(Settings):
 
     epochs: int = setting(4, whole(1), "Number of passes over the training images.")
     batch_size: int = setting(100, whole(1), "Number of images in a training step.")
-    invert: Invert = setting(
+    invert: choices.Invert = setting(
         "never",
-        one_of(get_args(Invert)),
+        one_of(get_args(choices.Invert)),
         "auto: the model inverts images whose ink differs from its training images, such as dark "
         "on light instead of light on dark; never: it scores images as they are.",
     )
-    colour: Colour = setting(
+    colour: choices.Colour = setting(
         "refuse",
-        one_of(get_args(Colour)),
+        one_of(get_args(choices.Colour)),
         "What a model for greyscale images does with a colour PNG. convert: it makes the image "
         "grey; refuse: the reading becomes a dead letter.",
     )

@@ -201,8 +201,7 @@ class Scorer:
         dict with Keras' names. They may be `drawn` from batches.
         """
         matrices = data.inputs(features, self.model.graph, drawn=drawn)
-        with self._systemds.holding(matrices) as rows:
-            computed = self._systemds.compute(self.model.script, {**rows, **self._weights})
+        computed = self._systemds.compute(self.model.script, {**matrices, **self._weights})
         return [value.as_keras(computed[name]) for name, value in self.model.outputs.items()]
 
     def frame(self, frame: DataFrame, columns: Columns, classes: np.ndarray | None) -> DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,7 +18,7 @@ from keras2dml.errors import Keras2DMLError
 from keras2dml.kernels import installed
 from keras2dml.kernels.installed import Installed
 from keras2dml.rendering.forward import Script
-from keras2dml.systemds import blas
+from keras2dml.systemds import blas, variables
 from keras2dml.systemds.jvm import answering
 from keras2dml.systemds.matrices import BLOCK, Matrices, Matrix
 from keras2dml.systemds.options import Options, check_gpu
@@ -31,8 +31,6 @@ Shape = tuple[int, int]
 # How many compiled scripts are kept, those that were used last.
 _KEPT = 16
 _PARALLEL = "parfor"
-# How many variables are put at a time.
-_PUT = 4
 
 
 class ExecutionFailed(Keras2DMLError):
@@ -90,8 +88,11 @@ class SystemDS(Matrices):
 
         Raises ExecutionFailed with SystemDS' message.
         """
-        context = self._execute(script, inputs)
+        context = self._execute(script, inputs, self._run)
         return {name: self._result(context, name) for name in script.outputs}
+
+    def _run(self, program: Any, bound: Any) -> Any:
+        return self.options.execute(program, bound, self._jvm)
 
     def _result(self, context: Any, name: str) -> Matrix:
         if self._classes.bridge is not None:
@@ -101,11 +102,42 @@ class SystemDS(Matrices):
         return Matrix(data)
 
     def compute(self, script: Script, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """Run a script and return its outputs as arrays; they are removed from the JVM."""
-        results = self.run(script, inputs)
+        """Run a script and return its outputs as arrays; they are removed from the JVM. Inputs may
+        also be arrays, which are matrices of the JVM while it runs.
+
+        Raises ExecutionFailed as `run` does.
+        """
+        arrays = {
+            name: inputs[name] for name in script.inputs if isinstance(inputs[name], np.ndarray)
+        }
+        if self._fits(arrays) and self.options.is_plain:
+            return self._compute_shared(script, inputs, arrays)
+        with self.holding(arrays) as matrices:
+            results = self.run(script, {**inputs, **matrices})
+        return self._taken(results)
+
+    def _taken(self, results: Mapping[str, Matrix]) -> dict[str, np.ndarray]:
+        """Results as arrays, removed from the JVM."""
         arrays = {name: self.numpy(matrix) for name, matrix in results.items()}
         self.free(*results.values())
         return arrays
+
+    def _compute_shared(
+        self, script: Script, inputs: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """`compute` in two calls to the JVM, with the arrays and the results in shared memory."""
+        outputs = variables.listed(script)
+
+        def execute(program: Any, bound: Any) -> Any:
+            with self._shared.locked():
+                listed, shared = self._share(arrays), self._shared.theirs
+                context = self._classes.bridge.compute(program, bound, shared, listed, outputs)
+                return self._read(script.outputs) if context is None else context
+
+        results = self._execute(script, inputs, execute)
+        if isinstance(results, dict):
+            return results
+        return self._taken({name: self._result(results, name) for name in script.outputs})
 
     def frame(self, script: Script, inputs: Mapping[str, Any], output: str) -> DataFrame:
         """Run a script and return an output as a DataFrame: row numbers, and a column C1 of
@@ -113,7 +145,7 @@ class SystemDS(Matrices):
 
         Raises ExecutionFailed as `run` does.
         """
-        context = self._execute(script, inputs)
+        context = self._execute(script, inputs, self._run)
         vectors = self._classes.conversion.matrixObjectToDataFrame(
             context.getVariable(output), context, True
         )
@@ -171,19 +203,24 @@ class SystemDS(Matrices):
             _Shared.settings, _Shared.native = settings, False
 
     @answering()
-    def _execute(self, script: Script, inputs: Mapping[str, Any]) -> Any:
-        """Execute a script; returns SystemDS' execution context with the script's variables."""
+    def _execute(
+        self, script: Script, inputs: Mapping[str, Any], execute: Callable[[Any, Any], Any]
+    ) -> Any:
+        """What `execute` returns for the program of a script and its variables: SystemDS' execution
+        context. Arrays among the inputs are not put into the variables.
+        """
         values = {name: inputs[name] for name in script.inputs}
         try:
             with _Shared.lock:
                 self._apply_options()
-                program, variables = self._program(script, values), self._variables(script, values)
+                program = self._program(script, values)
+                bound = variables.of(self._classes, script, values)
                 native = script.single and program.suited and not self.options.gpu
                 native = native and blas.detect().folder is not None
                 if _Shared.native != native and blas.LIBRARY not in self.options.properties:
                     blas.detect().use(self._jvm, used=native)
                     _Shared.native = native
-                return self.options.execute(program.runtime, variables, self._jvm)
+                return execute(program.runtime, bound)
         except Py4JJavaError as error:
             message = f"SystemDS could not run the script: {_root_cause(error)}"
             raise ExecutionFailed(message) from error
@@ -193,7 +230,7 @@ class SystemDS(Matrices):
         files is compiled anew: they may have changed.
         """
         shapes = {
-            name: value.shape if isinstance(value, Matrix) else value
+            name: value.shape if isinstance(value, (Matrix, np.ndarray)) else value
             for name, value in values.items()
         }
         # A parallel loop keeps the numbers with which it ran first, in place.
@@ -246,30 +283,6 @@ class SystemDS(Matrices):
         classes = self._classes
         meta = classes.format(classes.sizes(rows, columns, BLOCK, -1), classes.binary)
         return self._api.Matrix(classes.matrix(classes.double, "unread", meta), None)
-
-    def _variables(self, script: Script, values: Mapping[str, Any]) -> Any:
-        """The initial variables of a script."""
-        if (bridge := self._classes.bridge) is not None:
-            variables = bridge.variables(" ".join(script.outputs))
-            items = [
-                (name, value.data if isinstance(value, Matrix) else value)
-                for name, value in values.items()
-            ]
-            for begin in range(0, len(items), _PUT):
-                names, data = zip(*items[begin : begin + _PUT], strict=True)
-                bridge.put(variables, " ".join(names), *data, *[None] * (_PUT - len(data)))
-            return variables
-        variables = self._classes.variables()
-        for name, value in values.items():
-            if isinstance(value, Matrix):
-                variables.put(name, value.data)
-            else:
-                variables.put(name, self._classes.scalars[type(value)](value))
-        outputs = self._classes.names()
-        for name in script.outputs:
-            outputs.add(name)
-        variables.setRegisteredOutputs(outputs)
-        return variables
 
 
 def _root_cause(error: Py4JJavaError) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JJavaError
 from pyspark.sql import SparkSession
 
 from keras2dml.systemds import classes
@@ -67,12 +67,12 @@ class Matrices:
         rows, columns = array.shape
         bridge = self._classes.bridge
         if bridge is not None and array.size <= _CARRIED:
-            with self._shared.lock:
+            with self._shared.locked():
                 self._shared.ours[: array.size] = np.ascontiguousarray(array).reshape(-1)
                 return Matrix(bridge.matrix(self._shared.theirs, rows, columns), (rows, columns))
         values = self._gateway.new_array(self._classes.number, rows * columns)
         flat = np.ascontiguousarray(array).reshape(-1)
-        with self._shared.lock:
+        with self._shared.locked():
             for begin in range(0, flat.size, _CARRIED):
                 part = flat[begin : begin + _CARRIED]
                 self._shared.ours[: part.size] = part
@@ -91,13 +91,12 @@ class Matrices:
     def numpy(self, matrix: Matrix) -> np.ndarray:
         """A matrix of the JVM as a float64 array (N, D)."""
         if self._classes.bridge is not None:
-            with self._shared.lock:
+            with self._shared.locked():
                 self._classes.bridge.numbers(matrix.data, self._shared.theirs)
                 rows, columns = map(int, self._shared.ours[:_HEADER])
                 matrix.shape = rows, columns
-                end = _HEADER + rows * columns
-                if end <= _CARRIED:
-                    return self._shared.ours[_HEADER:end].reshape(rows, columns).copy()
+                if _HEADER + rows * columns <= _CARRIED:
+                    return self._read(["matrix"])["matrix"]
         block = matrix.data.acquireReadAndRelease()
         rows, columns = matrix.shape
         array = np.zeros(rows * columns)
@@ -105,12 +104,35 @@ class Matrices:
             block.sparseToDense()
         values = None if block.isEmptyBlock(False) else block.getDenseBlockValues()
         if values is not None:
-            with self._shared.lock:
+            with self._shared.locked():
                 for begin in range(0, array.size, _CARRIED):
                     part = array[begin : begin + _CARRIED]
                     self._shared.theirs.clear().put(values, begin, part.size)
                     part[:] = self._shared.ours[: part.size]
         return array.reshape(rows, columns)
+
+    def _fits(self, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Whether these arrays can be in the shared memory together, for a script."""
+        return self._classes.bridge is not None and _size(arrays) <= _CARRIED
+
+    def _share(self, arrays: Mapping[str, np.ndarray]) -> str:
+        """Write arrays to the shared memory, one after another; returns their description."""
+        end = 0
+        for array in arrays.values():
+            begin, end = end, end + array.size
+            self._shared.ours[begin:end].reshape(array.shape)[...] = array
+        words = [f"{name} {array.shape[0]} {array.shape[1]}" for name, array in arrays.items()]
+        return " ".join(words)
+
+    def _read(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """The matrices in the shared memory, one after another: copies."""
+        arrays, end = {}, 0
+        for name in names:
+            begin = end + _HEADER
+            rows, columns = map(int, self._shared.ours[end:begin])
+            end = begin + rows * columns
+            arrays[name] = self._shared.ours[begin:end].reshape(rows, columns).copy()
+        return arrays
 
     @contextmanager
     def holding(self, arrays: Mapping[str, Any]) -> Iterator[dict[str, Matrix]]:
@@ -138,23 +160,50 @@ class Matrices:
                     matrix.data.clearData()
 
 
-class _SharedMemory(NamedTuple):
+def _size(arrays: Mapping[str, np.ndarray]) -> int:
+    return sum(array.size for array in arrays.values())
+
+
+class _SharedMemory:
     """Memory that this process and the JVM map: as an array here, as a DoubleBuffer there."""
 
     ours: np.ndarray
     theirs: Any
-    lock: threading.Lock
+
+    def __init__(self, jvm: Any) -> None:
+        self._jvm, self._lock = jvm, threading.Lock()
+        self._map()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """For this thread alone while the body runs. If it is interrupted, the JVM may still use
+        the memory, so that there is another from then on.
+        """
+        with self._lock:
+            try:
+                yield
+            except Py4JJavaError:
+                raise
+            except BaseException:
+                with suppress(Py4JError, ConnectionError):  # the JVM may have ended
+                    self._map()
+                raise
+
+    def _map(self) -> None:
+        """Map new memory; its file is deleted."""
+        java = self._jvm.java
+        with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
+            path = Path(folder, "shared")
+            ours = np.memmap(path, np.float64, "w+", shape=_CARRIED)
+            file = java.io.RandomAccessFile(str(path), "rw")
+            mode = java.nio.channels.FileChannel.MapMode.READ_WRITE
+            mapped = file.getChannel().map(mode, 0, ours.nbytes)
+            file.close()
+        self.ours = ours
+        self.theirs = mapped.order(java.nio.ByteOrder.nativeOrder()).asDoubleBuffer()
 
 
 @lru_cache(maxsize=1)
 def _share_memory(jvm: Any) -> _SharedMemory:
-    """Memory shared with a JVM; its file is deleted."""
-    with tempfile.TemporaryDirectory(prefix="keras2dml-") as folder:
-        path = Path(folder, "shared")
-        ours = np.memmap(path, np.float64, "w+", shape=_CARRIED)
-        file = jvm.java.io.RandomAccessFile(str(path), "rw")
-        mode = jvm.java.nio.channels.FileChannel.MapMode.READ_WRITE
-        mapped = file.getChannel().map(mode, 0, ours.nbytes)
-        file.close()
-    theirs = mapped.order(jvm.java.nio.ByteOrder.nativeOrder()).asDoubleBuffer()
-    return _SharedMemory(ours, theirs, threading.Lock())
+    """Memory shared with a JVM; a process has a single one."""
+    return _SharedMemory(jvm)

@@ -42,6 +42,11 @@ class Options:
         """Whether kernels run what they can: not what SystemDS is to run elsewhere."""
         return self.kernels and not self.gpu and self.place != "SPARK"
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether a program runs without statistics, and on CPUs."""
+        return not (self.statistics or self.gpu)
+
     def is_single(self, model: bool) -> bool:
         """Whether kernels compute in float32, for a `model` that does in Keras, or does not."""
         return model if self.precision is None else self.precision == "float32"
@@ -94,7 +99,7 @@ class Options:
     def execute(self, program: Any, variables: Any, jvm: Any) -> Any:
         """Run a program with these variables, and return its execution context."""
         context = classes.of(jvm).contexts.createContext(variables, program)
-        if not (self.statistics or self.gpu):
+        if self.is_plain:
             program.execute(context)
             return context
         sysds = jvm.org.apache.sysds

@@ -35,8 +35,10 @@ from streaming.query.pace import Pace
 from streaming.query.query import Answering, Query
 from streaming.query.reporter import Reporter
 from streaming.spark import source
+from streaming.spark.events import listening
 from streaming.spark.locks import claim, writing
 from streaming.spark.session import prepared, session
+from streaming.spark.sink import Sink
 from streaming.spark.stopping import Batches, Stopping, signals
 from streaming.spark.topic_ids import KnownTopics, TopicRecreated
 from streaming.spark.topic_watch import watch
@@ -116,16 +118,14 @@ def score(spark: SparkSession, settings: Scoring, stop: threading.Event, tell: T
         answering = Answering(
             settings.topics, topic_ids, roles, metrics, partial(datetime.now, UTC)
         )
-        query = Query(models, answering, settings.kafka, reporter, batches, folder, tell)
-        most = settings.max_offsets_per_trigger
-        if settings.max_latency is not None:
-            query.pace = Pace(most, settings.max_latency)
-            most = query.pace.limit
+        sink = Sink(settings.kafka, settings.compression)
+        pace = Pace(settings.max_offsets_per_trigger, settings.max_latency)
+        query = Query(models, answering, sink, reporter, batches, folder, tell, pace)
         readings = source.readings(
             spark,
             settings.kafka,
             (*settings.input_topics, settings.topics.replays),
-            most,
+            pace.limit,
             settings.from_timestamp,
             starting,
         )
@@ -172,9 +172,8 @@ def _reporting(spark: SparkSession, settings: Scoring) -> Iterator[Reporter]:
                 log.committed(settings.group)  # makes the broker create its topic of groups
             reporter = Reporter(settings.name, publish, Follower(log, settings.group))
             reporter.beat = partial(beat, heartbeat)
-            spark.streams.addListener(reporter)
-            yield reporter
-            spark.streams.removeListener(reporter)
+            with listening(spark, reporter):
+                yield reporter
     finally:
         clear(heartbeat)
         close_producer(producer, _PATIENCE_SECONDS)

@@ -16,14 +16,13 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from contract.errors import DigitstreamError
 from contract.home.checkpoint import Checkpoint
-from contract.kafka.connection import Kafka
 from contract.wire import reasons
 from contract.wire.reasons import BadReading
 from streaming.errors import ModelFailed
 from streaming.models.service import Models
 from streaming.query.failures import ScoringStopped, scoring_failure
 from streaming.spark.failures import last_cause
-from streaming.spark.sink import publish
+from streaming.spark.sink import Sink
 from streaming.steps.bisection import Span, bisected
 from streaming.steps.columns import NOWHERE, RECORDS
 from streaming.steps.publish import COLUMNS, Publishing, refused
@@ -42,7 +41,7 @@ class Quarantine:
     """
 
     spark: SparkSession
-    kafka: Kafka
+    sink: Sink
     publishing: Publishing
 
     def answer(self, spans: Spans, answer: Answer) -> int:
@@ -57,7 +56,7 @@ class Quarantine:
             try:
                 answer(cut(spans, part))
             except Exception as exc:
-                cause = scoring_failure(exc, self.kafka)
+                cause = scoring_failure(exc, self.sink.kafka)
                 if isinstance(cause, ScoringStopped):
                     raise RuntimeError(last_cause(str(exc))) from exc
                 raise cause from exc
@@ -76,7 +75,7 @@ class Quarantine:
                 fault = BadReading(reasons.UNREADABLE, f"{why}; see its topic and offset")
                 letters = refused(record, fault, self.publishing).to_pylist()
                 rows = [tuple(letter.values()) for letter in letters]
-                publish(self.spark.createDataFrame(rows, COLUMNS), self.kafka)
+                self.sink.publish(self.spark.createDataFrame(rows, COLUMNS))
 
 
 def failing(models: Models) -> ModelFailed | None:

@@ -12,7 +12,6 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from contract.kafka.connection import Kafka
 from contract.notices import Notice
 from contract.quantities import quantity
 from contract.wire.topics import Topics
@@ -30,7 +29,7 @@ from streaming.query.quarantine import Quarantine, empty_record, failing, spans
 from streaming.query.reporter import Reporter
 from streaming.spark import source
 from streaming.spark.failures import last_cause
-from streaming.spark.sink import publish
+from streaming.spark.sink import Sink
 from streaming.spark.stopping import Batches, Stopping
 from streaming.spark.topic_ids import KnownTopics
 from streaming.steps.checks import Checks
@@ -106,12 +105,12 @@ class Query:
 
     models: ModelService
     answering: Answering
-    kafka: Kafka
+    sink: Sink
     reporter: Reporter
     batches: Batches
     checkpoint: Path
     tell: Tell
-    pace: Pace | None = None
+    pace: Pace
     answered: BatchMetrics = field(default_factory=BatchMetrics)
 
     def start(self, records: DataFrame, name: str, every: float | None) -> StreamingQuery:
@@ -133,8 +132,7 @@ class Query:
         self, spark: SparkSession, running: StreamingQuery, rows: int, seconds: float
     ) -> None:
         """Make the next micro-batch as large as its time allows."""
-        if self.pace is not None:
-            set_limit(spark, running, self.pace.after(rows, seconds))
+        set_limit(spark, running, self.pace.after(rows, seconds))
 
     def _batch(self, records: DataFrame, batch: int) -> None:
         with self.batches.running(batch):
@@ -155,7 +153,7 @@ class Query:
             except Exception as exc:
                 if self.batches.stop.is_set():  # stopping a service also stops its workers
                     raise Stopping from exc
-                cause = scoring_failure(exc, self.kafka)
+                cause = scoring_failure(exc, self.sink.kafka)
                 failure = failing(models) or cause if isinstance(cause, ScoringStopped) else cause
                 if isinstance(failure, ModelFailed) and self.models.remove_failed(failure):
                     continue
@@ -167,7 +165,7 @@ class Query:
     def _send(self, records: DataFrame, models: Models) -> BatchMetrics:
         """Publish the answers to the records; returns the metrics."""
         self.answering.metrics.value = BatchMetrics()
-        publish(self._answers(records, models), self.kafka)
+        self.sink.publish(self._answers(records, models))
         return self.answering.metrics.value
 
     def _answers(self, records: DataFrame, models: Models) -> DataFrame:
@@ -193,12 +191,12 @@ class Query:
         def answer(spans: source.Spans) -> None:
             nonlocal total
             self.reporter.beat()
-            readings = source.stored(spark, self.kafka, spans)
+            readings = source.stored(spark, self.sink.kafka, spans)
             records = source.bounded(readings, champion.bundle.manifest.input_shape, topics)
             total += self._send(records, models)
 
         publishing = self.answering.publishing(champion, topics)
-        refused = Quarantine(spark, self.kafka, publishing).answer(spans(self.checkpoint), answer)
+        refused = Quarantine(spark, self.sink, publishing).answer(spans(self.checkpoint), answer)
         letters = quantity(refused, "dead letter")
         sentence = (
             f"Micro-batch {batch} is answered, with {letters} for readings that cannot be read."

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from typing import Any
-
-from pyspark.sql.streaming.listener import (
-    QueryIdleEvent,
-    QueryProgressEvent,
-    QueryStartedEvent,
-    QueryTerminatedEvent,
-    StreamingQueryListener,
-)
 
 from contract.wire.events import Model
 from contract.wire.progress import Agreement, Lag, Progress
@@ -22,11 +13,11 @@ from streaming.query.lag import Follower
 from streaming.steps.metrics import BatchMetrics
 
 
-class Reporter(StreamingQueryListener):
+class Reporter:
     """Passes the metrics of each micro-batch to `publish` once it is committed.
 
-    Spark calls it in another thread, so that it delays no batch. `note` adds what Spark does not
-    know: the model that scored the batch and the metrics of its steps.
+    It listens to Spark's events (`streaming.spark.events`). `note` adds what Spark does not know:
+    the model that scored the batch and the metrics of its steps.
     """
 
     def __init__(
@@ -46,10 +37,12 @@ class Reporter(StreamingQueryListener):
         """Keep this until Spark reports the batch."""
         self._notes[batch] = (model, metrics, registry_silent_s)
 
-    def onQueryProgress(self, event: QueryProgressEvent) -> None:
+    def on_start(self, query: str, name: str | None) -> None:
+        """Nothing to report yet."""
+
+    def on_progress(self, report: dict[str, Any]) -> None:
         """Publish the progress of a micro-batch that was committed."""
         self.beat()
-        report = json.loads(event.progress.json)
         if report["batchId"] not in self._notes:
             return
         model, metrics, silent_s = self._notes.pop(report["batchId"])
@@ -60,15 +53,12 @@ class Reporter(StreamingQueryListener):
         self.adjust_pace(event_of_batch.rows, seconds)
         self._publish(event_of_batch)
 
-    def onQueryStarted(self, event: QueryStartedEvent) -> None:
-        """Nothing to report yet."""
-
-    def onQueryIdle(self, event: QueryIdleEvent) -> None:
+    def on_idle(self, query: str) -> None:
         """Commit offsets: no reading has arrived for a second."""
         self.beat()
         self._follower.commit()
 
-    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
+    def on_end(self) -> None:
         """Commit offsets: all events of the query have been reported."""
         self._follower.commit()
         self._ended.set()

@@ -32,7 +32,7 @@ from streaming.query.program import Summary
 from streaming.query.query import batch_scorer
 from streaming.spark import source
 from streaming.spark.session import prepared, session
-from streaming.spark.sink import LARGEST, publish
+from streaming.spark.sink import LARGEST, Sink
 from streaming.spark.topic_ids import KnownTopics
 from streaming.steps.checks import Checks
 from streaming.steps.frame import Frame
@@ -42,6 +42,9 @@ from streaming.steps.publish import COLUMNS, Publishing, scores, weight
 
 Span = Mapping[int, tuple[int, int]]
 """Partition -> the first offset, and the one after the last."""
+
+# Readings at a time.
+_SLICE = 10_000
 
 
 def run(
@@ -82,6 +85,7 @@ def rescore(
     manifest, metrics = loaded.bundle.manifest, accumulator(spark.sparkContext)
     clock = partial(datetime.now, UTC)
     topics = settings.topics.scored_to(settings.topic)
+    sink = Sink(settings.kafka, settings.compression)
     topic_ids = _topic_ids(settings, place)
     publishing = Publishing(topics, topic_ids, loaded.model, manifest.classes, clock, metrics)
     checks = Checks(manifest.input_shape, topics, manifest.colour)
@@ -92,7 +96,7 @@ def rescore(
             records = source.bounded(readings, manifest.input_shape, topics)
             scorer = batch_scorer(loaded, records, checks, everything, publishing)
             pipeline = Pipeline(checks.steps, ScoreAgain(scorer), metrics)
-            publish(records.mapInArrow(pipeline.run, COLUMNS), settings.kafka)
+            sink.publish(records.mapInArrow(pipeline.run, COLUMNS))
     except Exception as failure:
         raise scoring_failure(failure, settings.kafka) from failure
     finally:
@@ -145,7 +149,7 @@ def _topic_ids(settings: Rescoring, place: Place | None) -> KnownTopics:
 def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:
     """The readings in Kafka from that period, slice by slice."""
     for topic, span in _spans(settings):
-        for part in slices(span, settings.max_offsets_per_trigger):
+        for part in slices(span, min(settings.max_offsets_per_trigger, _SLICE)):
             yield source.stored(spark, settings.kafka, {topic: part})
 
 

@@ -5,49 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import SparkSession
-from pyspark.sql.streaming.listener import (
-    QueryIdleEvent,
-    QueryProgressEvent,
-    QueryStartedEvent,
-    QueryTerminatedEvent,
-    StreamingQueryListener,
-)
 
 from contract.home import heartbeat
+from streaming.spark.events import listening
 
 
 @contextmanager
 def beating(spark: SparkSession, home: Path, program: str) -> Iterator[None]:
     """Write a heartbeat for each named query that is started while the body runs."""
     listener = _Listener(home, program)
-    spark.streams.addListener(listener)
     try:
-        yield
+        with listening(spark, listener):
+            yield
     finally:
-        spark.streams.removeListener(listener)
         listener.clear()
 
 
-class _Listener(StreamingQueryListener):
-    """Spark calls it in another thread, so that it delays no query."""
+class _Listener:
+    """Beats for each query, by its id."""
 
     def __init__(self, home: Path, program: str) -> None:
         self._home, self._program = home, program
-        self._files: dict[object, Path] = {}
+        self._files: dict[str, Path] = {}
 
-    def onQueryStarted(self, event: QueryStartedEvent) -> None:
-        self._files[event.id] = heartbeat.file(self._home, self._program, str(event.name))
-        heartbeat.clear(self._files[event.id])
+    def on_start(self, query: str, name: str | None) -> None:
+        self._files[query] = heartbeat.file(self._home, self._program, str(name))
+        heartbeat.clear(self._files[query])
 
-    def onQueryProgress(self, event: QueryProgressEvent) -> None:
-        self._beat(event.progress.id)
+    def on_progress(self, progress: dict[str, Any]) -> None:
+        self._beat(progress["id"])
 
-    def onQueryIdle(self, event: QueryIdleEvent) -> None:
-        self._beat(event.id)
+    def on_idle(self, query: str) -> None:
+        self._beat(query)
 
-    def onQueryTerminated(self, event: QueryTerminatedEvent) -> None:
+    def on_end(self) -> None:
         """Nothing yet: `clear` removes all files."""
 
     def clear(self) -> None:
@@ -55,6 +49,6 @@ class _Listener(StreamingQueryListener):
         for file in self._files.values():
             heartbeat.clear(file)
 
-    def _beat(self, query: object) -> None:
+    def _beat(self, query: str) -> None:
         if query in self._files:
             heartbeat.beat(self._files[query])

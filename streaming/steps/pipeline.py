@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import pyarrow as pa
@@ -17,6 +18,10 @@ from streaming.steps.bisection import Span, bisected
 from streaming.steps.columns import NOWHERE
 from streaming.steps.frame import Frame, Step
 from streaming.steps.metrics import Metrics, rolled_back, timed
+
+# Records that go through the steps together, and their bytes: a step costs as much for a few as for
+# hundreds. Spark's batches are smaller, since it limits them by rows alone.
+_ROWS, _BYTES = 1024, 1 << 26
 
 
 class Finish(Protocol):
@@ -48,7 +53,7 @@ class Pipeline:
         """The answers to batches of records; a function for `DataFrame.mapInArrow`."""
         workers.hasten()
         try:
-            for records in batches:
+            for records in merged(batches):
                 yield from self._answer(records)
         except ModelFailed as failure:
             raise ModelFailedInWorker(failure) from failure
@@ -91,6 +96,27 @@ class Pipeline:
             for number, fault in faults.items()
         )
         return [*answers, *(refusal for refusal in refusals if refusal is not None)]
+
+
+def merged(
+    batches: Iterable[pa.RecordBatch], rows: int = _ROWS, size: int = _BYTES
+) -> Iterator[pa.RecordBatch]:
+    """The same records: the first batch, then batches of at most so many rows and bytes, or single
+    ones of more.
+    """
+    held: list[pa.RecordBatch] = []
+    batches = iter(batches)
+    yield from islice(batches, 1)  # its records are scored while the JVM sends the next
+    for batch in batches:
+        together = [*held, batch]
+        if held and (
+            sum(map(len, together)) > rows or sum(part.nbytes for part in together) > size
+        ):
+            yield pa.concat_batches(held)
+            held = []
+        held.append(batch)
+    if held:
+        yield pa.concat_batches(held)
 
 
 class _StepFailed(Exception):

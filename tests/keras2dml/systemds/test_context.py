@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from time import monotonic
+
 import numpy as np
 import pytest
 
@@ -57,8 +60,12 @@ def compiled(monkeypatch) -> list[str]:
 
 
 def run(systemds: SystemDS, script: Script, numbers: dict[str, float], **arrays) -> np.ndarray:
+    """The result, with the arrays in the JVM before and in memory that it shares."""
     with systemds.holding(arrays) as held:
-        return systemds.compute(script, {**held, **numbers})["Y"]
+        result = systemds.compute(script, {**held, **numbers})["Y"]
+    shared = systemds.compute(script, {**arrays, **numbers})["Y"]
+    np.testing.assert_array_equal(shared, result)
+    return result
 
 
 def test_a_script_is_compiled_once_for_each_size(systemds, compiled):
@@ -66,6 +73,49 @@ def test_a_script_is_compiled_once_for_each_size(systemds, compiled):
         X = np.arange(rows * 3.0).reshape(rows, 3)
         np.testing.assert_array_equal(run(systemds, DOUBLED, {"n": number}, X=X), 2 * X + number)
     assert compiled == [DOUBLED.text] * 2
+
+
+def test_results_that_exceed_the_shared_memory_come_in_parts(systemds):
+    script = Script("small = X + 1\nlarge = t(X) %*% X", ("X",), ("small", "large"))
+    X = np.arange(1100.0).reshape(1, -1)
+    assert X.size**2 > matrices._CARRIED
+    results = systemds.compute(script, {"X": X})
+    np.testing.assert_array_equal(results["small"], X + 1)
+    np.testing.assert_array_equal(results["large"], X.T @ X)
+
+
+def test_many_inputs_and_results_go_at_once(systemds):
+    names = [f"A{number}" for number in range(40)]
+    lines = [f"B{name} = {name} * 2" for name in names]
+    script = Script("\n".join(lines), tuple(names), tuple(f"B{name}" for name in names))
+    arrays = {name: np.full((2, 3), float(number)) for number, name in enumerate(names)}
+    kept = {name: systemds.matrix(arrays[name]) for name in names[::2]}
+    for number, result in enumerate(systemds.compute(script, {**arrays, **kept}).values()):
+        np.testing.assert_array_equal(result, np.full((2, 3), 2.0 * number))
+    systemds.free(*kept.values())
+
+
+def test_what_an_interrupted_script_leaves_reaches_no_other(systemds):
+    """It runs on in the JVM, and writes its results later."""
+    loop = "for (i in 1:n) { X = X / 2 + 1 }\nY = X"
+    script = Script(loop, ("X", "n"), ("Y",))
+    X = np.full((300, 300), 5.0)
+    short = systemds.compute(script, {"X": X, "n": 3})["Y"]
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            systemds.compute(script, {"X": X * 0 - 1, "n": 20_000})
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    end = monotonic() + 3
+    while monotonic() < end:
+        np.testing.assert_array_equal(systemds.compute(script, {"X": X, "n": 3})["Y"], short)
 
 
 def test_other_options_recompile_it(spark, systemds, compiled):

@@ -51,7 +51,7 @@ from streaming.spark import source
 from streaming.query.failures import scoring_failure
 from streaming.query.program import score
 from streaming.spark.session import session
-from streaming.spark.sink import publish
+from streaming.spark.sink import Sink
 
 prefix, jars = sys.argv[1], [Path(jar) for jar in sys.argv[2:]]
 spark = session("local[2]", jars)
@@ -69,7 +69,7 @@ for name in ("scorer-plain", "apart"):
     print(readings._jdf.queryExecution().toString())
     label = spark.createDataFrame([(topics.labels, b"not ours")], "topic string, value binary")
     try:
-        publish(label, kafka)
+        Sink(kafka, "lz4").publish(label)
     except Exception as error:
         print(error, repr(scoring_failure(error, kafka)))
 print(spark.sparkContext.getConf().toDebugString())

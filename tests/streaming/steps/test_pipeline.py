@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ from streaming.spark.topic_ids import KnownTopics
 from streaming.steps.columns import stamps
 from streaming.steps.decode import decoded
 from streaming.steps.frame import Features, Frame, Probabilities
+from streaming.steps.pipeline import merged
 from streaming.steps.publish import Publishing, published, weight
 from streaming.steps.scale import scaled
 from streaming.steps.score import scored
@@ -202,6 +204,24 @@ def microseconds(time: datetime) -> int:
 def test_a_batch_that_is_a_slice_of_another_is_read_at_its_place() -> None:
     whole = records([reading(number) for number in range(9)])
     assert answers(whole.slice(3, 4)) == answers(whole)[3:7]
+
+
+@given(st.lists(st.integers(0, 40)), st.integers(1, 60), st.integers(1, 60_000))
+def test_merged_batches_have_the_same_records_within_bounds(
+    counts: list[int], rows: int, size: int
+) -> None:
+    whole = records([reading(number) for number in range(sum(counts))])
+    begins = np.cumsum([0, *counts]).tolist()
+    parts = [whole.slice(begin, count) for begin, count in zip(begins, counts, strict=False)]
+    batches = [*merged(parts, rows, size)]
+    assert pa.Table.from_batches(batches, whole.schema).equals(
+        pa.Table.from_batches(parts, whole.schema)
+    )
+    for batch in batches:
+        assert (len(batch) <= rows and batch.nbytes <= 1.1 * size) or len(batch) in counts
+    assert len(batches) == 0 or len(batches[0]) == counts[0]
+    for batch, following in pairwise(batches[1:]):
+        assert len(batch) + len(following) > rows or batch.nbytes + following.nbytes > size
 
 
 def test_an_answer_that_is_too_large_is_replaced_by_a_smaller_one() -> None:

@@ -1,6 +1,7 @@
 package keras2dml.kernels;
 
 import java.nio.DoubleBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -14,6 +15,7 @@ import org.apache.sysds.runtime.controlprogram.Program;
 import org.apache.sysds.runtime.controlprogram.ProgramBlock;
 import org.apache.sysds.runtime.controlprogram.caching.MatrixObject;
 import org.apache.sysds.runtime.controlprogram.context.ExecutionContext;
+import org.apache.sysds.runtime.controlprogram.context.ExecutionContextFactory;
 import org.apache.sysds.runtime.instructions.cp.BooleanObject;
 import org.apache.sysds.runtime.instructions.cp.Data;
 import org.apache.sysds.runtime.instructions.cp.DoubleObject;
@@ -28,8 +30,12 @@ public final class Bridge {
 
 	/** A matrix of the numbers in memory that both share, which the end of a script does not free. */
 	public static MatrixObject matrix(DoubleBuffer shared, int rows, int cols) {
+		return next(shared.clear(), rows, cols);
+	}
+
+	private static MatrixObject next(DoubleBuffer shared, int rows, int cols) {
 		double[] values = new double[rows * cols];
-		shared.clear().get(values, 0, values.length);
+		shared.get(values, 0, values.length);
 		return matrix(values, rows, cols);
 	}
 
@@ -46,12 +52,19 @@ public final class Bridge {
 
 	/** Write a matrix' shape, and then its numbers if they fit, to the shared memory. */
 	public static void numbers(MatrixObject matrix, DoubleBuffer shared) {
+		write(matrix, shared.clear());
+	}
+
+	/** Write a matrix' shape, and then its numbers if they fit, where the buffer is; returns whether they do. */
+	private static boolean write(MatrixObject matrix, DoubleBuffer shared) {
 		long size = matrix.getNumRows() * matrix.getNumColumns();
-		shared.clear().put(matrix.getNumRows()).put(matrix.getNumColumns());
-		if(size > shared.capacity() - HEADER)
-			return;
+		if(shared.remaining() < HEADER)
+			return false;
+		shared.put(matrix.getNumRows()).put(matrix.getNumColumns());
+		if(size > shared.remaining())
+			return false;
 		if(keras2dml.kernels.float32.KernelFunction.write(matrix, shared) || keras2dml.kernels.float64.KernelFunction.write(matrix, shared))
-			return;
+			return true;
 		MatrixBlock block = matrix.acquireReadAndRelease();
 		if(block.isInSparseFormat())
 			block.sparseToDense();
@@ -60,6 +73,37 @@ public final class Bridge {
 				shared.put(0);
 		else
 			shared.put(block.getDenseBlockValues(), 0, (int) size);
+		return true;
+	}
+
+	/**
+	 * Run a program on matrices in the shared memory, one after another, each of which `arrays` describes by its name, rows and columns. Its
+	 * results are written there, in the order of `results`; returns null, or the program's context if they do not fit.
+	 */
+	public static ExecutionContext compute(Program program, LocalVariableMap variables, DoubleBuffer shared, String arrays, String results) {
+		List<MatrixObject> matrices = new ArrayList<>();
+		try {
+			shared.clear();
+			List<String> words = words(arrays);
+			for(int i = 0; i < words.size(); i += 3) {
+				MatrixObject matrix = next(shared, Integer.parseInt(words.get(i + 1)), Integer.parseInt(words.get(i + 2)));
+				matrices.add(matrix);
+				variables.put(words.get(i), matrix);
+			}
+			ExecutionContext context = ExecutionContextFactory.createContext(variables, program);
+			program.execute(context);
+			shared.clear();
+			for(String name : words(results))
+				if(!write(result(context, name), shared))
+					return context;
+			for(String name : words(results))
+				free(context.getMatrixObject(name));
+			return null;
+		}
+		finally {
+			for(MatrixObject matrix : matrices)
+				free(matrix);
+		}
 	}
 
 	/** Free a matrix, which a script that failed may still hold. */
@@ -68,19 +112,26 @@ public final class Bridge {
 		matrix.clearData();
 	}
 
-	/** The variables of a script, of which those named in `results` are what it leaves. */
-	public static LocalVariableMap variables(String results) {
+	/** The variables of a script, of which those named in `results` are what it leaves; the first of them are bound as by `put`. */
+	public static LocalVariableMap variables(String results, String names, Object a, Object b, Object c, Object d, Object e, Object f, Object g, Object h,
+		Object i, Object j, Object k, Object l, Object m, Object n, Object o, Object p) {
 		LocalVariableMap variables = new LocalVariableMap();
-		variables.setRegisteredOutputs(new HashSet<>(Arrays.asList(results.split(" "))));
+		variables.setRegisteredOutputs(new HashSet<>(words(results)));
+		put(variables, names, a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p);
 		return variables;
 	}
 
-	/** Bind up to four variables, whose names are separated by blanks. */
-	public static void put(LocalVariableMap variables, String names, Object a, Object b, Object c, Object d) {
-		Object[] values = {a, b, c, d};
-		String[] all = names.split(" ");
-		for(int i = 0; i < all.length; i++)
-			variables.put(all[i], data(values[i]));
+	/** Bind up to sixteen variables, whose names are separated by blanks. */
+	public static void put(LocalVariableMap variables, String names, Object a, Object b, Object c, Object d, Object e, Object f, Object g, Object h,
+		Object i, Object j, Object k, Object l, Object m, Object n, Object o, Object p) {
+		Object[] values = {a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p};
+		int place = 0;
+		for(String name : words(names))
+			variables.put(name, data(values[place++]));
+	}
+
+	private static List<String> words(String text) {
+		return text.isEmpty() ? List.of() : Arrays.asList(text.split(" "));
 	}
 
 	private static Data data(Object value) {
