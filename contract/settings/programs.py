@@ -126,7 +126,7 @@ class Scoring(Settings):
         "Runtime for the model: onnx, openvino, openvino-int8, systemds, or auto, the fastest that "
         "predicts the golden set's classes.",
     )
-    max_offsets_per_trigger: int = setting(50_000, whole(1), "Maximum readings per micro-batch.")
+    max_offsets_per_trigger: int = setting(20_000, whole(1), "Maximum readings per micro-batch.")
     max_latency: float = setting(
         5.0,
         rules.positive_seconds,

@@ -114,10 +114,10 @@ class SystemDS(Matrices):
             return self._compute_shared(script, inputs, arrays)
         with self.holding(arrays) as matrices:
             results = self.run(script, {**inputs, **matrices})
-        return self._taken(results)
+        return self._move(results)
 
-    def _taken(self, results: Mapping[str, Matrix]) -> dict[str, np.ndarray]:
-        """Results as arrays, removed from the JVM."""
+    def _move(self, results: Mapping[str, Matrix]) -> dict[str, np.ndarray]:
+        """Results as arrays; they are removed from the JVM."""
         arrays = {name: self.numpy(matrix) for name, matrix in results.items()}
         self.free(*results.values())
         return arrays
@@ -137,7 +137,7 @@ class SystemDS(Matrices):
         results = self._execute(script, inputs, execute)
         if isinstance(results, dict):
             return results
-        return self._taken({name: self._result(results, name) for name in script.outputs})
+        return self._move({name: self._result(results, name) for name in script.outputs})
 
     def frame(self, script: Script, inputs: Mapping[str, Any], output: str) -> DataFrame:
         """Run a script and return an output as a DataFrame: row numbers, and a column C1 of

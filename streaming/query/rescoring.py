@@ -43,9 +43,6 @@ from streaming.steps.publish import COLUMNS, Publishing, scores, weight
 Span = Mapping[int, tuple[int, int]]
 """Partition -> the first offset, and the one after the last."""
 
-# Readings at a time.
-_SLICE = 10_000
-
 
 def run(
     settings: Rescoring, jars: Sequence[Path], tell: Tell, tables: History | None = None
@@ -149,7 +146,7 @@ def _topic_ids(settings: Rescoring, place: Place | None) -> KnownTopics:
 def _of_topics(spark: SparkSession, settings: Rescoring) -> Iterator[DataFrame]:
     """The readings in Kafka from that period, slice by slice."""
     for topic, span in _spans(settings):
-        for part in slices(span, min(settings.max_offsets_per_trigger, _SLICE)):
+        for part in slices(span, settings.max_offsets_per_trigger):
             yield source.stored(spark, settings.kafka, {topic: part})
 
 

@@ -1,7 +1,6 @@
 """Spark's events of a session's queries, read from their JSON.
 
-pyspark's own listener reads each field with several calls to the JVM, hundreds for a micro-batch:
-a tenth of a second.
+pyspark's own listener reads each field with several calls to the JVM, hundreds for a micro-batch.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -104,19 +104,22 @@ def merged(
     """The same records: the first batch, then batches of at most so many rows and bytes, or single
     ones of more.
     """
-    held: list[pa.RecordBatch] = []
     batches = iter(batches)
     yield from islice(batches, 1)  # its records are scored while the JVM sends the next
+    pending: list[pa.RecordBatch] = []
     for batch in batches:
-        together = [*held, batch]
-        if held and (
-            sum(map(len, together)) > rows or sum(part.nbytes for part in together) > size
-        ):
-            yield pa.concat_batches(held)
-            held = []
-        held.append(batch)
-    if held:
-        yield pa.concat_batches(held)
+        together = [*pending, batch]
+        if sum(map(len, together)) > rows or sum(part.nbytes for part in together) > size:
+            yield from concatenated(pending)
+            pending = []
+        pending.append(batch)
+    yield from concatenated(pending)
+
+
+def concatenated(batches: Sequence[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches as one, if there are any."""
+    if batches:
+        yield pa.concat_batches(batches)
 
 
 class _StepFailed(Exception):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from time import monotonic
+from collections.abc import Callable
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -68,6 +69,13 @@ def run(systemds: SystemDS, script: Script, numbers: dict[str, float], **arrays)
     return result
 
 
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    end = monotonic() + seconds
+    while not condition():
+        assert monotonic() < end
+        sleep(0.05)
+
+
 def test_a_script_is_compiled_once_for_each_size(systemds, compiled):
     for rows, number in ((2, 5), (2, 7), (3, 7), (2, 9)):
         X = np.arange(rows * 3.0).reshape(rows, 3)
@@ -96,26 +104,28 @@ def test_many_inputs_and_results_go_at_once(systemds):
 
 
 def test_what_an_interrupted_script_leaves_reaches_no_other(systemds):
-    """It runs on in the JVM, and writes its results later."""
-    loop = "for (i in 1:n) { X = X / 2 + 1 }\nY = X"
-    script = Script(loop, ("X", "n"), ("Y",))
+    """It runs on in the JVM, and writes its results to memory that nobody reads any more."""
+    script = Script("for (i in 1:n) { X = X / 2 + 1 }\nY = X", ("X", "n"), ("Y",))
     X = np.full((300, 300), 5.0)
     short = systemds.compute(script, {"X": X, "n": 3})["Y"]
+    abandoned = systemds._shared.ours
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
         with pytest.raises(KeyboardInterrupt):
-            systemds.compute(script, {"X": X * 0 - 1, "n": 20_000})
+            systemds.compute(script, {"X": X, "n": 5_000})
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    end = monotonic() + 3
-    while monotonic() < end:
-        np.testing.assert_array_equal(systemds.compute(script, {"X": X, "n": 3})["Y"], short)
+    current = systemds._shared.ours
+    current[:] = abandoned[: matrices._HEADER] = -1
+    until(lambda: abandoned[0] == len(X), 120)
+    assert (current == -1).all()
+    np.testing.assert_array_equal(systemds.compute(script, {"X": X, "n": 3})["Y"], short)
 
 
 def test_other_options_recompile_it(spark, systemds, compiled):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import threading
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -13,9 +15,13 @@ from pyspark.sql import SparkSession
 
 from contract.choices import Compression
 from contract.kafka.topics import ensure
+from contract.settings.programs import Scoring
 from contract.wire.topics import Topics
 from digitstream.kafka.server import Broker
+from streaming.query.program import score
 from streaming.spark.sink import Sink
+from tests.streaming.records import reading
+from tests.streaming.wire import send
 
 pytestmark = [pytest.mark.kafka, pytest.mark.spark]
 
@@ -29,12 +35,14 @@ CODECS = {
 
 
 def stored_codecs(broker: Broker, topic: str) -> set[int]:
-    """The codecs of the batches in the first partition of a topic, from its file."""
-    file = Path(broker.data, f"{topic}-0", f"{0:020}.log").read_bytes()
-    codecs, at = set(), 0
-    while at + 23 <= len(file) and (size := struct.unpack_from(">i", file, at + 8)[0]):
-        codecs.add(struct.unpack_from(">h", file, at + 21)[0] & DefaultRecordBatch.CODEC_MASK)
-        at += 12 + size
+    """The codecs of the batches in a topic, from the files of its partitions."""
+    codecs = set()
+    for segment in Path(broker.data).glob(f"{topic}-[0-9]/{0:020}.log"):
+        content, at = segment.read_bytes(), 0
+        while at + 23 <= len(content) and (size := struct.unpack_from(">i", content, at + 8)[0]):
+            attributes = struct.unpack_from(">h", content, at + 21)[0]
+            codecs.add(attributes & DefaultRecordBatch.CODEC_MASK)
+            at += 12 + size
     return codecs
 
 
@@ -48,3 +56,18 @@ def test_answers_are_compressed_with_every_codec_of_the_setting(
         answers = spark.createDataFrame([(topic, b"x" * 1000)] * 9, "topic string, value binary")
         Sink(kafka_broker.kafka, codec).publish(answers)
         assert stored_codecs(kafka_broker, topic) == {CODECS[codec]}
+
+
+@pytest.mark.slow
+def test_a_query_compresses_scores_and_dead_letters_with_lz4_or_as_it_is_told(
+    spark: SparkSession,
+    kafka_broker: Broker,
+    scoring: Scoring,
+) -> None:
+    codecs = [CODECS[scoring.compression], CODECS["gzip"]]
+    assert codecs[0] == CODECS["lz4"]
+    for number, settings in enumerate((scoring, replace(scoring, compression="gzip"))):
+        send(settings, [reading(number), reading()._replace(value=b"what?")])
+        score(spark, settings, threading.Event(), lambda sentence: None)
+        for topic in (settings.topics.scores, settings.topics.dead_letters):
+            assert stored_codecs(kafka_broker, topic) == {*codecs[: number + 1]}
