@@ -1,5 +1,5 @@
-"""Converts Spark DataFrames to SystemDS matrices and back; rows are only moved to the driver if
-SystemDS' plan does so.
+"""Converts Spark DataFrames to SystemDS matrices; rows are only moved to the driver if SystemDS'
+plan does so.
 """
 
 from __future__ import annotations
@@ -85,12 +85,12 @@ def examples(
         message = "The model's output has several vectors for each row: give numpy arrays."
         raise InvalidData(message)
     label, width, about = _labels(frame, columns.label, goal, classes)
-    listed, order = _features(frame, columns.features, value)
+    array, order = listed(frame, columns.features, value)
     parts, arrays = {"labels": width}, [label]
     if columns.weight is not None:
         parts["weights"] = 1
         arrays.append(F.array(_column(frame, columns.weight).cast("double")))
-    with _persisted(frame.select(array_to_vector(F.concat(*arrays, listed)).alias("all"))) as all_:
+    with _persisted(frame.select(array_to_vector(F.concat(*arrays, array)).alias("all"))) as all_:
         rows = all_.count()
         if rows == 0:
             message = "The DataFrame is empty: give at least one row."
@@ -109,35 +109,12 @@ def features(
     cached until it is unpersisted.
     """
     with _persisted(systemds.numbered(frame, INDEX)) as numbered:
-        listed, order = _features(numbered, column, value)
-        vectors = numbered.select(INDEX, array_to_vector(listed).alias("all"))
+        array, order = listed(numbered, column, value)
+        vectors = numbered.select(INDEX, array_to_vector(array).alias("all"))
         matrices = _split(
             systemds, vectors, numbered.count(), {"features": value.size}, order, value
         )
     return matrices["features"], numbered
-
-
-def with_predictions(
-    scores: DataFrame, numbered: DataFrame, columns: Columns, classes: np.ndarray | None
-) -> DataFrame:
-    """The rows with the model's results: a column with the output vector, and one with the
-    predicted class, or for a regressor the number.
-    """
-    prediction, probability = columns.prediction, columns.probability
-    vector, array = F.col("C1"), vector_to_array(F.col("C1"))
-    if classes is None:
-        result: Column = array[0]
-    else:
-        both = F.array(F.lit(1.0) - array[0], array[0])
-        shares = F.when(F.size(array) == 1, both).otherwise(array)
-        classes = classes.astype(int) if classes.dtype.kind == "b" else classes
-        labels = F.array(*(F.lit(name.item()) for name in classes))
-        place = F.call_function("array_position", shares, F.array_max(shares)).cast("int")
-        result = F.call_function("element_at", labels, place)
-        if classes.dtype.kind in "iu":
-            result = result.cast("double")
-    predictions = scores.select(INDEX, result.alias(prediction), vector.alias(probability))
-    return numbered.join(predictions, INDEX).drop(INDEX)
 
 
 @contextmanager
@@ -174,19 +151,22 @@ def _split(
     broken, outside = (int(systemds.numpy(count)[0, 0]) for count in counts)
     systemds.free(*counts)
     try:
-        if broken:
-            message = (
-                f"The DataFrame has {broken} values that are NaN or infinite: clean or drop them."
-            )
-            raise InvalidData(message)
-        input_types.check_limits(outside, value, "The DataFrame")
+        check_numbers(broken, outside, value)
     except InvalidData:
         systemds.free(*matrices.values())
         raise
     return matrices
 
 
-def _features(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.ndarray | None]:
+def check_numbers(broken: int, outside: int, value: Value) -> None:
+    """Raise InvalidData if some numbers are no finite ones, or `outside` the type of an input."""
+    if broken:
+        message = f"The DataFrame has {broken} values that are NaN or infinite: clean or drop them."
+        raise InvalidData(message)
+    input_types.check_limits(outside, value, "The DataFrame")
+
+
+def listed(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.ndarray | None]:
     """The features as an array column, and DML's order if it is another."""
     column, kind = _column(frame, name), frame.schema[name].dataType
     if isinstance(kind, VectorUDT):

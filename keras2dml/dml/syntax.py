@@ -27,7 +27,7 @@ _PARAMETER = re.compile(r"(matrix\[double\]|double|integer|boolean) (\w+)")
 
 
 BATCH_FUNCTIONS = ("step", "evaluate", "score")
-OWN = (*BATCH_FUNCTIONS, "gradients", "aggregation")
+OWN = (*BATCH_FUNCTIONS, "check", "gradients", "aggregation")
 """The functions that scripts have of their own, which no other may be called."""
 
 

@@ -6,8 +6,8 @@ import json
 import math
 import re
 import weakref
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,14 +16,16 @@ import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
 from keras2dml.data import features as data
-from keras2dml.data import frames
+from keras2dml.data import frames, scored_frames
 from keras2dml.data.frames import Columns
 from keras2dml.errors import InvalidData, InvalidGraph
 from keras2dml.export import stored
 from keras2dml.graph import Graph, Value
 from keras2dml.rendering.forward import Script
+from keras2dml.scripts import executors as executor_script
 from keras2dml.scripts import score
 from keras2dml.scripts.algorithms import Algorithm
+from keras2dml.systemds import executors
 from keras2dml.systemds.context import SystemDS
 from keras2dml.systemds.matrices import Matrix
 
@@ -214,14 +216,31 @@ class Scorer:
             message = "The model has several inputs or outputs: give X as a list of arrays."
             raise InvalidData(message)
         ((name, value),), (output,) = self.model.inputs.items(), self.model.outputs
+        if self.model.algorithm.test == "minibatch":
+            script = executor_script.render(self.model.graph)
+            if executors.can_score(self._systemds, script):
+                with self._prepared() as weights:
+                    how = script, weights, frame, columns, value, classes
+                    return scored_frames.where_they_are(self._systemds, *how)
         rows, numbered = frames.features(self._systemds, frame, columns.features, value)
         try:
             variables = {name: rows, **self._weights}
             scores = self._systemds.frame(self.model.script, variables, output)
-            return frames.with_predictions(scores, numbered, columns, classes).localCheckpoint()
+            results = scored_frames.with_predictions(scores, numbered, columns, classes)
+            return results.localCheckpoint()
         finally:
             numbered.unpersist()
             self._systemds.free(rows)
+
+    @contextmanager
+    def _prepared(self) -> Iterator[Mapping[str, Matrix]]:
+        """The weights and constants as the function `score` takes them, while the body runs."""
+        script = executor_script.preparation(self.model.graph)
+        constants = {} if script is None else self._systemds.run(script, self._weights)
+        try:
+            yield {**self._weights, **constants}
+        finally:
+            self._systemds.free(*constants.values())
 
     def close(self) -> None:
         """Free the weights in the JVM, as also happens when the scorer is garbage collected."""

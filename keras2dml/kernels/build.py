@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from keras2dml.kernels import cells, tiles
+from keras2dml.kernels import cells, elementary, tiles
 
 FOLDER = Path(__file__).parent
 SOURCES = FOLDER / "java"
@@ -27,8 +27,7 @@ RELEASE = 17
 # A session of other sources may still read its jar for so many seconds.
 _UNUSED = 86400
 
-# The same source in double precision.
-_TO_DOUBLE = (
+TO_DOUBLE = (
     (re.compile(r"\bfloat32\b"), "float64"),
     (re.compile(r"\bfloat\b"), "double"),
     (re.compile(r"\bFloat\b"), "Double"),
@@ -36,6 +35,7 @@ _TO_DOUBLE = (
     (re.compile(r"\bfloatValue\b"), "doubleValue"),
     (re.compile(r"\b(\d+)f\b"), r"\1d"),
 )
+"""What makes of a source in single precision the same in double precision."""
 
 
 @lru_cache(maxsize=1)
@@ -51,9 +51,12 @@ def sources() -> dict[str, str]:
     files[f"{home}/Squares.java"] = tiles.squares()
     for path in [path for path in files if path.startswith(f"{home}/")]:
         text = files[path]
-        for pattern, replacement in _TO_DOUBLE:
+        for pattern, replacement in TO_DOUBLE:
             text = pattern.sub(replacement, text)
         files[path.replace(_SINGLE, _DOUBLE)] = text
+    for precision in (_SINGLE, _DOUBLE):
+        text = elementary.elementary(single=precision == _SINGLE)
+        files[f"keras2dml/kernels/{precision}/Elementary.java"] = text
     return files
 
 
@@ -81,7 +84,7 @@ def build() -> Path:
             file.write_text(text, "utf-8")
         files = [str(path) for path in (folder / "java").rglob("*.java")]
         command = [javac() or "javac", "-nowarn", "-d", str(folder / "classes")]
-        command += ["-cp", _class_path(), "-source", str(RELEASE), "-target", str(RELEASE)]
+        command += ["-cp", class_path(), "-source", str(RELEASE), "-target", str(RELEASE)]
         command += ["--add-modules", _MODULE]
         subprocess.run([*command, *files], check=True, capture_output=True, text=True)
         packed = folder / target.name
@@ -102,7 +105,8 @@ def javac() -> str | None:
     return (home and shutil.which("javac", path=str(Path(home, "bin")))) or shutil.which("javac")
 
 
-def _class_path() -> str:
+def class_path() -> str:
+    """The jars of Spark and SystemDS."""
     spark = Path(str(metadata.distribution("pyspark").locate_file("pyspark/jars/*")))
     systemds = Path(str(metadata.distribution("systemds").locate_file("systemds/SystemDS.jar")))
     return os.pathsep.join([str(systemds), str(spark)])

@@ -35,11 +35,11 @@ UNARY = {
     "COPY": ("x", "x"),
     "ABS": ("x.abs()", "Math.abs(x)"),
     "SQRT": ("x.sqrt()", "(float) Math.sqrt(x)"),
-    "EXP": ("x.lanewise(VectorOperators.EXP)", "(float) Math.exp(x)"),
-    "LOG": ("x.lanewise(VectorOperators.LOG)", "(float) Math.log(x)"),
-    "TANH": ("x.lanewise(VectorOperators.TANH)", "(float) Math.tanh(x)"),
+    "EXP": ("Elementary.exp(x)", "(float) Math.exp(x)"),
+    "LOG": ("Elementary.log(x)", "(float) Math.log(x)"),
+    "TANH": ("Elementary.tanh(x)", "(float) Math.tanh(x)"),
     "SIGMOID": (
-        "ONE.div(x.neg().lanewise(VectorOperators.EXP).add(ONE))",
+        "ONE.div(Elementary.exp(x.neg()).add(ONE))",
         "(float) (1 / (1 + Math.exp(-x)))",
     ),
     "SPROP": ("x.mul(ONE.sub(x))", "x * (1 - x)"),
@@ -47,8 +47,8 @@ UNARY = {
     "MULT2": ("x.add(x)", "x + x"),
     "NOT": ("ZERO.blend(ONE, x.compare(VectorOperators.EQ, ZERO))", "x == 0 ? 1 : 0"),
     "SIGN": (None, "Math.signum(x)"),
-    "SIN": ("x.lanewise(VectorOperators.SIN)", "(float) Math.sin(x)"),
-    "COS": ("x.lanewise(VectorOperators.COS)", "(float) Math.cos(x)"),
+    "SIN": (None, "(float) Math.sin(x)"),
+    "COS": (None, "(float) Math.cos(x)"),
     "TAN": (None, "(float) Math.tan(x)"),
     "SINH": (None, "(float) Math.sinh(x)"),
     "COSH": (None, "(float) Math.cosh(x)"),
@@ -130,7 +130,7 @@ def _loop(name: str, vector: str | None, number: str, operands: tuple[tuple[str,
             for value, array, at in operands
         ]
         lines += [f"\t\t\t{vector}.intoArray(d, di + i);", "\t\t}"]
-    if vector is not None and "VectorOperators." in vector and "compare" not in vector:
+    if vector is not None and "Elementary." in vector:
         # A number is the same wherever it is: vectors round these functions otherwise.
         lines += [
             "\t\tif(Lanes.FAST && i < n) {",

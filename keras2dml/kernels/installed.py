@@ -81,9 +81,9 @@ def describe() -> str:
     return jar().detail
 
 
-def bridge(jvm: Any) -> Any:
-    """The class with what Python often does to SystemDS; None in a session without the jar."""
-    java = jvm.keras2dml.kernels.Bridge
+def of(jvm: Any, name: str) -> Any:
+    """A class of the jar; None in a session without it."""
+    java = getattr(jvm.keras2dml.kernels, name)
     return java if isinstance(java, JavaClass) else None
 
 
@@ -91,8 +91,8 @@ def install(
     jvm: Any, program: Any, names: tuple[str, ...], threads: int, *, single: bool
 ) -> Installed:
     """Let kernels run functions of a program on some threads, in single or double precision."""
-    kernels = jvm.keras2dml.kernels.Kernels
-    if not isinstance(kernels, JavaClass):
+    kernels = of(jvm, "Kernels")
+    if kernels is None:
         return Installed(missing=("anything: this session has none",))
     kernels.use(threads)
     listed = jvm.java.util.ArrayList()

@@ -16,15 +16,25 @@ def render(parts: Mapping[str, int], value: Value, *, ordered: bool) -> Script:
     type.
     """
     lines = [*apart("all", parts)]
-    lines.append("broken = as.matrix(sum(is.nan(all)) + sum(is.infinite(all)))")
+    lines.append(broken("all"))
     if ordered:
         lines.append(
             "features = features %*% table(order, seq(1, nrow(order)), nrow(order), nrow(order))"
         )
-    lines += input_types.statements("features", value)
-    lines.append(f"outside = as.matrix({input_types.outside('features', value)})")
+    lines += cast("features", value)
     inputs = ("all", *(["order"] * ordered))
     return Script("\n".join(lines), inputs, (*parts, "broken", "outside"))
+
+
+def broken(matrix: str) -> str:
+    """The statement that counts what is no finite number."""
+    return f"broken = as.matrix(sum(is.nan({matrix})) + sum(is.infinite({matrix})))"
+
+
+def cast(matrix: str, value: Value) -> list[str]:
+    """The statements that cast a matrix to the type of an input, and count what is out of range."""
+    outside = f"outside = as.matrix({input_types.outside(matrix, value)})"
+    return [*input_types.statements(matrix, value), outside]
 
 
 def rows(begin: int, end: int) -> Script:

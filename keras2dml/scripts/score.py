@@ -25,7 +25,7 @@ def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Scr
     forward = Forward.of(graph, training=False)
     results = outputs(graph)
     first = graph.input_name(graph.input)
-    function = None if whole or loop else _function(forward)
+    function = None if whole or loop else batch_function(forward)
     block = [
         *(function.call if function else [*batches(forward), *forward.lines]),
         *(
@@ -65,7 +65,7 @@ def render(graph: Graph, *, whole: bool = False, loop: str | None = None) -> Scr
     return Script(text, inputs(graph), results, graph.single)
 
 
-def _function(forward: Forward) -> BatchFunction:
+def batch_function(forward: Forward) -> BatchFunction:
     """The function `score`, from the rows of a batch to the model's outputs for them."""
     graph = forward.graph
     results = {

@@ -33,6 +33,8 @@ class Classes(NamedTuple):
     binary: Any
     bridge: Any
     """What is often done, in a call each; None in a session without the jar of kernels."""
+    frames: Any
+    """What scores DataFrames on executors; None in such a session."""
 
 
 @lru_cache(maxsize=1)
@@ -57,5 +59,6 @@ def of(jvm: Any) -> Classes:
         number=jvm.double,
         double=getattr(jvm, f"{types}$ValueType").FP64,
         binary=getattr(jvm, f"{types}$FileFormat").BINARY,
-        bridge=installed.bridge(jvm),
+        bridge=installed.of(jvm, "Bridge"),
+        frames=installed.of(jvm, "FrameScorer"),
     )

@@ -60,7 +60,9 @@ class _Shared:
 
 
 class SystemDS(Matrices):
-    """The MLContext of a session."""
+    """The MLContext of a session; its `lock` is held while it compiles or runs a script."""
+
+    lock = _Shared.lock
 
     def __init__(self, spark: SparkSession) -> None:
         """Raises InvalidSession if `spark` lacks what SystemDS needs."""
@@ -70,7 +72,7 @@ class SystemDS(Matrices):
         self._session: Any = session._jsparkSession
         self._jvm: Any = session._jvm
         self._application = str(session.sparkContext.applicationId)
-        self._api: Any = self._classes.api
+        self._api: Any = self.classes.api
         # On a cluster the driver has a machine for itself.
         context = session.sparkContext
         local = context.master.startswith("local")
@@ -95,8 +97,8 @@ class SystemDS(Matrices):
         return self.options.execute(program, bound, self._jvm)
 
     def _result(self, context: Any, name: str) -> Matrix:
-        if self._classes.bridge is not None:
-            return Matrix(self._classes.bridge.result(context, name))
+        if self.classes.bridge is not None:
+            return Matrix(self.classes.bridge.result(context, name))
         data = context.getVariable(name)
         data.enableCleanup(False)
         return Matrix(data)
@@ -131,7 +133,7 @@ class SystemDS(Matrices):
         def execute(program: Any, bound: Any) -> Any:
             with self._shared.locked():
                 listed, shared = self._share(arrays), self._shared.theirs
-                context = self._classes.bridge.compute(program, bound, shared, listed, outputs)
+                context = self.classes.bridge.compute(program, bound, shared, listed, outputs)
                 return self._read(script.outputs) if context is None else context
 
         results = self._execute(script, inputs, execute)
@@ -146,7 +148,7 @@ class SystemDS(Matrices):
         Raises ExecutionFailed as `run` does.
         """
         context = self._execute(script, inputs, self._run)
-        vectors = self._classes.conversion.matrixObjectToDataFrame(
+        vectors = self.classes.conversion.matrixObjectToDataFrame(
             context.getVariable(output), context, True
         )
         return DataFrame(vectors, self._spark)
@@ -166,10 +168,10 @@ class SystemDS(Matrices):
         """
         kind = self._api.MatrixFormat
         layout = kind.DF_VECTOR_WITH_INDEX if len(frame.columns) > 1 else kind.DF_VECTOR
-        sizes = self._classes.metadata(layout, rows, columns, rows * columns, BLOCK)
+        sizes = self.classes.metadata(layout, rows, columns, rows * columns, BLOCK)
         with _Shared.lock:
             self._context()
-            data = self._classes.conversion.dataFrameToMatrixObject(frame._jdf, sizes)
+            data = self.classes.conversion.dataFrameToMatrixObject(frame._jdf, sizes)
             data.enableCleanup(False)
             return Matrix(data, (rows, columns))
 
@@ -214,7 +216,7 @@ class SystemDS(Matrices):
             with _Shared.lock:
                 self._apply_options()
                 program = self._program(script, values)
-                bound = variables.of(self._classes, script, values)
+                bound = variables.of(self.classes, script, values)
                 native = script.single and program.suited and not self.options.gpu
                 native = native and blas.detect().folder is not None
                 if _Shared.native != native and blas.LIBRARY not in self.options.properties:
@@ -222,7 +224,7 @@ class SystemDS(Matrices):
                     _Shared.native = native
                 return execute(program.runtime, bound)
         except Py4JJavaError as error:
-            message = f"SystemDS could not run the script: {_root_cause(error)}"
+            message = f"SystemDS could not run the script: {root_cause(error)}"
             raise ExecutionFailed(message) from error
 
     def _program(self, script: Script, values: Mapping[str, Any]) -> _Program:
@@ -269,7 +271,7 @@ class SystemDS(Matrices):
         context.setExecutionScript(dml)
         _Shared.native = False  # compiling leaves the JVM as it was configured
         executor.compile(dml)
-        program = make_reusable(executor.getRuntimeProgram(), self._classes.bridge)
+        program = make_reusable(executor.getRuntimeProgram(), self.classes.bridge)
         kernels = Installed()
         if self.options.uses_kernels:
             single = self.options.is_single(script.single)
@@ -280,12 +282,12 @@ class SystemDS(Matrices):
 
     def _unread(self, rows: int, columns: int) -> Any:
         """A matrix without data, of a known size."""
-        classes = self._classes
+        classes = self.classes
         meta = classes.format(classes.sizes(rows, columns, BLOCK, -1), classes.binary)
         return self._api.Matrix(classes.matrix(classes.double, "unread", meta), None)
 
 
-def _root_cause(error: Py4JJavaError) -> str:
+def root_cause(error: Py4JJavaError) -> str:
     """The innermost message of a Java exception."""
     cause = error.java_exception
     while cause.getCause() is not None:

@@ -55,7 +55,7 @@ class Matrices:
 
     def __init__(self, session: SparkSession) -> None:
         self._gateway: Any = session.sparkContext._gateway
-        self._classes = classes.of(session._jvm)
+        self.classes = classes.of(session._jvm)
         self._shared = _share_memory(session._jvm)
 
     @answering()
@@ -65,12 +65,12 @@ class Matrices:
         A plain block would be copied twice for each script, and planned for as of unknown size.
         """
         rows, columns = array.shape
-        bridge = self._classes.bridge
+        bridge = self.classes.bridge
         if bridge is not None and array.size <= _CARRIED:
             with self._shared.locked():
                 self._shared.ours[: array.size] = np.ascontiguousarray(array).reshape(-1)
                 return Matrix(bridge.matrix(self._shared.theirs, rows, columns), (rows, columns))
-        values = self._gateway.new_array(self._classes.number, rows * columns)
+        values = self._gateway.new_array(self.classes.number, rows * columns)
         flat = np.ascontiguousarray(array).reshape(-1)
         with self._shared.locked():
             for begin in range(0, flat.size, _CARRIED):
@@ -79,20 +79,20 @@ class Matrices:
                 self._shared.theirs.clear().get(values, begin, part.size)
         if bridge is not None:
             return Matrix(bridge.matrix(values, rows, columns), (rows, columns))
-        block = self._classes.block(rows, columns, values)
+        block = self.classes.block(rows, columns, values)
         block.recomputeNonZeros()
         block.examSparsity()
-        sizes = self._classes.metadata(rows, columns, block.getNonZeros(), BLOCK)
-        matrix_object = self._classes.conversion.matrixBlockToMatrixObject("matrix", block, sizes)
+        sizes = self.classes.metadata(rows, columns, block.getNonZeros(), BLOCK)
+        matrix_object = self.classes.conversion.matrixBlockToMatrixObject("matrix", block, sizes)
         matrix_object.enableCleanup(False)
         return Matrix(matrix_object, (rows, columns))
 
     @answering()
     def numpy(self, matrix: Matrix) -> np.ndarray:
         """A matrix of the JVM as a float64 array (N, D)."""
-        if self._classes.bridge is not None:
+        if self.classes.bridge is not None:
             with self._shared.locked():
-                self._classes.bridge.numbers(matrix.data, self._shared.theirs)
+                self.classes.bridge.numbers(matrix.data, self._shared.theirs)
                 rows, columns = map(int, self._shared.ours[:_HEADER])
                 matrix.shape = rows, columns
                 if _HEADER + rows * columns <= _CARRIED:
@@ -113,7 +113,7 @@ class Matrices:
 
     def _fits(self, arrays: Mapping[str, np.ndarray]) -> bool:
         """Whether these arrays can be in the shared memory together, for a script."""
-        return self._classes.bridge is not None and _size(arrays) <= _CARRIED
+        return self.classes.bridge is not None and _size(arrays) <= _CARRIED
 
     def _share(self, arrays: Mapping[str, np.ndarray]) -> str:
         """Write arrays to the shared memory, one after another; returns their description."""
@@ -153,8 +153,8 @@ class Matrices:
         for matrix in matrices:
             # A script that failed still holds its inputs; and the JVM may have ended.
             with suppress(Py4JError, ConnectionError):
-                if self._classes.bridge is not None:
-                    self._classes.bridge.free(matrix.data)
+                if self.classes.bridge is not None:
+                    self.classes.bridge.free(matrix.data)
                 else:
                     matrix.data.enableCleanup(True)
                     matrix.data.clearData()

@@ -4,11 +4,15 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.IntConsumer;
+import java.util.function.Supplier;
 
 /** Threads that share the parts of an operation; they park while there is none. */
 public final class Pool {
 	private static final int SPINS = 2000;
 	private static Pool current = new Pool(Runtime.getRuntime().availableProcessors());
+
+	/** Whether a thread computes alone: others do as much as there is to do. */
+	private static final ThreadLocal<Boolean> ALONE = ThreadLocal.withInitial(() -> false);
 
 	private final Thread[] helpers;
 	private volatile Job job;
@@ -35,9 +39,20 @@ public final class Pool {
 		current.share(parts, part);
 	}
 
+	/** The result of a computation whose parts all run on this thread. */
+	public static <T> T alone(Supplier<T> computation) {
+		ALONE.set(true);
+		try {
+			return computation.get();
+		}
+		finally {
+			ALONE.remove();
+		}
+	}
+
 	private void share(int parts, IntConsumer part) {
 		// A part that shares its own work, and a second caller, compute alone.
-		if(parts <= 1 || helpers.length == 0 || !busy.compareAndSet(0, 1)) {
+		if(parts <= 1 || helpers.length == 0 || ALONE.get() || !busy.compareAndSet(0, 1)) {
 			for(int i = 0; i < parts; i++)
 				part.accept(i);
 			return;

@@ -4,6 +4,7 @@ import java.nio.DoubleBuffer;
 import java.util.List;
 
 import org.apache.sysds.hops.OptimizerUtils;
+import org.apache.sysds.parser.DMLProgram;
 import org.apache.sysds.parser.DataIdentifier;
 import org.apache.sysds.runtime.DMLRuntimeException;
 import org.apache.sysds.runtime.DMLScriptException;
@@ -17,7 +18,9 @@ import org.apache.sysds.runtime.instructions.cp.DoubleObject;
 import org.apache.sysds.runtime.instructions.cp.IntObject;
 import org.apache.sysds.runtime.instructions.cp.ScalarObject;
 import org.apache.sysds.runtime.instructions.cp.StringObject;
+import org.apache.sysds.runtime.matrix.data.MatrixBlock;
 
+import keras2dml.kernels.MatrixFunction;
 import keras2dml.kernels.NoKernel;
 
 /** A function of a compiled program that kernels run. Its body remains what it means, and what runs where they cannot. */
@@ -37,7 +40,7 @@ public final class KernelFunction extends FunctionProgramBlock {
 
 	/** Let kernels run a function of a program; raises NoKernel, with the operator's name, if they cannot. */
 	public static void install(Program program, String namespace, String name) {
-		String key = org.apache.sysds.parser.DMLProgram.constructFunctionKey(namespace, name);
+		String key = DMLProgram.constructFunctionKey(namespace, name);
 		Function function = new Functions(program).get(key);
 		for(boolean optimized : new boolean[] {true, false}) {
 			FunctionProgramBlock block = program.getFunctionProgramBlocks(optimized).get(key);
@@ -45,6 +48,29 @@ public final class KernelFunction extends FunctionProgramBlock {
 				program.getFunctionProgramBlocks(namespace).getFunctions(optimized)
 					.put(name, new KernelFunction(program, block, function));
 		}
+	}
+
+	/** A function of a program that kernels run for whoever calls it; raises NoKernel as `install` does. */
+	public static MatrixFunction of(Program program, String namespace, String name) {
+		Function function = new Functions(program).get(DMLProgram.constructFunctionKey(namespace, name));
+		return arguments -> {
+			Environment variables = new Environment();
+			Buffer.begin();
+			try {
+				arguments.forEach((argument, value) -> variables.put(argument, value instanceof MatrixBlock ? new Source((MatrixBlock) value) : value));
+				Object[] results = function.run(variables);
+				MatrixBlock[] blocks = new MatrixBlock[results.length];
+				for(int i = 0; i < blocks.length; i++) {
+					blocks[i] = Value.tensor(results[i]).block();
+					Value.release(results[i]);
+				}
+				return blocks;
+			}
+			finally {
+				variables.end();
+				Buffer.end();
+			}
+		};
 	}
 
 	@Override

@@ -34,12 +34,7 @@ final class KernelMatrix extends MatrixObject {
 	private synchronized void fill() {
 		if(tensor == null || filled || filling)
 			return;
-		int count = tensor.size();
-		double[] values = new double[count];
-		for(int i = 0; i < count; i++)
-			values[i] = tensor.data[i];
-		MatrixBlock block = new MatrixBlock(tensor.rows, tensor.cols, values);
-		block.recomputeNonZeros();
+		MatrixBlock block = tensor.block();
 		boolean cleanup = isCleanupEnabled();
 		filling = true;
 		enableCleanup(true);

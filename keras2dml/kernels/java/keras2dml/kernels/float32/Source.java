@@ -14,9 +14,18 @@ final class Source extends Owned {
 	private Tensor tensor;
 
 	Source(MatrixObject object) {
+		this(object, object.acquireRead());
+	}
+
+	/** The rows and columns of a matrix that stays as it is. */
+	Source(MatrixBlock block) {
+		this(null, block);
+	}
+
+	private Source(MatrixObject object, MatrixBlock block) {
 		this.object = object;
+		this.block = block;
 		whole = null;
-		block = object.acquireRead();
 		row = col = 0;
 		rows = block.getNumRows();
 		cols = block.getNumColumns();
@@ -96,7 +105,7 @@ final class Source extends Owned {
 			tensor.release();
 		if(whole != null)
 			whole.release();
-		else
+		else if(object != null)
 			object.release();
 	}
 }

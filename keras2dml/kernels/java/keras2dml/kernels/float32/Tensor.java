@@ -2,6 +2,8 @@ package keras2dml.kernels.float32;
 
 import java.util.Arrays;
 
+import org.apache.sysds.runtime.matrix.data.MatrixBlock;
+
 /** A dense matrix, row by row. It owns its buffer once. */
 final class Tensor implements Value {
 	final int rows, cols;
@@ -66,6 +68,16 @@ final class Tensor implements Value {
 	@Override
 	public void release() {
 		buffer.release();
+	}
+
+	/** The same numbers as a matrix of SystemDS. */
+	MatrixBlock block() {
+		double[] values = new double[size()];
+		for(int i = 0; i < values.length; i++)
+			values[i] = data[i];
+		MatrixBlock block = new MatrixBlock(rows, cols, values);
+		block.recomputeNonZeros();
+		return block;
 	}
 
 	double at(int row, int col) {
