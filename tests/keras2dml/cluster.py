@@ -1,6 +1,8 @@
-"""A program of its own: trains on more rows than its driver could hold, and tells what came of it.
+"""A program of its own: trains on more rows than its driver could hold, scores them, and tells what
+came of it.
 
-`python cluster.py FOLDER` writes `weights.npz` and `plan.txt` there, and prints statistics.
+`python cluster.py FOLDER` writes `weights.npz`, `scores.npz` and `plan.txt` there, and prints
+statistics.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from keras2dml import Keras2DML, spark_session
 
 # 400 MB of doubles; the driver has 480 MB, of which SystemDS plans with 70 %.
 ROWS, FEATURES = 250_000, 200
+SCORED = 100
+"""Of so many rows the scores are written."""
 
 
 def model() -> keras.Model:
@@ -44,6 +48,10 @@ def main(folder: Path) -> None:
     (folder / "plan.txt").write_text(ours.explain(ROWS, training=True), encoding="utf-8")
     ours.fit(frame)
     np.savez(folder / "weights.npz", *ours.to_keras().get_weights())
+    scored = ours.setStatistics(False).transform(frame)
+    rows = scored.select("probability").limit(SCORED).collect()
+    scores = np.array([row.probability.toArray() for row in rows])
+    np.savez(folder / "scores.npz", scores, scored.count())
     spark.stop()
 
 

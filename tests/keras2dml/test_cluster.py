@@ -40,3 +40,7 @@ def test_rows_beyond_the_drivers_memory_stay_on_the_cluster(tmp_path):
     with np.load(tmp_path / "weights.npz") as stored:
         for name, wanted in zip(stored.files, built.get_weights(), strict=True):
             near(stored[name], wanted, WEIGHTS["float64"])
+    with np.load(tmp_path / "scores.npz") as stored:
+        scores, count = (stored[name] for name in stored.files)
+    assert count == cluster.ROWS
+    near(scores, built.predict(cells[: cluster.SCORED], verbose=0), 1e-8)

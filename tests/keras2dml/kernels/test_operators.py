@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,48 +82,66 @@ WINDOWS = (
 SIZES = ((1, 1), (3, 7), (5, 16), (13, 33), (70, 9), (2, 1100))
 
 
-def script(expression: str) -> Script:
-    """A script whose function `score` has this value for matrices A and B of one shape."""
+def script(*expressions: str) -> Script:
+    """A script whose function `score` has these values for matrices A and B of one shape."""
+    names = [f"R{n}" for n, _ in enumerate(expressions, 1)]
+    results = ", ".join(f"matrix[double] {name}" for name in names)
+    values = "".join(
+        f"  {name} = as.matrix(0) + 0\n  {name} = {expression}\n"
+        for name, expression in zip(names, expressions, strict=True)
+    )
+    left = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
     return Script(
-        f"""score = function(matrix[double] A, matrix[double] B) return (matrix[double] R) {{
+        f"""score = function(matrix[double] A, matrix[double] B) return ({results}) {{
   while (FALSE) {{}}
   row = B[1, ]
   column = B[, 1]
-  R = as.matrix(0) + 0
-  R = {expression}
-}}
-R = score(A, B)
+{values}}}
+{left} = score(A, B)
 """,
         ("A", "B"),
-        ("R",),
+        tuple(names),
     )
 
 
 @pytest.fixture
-def both(spark):
-    """What SystemDS' operators compute, and what kernels do, in float64 and float32."""
+def all_ways(spark):
+    """What SystemDS' operators compute of some expressions, and what kernels do, in float64 and
+    float32: the results of each expression. They are compiled together; `left` are those of which
+    a kernel cannot hold the numbers, so that SystemDS computes them after all.
+    """
+    kernels_of = spark._jvm.keras2dml.kernels.Kernels
 
-    def compute(text: str, **arrays: np.ndarray) -> list[np.ndarray]:
-        results = []
+    def compute(
+        expressions: Sequence[str], *, left: bool = False, **arrays: np.ndarray
+    ) -> list[list[np.ndarray]]:
+        program, results, before = script(*expressions), [], kernels_of.repeated()
         for kernels, precision in ((False, None), (True, "float64"), (True, "float32")):
             systemds = SystemDS(spark)
             systemds.options = replace(systemds.options, kernels=kernels, precision=precision)
+            assert not kernels or runs_in_kernels(systemds, arrays, program)
             with systemds.holding(arrays) as matrices:
-                results.append(systemds.compute(script(text), matrices)["R"])
-            assert not kernels or runs_in_kernels(systemds, arrays, script(text))
-        return results
+                results.append(systemds.compute(program, matrices).values())
+        assert (kernels_of.repeated() > before) == left
+        return [list(ways) for ways in zip(*results, strict=True)]
 
     return compute
+
+
+@pytest.fixture
+def both(all_ways):
+    """The same of a single expression."""
+    return lambda text, **how: all_ways([text], **how)[0]
 
 
 def test_operators_on_spark_read_what_kernels_computed(spark):
     systemds = SystemDS(spark)
     arrays = {"A": numbers(8, 5, 4), "B": numbers(9, 5, 4)}
     with systemds.holding(arrays) as matrices:
-        computed = systemds.run(script("A + B"), matrices)["R"]
+        computed = systemds.run(script("A + B"), matrices)["R1"]
         assert runs_in_kernels(systemds, arrays, script("A + B"))
         systemds.options = replace(systemds.options, place="SPARK")
-        total = systemds.compute(script("A * 2"), {"A": computed, "B": computed})["R"]
+        total = systemds.compute(script("A * 2"), {"A": computed, "B": computed})["R1"]
         systemds.free(computed)
     np.testing.assert_allclose(total, 2 * (arrays["A"] + arrays["B"]), rtol=1e-14)
 
@@ -139,14 +159,13 @@ def test_operators_on_spark_read_what_kernels_computed(spark):
     ],
 )
 def test_whole_numbers_that_float32_does_not_hold_are_left_to_systemds(both, expression):
-    wanted, double, single = both(expression, A=numbers(1, 2, 2), B=numbers(2, 2, 2))
+    wanted, double, single = both(expression, left=True, A=numbers(1, 2, 2), B=numbers(2, 2, 2))
     np.testing.assert_array_equal(double, wanted)
     np.testing.assert_array_equal(single, wanted)
 
 
-@pytest.mark.parametrize(
-    "expression",
-    [
+def test_a_cell_is_a_number(all_ways):
+    expressions = [
         "as.matrix(as.scalar(A[2, 1]) > 0)",
         "as.matrix(max(as.scalar(A[2, 1]), 0.25) * 2 + abs(as.scalar(A[1, 2])))",
         "as.matrix(round(as.scalar(A[1, 1]) * 5))",
@@ -154,15 +173,13 @@ def test_whole_numbers_that_float32_does_not_hold_are_left_to_systemds(both, exp
         "as.matrix(as.scalar(A[2, 2]) * as.scalar(B[1, 1]))",
         "as.matrix(ifelse(as.scalar(A[1, 1]) != 0, as.scalar(A[1, 1]), 2))",
         "A * as.scalar(A[2, 1]) + as.scalar(B[1, 2])",
-    ],
-)
-def test_a_cell_is_a_number(both, expression):
-    compare(both(expression, A=numbers(1, 2, 2) + 0.125, B=numbers(2, 2, 2)))
+    ]
+    for results in all_ways(expressions, A=numbers(1, 2, 2) + 0.125, B=numbers(2, 2, 2)):
+        compare(results)
 
 
-@pytest.mark.parametrize(
-    "expression",
-    [
+def test_edges_are_those_of_systemds(all_ways):
+    expressions = [
         "as.matrix(var(A[1, 1]))",
         "colVars(A[1, ])",
         "rowVars(A[, 1])",
@@ -171,10 +188,9 @@ def test_a_cell_is_a_number(both, expression):
         "round(A * 0 - 2.5)",
         "round(A * 0 + 1 / 0) > 1e18",
         'rand(rows=3, cols=2, min=1, max=1, pdf="normal", seed=3)',
-    ],
-)
-def test_edges_are_those_of_systemds(both, expression):
-    compare(both(expression, A=numbers(1, 4, 3) + 0.125, B=numbers(2, 4, 3)))
+    ]
+    for results in all_ways(expressions, A=numbers(1, 4, 3) + 0.125, B=numbers(2, 4, 3)):
+        compare(results)
 
 
 def test_a_half_is_rounded_up_and_nothing_below_it(both):
@@ -184,9 +200,8 @@ def test_a_half_is_rounded_up_and_nothing_below_it(both):
 
 
 def test_what_shows_as_it_runs_that_it_has_no_kernel_is_left_to_systemds(both):
-    compare(
-        both("order(target=A, by=matrix(seq(1, 2), 1, 2))", A=numbers(1, 5, 3), B=numbers(2, 5, 3))
-    )
+    text, A = "order(target=A, by=matrix(seq(1, 2), 1, 2))", numbers(1, 5, 3)
+    compare(both(text, left=True, A=A, B=A))
 
 
 def runs_in_kernels(systemds: SystemDS, arrays: dict[str, np.ndarray], text: Script) -> bool:
@@ -202,22 +217,27 @@ def numbers(seed: int, *shape: int) -> np.ndarray:
     return np.where(rng.random(shape) < 0.2, 0.5, cells)
 
 
-def compare(results: list[np.ndarray]) -> None:
+def compare(results: list[np.ndarray], expression: str = "") -> None:
     """The same in float64, and nearly in float32; windows without pixels have its least number."""
     wanted, double, single = (np.clip(cells, -1e9, 1e9) for cells in results)
-    np.testing.assert_allclose(double, wanted, rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(single, wanted, rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(double, wanted, 1e-11, 1e-12, err_msg=expression)
+    np.testing.assert_allclose(single, wanted, 2e-4, 2e-4, err_msg=expression)
 
 
-@pytest.mark.parametrize("expression", [*CELLS, *SHAPES, *SUMS, *PRODUCTS])
-def test_an_operator_computes_what_systemds_does(both, expression):
-    compare(both(expression, A=numbers(1, 13, 6), B=numbers(2, 13, 6)))
+def compare_all(all_ways: Callable[..., Any], expressions: Sequence[str], *size: int) -> None:
+    ways = all_ways(expressions, A=numbers(1, *size), B=numbers(2, *size))
+    for expression, results in zip(expressions, ways, strict=True):
+        compare(results, expression)
+
+
+@pytest.mark.parametrize("expressions", [CELLS, SHAPES, SUMS, PRODUCTS])
+def test_operators_compute_what_systemds_does(all_ways, expressions):
+    compare_all(all_ways, expressions, 13, 6)
 
 
 @pytest.mark.parametrize("size", [(37, 61), (21, 300)])
-@pytest.mark.parametrize("expression", [*PRODUCTS, "t(A)"])
-def test_products_and_transposes_of_many_tiles_are_those_of_systemds(both, expression, size):
-    compare(both(expression, A=numbers(1, *size), B=numbers(2, *size)))
+def test_products_and_transposes_of_many_tiles_are_those_of_systemds(all_ways, size):
+    compare_all(all_ways, [*PRODUCTS, "t(A)"], *size)
 
 
 @pytest.mark.long
@@ -229,25 +249,22 @@ def test_an_operator_computes_the_same_for_any_shape(both, expression, size):
 
 @pytest.mark.parametrize("rows", [1, 5])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_windows_of_images_are_those_of_systemds(both, window, rows):
+def test_windows_of_images_are_those_of_systemds(all_ways, window, rows):
     images, filters = numbers(3, rows, 3 * 7 * 5), numbers(4, 4, 3 * 3 * 2)
     shape = f"{window}, input_shape=[{rows}, 3, 7, 5]"
-    conv = f"{shape}, filter_shape=[4, 3, 3, 2]"
-    out = both(f"conv2d(A, B, {conv})", A=images, B=filters)
-    compare(out)
-    gradient = numbers(5, *out[0].shape)
-    compare(both(f"conv2d_backward_filter(A, B, {conv})", A=images, B=gradient))
-    compare(both(f"conv2d_backward_data(A, B, {conv})", A=filters, B=gradient))
-    compare(
-        both(
-            f"bias_add(conv2d(A, B, {conv}), matrix(seq(1, 4), rows=4, cols=1))",
-            A=images,
-            B=filters,
-        )
-    )
-    for pool in ("max_pool", "avg_pool"):
-        pooling = f"{shape}, pool_size=[3, 2]"
-        compare(both(f"{pool}(A, {pooling})", A=images, B=images))
+    conv, pool = f"{shape}, filter_shape=[4, 3, 3, 2]", f"{shape}, pool_size=[3, 2]"
+    forward = [
+        f"conv2d(A, B, {conv})",
+        f"bias_add(conv2d(A, B, {conv}), matrix(seq(1, 4), rows=4, cols=1))",
+        *(f"{kind}_pool(A, {pool})" for kind in ("max", "avg")),
+    ]
+    ways = all_ways(forward, A=images, B=filters)
+    gradient = numbers(5, *ways[0][0].shape)
+    to_filter, to_data = (f"conv2d_backward_{kind}(A, B, {conv})" for kind in ("filter", "data"))
+    ways += all_ways([to_filter], A=images, B=gradient)
+    ways += all_ways([to_data], A=filters, B=gradient)
+    for results in ways:
+        compare(results)
 
 
 @pytest.mark.parametrize("size", [(6, 8), (4, 20), (2, 2)])

@@ -1,13 +1,26 @@
 package keras2dml.kernels;
 
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 
 import org.apache.sysds.parser.DMLProgram;
 import org.apache.sysds.runtime.controlprogram.Program;
 
 /** What keras2dml calls. */
 public final class Kernels {
+	private static final AtomicLong REPEATED = new AtomicLong();
+
 	private Kernels() {}
+
+	/** A call of a function is repeated in SystemDS' operators: a kernel could not hold its numbers. */
+	public static void repeat() {
+		REPEATED.incrementAndGet();
+	}
+
+	/** How many calls were repeated. */
+	public static long repeated() {
+		return REPEATED.get();
+	}
 
 	/** How many threads compute; a session on this machine has as many as it has cores. */
 	public static void use(int threads) {

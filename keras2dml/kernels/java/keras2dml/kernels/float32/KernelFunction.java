@@ -20,6 +20,7 @@ import org.apache.sysds.runtime.instructions.cp.ScalarObject;
 import org.apache.sysds.runtime.instructions.cp.StringObject;
 import org.apache.sysds.runtime.matrix.data.MatrixBlock;
 
+import keras2dml.kernels.Kernels;
 import keras2dml.kernels.MatrixFunction;
 import keras2dml.kernels.NoKernel;
 
@@ -85,6 +86,7 @@ public final class KernelFunction extends FunctionProgramBlock {
 		}
 		catch(Buffer.TooLarge | NoKernel e) {
 			variables.end();
+			Kernels.repeat();
 			super.execute(context);
 			return;
 		}
