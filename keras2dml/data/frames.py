@@ -85,7 +85,7 @@ def examples(
         message = "The model's output has several vectors for each row: give numpy arrays."
         raise InvalidData(message)
     label, width, about = _labels(frame, columns.label, goal, classes)
-    array, order = listed(frame, columns.features, value)
+    array, order = feature_array(frame, columns.features, value)
     parts, arrays = {"labels": width}, [label]
     if columns.weight is not None:
         parts["weights"] = 1
@@ -109,7 +109,7 @@ def features(
     cached until it is unpersisted.
     """
     with _persisted(systemds.numbered(frame, INDEX)) as numbered:
-        array, order = listed(numbered, column, value)
+        array, order = feature_array(numbered, column, value)
         vectors = numbered.select(INDEX, array_to_vector(array).alias("all"))
         matrices = _split(
             systemds, vectors, numbered.count(), {"features": value.size}, order, value
@@ -159,18 +159,18 @@ def _split(
 
 
 def check_numbers(broken: int, outside: int, value: Value) -> None:
-    """Raise InvalidData if some numbers are no finite ones, or `outside` the type of an input."""
+    """Raise InvalidData if some numbers are not finite, or `outside` the type of an input."""
     if broken:
         message = f"The DataFrame has {broken} values that are NaN or infinite: clean or drop them."
         raise InvalidData(message)
     input_types.check_limits(outside, value, "The DataFrame")
 
 
-def listed(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.ndarray | None]:
+def feature_array(frame: DataFrame, name: str, value: Value) -> tuple[Column, np.ndarray | None]:
     """The features as an array column, and DML's order if it is another."""
     column, kind = _column(frame, name), frame.schema[name].dataType
     if isinstance(kind, VectorUDT):
-        return vector_to_array(column), None
+        return F.when(column.isNotNull(), vector_to_array(column)), None
     depth = 0
     while isinstance(kind, ArrayType):
         kind, depth = kind.elementType, depth + 1

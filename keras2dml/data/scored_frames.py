@@ -1,4 +1,4 @@
-"""DataFrames with a model's results: scored where their rows are, or as a matrix of SystemDS."""
+"""DataFrames with a model's results: scored by executors, or as a matrix of SystemDS."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from keras2dml.graph import Value
 from keras2dml.rendering.forward import Script
 from keras2dml.systemds import executors
 from keras2dml.systemds.context import SystemDS
+from keras2dml.systemds.executors import Rejected
 from keras2dml.systemds.matrices import Matrix
 
 
@@ -29,33 +30,42 @@ def with_predictions(
     return numbered.join(scores.select(frames.INDEX, *results), frames.INDEX).drop(frames.INDEX)
 
 
-def where_they_are(
+def scored_by_executors(
     systemds: SystemDS,
     script: Script,
     weights: Mapping[str, Matrix],
     frame: DataFrame,
     columns: Columns,
     value: Value,
+    size: int,
     classes: np.ndarray | None,
-) -> DataFrame:
-    """The rows with the model's results as from `with_predictions`, in their order; the `script` is
-    one for executors.
+) -> DataFrame | None:
+    """The rows with the model's results as from `with_predictions`, in their order, `size` of them
+    scored at a time by a script of `keras2dml.scripts.row_batches`; None if an executor cannot.
 
     Raises InvalidData for features that the model does not take.
     """
-    array, order = frames.listed(frame, columns.features, value)
-    rows = frame.select("*", array.alias("__FEATURES"))
-    scored, refused = executors.score(systemds, script, weights, rows, value.size, order)
-    if refused.uneven:
+    array, order = frames.feature_array(frame, columns.features, value)
+    output = executors.unused("OUTPUT", frame)
+    rows = frame.select("*", array.alias(executors.unused("FEATURES", frame)))
+    batches = executors.Batches(size, value.size, order)
+    scored = executors.score(systemds, script, weights, rows, batches, output)
+    if isinstance(scored, Rejected):
+        _check_rejected(scored, columns.features, value)
+        return None
+    results = _results(F.col(output), array_to_vector(F.col(output)), columns, classes)
+    return scored.select("*", *results).drop(output)
+
+
+def _check_rejected(rejected: Rejected, column: str, value: Value) -> None:
+    """Raise InvalidData if the model does not take some of the features."""
+    if rejected.of_other_width:
         message = (
-            f"The DataFrame has {refused.uneven} rows without {value.size} features in"
-            f" {columns.features!r}: drop them, or give them that many numbers."
+            f"The DataFrame has {rejected.of_other_width} rows without {value.size} features in"
+            f" {column!r}: drop them, or give them that many numbers."
         )
         raise InvalidData(message)
-    frames.check_numbers(refused.broken, refused.outside, value)
-    output = F.col(executors.OUTPUT)
-    results = _results(output, array_to_vector(output), columns, classes)
-    return scored.select("*", *results).drop(executors.OUTPUT)
+    frames.check_numbers(rejected.not_finite, rejected.out_of_range, value)
 
 
 def _results(

@@ -22,8 +22,7 @@ from keras2dml.errors import InvalidData, InvalidGraph
 from keras2dml.export import stored
 from keras2dml.graph import Graph, Value
 from keras2dml.rendering.forward import Script
-from keras2dml.scripts import executors as executor_script
-from keras2dml.scripts import score
+from keras2dml.scripts import row_batches, score
 from keras2dml.scripts.algorithms import Algorithm
 from keras2dml.systemds import executors
 from keras2dml.systemds.context import SystemDS
@@ -216,12 +215,8 @@ class Scorer:
             message = "The model has several inputs or outputs: give X as a list of arrays."
             raise InvalidData(message)
         ((name, value),), (output,) = self.model.inputs.items(), self.model.outputs
-        if self.model.algorithm.test == "minibatch":
-            script = executor_script.render(self.model.graph)
-            if executors.can_score(self._systemds, script):
-                with self._prepared() as weights:
-                    how = script, weights, frame, columns, value, classes
-                    return scored_frames.where_they_are(self._systemds, *how)
+        if (scored := self._by_executors(frame, columns, value, classes)) is not None:
+            return scored
         rows, numbered = frames.features(self._systemds, frame, columns.features, value)
         try:
             variables = {name: rows, **self._weights}
@@ -232,10 +227,25 @@ class Scorer:
             numbered.unpersist()
             self._systemds.free(rows)
 
+    def _by_executors(
+        self, frame: DataFrame, columns: Columns, value: Value, classes: np.ndarray | None
+    ) -> DataFrame | None:
+        """What `frame` returns, computed where the rows are; None if that is not possible."""
+        graph = self.model.graph
+        if self.model.algorithm.test != "minibatch":
+            return None
+        script, size = row_batches.render(graph), row_batches.batch_size(graph)
+        if not executors.can_score(self._systemds, script):
+            return None
+        with self._prepared() as weights:
+            return scored_frames.scored_by_executors(
+                self._systemds, script, weights, frame, columns, value, size, classes
+            )
+
     @contextmanager
     def _prepared(self) -> Iterator[Mapping[str, Matrix]]:
         """The weights and constants as the function `score` takes them, while the body runs."""
-        script = executor_script.preparation(self.model.graph)
+        script = row_batches.preparation(self.model.graph)
         constants = {} if script is None else self._systemds.run(script, self._weights)
         try:
             yield {**self._weights, **constants}

@@ -6,6 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -76,7 +77,7 @@ class SystemDS(Matrices):
         # On a cluster the driver has a machine for itself.
         context = session.sparkContext
         local = context.master.startswith("local")
-        self._threads = context.defaultParallelism if local else os.cpu_count() or 1
+        self.threads = context.defaultParallelism if local else os.cpu_count() or 1
         self.options = Options()
         with _Shared.lock, Quiet(self._jvm, "err"):
             self._context()
@@ -147,7 +148,9 @@ class SystemDS(Matrices):
 
         Raises ExecutionFailed as `run` does.
         """
-        context = self._execute(script, inputs, self._run)
+        spark = copy(self)
+        spark.options = self.options.with_spark
+        context = spark._execute(script, inputs, spark._run)
         vectors = self.classes.conversion.matrixObjectToDataFrame(
             context.getVariable(output), context, True
         )
@@ -160,7 +163,7 @@ class SystemDS(Matrices):
             program = self._compile(script, shapes)
             plan = str(self._jvm.org.apache.sysds.utils.Explain.explain(program.runtime))
             single = self.options.is_single(script.single)
-            return "\n".join([*program.kernels.lines(self._threads, single=single), plan])
+            return "\n".join([*program.kernels.lines(self.threads, single=single), plan])
 
     def of_frame(self, frame: DataFrame, rows: int, columns: int) -> Matrix:
         """A column of vectors as a matrix, which is only moved if a plan needs that. Rows are in
@@ -276,7 +279,7 @@ class SystemDS(Matrices):
         if self.options.uses_kernels:
             single = self.options.is_single(script.single)
             kernels = installed.install(
-                self._jvm, program, BATCH_FUNCTIONS, self._threads, single=single
+                self._jvm, program, BATCH_FUNCTIONS, self.threads, single=single
             )
         return _Program(program, blas.is_suited(script.text), kernels)
 

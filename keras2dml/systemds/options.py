@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from py4j.java_gateway import JavaClass
@@ -14,7 +14,7 @@ from keras2dml.systemds import blas, classes
 from keras2dml.systemds.output import Quiet
 
 LEVELS = ("hops", "runtime", "recompile_hops", "recompile_runtime")
-PLACES = ("DRIVER", "SPARK", "DRIVER_AND_SPARK")
+DRIVER, SPARK, ANYWHERE = PLACES = ("DRIVER", "SPARK", "DRIVER_AND_SPARK")
 PRECISIONS = ("float32", "float64")
 
 
@@ -32,7 +32,7 @@ class Options:
     heavy_hitters: int = 10
     gpu: bool = False
     force_gpu: bool = False
-    place: str = "DRIVER_AND_SPARK"
+    place: str = ANYWHERE
     kernels: bool = True
     precision: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -40,12 +40,17 @@ class Options:
     @property
     def uses_kernels(self) -> bool:
         """Whether kernels run what they can: not what SystemDS is to run elsewhere."""
-        return self.kernels and not self.gpu and self.place != "SPARK"
+        return self.kernels and not self.gpu and self.place != SPARK
 
     @property
     def is_plain(self) -> bool:
         """Whether a program runs without statistics, and on CPUs."""
         return not (self.statistics or self.gpu)
+
+    @property
+    def with_spark(self) -> Options:
+        """The same options, but for operators on the driver alone, where no DataFrame is made."""
+        return replace(self, place=ANYWHERE) if self.place == DRIVER else self
 
     def is_single(self, model: bool) -> bool:
         """Whether kernels compute in float32, for a `model` that does in Keras, or does not."""

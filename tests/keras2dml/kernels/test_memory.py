@@ -63,7 +63,7 @@ def test_threads_change_no_bit(run, rows, monkeypatch):
     results = []
     for threads in (1, 2, 3, 8):
         ours = run(model())
-        monkeypatch.setattr(ours._systemds, "_threads", threads)
+        monkeypatch.setattr(ours._systemds, "threads", threads)
         _Shared.programs.clear()
         ours.fit(*rows, batch_size=16, epochs=2, shuffle=False)
         results.append([*ours.to_keras().get_weights(), ours.predict_proba(rows[0])])

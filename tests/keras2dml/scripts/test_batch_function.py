@@ -10,7 +10,7 @@ from oracle import model
 
 from keras2dml.compilation import Compilation
 from keras2dml.dml import syntax
-from keras2dml.scripts import executors, score, train
+from keras2dml.scripts import row_batches, score, train
 from keras2dml.scripts.algorithms import Algorithm
 from keras2dml.scripts.batch_function import BatchFunction
 
@@ -42,7 +42,7 @@ def test_no_function_of_the_library_is_called_as_one_of_the_scripts():
         compilation.training_script(algorithm=server).text,
         train.evaluation(compilation.objective()).text,
         score.render(compilation.graph).text,
-        executors.render(compilation.graph).text,
+        row_batches.render(compilation.graph).text,
     ]
     defined = {name for text in texts for name in re.findall(r"^(\w+) = function", text, re.M)}
     assert defined - syntax.library().keys() == {*syntax.OWN}

@@ -21,70 +21,90 @@ import org.apache.spark.sql.catalyst.InternalRow;
 import org.apache.spark.sql.catalyst.expressions.GenericInternalRow;
 import org.apache.spark.sql.catalyst.expressions.JoinedRow;
 import org.apache.spark.sql.catalyst.util.ArrayData;
+import org.apache.spark.sql.execution.LogicalRDD;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 import org.apache.sysds.runtime.controlprogram.LocalVariableMap;
 import org.apache.sysds.runtime.controlprogram.caching.MatrixObject;
 import org.apache.sysds.runtime.matrix.data.MatrixBlock;
 
-/** Scores the rows of a DataFrame where they are: in the tasks of Spark, with the functions `check` and `score` of a script. */
+/** Scores the rows of a DataFrame where they are: in Spark's tasks, with the functions `check` and `score` of a script. */
 public final class FrameScorer implements Serializable {
 	private static final long serialVersionUID = 1L;
-	/** As many rows as are scored of an array at once. */
-	private static final int BATCH = 250;
+	/** What is counted of rows, instead of scoring them: see `Counts`. */
+	private static final int COUNTS = 4;
 	private static final AtomicInteger TASKS = new AtomicInteger();
 
-	private final String text, input;
+	private final String text;
 	private final boolean single;
-	private final String[] names;
-	private final Broadcast<MatrixBlock[]> weights;
-	private final int column, width;
-	/** The place of each of the model's numbers in the column, or null if they have the same. */
-	private final int[] order;
+	private final String input;
+	private final String[] weightNames;
+	private final int batchSize, width;
 
-	private FrameScorer(String text, String input, boolean single, String[] names, Broadcast<MatrixBlock[]> weights, int column, int width, int[] order) {
+	/** `inputs` are the names of the model's input, which has `width` features, and of its weights. */
+	public FrameScorer(String text, boolean single, String inputs, int batchSize, int width) {
+		List<String> names = List.of(inputs.split(" "));
 		this.text = text;
-		this.input = input;
 		this.single = single;
-		this.names = names;
-		this.weights = weights;
-		this.column = column;
+		input = names.get(0);
+		weightNames = names.subList(1, names.size()).toArray(new String[0]);
+		this.batchSize = batchSize;
 		this.width = width;
-		this.order = order;
 	}
 
-	/** What there is no kernel for in a script, or null: then executors can run it. */
-	public static String missing(String text, boolean single) {
+	/** Whether kernels run both functions of a script; where it is the driver that scores, on so many threads. */
+	public static boolean canRun(String text, boolean single, int threads) {
+		Kernels.use(threads);
 		try {
 			Scripts.function(text, "check", false);
 			Scripts.function(text, "score", single);
-			return null;
+			return true;
 		}
 		catch(NoKernel e) {
-			return e.getMessage();
+			return false;
+		}
+	}
+
+	/** A DataFrame with the model's output, or what was counted of rows that have none, in which case there is no DataFrame. */
+	public static final class Result {
+		private final Dataset<Row> frame;
+		private final long[] counts;
+
+		private Result(Dataset<Row> frame, long[] counts) {
+			this.frame = frame;
+			this.counts = counts;
+		}
+
+		public Dataset<Row> frame() {
+			return frame;
+		}
+
+		/** Numbers that are not finite, numbers out of range, rows of another width, batches that an executor could not compute. */
+		public long count(int kind) {
+			return counts[kind];
 		}
 	}
 
 	/**
-	 * The rows of a DataFrame, without its last column, which has their features as an array of `width` doubles, and with two more: the model's
-	 * output, and in some rows an array of three counts, of numbers that are no finite ones, of numbers out of range, and of rows without so many
-	 * features. `names` are the model's input and its weights, which are among the variables.
+	 * The rows of a DataFrame with a column `output`, an array, in place of `features`, their last one, an array of doubles. `order` has the place in
+	 * it of each of the model's numbers, or is null. The name `counts` is that of no column.
 	 */
-	public static Dataset<Row> score(Dataset<Row> frame, String text, String names, boolean single, LocalVariableMap variables, int width, MatrixObject order,
-		String output, String counts) {
-		List<String> inputs = List.of(names.split(" "));
-		String[] weights = inputs.subList(1, inputs.size()).toArray(new String[0]);
-		MatrixBlock[] blocks = Stream.of(weights).map(name -> ((MatrixObject) variables.get(name)).acquireReadAndRelease()).toArray(MatrixBlock[]::new);
+	public Result score(Dataset<Row> frame, LocalVariableMap variables, MatrixObject order, String features, String output, String counts) {
+		MatrixBlock[] weights = Stream.of(weightNames).map(name -> ((MatrixObject) variables.get(name)).acquireReadAndRelease()).toArray(MatrixBlock[]::new);
 		SparkSession session = frame.sparkSession();
-		StructType schema = frame.schema();
-		String features = schema.fieldNames()[schema.size() - 1];
-		Broadcast<MatrixBlock[]> sent = JavaSparkContext.fromSparkContext(session.sparkContext()).broadcast(blocks);
+		StructType schema = frame.schema().add(output, DataTypes.createArrayType(DataTypes.DoubleType, false), false)
+			.add(counts, DataTypes.createArrayType(DataTypes.LongType, false), true);
+		int column = frame.schema().size() - 1;
+		int[] places = places(order);
+		Broadcast<MatrixBlock[]> sent = JavaSparkContext.fromSparkContext(session.sparkContext()).broadcast(weights);
 		try {
-			FrameScorer scorer = new FrameScorer(text, inputs.get(0), single, weights, sent, schema.size() - 1, width, places(order));
-			schema = schema.add(output, DataTypes.createArrayType(DataTypes.DoubleType, false), false)
-				.add(counts, DataTypes.createArrayType(DataTypes.LongType, false), true);
-			RDD<InternalRow> scored = frame.queryExecution().toRdd().toJavaRDD().mapPartitions(scorer::scored).rdd();
-			return session.internalCreateDataFrame(scored, schema, false).drop(features).localCheckpoint();
+			RDD<InternalRow> rows = frame.queryExecution().toRdd().toJavaRDD().mapPartitions(part -> new Rows(part, sent, column, places)).rdd();
+			Dataset<Row> scored = session.internalCreateDataFrame(rows, schema, false).drop(features).localCheckpoint();
+			long[] sums = sums(scored, counts);
+			if(Arrays.stream(sums).sum() == 0)
+				return new Result(scored.drop(counts), sums);
+			((LogicalRDD) scored.queryExecution().logical()).rdd().unpersist(false);
+			return new Result(null, sums);
 		}
 		finally {
 			sent.destroy();
@@ -98,86 +118,108 @@ public final class FrameScorer implements Serializable {
 		return IntStream.range(0, block.getNumRows()).map(i -> (int) block.get(i, 0)).toArray();
 	}
 
-	private Iterator<InternalRow> scored(Iterator<InternalRow> rows) {
-		return new Iterator<>() {
-			private Iterator<InternalRow> batch = List.<InternalRow>of().iterator();
+	private static long[] sums(Dataset<Row> scored, String counts) {
+		String[] each = IntStream.range(0, COUNTS).mapToObj(kind -> "coalesce(sum(" + counts + "[" + kind + "]), 0L)").toArray(String[]::new);
+		Row sums = scored.where(counts + " is not null").selectExpr(each).head();
+		return IntStream.range(0, COUNTS).mapToLong(sums::getLong).toArray();
+	}
 
-			@Override
-			public boolean hasNext() {
-				return batch.hasNext() || rows.hasNext();
+	/** The rows of a partition, scored a batch at a time. */
+	private final class Rows implements Iterator<InternalRow> {
+		private final Iterator<InternalRow> rows;
+		private final Broadcast<MatrixBlock[]> weights;
+		private final int column;
+		private final int[] places;
+		private Iterator<InternalRow> batch = List.<InternalRow>of().iterator();
+
+		Rows(Iterator<InternalRow> rows, Broadcast<MatrixBlock[]> weights, int column, int[] places) {
+			this.rows = rows;
+			this.weights = weights;
+			this.column = column;
+			this.places = places;
+		}
+
+		@Override
+		public boolean hasNext() {
+			return batch.hasNext() || rows.hasNext();
+		}
+
+		@Override
+		public InternalRow next() {
+			if(!batch.hasNext()) {
+				batch = null;
+				batch = batch();
 			}
+			return batch.next();
+		}
 
-			@Override
-			public InternalRow next() {
-				if(!batch.hasNext())
-					batch = batch(rows);
-				return batch.next();
+		private Iterator<InternalRow> batch() {
+			List<InternalRow> read = new ArrayList<>();
+			while(read.size() < batchSize && rows.hasNext())
+				read.add(rows.next().copy());
+			boolean isAlone = TASKS.incrementAndGet() == 1 && Scripts.isDriver();
+			try {
+				// Where a single task of a local session runs, it has all threads; elsewhere each task has its core.
+				return (isAlone ? scored(read) : Pool.alone(() -> scored(read))).iterator();
 			}
-		};
-	}
+			finally {
+				TASKS.decrementAndGet();
+			}
+		}
 
-	private Iterator<InternalRow> batch(Iterator<InternalRow> rows) {
-		List<InternalRow> batch = new ArrayList<>();
-		double[] features = new double[BATCH * width];
-		int even = 0;
-		while(batch.size() < BATCH && rows.hasNext()) {
-			InternalRow row = rows.next().copy();
-			even += read(row, features, batch.size() * width) ? 1 : 0;
-			batch.add(row);
+		private List<InternalRow> scored(List<InternalRow> read) {
+			long[] counts = new long[COUNTS];
+			double[] output = new double[0];
+			try {
+				output = output(read, counts);
+			}
+			catch(NoKernel | LinkageError e) {
+				// The executor has no Vector API, or float32 does not hold a number.
+				counts[3]++;
+			}
+			boolean isRefused = Arrays.stream(counts).sum() > 0;
+			int size = isRefused ? 0 : output.length / read.size();
+			List<InternalRow> scored = new ArrayList<>(read.size());
+			for(int i = 0; i < read.size(); i++) {
+				ArrayData numbers = ArrayData.toArrayData(Arrays.copyOfRange(output, i * size, (i + 1) * size));
+				ArrayData refused = isRefused && i == 0 ? ArrayData.toArrayData(counts) : null;
+				scored.add(new JoinedRow(read.get(i), new GenericInternalRow(new Object[] {numbers, refused})));
+			}
+			return scored;
 		}
-		int uneven = batch.size() - even;
-		TASKS.incrementAndGet();
-		try {
-			// A task that is alone has the threads of all.
-			return TASKS.get() > 1 ? Pool.alone(() -> scored(batch, features, uneven)) : scored(batch, features, uneven);
-		}
-		finally {
-			TASKS.decrementAndGet();
-		}
-	}
 
-	/** Read the features of a row, NaN for those that are missing; returns whether there are as many as there should be. */
-	private boolean read(InternalRow row, double[] to, int at) {
-		ArrayData array = row.isNullAt(column) ? null : row.getArray(column);
-		if(array == null || array.numElements() != width) {
-			Arrays.fill(to, at, at + width, 0);
-			return false;
+		private double[] output(List<InternalRow> read, long[] counts) {
+			MatrixBlock features = features(read, counts);
+			MatrixBlock[] checked = Scripts.function(text, "check", false).call(Map.of("features", features));
+			counts[0] = (long) checked[1].get(0, 0);
+			counts[1] = (long) checked[2].get(0, 0);
+			if(Arrays.stream(counts).sum() > 0)
+				return new double[0];
+			Map<String, Object> arguments = new HashMap<>();
+			arguments.put(input, checked[0]);
+			arguments.put("begin", 1.0);
+			arguments.put("end", (double) read.size());
+			for(int i = 0; i < weightNames.length; i++)
+				arguments.put(weightNames[i], weights.value()[i]);
+			return Scripts.function(text, "score", single).call(arguments)[0].getDenseBlockValues();
 		}
-		double[] numbers = array.toDoubleArray();
-		for(int i = 0; i < width; i++) {
-			int from = order == null ? i : order[i];
-			to[at + i] = array.isNullAt(from) ? Double.NaN : numbers[from];
+
+		/** The features of rows, NaN for those that are missing; rows of another width are counted. */
+		private MatrixBlock features(List<InternalRow> read, long[] counts) {
+			double[] features = new double[Math.multiplyExact(read.size(), width)];
+			for(int row = 0; row < read.size(); row++) {
+				ArrayData array = read.get(row).isNullAt(column) ? null : read.get(row).getArray(column);
+				if(array == null || array.numElements() != width) {
+					counts[2]++;
+					continue;
+				}
+				double[] numbers = array.toDoubleArray();
+				for(int i = 0; i < width; i++) {
+					int place = places == null ? i : places[i];
+					features[row * width + i] = array.isNullAt(place) ? Double.NaN : numbers[place];
+				}
+			}
+			return new MatrixBlock(read.size(), width, features);
 		}
-		return true;
-	}
-
-	private Iterator<InternalRow> scored(List<InternalRow> batch, double[] features, int uneven) {
-		int rows = batch.size();
-		MatrixBlock[] checked = Scripts.function(text, "check", false).call(Map.of("features", block(features, rows)));
-		long[] counts = {(long) checked[1].get(0, 0), (long) checked[2].get(0, 0), uneven};
-		boolean right = counts[0] + counts[1] + counts[2] == 0;
-		double[] output = right ? output(checked[0], rows) : new double[0];
-		int size = output.length / rows;
-		List<InternalRow> scored = new ArrayList<>(rows);
-		for(int i = 0; i < rows; i++) {
-			ArrayData numbers = ArrayData.toArrayData(Arrays.copyOfRange(output, i * size, (i + 1) * size));
-			ArrayData wrong = right || i > 0 ? null : ArrayData.toArrayData(counts);
-			scored.add(new JoinedRow(batch.get(i), new GenericInternalRow(new Object[] {numbers, wrong})));
-		}
-		return scored.iterator();
-	}
-
-	private double[] output(MatrixBlock rows, int count) {
-		Map<String, Object> arguments = new HashMap<>();
-		arguments.put(input, rows);
-		arguments.put("begin", 1.0);
-		arguments.put("end", (double) count);
-		for(int i = 0; i < names.length; i++)
-			arguments.put(names[i], weights.value()[i]);
-		return Scripts.function(text, "score", single).call(arguments)[0].getDenseBlockValues();
-	}
-
-	private MatrixBlock block(double[] numbers, int rows) {
-		return new MatrixBlock(rows, width, rows == BATCH ? numbers : Arrays.copyOf(numbers, rows * width));
 	}
 }

@@ -1,7 +1,7 @@
 package keras2dml.kernels;
 
+import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.concurrent.ConcurrentHashMap;
 
 import org.apache.spark.SparkEnv;
 import org.apache.sysds.api.DMLScript;
@@ -18,20 +18,23 @@ import org.apache.sysds.runtime.controlprogram.Program;
 
 /** Compiles scripts in a JVM without a session of SystemDS, whose functions kernels run: on executors. */
 final class Scripts {
-	private static final int KEPT = 64;
-	private static final Map<String, MatrixFunction> FUNCTIONS = new ConcurrentHashMap<>();
+	private static final int KEPT = 32;
+	/** Those used last. */
+	private static final Map<String, MatrixFunction> FUNCTIONS = new LinkedHashMap<>(KEPT, 0.75f, true) {
+		private static final long serialVersionUID = 1L;
+
+		@Override
+		protected boolean removeEldestEntry(Map.Entry<String, MatrixFunction> eldest) {
+			return size() > KEPT;
+		}
+	};
 
 	private Scripts() {}
 
 	/** A function of a script in single or double precision, compiled once in a JVM; raises NoKernel if there is none for it. */
 	static MatrixFunction function(String text, String name, boolean single) {
 		String key = (single ? "float32 " : "float64 ") + name + "\n" + text;
-		MatrixFunction function = FUNCTIONS.get(key);
-		if(function != null)
-			return function;
-		synchronized(Scripts.class) {
-			if(FUNCTIONS.size() >= KEPT)
-				FUNCTIONS.clear();
+		synchronized(FUNCTIONS) {
 			return FUNCTIONS.computeIfAbsent(key, missing -> compiled(text, name, single));
 		}
 	}
@@ -71,7 +74,7 @@ final class Scripts {
 	}
 
 	/** Executors have no context of Spark, with which SystemDS would plan. */
-	private static boolean isDriver() {
+	static boolean isDriver() {
 		return SparkEnv.get() == null || "driver".equals(SparkEnv.get().executorId());
 	}
 }

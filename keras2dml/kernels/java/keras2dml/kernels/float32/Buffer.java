@@ -8,10 +8,14 @@ import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 
+import keras2dml.kernels.NoKernel;
+
 /** Numbers that one or more matrices consist of; the last owner to give them up frees them for others. */
 final class Buffer {
 	private static final AtomicLong OWNED = new AtomicLong();
-	private static int runs;
+	/** Runs after which what is free is left to the garbage collector, though others have begun. */
+	private static final int KEPT = 256;
+	private static int runs, since;
 	/** What was freed, by size, while something runs; and then, until the garbage collector comes. */
 	private static volatile Map<Integer, Deque<float[]>> free;
 	private static WeakReference<Map<Integer, Deque<float[]>>> last = new WeakReference<>(null);
@@ -63,7 +67,10 @@ final class Buffer {
 		if(runs++ == 0) {
 			Map<Integer, Deque<float[]>> pool = last.get();
 			free = pool != null ? pool : new ConcurrentHashMap<>();
+			since = 0;
 		}
+		else if(++since % KEPT == 0)
+			free = new ConcurrentHashMap<>();
 	}
 
 	/** A run ends; after the last one the garbage collector has all that was freed. */
@@ -94,11 +101,11 @@ final class Buffer {
 	}
 
 	/** A matrix has more numbers than an array holds. */
-	static final class TooLarge extends RuntimeException {
+	static final class TooLarge extends NoKernel {
 		private static final long serialVersionUID = 1L;
 
 		TooLarge() {
-			super("too large", null, false, false);
+			super("too large");
 		}
 	}
 }

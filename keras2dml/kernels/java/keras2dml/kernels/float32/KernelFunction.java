@@ -84,7 +84,7 @@ public final class KernelFunction extends FunctionProgramBlock {
 				variables.put(name, argument(context.getVariable(name)));
 			results = function.run(variables);
 		}
-		catch(Buffer.TooLarge | NoKernel e) {
+		catch(NoKernel e) {
 			variables.end();
 			Kernels.repeat();
 			super.execute(context);

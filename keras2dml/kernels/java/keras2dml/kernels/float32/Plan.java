@@ -25,8 +25,10 @@ final class Plan {
 	private final Node[] nodes;
 	private final Map<String, Integer> written;
 	private final int[] uses;
+	/** How often operations are grouped by the shapes of a run: anew where those of another do not fit. */
+	private static final int GROUPED = 4;
 	private volatile List<Unit> units;
-	private volatile boolean grouped;
+	private volatile int grouped;
 
 	/** `written` are the variables that the plan binds, with the nodes of their values. */
 	Plan(List<Node> nodes, LinkedHashMap<String, Integer> written) {
@@ -83,15 +85,13 @@ final class Plan {
 		finally {
 			run.end();
 		}
-		if(!grouped)
+		if(grouped == 0 || run.isUneven && grouped < GROUPED)
 			group(run);
 	}
 
 	/** Once shapes are known, operations on cells of one shape become regions that pass over their cells once. */
 	private synchronized void group(Run run) {
-		if(grouped)
-			return;
-		grouped = true;
+		grouped++;
 		for(Node node : nodes) {
 			node.rows = run.rows[node.id];
 			node.cols = run.cols[node.id];
@@ -105,6 +105,8 @@ final class Plan {
 		private final int[] rows, cols, left;
 		private final Environment variables;
 		private final java.util.Set<String> rebound;
+		/** Whether shapes of this run are others than those by which operations were grouped. */
+		boolean isUneven;
 
 		Run(Node[] nodes, int[] left, Environment variables, java.util.Set<String> rebound) {
 			values = new Object[nodes.length];

@@ -92,6 +92,7 @@ final class Region implements Plan.Unit {
 		for(int i = 0; i < in.length; i++)
 			in[i] = run.values[leaves[i]];
 		if(nodes.size() > 1 && !isOfOneShape(in)) {
+			run.isUneven = true;
 			runOneByOne(run);
 			return;
 		}
